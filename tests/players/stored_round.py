@@ -37,6 +37,7 @@ from wardround.store.transfer import Store
 from wardround.wire import canonical
 from wardround.wire.aggregation import StoreAccess
 from wardround.wire.models import Header
+from wardround.wire.strategies import STRATEGIES
 
 IMAGE = "sha256:" + "1" * 64
 
@@ -60,6 +61,8 @@ class Round:
     references: tuple[str, ...] = ()
     gate: dict[str, Any] | None = None
     max_share: str = "1"
+    strategy: str = "FedAvg"
+    strategy_parameters: dict[str, str] = field(default_factory=dict)
     max_samples: dict[str, int] = field(default_factory=dict)
     scratch_limit: int = SCRATCH_LIMIT
     hub: Hub = field(default_factory=Hub)
@@ -75,7 +78,11 @@ class Round:
             "schemaName": "breast-v1",
             "participants": {"names": sorted(self.hospitals)},
             "metrics": list(self.metrics),
-            "aggregation": {"maxWeightShare": self.max_share},
+            "aggregation": {
+                "maxWeightShare": self.max_share,
+                "strategy": self.strategy,
+                "parameters": self.strategy_parameters,
+            },
         }
         if self.task != "Statistics":
             spec["image"] = f"registry.example/trainer@{IMAGE}"
@@ -154,8 +161,10 @@ class Round:
             schema=SCHEMA,
             now=now(),
         )
+        at_once = STRATEGIES[self.strategy].at_once
         tasks, sizes = tuple(self.sent.values()), [self.stored_bytes(name) for name in self.sent]
-        room = scratch(sizes, self.base.manifest.header.length if self.base else None, self.scratch_limit)
+        base = self.base.manifest.header.length if self.base else None
+        room = scratch(sizes, base, self.scratch_limit, at_once=at_once)
         action = Aggregate(number=number, tasks=tasks, until=now() + timedelta(hours=1), scratch=room)
         store = StoreAccess(self.server.origin, self.server.ca)
         text = aggregations.plan(

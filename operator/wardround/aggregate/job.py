@@ -23,10 +23,12 @@ from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.counts import evaluation_layout
 from wardround.aggregate.outliers import Size, too_large
 from wardround.aggregate.plan import Failure
-from wardround.aggregate.reduction import Reduction, Weighted
+from wardround.aggregate.reduction import Reduction, SliceReduction, Weighted
+from wardround.aggregate.resealed import Resealing
+from wardround.aggregate.rules import Differs, rule_for
 from wardround.aggregate.scratch import Scratch
-from wardround.aggregate.slices import NotFinite, runs
-from wardround.aggregate.strategies import Differs, rule_for
+from wardround.aggregate.slices import NotFinite, Run, runs
+from wardround.aggregate.strategies import Facts, strategy
 from wardround.aggregate.updates import Form, SealedFile, Usable, examine, read_layout
 from wardround.aggregate.weights import limits, scales, shares
 from wardround.ports import Store
@@ -36,10 +38,11 @@ from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.keys import DecryptionKey
 from wardround.sealing.manifests import ExpectedUpdate
 from wardround.sealing.refused import Refused
+from wardround.sealing.slices import slice_bytes
 from wardround.store.errors import StoreError
 from wardround.tensors import Layout
 from wardround.threads import beside
-from wardround.wire import digests
+from wardround.wire import digests, strategies
 from wardround.wire.aggregation import (
     AggregationPlan,
     AggregationResult,
@@ -67,12 +70,15 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
         base = await open_base(store, plan, kept)
         evaluated = evaluation_layout(len(plan.references)) if plan.task == "Evaluate" else None
         form = Form(plan.task, plan.least_cell, evaluated or (base.layout if base else None))
-        examined = await examine_all(store, plan, form, now, kept, base.file if base and kept else None, buffers)
+        places = Resealing(scratch, slice_bytes(len(plan.updates))) if _at_once(plan) else kept
+        examined = await examine_all(store, plan, form, now, places, base.file if base and kept else None, buffers)
         examined = without_outliers(examined, plan.max_samples)
+        require_enough(plan, examined)
         examined_at = time.perf_counter()
         agree(examined.usable, examined.left_out, initial=plan.base_digest is None)
         layout = form.layout or await agreed_layout(examined.usable)
-        result = await Aggregation(store, plan, layout, base.file if base else None, examined, scratch, buffers).run()
+        old = base.file if base else None
+        result = await Aggregation(store, plan, layout, old, examined, scratch, buffers).run()
     except StoreError as error:
         raise store_failed(error) from None
     closing = time.perf_counter() - examined_at
@@ -83,6 +89,11 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
 def _for_ciphertext(plan: AggregationPlan, scratch: Scratch) -> Scratch | None:
     """Where the ciphertext of updates and base is kept. None: the store is read twice."""
     return None if plan.reads_twice else scratch
+
+
+def _at_once(plan: AggregationPlan) -> bool:
+    """Whether the strategy reads the same slice of all updates at once."""
+    return strategies.STRATEGIES[plan.strategy].at_once
 
 
 def store_failed(error: StoreError) -> Failure:
@@ -147,7 +158,7 @@ async def examine_all(
     plan: AggregationPlan,
     form: Form,
     now: datetime,
-    scratch: Scratch | None,
+    scratch: Scratch | Resealing | None,
     base: SealedFile | None,
     buffers: Buffers,
 ) -> Examined:
@@ -204,6 +215,19 @@ def without_outliers(examined: Examined, max_samples: Mapping[str, int]) -> Exam
     )
     usable = [each for each, mark in zip(examined.usable, marks, strict=True) if not mark]
     return replace(examined, usable=usable, left_out=(*examined.left_out, *out)) if out else examined
+
+
+def require_enough(plan: AggregationPlan, examined: Examined) -> None:
+    """Raise Failure if fewer updates are left than the strategy of a Train round needs."""
+    if plan.task != "Train":
+        return
+    least = strategies.fewest(plan.strategy, plan.parameters)
+    if len(examined.usable) < least:
+        raise Failure(
+            "TooFewForStrategy",
+            f"{plan.strategy} with these parameters needs {least} updates, and {len(examined.usable)} can be used.",
+            examined.left_out,
+        )
 
 
 def expected_update(plan: AggregationPlan, update: PlannedUpdate, form: Form) -> ExpectedUpdate:
@@ -264,6 +288,7 @@ class Aggregation:
     ) -> None:
         self._store = store
         self._plan = plan
+        self._strategy = strategy(plan.strategy, plan.parameters)
         self._layout = layout
         self._base = base
         self._examined = examined
@@ -275,7 +300,7 @@ class Aggregation:
         self._samples = [min(each.samples, limit) for each, limit in zip(usable, most, strict=True)]
         self._scales = scales([each.counted for each in usable], most)
         exact = shares([each.samples for each in usable], self._samples, Fraction(plan.max_weight_share))
-        self._weights = [float(weight) for weight in (exact if plan.task == "Train" else self._scales)]
+        self._shares = [float(share) for share in exact]
 
     async def run(self) -> AggregationResult:
         """Reduce, seal and upload. Raises Failure and StoreError."""
@@ -293,8 +318,9 @@ class Aggregation:
         )
         body = bodies.Body(plan.data_key, header)
         try:
+            weights = await self._weights()
             async with SealedResult(self._store, plan.put, body, self._scratch) as sealed:
-                await self._reduce(sealed)
+                await self._reduce(sealed, weights)
                 await sealed.finish()
         except Differs:
             raise Failure(
@@ -312,7 +338,7 @@ class Aggregation:
             digest=sealed.digest,
             segments_digest=sealed.segments_digest,
             bytes=ciphertext_length(layout.length),
-            samples=sum(self._samples),
+            samples=sum(samples for samples, weight in zip(self._samples, weights, strict=True) if weight > 0),
             metrics=combined.metrics,
             calibration=combined.calibration,
             by_hospital=combined.by_hospital,
@@ -339,14 +365,42 @@ class Aggregation:
             if each.sums or each.reported
         ]
 
-    async def _reduce(self, sealed: SealedResult) -> None:
+    async def _weights(self) -> list[float]:
+        """The weight of each update in a Train round, or the scale of its sums. Raises Refused."""
+        if self._plan.task != "Train":
+            return [float(scale) for scale in self._scales]
+        distances = None
+        if self._strategy.wants_distances:
+            distances = await self._in_slices([Weighted(each.file, 1.0) for each in self._usable]).distances()
+        weights = self._strategy.weights(Facts(self._shares, [each.norm for each in self._usable], distances))
+        unused = [each.participant for each, weight in zip(self._usable, weights, strict=True) if weight == 0]
+        if unused:
+            logger.info("%s gives no weight to the updates of %s", self._plan.strategy, ", ".join(unused))
+        return weights
+
+    async def _reduce(self, sealed: SealedResult, weights: Sequence[float]) -> None:
         plan = self._plan
-        all_runs = runs(self._layout, lambda name, dtype: rule_for(plan.task, plan.initial, name, dtype))
-        updates = [Weighted(each.file, share) for each, share in zip(self._usable, self._weights, strict=True)]
-        reduction = Reduction(updates, self._base, self._layout, all_runs, self._buffers)
+        updates = [
+            Weighted(each.file, weight)
+            for each, weight in zip(self._usable, weights, strict=True)
+            if weight > 0 or not self._strategy.wants_distances  # rules of the other strategies compare all updates
+        ]
+        reduction = (
+            self._in_slices(updates)
+            if _at_once(plan)
+            else Reduction(updates, self._base, self._layout, self._runs(), self._buffers)
+        )
         async with aclosing(reduction.segments()) as segments:
             async for segment in segments:
                 await sealed.append(segment)
+
+    def _in_slices(self, updates: Sequence[Weighted]) -> SliceReduction:
+        size, rules = slice_bytes(len(self._plan.updates)), self._strategy.rules()
+        return SliceReduction(updates, self._base, self._layout, self._runs(), self._buffers, size, rules=rules)
+
+    def _runs(self) -> list[Run]:
+        plan = self._plan
+        return runs(self._layout, lambda name, dtype: rule_for(plan.task, plan.initial, name, dtype))
 
 
 class SealedResult:

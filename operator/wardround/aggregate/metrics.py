@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from wardround.aggregate.strategies import scaled
+from wardround.aggregate.rules import scaled
 from wardround.metrics import differences, estimates, registry, sums, withheld
 from wardround.metrics.digits import edge_text, end_text, metric_text, rounded_count, text
 from wardround.metrics.estimates import Estimate

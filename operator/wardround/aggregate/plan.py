@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from wardround.wire import codec
+from wardround.wire import codec, strategies
 from wardround.wire.aggregation import (
     AggregationAnswer,
     AggregationFailure,
@@ -34,9 +34,20 @@ def parse(data: bytes) -> AggregationPlan:
             "PlanUnreadable", f"{error}. Check that the hub operator and this Job run the same image."
         ) from None
     known = plan.task in ("Train", "Statistics", "Evaluate")
-    if not known or plan.strategy != "FedAvg" or plan.weighting != "Samples" or plan.parameters:
+    if not known or plan.weighting != "Samples" or strategies.unknown(plan.strategy, plan.parameters):
         raise Failure(
             "PlanUnreadable", "This image does not know the task, the strategy, the weighting or their parameters."
+        )
+    if plan.task != "Train" and plan.strategy != strategies.FEDAVG:
+        raise Failure("PlanUnreadable", "Only a Train round has another strategy than FedAvg.")
+    terms = strategies.STRATEGIES[plan.strategy]
+    if plan.initial and terms.differences:
+        raise Failure(
+            "PlanUnreadable", f"{plan.strategy} needs differences from a base, and the plan has first weights."
+        )
+    if plan.reads_twice and terms.at_once:
+        raise Failure(
+            "PlanUnreadable", f"{plan.strategy} reads all updates from scratch, and the plan has no room there."
         )
     if plan.gate is not None and not plan.references:
         raise Failure("PlanUnreadable", "A gate compares the model with references, and the plan has none.")

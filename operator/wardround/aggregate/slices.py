@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wardround.aggregate.strategies import RULES, SLICE, Rule, RuleName, finite
+from wardround.aggregate.rules import RULES, SLICE, Rule, RuleName, Rules, finite
 from wardround.tensors import DTYPES, FLOATS, Array, Layout, widen_into
 
 
@@ -79,17 +79,17 @@ def squares(data: bytes | memoryview, pieces: Sequence[Run]) -> float:
 
 
 class SegmentReduction:
-    """Reduces one segment. Call `add` for blocks of participants, in their order, then `result`."""
+    """Reduces one segment or a slice of one. Call `add` for blocks of participants, in their order, then `result`."""
 
-    def __init__(self, pieces: Sequence[Run]) -> None:
+    def __init__(self, pieces: Sequence[Run], rules: Rules = RULES) -> None:
         self._rules: list[tuple[Run, Rule]] = [
-            (run, RULES[run.rule](run.dtype, (run.stop - run.start) // np.dtype(DTYPES[run.dtype]).itemsize))
+            (run, rules[run.rule](run.dtype, (run.stop - run.start) // np.dtype(DTYPES[run.dtype]).itemsize))
             for run in pieces
         ]
 
     def add(self, block: Sequence[bytes | memoryview], shares: Sequence[float]) -> None:
         """Add the opened segments of some participants. The buffers may change afterwards. Raises
-        strategies.Differs."""
+        rules.Differs."""
         for run, rule in self._rules:
             rule.add([values(data, run) for data in block], shares)
 

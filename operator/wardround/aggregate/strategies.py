@@ -1,202 +1,160 @@
-"""Reduces many updates to one: pure arithmetic over slices in float64; knows no files, keys or participants.
+"""Strategies combine the updates of a Train round: what each wants to know of them, their weights, and its rules. Pure.
 
-Participants come in a fixed order, because floating-point sums depend on it, and a few at a time, so memory does not
-grow with their number. A rule adds the values of these few slice by slice: a slice's sum stays in the processor's
-cache. Neither the size of a slice nor that of a block changes a bit of the result.
+Masked sums, Statistics and Evaluate add sums, whatever the strategy is.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from wardround.tensors import DTYPES, FLOATS, Array, narrow, widen, widen_into
+from wardround.aggregate.rules import RULES, Rules, TrimmedDelta, TrimmedMean
+from wardround.tensors import Array
+from wardround.wire.strategies import Parameters
 
-RuleName = Literal["Delta", "Mean", "Sum", "Pairs", "Equal", "Largest", "Base"]
-# The tensor of an evaluation whose elements are over pairs of people: pairs, pairs in order, and the variance term.
-PAIRS = "pairs"
-# Elements. A slice's sum and product, both of float64, take half of a processor's second-level cache or less.
-SLICE = 1 << 14
-_PAIR_POWERS = np.array([2.0, 2.0, 4.0])
-
-
-class Differs(Exception):
-    """Slices that must be equal at all participants differ."""
+# Weiszfeld's steps end when the weights change by less than this in sum, or after so many of them.
+LEAST_CHANGE, MOST_STEPS = 1e-9, 1000
+# A distance counts as at least this part of the mean distance, so that no weight is infinite (Pillutla et al., 2022).
+SMOOTHING = 1e-6
 
 
-class Rule(ABC):
-    """Reduces values of one dtype. Call `add` for blocks of participants, in their order, then `result` once."""
+@dataclass(frozen=True)
+class Facts:
+    """What the examination knows of the usable updates, in the participants' order.
 
-    def __init__(self, dtype: str, size: int) -> None:
-        self.dtype = dtype
-        self.size = size
+    `shares`: by samples, up to the hub's limits; they sum to 1. `norms`: Euclidean, over all floats. `distances`: the
+    squared Euclidean distances between updates, if the strategy wants them.
+    """
+
+    shares: Sequence[float]
+    norms: Sequence[float]
+    distances: Array | None = None
+
+
+class Strategy(ABC):
+    """The arithmetic of a strategy. Its terms are in wire/strategies.py. `wants_distances`: see Facts."""
+
+    wants_distances: bool = False
+
+    def rules(self) -> Rules:
+        """Return the rules for the tensors of a round."""
+        return RULES
 
     @abstractmethod
-    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
-        """Add the values of some participants, each in the file's dtype, of shape (size,). Keep none of the arrays.
-
-        `shares`: for means, the participants' weights (the weights of all sum to 1). For sums, scales in (0, 1], below
-        1 only for a participant that reported more rows than its `maxSamples`.
-        """
-
-    @abstractmethod
-    def result(self, base: Array | None) -> Array:
-        """Return the reduced values, in the file's dtype."""
+    def weights(self, facts: Facts) -> list[float]:
+        """Return the weight of each update for the rules. An update of weight 0 is not added."""
 
 
-class Weighted(Rule):
-    """The sum of share x value in float64. Each participant's product is rounded, and then the sum."""
+class FedAvg(Strategy):
+    """The mean, weighted by samples (McMahan et al., AISTATS 2017)."""
 
-    def __init__(self, dtype: str, size: int) -> None:
-        super().__init__(dtype, size)
-        self._sum = np.zeros(size, np.float64)
-        self._product = np.empty(min(size, SLICE), np.float64)
-
-    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
-        # A sum that overflows is refused when it is complete.
-        with np.errstate(over="ignore", invalid="ignore"):
-            for start in range(0, self.size, SLICE):
-                total = self._sum[start : start + SLICE]
-                product = self._product[: total.size]
-                for values, share in zip(block, shares, strict=True):
-                    widen_into(values[start : start + SLICE], self.dtype, product)
-                    np.multiply(product, share, out=product)
-                    np.add(total, product, out=total)
-
-    def result(self, base: Array | None) -> Array:
-        reduced = np.empty(self.size, DTYPES[self.dtype])
-        with np.errstate(over="ignore", invalid="ignore"):
-            for start in range(0, self.size, SLICE):
-                part = slice(start, start + SLICE)
-                reduced[part] = self._result(self._sum[part], part, None if base is None else base[part])
-        return reduced
-
-    def _result(self, total: Array, part: slice, base: Array | None) -> Array:
-        """Return one slice of the result."""
-        return narrow(total, self.dtype)
+    def weights(self, facts: Facts) -> list[float]:
+        return list(facts.shares)
 
 
-class Mean(Weighted):
-    """Weighted mean, rounded once to the dtype: FedAvg (McMahan et al., AISTATS 2017)."""
+@dataclass(frozen=True)
+class NormBounding(Strategy):
+    """FedAvg of differences, each of which is scaled down to `largest_norm` if it is longer (Sun et al., 2019)."""
 
-    def __init__(self, dtype: str, size: int) -> None:
-        super().__init__(dtype, size)
-        self._first: Array | None = None
-        self._same = np.ones(size, np.bool_)
+    largest_norm: float
 
-    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
-        super().add(block, shares)
-        if self._first is None:
-            self._first = block[0].copy()
-        for values in block:
-            self._same &= values == self._first
-
-    def _result(self, total: Array, part: slice, base: Array | None) -> Array:
-        # If all agree, take that value: shares sum to 1 only approximately, and must not change a frozen tensor.
-        assert self._first is not None
-        return np.where(self._same[part], self._first[part], narrow(total, self.dtype))
+    def weights(self, facts: Facts) -> list[float]:
+        return [
+            share * (self.largest_norm / norm) if norm > self.largest_norm else share
+            for share, norm in zip(facts.shares, facts.norms, strict=True)
+        ]
 
 
-class Delta(Weighted):
-    """Base plus the weighted mean of differences. If the mean is 0, the base bit by bit (-0.0 plus 0.0 is 0.0)."""
+@dataclass(frozen=True)
+class TrimmedMeans(Strategy):
+    """The mean of each element without its `trimmed` lowest and highest values. None: the coordinate median (Yin et
+    al., ICML 2018)."""
 
-    def _result(self, total: Array, part: slice, base: Array | None) -> Array:
-        assert base is not None
-        return np.where(total == 0, base, narrow(widen(base, self.dtype) + total, self.dtype))
+    trimmed: int | None
 
+    def rules(self) -> Rules:
+        return {
+            **RULES,
+            "Delta": partial(TrimmedDelta, trimmed=self.trimmed),
+            "Mean": partial(TrimmedMean, trimmed=self.trimmed),
+        }
 
-class Sum(Weighted):
-    """Scaled sum of floats, for statistics and counts. A scale of 1 is exact."""
-
-
-class Pairs(Sum):
-    """Scaled sum of the three elements of PAIRS. If a participant counts as a share of its people, pairs of them count
-    as the square of that share. The third element is the square of pairs, times a variance."""
-
-    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
-        for values, share in zip(block, shares, strict=True):
-            self._sum += scaled(PAIRS, widen(values, self.dtype), share)
+    def weights(self, facts: Facts) -> list[float]:
+        return _equal(len(facts.shares))
 
 
-class Equal(Rule):
-    """The value that all participants have. `add` raises Differs: sums about different centres must not be added."""
+@dataclass(frozen=True)
+class Krum(Strategy):
+    """The plain mean of the `chosen` updates with the lowest scores (Blanchard et al., NIPS 2017). A score is the sum
+    of squared distances to the n - `hostile` - 2 nearest others. Of equal scores, the first participant's is lower."""
 
-    def __init__(self, dtype: str, size: int) -> None:
-        super().__init__(dtype, size)
-        self._value: Array | None = None
+    hostile: int
+    chosen: int = 1
 
-    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
-        if self._value is None:
-            self._value = block[0].copy()
-        if not all(np.array_equal(values, self._value) for values in block):
-            raise Differs
+    wants_distances = True
 
-    def result(self, base: Array | None) -> Array:
-        assert self._value is not None
-        return self._value
-
-
-class Largest(Rule):
-    """The largest value, for integers: a mean of counters is not a counter."""
-
-    def __init__(self, dtype: str, size: int) -> None:
-        super().__init__(dtype, size)
-        self._value: Array | None = None
-
-    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
-        if self._value is None:
-            self._value = block[0].copy()
-        for values in block:
-            np.maximum(values, self._value, out=self._value)
-
-    def result(self, base: Array | None) -> Array:
-        assert self._value is not None
-        return self._value
+    def weights(self, facts: Facts) -> list[float]:
+        assert facts.distances is not None
+        nearest = len(facts.shares) - self.hostile - 2
+        # The first column of each sorted row is the distance to itself.
+        scores = np.sort(facts.distances, axis=1)[:, 1 : 1 + nearest].sum(axis=1)
+        chosen = set(np.argsort(scores, kind="stable")[: self.chosen].tolist())
+        return [1 / len(chosen) if place in chosen else 0.0 for place in range(len(facts.shares))]
 
 
-class Base(Rule):
-    """The base's value, for integers of a model. The updates' values are ignored."""
+class GeometricMedian(Strategy):
+    """The point with the smallest sum of distances to all updates: smoothed Weiszfeld steps (Pillutla et al., IEEE
+    Transactions on Signal Processing 70, 2022), with equal weights.
 
-    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
-        return
+    Each step is a weighted mean of updates. So the steps need only the distances between updates, and no reading.
+    """
 
-    def result(self, base: Array | None) -> Array:
-        assert base is not None
-        return base
+    wants_distances = True
 
-
-RULES: dict[RuleName, type[Rule]] = {
-    "Delta": Delta,
-    "Mean": Mean,
-    "Sum": Sum,
-    "Pairs": Pairs,
-    "Equal": Equal,
-    "Largest": Largest,
-    "Base": Base,
-}
-
-
-def rule_for(task: str, initial: bool, name: str, dtype: str) -> RuleName:
-    """Return the rule that reduces a tensor (docs/contracts.md, section 5)."""
-    if task == "Evaluate":
-        return "Pairs" if name == PAIRS else "Sum"
-    if task == "Statistics":
-        return "Equal" if name == "shift" else "Sum"
-    if dtype in FLOATS:
-        return "Mean" if initial else "Delta"
-    return "Largest" if initial else "Base"
+    def weights(self, facts: Facts) -> list[float]:
+        squared = facts.distances
+        assert squared is not None
+        count = len(facts.shares)
+        weights = np.full(count, 1 / count)
+        least = SMOOTHING * float(np.sqrt(squared).mean())
+        if least == 0:
+            return _equal(count)
+        for _ in range(MOST_STEPS):
+            # Squared distances from the point: |sum of w x - x_i|^2, where the weights sum to 1.
+            products = squared @ weights
+            from_point = np.sqrt(np.maximum(products - float(weights @ products) / 2, 0.0))
+            nearer = 1 / np.maximum(from_point, least)
+            changed = nearer / nearer.sum()
+            change = float(np.abs(changed - weights).sum())
+            weights = changed
+            if change < LEAST_CHANGE:
+                break
+        return [float(each) for each in weights]
 
 
-def scaled(name: str, sums: Array, scale: float) -> Array:
-    """Return the sums of one tensor of an evaluation as they count at this scale, in (0, 1]. A scale of 1 is exact."""
-    return sums * (scale**_PAIR_POWERS if name == PAIRS else scale)
+def _equal(count: int) -> list[float]:
+    return [1 / count] * count
 
 
-def finite(values: Array, dtype: str) -> bool:
-    """Whether no element is NaN or infinite."""
-    if dtype == "BF16":
-        return bool(np.all((values & 0x7F80) != 0x7F80))
-    return dtype not in FLOATS or bool(np.all(np.isfinite(values)))
+def strategy(name: str, parameters: Parameters) -> Strategy:
+    """Return the strategy of a plan that wire/strategies.py accepts."""
+    match name:
+        case "FedAvg":
+            return FedAvg()
+        case "NormBounding":
+            return NormBounding(float(parameters["largestNorm"]))
+        case "Median":
+            return TrimmedMeans(None)
+        case "TrimmedMean":
+            return TrimmedMeans(int(parameters["trimmed"]))
+        case "Krum":
+            return Krum(int(parameters["hostile"]))
+        case "MultiKrum":
+            return Krum(int(parameters["hostile"]), int(parameters["chosen"]))
+        case "GeometricMedian":
+            return GeometricMedian()
+    raise ValueError(name)

@@ -15,6 +15,7 @@ import numpy as np
 
 from wardround.aggregate import counts
 from wardround.aggregate.buffers import Buffers
+from wardround.aggregate.resealed import Resealed, Resealing
 from wardround.aggregate.scratch import Region, Scratch
 from wardround.aggregate.slices import NotFinite, Run, check_finite, runs, squares, within
 from wardround.ports import Store
@@ -51,7 +52,8 @@ NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,24})?([eE][+-]?[0-9]{1,3})?", re.A
 class SealedFile:
     """A sealed file in the store. It is read through once, and then its segments again, in any order.
 
-    With a `region` of scratch, `read_through` keeps the ciphertext there. Without one, the store is read again. A site
+    With a `region` of scratch, `read_through` keeps the ciphertext there, and with `resealed` the plaintext, sealed
+    again. Without both, the store is read again. A site
     that holds a file's key can seal two different segments for one place, and with the store's help swap them between
     the two readings. So the hash of each ciphertext segment that comes from the store is kept and compared.
     """
@@ -63,13 +65,17 @@ class SealedFile:
         body: Body,
         hashes: bytes | None = None,
         region: Region | None = None,
+        resealed: Resealed | None = None,
     ) -> None:
         """`hashes`: SHA-256 of each ciphertext segment, if known before the first read."""
         self.body = body
         self._store = store
         self._urls = urls
         self._region = region
-        self._compares = hashes is not None or region is None
+        self._resealed = resealed
+        in_scratch = region is not None or resealed is not None
+        self._compares = hashes is not None or not in_scratch
+        self._in_scratch = in_scratch
         unread = _UNREAD * body.segments if self._compares else b""
         self._hashes = bytearray(unread if hashes is None else hashes)
         self._kept = False
@@ -87,7 +93,7 @@ class SealedFile:
                 await arriving.finish()
             finally:
                 await arriving.settle()
-        self._kept = self._region is not None
+        self._kept = self._in_scratch
 
     async def segment(self, index: int) -> bytes:
         """Return the plaintext of one segment. Raises Refused("Altered") and StoreError."""
@@ -104,15 +110,23 @@ class SealedFile:
     def open_fetched(self, index: int, fetched: bytes | None, into: memoryview, room: memoryview) -> None:
         """Open a segment into a buffer of its length. `fetched`: what `fetch` returned. `room`: a buffer for its
         ciphertext. Raises Refused("Altered")."""
-        sealed: bytes | memoryview
-        if fetched is None:
+        if fetched is not None:
+            self._open_compared(index, fetched, into)
+        elif self._resealed is not None:
+            self._resealed.open_into(index * SEGMENT, into, room)
+        else:
             assert self._region is not None
             _, size = segment_span(index, self.body.length)
             sealed = room[: size + TAG]
             self._region.read(index * SEALED_SEGMENT, sealed)
             self.body.open_into(index, sealed, into)
-        else:
-            self._open_compared(index, fetched, into)
+
+    def open_slice(self, start: int, into: memoryview, room: memoryview) -> None:
+        """Open bytes of a file that was sealed again in scratch. `start`: a multiple of the slice size. `room`: a
+        buffer for a sealed slice. Raises Refused("Altered")."""
+        assert self._kept
+        assert self._resealed is not None
+        self._resealed.open_into(start, into, room)
 
     def open_arrived(self, index: int, sealed: memoryview, into: memoryview) -> None:
         """Open a segment that came from the store for the first time, and keep it. Raises Refused("Altered")."""
@@ -122,6 +136,8 @@ class SealedFile:
             self.body.open_into(index, sealed, into)
         if self._region is not None:
             self._region.write(index * SEALED_SEGMENT, sealed)
+        if self._resealed is not None:
+            self._resealed.write(index * SEGMENT, into)
 
     def _open_compared(self, index: int, sealed: bytes | memoryview, into: memoryview) -> None:
         actual, place = hashlib.sha256(sealed).digest(), slice(HASH_BYTES * index, HASH_BYTES * (index + 1))
@@ -237,11 +253,11 @@ async def examine(
     form: Form,
     key: DecryptionKey,
     now: datetime,
-    scratch: Scratch | None,
+    scratch: Scratch | Resealing | None,
     buffers: Buffers,
 ) -> Usable:
-    """Read one update completely, and keep its ciphertext in `scratch` if there is one. Raises Refused if the update
-    cannot be used, StoreError if the store fails."""
+    """Read one update completely, and keep its ciphertext in `scratch` if there is one, or seal it there again. Raises
+    Refused if the update cannot be used, StoreError if the store fails."""
     manifest = verify_update(update.manifest, load_verification_key(update.signing_key), expected, now)
     _check_claims(form, manifest)
     context = update_context(expected.round_uid, expected.attempt, expected.participant, manifest.digest)
@@ -253,8 +269,9 @@ async def examine(
         raise Refused("WrongSchema")
     if form.task != "Train" and body.length > SEGMENT:
         raise Refused("WrongSchema")
-    region = scratch.region(ciphertext_length(body.length)) if scratch else None
-    file = SealedFile(store, update.get, body, region=region)
+    region = scratch.region(ciphertext_length(body.length)) if isinstance(scratch, Scratch) else None
+    resealed = scratch.file(body.length) if isinstance(scratch, Resealing) else None
+    file = SealedFile(store, update.get, body, region=region, resealed=resealed)
     try:
         first_pass = _FirstPass(body.length, form.layout, measures=form.task == "Train")
         await file.read_through(first_pass.add, buffers)

@@ -29,6 +29,7 @@ from wardround.wire.assignment import (
     Resources,
 )
 from wardround.wire.grants import Get, Grants, Put
+from wardround.wire.strategies import mixes
 
 GRANT_SECONDS = 3600
 
@@ -58,8 +59,11 @@ def image_digest(federated_round: FederatedRound) -> str:
     return image.partition("@")[2] if image else ""
 
 
-def assigned_quorum(quorum: federatedround.Quorum) -> Quorum:
-    return Quorum(quorum.min, quorum.required, quorum.grace_seconds, on_shortfall=quorum.on_shortfall)
+def assigned_quorum(quorum: federatedround.Quorum, aggregation: federatedround.Aggregation | None = None) -> Quorum:
+    """The quorum of a round with this aggregation, or of one that adds sums. `min`: the fewest hospitals whose updates
+    make up the result."""
+    least = mixes(aggregation.strategy, aggregation.parameters, quorum.min) if aggregation else quorum.min
+    return Quorum(least, quorum.required, quorum.grace_seconds, on_shortfall=quorum.on_shortfall)
 
 
 def assigned_resources(resources: federatedround.Resources) -> Resources:
@@ -108,7 +112,7 @@ def assign(
         initial=spec.initial is not None,
         base=AssignedBase(base.text, wrapped_key(base)) if base is not None else None,
         roster=dispatch.roster,
-        quorum=assigned_quorum(spec.quorum),
+        quorum=assigned_quorum(spec.quorum, spec.aggregation),
         resources=assigned_resources(spec.resources),
         wait_seconds=spec.deadlines.queue_seconds + spec.deadlines.start_seconds,
         train_seconds=spec.deadlines.train_seconds,

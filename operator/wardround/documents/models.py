@@ -8,6 +8,7 @@ from typing import Any
 from wardround.api import federatedmodel, federatedround, modelversion, names
 from wardround.api.federatedmodel import FederatedModel
 from wardround.api.federatedround import (
+    Aggregation,
     Base,
     Card,
     Exchange,
@@ -16,6 +17,7 @@ from wardround.api.federatedround import (
     Gate,
     Initial,
     Resources,
+    Task,
 )
 from wardround.api.meta import API_VERSION, OwnerReference, owner
 from wardround.api.modelversion import ModelVersion, ModelVersionSpec, ModelVersionStatus, VersionVerdict
@@ -24,6 +26,7 @@ from wardround.plans.model.series import parameters
 from wardround.plans.model.types import CreateRound, CreateVersion, OwnVersion
 from wardround.wire import codec
 from wardround.wire.assignment import AssignedModel, AssignedSchedule, AssignedStep
+from wardround.wire.strategies import FEDAVG, STRATEGIES
 
 # All that the hub operator makes for a series.
 TASKS_OF_SERIES = ("Statistics", "Train", "Evaluate Validation")
@@ -54,7 +57,7 @@ def assigned_model(model: FederatedModel, federated_round_name: str) -> Assigned
         ),
         frozen=template.exchange.frozen,
         metrics=template.metrics,
-        quorum=assigned_quorum(template.quorum),
+        quorum=assigned_quorum(template.quorum, template.aggregation),
         evaluation_quorum=assigned_quorum(model.spec.evaluation.quorum or template.quorum),
         resources=assigned_resources(template.resources),
     )
@@ -74,7 +77,7 @@ def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any
         quorum=quorum,
         deadlines=template.deadlines,
         resources=Resources(threads=template.resources.threads),
-        aggregation=template.aggregation,
+        aggregation=_aggregation(template.aggregation, entry.task, initial=action.initial),
         retry_limit=template.retry_limit,
         release=model.spec.release,
     )
@@ -96,6 +99,14 @@ def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any
         gate=Gate(min_events=model.spec.gate.min_events) if entry.references else None,
     )
     return _object(model, entry.name, spec)
+
+
+def _aggregation(template: Aggregation, task: Task, *, initial: bool) -> Aggregation:
+    """The template's, or FedAvg where its strategy is impossible: in rounds that add sums, and for some strategies in
+    the round that sends first weights."""
+    if task == "Train" and not (initial and STRATEGIES[template.strategy].differences):
+        return template
+    return replace(template, strategy=FEDAVG, parameters={})
 
 
 def model_version(model: FederatedModel, action: CreateVersion) -> dict[str, Any]:

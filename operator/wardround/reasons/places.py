@@ -55,8 +55,8 @@ _LISTED: Mapping[str, str] = {
     "NothingToAggregate ParticipantNotApproved ParticipantSuspended ParticipantUnknown PlanUnreadable QuorumImpossible "
     "ReferenceDiffers ReferenceFailed ReferenceLost ReferenceNotFound ReferenceTaskDiffers "
     "RoundSchemaInvalid RoundSchemaNotFound SchemaDiffersFromBase "
-    "HubTooOld QuorumNotMet ResultNotFinite SchemasDiffer SiteTooOld StoreInconsistent TooFewParticipants "
-    "TooManyLeftOut TooMuchToAggregate",
+    "HubTooOld QuorumNotMet ResultNotFinite SchemasDiffer SiteTooOld StoreInconsistent StrategyImpossible "
+    "TooFewForStrategy TooFewParticipants TooManyLeftOut TooMuchForScratch TooMuchToAggregate",
     ROUND_STALLED: "BaseNotFound BaseUnusable DatasetDiffers DatasetNotFound DatasetUnknown "
     "FederationNotAllowed FingerprintMismatch ParticipantNoKeys ParticipantNotApproved ParticipantRevoked "
     "HubTooOld ParticipantSuspended ParticipantUnknown ReferenceNotFound RoundSchemaNotFound SiteTooOld "

@@ -152,8 +152,10 @@ REFUSALS = (
     _site(
         name="QuorumTooSmall",
         owner=ROUND,
-        meaning="The round's quorum.min is lower than this hospital's policy.minQuorum.",
-        action="Ask the hospital for its policy.minQuorum, and raise quorum.min to that number in a new round.",
+        meaning="Fewer hospitals than this hospital's policy.minQuorum may make up the result of the round: its "
+        "quorum.min is lower, or its strategy is Krum or MultiKrum, whose result is of the chosen hospitals alone.",
+        action="Ask the hospital for its policy.minQuorum, and raise quorum.min to that number in a new round. With "
+        "MultiKrum, raise the parameter chosen too. With Krum, name another strategy.",
     ),
     _site(
         name="ReleaseNotAllowed",

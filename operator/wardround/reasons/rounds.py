@@ -222,6 +222,12 @@ _QUORUM = (
         action="Lower quorum.min, correct quorum.required, or name more hospitals in a new round.",
     ),
     _round(
+        name="StrategyImpossible",
+        meaning="The strategy in spec.aggregation of the round cannot combine what the round asks for.",
+        action="Correct spec.aggregation, or raise quorum.min, in a new round. docs/federation.md (How updates are "
+        "combined) says what each strategy needs.",
+    ),
+    _round(
         name="QuorumNotMet",
         meaning="Fewer hospitals than quorum.min sent an update, or a hospital of quorum.required sent none. So the "
         "hub combined no updates.",
@@ -234,6 +240,13 @@ _HUB = (
         name="TooMuchToAggregate",
         meaning="The updates of all hospitals together are too large for one aggregation.",
         action="Name fewer hospitals, or train a smaller model, in a new round.",
+    ),
+    _hub(
+        name="TooMuchForScratch",
+        meaning="The strategy of the round reads all updates at once from scratch, and they are larger than the "
+        "scratch of an aggregation.",
+        action="Raise aggregation.scratchGiB in the values of the hub chart. Or ask the round's author for a new round "
+        "with the strategy FedAvg or NormBounding: they can read updates from the store twice.",
     ),
     _hub(
         name="TaskRefused",

@@ -189,6 +189,13 @@ _AGGREGATION = (
         action="Read status.attention of the round: it says for each hospital why its update was left out.",
     ),
     _updates_unusable(
+        name="TooFewForStrategy",
+        owner=ROUND,
+        meaning="The aggregation left out updates, and the others are too few for the strategy of the round.",
+        action="Read status.attention of the round: it says for each hospital why its update was left out. Then apply "
+        "a new round that asks more hospitals, or that has another strategy or other parameters in spec.aggregation.",
+    ),
+    _updates_unusable(
         name="SchemasDiffer",
         owner=ROUND,
         meaning="The tensors of the hospitals' updates differ, or their statistics have different centres.",

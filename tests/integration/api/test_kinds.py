@@ -108,6 +108,17 @@ def evaluation(**spec: Any) -> Object:
     return without(federated_round(task="Evaluate", base={"roundName": "r0"}, **spec), "initial")
 
 
+def strategy(name: str, quorum: int = 9, **parameters: str) -> dict[str, Any]:
+    """A strategy for ten hospitals. `maxWeightShare` is no parameter."""
+    aggregation: dict[str, Any] = {"strategy": name}
+    if share := parameters.pop("maxWeightShare", ""):
+        aggregation["maxWeightShare"] = share
+    if parameters:
+        aggregation["parameters"] = parameters
+    names = [f"site-{number}" for number in range(10)]
+    return {"aggregation": aggregation, "quorum": {"min": quorum}, "participants": {"names": names}}
+
+
 BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     "base and initial": (federated_round(base={"roundName": "r0"}), "exactly one of base"),
     "neither base nor initial": (without(federated_round(), "initial"), "exactly one of base"),
@@ -184,6 +195,45 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     "deadline shorter than a stage": (federated_round(deadlines={"totalSeconds": 60}), "deadlines.totalSeconds"),
     "share of nothing": (federated_round(aggregation={"maxWeightShare": "0.0"}), "maxWeightShare has to be a fraction"),
     "share above one": (federated_round(aggregation={"maxWeightShare": "1.5"}), "maxWeightShare has to be a fraction"),
+    "statistics with a strategy": (
+        without(federated_round(task="Statistics", **strategy("Median")), "initial", "image"),
+        "no other strategy than FedAvg",
+    ),
+    "evaluation with a strategy": (evaluation(**strategy("Median")), "no other strategy than FedAvg"),
+    "norm bounding of first weights": (
+        federated_round(**strategy("NormBounding", largestNorm="2")),
+        "NormBounding bounds only differences",
+    ),
+    "unknown strategy": (federated_round(**strategy("Bulyan")), 'supported values: "FedAvg"'),
+    "krum without a parameter": (federated_round(**strategy("Krum")), "not those of the strategy"),
+    "a parameter of another strategy": (
+        federated_round(**strategy("Median", trimmed="1")),
+        "not those of the strategy",
+    ),
+    "a parameter too many": (
+        federated_round(**strategy("TrimmedMean", trimmed="1", hostile="1")),
+        "not those of the strategy",
+    ),
+    "half a hospital": (federated_round(**strategy("TrimmedMean", trimmed="1.5")), "not a number that it takes"),
+    "a bound of zero": (
+        without(federated_round(base={"roundName": "r0"}, **strategy("NormBounding", largestNorm="0.0")), "initial"),
+        "not a number that it takes",
+    ),
+    "a share that has no effect": (
+        federated_round(**strategy("Median", maxWeightShare="0.5")),
+        "maxWeightShare has no effect",
+    ),
+    "median of two": (federated_round(**strategy("Median", 2)), "needs at least 3 updates"),
+    "geometric median of two": (federated_round(**strategy("GeometricMedian", 2)), "needs at least 3 updates"),
+    "nothing left between": (
+        federated_round(**strategy("TrimmedMean", 4, trimmed="2")),
+        "at least 2 * trimmed + 1 updates",
+    ),
+    "krum of six": (federated_round(**strategy("Krum", 6, hostile="2")), "at least 2 * hostile + 3 updates"),
+    "too many chosen": (
+        federated_round(**strategy("MultiKrum", 9, hostile="2", chosen="6")),
+        "at least hostile + chosen + 2 updates",
+    ),
     "number as parameter": (federated_round(parameters={"epochs": 5}), "must be of type string"),
     "parameter with a long name": (federated_round(parameters={"x" * 64: "1"}), "more than 63 characters"),
     "no participants twice": (federated_round(participants={"names": ["site-a", "site-a"]}), "Duplicate value"),
@@ -214,6 +264,18 @@ def test_the_api_server_refuses_a_bad_round_and_says_why(api: Api, case: str) ->
         without(federated_round(task="Statistics"), "initial", "image"),
         federated_round(participants={"selector": {"matchLabels": {"region": "north"}}}, quorum={"min": 90}),
         federated_round(aggregation={"maxWeightShare": "0.5"}),
+        federated_round(**strategy("Median", 3)),
+        federated_round(**strategy("Median", maxWeightShare="1.0")),
+        federated_round(**strategy("GeometricMedian", 3)),
+        federated_round(**strategy("TrimmedMean", 5, trimmed="2")),
+        federated_round(**strategy("Krum", 7, hostile="2")),
+        federated_round(**strategy("MultiKrum", 9, hostile="2", chosen="5")),
+        without(
+            federated_round(
+                base={"roundName": "r0"}, **strategy("NormBounding", largestNorm="0.25", maxWeightShare="0.5")
+            ),
+            "initial",
+        ),
     ],
 )
 def test_the_api_server_accepts_a_good_round(api: Api, good: Object) -> None:

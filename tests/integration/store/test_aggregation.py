@@ -84,6 +84,76 @@ async def test_samples_count_up_to_the_maximum_and_shares_up_to_the_cap(train: R
     assert answer["samples"] == 100
 
 
+# Reference results over five hospitals, of which the last one is hostile. They get rows of float64, and norms.
+SAMPLES = (10, 20, 30, 30, 10)
+ROBUST: dict[str, tuple[dict[str, str], Callable[[Any, Any], Any]]] = {
+    "NormBounding": (
+        {"largestNorm": "600"},
+        lambda rows, norms: sum(
+            samples / 100 * min(1, 600 / norm) * row for samples, norm, row in zip(SAMPLES, norms, rows, strict=True)
+        ),
+    ),
+    "Median": ({}, lambda rows, norms: np.sort(rows, axis=0)[2]),
+    "TrimmedMean": ({"trimmed": "1"}, lambda rows, norms: sum(np.sort(rows, axis=0)[1:4]) / 3),
+    "Krum": ({"hostile": "1"}, lambda rows, norms: rows[1]),
+    "MultiKrum": ({"hostile": "1", "chosen": "2"}, lambda rows, norms: 0.5 * rows[1] + 0.5 * rows[2]),
+    "GeometricMedian": ({}, lambda rows, norms: np.mean(rows[:4], axis=0)),
+}
+# Its norms or distances are rounded in another order here, or it is compared with a near point.
+TOLERANCE = {"NormBounding": 1e-6, "GeometricMedian": 0.2}
+
+
+@pytest.mark.parametrize("strategy", ROBUST)
+async def test_a_robust_round_is_its_strategy_to_the_last_bit(train: Round, strategy: str) -> None:
+    size = 300_000  # two segments, and more slices
+    given, expected = ROBUST[strategy]
+    train.strategy, train.strategy_parameters = strategy, given
+    base = BASE | weights(0, size)
+    await train.with_base(base)
+    common, rows = weights(1, size), []
+    # Krum scores the second one lowest, and then the third one.
+    for number, (spread, samples) in enumerate(zip((0.05, 0.01, 0.02, 0.04, 20.0), SAMPLES, strict=True)):
+        noise = weights(number + 10, size)
+        rows.append(
+            {name: (each + spread * noise[name]).astype(each.dtype) for name, each in common.items() if name != "steps"}
+        )
+        await train.update(f"site-{number}", rows[-1] | {"steps": common["steps"]}, samples)
+    code, answer = await train.aggregate()
+    assert (code, answer["leftOut"], len(answer["aggregated"])) == (0, [], 5)
+    assert answer["samples"] == {"Krum": 20, "MultiKrum": 50}.get(strategy, 100)
+    result = await train.result(answer)
+    norms = [np.linalg.norm(np.concatenate([values.astype("<f8") for values in each.values()])) for each in rows]
+    for name in ("layer.weight", "double"):
+        wide = [each[name].astype(np.float64) for each in rows]
+        moved = (base[name].astype(np.float64) + expected(wide, norms)).astype(base[name].dtype)
+        if strategy in TOLERANCE:
+            np.testing.assert_allclose(result[name], moved, atol=TOLERANCE[strategy])
+        else:
+            assert result[name].tobytes() == moved.tobytes()
+    assert result["input.mean"].tobytes() == base["input.mean"].tobytes()
+    assert result["steps"].tolist() == base["steps"].tolist()
+
+
+async def test_first_weights_can_be_combined_by_their_median(server: Server, store: Store, tmp_path: Path) -> None:
+    initial = Round(server, store, tmp_path, initial=True, strategy="Median")
+    for name, value in (("site-a", 1.0), ("site-b", 2.0), ("site-c", 20.0)):
+        await initial.update(name, {"w": np.array([value, -0.0])}, claims={"base_digest": INITIAL})
+    _, answer = await initial.aggregate()
+    assert (await initial.result(answer))["w"].tobytes() == np.array([2.0, -0.0]).tobytes()
+
+
+async def test_a_strategy_that_is_left_with_too_few_updates_gives_no_result(train: Round) -> None:
+    train.strategy, train.strategy_parameters = "Krum", {"hostile": "1"}
+    await train.with_base(BASE)
+    for number in range(4):
+        await train.update(f"site-{number}", weights(number))
+    await train.update("site-4", {name: 1000 * each for name, each in weights(4).items()})
+    code, answer = await train.aggregate()
+    assert (code, answer["reason"]) == (65, "TooFewForStrategy")
+    assert answer["message"] == "Krum with these parameters needs 5 updates, and 4 can be used."
+    assert answer["leftOut"] == [{"participant": "site-4", "reason": "UpdateTooLarge"}]
+
+
 class Counting(Store):
     """A client that counts the bytes that it fetches, by the object's key."""
 

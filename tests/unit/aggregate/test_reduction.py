@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -12,37 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.unit.aggregate.updates import FLOATS, LEAST, TENSORS, file_of, numbers, sealed
 from wardround import tensors
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.reduction import Reduction, Weighted
+from wardround.aggregate.rules import rule_for
 from wardround.aggregate.scratch import Scratch
 from wardround.aggregate.slices import NotFinite, runs
-from wardround.aggregate.strategies import rule_for
-from wardround.aggregate.updates import SealedFile
-from wardround.sealing import body
-from wardround.simulate.store import MemoryStore
 from wardround.tensors import Array, Layout, Tensor
 
-KEY = bytes(32)
-FLOATS = ("F64", "F32", "F16", "BF16")
 # Half a unit in the last place, relative, and the least positive number that the dtype holds.
 UNIT = {"F64": Fraction(1, 2**53), "F32": Fraction(1, 2**24), "F16": Fraction(1, 2**11), "BF16": Fraction(1, 2**8)}
-LEAST = {"F64": -1074, "F32": -149, "F16": -24, "BF16": -133}
-LARGEST = {"F64": 2.0**1000, "F32": 2.0**120, "F16": 2.0**14, "BF16": 2.0**120}
-
-
-async def sealed(plain: bytes, scratch: Scratch | None) -> SealedFile:
-    """A file in a store, read through once. Without scratch, the reduction reads the store again."""
-    names = dict.fromkeys(("round_uid", "participant", "base_digest", "image_digest", "schema_digest"), "")
-    header = body.new_header(KEY, kind=body.UPDATE, attempt=1, length=len(plain), **names)
-    made, store = body.Body(KEY, header), MemoryStore()
-    spans = (body.segment_span(index, len(plain)) for index in range(made.segments))
-    ciphertext = b"".join(made.seal(index, plain[start : start + size]) for index, (start, size) in enumerate(spans))
-    await store.put_bytes("part", {}, ciphertext)
-    region = scratch.region(len(ciphertext)) if scratch else None
-    file = SealedFile(store, ("part",), made, region=region)
-    await file.read_through(lambda segment: None, Buffers())
-    return file
 
 
 async def reduced(
@@ -65,24 +44,6 @@ async def reduced(
         return b"".join([segment async for segment in reduction.segments()])
 
 
-def file_of(layout: Layout, arrays: dict[str, Array]) -> bytes:
-    return layout.header + b"".join(
-        np.ascontiguousarray(arrays[each.name], tensors.DTYPES[each.dtype]).tobytes() for each in layout.tensors
-    )
-
-
-def numbers(dice: np.random.Generator, tensor: Tensor) -> Array:
-    """Values of all magnitudes and signs, zeros of both signs, and numbers that cancel."""
-    size = math.prod(tensor.shape)
-    if tensor.dtype not in FLOATS:
-        return np.asarray(dice.integers(0, 2 if tensor.dtype == "BOOL" else 100, size), tensors.DTYPES[tensor.dtype])
-    wide = np.ldexp(dice.uniform(-1, 1, size), dice.integers(LEAST[tensor.dtype], 8, size))
-    special = np.array(
-        [0.0, -0.0, 1.0, -1.0, LARGEST[tensor.dtype], -LARGEST[tensor.dtype], 2.0 ** LEAST[tensor.dtype]]
-    )
-    return tensors.narrow(np.where(dice.random(size) < 0.4, dice.choice(special, size), wide), tensor.dtype)
-
-
 def slow_loop(dtype: str, rows: Sequence[Array], shares: Sequence[float], base: Array | None) -> Array:
     """One element after another, in Python's floats."""
     if dtype not in FLOATS:
@@ -103,12 +64,6 @@ def slow_loop(dtype: str, rows: Sequence[Array], shares: Sequence[float], base: 
     return np.where([total == 0 for total in totals], base, moved)  # so that -0.0 stays
 
 
-TENSORS = [
-    *(Tensor(f"matrix-{dtype}", dtype, (37, 11)) for dtype in FLOATS),
-    *(Tensor(f"scalar-{dtype}", dtype, ()) for dtype in tensors.DTYPES),
-    *(Tensor(f"empty-{dtype}", dtype, (0, 4)) for dtype in tensors.DTYPES),
-    *(Tensor(f"counts-{dtype}", dtype, (13,)) for dtype in ("I64", "I32", "U8", "BOOL")),
-]
 SHARES = [0.3, 1 / 3, 0.0, 0.1, 1e-12, 1 - 0.3 - 1 / 3 - 0.1]
 
 

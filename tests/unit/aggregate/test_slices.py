@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from wardround import tensors
+from wardround.aggregate.rules import rule_for
 from wardround.aggregate.slices import NotFinite, SegmentReduction, check_finite, runs, values, within
-from wardround.aggregate.strategies import rule_for
 
 LAYOUT = tensors.canonical_layout(
     [

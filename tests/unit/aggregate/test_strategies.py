@@ -1,115 +1,135 @@
-"""The arithmetic of each rule equals plain float64 numpy over the whole block, bit by bit."""
+"""Each strategy gives updates the weights of its paper, also where float32 or cancellation would pick another one."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from wardround.aggregate.strategies import RULES, Differs, RuleName, finite, rule_for
-from wardround.tensors import DTYPES, narrow, widen
+from wardround.aggregate.distances import between_rows
+from wardround.aggregate.rules import RULES
+from wardround.aggregate.strategies import Facts, GeometricMedian, Krum, NormBounding, Strategy, strategy
+from wardround.tensors import Array
+from wardround.wire import strategies
 
-SHARES = [0.5, 0.3125, 0.1875]
-
-
-def reduce(rule: RuleName, dtype: str, rows: Any, base: Any = None, shares: list[float] = SHARES) -> Any:
-    reduction = RULES[rule](dtype, len(rows[0]))
-    for row, share in zip(rows, shares, strict=True):
-        reduction.add([row], [share])
-    return reduction.result(base)
+GIVEN = {"largestNorm": "2", "trimmed": "1", "hostile": "1", "chosen": "2"}
 
 
-def block(dtype: str, size: int = 5000) -> tuple[Any, Any]:
-    dice = np.random.default_rng(1)
-    rows = narrow(dice.normal(size=(4, size)), dtype)
-    return rows[:3], rows[3]
+def parameters(name: str) -> dict[str, str]:
+    return {each: GIVEN[each] for each in strategies.STRATEGIES[name].parameters}
 
 
-def plain_mean(rows: Any, dtype: str) -> Any:
-    wide = [widen(row, dtype) for row in rows]
-    return SHARES[0] * wide[0] + SHARES[1] * wide[1] + SHARES[2] * wide[2]
+def weights(used: Strategy, rows: Any) -> list[float]:
+    rows = np.array(rows, np.float64)
+    count = len(rows)
+    return used.weights(Facts([1 / count] * count, np.linalg.norm(rows, axis=1).tolist(), between_rows(rows)))
 
 
-@pytest.mark.parametrize("dtype", ["F64", "F32", "F16", "BF16"])
-def test_fedavg_is_the_base_plus_the_weighted_mean_difference_rounded_once(dtype: str) -> None:
-    rows, base = block(dtype)
-    expected = narrow(widen(base, dtype) + plain_mean(rows, dtype), dtype)
-    assert reduce("Delta", dtype, rows, base).tobytes() == expected.astype(DTYPES[dtype]).tobytes()
+def slow_distances(rows: Sequence[Array]) -> Array:
+    return np.array([[math.fsum(((one - other) ** 2).tolist()) for other in rows] for one in rows])
 
 
-@pytest.mark.parametrize("dtype", ["F64", "F32", "F16", "BF16"])
-def test_an_initial_round_takes_the_weighted_mean_of_weights(dtype: str) -> None:
-    rows, _ = block(dtype)
-    expected = narrow(plain_mean(rows, dtype), dtype)
-    assert reduce("Mean", dtype, rows).tobytes() == expected.astype(DTYPES[dtype]).tobytes()
+def test_every_strategy_of_the_api_has_its_arithmetic() -> None:
+    for name in strategies.STRATEGIES:
+        used = strategy(name, parameters(name))
+        assert used.rules().keys() == RULES.keys()
+        assert sum(used.weights(Facts([0.2] * 5, [1.0] * 5, np.ones((5, 5)) - np.eye(5)))) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("dtype", ["F64", "F32", "F16", "BF16"])
-def test_a_zero_mean_difference_keeps_the_base_bit_by_bit(dtype: str) -> None:
-    base = narrow(np.array([-0.0, 0.1, -1e-300, 3.0]), dtype)
-    zeros = [np.zeros(4, DTYPES[dtype])] * 3
-    assert reduce("Delta", dtype, zeros, base).tobytes() == base.tobytes()
+def test_fedavg_weighs_by_shares_and_norm_bounding_scales_the_long_ones_down() -> None:
+    facts = Facts([0.5, 0.25, 0.25], [1.0, 8.0, 0.0])
+    assert strategy("FedAvg", {}).weights(facts) == [0.5, 0.25, 0.25]
+    assert NormBounding(2.0).weights(facts) == [0.5, 0.25 * (2.0 / 8.0), 0.25]
 
 
-@pytest.mark.parametrize("dtype", ["F64", "F32", "F16", "BF16"])
-def test_a_value_that_all_share_stays_bit_by_bit_for_any_shares(dtype: str) -> None:
-    value = narrow(np.array([0.1, 1 / 3, 1e-7]), dtype)
-    uneven = [1 / 3, 1 / 3, 1 - 2 / 3]
-    assert reduce("Mean", dtype, [value] * 3, shares=uneven).tobytes() == value.tobytes()
+def slow_krum(distances: Array, hostile: int, chosen: int) -> list[int]:
+    count = len(distances)
+    scores = []
+    for place in range(count):
+        others = sorted(float(distances[place][other]) for other in range(count) if other != place)
+        scores.append(sum(others[: count - hostile - 2]))
+    return sorted(range(count), key=lambda place: (scores[place], place))[:chosen]
 
 
-def test_sums_are_scaled_by_shares() -> None:
-    rows = np.arange(6, dtype="<f8").reshape(3, 2)
-    assert reduce("Sum", "F64", rows, shares=[1.0, 1.0, 1.0]).tolist() == [6.0, 9.0]
-    assert reduce("Sum", "F64", rows, shares=[1.0, 1.0, 0.25]).tolist() == [3.0, 5.25]
-    dice = np.random.default_rng(2).normal(size=(3, 1000))
-    assert reduce("Sum", "F64", dice, shares=[1.0] * 3).tobytes() == (dice[0] + dice[1] + dice[2]).tobytes()
+@pytest.mark.parametrize("seed", range(20))
+def test_krum_chooses_the_updates_of_a_slow_loop(seed: int) -> None:
+    dice = np.random.default_rng(seed)
+    rows = dice.normal(size=(9, 50)) * dice.choice([1, 1, 1, 30], size=(9, 1))
+    for hostile, chosen in ((1, 1), (3, 1), (2, 5)):
+        expected = slow_krum(slow_distances(list(rows)), hostile, chosen)
+        given = weights(Krum(hostile, chosen), rows)
+        assert [place for place, weight in enumerate(given) if weight] == sorted(expected)
+        assert sum(given) == pytest.approx(1)
 
 
-def test_pairs_are_scaled_by_the_square_of_the_share_and_their_variance_by_its_fourth_power() -> None:
-    rows = np.array([[600.0, 450.0, 81.0], [1600.0, 1200.0, 2560.0]])
-    assert reduce("Pairs", "F64", rows, shares=[1.0, 1.0]).tolist() == [2200.0, 1650.0, 2641.0]
-    assert reduce("Pairs", "F64", rows, shares=[1.0, 0.25]).tolist() == [700.0, 525.0, 91.0]
-    assert [rule_for("Evaluate", False, name, "F64") for name in ("pairs", "people")] == ["Pairs", "Sum"]
+def textbook(rows: Array) -> Array:
+    """|a|^2 + |b|^2 - 2ab in float32."""
+    gram = rows @ rows.T
+    norms = np.diagonal(gram)
+    squared: Array = np.maximum(norms[:, None] + norms[None, :] - 2 * gram, 0)
+    return squared
 
 
-def test_sums_about_different_centres_are_refused() -> None:
-    same = np.array([1.0, 2.0])
-    assert reduce("Equal", "F64", [same] * 3).tolist() == [1.0, 2.0]
-    with pytest.raises(Differs):
-        reduce("Equal", "F64", [same, same, same + 1])
+def test_krum_chooses_the_right_one_of_nearly_equal_updates_where_the_textbook_formula_does_not() -> None:
+    dice = np.random.default_rng(0)
+    common = dice.normal(size=20_000)
+    spread = np.array([1.0, 2.0, 1.5, 1e-3, 2.5, 1.2, 1.8])[:, None] * 1e-4
+    rows = (common + spread * dice.normal(size=(7, 20_000))).astype("<f4")
+    right = slow_krum(slow_distances(list(rows.astype(np.float64))), 2, 1)
+    assert slow_krum(textbook(rows), 2, 1) != right
+    assert [place for place, weight in enumerate(weights(Krum(2), rows)) if weight] == right == [3]
 
 
-def test_integers_are_the_bases_or_in_an_initial_round_the_largest() -> None:
-    rows = np.array([[1, 9], [3, 2], [2, 2]], "<i8")
-    assert reduce("Base", "I64", rows, np.array([4, 4], "<i8")).tolist() == [4, 4]
-    assert reduce("Largest", "I64", rows).tolist() == [3, 9]
+def test_one_far_update_does_not_blur_the_distances_of_the_others() -> None:
+    """The far one moves the centre away from the others, so that their centred distances cancel too."""
+    dice = np.random.default_rng(4)
+    rows = np.vstack([dice.normal(size=(4, 1000)) * 1e-7 + 1, np.full((1, 1000), 1e6)])
+    np.testing.assert_allclose(between_rows(rows), slow_distances(list(rows)), rtol=1e-10)
+
+
+def test_equal_updates_have_distance_zero_and_krum_takes_the_first() -> None:
+    rows = np.tile(np.arange(6.0), (5, 1))
+    assert not between_rows(rows).any()
+    assert weights(Krum(1), rows) == [1.0, 0, 0, 0, 0]
+    assert weights(GeometricMedian(), rows) == [0.2] * 5
+
+
+def test_the_geometric_median_of_numbers_is_their_median() -> None:
+    rows = np.array([[1.0], [2.0], [4.0], [100.0], [1e6]])
+    assert float(weights(GeometricMedian(), rows) @ rows[:, 0]) == pytest.approx(4.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_near_point_has_a_smaller_sum_of_distances_than_the_geometric_median(seed: int) -> None:
+    dice = np.random.default_rng(seed)
+    rows = np.vstack([dice.normal(size=(8, 3)), 1000 * dice.normal(size=(2, 3))])
+
+    def cost(point: Array) -> float:
+        return float(np.linalg.norm(rows - point, axis=1).sum())
+
+    point = np.array(weights(GeometricMedian(), rows)) @ rows
+    for _ in range(200):
+        assert cost(point) <= cost(point + 0.05 * dice.normal(size=3)) * (1 + 1e-6)
 
 
 @pytest.mark.parametrize(
-    ("task", "initial", "name", "dtype", "rule"),
+    ("name", "given", "least", "mixed"),
     [
-        ("Train", False, "w", "F32", "Delta"),
-        ("Train", False, "steps", "I64", "Base"),
-        ("Train", True, "w", "BF16", "Mean"),
-        ("Train", True, "mask", "BOOL", "Largest"),
-        ("Train", True, "shift", "F32", "Mean"),
-        ("Statistics", False, "squares", "F64", "Sum"),
-        ("Statistics", False, "shift", "F64", "Equal"),
-        ("Evaluate", False, "negatives", "F64", "Sum"),
+        ("FedAvg", {}, 1, 9),
+        ("NormBounding", {"largestNorm": "1"}, 1, 9),
+        ("Median", {}, 3, 9),
+        ("TrimmedMean", {"trimmed": "2"}, 5, 9),
+        ("Krum", {"hostile": "2"}, 7, 1),
+        ("MultiKrum", {"hostile": "2", "chosen": "2"}, 7, 2),
+        ("MultiKrum", {"hostile": "2", "chosen": "5"}, 9, 5),
+        ("GeometricMedian", {}, 3, 9),
     ],
 )
-def test_task_name_and_dtype_decide_the_rule(task: str, initial: bool, name: str, dtype: str, rule: str) -> None:
-    assert rule_for(task, initial, name, dtype) == rule
-
-
-@pytest.mark.parametrize("dtype", ["F64", "F32", "F16", "BF16"])
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_nan_and_infinity_are_not_finite(dtype: str, bad: float) -> None:
-    assert finite(narrow(np.array([1.0, -2.0]), dtype), dtype)
-    assert not finite(narrow(np.array([1.0, bad]), dtype), dtype)
-
-
-def test_integers_are_always_finite() -> None:
-    assert finite(np.array([0x7FFF], "<i8"), "I64")
+def test_what_a_strategy_needs_and_of_how_many_hospitals_its_result_is(
+    name: str, given: dict[str, str], least: int, mixed: int
+) -> None:
+    assert strategies.fewest(name, given) == least
+    assert strategies.mixes(name, given, 9) == mixed

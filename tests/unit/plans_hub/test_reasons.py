@@ -35,6 +35,7 @@ OTHER_WORDS = {
     "tasks and policies": "Train Statistics Evaluate Policy Manual Approve Deny Warn Refuse",
     "classes": "Site Code Platform Network",
     "of updates": "Base Delta Equal FedAvg Largest Mean Model Pairs Samples Sum Update",
+    "strategies": "GeometricMedian Krum Median MultiKrum NormBounding TrimmedMean",
     "rows that a round measures": "Test Validation",
     "why rows are left out": "AboveMaximum BelowMinimum IdentifierMissing NotAnInteger NotInEnum RowMalformed",
     "why columns are ignored": "NotInSchema OtherColumnMapped",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wardround.plans.round.scratch import GIB, SPARE, Scratch, scratch
 from wardround.sealing.body import PART, ciphertext_length
+from wardround.sealing.slices import slice_bytes
 
 UPDATE = ciphertext_length(102_400_000)
 ROOM = 20 * UPDATE + UPDATE + UPDATE + SPARE  # updates, base, a result of less than two parts
@@ -20,6 +21,13 @@ def test_a_round_without_base_needs_less() -> None:
 def test_one_byte_above_the_limit_the_store_is_read_twice() -> None:
     assert scratch([UPDATE] * 20, 102_400_000, ROOM).reads_twice is False
     assert scratch([UPDATE] * 20, 102_400_000, ROOM - 1) == Scratch(UPDATE + SPARE, reads_twice=True)
+
+
+def test_updates_that_are_read_at_once_are_sealed_in_smaller_slices() -> None:
+    slices = -(-UPDATE // (128 << 10))
+    room = scratch([UPDATE] * 20, 102_400_000, GIB * 20, at_once=True)
+    assert room == Scratch(ROOM + 20 * 16 * slices, reads_twice=False)
+    assert [slice_bytes(hospitals) >> 10 for hospitals in (1, 4, 5, 20, 512, 10_000)] == [1024, 1024, 512, 128, 8, 4]
 
 
 def test_the_result_never_needs_more_than_two_parts() -> None:

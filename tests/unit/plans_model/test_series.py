@@ -8,7 +8,7 @@ import pytest
 from tests.unit.plans_model.world import UID, World, model
 from wardround.api import conditions
 from wardround.api.federatedmodel import Schedule, Step, Stop, Summary
-from wardround.api.federatedround import ResultMetric
+from wardround.api.federatedround import Aggregation, ResultMetric
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import CreateRound
@@ -56,6 +56,17 @@ def test_each_round_starts_from_the_round_before() -> None:
     assert [each.base.round_name for each in (second, third, evaluation) if each.base] == names[1:4]
     assert {each.seed for each in (second, third)} == {7}
     assert (evaluation.rows, evaluation.seed) == ("Validation", 0)
+
+
+def test_rounds_for_which_the_strategy_is_impossible_use_fedavg() -> None:
+    for name, parameters, first in (("NormBounding", {"largestNorm": "2"}, "FedAvg"), ("Median", {}, "Median")):
+        template = replace(model().spec.round, aggregation=Aggregation(strategy=name, parameters=parameters))
+        world = World(replace(model(), spec=replace(model().spec, round=template)))
+        world.settle()
+        world.run()
+        used = [world.rounds[each.name].spec.aggregation for each in world.series.rounds]
+        assert [each.strategy for each in used] == ["FedAvg", first, name, name, "FedAvg"]
+        assert [each.parameters for each in used] == [parameters if each.strategy == name else {} for each in used]
 
 
 def test_the_status_names_a_round_before_it_is_created() -> None:

@@ -181,6 +181,13 @@ def test_a_task_that_is_not_as_its_series_says_is_not_covered(name: str) -> None
     assert f"({name})" in approvals.why_not_covered(changed, Approvals(every=(an_approval(),)), NOW)
 
 
+def test_a_task_may_mix_more_hospitals_than_the_series_says_and_not_fewer() -> None:
+    """Where the strategy is Krum, the Train rounds of a series mix fewer hospitals than its Statistics round."""
+    for least, deviations in ((MODEL.quorum.min + 1, ()), (MODEL.quorum.min - 1, ("quorum",))):
+        changed = dataclasses.replace(STATISTICS, quorum=dataclasses.replace(MODEL.quorum, min=least))
+        assert approvals.deviations(changed) == deviations
+
+
 def test_every_part_of_a_task_that_is_compared_deviates_once() -> None:
     assert DEVIATIONS.keys() == approvals.COMPARED.keys()
 

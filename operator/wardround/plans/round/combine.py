@@ -24,6 +24,7 @@ from wardround.plans.round.columns import made_with
 from wardround.plans.round.parts import TASK_REFUSED, Part, PartState
 from wardround.plans.round.scratch import GIB, Scratch, scratch
 from wardround.plans.round.status import COLLECTED
+from wardround.plans.round.strategy import too_much_for_scratch
 from wardround.plans.round.types import Aggregate, Aggregation, StoredModel, StoreModel, Verdict
 from wardround.plans.round.verdicts import advice, completed, failed, list_of, sentences, withheld
 from wardround.plans.round.view import View, hospitals, left_out, shortfall
@@ -39,6 +40,7 @@ from wardround.wire.aggregation import (
     CombinedVerdict,
     LeftOut,
 )
+from wardround.wire.strategies import STRATEGIES
 
 AGGREGATION_TRIES = 3
 # A kubelet that is alive has by then removed a pod whose grace period for deletion is over.
@@ -82,6 +84,8 @@ def aggregate(view: View, number: int) -> Verdict:
             f"The aggregation reads its plan from one Secret. The plan for {len(sent)} updates of this size is too "
             f"long for a Secret. {advice('TooMuchToAggregate')}",
         )
+    if STRATEGIES[view.round.spec.aggregation.strategy].at_once and _scratch(view).reads_twice:
+        return failed(view, "TooMuchForScratch", too_much_for_scratch(view, len(sent)))
     return Verdict(
         course="Progressing",
         reason="Aggregating",
@@ -104,7 +108,8 @@ def _scratch(view: View) -> Scratch:
     sent = view.having(PartState.SENT)
     base = view.seen.base_model if view.round.spec.task == "Train" and view.round.spec.initial is None else None
     sizes = [part.task.status.upload.bytes for part in sent if part.task.status.upload]
-    return scratch(sizes, base.result.bytes if base else None, view.seen.scratch_limit)
+    at_once = STRATEGIES[view.round.spec.aggregation.strategy].at_once
+    return scratch(sizes, base.result.bytes if base else None, view.seen.scratch_limit, at_once=at_once)
 
 
 def _reading(view: View) -> str:

@@ -12,6 +12,7 @@ from wardround.plans.round.dispatch import dispatch, never_dispatched, quorum_im
 from wardround.plans.round.ending import complete, over, suspended
 from wardround.plans.round.references import references_not_ready
 from wardround.plans.round.status import status
+from wardround.plans.round.strategy import strategy_impossible
 from wardround.plans.round.types import CleanUp, Observation, Plan, Verdict
 from wardround.plans.round.view import View, view_of
 
@@ -21,6 +22,7 @@ RULES: tuple[Rule, ...] = (
     over,
     complete,
     quorum_impossible,
+    strategy_impossible,
     aggregated,
     suspended,
     base_not_ready,

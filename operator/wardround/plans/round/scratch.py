@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wardround.sealing.body import PART, ciphertext_length
+from wardround.sealing.slices import resealed_length, slice_bytes
 
 GIB = 1 << 30
 # In bytes, if the hub chart does not say otherwise.
@@ -23,10 +24,12 @@ class Scratch:
     reads_twice: bool
 
 
-def scratch(updates: Iterable[int], base: int | None, limit: int) -> Scratch:
-    """`updates`: bytes of ciphertext of each. `base`: bytes of plaintext of the model that the round starts from."""
+def scratch(updates: Iterable[int], base: int | None, limit: int, *, at_once: bool = False) -> Scratch:
+    """`updates`: bytes of ciphertext of each. `base`: bytes of plaintext of the model that the round starts from.
+    `at_once`: the strategy needs all updates at once, so they are sealed again in small slices."""
     sizes = list(updates)
     # The part of the result that is uploaded, and the part that is made. A result is no larger than an update.
     parts = min(2 * PART, max(sizes, default=0)) + SPARE
-    whole = sum(sizes) + (0 if base is None else ciphertext_length(base)) + parts
+    kept = [resealed_length(size, slice_bytes(len(sizes))) for size in sizes] if at_once else sizes
+    whole = sum(kept) + (0 if base is None else ciphertext_length(base)) + parts
     return Scratch(whole, False) if whole <= limit else Scratch(parts, True)

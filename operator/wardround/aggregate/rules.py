@@ -1,0 +1,262 @@
+"""Reduces many updates to one: pure arithmetic over slices in float64; knows no files, keys or participants.
+
+A rule is for one tensor, or for neighbours of one dtype. `strategies` decides which rules a round has.
+
+Participants come in a fixed order, because floating-point sums depend on it, and a few at a time, so memory does not
+grow with their number. A rule adds the values of these few slice by slice: a slice's sum stays in the processor's
+cache. Neither the size of a slice nor that of a block changes a bit of the result.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from wardround.aggregate import order
+from wardround.tensors import DTYPES, FLOATS, Array, narrow, widen, widen_into
+
+RuleName = Literal["Delta", "Mean", "Sum", "Pairs", "Equal", "Largest", "Base"]
+# The tensor of an evaluation whose elements are over pairs of people: pairs, pairs in order, and the variance term.
+PAIRS = "pairs"
+# Elements. A slice's sum and product, both of float64, take half of a processor's second-level cache or less.
+SLICE = 1 << 14
+# Elements of all participants that are sorted at once: more do not stay in the processor's cache. And the fewest of one
+# participant: with fewer, the calls take longer than the work.
+_SORTED, _LEAST_SORTED = 1 << 17, 1 << 11
+_PAIR_POWERS = np.array([2.0, 2.0, 4.0])
+
+
+class Differs(Exception):
+    """Slices that must be equal at all participants differ."""
+
+
+class Rule(ABC):
+    """Reduces values of one dtype. Call `add` for blocks of participants, in their order, then `result` once."""
+
+    def __init__(self, dtype: str, size: int) -> None:
+        self.dtype = dtype
+        self.size = size
+
+    @abstractmethod
+    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
+        """Add the values of some participants, each in the file's dtype, of shape (size,). Keep none of the arrays.
+
+        `shares`: for means, the participants' weights (the weights of all sum to 1). For sums, scales in (0, 1], below
+        1 only for a participant that reported more rows than its `maxSamples`.
+        """
+
+    @abstractmethod
+    def result(self, base: Array | None) -> Array:
+        """Return the reduced values, in the file's dtype."""
+
+
+class Weighted(Rule):
+    """The sum of share x value in float64. Each participant's product is rounded, and then the sum."""
+
+    def __init__(self, dtype: str, size: int) -> None:
+        super().__init__(dtype, size)
+        self._sum = np.zeros(size, np.float64)
+        self._product = np.empty(min(size, SLICE), np.float64)
+
+    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
+        # A sum that overflows is refused when it is complete.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, self.size, SLICE):
+                total = self._sum[start : start + SLICE]
+                product = self._product[: total.size]
+                for values, share in zip(block, shares, strict=True):
+                    widen_into(values[start : start + SLICE], self.dtype, product)
+                    np.multiply(product, share, out=product)
+                    np.add(total, product, out=total)
+
+    def result(self, base: Array | None) -> Array:
+        reduced = np.empty(self.size, DTYPES[self.dtype])
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, self.size, SLICE):
+                part = slice(start, start + SLICE)
+                reduced[part] = self._result(self._sum[part], part, None if base is None else base[part])
+        return reduced
+
+    def _result(self, total: Array, part: slice, base: Array | None) -> Array:
+        """Return one slice of the result."""
+        return narrow(total, self.dtype)
+
+
+class Mean(Weighted):
+    """Weighted mean, rounded once to the dtype: FedAvg (McMahan et al., AISTATS 2017)."""
+
+    def __init__(self, dtype: str, size: int) -> None:
+        super().__init__(dtype, size)
+        self._first: Array | None = None
+        self._same = np.ones(size, np.bool_)
+
+    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
+        super().add(block, shares)
+        self._compare(block)
+
+    def _compare(self, block: Sequence[Array]) -> None:
+        if self._first is None:
+            self._first = block[0].copy()
+        for values in block:
+            self._same &= values == self._first
+
+    def _result(self, total: Array, part: slice, base: Array | None) -> Array:
+        # If all agree, take that value: shares sum to 1 only approximately, and must not change a frozen tensor.
+        assert self._first is not None
+        return np.where(self._same[part], self._first[part], narrow(total, self.dtype))
+
+
+class Delta(Weighted):
+    """Base plus the weighted mean of differences. If the mean is 0, the base bit by bit (-0.0 plus 0.0 is 0.0)."""
+
+    def _result(self, total: Array, part: slice, base: Array | None) -> Array:
+        assert base is not None
+        return np.where(total == 0, base, narrow(widen(base, self.dtype) + total, self.dtype))
+
+
+class TrimmedMean(Mean):
+    """The mean without the `trimmed` lowest and highest values of each element, added in ascending order and divided
+    once (Yin et al., ICML 2018). Each participant counts once. `trimmed` None: the coordinate median, which is the
+    middle value, or the mean of the two middle ones. `add` takes all participants at once."""
+
+    def __init__(self, dtype: str, size: int, *, trimmed: int | None) -> None:
+        super().__init__(dtype, size)
+        self._trimmed = trimmed
+
+    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
+        _trimmed_mean(block, self.dtype, self._trimmed, self._sum)
+        self._compare(block)
+
+
+class TrimmedDelta(Delta):
+    """Base plus the trimmed mean of differences (see TrimmedMean)."""
+
+    def __init__(self, dtype: str, size: int, *, trimmed: int | None) -> None:
+        super().__init__(dtype, size)
+        self._trimmed = trimmed
+
+    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
+        _trimmed_mean(block, self.dtype, self._trimmed, self._sum)
+
+
+def _trimmed_mean(block: Sequence[Array], dtype: str, trimmed: int | None, into: Array) -> None:
+    """Write the trimmed mean of each element into an array of float64. A zero has no sign."""
+    cut = (len(block) - 1) // 2 if trimmed is None else trimmed
+    step = max(_LEAST_SORTED, min(SLICE, _SORTED // len(block)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, into.size, step):
+            total = into[start : start + step]
+            lowest, *others = order.between([_sortable(each[start : start + step], dtype) for each in block], cut)
+            np.add(lowest, 0.0, out=total)
+            for values in others:
+                np.add(total, values, out=total)
+            if others:
+                # Equal values are their own mean, though their sum may be rounded.
+                np.divide(total, 1 + len(others), out=total, where=lowest != others[-1])
+                np.add(lowest, 0.0, out=total, where=lowest == others[-1])
+
+
+def _sortable(values: Array, dtype: str) -> Array:
+    """Return a copy of a file's floats as float64, or as float32 if that is exact."""
+    if dtype == "BF16":
+        return (values.astype("<u4") << 16).view("<f4")
+    return values.astype("<f8" if dtype == "F64" else "<f4")
+
+
+class Sum(Weighted):
+    """Scaled sum of floats, for statistics and counts. A scale of 1 is exact."""
+
+
+class Pairs(Sum):
+    """Scaled sum of the three elements of PAIRS. If a participant counts as a share of its people, pairs of them count
+    as the square of that share. The third element is the square of pairs, times a variance."""
+
+    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
+        for values, share in zip(block, shares, strict=True):
+            self._sum += scaled(PAIRS, widen(values, self.dtype), share)
+
+
+class Equal(Rule):
+    """The value that all participants have. `add` raises Differs: sums about different centres must not be added."""
+
+    def __init__(self, dtype: str, size: int) -> None:
+        super().__init__(dtype, size)
+        self._value: Array | None = None
+
+    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
+        if self._value is None:
+            self._value = block[0].copy()
+        if not all(np.array_equal(values, self._value) for values in block):
+            raise Differs
+
+    def result(self, base: Array | None) -> Array:
+        assert self._value is not None
+        return self._value
+
+
+class Largest(Rule):
+    """The largest value, for integers: a mean of counters is not a counter."""
+
+    def __init__(self, dtype: str, size: int) -> None:
+        super().__init__(dtype, size)
+        self._value: Array | None = None
+
+    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
+        if self._value is None:
+            self._value = block[0].copy()
+        for values in block:
+            np.maximum(values, self._value, out=self._value)
+
+    def result(self, base: Array | None) -> Array:
+        assert self._value is not None
+        return self._value
+
+
+class Base(Rule):
+    """The base's value, for integers of a model. The updates' values are ignored."""
+
+    def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
+        return
+
+    def result(self, base: Array | None) -> Array:
+        assert base is not None
+        return base
+
+
+Rules = Mapping[RuleName, Callable[[str, int], Rule]]
+
+RULES: Rules = {
+    "Delta": Delta,
+    "Mean": Mean,
+    "Sum": Sum,
+    "Pairs": Pairs,
+    "Equal": Equal,
+    "Largest": Largest,
+    "Base": Base,
+}
+
+
+def rule_for(task: str, initial: bool, name: str, dtype: str) -> RuleName:
+    """Return the rule that reduces a tensor (docs/contracts.md, section 5)."""
+    if task == "Evaluate":
+        return "Pairs" if name == PAIRS else "Sum"
+    if task == "Statistics":
+        return "Equal" if name == "shift" else "Sum"
+    if dtype in FLOATS:
+        return "Mean" if initial else "Delta"
+    return "Largest" if initial else "Base"
+
+
+def scaled(name: str, sums: Array, scale: float) -> Array:
+    """Return the sums of one tensor of an evaluation as they count at this scale, in (0, 1]. A scale of 1 is exact."""
+    return sums * (scale**_PAIR_POWERS if name == PAIRS else scale)
+
+
+def finite(values: Array, dtype: str) -> bool:
+    """Whether no element is NaN or infinite."""
+    if dtype == "BF16":
+        return bool(np.all((values & 0x7F80) != 0x7F80))
+    return dtype not in FLOATS or bool(np.all(np.isfinite(values)))

@@ -1,0 +1,101 @@
+"""The strategies that a round can name: their parameters, and the hospitals that they need. Pure; combines nothing.
+
+The hub's plan and the aggregation Job read the same table. The rules of the CRD repeat it (tests/integration/api).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+FEDAVG = "FedAvg"
+WHOLE, DECIMAL = re.compile(r"[1-9][0-9]{0,2}", re.ASCII), re.compile(r"[0-9]{1,6}([.][0-9]{1,6})?", re.ASCII)
+Parameters = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a strategy asks of a round.
+
+    `parameters`: pattern and words for each value; all of them are required. `fewest`: the fewest updates that it can
+    combine. `mixes`: the fewest hospitals of a quorum whose updates make up the result. `weighted`: updates count by
+    samples, else each update counts once. `differences`: it needs differences from a base, not first weights.
+    `at_once`: it reads all updates at once, from scratch.
+    """
+
+    parameters: Mapping[str, tuple[re.Pattern[str], str]]
+    fewest: Callable[[Parameters], int]
+    mixes: Callable[[Parameters, int], int]
+    weighted: bool = False
+    differences: bool = False
+    at_once: bool = True
+
+
+_COUNT = (WHOLE, "a whole number from 1 to 999")
+_NORM = (DECIMAL, "a number above 0 with at most six digits before and after the point")
+
+
+def _constant(number: int) -> Callable[[Parameters], int]:
+    return lambda parameters: number
+
+
+def _everybody(parameters: Parameters, quorum: int) -> int:
+    return quorum
+
+
+STRATEGIES: Mapping[str, Terms] = {
+    FEDAVG: Terms({}, _constant(1), _everybody, weighted=True, at_once=False),
+    "NormBounding": Terms(
+        {"largestNorm": _NORM}, _constant(1), _everybody, weighted=True, differences=True, at_once=False
+    ),
+    "Median": Terms({}, _constant(3), _everybody),
+    "TrimmedMean": Terms({"trimmed": _COUNT}, lambda given: 2 * int(given["trimmed"]) + 1, _everybody),
+    "Krum": Terms({"hostile": _COUNT}, lambda given: 2 * int(given["hostile"]) + 3, lambda given, quorum: 1),
+    "MultiKrum": Terms(
+        {"hostile": _COUNT, "chosen": _COUNT},
+        lambda given: int(given["hostile"]) + max(int(given["hostile"]) + 3, int(given["chosen"]) + 2),
+        lambda given, quorum: int(given["chosen"]),
+    ),
+    "GeometricMedian": Terms({}, _constant(3), _everybody),
+}
+
+
+def unknown(strategy: str, parameters: Parameters) -> str:
+    """A sentence that says why there is no such strategy; empty if there is."""
+    terms = STRATEGIES.get(strategy)
+    if terms is None:
+        return f"There is no strategy {strategy}. Strategies are {', '.join(STRATEGIES)}."
+    if parameters.keys() != terms.parameters.keys():
+        wanted = " and ".join(terms.parameters)
+        return f"{strategy} takes {f'exactly the parameters {wanted}' if wanted else 'no parameters'}."
+    for name, (pattern, words) in terms.parameters.items():
+        if not pattern.fullmatch(parameters[name]) or float(parameters[name]) == 0:
+            return f"The parameter {name} of {strategy} has to be {words}, written as a string."
+    return ""
+
+
+def fewest(strategy: str, parameters: Parameters) -> int:
+    """The fewest updates that the strategy can combine."""
+    return STRATEGIES[strategy].fewest(parameters)
+
+
+def mixes(strategy: str, parameters: Parameters, quorum: int) -> int:
+    """The fewest hospitals whose updates make up the result of a round with this quorum."""
+    return STRATEGIES[strategy].mixes(parameters, quorum)
+
+
+def impossible(strategy: str, parameters: Parameters, *, task: str, initial: bool, max_share: str, quorum: int) -> str:
+    """A sentence that says why a round cannot have this strategy; empty if it can."""
+    if problem := unknown(strategy, parameters):
+        return problem
+    terms = STRATEGIES[strategy]
+    if task != "Train" and strategy != FEDAVG:
+        return f"A {task} round adds sums, so its strategy is {FEDAVG}, not {strategy}."
+    if initial and terms.differences:
+        return f"The hospitals of an initial round send weights, and {strategy} bounds only differences from a base."
+    if not terms.weighted and float(max_share) < 1:
+        return f"{strategy} counts each hospital once, so maxWeightShare has no effect."
+    if quorum < terms.fewest(parameters):
+        return f"{strategy} with these parameters needs {terms.fewest(parameters)} updates, but quorum.min is {quorum}."
+    return ""

@@ -1,0 +1,62 @@
+"""Tensor files of updates for tests of a reduction, with values of all magnitudes and dtypes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from wardround import tensors
+from wardround.aggregate.buffers import Buffers
+from wardround.aggregate.resealed import Resealing
+from wardround.aggregate.scratch import Scratch
+from wardround.aggregate.updates import SealedFile
+from wardround.sealing import body
+from wardround.simulate.store import MemoryStore
+from wardround.tensors import Array, Layout, Tensor
+
+KEY = bytes(32)
+FLOATS = ("F64", "F32", "F16", "BF16")
+LEAST = {"F64": -1074, "F32": -149, "F16": -24, "BF16": -133}
+LARGEST = {"F64": 2.0**1000, "F32": 2.0**120, "F16": 2.0**14, "BF16": 2.0**120}
+
+
+TENSORS = [
+    *(Tensor(f"matrix-{dtype}", dtype, (37, 11)) for dtype in FLOATS),
+    *(Tensor(f"scalar-{dtype}", dtype, ()) for dtype in tensors.DTYPES),
+    *(Tensor(f"empty-{dtype}", dtype, (0, 4)) for dtype in tensors.DTYPES),
+    *(Tensor(f"counts-{dtype}", dtype, (13,)) for dtype in ("I64", "I32", "U8", "BOOL")),
+]
+
+
+async def sealed(plain: bytes, scratch: Scratch | Resealing | None) -> SealedFile:
+    """A file in a store, read through once. Without scratch, the reduction reads the store again."""
+    names = dict.fromkeys(("round_uid", "participant", "base_digest", "image_digest", "schema_digest"), "")
+    header = body.new_header(KEY, kind=body.UPDATE, attempt=1, length=len(plain), **names)
+    made, store = body.Body(KEY, header), MemoryStore()
+    spans = (body.segment_span(index, len(plain)) for index in range(made.segments))
+    ciphertext = b"".join(made.seal(index, plain[start : start + size]) for index, (start, size) in enumerate(spans))
+    await store.put_bytes("part", {}, ciphertext)
+    region = scratch.region(len(ciphertext)) if isinstance(scratch, Scratch) else None
+    resealed = scratch.file(len(plain)) if isinstance(scratch, Resealing) else None
+    file = SealedFile(store, ("part",), made, region=region, resealed=resealed)
+    await file.read_through(lambda segment: None, Buffers())
+    return file
+
+
+def file_of(layout: Layout, arrays: dict[str, Array]) -> bytes:
+    return layout.header + b"".join(
+        np.ascontiguousarray(arrays[each.name], tensors.DTYPES[each.dtype]).tobytes() for each in layout.tensors
+    )
+
+
+def numbers(dice: np.random.Generator, tensor: Tensor) -> Array:
+    """Values of all magnitudes and signs, zeros of both signs, and numbers that cancel."""
+    size = math.prod(tensor.shape)
+    if tensor.dtype not in FLOATS:
+        return np.asarray(dice.integers(0, 2 if tensor.dtype == "BOOL" else 100, size), tensors.DTYPES[tensor.dtype])
+    wide = np.ldexp(dice.uniform(-1, 1, size), dice.integers(LEAST[tensor.dtype], 8, size))
+    special = np.array(
+        [0.0, -0.0, 1.0, -1.0, LARGEST[tensor.dtype], -LARGEST[tensor.dtype], 2.0 ** LEAST[tensor.dtype]]
+    )
+    return tensors.narrow(np.where(dice.random(size) < 0.4, dice.choice(special, size), wide), tensor.dtype)

@@ -1,0 +1,40 @@
+"""A hospital reads in its assignment of how many hospitals the result may be, and decides by it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.players.hospital import Hospital
+from tests.players.hub import Hub
+from wardround.api import federatedround
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "quorum"),
+    [
+        ({}, 9),
+        ({"strategy": "Median"}, 9),
+        ({"strategy": "Krum", "parameters": {"hostile": "2"}}, 1),
+        ({"strategy": "MultiKrum", "parameters": {"hostile": "2", "chosen": "3"}}, 3),
+    ],
+)
+def test_the_assigned_quorum_counts_the_hospitals_that_make_up_the_result(
+    aggregation: dict[str, Any], quorum: int
+) -> None:
+    hospital = Hospital("site-a")
+    spec = {
+        "task": "Train",
+        "datasetName": "breast",
+        "schemaName": "breast-v1",
+        "participants": {"names": ["site-a"]},
+        "image": "registry.example/trainer@sha256:" + "1" * 64,
+        "initial": {},
+        "quorum": {"min": 9},
+        "aggregation": aggregation,
+    }
+    made = federatedround.parse({"metadata": {"name": "round", "namespace": "test", "uid": "uid"}, "spec": spec})
+    asked = Hub().ask(made, hospital.recipient, datetime.now(UTC))
+    assert hospital.assignment(asked).quorum.min == quorum

@@ -1,0 +1,105 @@
+"""A round whose strategy cannot combine its updates fails before anybody trains, and says why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_hub.builders import (
+    NAMES,
+    STORED,
+    aggregating,
+    collecting,
+    federated_round,
+    observation,
+    over,
+    sent,
+)
+from tests.unit.plans_hub.reading import condition_of, message_of, of_type
+from wardround.plans.round.plan import plan
+from wardround.plans.round.scratch import GIB
+from wardround.plans.round.types import Aggregate, Dispatch
+from wardround.wire.aggregation import AggregationFailure, LeftOut
+
+MEDIAN = {"strategy": "Median"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"aggregation": {"strategy": "Bulyan"}}, "There is no strategy Bulyan."),
+        ({"aggregation": {"strategy": "Krum"}}, "Krum takes exactly the parameters hostile."),
+        ({"aggregation": {**MEDIAN, "parameters": {"trimmed": "1"}}}, "Median takes no parameters."),
+        (
+            {"aggregation": {"strategy": "TrimmedMean", "parameters": {"trimmed": "0"}}},
+            "The parameter trimmed of TrimmedMean has to be a whole number from 1 to 999",
+        ),
+        (
+            {"aggregation": {"strategy": "NormBounding", "parameters": {"largestNorm": "0.0"}}},
+            "The parameter largestNorm of NormBounding has to be a number above 0",
+        ),
+        (
+            {"aggregation": {"strategy": "NormBounding", "parameters": {"largestNorm": "2"}}},
+            "The hospitals of an initial round send weights, and NormBounding bounds only differences from a base.",
+        ),
+        (
+            {"task": "Statistics", "initial": None, "image": None, "aggregation": MEDIAN},
+            "A Statistics round adds sums, so its strategy is FedAvg, not Median.",
+        ),
+        (
+            {"aggregation": {**MEDIAN, "maxWeightShare": "0.5"}, "quorum": {"min": 3}},
+            "Median counts each hospital once, so maxWeightShare has no effect.",
+        ),
+        ({"aggregation": MEDIAN}, "Median with these parameters needs 3 updates, but quorum.min is 2."),
+        (
+            {"aggregation": {"strategy": "Krum", "parameters": {"hostile": "1"}}, "quorum": {"min": 3}},
+            "Krum with these parameters needs 5 updates, but quorum.min is 3.",
+        ),
+    ],
+)
+def test_an_impossible_strategy_fails_the_round_before_anybody_is_asked(spec: dict[str, Any], words: str) -> None:
+    made = plan(observation(federated_round(**spec)))
+    assert condition_of(made, "Failed") == ("True", "StrategyImpossible")
+    assert message_of(made, "Failed").startswith(words)
+    assert of_type(made, Dispatch) == []
+
+
+def test_a_possible_strategy_asks_everybody() -> None:
+    made = plan(observation(federated_round(aggregation=MEDIAN, quorum={"min": 3})))
+    assert len(of_type(made, Dispatch)) == len(NAMES)
+
+
+def test_a_quorum_whose_updates_cannot_all_be_in_scratch_is_not_asked() -> None:
+    large = replace(STORED, result=replace(STORED.result, bytes=GIB))
+    base = over(federated_round("train-0", "base-uid"), "Complete")
+    changes: dict[str, Any] = {"initial": None, "base": {"roundName": "train-0"}, "quorum": {"min": 3}}
+    known: dict[str, Any] = {"base": base, "base_model": large, "base_uid": "base-uid"}
+    refused = plan(observation(federated_round(**changes, aggregation=MEDIAN), **known, scratch_limit=4 * GIB))
+    assert condition_of(refused, "Failed") == ("True", "TooMuchForScratch")
+    assert message_of(refused, "Failed").startswith(
+        "Median reads all updates at once from scratch. The updates of 3 hospitals need more than "
+        "aggregation.scratchGiB of the hub chart allows (4 GiB)."
+    )
+    for strategy, limit in (("Median", 5), ("FedAvg", 4)):
+        accepted = federated_round(**changes, aggregation={"strategy": strategy})
+        made = plan(observation(accepted, **known, scratch_limit=limit * GIB))
+        assert len(of_type(made, Dispatch)) == len(NAMES)
+
+
+def test_updates_that_turn_out_too_large_for_scratch_are_not_combined() -> None:
+    spec = {"aggregation": MEDIAN, "quorum": {"min": 3, "graceSeconds": 0}}
+    refused = plan(collecting(*map(sent, NAMES), spec=spec, scratch_limit=1))
+    assert condition_of(refused, "Failed") == ("True", "TooMuchForScratch")
+    assert of_type(refused, Aggregate) == []
+    [action] = of_type(plan(collecting(*map(sent, NAMES), spec=spec)), Aggregate)
+    assert action.scratch.reads_twice is False
+
+
+def test_too_few_updates_for_the_strategy_are_not_combined_again() -> None:
+    answer = AggregationFailure("TooFewForStrategy", "2 can be used.", (LeftOut("site-c", "Altered"),))
+    made = plan(aggregating(spec={"aggregation": MEDIAN, "quorum": {"min": 3}}, answer=answer))
+    assert condition_of(made, "Failed") == ("True", "TooFewForStrategy")
+    assert "2 can be used." in message_of(made, "Failed")
+    assert of_type(made, Aggregate) == []
