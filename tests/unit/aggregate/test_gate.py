@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from wardround.aggregate.gate import decide
 from wardround.aggregate.metrics import Part, combine
 from wardround.metrics import sums
+from wardround.metrics.differences import difference
 from wardround.wire import codec
 from wardround.wire.aggregation import CombinedVerdict, PlannedGate
 
@@ -105,3 +107,39 @@ def test_hospitals_without_comparison_leave_the_gate_undecided() -> None:
 def test_a_verdict_holds_no_number() -> None:
     told = codec.dump(verdict(hospital("a", 200, -0.5), hospital("b", 300, -0.5)))
     assert told == {"outcome": "Worse", "reason": "WorseThanReference", "reference": CURRENT, "unseen": []}
+
+
+def equal_to_reference(people: int, right: float) -> Part:
+    """A hospital that states the same sums for the candidate and the references. `right`: the probability that all of
+    these give each right label."""
+    labels, patients = np.arange(people) % 2, np.arange(people)
+    chances = np.where(labels == 1, right, 1 - right)
+    counted = sums.count(labels, chances, patients) | sums.compare(labels, chances, [chances, chances], patients)
+    return Part("z", people, counted, {}, 1.0, False, 11)
+
+
+def test_ten_verdicts_tell_a_hospital_that_takes_part_more_than_the_difference_that_people_see() -> None:
+    """docs/security.md says so. The hospital moves the gate's bound by the loss that it states, and finds the bound at
+    which the verdict turns. It computes this bound from the rounded numbers of the result."""
+    others = [hospital("a", 300, 0.1), hospital("b", 200, 0.1)]
+
+    def compared(right: float) -> list[Part]:
+        return [*others, equal_to_reference(500, right)]
+
+    first, _ = combine(compared(0.8), ("loss",), 0.9, REFERENCES).differences
+    assert first.high is not None
+    assert first.loss is not None
+    loss_of_others = 2 * float(first.loss) + math.log(0.8)
+    low, high, reasons = 0.05, 0.9, set()
+    for _ in range(10):
+        middle = (low + high) / 2
+        told = verdict(*compared(middle))
+        reasons.add(told.reason)
+        low, high = (low, middle) if told.outcome == "Accepted" else (middle, high)
+    assert len(reasons) == 2
+    found = 0.1 * (math.log(2) - (loss_of_others - math.log(high)) / 2)
+    exact = difference([part.scaled() for part in compared(0.8)], 0, 11)
+    assert exact is not None
+    assert exact.high is not None
+    assert found == pytest.approx(exact.high, abs=0.001)
+    assert abs(float(first.high) - exact.high) > 0.002
