@@ -63,6 +63,7 @@ class Round:
     max_share: str = "1"
     strategy: str = "FedAvg"
     strategy_parameters: dict[str, str] = field(default_factory=dict)
+    frozen: tuple[str, ...] | None = None
     max_samples: dict[str, int] = field(default_factory=dict)
     scratch_limit: int = SCRATCH_LIMIT
     hub: Hub = field(default_factory=Hub)
@@ -88,6 +89,8 @@ class Round:
             spec["image"] = f"registry.example/trainer@{IMAGE}"
         if self.initial:
             spec["initial"] = {}
+        if self.frozen is not None:
+            spec["exchange"] = {"frozen": list(self.frozen)}
         return federatedround.parse({"metadata": {"name": "round", "namespace": "test", "uid": self.uid}, "spec": spec})
 
     async def with_base(self, arrays: Mapping[str, Any], dtypes: dict[str, str] | None = None) -> None:

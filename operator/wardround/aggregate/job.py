@@ -69,7 +69,7 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
         kept = _for_ciphertext(plan, scratch)
         base = await open_base(store, plan, kept)
         evaluated = evaluation_layout(len(plan.references)) if plan.task == "Evaluate" else None
-        form = Form(plan.task, plan.least_cell, evaluated or (base.layout if base else None))
+        form = Form(plan.task, plan.least_cell, evaluated or (base.layout if base else None), plan.frozen)
         places = Resealing(scratch, slice_bytes(len(plan.updates))) if _at_once(plan) else kept
         examined = await examine_all(store, plan, form, now, places, base.file if base and kept else None, buffers)
         examined = without_outliers(examined, plan.max_samples)
@@ -243,11 +243,14 @@ def expected_update(plan: AggregationPlan, update: PlannedUpdate, form: Form) ->
 
 
 def agree(usable: Sequence[Usable], left_out: tuple[LeftOut, ...], *, initial: bool) -> None:
-    """Raise Failure if initial weights or schemas differ. The majority does not win: people must find the fault."""
+    """Raise Failure if initial weights, schemas or frozen tensors differ. The majority does not win: people must find
+    the fault."""
     _require_one_group(
         "InitialWeightsDiffer", [each.header.base_digest if initial else "" for each in usable], usable, left_out
     )
     _require_one_group("SchemasDiffer", [each.header.schema_digest for each in usable], usable, left_out)
+    # The digest of the initial weights is a hospital's claim. The frozen tensors are those of the initial weights.
+    _require_one_group("InitialWeightsDiffer", [each.frozen_digest for each in usable], usable, left_out)
 
 
 def _require_one_group(

@@ -41,6 +41,7 @@ from wardround.tensors import HALF_PRECISION, Array, Layout, NotTensors, header_
 from wardround.threads import beside
 from wardround.wire import digests
 from wardround.wire.aggregation import PlannedUpdate
+from wardround.wire.frozen import is_frozen
 from wardround.wire.models import Header, UpdateManifest
 from wardround.wire.update import ValidationSums
 
@@ -207,11 +208,12 @@ class _Arriving:
 @dataclass(frozen=True)
 class Form:
     """The expected tensors and claims of an update. `least_cell`: the least `min_cell` that a hospital may claim.
-    `layout`: None for initial weights and for Statistics."""
+    `layout`: None for initial weights and for Statistics. `frozen`: patterns of a Train round's frozen tensors."""
 
     task: str
     least_cell: int
     layout: Layout | None = None
+    frozen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,8 @@ class Usable:
     `withheld`: its sums are withheld, because too few people are in a class. `counted`: the number that the
     participant's `maxSamples` limits in its sums: rows of Statistics, people of Evaluate and of the validation rows of
     Train; 0 without sums. `sums`, `reported`: what its metrics are computed from (aggregate/metrics.py). `norm`: of all
-    floats of the update of a Train round, else 0.
+    floats of the update of a Train round but the frozen ones, else 0. `frozen_digest`: of the frozen tensors of initial
+    weights, else "".
     """
 
     participant: str
@@ -235,6 +238,7 @@ class Usable:
     reported: Mapping[str, float]
     file: SealedFile
     norm: float
+    frozen_digest: str
 
 
 @dataclass(frozen=True)
@@ -273,7 +277,8 @@ async def examine(
     resealed = scratch.file(body.length) if isinstance(scratch, Resealing) else None
     file = SealedFile(store, update.get, body, region=region, resealed=resealed)
     try:
-        first_pass = _FirstPass(body.length, form.layout, measures=form.task == "Train")
+        frozen = form.frozen if form.task == "Train" else None
+        first_pass = _FirstPass(body.length, form.layout, frozen)
         await file.read_through(first_pass.add, buffers)
         layout = first_pass.finish(manifest.digest)
         numbers = {} if form.task == "Train" else await _numbers(file, layout, form.task)
@@ -303,6 +308,7 @@ async def examine(
         reported=read.reported,
         file=file,
         norm=math.sqrt(first_pass.squares),
+        frozen_digest=first_pass.frozen_digest,
     )
 
 
@@ -370,12 +376,17 @@ async def _numbers(file: SealedFile, layout: Layout, task: str) -> dict[str, Arr
 
 
 class _FirstPass:
-    """Checks an update's segments in order: header, finite values, digest. `squares`: the sum of squares of its floats,
-    if it `measures` them."""
+    """Checks an update's segments in order: header, finite values, frozen tensors, digest.
 
-    def __init__(self, length: int, known: Layout | None = None, *, measures: bool = False) -> None:
+    `frozen`: the patterns of a Train round, None in other rounds. Against a `known` layout, the update of a Train round
+    is a difference from a base, so its frozen tensors are zero. `squares`: the sum of squares of the floats of a Train
+    round that are not frozen.
+    """
+
+    def __init__(self, length: int, known: Layout | None = None, frozen: Sequence[str] | None = None) -> None:
         self.squares = 0.0
-        self._measures = measures
+        self._frozen = frozen
+        self._frozen_bytes = digests.Digest()
         self._length = length
         self._known = known
         self._plain = digests.Digest()
@@ -385,7 +396,7 @@ class _FirstPass:
         self._start = 0
 
     def add(self, segment: bytes | memoryview) -> None:
-        """Check the next segment. Raises Refused: WrongSchema or NotFinite."""
+        """Check the next segment. Raises Refused: WrongSchema, NotFinite or FrozenNotZero."""
         self._plain.update(segment)
         if self._layout is None:
             self._waiting += segment
@@ -394,15 +405,34 @@ class _FirstPass:
             if self._layout is None:
                 return
             self._waiting.clear()
-            self._runs = runs(self._layout, lambda name, dtype: "Base")  # any rule: only the dtypes matter here
+            # A frozen tensor keeps the base's values. For the others, only the dtypes matter here.
+            patterns = self._frozen
+            self._runs = runs(
+                self._layout,
+                lambda name, dtype: "Base" if patterns is not None and is_frozen(name, patterns) else "Delta",
+            )
         pieces = list(within(self._runs, self._start, self._start + len(segment)))
         try:
             check_finite(segment, pieces)
         except NotFinite:
             raise Refused("NotFinite") from None
-        if self._measures:
-            self.squares += squares(segment, pieces)
+        if self._frozen is not None:
+            self._check_frozen(segment, [run for run in pieces if run.rule == "Base"])
+            self.squares += squares(segment, [run for run in pieces if run.rule != "Base"])
         self._start += len(segment)
+
+    def _check_frozen(self, segment: bytes | memoryview, pieces: Sequence[Run]) -> None:
+        for run in pieces:
+            content = memoryview(segment)[run.start : run.stop]
+            if self._known is None:
+                self._frozen_bytes.update(content)
+            elif np.any(np.frombuffer(content, np.uint8)):
+                raise Refused("FrozenNotZero")
+
+    @property
+    def frozen_digest(self) -> str:
+        """The digest of the frozen tensors of initial weights, in the file's order; "" of other updates."""
+        return self._frozen_bytes.text if self._frozen is not None and self._known is None else ""
 
     def _read_header(self, prefix: bytes) -> Layout | None:
         """Return the layout once the header is complete. A known header is compared, not parsed: parsing the header of

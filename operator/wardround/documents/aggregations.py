@@ -83,6 +83,7 @@ def plan(
         data_key=new_file_key(),
         image_digest=image_digest(federated_round),
         initial=spec.initial is not None,
+        frozen=spec.exchange.frozen if spec.task == "Train" else (),
         location=location,
         reads_twice=action.scratch.reads_twice,
         base_digest=_base_digest(federated_round, base),

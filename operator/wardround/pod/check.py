@@ -7,7 +7,6 @@ initial weights. Tensors are read in slices, so memory does not grow with the mo
 
 from __future__ import annotations
 
-import fnmatch
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
 from wardround.tabular import dataschema
 from wardround.wire import codec, digests, layouts
+from wardround.wire.frozen import is_frozen
 from wardround.wire.outcome import Outcome
 from wardround.wire.training import PrivateReport
 
@@ -69,12 +69,12 @@ def _check_training(folders: Folders, report: PrivateReport) -> validation.Measu
         measured = validation.measure(folders, report)
         with _tensor_file(folders, limit) as (file, layout):
             _require_equal(base, layout)
-            frozen = _frozen(base, report.exchange.frozen)
 
             def fill(writer: tensors.Writer) -> update.Summary:
                 base_digest = digests.Digest(writer.layout.header)
                 squares = 0.0
                 for tensor in writer.layout.tensors:
+                    frozen = is_frozen(tensor.name, report.exchange.frozen)
                     pairs = zip(
                         tensors.chunks(file, layout.find(tensor.name)),
                         tensors.chunks(base_file, base.find(tensor.name)),
@@ -82,7 +82,7 @@ def _check_training(folders: Folders, report: PrivateReport) -> validation.Measu
                     )
                     for trained, before in pairs:
                         base_digest.update(before.tobytes())
-                        difference = _difference(trained, before, tensor, frozen=tensor.name in frozen)
+                        difference = _difference(trained, before, tensor, frozen=frozen)
                         squares += float(np.square(tensors.widen(difference, tensor.dtype), dtype=np.float64).sum())
                         writer.write(_weights(trained, before, tensor) if initial else difference)
                 log(f"check: the update has an L2 norm of {math.sqrt(squares):.4g}")
@@ -146,13 +146,6 @@ def _require_equal(expected: tensors.Layout, trained: tensors.Layout) -> None:
         listed = ", ".join(f"{each.name} (expected {each.dtype} {list(each.shape)})" for each in first) or "none"
         message = f"tensors missing or of another shape or dtype than in the base: {listed}; extra tensors: {extra}"
         raise Failure("TensorsDiffer", message)
-
-
-def _frozen(base: tensors.Layout, patterns: Sequence[str]) -> frozenset[str]:
-    """Names of the tensors that the round forbids training to change."""
-    return frozenset(
-        tensor.name for tensor in base.tensors if any(fnmatch.fnmatchcase(tensor.name, glob) for glob in patterns)
-    )
 
 
 def _weights(trained: tensors.Array, before: tensors.Array, tensor: tensors.Tensor) -> tensors.Array:

@@ -65,8 +65,8 @@ _LISTED: Mapping[str, str] = {
     "WaitingForReference",
     CLEANING: "ActionFailed",
     ROUND_OTHER: "BaseDeleted CleanedUp Complete",
-    ATTENTION: "CountsInvalid DatasetDiffers FederationNotAllowed FingerprintMismatch HubTooOld Missing NotSentInTime "
-    "ParticipantNoKeys ParticipantNotApproved ParticipantRevoked ParticipantSuspended ParticipantUnknown "
+    ATTENTION: "CountsInvalid DatasetDiffers FederationNotAllowed FingerprintMismatch FrozenNotZero HubTooOld Missing "
+    "NotSentInTime ParticipantNoKeys ParticipantNotApproved ParticipantRevoked ParticipantSuspended ParticipantUnknown "
     "SiteTooOld TaskRefused UpdateTooLarge UploadTooLarge WrongAttempt WrongImage WrongParticipant WrongRound "
     "WrongSchema",
     PARTICIPANT: "Approved FingerprintMismatch HubTooOld NamespaceDiffers NoKeys NotApproved Revoked SiteTooOld",

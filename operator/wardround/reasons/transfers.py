@@ -142,6 +142,13 @@ _UPDATES = (
         "Wardround's own code cannot make such an update.",
     ),
     Reason(
+        name="FrozenNotZero",
+        owner=HOSPITAL,
+        meaning="The update changes tensors that are frozen in this round, so the hub left it out.",
+        action="Compare the versions of hub and site. If they are equal, find out which program made the update: "
+        "Wardround's own code cannot make such an update.",
+    ),
+    Reason(
         name="UpdateTooLarge",
         owner=HOSPITAL,
         meaning="The update is more than 30 times as large as the middle one of the round, so the hub left it out: it "
@@ -206,9 +213,11 @@ _AGGREGATION = (
     _updates_unusable(
         name="InitialWeightsDiffer",
         owner=IMAGE,
-        meaning="The hospitals made different first weights from the same seed, so their updates cannot be added up.",
+        meaning="The hospitals made different first weights from the same seed, or their frozen tensors differ, so "
+        "their updates cannot be added up.",
         action="Make `init` depend only on seed, statistics and schema. If it does so already, ask the hospitals "
-        "whether all sites have the same kind of processor.",
+        "whether all sites have the same kind of processor. Training code cannot change frozen tensors. So if only "
+        "these differ, find out which program made the update of the hospital that differs.",
     ),
     _updates_unusable(
         name="ResultNotFinite",

@@ -81,8 +81,9 @@ class AggregationPlan:
     the sites' digests must agree. `base`: only in a Train round with a base. `max_samples`: by participant. `metrics`:
     the names that the round declares. `specificity`: a decimal, for the metric sensitivityAtSpecificity.
     `least_cell`: the least `min_cell` of a hospital that the hub accepts. `references`: names of the rounds with whose
-    models an Evaluate round compares its own. `gate`: None if the round asks for no verdict. `reads_twice`: scratch has
-    no room for the ciphertext of base and updates, so the Job reads them from the store a second time."""
+    models an Evaluate round compares its own. `gate`: None if the round asks for no verdict. `frozen`: patterns
+    of the names of tensors that training must not change (wire/frozen.py). `reads_twice`: scratch has no room for the
+    ciphertext of base and updates, so the Job reads them from the store a second time."""
 
     round: PlannedRound
     task: str
@@ -100,6 +101,7 @@ class AggregationPlan:
     data_key: bytes = field(repr=False)
     image_digest: str
     initial: bool
+    frozen: tuple[str, ...]
     location: str
     reads_twice: bool
     base_digest: str | None

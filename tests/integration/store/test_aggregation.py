@@ -268,6 +268,68 @@ async def test_the_aggregation_leaves_out_an_update_that_would_decide_the_result
     assert answer["leftOut"] == [{"participant": "site-c", "reason": "UpdateTooLarge"}]
 
 
+def standardised(mean: list[float], deviation: list[float], weight: float = 0.1) -> dict[str, Any]:
+    """A model of the built-in trainer over two columns, or a difference of one."""
+    return {
+        "wardround.input.mean": np.array(mean, "<f4"),
+        "wardround.input.std": np.array(deviation, "<f4"),
+        "output.weight": np.full(2, weight, "<f4"),
+    }
+
+
+@pytest.mark.parametrize("frozen", [None, (), ("other.*",)], ids=["default", "nothing", "others"])
+async def test_one_hospital_cannot_change_frozen_tensors_of_the_result(
+    train: Round, frozen: tuple[str, ...] | None
+) -> None:
+    """Its difference is smaller than the others'. With such a deviation, a model has a threshold in one column."""
+    train.frozen = frozen
+    await train.with_base(standardised([5, 6], [1, 2]))
+    for name in ("site-a", "site-b"):
+        await train.update(name, standardised([0, 0], [0, 0], 5))
+    await train.update("site-c", standardised([0, 0], [-2.999997, 0]))
+    code, answer = await train.aggregate()
+    assert (code, answer["aggregated"]) == (0, ["site-a", "site-b"])
+    assert answer["leftOut"] == [{"participant": "site-c", "reason": "FrozenNotZero"}]
+    result = await train.result(answer)
+    assert result["wardround.input.std"].tolist() == [1.0, 2.0]
+    assert result["output.weight"].tolist() == [pytest.approx(5.1)] * 2
+
+
+async def test_a_round_freezes_the_tensors_that_its_author_names(train: Round) -> None:
+    train.frozen = ("input.*",)
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    for name, each in (("site-b", "input.mean"), ("site-c", "steps")):
+        change = np.ones_like(weights(2)[each])
+        await train.update(name, weights(2) | {each: change})
+    _, answer = await train.aggregate()
+    # The aggregation ignores integers that are not frozen.
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": "FrozenNotZero"}]
+    assert (await train.result(answer))["input.mean"].tobytes() == BASE["input.mean"].tobytes()
+
+
+async def test_an_initial_round_needs_equal_frozen_tensors(server: Server, store: Store, tmp_path: Path) -> None:
+    """A hospital can state the digest of the initial weights and send other means and deviations."""
+    initial = Round(server, store, tmp_path, initial=True)
+    for name in ("site-a", "site-b"):
+        await initial.update(name, standardised([14, 654], [3.5, 351]), claims={"base_digest": INITIAL})
+    await initial.update("site-c", standardised([67.5, 654], [-20.2, 351]), claims={"base_digest": INITIAL})
+    code, answer = await initial.aggregate()
+    assert (code, answer["reason"]) == (65, "InitialWeightsDiffer")
+    assert "site-a, site-b" in answer["message"]
+    assert "site-c" in answer["message"]
+
+
+async def test_frozen_tensors_do_not_hide_large_initial_weights(server: Server, store: Store, tmp_path: Path) -> None:
+    """Means of columns are far larger than weights."""
+    initial = Round(server, store, tmp_path, initial=True)
+    for name, weight in (("site-a", 0.3), ("site-b", 0.2), ("site-c", 1000.0)):
+        await initial.update(name, standardised([14, 654], [3.5, 351], weight), claims={"base_digest": INITIAL})
+    _, answer = await initial.aggregate()
+    assert answer["leftOut"] == [{"participant": "site-c", "reason": "UpdateTooLarge"}]
+    assert (await initial.result(answer))["wardround.input.mean"].tolist() == [14.0, 654.0]
+
+
 async def test_a_stated_number_of_samples_raises_neither_the_bound_nor_the_weight_without_limit(train: Round) -> None:
     """Nobody can check the number. A hospital of three states a million."""
     await train.with_base({"w": np.zeros(1)})

@@ -169,4 +169,4 @@ def usable(participant: str, base_digest: str) -> Usable:
     store = Store("https://store.example")
     file = SealedFile(store, (), body.Body(bytes(32), HEADER))
     header = dataclasses.replace(HEADER, base_digest=base_digest)
-    return Usable(participant, header, 1, False, False, 11, 0, {}, {}, file, 0.0)
+    return Usable(participant, header, 1, False, False, 11, 0, {}, {}, file, 0.0, "")

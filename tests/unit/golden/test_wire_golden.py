@@ -311,6 +311,7 @@ FORMATS: dict[str, Any] = {
         data_key=b"data",
         image_digest=digest("a"),
         initial=False,
+        frozen=("wardround.input.*",),
         location=f"models/{UID}/1",
         reads_twice=False,
         base_digest=digest("b"),

@@ -407,6 +407,16 @@ def test_a_missing_base_is_a_platform_failure(folders: Folders) -> None:
     assert (caught.value.category, caught.value.exit_code) == ("Platform", 70)
 
 
+def test_the_tensors_that_standardise_inputs_are_frozen_in_every_round(folders: Folders) -> None:
+    """Whatever patterns the author writes."""
+    for folder, deviation in ((folders.base, 4.0), (folders.out, 8.0)):
+        world.model(folder / "model.safetensors", {"wardround.input.std": np.array([deviation], np.float32)})
+    world.report(folders, world.task(exchange={"frozen": []}), samples=290)
+    with pytest.raises(Failure) as caught:
+        check(folders)
+    assert caught.value.reason == "FrozenChanged"
+
+
 def test_a_frozen_tensor_must_be_equal_bit_by_bit(folders: Folders) -> None:
     for folder, zero in ((folders.base, 0.0), (folders.out, -0.0)):
         world.model(folder / "model.safetensors", {"input.mean": np.array([zero, 1], np.float32)})
