@@ -18,7 +18,14 @@ from wardround.tabular import schema as table_schema
 from wardround.wire.outcome import LeftOutTotal, Outcome
 
 # What `prepare` can say against the data itself; NetworkOpen and its own faults are not the dataset's.
-OF_THE_DATA = ("ColumnMissing", "DataReplaced", "DataUnreadable", "TooFewSamples", "TooManyRowsLeftOut")
+OF_THE_DATA = (
+    "ColumnMissing",
+    "DataReplaced",
+    "DataUnreadable",
+    "IdentifiersChanged",
+    "TooFewSamples",
+    "TooManyRowsLeftOut",
+)
 # With these, `prepare` has read no row.
 OF_THE_SPLIT = ("SplitKeyLost", "SplitKeyChanged", "SplitChanged")
 # Reasons for which the file was not read. They stand also in a status that has a digest of the schema.

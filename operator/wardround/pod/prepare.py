@@ -24,7 +24,7 @@ from wardround.api.parameter_bounds import outside
 from wardround.api.site import AllowedParameter, share
 from wardround.api.times import parse_time
 from wardround.clock import system_clock
-from wardround.pod import evaluations, gate, launcher, order, reading, rounds, split_key, split_record
+from wardround.pod import evaluations, gate, launcher, order, patients_record, reading, rounds, split_key, split_record
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import UNREADABLE, Failure, log, run
 from wardround.tabular import dataschema, schema, split
@@ -48,7 +48,7 @@ from wardround.wire.training import (
 )
 
 if TYPE_CHECKING:
-    from wardround.pod.survey import Counts
+    from wardround.pod.survey import Counts, Positions
 
 # The newest rounds that are over and keep the state that their training left.
 STATES_KEPT = 64
@@ -81,7 +81,7 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
     """Validates and splits the rows; writes view, task.json and private report. Returns the termination message.
 
     Raises Failure (DataUnreadable, DataReplaced, ColumnMissing, TooManyRowsLeftOut, TooFewSamples, SplitKeyLost,
-    SplitKeyChanged, SplitChanged, EvaluationsUsedUp, EvaluationsUnreadable, PodFailed).
+    SplitKeyChanged, SplitChanged, IdentifiersChanged, EvaluationsUsedUp, EvaluationsUnreadable, PodFailed).
     """
     # Imported here because Arrow is slow to import, and the gate runs first.
     from wardround.pod import survey
@@ -108,6 +108,7 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
     read = replace(survey.outcome(counts.whole, work.min_cell), split_fingerprint=split.fingerprint(secret))
     if left_out := survey.too_many_left_out(counts.whole, work.max_left_out, work.min_cell):
         raise Failure("TooManyRowsLeftOut", left_out, counted=read)
+    patients_record.hold(folders, work.dataset_name, counts.patients)
     samples = _samples(counts, work, read)
     if work.task == "Evaluate" and not counts.withheld:
         read = _count_evaluation(folders, work, counts, read, now)
@@ -195,12 +196,14 @@ def _scored(work: Work) -> split.Side:
 
 @dataclass(frozen=True)
 class _Counts:
-    """`whole`: of the whole file. `view_rows`, `view_patients`: of the rows that train or are evaluated. `people`:
-    patients in the rows over which metrics are computed. `view`: digest of the rows that the researchers' image sees.
-    `labels`: digest of the labels and patients over which metrics are computed. `features`: the inputs in the view.
+    """`whole`: of the whole file. `patients`: positions of all patients of the file. `view_rows`, `view_patients`: of
+    the rows that train or are evaluated. `people`: patients in the rows over which metrics are computed. `view`: digest
+    of the rows that the researchers' image sees. `labels`: digest of the labels and patients over which metrics are
+    computed. `features`: the inputs in the view.
     """
 
     whole: Counts
+    patients: Positions
     view_rows: int
     view_patients: int
     people: int
@@ -254,6 +257,7 @@ def _write_view(folders: Folders, path: Path, table: schema.Schema, sides: split
         labels.write(folders.labels_file, bucket.labelled)
     return _Counts(
         whole=read.counts(),
+        patients=read.patients(),
         view_rows=view_rows,
         view_patients=_distinct(view_patients),
         people=bucket.people[0],

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from wardround.pod import split_key, split_record
+from wardround.pod import patients_record, split_key, split_record
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
 from wardround.tabular import schema, split
@@ -86,7 +86,13 @@ def _counted(
         "TooManyRowsLeftOut": survey.too_many_left_out(counts, reading.max_left_out, reading.min_cell),
         "TooFewSamples": survey.too_few_samples(counts, "train", counts.sides["train"], needed),
     }
-    return survey.outcome(counts, reading.min_cell), [Failure(name, text) for name, text in words.items() if text]
+    found = [Failure(name, text) for name, text in words.items() if text]
+    if not words["TooManyRowsLeftOut"]:
+        try:
+            patients_record.hold(folders, reading.dataset_name, whole.patients())
+        except Failure as failure:
+            found.insert(0, failure)
+    return survey.outcome(counts, reading.min_cell), found
 
 
 def raw_file(folders: Folders, dataset: Mapping[str, Any]) -> Path:

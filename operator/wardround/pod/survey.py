@@ -184,6 +184,10 @@ class Survey:
             ),
         )
 
+    def patients(self) -> Positions:
+        """The positions of all patients of the file, also of those without a valid row; distinct and ascending."""
+        return _distinct([*self._kept, *self._left_out])
+
     def _repeated(self) -> Positions:
         """The position of the patient of each valid row that repeats an earlier one."""
         prints = np.concatenate([np.zeros(0, np.int64), *self._prints])

@@ -88,8 +88,8 @@ _LISTED: Mapping[str, str] = {
     "HubTooOld NotApproved NotEnrolled ParticipantUnknown SiteTooOld Suspended TooManyTasks",
     CONNECTED: "Connected Connecting EnrolmentExpired HubForbids HubUnreachable NotEnrolled",
     LINK_LOCAL: "LinkLocalAbsent LinkLocalOpen LinkLocalSilent",
-    DATASET: "ColumnMissing DataReplaced DataUnreadable NotReadYet Read SchemaInvalid SchemaNotFound SplitChanged "
-    "SplitKeyChanged SplitKeyLost TooFewSamples TooManyRowsLeftOut",
+    DATASET: "ColumnMissing DataReplaced DataUnreadable IdentifiersChanged NotReadYet Read SchemaInvalid "
+    "SchemaNotFound SplitChanged SplitKeyChanged SplitKeyLost TooFewSamples TooManyRowsLeftOut",
     REMARKS: "ClassLeftOut OneClass RowsRepeated TargetsContradict",
     APPROVAL: "ApprovalOver ApprovalUnreadable ApprovalUsedUp SeriesApproved SeriesDenied",
     CANCELLED: "NotSentInTime RoundFailed RoundOver Suspended",

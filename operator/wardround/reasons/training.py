@@ -76,6 +76,16 @@ _DATA = (
         "Dataset under another name, and ask the round's author to train new models on it from the beginning.",
     ),
     _site(
+        name="IdentifiersChanged",
+        exit_code=EXIT_DATA,
+        meaning="Most patients that the Dataset had at an earlier reading are not in the file any more. The "
+        "identifiers are written otherwise, or it is another file. Patients who were held out would enter training.",
+        action="Compare the identifier column of the file with that of the former file: a program may have written "
+        "1001.0 for 1001, or have dropped zeros at the beginning. Write the file as before, and run `kubectl wardround "
+        "dataset read DATASET -n SITE_NAMESPACE` at the site. Or accept a new split: apply the Dataset under another "
+        "name, and ask the round's author to train new models on it from the beginning.",
+    ),
+    _site(
         name="TooManyRowsLeftOut",
         exit_code=EXIT_DATA,
         meaning="More rows of the data file break the Dataset's DataSchema than policy.maxLeftOut of the Site allows, "

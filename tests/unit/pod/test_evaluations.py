@@ -258,7 +258,7 @@ def test_only_an_evaluation_whose_rows_leave_prepare_counts(tmp_path: Path) -> N
     folders = world.pod(tmp_path)
     for kind in ("Train", "Statistics"):
         assert prepare(folders, world.task(kind, maxEvaluations=0)).evaluations is None
-    few = world.pod(tmp_path, world.rows(40))
+    few = world.pod(tmp_path / "few", world.rows(40))
     assert prepare(few, world.task("Evaluate", maxEvaluations=0)).samples == 0, "it is withheld"
     with pytest.raises(Failure, match="samples remain"):
         prepare(world.pod(tmp_path), world.task("Evaluate", minSamples=1000))

@@ -41,6 +41,7 @@ def test_training_gets_training_and_validation_rows_and_no_test_rows(tmp_path: P
         "secrets/order/key",
         "secrets/split/breast/key",
         "secrets/split-records/breast.json",
+        "secrets/patients/breast.json",
     }
     evaluated = world.pod(tmp_path / "evaluate")
     held_out = prepare(evaluated, world.task("Evaluate"))
@@ -62,6 +63,7 @@ def test_evaluation_gets_features_and_the_scorer_gets_labels_in_the_same_order(t
         "secrets/order/key",
         "secrets/split/breast/key",
         "secrets/split-records/breast.json",
+        "secrets/patients/breast.json",
         "secrets/evaluations/breast.json",
         "secrets/evaluations/lock",
     }

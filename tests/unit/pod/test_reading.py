@@ -63,7 +63,8 @@ def test_a_reading_counts_like_a_training_pod_and_leaves_nothing(reader: Reader)
     assert (outcome.left_out, outcome.quality) == (trained.left_out, trained.quality)
     assert outcome.split_fingerprint == split.fingerprint(world.SPLIT_KEY)
     left = {each for each in files(reader.folders) if not each.startswith("trained/")}
-    assert left == {"secrets/split/breast/key", "secrets/split-records/breast.json", "termination-log"}
+    records = {"secrets/split-records/breast.json", "secrets/patients/breast.json"}
+    assert left == {"secrets/split/breast/key", "termination-log"} | records
 
 
 def test_the_first_reading_makes_the_key_of_the_split(reader: Reader) -> None:
@@ -114,6 +115,14 @@ def test_a_dataset_of_the_same_name_with_another_split_is_not_read(reader: Reade
     document["dataset"]["split"]["test"] = "0"
     code, outcome = reader.read(dataset=document["dataset"])
     assert (code, outcome.reason, outcome.rows) == (65, "SplitChanged", None)
+
+
+def test_a_file_with_other_texts_of_the_identifiers_is_no_dataset_of_this_name(reader: Reader) -> None:
+    assert reader.read()[0] == 0
+    file = reader.folders.raw / "cases.csv"
+    file.write_text(file.read_text().replace("patient-", "P-"))
+    code, outcome = reader.read()
+    assert (code, outcome.reason) == (65, "IdentifiersChanged")
 
 
 def test_an_open_network_stops_a_reading_before_anything_is_read(

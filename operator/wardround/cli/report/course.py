@@ -26,7 +26,8 @@ NO_PARTICIPANTS = "You may not read the hospitals' Participants. So this report 
 DATA_REASONS = frozenset(
     {
         *("ClassLeftOut", "ColumnMissing", "DataReplaced", "DataUnreadable", "DatasetDiffers", "DatasetNotAllowed"),
-        *("DatasetNotFound", "DatasetUnknown", "OneClass", "RowsRepeated", "SchemaDiffersFromBase", "SchemaInvalid"),
+        *("DatasetNotFound", "DatasetUnknown", "IdentifiersChanged", "OneClass", "RowsRepeated"),
+        *("SchemaDiffersFromBase", "SchemaInvalid"),
         *("SchemaNotFound", "SchemasDiffer", "SplitChanged", "SplitKeyChanged", "SplitKeyLost", "TargetsContradict"),
         *("TooFewSamples", "TooManyLeftOut", "TooManyRowsLeftOut", "WrongSchema"),
     }

@@ -1,0 +1,83 @@
+"""Remembers on the claim `state` some of the patients of a Dataset, and refuses a file that has most of them no more.
+
+The side of a patient follows from the text of the identifier. A program that exports the file again may write the same
+patients as 1001.0 in place of 1001. Then held-out patients would enter training, and nothing else would show it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wardround import durable
+from wardround.pod.folders import Folders
+from wardround.pod.outcome import Failure
+from wardround.wire import canonical
+
+if TYPE_CHECKING:
+    from wardround.pod.survey import Positions
+
+FOLDER = "patients"
+# So many patients are remembered: those with the lowest positions in the split, which no key tells in advance.
+REMEMBERED = 64
+_HEX_DIGITS = 16
+
+
+def hold(folders: Folders, name: str, positions: Positions) -> None:
+    """Compares the patients of a file with those of the reading before, and remembers them for the next one.
+
+    `positions`: of all patients of the file in the split, distinct and ascending. Patients may come, and fewer than
+    half may leave between two readings. Raises Failure (IdentifiersChanged, PodFailed).
+    """
+    place = folders.secrets / FOLDER / f"{name}.json"
+    present = {_text(each) for each in positions.tolist()}
+    lowest = [_text(each) for each in positions[:REMEMBERED].tolist()]
+    try:
+        before = _read(place)
+        if before and sum(each in present for each in before) * 2 < len(before):
+            raise Failure("IdentifiersChanged", _message(name))
+        if lowest and lowest != before:
+            _write(place, lowest)
+    except (OSError, ValueError) as error:
+        raise Failure("PodFailed", f"{_named(place)} cannot be used: {type(error).__name__}") from None
+
+
+def _message(name: str) -> str:
+    return (
+        f"most patients of an earlier reading of Dataset {name} are not in the file. Their identifiers are written "
+        "otherwise now (such as 1001.0 for 1001), or it is another file. Patients who were held out would enter "
+        "training. Write the identifiers as before. Or apply the Dataset under another name: it then gets a new "
+        "split, and the authors of rounds have to train new models from the beginning"
+    )
+
+
+def _text(position: int) -> str:
+    return f"{position:0{_HEX_DIGITS}x}"
+
+
+def _read(place: Path) -> list[str]:
+    """The remembered positions; none before the first reading. Raises OSError, ValueError."""
+    try:
+        record = json.loads(place.read_bytes())
+    except FileNotFoundError:
+        return []
+    if not isinstance(record, list) or not all(isinstance(each, str) for each in record):
+        raise ValueError("no record")
+    return record
+
+
+def _write(place: Path, positions: list[str]) -> None:
+    """Raises OSError. Of several pods, the last one's record counts."""
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = place.with_name(f".{secrets.token_hex(8)}")
+    try:
+        durable.write(draft, canonical.dumps(positions), 0o600)
+        durable.publish(draft, place)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _named(place: Path) -> str:
+    return f"secrets/{FOLDER}/{place.name} on the claim `state`"
