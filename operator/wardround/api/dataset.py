@@ -134,12 +134,20 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Published:
+    """The number of training patients that the site tells the hub, rounded down, and since when."""
+
+    training_patients: int
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetStatus:
-    """This status stays in the hospital's cluster. `rows` and `patients`: of the valid rows.
+    """This status stays in the hospital's cluster, but for `published`. `rows` and `patients`: of the valid rows.
 
     `limits`: those of the pod that counted the rows.
     `evaluations`: as the newest evaluation found them. `split_fingerprint`: of the key with which the Dataset was first
-    read.
+    read. `published`: what the hub may read.
     """
 
     observed_generation: int | None = None
@@ -148,6 +156,7 @@ class DatasetStatus:
     features: int | None = None
     rows: int | None = None
     patients: int | None = None
+    training_patients: int | None = None
     ignored: Ignored | None = None
     left_out: LeftOut | None = None
     remarks: tuple[Remark, ...] | None = None
@@ -155,6 +164,7 @@ class DatasetStatus:
     evaluations: tuple[EvaluationBudget, ...] | None = None
     split_fingerprint: str | None = None
     reading: Reading | None = None
+    published: Published | None = None
     schema_digest: str | None = None
     columns_digest: str | None = None
 

@@ -111,10 +111,12 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Trigger:
-    """When further series begin: a cron line of five fields, in a time zone of the IANA database."""
+    """When further series begin: whichever comes first. `cron`: five fields, in a time zone of the IANA database.
+    `new_patients`: when the hospitals have so many more training patients than when the last series began."""
 
-    cron: str
+    cron: str | None = None
     time_zone: str = "Etc/UTC"
+    new_patients: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +182,7 @@ class SeriesRound:
 class SeriesStatus:
     """`base`: the round of the version from which the first Train round starts; None if that round makes first weights.
     `round`: number of the last Train round. `best`, `loss`: the round whose model has the lowest loss, and the loss.
+    `training_patients`: how many the hospitals told when the series began; None if no hospital told.
     `not_compared`: why the gate has compared nothing. `version`: name of the ModelVersion that the series has made.
     `skipped`: the series has ended without one."""
 
@@ -190,6 +193,7 @@ class SeriesStatus:
     round: int = 0
     best: str | None = None
     loss: str | None = None
+    training_patients: int | None = None
     not_compared: str | None = None
     version: str | None = None
     skipped: bool = False

@@ -38,9 +38,12 @@ class PublicKeys:
 
 @dataclass(frozen=True, kw_only=True)
 class OfferedDataset:
+    """`training_patients`: rounded down to a multiple of 11. None if the site does not tell it."""
+
     name: str
     schema_digest: str = ""
     columns_digest: str = ""
+    training_patients: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

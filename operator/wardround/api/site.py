@@ -101,6 +101,7 @@ class Policy:
     min_cell: int = LEAST_CELL
     max_left_out: str = "0.1"
     tell_own_metrics: bool = False
+    tell_new_patients: bool = False
     max_evaluations: int = 20
     link_local: LinkLocal = "Warn"
 

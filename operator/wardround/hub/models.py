@@ -20,6 +20,7 @@ from wardround.hub.context import Context
 from wardround.hub.observe import get_round
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import Conflict, Forbidden, Invalid, NotFound
+from wardround.plans.model import patients
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import (
@@ -88,7 +89,7 @@ class ModelController:
         series, meta = model.status.series, model.metadata
         now = self._hub.clock()
         if series is None:
-            return Observation(model=model, now=now)
+            return Observation(model=model, patients=await self._patients(model), now=now)
         seen = Observation(
             model=model,
             round=await self._round(meta.namespace, rounds.last(series).name),
@@ -106,7 +107,11 @@ class ModelController:
             seen,
             measuring=await self._round(meta.namespace, measuring) if measuring else None,
             rounds=await self._rounds(model),
+            patients=await self._patients(model),
         )
+
+    async def _patients(self, model: FederatedModel) -> int | None:
+        return patients.told(model, (await self._hub.participants.objects()).values())
 
     async def _round(self, namespace: str, name: str) -> FederatedRound | None:
         live = await get_round(self._hub.client, namespace, name)

@@ -76,6 +76,7 @@ def plan(
         evaluations=report.evaluations or status.evaluations,
         split_fingerprint=status.split_fingerprint or report.split_fingerprint,
         reading=status.reading,
+        published=status.published,
     )
     if schema is None:
         reason = REASONS["SchemaNotFound"]
@@ -128,6 +129,7 @@ def _as_read_before(draft: DatasetStatus, status: DatasetStatus) -> DatasetStatu
         read_at=status.read_at,
         rows=status.rows,
         patients=status.patients,
+        training_patients=status.training_patients,
         ignored=dataclasses.replace(draft.ignored or Ignored(), column_count=read.column_count, columns=read.columns),
         left_out=status.left_out,
         remarks=status.remarks,
@@ -155,6 +157,7 @@ def _counted(draft: DatasetStatus, report: Outcome) -> DatasetStatus:
         draft,
         rows=rows,
         patients=report.patients,
+        training_patients=report.training_patients,
         ignored=Ignored(
             fields=fields,
             column_count=columns.count if columns else None,

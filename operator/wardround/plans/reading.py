@@ -13,10 +13,10 @@ from wardround.api.dataset import READ_SECONDS, DatasetStatus, Limits, Reading
 from wardround.api.site import Site
 from wardround.api.times import parse_time, to_seconds
 from wardround.manifests.reading import ReadingJob
-from wardround.plans import dataset
+from wardround.plans import dataset, published
 from wardround.plans.sitetask.job import workload
 from wardround.plans.sitetask.pod import Job, Pod, Step
-from wardround.plans.sitetask.types import Control
+from wardround.plans.sitetask.types import Control, sooner
 from wardround.reasons.registry import REASONS
 
 # After a reading that did not come to the file.
@@ -89,6 +89,17 @@ class Plan:
 
 
 def plan(seen: Observation) -> Plan:
+    """What to do about readings, and what the hub may read of the newest one."""
+    planned = _plan(seen)
+    if seen.site is None or _unlisted(seen, seen.site):
+        return planned
+    policy = seen.site.spec.policy
+    status = published.publish(planned.status, policy, seen.now)
+    again = sooner(planned.again_seconds, published.seconds_to_next(status, policy, seen.now))
+    return dataclasses.replace(planned, status=status, again_seconds=again)
+
+
+def _plan(seen: Observation) -> Plan:
     """1. A Job that has ended: its report becomes the status, and the Job goes.
     2. A Job that takes too long: it goes.
     3. A Job that runs: nothing, until then.

@@ -85,6 +85,7 @@ def report(site: Site, datasets: Sequence[Dataset]) -> dict[str, Any]:
             "name": each.metadata.name,
             "schemaDigest": each.status.schema_digest,
             **({"columnsDigest": each.status.columns_digest} if each.status.columns_digest else {}),
+            **_published(site, each),
         }
         for each in sorted(datasets, key=lambda d: d.metadata.name)
         if each.status.schema_digest and each.metadata.name in listed
@@ -95,6 +96,12 @@ def report(site: Site, datasets: Sequence[Dataset]) -> dict[str, Any]:
         "datasets": offered,
         "accelerators": [{"resourceName": site.spec.workload.accelerator.resource_name}],
     }
+
+
+def _published(site: Site, each: Dataset) -> dict[str, int]:
+    if not site.spec.policy.tell_new_patients or each.status.published is None:
+        return {}
+    return {"trainingPatients": each.status.published.training_patients}
 
 
 Said = tuple[str, str] | None

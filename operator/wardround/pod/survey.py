@@ -233,6 +233,7 @@ def outcome(counts: Counts, min_cell: int) -> Outcome:
     return Outcome(
         rows=counts.rows,
         patients=counts.patients,
+        training_patients=counts.sides["train"],
         quality=counts.quality,
         left_out=LeftOutTotal(counts.left_out_rows, counts.left_out_patients, classes[:MOST_CLASSES]),
         ignored_columns=counts.ignored,

@@ -114,7 +114,11 @@ MODELS = (
         "without a version, as series.onFailure.then asks.",
         action="Read why the last round of status.series.rounds has failed, with `kubectl wardround explain`.",
     ),
-    _nobody(name="NextSeries", meaning="The trigger says when the next series begins.", action="Nothing to do."),
+    _nobody(
+        name="NextSeries",
+        meaning="The trigger says when the next series begins: at a time, or with new patients.",
+        action="Nothing to do.",
+    ),
     _nobody(
         name="NoTrigger", meaning="The model has no trigger, so no further series begins.", action="Nothing to do."
     ),

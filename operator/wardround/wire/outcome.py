@@ -109,9 +109,10 @@ class OwnMetric:
 class Outcome:
     """`reason`, `failure_class` and `message` (for the site's people): of a failure. `field`: of the Dataset's schema.
 
-    `rows` and `patients`: of the valid dataset. `samples`: the weight that this task claims. `remarks`: what looks
-    wrong in valid rows. `link_local`: from the sidecar. `parameter`: the parameter that the training code refuses; it
-    counts only if the round has set it. `split_fingerprint`: of the key of the Dataset's split.
+    `rows` and `patients`: of the valid dataset. `training_patients`: those on the training side. `samples`: the
+    weight that this task claims. `remarks`: what looks wrong in valid rows. `link_local`: from the sidecar.
+    `parameter`: the parameter that the training code refuses; it counts only if the round has set it.
+    `split_fingerprint`: of the key of the Dataset's split.
     `evaluations`: only of an evaluation. `metrics`: from `check` and `score`. They stay at the hospital.
     """
 
@@ -121,6 +122,7 @@ class Outcome:
     field: str | None = None
     rows: int | None = None
     patients: int | None = None
+    training_patients: int | None = None
     samples: int | None = None
     schema_digest: str | None = None
     quality: tuple[LeftOutRows, ...] | None = None

@@ -87,7 +87,9 @@ def test_the_schema_of_a_model_cannot_change(api: Api) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"trigger": {}}, "spec.trigger.cron: Required value"),
+        ({"trigger": {}}, "A trigger needs cron or newPatients"),
+        ({"trigger": {"timeZone": "Europe/Berlin"}}, "A trigger needs cron or newPatients"),
+        ({"trigger": {"newPatients": 10}}, "greater than or equal to 11"),
         ({"trigger": {"cron": "0 2 * * 1", "timeZone": "../etc/passwd"}}, "should match"),
         ({"gate": {"minEvents": 0}}, "greater than or equal to 1"),
         ({"gate": {"promote": "Always"}}, "Unsupported value"),
@@ -101,3 +103,9 @@ def test_a_trigger_a_gate_and_a_history_have_their_rules(api: Api, spec: dict[st
     model["spec"] |= spec
     with pytest.raises(Refused, match=message):
         api.create(model, dry_run=True)
+
+
+def test_a_trigger_may_name_new_patients_alone(api: Api) -> None:
+    model = federated_model()
+    model["spec"]["trigger"] = {"newPatients": 50}
+    assert api.create(model, dry_run=True)["spec"]["trigger"] == {"newPatients": 50, "timeZone": "Etc/UTC"}

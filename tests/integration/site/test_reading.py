@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.integration.api.apiserver import Api
+from tests.integration.api.apiserver import Api, Refused
 from tests.integration.api.conftest import Helm
 from tests.integration.api.objects import site_values
 from tests.integration.site.between import between
@@ -202,3 +203,30 @@ async def test_a_dataset_with_a_dataschema_of_another_federation_says_so(site: S
     assert "policy.dataSchemas" in said()["message"]
     site.api.delete("Dataset", "breast", NAMESPACE)
     site.api.delete("DataSchema", "heart-v1", NAMESPACE)
+
+
+async def test_the_hub_reads_the_number_of_training_patients_only_if_the_policy_says_so(site: Site) -> None:
+    """It is rounded down to a multiple of 11."""
+
+    def told() -> int | None:
+        report = site.api.get("Participant", PARTICIPANT, PARTICIPANT)["status"].get("site") or {}
+        known = {each["name"]: each.get("trainingPatients") for each in report.get("datasets", ())}
+        return known.get("breast")
+
+    with contextlib.suppress(Refused):
+        site.api.delete("Dataset", "breast", NAMESPACE)
+    await enrolled(site)
+    job = await eventually("the Job that reads", lambda: reading(site))
+    ends(site.api, job, {**READ, "trainingPatients": 290})
+    await eventually("it is counted", lambda: dataset(site).get("status", {}).get("trainingPatients") == 290)
+    assert "published" not in dataset(site)["status"]
+    assert told() is None
+    try:
+        site.api.patch("Site", "site", {"spec": {"policy": {"tellNewPatients": True}}}, NAMESPACE)
+        await eventually("the hub reads it", lambda: told() == 286)
+        assert dataset(site)["status"]["published"]["trainingPatients"] == 286
+    finally:
+        site.api.patch("Site", "site", {"spec": {"policy": {"tellNewPatients": False}}}, NAMESPACE)
+    await eventually("the hub reads it no more", lambda: told() is None)
+    # Other tests need a Dataset that nobody has read.
+    site.api.delete("Dataset", "breast", NAMESPACE)

@@ -160,6 +160,7 @@ OUTCOMES = {
     "outcome-prepared": Outcome(
         rows=341,
         patients=340,
+        training_patients=290,
         samples=290,
         schema_digest=digest("5"),
         quality=(LeftOutRows("mean_radius", "Missing", 1),),

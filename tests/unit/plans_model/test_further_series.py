@@ -118,7 +118,7 @@ def test_a_trigger_that_names_no_time_is_told_at_once_and_stalls_at_the_end(trig
     world.settle()
     status, told, message = world.condition("Scheduled")
     assert (status, told, world.condition("Reconciling")[0]) == ("False", reason, "True")
-    assert trigger.cron in message or trigger.time_zone in message
+    assert str(trigger.cron) in message or trigger.time_zone in message
     world.run()
     assert world.condition("Stalled") == ("True", reason, message)
     assert world.condition("Ready")[0] == "True"

@@ -65,14 +65,15 @@ def model(name: str = "heart", spec: Object | None = None, **series: Any) -> Fed
 @dataclass
 class World:
     """`losses`: of the models of the Train rounds, in order of their creation and then anew; None for a loss that
-    nobody told. `outcomes`: of comparisons, likewise. `hospitals`: over how many each loss is. `columns`, `schema`:
-    digests of the next rounds that end. `created`, `made`: names of rounds and of versions, in order. `pinned`: numbers
-    that were in spec.current."""
+    nobody told. `outcomes`: of comparisons, likewise. `hospitals`: over how many each loss is. `patients`: that the
+    hospitals tell. `columns`, `schema`: digests of the next rounds that end. `created`, `made`: names of rounds and
+    of versions, in order. `pinned`: numbers that were in spec.current."""
 
     model: FederatedModel
     losses: list[str | None] = field(default_factory=lambda: ["0.5", "0.4", "0.3"])
     outcomes: list[Outcome] = field(default_factory=lambda: ["Accepted"])
     hospitals: tuple[int, ...] = (2,)
+    patients: int | None = None
     columns: str = "sha256:" + "c" * 64
     schema: str = "sha256:" + "5" * 64
     rounds: dict[str, FederatedRound] = field(default_factory=dict)
@@ -114,7 +115,7 @@ class World:
     def observe(self) -> Observation:
         series = self.model.status.series
         if series is None:
-            return Observation(model=self.model, now=self.now)
+            return Observation(model=self.model, patients=self.patients, now=self.now)
         known = series.stage in ("Comparing", "Ended")
         ended = series.stage == "Ended"
         return Observation(
@@ -124,6 +125,7 @@ class World:
             measuring=self.rounds.get(model_plan.measuring_name(series)) if ended else None,
             versions=dict(self.versions),
             rounds={name: each.metadata.uid for name, each in self.rounds.items()} if ended else {},
+            patients=self.patients,
             now=self.now,
         )
 

@@ -94,8 +94,9 @@ def test_a_statistics_round_from_raw_rows_to_an_update(pod: Pod) -> None:
 def test_a_train_round_from_raw_rows_to_an_update(pod: Pod) -> None:
     world.model(pod.folders.base / "model.safetensors")
     assert pod.run("prepare", world.task()) == 0
-    read = {"rows", "patients", "quality", "leftOut", "ignoredColumns"}
+    read = {"rows", "patients", "trainingPatients", "quality", "leftOut", "ignoredColumns"}
     assert set(pod.message) == read | {"samples", "schemaDigest", "splitFingerprint"}
+    assert pod.message["trainingPatients"] == pod.message["samples"] < pod.message["patients"]
     fake_training(pod.folders)
     assert pod.run("check") == 0
     update = world.read(pod.folders.update / "update.safetensors")

@@ -14,7 +14,7 @@ from wardround.api.federatedround import FederatedRound
 from wardround.api.meta import Meta
 from wardround.api.modelversion import ModelVersion
 from wardround.api.times import read_time, to_seconds
-from wardround.plans.model import schedule, versions
+from wardround.plans.model import patients, schedule, versions
 from wardround.plans.model import series as rounds
 from wardround.plans.model import status as statuses
 from wardround.plans.model.types import (
@@ -52,7 +52,7 @@ def plan(seen: Observation) -> Plan:
     """The actions, the status afterwards, and when to look again."""
     series = seen.model.status.series
     if series is None:
-        first = rounds.begin(seen.model, FIRST_SERIES, seen.now)
+        first = replace(rounds.begin(seen.model, FIRST_SERIES, seen.now), training_patients=seen.patients)
         verdict = replace(_progressing(first, at_once=True), begins=True)
     else:
         verdict = next(each for rule in RULES if (each := rule(seen, series)))
@@ -83,20 +83,23 @@ def _requeue_after(now: datetime, verdict: Verdict, made: FederatedModelStatus) 
 
 def next_series(seen: Observation, series: SeriesStatus) -> Verdict | None:
     """The next series begins, once what the last one has left is in order. Series never overlap."""
-    if series.stage != "Ended" or not _due(seen) or not _in_order(seen, series):
+    if series.stage != "Ended" or not _due(seen, series) or not _in_order(seen, series):
         return None
     if seen.model.spec.suspend:
         return _suspended(series)
     current = versions.current(seen) if seen.model.spec.series.start == "Current" else None
     begun = rounds.begin(seen.model, series.number + 1, seen.now, current.spec.round_name if current else None)
+    begun = replace(begun, training_patients=seen.patients)
     return replace(_progressing(begun, at_once=True), begins=True)
 
 
-def _due(seen: Observation) -> bool:
-    """Whether the next series is due. A trigger that has just changed is not."""
+def _due(seen: Observation, series: SeriesStatus) -> bool:
+    """Whether the next series is due, by its time or by new patients. A cron line that has just changed is not."""
     trigger, known = seen.model.spec.trigger, seen.model.status.next
     if trigger is None or statuses.trigger_fault(seen):
         return False
+    if patients.enough(seen.model, series, seen.patients):
+        return True
     return schedule.due(known, seen.now) and schedule.following(trigger, known, seen.now) == known
 
 
@@ -160,7 +163,19 @@ def _at_rest(seen: Observation, series: SeriesStatus) -> Verdict:
     if fault := statuses.version_gone(seen) or statuses.trigger_fault(seen):
         reason, message = fault
         return Verdict(course="Stalled", reason=reason, message=message, series=series)
-    return Verdict(course="Settled", reason="SeriesSkipped" if series.skipped else "SeriesEnded", series=series)
+    series = replace(series, training_patients=patients.first_number(series, seen.patients))
+    return Verdict(
+        course="Settled",
+        reason="SeriesSkipped" if series.skipped else "SeriesEnded",
+        series=series,
+        again=_next_count(seen),
+    )
+
+
+def _next_count(seen: Observation) -> datetime | None:
+    """When to look again for new patients: no event of a Participant names a model."""
+    trigger = seen.model.spec.trigger
+    return seen.now + LONGEST_SLEEP if trigger and trigger.new_patients is not None else None
 
 
 def name_taken(seen: Observation, series: SeriesStatus) -> Verdict | None:

@@ -23,27 +23,31 @@ class TriggerInvalid(Exception):
         self.reason = reason
 
 
-def following(trigger: Trigger, known: NextStart | None, now: datetime) -> NextStart:
-    """The next start. Raises TriggerInvalid.
+def following(trigger: Trigger, known: NextStart | None, now: datetime) -> NextStart | None:
+    """The next start; None if the trigger has no cron line. Raises TriggerInvalid.
 
     One that is known stays, also when it is in the past: a start that was missed is made up for. A changed trigger
     counts from now.
     """
+    if trigger.cron is None:
+        return None
     if known and (known.cron, known.time_zone) == (trigger.cron, trigger.time_zone) and read_time(known.at):
         return known
     return after(trigger, now)
 
 
 def after(trigger: Trigger, now: datetime) -> NextStart:
-    """The first start after `now`. Raises TriggerInvalid."""
+    """The first start after `now` of a trigger with a cron line. Raises TriggerInvalid."""
+    cron, time_zone = trigger.cron, trigger.time_zone
+    assert cron is not None
     try:
-        times = CronSim(_five_fields(trigger.cron), now.astimezone(_zone(trigger.time_zone)))
+        times = CronSim(_five_fields(cron), now.astimezone(_zone(time_zone)))
         # In the second of two equal hours, the first result may be a time of the first one.
         at = next(time for time in times if time.astimezone(UTC) > now)
     except (CronSimError, StopIteration) as error:
         why = f": {error}" if str(error) else ""
-        raise TriggerInvalid("CronInvalid", f"trigger.cron `{trigger.cron}` names no time{why}.") from None
-    return NextStart(at=to_seconds(at), cron=trigger.cron, time_zone=trigger.time_zone)
+        raise TriggerInvalid("CronInvalid", f"trigger.cron `{cron}` names no time{why}.") from None
+    return NextStart(at=to_seconds(at), cron=cron, time_zone=time_zone)
 
 
 def due(start: NextStart | None, now: datetime) -> bool:

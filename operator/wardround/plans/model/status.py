@@ -160,8 +160,14 @@ def _decide(version: ModelVersion) -> str:
 
 
 def _scheduled(after: Observation, verdict: Verdict) -> _Condition:
-    start, fault = after.model.status.next, trigger_fault(after)
-    if start is not None:
-        return "Scheduled", True, "NextSeries", f"Series {verdict.series.number + 1} begins at {start.at}."
-    reason, message = fault or ("NoTrigger", "")
-    return "Scheduled", False, reason, message
+    start, fault, trigger = after.model.status.next, trigger_fault(after), after.model.spec.trigger
+    more = trigger.new_patients if trigger and not fault else None
+    if start is None and more is None:
+        reason, message = fault or ("NoTrigger", "")
+        return "Scheduled", False, reason, message
+    ways = [f"at {start.at}"] if start is not None else []
+    if more is not None:
+        known = verdict.series.training_patients
+        than = f"{known}" if known is not None else "when a hospital first tells its number (policy.tellNewPatients)"
+        ways.append(f"when the hospitals have {more} training patients more than {than}")
+    return "Scheduled", True, "NextSeries", f"Series {verdict.series.number + 1} begins {', or '.join(ways)}."

@@ -12,10 +12,11 @@ from wardround.api.modelversion import ModelVersion, VersionVerdict
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """`round`: the live round under the name of the last one of the series. `versions`: the live ModelVersions of this
-    model by name, and one of another model if it has the name that the series needs. Once a series compares or has
-    ended, `best` is the round that made its best model. Once it has ended, `measuring` is the round that has measured
-    that model, or None if none has, and `rounds` has the UIDs of all live rounds of this model by name."""
+    """`patients`: the training patients that the hospitals of the model tell; None if none tells. `round`: the live
+    round under the name of the last one of the series. `versions`: the live ModelVersions of this model by name, and
+    one of another model if it has the name that the series needs. Once a series compares or has ended, `best` is the
+    round that made its best model. Once it has ended, `measuring` is the round that has measured that model, or None
+    if none has, and `rounds` has the UIDs of all live rounds of this model by name."""
 
     model: FederatedModel
     round: FederatedRound | None = None
@@ -23,6 +24,7 @@ class Observation:
     measuring: FederatedRound | None = None
     versions: Mapping[str, ModelVersion] = field(default_factory=dict)
     rounds: Mapping[str, str] = field(default_factory=dict)
+    patients: int | None = None
     now: datetime
 
 

@@ -1,0 +1,43 @@
+"""Decides how many training patients the hospitals of a model tell, and whether a new series is due. Pure."""
+
+from collections.abc import Iterable
+
+from wardround.api.federatedmodel import FederatedModel, SeriesStatus
+from wardround.api.participant import Participant
+
+
+def told(model: FederatedModel, participants: Iterable[Participant]) -> int | None:
+    """The sum over the hospitals that the model's rounds select. None if no hospital tells a number."""
+    name = model.spec.round.dataset_name
+    numbers = [
+        offered.training_patients
+        for each in participants
+        if _selected(model, each) and each.status.site is not None
+        for offered in each.status.site.datasets or ()
+        if offered.name == name and offered.training_patients is not None
+    ]
+    return sum(numbers) if numbers else None
+
+
+def _selected(model: FederatedModel, participant: Participant) -> bool:
+    wanted, meta = model.spec.round.participants, participant.metadata
+    if not any(each.namespace == model.metadata.namespace for each in participant.spec.allowed_federations):
+        return False
+    if wanted.names is not None:
+        return meta.name in wanted.names
+    labels = wanted.selector.match_labels if wanted.selector else {}
+    return labels.items() <= meta.labels.items()
+
+
+def enough(model: FederatedModel, series: SeriesStatus, patients: int | None) -> bool:
+    """Whether there are so many new patients that the next series is due."""
+    trigger = model.spec.trigger
+    if trigger is None or trigger.new_patients is None or patients is None or series.training_patients is None:
+        return False
+    return patients - series.training_patients >= trigger.new_patients
+
+
+def first_number(series: SeriesStatus, patients: int | None) -> int | None:
+    """The number with which later ones are compared: that at the begin of the series, or else the first that the
+    hospitals tell."""
+    return patients if series.training_patients is None else series.training_patients
