@@ -7,7 +7,7 @@ and a difference may be told.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from wardround.aggregate.metrics import Part, comparing, least_cell, may_be_told
 from wardround.metrics.differences import difference, surely_worse_by
@@ -19,7 +19,11 @@ def decide(parts: Sequence[Part], references: Sequence[str], gate: PlannedGate) 
     """The verdict over the hospitals that sent sums. `references`: names of the rounds that made them."""
     compared = comparing(parts)
     seen = {part.participant for part in compared}
-    evidence = Evidence(paired=_paired(compared, references), coverage=_coverage(gate.trained, seen))
+    evidence = Evidence(
+        paired=_paired(compared, references),
+        coverage=_coverage(gate.trained, seen),
+        without_one=tuple(_without_one(compared, references)),
+    )
     verdict = judge(evidence, gate.min_events)
     unseen = tuple(sorted(gate.trained.keys() - seen))
     return CombinedVerdict(outcome=verdict.outcome, reason=verdict.reason, reference=verdict.reference, unseen=unseen)
@@ -27,7 +31,13 @@ def decide(parts: Sequence[Part], references: Sequence[str], gate: PlannedGate) 
 
 def _paired(compared: Sequence[Part], references: Sequence[str]) -> tuple[Paired, ...]:
     """The model against each reference; empty if one difference may not be told, or has no interval."""
-    if not compared or not may_be_told(compared):
+    return _against(compared, references) if may_be_told(compared) else ()
+
+
+def _against(compared: Sequence[Part], references: Sequence[str]) -> tuple[Paired, ...]:
+    """The model against each reference, over these hospitals; empty if one difference has no interval, or is over too
+    few people."""
+    if not compared:
         return ()
     scaled = [part.scaled() for part in compared]
     found = []
@@ -46,6 +56,15 @@ def _paired(compared: Sequence[Part], references: Sequence[str]) -> tuple[Paired
         )
         found.append(paired)
     return tuple(found)
+
+
+def _without_one(compared: Sequence[Part], references: Sequence[str]) -> Iterator[Paired]:
+    """The model against each reference, over all hospitals but one, for each of them. The hospitals that are left need
+    not agree that this is told: a verdict tells no more of it than one of its reasons. Without both classes, there is
+    nothing to compare."""
+    for left_out in compared:
+        others = [part for part in compared if part is not left_out]
+        yield from (each for each in _against(others, references) if 0 < each.events < each.people)
 
 
 def _coverage(trained: Mapping[str, int], seen: Collection[str]) -> float:

@@ -2,7 +2,7 @@
 
 Both the current version and the best version so far are references. With the current one alone, each weekly gate would
 let a slightly worse model through, and the losses would add up. A candidate that is better in the total and worse at
-one hospital is left to people.
+one hospital is left to people, and so is one that is worse without one hospital: nobody can check a hospital's sums.
 """
 
 from collections.abc import Sequence
@@ -48,13 +48,25 @@ class Paired:
         """The largest loss against this reference that is borne."""
         return min(LARGEST_LOSS, SHARE_OF_GAIN * self.gain)
 
+    @property
+    def surely_worse(self) -> bool:
+        """Whether the candidate is beyond the bound, and chance does not explain it."""
+        return self.high > self.bound and self.low > 0
+
+    @property
+    def worse_in_the_middle(self) -> bool:
+        """Whether the middle of the interval is beyond the bound. A negative bound counts as 0."""
+        return (self.low + self.high) / 2 > max(self.bound, 0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """`coverage`: share of the candidate's training rows that lie at the hospitals with sums, from 0 to 1."""
+    """`paired`: against each reference. `without_one`: the same without each of the hospitals in turn. `coverage`: the
+    share of the candidate's training rows that lie at the hospitals with sums, from 0 to 1."""
 
     paired: Sequence[Paired]
     coverage: float
+    without_one: Sequence[Paired] = ()
 
 
 @dataclass(frozen=True)
@@ -82,12 +94,16 @@ def judge(evidence: Evidence, min_events: int) -> Verdict:
             return Verdict("Undecided", "TooFewEvents")
     beyond = [each for each in evidence.paired if each.high > each.bound]
     for each in beyond:
-        if each.low > 0:
+        if each.surely_worse:
             return Verdict("Worse", "WorseThanReference", each.reference)
     # Flipped labels at one hospital make the reference bad there, and the candidate of these labels good in the total.
     for each in evidence.paired:
         if each.at_one > max(each.bound, 0):
             return Verdict("Undecided", "WorseAtHospital", each.reference)
+    # Whatever sums one hospital sends, they do not get a candidate accepted that is worse at the others.
+    for each in evidence.without_one:
+        if each.surely_worse or each.worse_in_the_middle:
+            return Verdict("Undecided", "WorseWithoutOne", each.reference)
     # Hospitals that nobody saw could still be worse off.
     if evidence.coverage < LEAST_COVERAGE:
         return Verdict("Undecided", "TooFewSeen")

@@ -52,6 +52,13 @@ VERDICTS = (
         "hospital make the model good there and bad at the others. Then decide yourself.",
     ),
     _author(
+        name="WorseWithoutOne",
+        meaning="The model is not worse than the references in the total, but it is worse without the numbers of one "
+        "hospital. The verdict does not say without which.",
+        action="Ask the people of all hospitals whether their data changed. The numbers of one hospital alone would "
+        "have made the model the current version. Then decide yourself.",
+    ),
+    _author(
         name="NotShown",
         meaning="Too few people were measured to show that the model is not worse than a reference by more than the "
         "bound that docs/contracts.md gives (verdict of a gate).",

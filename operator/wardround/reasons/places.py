@@ -71,9 +71,9 @@ _LISTED: Mapping[str, str] = {
     "WrongSchema",
     PARTICIPANT: "Approved FingerprintMismatch HubTooOld NamespaceDiffers NoKeys NotApproved Revoked SiteTooOld",
     SUSPENDED: "Resumed Suspended",
-    VERDICT: "NotMeasured NotShown NotWorse TooFewEvents TooFewSeen WorseAtHospital WorseThanReference",
+    VERDICT: "NotMeasured NotShown NotWorse TooFewEvents TooFewSeen WorseAtHospital WorseThanReference WorseWithoutOne",
     VERSION_VERDICT: "ComparisonFailed FirstVersion NotMeasured NotShown NotWorse ReferencesGone SchemaChanged "
-    "TooFewEvents TooFewSeen WorseAtHospital WorseThanReference",
+    "TooFewEvents TooFewSeen WorseAtHospital WorseThanReference WorseWithoutOne",
     MODEL_READY: "NoVersionYet VersionCurrent VersionGone",
     MODEL_WAITS: "NoVersionWaits PeopleDecide",
     MODEL_SCHEDULED: "CronInvalid NextSeries NoTrigger TimeZoneUnknown",

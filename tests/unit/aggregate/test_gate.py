@@ -12,6 +12,7 @@ from wardround.aggregate.gate import decide
 from wardround.aggregate.metrics import Part, combine
 from wardround.metrics import sums
 from wardround.metrics.differences import difference
+from wardround.tensors import Array
 from wardround.wire import codec
 from wardround.wire.aggregation import CombinedVerdict, PlannedGate
 
@@ -85,6 +86,42 @@ def test_flipped_labels_at_one_of_three_hospitals_are_never_accepted_though_the_
         [first, _] = combine(parts, ("loss",), 0.9, REFERENCES).differences
         assert float(first.value) < 0
         assert verdict(*parts).reason == "WorseAtHospital"
+
+
+def compared(name: str, labels: Array, model: Array, other: Array) -> Part:
+    patients = np.arange(len(labels))
+    counted = sums.count(labels, model, patients) | sums.compare(labels, model, [other, other], patients)
+    return Part(name, len(labels), counted, {}, 1.0, False, 11)
+
+
+def confident(name: str, people: int, wrong: int, seed: int) -> Part:
+    """A hospital where the candidate is confidently wrong about some people."""
+    draw = np.random.default_rng(seed)
+    labels = (np.arange(people) % 3 == 0).astype(int)
+    other = np.where(labels, 0.85, 0.12) + draw.normal(size=people) * 0.02
+    model, chosen = other.copy(), draw.permutation(people)[:wrong]
+    model[chosen] = np.where(labels[chosen], 0.04, 0.96)
+    return compared(name, labels, model, other)
+
+
+def praising(name: str, people: int) -> Part:
+    """A hospital whose sums say that the reference is bad and the candidate perfect."""
+    labels = (np.arange(people) % 3 == 0).astype(int)
+    return compared(name, labels, np.where(labels, 0.99, 0.01), np.where(labels, 0.2, 0.8))
+
+
+def test_one_hospital_cannot_get_a_worse_candidate_accepted() -> None:
+    """Its sums are possible, and it is of its true size."""
+    for seed in range(20):
+        honest = confident("a", 200, 8, seed), confident("b", 50, 5, seed)
+        assert verdict(*honest).outcome == "Worse"
+        told = verdict(*honest, praising("c", 69))
+        assert (told.outcome, told.reason) == ("Undecided", "WorseWithoutOne")
+
+
+def test_one_hospital_among_two_cannot_get_a_worse_candidate_accepted() -> None:
+    reasons = {verdict(confident("a", 300, wrong, 3), praising("b", 300)).reason for wrong in range(2, 12)}
+    assert reasons == {"WorseWithoutOne", "WorseAtHospital"}
 
 
 def test_a_verdict_over_one_hospital_needs_its_consent() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from wardround.metrics.differences import surely_worse_by
+from wardround.metrics.differences import difference, surely_worse_by
 from wardround.metrics.gate import ERROR_AT_HOSPITALS, Evidence, Paired, Verdict, judge
 from wardround.wire import layouts
 
@@ -23,6 +23,8 @@ SPREAD = 2.0
 ROUNDS = 30
 # Among which the people of a trial are dealt out.
 HOSPITALS = 3
+# How hospitals may share the people of a trial: where each but the last one ends.
+SPLITS = {"two equal": (0.5,), "three equal": (1 / 3, 2 / 3), "three unequal": (0.51, 0.85), "four to one": (0.8,)}
 
 
 def probability(odds: Array) -> Array:
@@ -106,6 +108,42 @@ def test_a_model_with_halved_log_odds_does_not_pass(prevalence: float) -> None:
 @pytest.mark.parametrize("prevalence", PREVALENCES)
 def test_a_model_whose_log_odds_differ_a_little_passes(prevalence: float) -> None:
     assert accepted(prevalence, lambda odds, draw: probability(odds + draw.normal(size=len(odds)) * 0.05)) >= 0.9
+
+
+def against(hospitals: Sequence[dict[str, Array]]) -> Paired:
+    """As the aggregation computes it from the sums of these hospitals."""
+    each = difference(hospitals, 0, 1)
+    assert each is not None
+    assert each.low is not None
+    assert each.high is not None
+    return Paired(
+        reference="current",
+        low=each.low,
+        high=each.high,
+        reference_loss=each.loss,
+        people=each.people,
+        events=each.events,
+        at_one=surely_worse_by(hospitals, 0, ERROR_AT_HOSPITALS),
+    )
+
+
+@pytest.mark.parametrize("prevalence", PREVALENCES)
+def test_such_a_model_passes_also_without_one_of_several_hospitals(prevalence: float) -> None:
+    draw, passed = np.random.default_rng(round(1000 * prevalence)), dict.fromkeys(SPLITS, 0)
+    for _ in range(TRIALS):
+        odds, truth = cohort(draw, prevalence)
+        measured = losses(probability(odds), truth)
+        differences = losses(probability(odds + draw.normal(size=len(odds)) * 0.05), truth) - measured
+        for name, ends in SPLITS.items():
+            cuts = [int(end * len(truth)) for end in ends]
+            hospitals = [
+                numbers(*each)
+                for each in zip(*(np.split(values, cuts) for values in (truth, measured, differences)), strict=True)
+            ]
+            without_one = [against([*hospitals[:i], *hospitals[i + 1 :]]) for i in range(len(hospitals))]
+            evidence = Evidence(paired=[against(hospitals)], coverage=1, without_one=without_one)
+            passed[name] += judge(evidence, MIN_EVENTS).outcome == "Accepted"
+    assert min(passed.values()) / TRIALS >= 0.95, passed
 
 
 @pytest.mark.parametrize("prevalence", PREVALENCES)
@@ -200,6 +238,16 @@ def test_too_few_people_of_a_class_decide_nothing(changes: dict[str, float]) -> 
     assert outcome(evidence(**changes)) == "Undecided"
     if changes["events"] in (0, 1000):
         assert outcome(evidence(**changes), min_events=0) == "Undecided"
+
+
+def test_a_total_without_one_hospital_must_not_be_worse() -> None:
+    def judged(without: Paired) -> str:
+        return judge(Evidence(paired=[evidence()], coverage=1, without_one=[evidence(), without]), MIN_EVENTS).reason
+
+    assert judged(evidence(low=0.001, high=0.0101)) == "WorseWithoutOne"
+    assert judged(evidence(low=-0.01, high=0.031)) == "WorseWithoutOne"
+    assert judged(evidence(low=-0.01, high=0.029)) == "NotWorse"
+    assert judged(evidence(reference_loss=0.4, low=-0.02, high=0.019)) == "NotWorse"
 
 
 def test_hospitals_that_were_not_seen_decide() -> None:
