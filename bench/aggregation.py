@@ -46,6 +46,7 @@ from wardround.sealing.body import (
 from wardround.sealing.manifests import open_update
 from wardround.store import admin
 from wardround.store.transfer import Store
+from wardround.wire.strategies import FEDAVG, STRATEGIES
 
 Times = dict[str, list[float]]
 TENSORS = 267
@@ -69,6 +70,8 @@ def main() -> None:
     parser.add_argument("--parameters", type=int, default=25_600_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the store and scratch lie; default: the system's temporary")
+    parser.add_argument("--strategy", choices=STRATEGIES, default=FEDAVG)
+    parser.add_argument("--given", nargs="*", default=[], metavar="NAME=VALUE", help="parameters of the strategy")
     parser.add_argument("--no-peers", action="store_true", help="measure neither Flower nor NVFLARE")
     options = parser.parse_args()
     with TemporaryDirectory(dir=options.folder, prefix="wardround-bench-") as name:
@@ -86,6 +89,8 @@ async def _measure(folder: Path, options: argparse.Namespace) -> Times:
         async with Store(server.origin, server.ca) as store:
             await admin.ensure_bucket(store, server.presigner, datetime.now(UTC))
             played = await _round(server, store, folder, options.participants, options.parameters)
+            played.strategy = options.strategy
+            played.strategy_parameters = dict(each.split("=", 1) for each in options.given)
         peers = [] if options.no_peers else list(_peers(folder, options.participants, options.parameters))
         print(f"{options.participants} updates of {options.parameters} float32 in {TENSORS} tensors", flush=True)
         for number in range(options.runs):
