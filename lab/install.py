@@ -32,7 +32,7 @@ SITE_NAMESPACE = volumes.SITE_NAMESPACE
 HUB_HOST, STORE_HOST = HOST_NAMES
 HUB_SERVER = f"https://{HUB_HOST}:{API_PORT}"
 STORE_ORIGIN = f"https://{STORE_HOST}:{STORE_PORT}"
-DATA_CLAIM, STATE_CLAIM = "data", "state"
+DATA_CLAIM, STATE_CLAIM, MODELS_CLAIM = "data", "state", "models"
 # The values and objects that were applied, for people to read.
 WRITTEN = ROOT / "build" / "demo"
 PATIENCE_SECONDS = 120.0
@@ -86,7 +86,10 @@ def install_site(
     verbs.apply_enrolment(hub, name, display_name, sorted({each for allowed in datasets.values() for each in allowed}))
     secret, from_hub = verbs.bootstrap(hub, name, HUB_SERVER, HUB_NAMESPACE)
     namespace(site, SITE_NAMESPACE)
-    apply(site, [secret, _data_claim()], SITE_NAMESPACE)
+    running = lifecycle.open_existing(name)
+    volumes.create(running.cluster, running.client, SITE_NAMESPACE, MODELS_CLAIM)
+    claims = [_claim(DATA_CLAIM, "ReadOnlyMany"), _claim(MODELS_CLAIM, "ReadWriteOnce")]
+    apply(site, [secret, *claims], SITE_NAMESPACE)
     hub_address = f"{named('hub').wan}/32"
     chosen: Object = {
         **from_hub,
@@ -99,6 +102,7 @@ def install_site(
             # The lab's data is public, and the demo compares hospitals.
             "tellOwnMetrics": True,
         },
+        "models": {"claimName": MODELS_CLAIM},
         "network": {
             "kubernetesAPI": _api_addresses(site),
             "hubAPI": [{"cidr": hub_address, "port": API_PORT}],
@@ -140,6 +144,11 @@ def wait_for_dataset(name: str, dataset: str) -> None:
 def data_folder(name: str) -> Path:
     """The folder on this machine with the content of a site's claim `data`."""
     return volumes.folder_of(named(name), SITE_NAMESPACE, DATA_CLAIM)
+
+
+def models_folder(name: str) -> Path:
+    """The folder on this machine with the content of a site's claim `models`."""
+    return volumes.folder_of(named(name), SITE_NAMESPACE, MODELS_CLAIM)
 
 
 def state_folder(name: str) -> Path:
@@ -225,13 +234,13 @@ def _store_credentials(hub: Cluster) -> list[Object]:
     return [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "store-credentials"}, "stringData": content}]
 
 
-def _data_claim() -> Object:
+def _claim(name: str, mode: str) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": DATA_CLAIM},
+        "metadata": {"name": name},
         "spec": {
-            "accessModes": ["ReadOnlyMany"],
+            "accessModes": [mode],
             "storageClassName": "",
             "resources": {"requests": {"storage": volumes.DEFAULT_SIZE}},
         },

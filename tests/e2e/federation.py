@@ -57,6 +57,8 @@ POLICY: Object = {
 }
 # The one hospital whose policy allows rounds with local sockets.
 LOCAL_SOCKETS = "site-c"
+# The one hospital whose policy takes models of the hub.
+DELIVERED = "site-b"
 # Tests run rounds at the same time, and these must not wait for each other.
 WORKLOAD: Object = {"maxConcurrentTasks": 3}
 ROUND_SECONDS = 400.0
@@ -234,6 +236,7 @@ def _install_site(hospital: Hospital, built: Images, listed: ImageRef) -> None:
     own = {
         "images": [built.trainer.reference, listed.reference],
         "localSockets": hospital.name == LOCAL_SOCKETS,
+        "tasks": ["Train", "Statistics", "Evaluate", *(["Deliver"] if hospital.name == DELIVERED else [])],
     }
     values = {"policy": POLICY | own, "workload": WORKLOAD}
     install.install_site(hospital.name, hospital.display_name, ALLOWED, built, say, values)

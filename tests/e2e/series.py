@@ -36,6 +36,11 @@ class Series:
         eventually(f"{name} has its numbers", lambda: is_true(self._find("modelversion", name) or {}, "Ready"))
         return self.federation.kubectl("hub").get("modelversion", name, "-n", self.federation.namespace)
 
+    def delivery(self) -> Finished:
+        """The round that has brought the current version to hospitals, once it is Complete."""
+        eventually(f"{self.name} is delivered", lambda: is_true(self.live(), "Delivered"), ROUND_SECONDS)
+        return self.federation.completed(self.live()["status"]["delivery"]["round"])
+
     def live(self) -> Object:
         return self.federation.kubectl("hub").get("federatedmodel", self.name, "-n", self.federation.namespace)
 
@@ -74,6 +79,7 @@ def applied(federation: Federation, name: str, rounds: int) -> Series:
             "series": {"rounds": rounds, "parameters": dict(PARAMETERS)},
             # Of the three hospitals, one has enough people of each class on its validation side.
             "evaluation": {"quorum": {"min": 1}},
+            "deliver": {"to": "Participants"},
         },
     }
     federation.apply(manifest)

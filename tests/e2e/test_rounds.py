@@ -13,17 +13,18 @@ import numpy as np
 import pytest
 import yaml
 
-from lab import demo_data, lifecycle, network
-from lab.install import WRITTEN, helm
+from lab import demo_data, install, lifecycle, network
+from lab.install import SITE_NAMESPACE, WRITTEN, helm
 from lab.topology import named
 from tests.conditions import Condition, condition, is_true, timeline
 from tests.e2e import hostile
 from tests.e2e import simulated as simulation
 from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import eventually
-from tests.e2e.federation import DATASET, UNTRAINED, Federation, Finished
+from tests.e2e.federation import DATASET, DELIVERED, UNTRAINED, Federation, Finished
 from tests.e2e.models import Caught, result
 from tests.e2e.series import Series, applied
+from wardround.card import folder
 from wardround.metrics import digits
 
 ALONE: dict[str, Any] = {"participants": {"names": ["site-a"]}}
@@ -185,6 +186,19 @@ def test_a_series_ends_with_a_version_and_people_can_follow_it(model: Series) ->
     assert f"{series['best']}: Train " in followed.stdout
     assert f"current version: {version['metadata']['name']}" in followed.stdout
     assert f"FederatedModel {model.federation.namespace}/{model.name} is ready." in explained.stdout
+
+
+def test_a_hospital_that_takes_models_has_the_current_version(model: Series) -> None:
+    """site-b takes models, and the others have the default policy. The courier's pod has written the claim."""
+    version, delivered = model.version(), model.delivery()
+    home = install.models_folder(DELIVERED) / model.name
+    assert (home / "current").read_text() == "v1\n"
+    pin = model.federation.kubectl(DELIVERED).get("site", "site", "-n", SITE_NAMESPACE)["spec"]["hub"]["fingerprint"]
+    card = folder.load(home / "v1", pin).card
+    assert (card.round_name, card.model.digest) == (version["spec"]["roundName"], version["spec"]["digest"])
+    refused = [site for site in model.federation.sites if site != DELIVERED]
+    assert {site: delivered.attention(site)["reason"] for site in refused} == dict.fromkeys(refused, "TaskNotAllowed")
+    assert not any(install.models_folder(site).joinpath(model.name).exists() for site in refused)
 
 
 def difference_from(reference: str, result: dict[str, Any]) -> tuple[str, ...]:

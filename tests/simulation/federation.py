@@ -136,6 +136,10 @@ class Federation:
         for hospital in demo_data.HOSPITALS:
             await self._pin(hospital.name)
 
+    def models(self, hospital: str) -> Path:
+        """The folder of the hospital's claim of models."""
+        return self._folder / hospital / "claims" / SITE_NAMESPACE / "models"
+
     def apply(self, *items: Object) -> None:
         """As a person at the hub."""
         for item in items:
@@ -203,7 +207,7 @@ class Federation:
         for item in (demo_rounds.data_schema(), demo_rounds.dataset()):
             server.create({**item, "metadata": {**item["metadata"], "namespace": SITE_NAMESPACE}})
         claims = self._folder / name / "claims" / SITE_NAMESPACE
-        for claim in ("data", "state", "workspace"):
+        for claim in ("data", "models", "state", "workspace"):
             (claims / claim).mkdir(parents=True)
         demo_data.write(table, claims / "data" / "cases.csv")
         demo_data.write_keys(hospital, claims / "state")
@@ -219,7 +223,7 @@ class Federation:
         )
         pins = courier_settings.Pins(facts.fingerprint, facts.store_origin, facts.store_ca_bundle, "", "Policy", LATEST)
         process = courier.Process(
-            courier_settings.Settings(pins, claims / "workspace"),
+            courier_settings.Settings(pins, claims / "workspace", claims / "models"),
             self._client(server, "courier", SITE_NAMESPACE),
             open_store=self._open_store,
             clock=self._clock,
@@ -234,7 +238,7 @@ class Federation:
             "datasets": [{"name": "breast", "federations": [demo_rounds.NAMESPACE]}],
             **self._trainer.policy,
         }
-        workload = {"workspaceClaimName": "workspace", "stateClaimName": "state"}
+        workload = {"workspaceClaimName": "workspace", "stateClaimName": "state", "modelsClaimName": "models"}
         return {**enrolment.site_values(name, facts), "policy": policy, "workload": workload}
 
     def participant(self, name: str) -> Object:

@@ -13,6 +13,24 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ .Values.state.existingClaim | default "state" }}
 {{- end }}
 
+{{/* The claim of models, or nothing. */}}
+{{- define "site.modelsClaim" -}}
+{{- $name := .Values.models.claimName }}
+{{- if and $name (has $name (list (include "site.workspaceClaim" .) (include "site.stateClaim" .))) }}
+{{- fail (printf "models.claimName is %s, which is the claim of the workspace or of the state. Only the courier may write models: name another claim." $name) }}
+{{- end }}
+{{- $name }}
+{{- end }}
+
+{{/* The claims that the courier mounts. It writes models only if the hospital takes deliveries. */}}
+{{- define "site.courierClaims" -}}
+{{- $claims := list (include "site.workspaceClaim" .) }}
+{{- if and (include "site.modelsClaim" .) (has "Deliver" .Values.policy.tasks) }}
+{{- $claims = append $claims (include "site.modelsClaim" .) }}
+{{- end }}
+{{- toJson $claims }}
+{{- end }}
+
 {{/*
 Strict or nothing. Kubernetes serves the field from 1.33. Only from 1.36 does it refuse a container runtime without support.
 */}}

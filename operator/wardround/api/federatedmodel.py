@@ -28,6 +28,7 @@ Stage = Literal["Statistics", "Training", "Evaluating", "Comparing", "Ended"]
 From = Literal["Current", "Scratch"]
 Then = Literal["Hold", "Skip"]
 Promote = Literal["Automatic", "Manual"]
+Recipients = Literal["Participants", "Nobody"]
 Outcome = Literal["Running", "Complete", "Failed"]
 
 
@@ -141,6 +142,13 @@ class History:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Deliver:
+    """`recipients`: to whom each version goes when it becomes the current one."""
+
+    recipients: Recipients = field(default="Nobody", metadata={"json": "to"})
+
+
+@dataclass(frozen=True, kw_only=True)
 class FederatedModelSpec:
     """`trigger`: None for one series. `current`: exactly this version is the current one; None: the gate decides."""
 
@@ -153,6 +161,7 @@ class FederatedModelSpec:
     trigger: Trigger | None = None
     gate: ModelGate = field(default_factory=ModelGate)
     current: Pinned | None = None
+    deliver: Deliver = field(default_factory=Deliver)
     history: History = field(default_factory=History)
     suspend: bool = False
 
@@ -220,10 +229,20 @@ class Summary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeliveryStatus:
+    """The newest delivery. `number`: it counts deliveries. `version`: name of the ModelVersion. `round`: name of the
+    Deliver round."""
+
+    number: int
+    version: str
+    round: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class FederatedModelStatus:
     """`current`: name of the ModelVersion that counts. `candidate`: of the newest one, unless it is the current one.
     `versions`: names of the ModelVersions of this model, in order. `served`: of those that are or were current. `next`:
-    None without a trigger. `summary`: None as long as no model is measured."""
+    None without a trigger. `delivery`: None before the first one. `summary`: None as long as no model is measured."""
 
     observed_generation: int | None = None
     conditions: Conditions = ()
@@ -232,6 +251,7 @@ class FederatedModelStatus:
     versions: tuple[str, ...] = ()
     served: tuple[str, ...] = ()
     next: NextStart | None = None
+    delivery: DeliveryStatus | None = None
     series: SeriesStatus | None = None
     summary: Summary | None = None
 

@@ -12,7 +12,7 @@ from wardround.wire import codec
 
 KIND = "FederatedRound"
 BASE_DELETED = "BaseDeleted"  # condition: the round whose result this round starts from was deleted
-Task = Literal["Train", "Statistics", "Evaluate"]
+Task = Literal["Train", "Statistics", "Evaluate", "Deliver"]
 Rows = Literal["Validation", "Test"]
 Better = Literal["Higher", "Lower"]
 Outcome = Literal["Accepted", "Worse", "Undecided"]
@@ -103,6 +103,17 @@ class Card:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """The version of a FederatedModel that a Deliver round brings to the hospitals. `versions`: how many of the newest
+    versions a hospital keeps."""
+
+    model_name: str
+    model_uid: str
+    version: int
+    versions: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class FederatedRoundSpec:
     task: Task
     dataset_name: str
@@ -128,6 +139,7 @@ class FederatedRoundSpec:
     retry_limit: int = 2
     release: Release = "Participants"
     card: Card = field(default_factory=Card)
+    delivery: Delivery | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,8 +113,11 @@ class SiteAccelerator:
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
+    """`models_claim_name`: empty if the hospital takes no models."""
+
     workspace_claim_name: str = "workspace"
     state_claim_name: str = "state"
+    models_claim_name: str = ""
     queue_name: str = ""
     runtime_class_name: str = ""
     max_concurrent_tasks: int = 1

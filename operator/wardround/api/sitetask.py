@@ -24,9 +24,11 @@ class SiteTaskSpec(TaskSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class CourierReport:
-    """`input`: `Ready` when the base is in the workspace. `reason`: why the courier failed."""
+    """`input`: `Ready` when the base is in the workspace. `delivery`: `Done` when the models claim has the model.
+    `reason`: why the courier failed."""
 
     input: str | None = None
+    delivery: str | None = None
     upload: Upload | None = None
     update: Update | None = None
     reason: str | None = None

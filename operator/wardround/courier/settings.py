@@ -38,10 +38,15 @@ class Pins:
 
 @dataclass(frozen=True)
 class Settings:
+    """`models`: the folder where the claim of models is mounted; None if the site takes no deliveries."""
+
     pins: Pins
     workspace: Path
+    models: Path | None = None
 
     @classmethod
     def from_environment(cls) -> Settings:
         pins = Path(os.environ.get("WARDROUND_PINS_DIR", "/etc/wardround/pins"))
-        return cls(Pins.read(pins), Path(os.environ.get("WARDROUND_WORKSPACE", "/workspace")))
+        models = os.environ.get("WARDROUND_MODELS", "")
+        workspace = Path(os.environ.get("WARDROUND_WORKSPACE", "/workspace"))
+        return cls(Pins.read(pins), workspace, Path(models) if models else None)

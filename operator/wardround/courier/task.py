@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from functools import singledispatchmethod
+from functools import partial, singledispatchmethod
 from typing import Any
 
 from wardround.api import approval, sitetask
@@ -18,16 +18,18 @@ from wardround.api.sitetask import CourierReport, SiteTask
 from wardround.clock import Clock, Draw
 from wardround.courier import fetch, send
 from wardround.courier.keys import Identity
+from wardround.courier.models import ModelsClaim, ModelsUnusable, package
 from wardround.courier.settings import Pins
 from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.kube.client import backoff
 from wardround.kube.errors import ApiError, Conflict, NotFound
 from wardround.plans.courier.report import report
-from wardround.plans.courier.step import UNREPORTED_SECONDS, after, next_step, stops_transfers
+from wardround.plans.courier.step import MODEL, UNREPORTED_SECONDS, after, next_step, stops_transfers
 from wardround.plans.courier.types import (
     ApprovalView,
     AwaitUpdate,
+    Deliver,
     Fetch,
     FolderView,
     Leave,
@@ -49,7 +51,7 @@ from wardround.sealing.keys import load_verification_key
 from wardround.sealing.manifests import open_grants
 from wardround.sealing.refused import Refused
 from wardround.store.errors import StoreError
-from wardround.threads import beside
+from wardround.threads import beside, beside_until_cancelled
 from wardround.wire.grants import Grants
 
 logger = logging.getLogger(__name__)
@@ -57,13 +59,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Means:
-    """What all tasks share."""
+    """What all tasks share. `models`: None if the site takes no deliveries."""
 
     client: Api
     identity: Identity
     pins: Pins
     store: Store
     workspace: Workspace
+    models: ModelsClaim | None
     turn: Turn
     clock: Clock
     draw: Draw
@@ -78,6 +81,7 @@ class Pass:
     grants: tuple[str, Grants] | None = None
     sealed: send.Sealed | None = None
     sent: bool = False
+    delivered: bool = False
 
 
 class TaskRunner:
@@ -121,7 +125,7 @@ class TaskRunner:
                     failures = 0 if isinstance(decided, AwaitUpdate) else failures
                     continue
                 step = decided
-            except (Refused, StoreError, ApiError, OSError) as failure:
+            except (Refused, StoreError, ApiError, ModelsUnusable, OSError) as failure:
                 # An OSError names a path at most, and the store's errors carry no URL.
                 logger.warning("task %s: %s: %s", self.name, type(failure).__name__, failure)
                 step = after(_trouble(failure), failures)
@@ -152,6 +156,7 @@ class TaskRunner:
             grants=made.grants[1] if made.grants is not None and current else None,
             sealed=made.sealed.view if made.sealed else None,
             sent=made.sent,
+            delivered=made.delivered,
             now=self._means.clock(),
         )
 
@@ -175,7 +180,7 @@ class TaskRunner:
 
     @singledispatchmethod
     async def perform(self, step: Work) -> None:
-        """Raises Refused, StoreError, ApiError, OSError."""
+        """Raises Refused, StoreError, ApiError, ModelsUnusable, OSError."""
         raise TypeError(f"no way to perform {step}")
 
     @perform.register
@@ -237,6 +242,17 @@ class TaskRunner:
         logger.info("task %s: sent %d bytes", self.name, sum(put.bytes for put in step.puts))
 
     @perform.register
+    async def _deliver(self, step: Deliver) -> None:
+        claim, hub_key = self._means.models, self._task.spec.hub_key
+        if claim is None:
+            raise Refused("NoModelsClaim")
+        wanted = package(step.assignment, untrusted.decode(hub_key, "HubNotPinned"))
+        async with self._means.turn.whole():
+            await beside_until_cancelled(partial(claim.put, wanted, self._folder.input / MODEL))
+        self._pass.delivered = True
+        logger.info("task %s: delivered version %d of model %s", self.name, wanted.version, wanted.owner.name)
+
+    @perform.register
     async def _report(self, step: Report) -> None:
         """Writes status.courier if that changes it. Raises ApiError."""
         while True:
@@ -296,6 +312,8 @@ def _trouble(failure: Exception) -> Trouble:
             return Trouble(kind="Refused", reason=failure.reason)
         case StoreError():
             return Trouble(kind="Store", reason=failure.reason)
+        case ModelsUnusable():
+            return Trouble(kind="Models", reason=failure.reason)
         case OSError():
             return Trouble(kind="Workspace")
         case _:

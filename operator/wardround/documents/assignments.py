@@ -21,6 +21,7 @@ from wardround.store.presign import Presigner
 from wardround.wire import canonical, versions
 from wardround.wire.assignment import (
     AssignedBase,
+    AssignedDelivery,
     AssignedModel,
     AssignedReference,
     Assignment,
@@ -138,12 +139,26 @@ def assign(
             for name, each, state in zip(spec.references, references, dispatch.reference_states, strict=True)
         ),
         model=model,
+        delivery=_delivery(federated_round, base),
     )
     return TaskSpec(
         round_ref=RoundRef(namespace=meta.namespace, name=meta.name, uid=meta.uid),
         attempt=dispatch.attempt,
         assignment=sign_assignment(assignment, identity.key),
         hub_key=canonical.encode(identity.public),
+    )
+
+
+def _delivery(federated_round: FederatedRound, model: Model | None) -> AssignedDelivery | None:
+    delivery = federated_round.spec.delivery
+    if delivery is None or model is None:
+        return None
+    return AssignedDelivery(
+        model_name=delivery.model_name,
+        model_uid=delivery.model_uid,
+        version=delivery.version,
+        keep=delivery.versions,
+        card=model.card,
     )
 
 

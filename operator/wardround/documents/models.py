@@ -11,11 +11,13 @@ from wardround.api.federatedround import (
     Aggregation,
     Base,
     Card,
+    Delivery,
     Exchange,
     FederatedRound,
     FederatedRoundSpec,
     Gate,
     Initial,
+    Quorum,
     Resources,
     Task,
 )
@@ -23,7 +25,7 @@ from wardround.api.meta import API_VERSION, OwnerReference, owner
 from wardround.api.modelversion import ModelVersion, ModelVersionSpec, ModelVersionStatus, VersionVerdict
 from wardround.documents.assignments import assigned_quorum, assigned_resources
 from wardround.plans.model.series import parameters
-from wardround.plans.model.types import CreateRound, CreateVersion, OwnVersion
+from wardround.plans.model.types import CreateDelivery, CreateRound, CreateVersion, OwnVersion
 from wardround.wire import codec
 from wardround.wire.assignment import AssignedModel, AssignedSchedule, AssignedStep
 from wardround.wire.strategies import FEDAVG, STRATEGIES
@@ -107,6 +109,28 @@ def _aggregation(template: Aggregation, task: Task, *, initial: bool) -> Aggrega
     if task == "Train" and not (initial and STRATEGIES[template.strategy].differences):
         return template
     return replace(template, strategy=FEDAVG, parameters={})
+
+
+def delivery(model: FederatedModel, action: CreateDelivery) -> dict[str, Any]:
+    """The object of a Deliver round. One hospital is enough for it: nothing is combined."""
+    template, version = model.spec.round, action.version.spec
+    spec = FederatedRoundSpec(
+        task="Deliver",
+        dataset_name=template.dataset_name,
+        schema_name=template.schema_name,
+        participants=template.participants,
+        quorum=Quorum(min=1),
+        deadlines=template.deadlines,
+        retry_limit=template.retry_limit,
+        base=Base(round_name=version.round_name),
+        delivery=Delivery(
+            model_name=model.metadata.name,
+            model_uid=model.metadata.uid,
+            version=version.version,
+            versions=model.spec.history.versions,
+        ),
+    )
+    return _object(model, action.name, spec)
 
 
 def model_version(model: FederatedModel, action: CreateVersion) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import (
     Action,
+    CreateDelivery,
     CreateRound,
     CreateVersion,
     Delete,
@@ -78,7 +79,7 @@ class ModelController:
             try:
                 await self._perform(seen.model, action)
             except (Forbidden, Invalid) as refusal:
-                if not isinstance(action, CreateRound):
+                if not isinstance(action, CreateRound | CreateDelivery):
                     raise
                 plan = model_plan.refused(seen, plan, action, str(refusal))
                 break
@@ -94,6 +95,7 @@ class ModelController:
             model=model,
             round=await self._round(meta.namespace, rounds.last(series).name),
             versions=await self._versions(model, rounds.version_name(meta, series.number)),
+            delivery=await self._round(meta.namespace, model.status.delivery.round) if model.status.delivery else None,
             now=now,
         )
         if series.stage not in ("Comparing", "Ended"):
@@ -136,7 +138,7 @@ class ModelController:
         labels = f"{names.MODEL_UID}={model.metadata.uid}"
         items = self._hub.client.each(federatedround.KIND, model.metadata.namespace, labels=labels)
         labelled = [codec.parse(Meta, item["metadata"]) async for item in items]
-        own = (meta for meta in labelled if model_plan.controls(model.metadata, meta))
+        own = (meta for meta in labelled if rounds.controls(model.metadata, meta))
         return {meta.name: meta.uid for meta in own if meta.deletion_timestamp is None}
 
     async def _perform(self, model: FederatedModel, action: Action) -> None:
@@ -145,6 +147,9 @@ class ModelController:
             case CreateRound():
                 if await client.create_if_absent(documents.federated_round(model, action)):
                     logger.info("model %s/%s: created round %s", namespace, model.metadata.name, action.round.name)
+            case CreateDelivery():
+                if await client.create_if_absent(documents.delivery(model, action)):
+                    logger.info("model %s/%s: created round %s", namespace, model.metadata.name, action.name)
             case SuspendRound():
                 await client.patch(federatedround.KIND, action.name, {"spec": {"suspend": action.suspend}}, namespace)
             case CreateVersion():

@@ -88,6 +88,7 @@ async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observ
         base=start.round,
         base_uid=start.uid,
         base_model=start.model.stored if start.model else None,
+        base_card=start.model is not None and bool(start.model.card),
         base_deleted=start.deleted,
         references=tuple(
             Reference(

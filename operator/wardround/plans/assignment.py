@@ -26,7 +26,7 @@ from wardround.sealing.keys import hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import open_assignment, open_model
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
-from wardround.wire.assignment import MOST_THREADS, AssignedReference, Assignment
+from wardround.wire.assignment import MOST_THREADS, MOST_VERSIONS, AssignedReference, Assignment
 
 BY_DIGEST = re.compile(rf".+@({digests.DIGEST.pattern})", re.ASCII)
 UNREADABLE, NOT_UNDERSTOOD = "AssignmentUnreadable", "AssignmentNotUnderstood"
@@ -56,6 +56,8 @@ ASKED: Mapping[str, Callable[[Assignment, Policy], str]] = {
     "DatasetNotAllowed": lambda assignment, policy: _entry(assignment.dataset_name, assignment.round_namespace, policy),
 }
 LONGEST_ASKED = 512
+# Tasks that run no code of the round.
+OWN_CODE = ("Statistics", "Deliver")
 # Told on both sides, since whoever reads that a task was accepted counts on all walls.
 LOCAL_SOCKETS = (
     "Note: the round asks for resources.localSockets, so the launcher lets its code open IP sockets. Only the "
@@ -113,7 +115,7 @@ class Terms:
     `schemas`: for each Dataset, the spec of its DataSchema, None if that is missing. `taken`: highest attempt of this
     very round that this site accepted before, 0 if none. `accepted`: the place in the order of issue of each assignment
     that this site has accepted and remembers. `approved`, `denied`: by a person, this very task. `approvals`: of whole
-    series.
+    series. `models`: whether the site has a claim of models.
     """
 
     participant: str
@@ -124,6 +126,7 @@ class Terms:
     approved: bool
     denied: bool = False
     approvals: Approvals = field(default_factory=Approvals)
+    models: bool = False
 
 
 @dataclass(frozen=True)
@@ -292,8 +295,21 @@ def _version(assignment: Assignment, terms: Terms) -> str:
 
 
 def _task(assignment: Assignment, terms: Terms) -> str:
-    possible = assignment.resources.nodes == 1 and 1 <= assignment.threads <= MOST_THREADS
+    possible = assignment.resources.nodes == 1 and 1 <= assignment.threads <= MOST_THREADS and _is_whole(assignment)
     return "" if possible and assignment.task in terms.policy.tasks else "TaskNotAllowed"
+
+
+def _is_whole(assignment: Assignment) -> bool:
+    """Whether a Deliver task has a model with its version, and no other task has."""
+    delivery = assignment.delivery
+    if delivery is None or assignment.task != "Deliver":
+        return delivery is None and assignment.task != "Deliver"
+    numbers = 1 <= delivery.version <= MOST_VERSIONS and 1 <= delivery.keep <= MOST_VERSIONS
+    return numbers and assignment.base is not None and not assignment.initial and not assignment.references
+
+
+def _models_claim(assignment: Assignment, terms: Terms) -> str:
+    return "NoModelsClaim" if assignment.task == "Deliver" and not terms.models else ""
 
 
 def _dataset(assignment: Assignment, terms: Terms) -> str:
@@ -310,8 +326,8 @@ def _schema(assignment: Assignment, terms: Terms) -> str:
 
 
 def _image(assignment: Assignment, terms: Terms) -> str:
-    if assignment.task == "Statistics":
-        return ""  # our own code computes it
+    if assignment.task in OWN_CODE:
+        return ""
     if not all(map(_by_digest, _programs(assignment))):
         return "ImageNotByDigest"
     allowed = all(each.image in terms.policy.images for each in _programs(assignment))
@@ -320,8 +336,8 @@ def _image(assignment: Assignment, terms: Terms) -> str:
 
 def _command(assignment: Assignment, terms: Terms) -> str:
     """The whole command, never a beginning of it: what follows `python -c` is the round's own code."""
-    if assignment.task == "Statistics":
-        return ""  # our own code computes it
+    if assignment.task in OWN_CODE:
+        return ""
     allowed = all(each.command in terms.policy.commands for each in _programs(assignment))
     return "" if allowed else "CommandNotAllowed"
 
@@ -336,7 +352,8 @@ def _parameters(assignment: Assignment, terms: Terms) -> str:
 
 
 def _quorum(assignment: Assignment, terms: Terms) -> str:
-    return "" if assignment.quorum.min >= terms.policy.min_quorum else "QuorumTooSmall"
+    """A delivery sends nothing, so no result combines this hospital with too few others."""
+    return "" if assignment.task == "Deliver" or assignment.quorum.min >= terms.policy.min_quorum else "QuorumTooSmall"
 
 
 def _release(assignment: Assignment, terms: Terms) -> str:
@@ -358,6 +375,7 @@ REFUSALS: tuple[Callable[[Assignment, Terms], str], ...] = (
     # Before all that is said of how it would be done: a federation that may not ask learns nothing of it.
     _dataset,
     _schema,
+    _models_claim,
     _image,
     _command,
     _local_sockets,

@@ -12,8 +12,8 @@ from wardround.plans.round.types import Observation, StoredModel
 
 def states(seen: Observation) -> Mapping[str, str]:
     """By participant, the UID of the round whose state it continues with. A participant that is not in it starts
-    without a state."""
-    if seen.round.spec.base is None or seen.base_model is None:
+    without a state, and so does each one of a round that runs no code."""
+    if seen.round.spec.task == "Deliver" or seen.round.spec.base is None or seen.base_model is None:
         return {}
     return _left(seen.base_model, seen.base_uid)
 

@@ -13,8 +13,11 @@ def largest_upload(federated_round: FederatedRound, base: StoredModel | None) ->
     """Ciphertext bytes. `base`: what the round starts from, if it is known.
 
     Counts and sums are one segment: 2048 fields, the most of a Dataset, are 66 KB of statistics. A trained model has
-    the length of its base. Only for a first model, the hub accepts the length that the site names, up to a limit.
+    the length of its base. A Deliver round has no updates. Only for a first model, the hub accepts the length that the
+    site names, up to a limit.
     """
+    if federated_round.spec.task == "Deliver":
+        return 0
     if federated_round.spec.task != "Train":
         return SEALED_SEGMENT
     if federated_round.spec.initial is None and base is not None:

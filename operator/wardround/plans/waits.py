@@ -13,6 +13,8 @@ TROUBLE = frozenset(
         "Unschedulable",
         "ImagePullFailed",
         "WorkspaceUnusable",
+        "ModelsClaimFull",
+        "ModelsClaimUnusable",
         "Evicted",
         "StepFailed",
         "JobNotAdmitted",
@@ -32,6 +34,7 @@ TROUBLE = frozenset(
 # Normal waits, each with the reason of the failure when it lasted too long.
 PROGRESS: Mapping[str, str] = {
     "Fetching": "FetchDeadline",
+    "Delivering": "DeliveryDeadline",
     "Queued": "QueueDeadline",
     "Starting": "StartDeadline",
     "Sending": "UploadDeadline",

@@ -29,6 +29,7 @@ MODEL_WAITS = "FederatedModel: `VersionWaits`"
 MODEL_SCHEDULED = "FederatedModel: `Scheduled`"
 VERSION_READY = "ModelVersion: `Ready`"
 MODEL_READY = "FederatedModel: `Ready`"
+MODEL_DELIVERED = "FederatedModel: `Delivered`"
 MODEL_RECONCILING = "FederatedModel: `Reconciling`"
 MODEL_STALLED = "FederatedModel: `Stalled`"
 TRANSFER_COMPLETE = "ModelTransfer: `Complete`"
@@ -46,12 +47,14 @@ EVERY = "every kind, until its operator has looked at it"
 _LISTED: Mapping[str, str] = {
     ACCEPTED: "Accepted ClockSkew NoKeys SiteTaskNotAdmitted TooManyTasks WaitingForApproval",
     FAILED: "Cancelled",
-    WAITS: "Evicted Fetching ImagePullFailed IsolationUnproven JobNotAdmitted Queued Sending SiteTaskNotAdmitted "
+    WAITS: "Delivering Evicted Fetching ImagePullFailed IsolationUnproven JobNotAdmitted ModelsClaimFull "
+    "ModelsClaimUnusable Queued Sending SiteTaskNotAdmitted "
     "Starting StepFailed StoreObjectMissing StoreObjectShort StoreRefused StoreTooSlow StoreUnreachable StoreUntrusted "
     "TooManyTasks Training Unschedulable WorkspaceUnusable",
-    REACHED: "Complete InputFetched Sent Trained",
+    REACHED: "Complete Delivered InputFetched Sent Trained",
     ROUND_FAILED: "AggregationDeadline AggregationFailed AggregatorFailed BaseCycle BaseFailed BaseLost BaseNotFound "
-    "BaseTaskDiffers BaseUnusable DatasetUnknown InitialWeightsDiffer NotDispatched "
+    "BaseTaskDiffers BaseUnusable DatasetUnknown DeliveryTooFewHospitals DeliveryWithoutCard InitialWeightsDiffer "
+    "NotDispatched "
     "NothingToAggregate ParticipantNotApproved ParticipantSuspended ParticipantUnknown PlanUnreadable QuorumImpossible "
     "ReferenceDiffers ReferenceFailed ReferenceLost ReferenceNotFound ReferenceTaskDiffers "
     "RoundSchemaInvalid RoundSchemaNotFound SchemaDiffersFromBase "
@@ -75,6 +78,7 @@ _LISTED: Mapping[str, str] = {
     VERSION_VERDICT: "ComparisonFailed FirstVersion NotMeasured NotShown NotWorse ReferencesGone SchemaChanged "
     "TooFewEvents TooFewSeen WorseAtHospital WorseThanReference WorseWithoutOne",
     MODEL_READY: "NoVersionYet VersionCurrent VersionGone",
+    MODEL_DELIVERED: "Delivering DeliveryComplete DeliveryFailed DeliveryOff NameTaken",
     MODEL_WAITS: "NoVersionWaits PeopleDecide",
     MODEL_SCHEDULED: "CronInvalid NextSeries NoTrigger TimeZoneUnknown",
     VERSION_READY: "VersionReady",

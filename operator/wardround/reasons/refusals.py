@@ -166,6 +166,13 @@ REFUSALS = (
         "hospital agrees, set policy.release to Readers in the values of the site chart.",
     ),
     _site(
+        name="NoModelsClaim",
+        owner=HOSPITAL,
+        meaning="The site has no claim for models.",
+        action="If the hospital wants the model, name a PersistentVolumeClaim in models.claimName of the values of the "
+        "site chart.",
+    ),
+    _site(
         name="Denied",
         owner=HOSPITAL,
         meaning="The hospital takes no tasks (its policy.approval is Deny), or a person there has denied this task or "

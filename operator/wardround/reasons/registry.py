@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from wardround.reasons.approvals import APPROVALS
+from wardround.reasons.deliveries import DELIVERIES
 from wardround.reasons.models import MODELS, VERDICTS
 from wardround.reasons.progress import PROGRESS
 from wardround.reasons.reason import CLUSTER, HOSPITAL, IMAGE, NETWORK, FailureClass, Reason
@@ -21,7 +22,18 @@ from wardround.reasons.transfers import TRANSFERS
 REASONS: Mapping[str, Reason] = MappingProxyType(
     {
         each.name: each
-        for each in (*REFUSALS, *APPROVALS, *TRAINING, *TRANSFERS, *ROUNDS, *SITES, *MODELS, *VERDICTS, *PROGRESS)
+        for each in (
+            *REFUSALS,
+            *APPROVALS,
+            *TRAINING,
+            *TRANSFERS,
+            *DELIVERIES,
+            *ROUNDS,
+            *SITES,
+            *MODELS,
+            *VERDICTS,
+            *PROGRESS,
+        )
     }
 )
 _BY_CLASS = {

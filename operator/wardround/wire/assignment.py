@@ -37,6 +37,8 @@ TASK_OF_SERIES = Text("Statistics|Train|Evaluate (Validation|Test)", 32)
 MOST_THREADS = 256
 # With how many other models one evaluation compares its model.
 MOST_REFERENCES = 2
+# Number of a model's version, and of the versions that a site keeps.
+MOST_VERSIONS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,21 @@ class AssignedReference:
     state_round: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class AssignedDelivery:
+    """The version of a model that a Deliver round brings to the hospital. The file is the base of the assignment.
+
+    `model_name`, `model_uid`: of the FederatedModel, in the namespace of the round. `keep`: how many of the newest
+    versions the site keeps. `card`: the model's card, signed by the hub (DSSE).
+    """
+
+    model_name: Annotated[str, NAME]
+    model_uid: Annotated[str, UID]
+    version: int
+    keep: int
+    card: str
+
+
 @dataclass(frozen=True)
 class AssignedStep:
     """From this Train round on, a parameter has this value."""
@@ -166,6 +183,7 @@ class Assignment:
     `references`: the models with which an Evaluate round compares its own.
     `model`: the series of which the round is part; None for a round that a person has made. A site that ignores it
     waits for the approval of each task.
+    `delivery`: of a Deliver round. A site that does not know this field does not know the task either.
     """
 
     version: int
@@ -204,6 +222,7 @@ class Assignment:
     release: Annotated[str, RELEASE]
     references: tuple[AssignedReference, ...] = ()
     model: AssignedModel | None = None
+    delivery: AssignedDelivery | None = None
 
     @property
     def state_rounds(self) -> tuple[str, ...]:

@@ -186,6 +186,7 @@ ALL_LEFT_OUT = {"name": "WARDROUND_MAX_LEFT_OUT", "value": "1"}
 OPENMP = {"name": "OMP_NUM_THREADS"}
 STEPS = {"name": "WARDROUND_ALLOWED_PARAMETERS", "value": '{"steps":{}}'}
 RAW = {"name": "dataset", "mountPath": "/wardround/raw", "readOnly": True}
+MODELS = {"persistentVolumeClaim": {"claimName": "models"}}
 UPDATE = {"name": "workspace", "mountPath": "/wardround/update", "subPath": "tasks/x/update"}
 CHECKPOINTS = {"name": "state", "mountPath": "/wardround/checkpoints", "subPath": "checkpoints"}
 CHECKPOINT = {
@@ -735,8 +736,15 @@ VOLUME = [
     ),
     *(
         Attack(f"the dataset is {name}", CLAIMS, sets(claim("dataset"), {"claimName": name}))
+        for name in ("workspace", "state", "models")
+    ),
+    # The courier carries what is on the claim of models out of the hospital's data pods, if one of them can write it.
+    *(
+        Attack(f"writes models as its {name}", CLAIMS, sets(claim(name), {"claimName": "models"}))
         for name in ("workspace", "state")
     ),
+    Attack("writes models as its output", SOURCES, becomes(volume("out"), {"name": "out", **MODELS})),
+    Attack("has a volume of models", VOLUMES, adds(pod, "volumes", {"name": "models", **MODELS})),
     Attack("can write the dataset", CLAIMS, sets(claim("dataset"), {"readOnly": GONE})),
     *(
         Attack(f"{name} mounts the raw dataset", MOUNTS, adds(container(name), "volumeMounts", RAW), case)

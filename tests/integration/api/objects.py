@@ -37,6 +37,7 @@ def site_values(participant: str) -> Object:
         "store": {"origin": "https://203.0.113.1:30707", "caBundle": "-----BEGIN CERTIFICATE-----\n"},
         "policy": {
             "approval": "Policy",
+            "tasks": ["Train", "Statistics", "Evaluate", "Deliver"],
             "images": [TRAINER],
             "datasets": [{"name": "breast", "federations": [FEDERATION]}],
             "dataSchemas": ["breast-v1"],
@@ -48,6 +49,7 @@ def site_values(participant: str) -> Object:
                 {"name": "hidden"},
             ],
         },
+        "models": {"claimName": "models"},
         "network": {
             "kubernetesAPI": [{"cidr": "203.0.113.1/32", "port": 6443}],
             "hubAPI": [{"cidr": "203.0.113.1/32", "port": 6443}],

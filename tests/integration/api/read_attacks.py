@@ -129,6 +129,8 @@ POD = [
     _case("has a variable of the hub", ENVIRONMENT, sets(variable("WARDROUND_LINK_LOCAL"), {"name": "PYTHONPATH"})),
     _case("writes a view", VOLUMES, brings(MEMORY)),
     _case("has the workspace", VOLUMES, brings(WORKSPACE)),
+    _case("has the models", VOLUMES, brings({**WORKSPACE, "persistentVolumeClaim": {"claimName": "models"}})),
+    _case("writes models in the place of the state", CLAIMS, sets(claim("state"), {"claimName": "models"})),
     _case("sees checkpoints", MOUNTS, mounts(CHECKPOINTS)),
     _case("sees states", MOUNTS, mounts(STATES)),
     _case("leaves an update", VOLUMES, leaves_an_update),

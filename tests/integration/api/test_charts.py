@@ -51,7 +51,27 @@ def test_no_pod_with_keys_or_network_mounts_the_state_of_training(helm: Helm) ->
         ]
         for name, each in of_kind(render(helm, "site"), "Deployment").items()
     }
-    assert claims == {"site-operator": [], "courier": ["workspace"]}
+    assert claims == {"site-operator": [], "courier": ["workspace", "models"]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"models": {"claimName": ""}}, {"policy": {**VALUES["site"]["policy"], "tasks": ["Train"]}}],
+    ids=["no claim", "no deliveries"],
+)
+def test_the_courier_mounts_no_models_unless_the_hospital_takes_them(helm: Helm, change: Object) -> None:
+    courier = of_kind(render(helm, "site", **change), "Deployment")["courier"]["spec"]["template"]["spec"]
+    assert [each["name"] for each in courier["volumes"]] == ["tmp", "pins", "workspace"]
+    [container] = courier["containers"]
+    assert "WARDROUND_MODELS" not in {each["name"] for each in container["env"]}
+
+
+@pytest.mark.parametrize("claim", ["workspace", "state"])
+def test_the_chart_refuses_models_on_a_claim_that_training_pods_write(helm: Helm, claim: str) -> None:
+    values = helm.values({**VALUES["site"], "models": {"claimName": claim}})
+    done = helm.run("template", "wardround", str(ROOT / "charts" / "site"), "--values", values)
+    assert done.returncode != 0
+    assert f"models.claimName is {claim}" in done.stderr
 
 
 def versions(api: Api, helm: Helm, chart: str) -> dict[str, str]:

@@ -295,6 +295,26 @@ def test_nobody_but_the_hub_operator_makes_a_round_of_a_model(hub: Api, user: st
     hub.create(own, user=user, dry_run=True)
 
 
+DELIVERY = {"modelName": "breast", "modelUID": "1", "version": 3, "versions": 5}
+
+
+def delivery_round(name: str) -> Object:
+    item = federated_round(name, task="Deliver", base={"roundName": "train-1"}, delivery=DELIVERY)
+    for field in ("initial", "image"):
+        del item["spec"][field]
+    return item
+
+
+@pytest.mark.parametrize("user", ["mallory", SITE_A, ""])
+def test_nobody_but_the_hub_operator_delivers(hub: Api, user: str) -> None:
+    """A person could deliver any result of the namespace as a version of a model."""
+    with pytest.raises(Refused, match="Only the hub operator makes Deliver rounds"):
+        hub.create(delivery_round("forged-delivery"), user=user)
+    own = delivery_round("delivery")
+    own["metadata"]["ownerReferences"] = [OWNER]
+    hub.create(own, user=HUB_OPERATOR, dry_run=True)
+
+
 def test_a_person_cannot_put_a_round_into_a_model_later(hub: Api) -> None:
     hub.create(federated_round("adopted"))
     adopted = {"metadata": {"ownerReferences": [OWNER]}}

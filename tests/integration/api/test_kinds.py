@@ -29,8 +29,11 @@ from wardround.api.site import DEFAULT_PARAMETERS, LEAST_CELL, Policy
 from wardround.metrics import registry
 from wardround.wire import codec
 
+DELIVERY = {"modelName": "breast", "modelUID": "1", "version": 3, "versions": 5}
+
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 Object = dict[str, Any]
+DELIVERY = {"modelName": "breast", "modelUID": "1", "version": 3, "versions": 5}
 KINDS = [
     "Participant",
     "FederatedRound",
@@ -173,11 +176,36 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     ),
     "statistics with parameters": (
         without(federated_round(task="Statistics", parameters={"epochs": "5"}), "initial", "image"),
-        "A Statistics round has no parameters",
+        "Statistics and Deliver rounds have no parameters",
     ),
     "statistics with local sockets": (
         without(federated_round(task="Statistics", resources={"localSockets": True}), "initial", "image"),
-        "A Statistics round has no resources.localSockets",
+        "Statistics and Deliver rounds have no resources.localSockets",
+    ),
+    "a delivery without a model": (
+        without(federated_round(task="Deliver", delivery=DELIVERY), "initial", "image"),
+        "A Deliver round needs base",
+    ),
+    "a delivery without a version": (
+        without(federated_round(task="Deliver", base={"roundName": "r0"}), "initial", "image"),
+        "A Deliver round needs delivery",
+    ),
+    "a version without a delivery": (federated_round(delivery=DELIVERY), "no other round has it"),
+    "a delivery to readers": (
+        without(
+            federated_round(task="Deliver", base={"roundName": "r0"}, delivery=DELIVERY, release="Readers"),
+            "initial",
+            "image",
+        ),
+        "A Deliver round has no result",
+    ),
+    "a delivery of a name with parts of a path": (
+        without(
+            federated_round(task="Deliver", base={"roundName": "r0"}, delivery={**DELIVERY, "modelName": "../state"}),
+            "initial",
+            "image",
+        ),
+        "should match",
     ),
     "statistics with an image": (without(federated_round(task="Statistics"), "initial"), "Evaluate need an image"),
     "train without an image": (without(federated_round(), "image"), "Evaluate need an image"),
@@ -307,6 +335,7 @@ CHANGES: list[Object] = [
     {"retryLimit": 3},
     {"release": "Readers"},
     {"card": {"limits": "adults"}},
+    {"delivery": DELIVERY},
 ]
 
 

@@ -19,6 +19,7 @@ def test_a_model_gets_its_defaults(api: Api) -> None:
     assert spec["series"]["onFailure"] == {"retries": 2, "then": "Hold"}
     assert (spec["initial"], spec["suspend"], spec["series"]["from"]) == ({"seed": 0}, False, "Current")
     assert (spec["gate"], spec["history"]) == ({"minEvents": 20, "promote": "Automatic"}, {"versions": 5})
+    assert spec["deliver"] == {"to": "Nobody"}
     assert not spec.keys() & {"trigger", "current"}
 
 
@@ -94,6 +95,7 @@ def test_the_schema_of_a_model_cannot_change(api: Api) -> None:
         ({"gate": {"minEvents": 0}}, "greater than or equal to 1"),
         ({"gate": {"promote": "Always"}}, "Unsupported value"),
         ({"current": {"version": 0}}, "greater than or equal to 1"),
+        ({"deliver": {"to": "Everybody"}}, "Unsupported value"),
         ({"history": {"versions": 0}}, "greater than or equal to 1"),
         ({"history": {"versions": 61}}, "less than or equal to 60"),
     ],

@@ -78,7 +78,9 @@ async def table(world: World, name: str) -> dict[str, str]:
 
 
 async def test_a_series_runs_to_a_version_and_survives_a_restart(world: World, tmp_path: Path) -> None:
-    world.admin.create(federated_model("restarted", rounds=2))
+    made = federated_model("restarted", rounds=2)
+    made["spec"]["deliver"] = {"to": "Participants"}
+    world.admin.create(made)
     statistics = await newest(world, "restarted", 1)
     assert statistics["spec"]["task"] == "Statistics"
     await end(world, statistics, "Complete")
@@ -122,6 +124,16 @@ async def test_a_series_runs_to_a_version_and_survives_a_restart(world: World, t
     assert "(site-a)" in page.read_text()
     kept = await world.client.get("FederatedRound", first["metadata"]["name"], FEDERATION)
     assert {each["kind"] for each in kept["metadata"]["ownerReferences"]} == {"FederatedModel", "ModelVersion"}
+
+    # The result of this test has no card, so no hospital gets it.
+    async def delivered() -> Object | None:
+        item = await world.client.get("FederatedModel", "restarted", FEDERATION)
+        return item if conditions(item).get("Delivered") == ("False", "DeliveryFailed") else None
+
+    failed: Object = await until(delivered, "the delivery has failed")
+    delivery = await world.client.get("FederatedRound", failed["status"]["delivery"]["round"], FEDERATION)
+    assert conditions(delivery)["Failed"] == ("True", "DeliveryWithoutCard")
+    assert (delivery["spec"]["task"], delivery["spec"]["base"]) == ("Deliver", {"roundName": first["metadata"]["name"]})
 
 
 async def test_a_round_of_a_person_keeps_its_name(world: World) -> None:

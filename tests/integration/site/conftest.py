@@ -99,9 +99,12 @@ async def site(request: pytest.FixtureRequest, api: Api, server: Server, tmp_pat
     enrol(api, url, ca)
     api.patch("Site", "site", {"spec": {"hub": {"fingerprint": hub_fingerprint(HUB_DER)}}}, NAMESPACE)
     settings = Settings(
-        Pins(hub_fingerprint(HUB_DER), server.origin, server.ca, "", "Policy", LATEST), tmp_path / "workspace"
+        Pins(hub_fingerprint(HUB_DER), server.origin, server.ca, "", "Policy", LATEST),
+        tmp_path / "workspace",
+        tmp_path / "models",
     )
-    settings.workspace.mkdir()
+    for claim in ("workspace", "models"):
+        (tmp_path / claim).mkdir()
 
     def client(account: str) -> Client:
         secret = token(api, account, NAMESPACE)

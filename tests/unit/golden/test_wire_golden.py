@@ -30,6 +30,7 @@ from wardround.wire.aggregation import (
 )
 from wardround.wire.assignment import (
     AssignedBase,
+    AssignedDelivery,
     AssignedField,
     AssignedModel,
     AssignedReference,
@@ -246,6 +247,7 @@ FORMATS: dict[str, Any] = {
             evaluation_quorum=Quorum(2, (), 60, "Fail"),
             resources=Resources(1, 0, local_sockets=False),
         ),
+        delivery=AssignedDelivery(model_name="heart", model_uid=UID, version=3, keep=5, card="{}"),
     ),
     "model": MODEL,
     "update": UpdateManifest(

@@ -41,6 +41,7 @@ from wardround.plans.courier.turns import SLICE_SECONDS, is_too_slow, turn_ends
 from wardround.plans.courier.types import (
     ApprovalView,
     AwaitUpdate,
+    Deliver,
     Fetch,
     FolderView,
     Leave,
@@ -59,7 +60,7 @@ from wardround.plans.courier.types import (
 )
 from wardround.sealing.keys import hub_fingerprint
 from wardround.sealing.refused import Refused
-from wardround.wire.assignment import AssignedBase, AssignedModel
+from wardround.wire.assignment import AssignedBase, AssignedDelivery, AssignedModel
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.versions import LATEST
 
@@ -121,6 +122,20 @@ SIGNED_COMPARED = HUB.sign(COMPARED)
 MODELS = ("in/model.safetensors", "reference1/model.safetensors", "reference2/model.safetensors")
 GETS = tuple(Get(f"https://store.example/models/{number}", ()) for number in (1, 2))
 ALL_GRANTED = dataclasses.replace(grants(get=GET), references=GETS)
+
+
+DELIVERY = dataclasses.replace(
+    ASSIGNMENT,
+    task="Deliver",
+    initial=False,
+    base=BASED.base,
+    delivery=AssignedDelivery(model_name="breast", model_uid="uid", version=1, keep=5, card="card"),
+)
+SIGNED_DELIVERY = HUB.sign(DELIVERY)
+
+
+def delivery(*here: str, **changes: Any) -> Observation:
+    return seen(envelope=SIGNED_DELIVERY, folder=FolderView(frozenset(here)), **changes)
 
 
 def compared(*here: str, **changes: Any) -> Observation:
@@ -232,6 +247,17 @@ STEPS: dict[str, tuple[Observation, Step]] = {
     ),
     "the grants are for the base alone": (compared(MODELS[0], grants=grants(get=GET)), Rest()),
     "all models are here": (compared(*MODELS), REPORT_READY),
+    # Delivering
+    "the model of a delivery is missing": (
+        delivery(grants=grants(get=GET)),
+        Fetch(assignment=DELIVERY, grant=GET, input=inputs(DELIVERY)[0]),
+    ),
+    "the model of a delivery is here": (delivery(*MODELS[:1]), Deliver(assignment=DELIVERY)),
+    "the models claim has the model": (
+        delivery(*MODELS[:1], delivered=True),
+        Report(change=CourierReport(delivery="Done")),
+    ),
+    "the site operator knows it": (delivery(courier={"delivery": "Done"}), Rest()),
     # Sending
     "training has left nothing": (seen(folder=HERE, courier=READY), AwaitUpdate(every_seconds=POLL_SECONDS)),
     "training has left an update": (seen(folder=TRAINED, courier=READY), SEAL),
@@ -305,6 +331,10 @@ TROUBLES: dict[str, tuple[Trouble, Leave | TryAgain]] = {
     "the store fails": (
         Trouble(kind="Store", reason="StoreTooSlow"),
         TryAgain(reason="StoreTooSlow", failures=4),
+    ),
+    "the models claim is full": (
+        Trouble(kind="Models", reason="ModelsClaimFull"),
+        TryAgain(reason="ModelsClaimFull", failures=4),
     ),
     "the volume fails": (Trouble(kind="Workspace"), TryAgain(reason="WorkspaceUnusable", failures=4)),
     "the API server fails": (Trouble(kind="Api"), TryAgain(reason="", failures=4)),

@@ -30,9 +30,10 @@ OTHER_WORDS = {
     "stages of a series": "Comparing Ended Evaluating",
     "choices of a model": "Automatic Current Skip",
     "verdicts of the gate": "Undecided Worse",
-    "what the courier does with a SiteTask, and what stands against it": "Follow Observe RemoveFolder Api Gone Store "
-    "Workspace",
-    "tasks and policies": "Train Statistics Evaluate Policy Manual Approve Deny Warn Refuse",
+    "what the courier does with a SiteTask, and what stands against it": "Follow Observe RemoveFolder Api Gone "
+    "Models Store Workspace",
+    "what the courier has done about a delivery": "Done",
+    "tasks and policies": "Train Statistics Evaluate Deliver Policy Manual Approve Deny Warn Refuse",
     "classes": "Site Code Platform Network",
     "of updates": "Base Delta Equal FedAvg Largest Mean Model Pairs Samples Sum Update",
     "strategies": "GeometricMedian Krum Median MultiKrum NormBounding TrimmedMean",
@@ -44,7 +45,7 @@ OTHER_WORDS = {
     "RegistryUnavailable StartError Succeeded",
     "of metrics": "Higher Lower Normal Wilson LogNormal DeLong Share Count Edge",
     "of cards": "Allowed Feature Ignored Logistic NoPrediction ReLU Target",
-    "who may get a result": "Participants Readers",
+    "who may get a result": "Participants Readers Nobody",
     "of Events": "Normal Warning Set",
     "in messages and headers": "Lost Range Recipient Opaque",
 }

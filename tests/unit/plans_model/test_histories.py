@@ -28,7 +28,11 @@ def play(seed: int) -> World:
     first = model(
         rounds=length,
         stop={"patience": draw.randint(0, length - 1)},
-        spec={"trigger": WEEKLY, "history": {"versions": draw.randint(1, 2)}},
+        spec={
+            "trigger": WEEKLY,
+            "history": {"versions": draw.randint(1, 2)},
+            "deliver": {"to": draw.choice(["Participants", "Nobody"])},
+        },
         **{"from": draw.choice(["Current", "Scratch"])},
     )
     world = World(first, losses, outcomes=[outcome])
@@ -111,6 +115,9 @@ def check_versions(world: World, seed: int) -> None:
         assert world.current == (2 if world.verdict(2)[0] == "Accepted" else 1), seed
     assert status.versions == tuple(sorted(world.versions)), seed
     needed = {each.spec.round_name for each in world.versions.values()} | {each.name for each in world.series.rounds}
+    delivers = world.model.spec.deliver.recipients == "Participants"
+    assert (status.delivery.version if status.delivery else None) == (status.current if delivers else None), seed
+    needed |= {status.delivery.round} if status.delivery else set()
     assert set(world.rounds) == needed, seed
     free = [name for name, each in world.versions.items() if not each.metadata.owner_references]
     assert free == ([status.current] if status.current else []), seed
@@ -138,7 +145,12 @@ def test_equal_ends_whatever_write_the_operator_dies_after() -> None:
 
 def swept(death: int | None) -> tuple[World, int]:
     """Two series, and how many writes they took. The operator dies once, after so many writes."""
-    world, writes = World(model(rounds=2, spec={"trigger": WEEKLY}), ["0.5", "0.4", "0.35", "0.3"]), 0
+    world, writes = (
+        World(
+            model(rounds=2, spec={"trigger": WEEKLY, "deliver": {"to": "Participants"}}), ["0.5", "0.4", "0.35", "0.3"]
+        ),
+        0,
+    )
     for number in (1, 2):
         for _ in range(200):
             under_way = [name for name, each in world.rounds.items() if not each.status.conditions]

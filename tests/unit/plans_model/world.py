@@ -24,6 +24,7 @@ from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import (
     Action,
+    CreateDelivery,
     CreateRound,
     CreateVersion,
     Delete,
@@ -67,7 +68,7 @@ class World:
     """`losses`: of the models of the Train rounds, in order of their creation and then anew; None for a loss that
     nobody told. `outcomes`: of comparisons, likewise. `hospitals`: over how many each loss is. `patients`: that the
     hospitals tell. `columns`, `schema`: digests of the next rounds that end. `created`, `made`: names of rounds and
-    of versions, in order. `pinned`: numbers that were in spec.current."""
+    of versions, in order. `tasks`: of the rounds, by name. `pinned`: numbers that were in spec.current."""
 
     model: FederatedModel
     losses: list[str | None] = field(default_factory=lambda: ["0.5", "0.4", "0.3"])
@@ -79,6 +80,7 @@ class World:
     rounds: dict[str, FederatedRound] = field(default_factory=dict)
     versions: dict[str, ModelVersion] = field(default_factory=dict)
     created: list[str] = field(default_factory=list)
+    tasks: dict[str, str] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     pinned: list[int] = field(default_factory=list)
@@ -126,6 +128,7 @@ class World:
             versions=dict(self.versions),
             rounds={name: each.metadata.uid for name, each in self.rounds.items()} if ended else {},
             patients=self.patients,
+            delivery=self.rounds.get(self.model.status.delivery.round) if self.model.status.delivery else None,
             now=self.now,
         )
 
@@ -173,6 +176,8 @@ class World:
         match action:
             case CreateRound():
                 self.add(models.federated_round(self.model, action))
+            case CreateDelivery():
+                self.add(models.delivery(self.model, action))
             case SuspendRound():
                 live = self.rounds[action.name]
                 self.rounds[action.name] = replace(live, spec=replace(live.spec, suspend=action.suspend))
@@ -211,6 +216,7 @@ class World:
             return
         item["metadata"]["uid"] = f"round-{len(self.created)}"
         self.created.append(name)
+        self.tasks[name] = item["spec"]["task"]
         self.rounds[name] = made = federatedround.parse(item)
         if made.spec.task == "Train":
             self._trained.append(name)
@@ -218,8 +224,11 @@ class World:
             self._compared.append(name)
 
     def complete(self, name: str) -> None:
-        """A round ends with a result. Train and Evaluate measure their base."""
+        """A round ends with a result. Train and Evaluate measure their base. A Deliver round has none."""
         live = self.rounds[name]
+        if live.spec.task == "Deliver":
+            self._end(live, "Complete", None)
+            return
         result = Result(
             digest="sha256:" + "d" * 64, location="models/x", bytes=9, samples=20, metrics=self._metrics(live)
         )

@@ -16,6 +16,8 @@ from tests.simulation.apiserver import Place
 from tests.simulation.federation import HUB_NAMESPACE, Federation
 from tests.simulation.rounds import OWN, OWN_ROUND, documents, play_rounds, scratch
 from tests.simulation.virtual import VirtualLoop, play
+from wardround.api.names import HUB_CONFIG_MAP
+from wardround.card.folder import Folder, load
 from wardround.plans import approval as approvals
 from wardround.ports import Object
 from wardround.wire import versions
@@ -23,7 +25,8 @@ from wardround.wire.assignment import Assignment
 
 FEDERATION = demo_rounds.NAMESPACE
 # Of the demo's hospitals, one has enough people on its validation side, and it tells its numbers.
-TELLING = replace(OWN, policy={**OWN.policy, "minQuorum": 1, "tellOwnMetrics": True})
+TASKS = ["Train", "Statistics", "Evaluate", "Deliver"]
+TELLING = replace(OWN, policy={**OWN.policy, "tasks": TASKS, "minQuorum": 1, "tellOwnMetrics": True})
 TRAININGS = 2
 
 
@@ -51,6 +54,7 @@ def model() -> Object:
             "round": {name: spec[name] for name in shared if name in spec},
             "series": {"rounds": TRAININGS, "parameters": OWN_ROUND["parameters"]},
             "evaluation": {"quorum": {"min": 1}},
+            "deliver": {"to": "Participants"},
         },
     }
 
@@ -58,7 +62,8 @@ def model() -> Object:
 @dataclass
 class Trained:
     """`kept`, `forgotten`: the FederatedRounds and results after the model was deleted, and after its version was.
-    `assignments`: of all RoundTasks of the series."""
+    `assignments`: of all RoundTasks of the series. `delivered`: the folder of the model on each hospital's claim of
+    models, as it loads; `current`: the file of that name. `deliveries`: the Deliver rounds."""
 
     model: Object
     rounds: list[Object]
@@ -66,6 +71,9 @@ class Trained:
     kept: tuple[list[str], list[str]]
     forgotten: tuple[list[str], list[str]]
     assignments: list[Assignment]
+    deliveries: list[Object]
+    delivered: dict[str, Folder]
+    current: dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -77,16 +85,24 @@ def trained() -> Trained:
             place = Place("FederatedModel", FEDERATION, "breast")
             await federation.until("the series has ended", lambda: is_true(federation.hub.read(place), "Ready"))
             await federation.until("the version is ready", lambda: is_true(version(federation), "Ready"))
+            await federation.until("the version is delivered", lambda: is_true(federation.hub.read(place), "Delivered"))
             ended, made = federation.hub.read(place), version(federation)
+            homes = {each.name: federation.models(each.name) / "breast" for each in demo_data.HOSPITALS}
+            pin = federation.hub.read(Place("ConfigMap", HUB_NAMESPACE, HUB_CONFIG_MAP))["data"]["fingerprint"]
+            delivered = {name: load(home / "v1", pin) for name, home in homes.items()}
+            current = {name: (home / "current").read_text() for name, home in homes.items()}
+            every = federation.hub.select("FederatedRound", FEDERATION)
+            deliveries = [each for each in every if each["spec"]["task"] == "Deliver"]
             rounds = [federation.round(each["name"]) for each in ended["status"]["series"]["rounds"]]
-            asked = [assignment_of(each) for each in federation.hub.select("RoundTask", None)]
+            every_task = map(assignment_of, federation.hub.select("RoundTask", None))
+            asked = [each for each in every_task if each.task != "Deliver"]
             federation.hub.remove(place)
             await federation.until("one round is left", lambda: len(left(federation)[0]) == 1)
             await federation.until("one result is left", lambda: len(left(federation)[1]) == 1)
             kept = left(federation)
             federation.hub.remove(Place("ModelVersion", FEDERATION, made["metadata"]["name"]))
             await federation.until("nothing is left", lambda: left(federation) == ([], []))
-            return Trained(ended, rounds, made, kept, left(federation), asked)
+            return Trained(ended, rounds, made, kept, left(federation), asked, deliveries, delivered, current)
 
     with scratch() as name:
         folder = Path(name)
@@ -150,6 +166,15 @@ def test_the_version_is_the_best_round_with_its_numbers(trained: Trained) -> Non
     ready = condition(trained.model, "Ready")
     assert ready is not None
     assert ready.reason == "VersionCurrent"
+
+
+def test_every_hospital_has_the_current_version(trained: Trained) -> None:
+    [delivery] = trained.deliveries
+    assert is_true(delivery, "Complete")
+    assert set(trained.delivered) == set(delivery["spec"]["participants"]["names"])
+    assert {each.card.round_uid for each in trained.delivered.values()} == {trained.version["spec"]["roundUID"]}
+    assert {each.card.model.digest for each in trained.delivered.values()} == {trained.version["spec"]["digest"]}
+    assert set(trained.current.values()) == {"v1\n"}
 
 
 def test_a_deleted_model_leaves_its_current_version_with_the_result(trained: Trained) -> None:

@@ -14,6 +14,7 @@ from wardround.plans.approval import stands_for
 from wardround.plans.assignment import Claim, base_digest, require_version, verify
 from wardround.plans.courier.types import (
     AwaitUpdate,
+    Deliver,
     Fetch,
     Input,
     Leave,
@@ -95,11 +96,16 @@ def _verified(seen: Observation) -> Assignment:
 
 
 def _admitted(seen: Observation, assignment: Assignment) -> Step:
-    """The way of a task that this site does: fetch, wait for training, seal, ask for grants, send."""
+    """The way of a task that this site does: fetch, wait for training, seal, ask for grants, send. A Deliver task ends
+    when the claim of models has what was fetched."""
+    if assignment.task == "Deliver" and _reported(seen).delivery is not None:
+        return REST
     if seen.folder is None:
         return LookAtFolder()
     if missing := missing_inputs(assignment, seen.folder.inputs):
         return _fetch(seen, assignment, missing[0])
+    if assignment.task == "Deliver":
+        return _deliver(seen, assignment)
     if report := _report(seen, CourierReport(input="Ready")):
         return report
     if not seen.folder.has_update:
@@ -111,6 +117,12 @@ def _admitted(seen: Observation, assignment: Assignment) -> Step:
     if seen.sent:
         return _report(seen, CourierReport(update=seen.sealed.update)) or REST
     return _send(seen, assignment)
+
+
+def _deliver(seen: Observation, assignment: Assignment) -> Step:
+    if not seen.delivered:
+        return Deliver(assignment=assignment)
+    return _report(seen, CourierReport(delivery="Done")) or REST
 
 
 def _fetch(seen: Observation, assignment: Assignment, wanted: Input) -> Step:
@@ -145,6 +157,7 @@ def _report(seen: Observation, change: CourierReport | None = None, *, reason: s
     before, change = _reported(seen), change or CourierReport()
     news = [
         change.input is not None and change.input != before.input,
+        change.delivery is not None and change.delivery != before.delivery,
         change.upload is not None and change.upload != before.upload,
         change.update is not None and change.update != before.update,
         bool(reason) and reason != before.reason,
@@ -161,7 +174,7 @@ def after(trouble: Trouble, failures: int) -> Leave | TryAgain:
             return TryAgain(reason=trouble.reason, failures=failures, wait_seconds=REFUSED_SECONDS)
         case "Workspace":
             return TryAgain(reason=WORKSPACE_UNUSABLE, failures=failures + 1)
-        case "Store":
+        case "Store" | "Models":
             return TryAgain(reason=trouble.reason, failures=failures + 1)
         case "Api":
             # The API server does not take a report now either.

@@ -40,8 +40,8 @@ class Observation:
 
     `task` as the watch last had it; `deleted`: there is no such SiteTask any more. `approval`, `hub_fingerprint`,
     `lowest_version` (of assignments) and `site_fingerprint` are the courier's own: no API object can change them.
-    `read_approval`, `folder`, `grants`, `sealed` and `sent` are what the steps of this pass have come to, None where no
-    step has looked.
+    `read_approval`, `folder`, `grants`, `sealed`, `sent` and `delivered` are what the steps of this pass have come to,
+    None where no step has looked.
     """
 
     task: SiteTask
@@ -55,6 +55,7 @@ class Observation:
     grants: Grants | None = None
     sealed: SealedUpdate | None = None
     sent: bool = False
+    delivered: bool = False
     now: datetime
 
 
@@ -143,6 +144,13 @@ class Send:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Deliver:
+    """Put the model, which is in the task's folder, onto the claim of models."""
+
+    assignment: Assignment
+
+
+@dataclass(frozen=True, kw_only=True)
 class TryAgain:
     """After trouble: report the reason, if there is one, wait, and begin a new pass. `wait_seconds` None: ever longer,
     by how many `failures` came in a row. The wait ends when the SiteTask changes."""
@@ -155,11 +163,11 @@ class TryAgain:
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
     """Why a step failed. `Refused`: signed or sealed data is not as expected. `Store`, `Api`, `Workspace`: who failed.
-    `Gone`: the API server has no such SiteTask."""
+    `Models`: the claim of models is full or does not work. `Gone`: the API server has no such SiteTask."""
 
-    kind: Literal["Refused", "Store", "Api", "Workspace", "Gone"]
+    kind: Literal["Refused", "Store", "Api", "Workspace", "Models", "Gone"]
     reason: str = ""
 
 
-Work = Report | LookAtApproval | LookAtFolder | OpenGrants | Fetch | AwaitUpdate | Seal | Send
+Work = Report | LookAtApproval | LookAtFolder | OpenGrants | Fetch | AwaitUpdate | Seal | Send | Deliver
 Step = Leave | Rest | Work

@@ -9,16 +9,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from wardround.api import conditions
-from wardround.api.federatedmodel import KIND, FederatedModelStatus, SeriesRound, SeriesStatus, Stage
+from wardround.api.federatedmodel import FederatedModelStatus, SeriesRound, SeriesStatus, Stage
 from wardround.api.federatedround import FederatedRound
-from wardround.api.meta import Meta
 from wardround.api.modelversion import ModelVersion
 from wardround.api.times import read_time, to_seconds
-from wardround.plans.model import patients, schedule, versions
+from wardround.plans.model import delivery, patients, schedule, versions
 from wardround.plans.model import series as rounds
 from wardround.plans.model import status as statuses
 from wardround.plans.model.types import (
     Added,
+    CreateDelivery,
     CreateRound,
     CreateVersion,
     KeepRound,
@@ -56,17 +56,23 @@ def plan(seen: Observation) -> Plan:
         verdict = replace(_progressing(first, at_once=True), begins=True)
     else:
         verdict = next(each for rule in RULES if (each := rule(seen, series)))
-    made = statuses.status(seen, verdict)
-    actions = (*statuses.ownership(seen, made), *verdict.actions)
-    return Plan(actions=actions, status=made, requeue_after=_requeue_after(seen.now, verdict, made))
+    made = delivery.condition(seen, delivery.named(seen, statuses.status(seen, verdict)))
+    actions = (*statuses.ownership(seen, made), *verdict.actions, *delivery.actions(seen))
+    again = _requeue_after(seen.now, verdict, made)
+    return Plan(actions=actions, status=made, requeue_after=0.0 if _names_a_delivery(seen, made) else again)
 
 
-def refused(seen: Observation, planned: Plan, action: CreateRound, words: str) -> Plan:
+def _names_a_delivery(seen: Observation, made: FederatedModelStatus) -> bool:
+    return made.delivery != seen.model.status.delivery
+
+
+def refused(seen: Observation, planned: Plan, action: CreateRound | CreateDelivery, words: str) -> Plan:
     """The plan after the API server has refused a round, with its `words`. The operator tries again, because a quota or
     a policy may change without an event of the model."""
     series = planned.status.series
     assert series is not None, "a round is created only for a series"
-    message = f"The API server refuses round {action.round.name}: {words} {REASONS['RoundRefused'].advice}"
+    name = action.round.name if isinstance(action, CreateRound) else action.name
+    message = f"The API server refuses round {name}: {words} {REASONS['RoundRefused'].advice}"
     verdict = Verdict(course="Stalled", reason="RoundRefused", message=message[:MESSAGE_LENGTH], series=series)
     return Plan(actions=(), status=statuses.status(seen, verdict), requeue_after=REFUSED_SECONDS)
 
@@ -180,7 +186,7 @@ def _next_count(seen: Observation) -> datetime | None:
 
 def name_taken(seen: Observation, series: SeriesStatus) -> Verdict | None:
     """Another object has the name of the next round."""
-    if seen.round is None or owned(seen.round, seen.model.metadata):
+    if seen.round is None or rounds.controls(seen.model.metadata, seen.round.metadata):
         return None
     return _name_taken(f"FederatedRound {rounds.last(series).name}", series)
 
@@ -266,18 +272,6 @@ RULES: tuple[Rule, ...] = (
     failed,
     complete,
 )
-
-
-def owned(federated_round: FederatedRound, model: Meta) -> bool:
-    """Whether the round is this model's: made by the hub operator for the model with this UID."""
-    return controls(model, federated_round.metadata)
-
-
-def controls(model: Meta, federated_round: Meta) -> bool:
-    """Whether the round with this metadata names the model as its controller. Only the hub operator can write that."""
-    return any(
-        each.controller and each.kind == KIND and each.uid == model.uid for each in federated_round.owner_references
-    )
 
 
 def best_name(series: SeriesStatus) -> str:

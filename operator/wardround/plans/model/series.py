@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from wardround.api import conditions
-from wardround.api.federatedmodel import FederatedModel, Series, SeriesRound, SeriesStatus, Stage
+from wardround.api.federatedmodel import KIND, FederatedModel, Series, SeriesRound, SeriesStatus, Stage
 from wardround.api.federatedround import FederatedRound, ResultMetric, Task
 from wardround.api.meta import Meta
 from wardround.api.times import read_time, to_seconds
@@ -30,8 +30,21 @@ def round_name(meta: Meta, series: int, task: Task, number: int, attempt: int, *
     return f"{_prefix(meta)}-s{series}-{place}{again}-{_suffix(meta)}"
 
 
+def controls(model: Meta, federated_round: Meta) -> bool:
+    """Whether the round with this metadata names the model as its controller. Only the hub operator can write that, so
+    the round is this model's."""
+    return any(
+        each.controller and each.kind == KIND and each.uid == model.uid for each in federated_round.owner_references
+    )
+
+
 def version_name(meta: Meta, version: int) -> str:
     return f"{_prefix(meta)}-v{version}-{_suffix(meta)}"
+
+
+def delivery_name(meta: Meta, number: int) -> str:
+    """The name of a Deliver round."""
+    return f"{_prefix(meta)}-d{number}-{_suffix(meta)}"
 
 
 def _prefix(meta: Meta) -> str:

@@ -16,7 +16,8 @@ class Observation:
     round under the name of the last one of the series. `versions`: the live ModelVersions of this model by name, and
     one of another model if it has the name that the series needs. Once a series compares or has ended, `best` is the
     round that made its best model. Once it has ended, `measuring` is the round that has measured that model, or None
-    if none has, and `rounds` has the UIDs of all live rounds of this model by name."""
+    if none has, and `rounds` has the UIDs of all live rounds of this model by name. `delivery`: the live round under
+    the name of the newest Deliver round."""
 
     model: FederatedModel
     round: FederatedRound | None = None
@@ -25,6 +26,7 @@ class Observation:
     versions: Mapping[str, ModelVersion] = field(default_factory=dict)
     rounds: Mapping[str, str] = field(default_factory=dict)
     patients: int | None = None
+    delivery: FederatedRound | None = None
     now: datetime
 
 
@@ -36,6 +38,14 @@ class CreateRound:
     round: SeriesRound
     base: str
     initial: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateDelivery:
+    """Create a round that brings the version to the hospitals."""
+
+    name: str
+    version: ModelVersion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +98,7 @@ class Delete:
     uid: str
 
 
-Action = CreateRound | SuspendRound | CreateVersion | KeepRound | ReportVersion | OwnVersion | Delete
+Action = CreateRound | CreateDelivery | SuspendRound | CreateVersion | KeepRound | ReportVersion | OwnVersion | Delete
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,8 @@ def superfluous(seen: Observation, series: SeriesStatus) -> tuple[Delete, ...]:
     """Versions and rounds that nothing needs any more. Versions go first.
 
     A version needs its round, whose result it is. The series that has ended needs its rounds until the next one has
-    ended. The record of a result names the states from which training continues, so no round is needed for a state.
+    ended. The newest Deliver round stays, because it says which hospitals have the model. The record of a result names
+    the states from which training continues, so no round is needed for a state.
     """
     listed = own(seen)
     kept = {each.metadata.name for each in listed[-seen.model.spec.history.versions :]}
@@ -101,7 +102,9 @@ def superfluous(seen: Observation, series: SeriesStatus) -> tuple[Delete, ...]:
         for each in gone
         if each.metadata.deletion_timestamp is None
     ]
-    needed = {each.name for each in series.rounds} | {each.spec.round_name for each in listed if each not in gone}
+    delivery = seen.model.status.delivery
+    needed = {each.name for each in series.rounds} | ({delivery.round} if delivery else set())
+    needed |= {each.spec.round_name for each in listed if each not in gone}
     unneeded = [
         Delete(kind=federatedround.KIND, name=name, uid=uid)
         for name, uid in sorted(seen.rounds.items())

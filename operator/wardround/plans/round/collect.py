@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from wardround.api.names import GRANTS_BYTES, GRANTS_EXPIRE
 from wardround.api.times import read_time
 from wardround.plans.round.combine import aggregate
+from wardround.plans.round.delivery import delivered, predicate
 from wardround.plans.round.dispatch import ask
 from wardround.plans.round.parts import PartState
 from wardround.plans.round.status import asks_until
@@ -22,7 +23,7 @@ def beyond_quorum(view: View) -> Verdict | None:
     """Fails a round in which too many hospitals are lost for a quorum. It first waits a moment for the answers of the
     others."""
     hopeful = [*view.unasked, *(part.name for part in view.parts if part.state is not PartState.LOST)]
-    missing = shortfall(view, hopeful, "can still send")
+    missing = shortfall(view, hopeful, f"can still {predicate(view.round).infinitive}")
     if not missing:
         return None
     answers = [part.asked + ANSWERS_WITHIN for part in view.parts if part.unanswered]
@@ -42,7 +43,8 @@ def collecting(view: View) -> Verdict | None:
     """Waits for updates and tries again where that may help, until all have sent or time is up."""
     sent = view.having(PartState.SENT)
     unsettled = view.having(PartState.ASKED, PartState.ACCEPTED, PartState.AGAIN)
-    closing = min([view.deadline, *grace(view, sent)])
+    # Each hospital may use a model, so a delivery waits for all.
+    closing = view.deadline if view.round.spec.task == "Deliver" else min([view.deadline, *grace(view, sent)])
     if not (unsettled or view.unasked) or view.seen.now >= closing:
         return None
     asks = [ask(view, name, view.seen.roster) for name in view.unasked]
@@ -53,7 +55,8 @@ def collecting(view: View) -> Verdict | None:
         course="Progressing",
         reason="Collecting",
         message=sentences(
-            f"{len(sent)} of {hospitals(len(view.parts) + len(view.unasked))} sent an update.", _to_approve(view)
+            f"{len(sent)} of {hospitals(len(view.parts) + len(view.unasked))} {predicate(view.round).past}.",
+            _to_approve(view),
         ),
         actions=(*asks, *lost, *grants),
         attention=view.attention(),
@@ -68,7 +71,7 @@ def collecting(view: View) -> Verdict | None:
 
 def close(view: View) -> Verdict | None:
     """All have sent, or time is up."""
-    return aggregate(view, 1)
+    return delivered(view) if view.round.spec.task == "Deliver" else aggregate(view, 1)
 
 
 def _to_approve(view: View) -> str:

@@ -21,12 +21,12 @@ from wardround.api.times import to_seconds
 from wardround.metrics import registry
 from wardround.plans.round.base import base_lost
 from wardround.plans.round.columns import made_with
-from wardround.plans.round.parts import TASK_REFUSED, Part, PartState
+from wardround.plans.round.parts import Part, PartState
 from wardround.plans.round.scratch import GIB, Scratch, scratch
 from wardround.plans.round.status import COLLECTED
 from wardround.plans.round.strategy import too_much_for_scratch
 from wardround.plans.round.types import Aggregate, Aggregation, StoredModel, StoreModel, Verdict
-from wardround.plans.round.verdicts import advice, completed, failed, list_of, sentences, withheld
+from wardround.plans.round.verdicts import advice, completed, failed, list_of, not_done, sentences, withheld
 from wardround.plans.round.view import View, hospitals, left_out, shortfall
 from wardround.plans.states import remaining
 from wardround.reasons.registry import REASONS
@@ -73,7 +73,7 @@ def aggregate(view: View, number: int) -> Verdict:
     sent = view.having(PartState.SENT)
     missing = shortfall(view, [part.name for part in sent], "sent an update in time")
     if missing:
-        late = list_of("Missing", _missing(view, sent))
+        late = list_of("Missing", not_done(view, sent))
         return failed(view, "QuorumNotMet", sentences(missing, "The hub combined nothing.", late))
     if lost := base_lost(view):
         return lost
@@ -121,14 +121,6 @@ def _reading(view: View) -> str:
         f"The updates need more scratch than aggregation.scratchGiB of the hub chart allows ({limit} GiB). The "
         "aggregation Job therefore reads them from the store twice."
     )
-
-
-def _missing(view: View, sent: tuple[Part, ...]) -> list[LeftOut]:
-    late = [
-        LeftOut(participant=part.name, reason=part.reason or "NotSentInTime") for part in view.parts if part not in sent
-    ]
-    asked = {part.name for part in view.parts}
-    return late + [LeftOut(participant=name, reason=TASK_REFUSED) for name in view.seen.roster if name not in asked]
 
 
 def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:

@@ -63,7 +63,7 @@ class Part:
     def to_cancel(self) -> bool:
         """Whether the site still works on it, as far as the hub knows."""
         task = self.task
-        return not (task.spec.cancel or is_sent(task) or has_failed(task) or refusal(task))
+        return not (task.spec.cancel or is_sent(task) or is_delivered(task) or has_failed(task) or refusal(task))
 
     def attention(self, federated_round: FederatedRound, guess: str = "") -> Attention | None:
         """What a person should look at, if anything. `guess`: the name that the round's author probably meant."""
@@ -112,6 +112,11 @@ def puts_until(tasks: Iterable[Mapping[str, str]]) -> datetime | None:
 
 def is_sent(task: RoundTask) -> bool:
     return conditions.is_true(task.status.conditions, "Sent") and task.status.update is not None
+
+
+def is_delivered(task: RoundTask) -> bool:
+    """Whether a task of a Deliver round has ended well. Such a task sends nothing."""
+    return conditions.is_true(task.status.conditions, "Complete") and task.status.update is None
 
 
 def refusal(task: RoundTask) -> str | None:
@@ -184,7 +189,10 @@ def _part(
     # Also of what is sent already: URLs are made for as many parts as a site says, and all go into one plan.
     if latest.status.upload is not None and latest.status.upload.bytes > largest_upload:
         return lost("UploadTooLarge")
-    if is_sent(latest):
+    if federated_round.spec.task == "Deliver" and is_delivered(latest):
+        delivered_at = conditions.since(latest.status.conditions, "Complete")
+        return Part(name=name, state=PartState.SENT, task=latest, sent_at=delivered_at)
+    if federated_round.spec.task != "Deliver" and is_sent(latest):
         if latest.status.update is not None and len(latest.status.update.manifest) > LARGEST_MANIFEST:
             return lost("ManifestUnreadable")
         sent_at = conditions.since(latest.status.conditions, "Sent")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from wardround.plans.round.base import base_not_ready, schema_not_ready
 from wardround.plans.round.collect import beyond_quorum, close, collecting
 from wardround.plans.round.combine import aggregated
+from wardround.plans.round.delivery import delivery_not_ready
 from wardround.plans.round.dispatch import dispatch, never_dispatched, quorum_impossible
 from wardround.plans.round.ending import complete, over, suspended
 from wardround.plans.round.references import references_not_ready
@@ -28,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     base_not_ready,
     schema_not_ready,
     references_not_ready,
+    delivery_not_ready,
     never_dispatched,
     dispatch,
     beyond_quorum,

@@ -67,8 +67,9 @@ class Observation:
     """All that a plan may know.
 
     `base`: the live round that the spec names as base or for its statistics. `base_model`: the result that the round
-    starts from, if the hub has one that it can use. `base_uid`: UID of the round that made that result. `base_deleted`:
-    that round is gone. If there is no `base_model` either, it was gone before this round was applied.
+    starts from, if the hub has one that it can use. `base_card`: whether the hub has a card of that result.
+    `base_uid`: UID of the round that made that result. `base_deleted`: that round is gone. If there is no `base_model`
+    either, it was gone before this round was applied.
     `references`: those of the spec, in its order.
     `leftovers`: the round has other Secrets than the one of its result. `cleaned_up`: they are only the memory of a
     first clean-up.
@@ -86,6 +87,7 @@ class Observation:
     base_uid: str = ""
     base_deleted: bool = False
     base_model: StoredModel | None = None
+    base_card: bool = False
     references: tuple[Reference, ...] = ()
     aggregation: Aggregation | None = None
     model: StoredModel | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from wardround.api.federatedround import Attention
+from wardround.plans.round.parts import TASK_REFUSED, Part
 from wardround.plans.round.status import AGGREGATED, COLLECTED
 from wardround.plans.round.types import Action, StoredModel, Verdict
 from wardround.plans.round.view import View, hospitals, left_out, named
@@ -32,6 +33,15 @@ def completed(view: View, model: StoredModel, *actions: Action) -> Verdict:
         attention=(*view.attention(), *left_out(view, model.left_out)),
         model=model,
     )
+
+
+def not_done(view: View, done: Sequence[Part]) -> list[LeftOut]:
+    """The hospitals that are not among the parts that are done, each with the reason."""
+    late = [
+        LeftOut(participant=part.name, reason=part.reason or "NotSentInTime") for part in view.parts if part not in done
+    ]
+    asked = {part.name for part in view.parts}
+    return late + [LeftOut(participant=name, reason=TASK_REFUSED) for name in view.seen.roster if name not in asked]
 
 
 def list_of(title: str, entries: Sequence[Attention | LeftOut]) -> str:

@@ -43,6 +43,11 @@ COURIER_FAILURES = frozenset(
         "OutputLink",
         "OutputNotSafetensors",
         "MetricsInvalid",
+        "CardDiffers",
+        "ModelNameTaken",
+        "ModelVersionBackwards",
+        "ModelVersionDiffers",
+        "NoModelsClaim",
     }
 )
 RETRY_SECONDS = 10.0
@@ -133,6 +138,21 @@ def _sent(view: View) -> Verdict | None:
     stages = {**pod_times(view), "Sealed": view.seen.now, "Sent": view.seen.now}
     marks = {**TRAINED, "Sent": (True, "Sent")}
     return Verdict(reason="Complete", message=REASONS["Sent"].meaning, marks=marks, stages=stages, final="Complete")
+
+
+def _is_delivery(view: View) -> bool:
+    return view.assignment is not None and view.assignment.task == "Deliver"
+
+
+def _delivered(view: View) -> Verdict | None:
+    if not _is_delivery(view) or view.courier.delivery is None:
+        return None
+    return Verdict(reason="Delivered", message=REASONS["Delivered"].meaning, marks=ACCEPTED, final="Complete")
+
+
+def _delivers(view: View) -> Verdict | None:
+    """A Deliver task has no Job and needs no place: only the courier works on it."""
+    return _progress(view, view.courier.reason or "Delivering", marks=ACCEPTED) if _is_delivery(view) else None
 
 
 def _sends(view: View) -> Verdict | None:
@@ -298,7 +318,9 @@ RULES: tuple[Callable[[View], Verdict | None], ...] = (
     _pod_failed,
     _courier_failed,
     _sent,
+    _delivered,
     _expired,
+    _delivers,
     _sends,
     _fetches,
     _queues,

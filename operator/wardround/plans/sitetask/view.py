@@ -159,6 +159,7 @@ def decide(seen: Observation) -> Decision:
         approved=spec.approved,
         denied=spec.denied,
         approvals=known_approvals(seen),
+        models=bool(site.spec.workload.models_claim_name),
     )
     return assignments.decide(claim, terms)
 

@@ -1,0 +1,178 @@
+"""Puts models onto the claim of models: a version's folder is there whole or not at all. Decides nothing.
+
+docs/contracts.md, section 9, has the layout. No other program of Wardround writes there.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from wardround import durable
+from wardround.card import folder
+from wardround.card.folder import CARD_FILE, MODEL_FILE, FolderRefused
+from wardround.plans.courier import delivery
+from wardround.plans.courier.delivery import OnClaim, Owner, Package
+from wardround.sealing.keys import load_verification_key
+from wardround.sealing.manifests import open_model
+from wardround.sealing.refused import Refused
+from wardround.wire import digests
+from wardround.wire.assignment import Assignment
+
+OWNER_FILE, CURRENT_FILE = "model.json", "current"
+# Of folders that are not whole yet. No model has such a name.
+UNFINISHED = ".unfinished-"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+CHUNK = 1 << 20
+LARGEST_OWNER_FILE = 4096
+
+
+class ModelsUnusable(Exception):
+    """The claim of models is full or does not work. `reason`: of the report."""
+
+    def __init__(self, reason: str, failure: OSError) -> None:
+        super().__init__(f"{reason}: {failure}")
+        self.reason = reason
+
+
+def package(assignment: Assignment, hub_key: bytes) -> Package:
+    """What a Deliver task puts onto the claim, once its card is that of its model. `hub_key`: the pinned hub's, SPKI
+    DER. Raises Refused."""
+    wanted, base = assignment.delivery, assignment.base
+    if wanted is None or base is None:
+        raise Refused("AssignmentUnreadable")
+    manifest = open_model(base.manifest, load_verification_key(hub_key))
+    try:
+        signed = folder.signed(wanted.card, hub_key)
+    except FolderRefused:
+        raise Refused("CardDiffers") from None
+    card, model = signed.card, signed.card.model
+    described = (card.round_namespace, card.columns_digest, model.digest, model.bytes, model.schema_digest)
+    header = manifest.header
+    named = assignment.round_namespace, assignment.schema.columns_digest
+    if described != (*named, manifest.digest, header.length, header.schema_digest):
+        raise Refused("CardDiffers")
+    owner = Owner(assignment.round_namespace, wanted.model_name, wanted.model_uid)
+    return Package(owner=owner, version=wanted.version, keep=wanted.keep, digest=manifest.digest, card=signed.text)
+
+
+@dataclass(frozen=True)
+class ModelsClaim:
+    root: Path
+
+    def put(self, wanted: Package, file: Path, stop: threading.Event) -> None:
+        """Makes the version the current one of its model. `file`: the model, as the courier has verified it. Ends early
+        if `stop` is set. Raises Refused, ModelsUnusable, OSError."""
+        with file.open("rb") as model:
+            self.put_open(wanted, model, stop)
+
+    def put_open(self, wanted: Package, model: BinaryIO, stop: threading.Event) -> None:
+        """The same with an open file."""
+        with _as_claim():
+            self._sweep()
+            seen = self._look(wanted)
+        if reason := delivery.fault(wanted, seen):
+            raise Refused(reason)
+        home = self.root / wanted.owner.name
+        version = home / delivery.folder_name(wanted.version)
+        with _as_claim():
+            home.mkdir(exist_ok=True)
+            durable.write(home / OWNER_FILE, json.dumps(asdict(wanted.owner)).encode() + b"\n")
+            durable.sync(self.root)
+            if seen.digest:
+                # The same model again, perhaps with a newer revision of its card.
+                durable.write(version / CARD_FILE, wanted.card.encode())
+            else:
+                self._add(wanted, model, version, stop)
+            durable.write(home / CURRENT_FILE, f"{version.name}\n".encode())
+            for old in delivery.surplus(wanted, _versions(home)):
+                shutil.rmtree(home / delivery.folder_name(old))
+
+    def _sweep(self) -> None:
+        """Removes what a courier has left that was killed. The courier delivers one model at a time."""
+        for each in self.root.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(each)
+
+    def _look(self, wanted: Package) -> OnClaim:
+        home = self.root / wanted.owner.name
+        if not os.path.lexists(home):
+            return OnClaim()
+        model = home / delivery.folder_name(wanted.version) / MODEL_FILE
+        return OnClaim(
+            # A courier that was killed can leave an empty folder.
+            exists=not home.is_dir() or home.is_symlink() or any(home.iterdir()),
+            owner=_owner(home / OWNER_FILE),
+            versions=_versions(home),
+            current=_current(home / CURRENT_FILE),
+            digest=_digest(model),
+        )
+
+    def _add(self, wanted: Package, model: BinaryIO, version: Path, stop: threading.Event) -> None:
+        partial = self.root / f"{UNFINISHED}{wanted.owner.name}"
+        partial.mkdir()
+        if _copy(model, partial / MODEL_FILE, stop) != wanted.digest:
+            shutil.rmtree(partial)
+            raise Refused("Altered")
+        durable.write(partial / CARD_FILE, wanted.card.encode())
+        durable.publish(partial, version)
+
+
+@contextmanager
+def _as_claim() -> Iterator[None]:
+    try:
+        yield
+    except OSError as failure:
+        reason = "ModelsClaimFull" if failure.errno in FULL else "ModelsClaimUnusable"
+        raise ModelsUnusable(reason, failure) from failure
+
+
+def _owner(file: Path) -> Owner | None:
+    """None if the file is not there or is not ours."""
+    if not file.is_file() or file.stat().st_size > LARGEST_OWNER_FILE:
+        return None
+    try:
+        document = json.loads(file.read_bytes())
+        owner = Owner(document["federation"], document["name"], document["uid"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    return owner
+
+
+def _current(file: Path) -> int | None:
+    with suppress(FileNotFoundError, UnicodeDecodeError):
+        return delivery.version_of(file.read_bytes()[:64].decode("ascii"))
+    return None
+
+
+def _versions(home: Path) -> list[int]:
+    numbers = (delivery.version_of(each.name) for each in home.iterdir()) if home.is_dir() else ()
+    return [number for number in numbers if number is not None]
+
+
+def _digest(model: Path) -> str:
+    """Empty if the version is not there. A folder without its file has another digest than every model."""
+    if not os.path.lexists(model.parent):
+        return ""
+    return digests.file_digest(model) if model.is_file() and not model.is_symlink() else "none"
+
+
+def _copy(reader: BinaryIO, target: Path, stop: threading.Event) -> str:
+    """Copies a file durably. Returns its digest."""
+    digest = digests.Digest()
+    with target.open("xb") as writer:
+        while chunk := reader.read(CHUNK):
+            if stop.is_set():
+                raise InterruptedError("the task is over")
+            digest.update(chunk)
+            writer.write(chunk)
+        writer.flush()
+        os.fsync(writer.fileno())
+    return digest.text

@@ -1,0 +1,236 @@
+"""What the courier writes onto the claim of models: a whole version or none, and only what the hub has signed."""
+
+from __future__ import annotations
+
+import errno
+import io
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.players.hub import Hub
+from tests.unit.card.models import Made, write_folder
+from tests.worlds.site import ASSIGNMENT
+from wardround import tensors
+from wardround.card import folder
+from wardround.courier.models import ModelsClaim, ModelsUnusable, package
+from wardround.plans.courier.delivery import Package
+from wardround.sealing.manifests import sign_card
+from wardround.sealing.refused import Refused
+from wardround.wire.assignment import AssignedBase, AssignedDelivery, Assignment
+from wardround.wire.card import ModelCard
+
+GO_ON = threading.Event()
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A model with the assignment of a Deliver task. `file`: as the courier has fetched it."""
+
+    hub: Hub
+    made: Made
+    assignment: Assignment
+
+    @property
+    def file(self) -> Path:
+        return self.made.path / folder.MODEL_FILE
+
+    def package(self, **changes: Any) -> Package:
+        """`changes`: fields of the delivery."""
+        known = self.assignment.delivery
+        assert known is not None
+        return package(replace(self.assignment, delivery=replace(known, **changes)), self.hub.identity.public)
+
+    def signed(self, **card: Any) -> str:
+        return sign_card(replace(self.made.card, **card), self.hub.identity.key)
+
+
+@pytest.fixture(scope="module")
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> Delivered:
+    hub, made = Hub(), write_folder(tmp_path_factory.mktemp("fetched"))
+    data = (made.path / folder.MODEL_FILE).read_bytes()
+    sealed = hub.seal_model(data, made.card.round_uid, schema_digest=tensors.layout(data).schema_digest)
+    delivery = AssignedDelivery(
+        model_name="breast", model_uid="uid-1", version=1, keep=2, card=sign_card(made.card, hub.identity.key)
+    )
+    assignment = replace(
+        ASSIGNMENT,
+        task="Deliver",
+        initial=False,
+        base=AssignedBase(sealed.model.text, b"wrapped key"),
+        round_namespace=made.card.round_namespace,
+        schema=replace(ASSIGNMENT.schema, columns_digest=made.card.columns_digest),
+        delivery=delivery,
+    )
+    return Delivered(hub, made, assignment)
+
+
+@pytest.fixture
+def claim(tmp_path: Path) -> ModelsClaim:
+    (tmp_path / "models").mkdir()
+    return ModelsClaim(tmp_path / "models")
+
+
+def put(claim: ModelsClaim, delivered: Delivered, **changes: Any) -> None:
+    claim.put(delivered.package(**changes), delivered.file, GO_ON)
+
+
+def listing(claim: ModelsClaim) -> list[str]:
+    return sorted(str(each.relative_to(claim.root)) for each in claim.root.rglob("*"))
+
+
+def refusal(work: Callable[[], object]) -> str:
+    with pytest.raises(Refused) as refused:
+        work()
+    return refused.value.reason
+
+
+FIRST = [
+    "breast",
+    "breast/current",
+    "breast/model.json",
+    "breast/v1",
+    "breast/v1/card.json",
+    "breast/v1/model.safetensors",
+]
+
+
+def test_a_version_is_a_folder_that_every_reader_of_models_loads(claim: ModelsClaim, delivered: Delivered) -> None:
+    put(claim, delivered)
+    assert listing(claim) == FIRST
+    loaded = folder.load(claim.root / "breast" / "v1", delivered.hub.identity.fingerprint)
+    assert loaded.card == delivered.made.card
+    assert (claim.root / "breast" / "current").read_text() == "v1\n"
+
+
+def test_the_newest_versions_stay_as_many_as_the_model_keeps(claim: ModelsClaim, delivered: Delivered) -> None:
+    for version in (1, 2, 3):
+        put(claim, delivered, version=version)
+    assert sorted(each.name for each in (claim.root / "breast").glob("v*")) == ["v2", "v3"]
+    put(claim, delivered, version=4, keep=1)
+    assert sorted(each.name for each in (claim.root / "breast").glob("v*")) == ["v4"]
+    assert (claim.root / "breast" / "current").read_text() == "v4\n"
+
+
+def test_a_version_that_is_delivered_again_gets_the_newest_card_and_no_other_file(
+    claim: ModelsClaim, delivered: Delivered
+) -> None:
+    put(claim, delivered)
+    before = (claim.root / "breast/v1/model.safetensors").stat().st_ino
+    put(claim, delivered, card=delivered.signed(revision=7))
+    assert listing(claim) == FIRST
+    assert folder.load(claim.root / "breast/v1", delivered.hub.identity.fingerprint).card.revision == 7
+    assert (claim.root / "breast/v1/model.safetensors").stat().st_ino == before
+
+
+def test_a_version_never_goes_backwards(claim: ModelsClaim, delivered: Delivered) -> None:
+    put(claim, delivered, version=3)
+    before = listing(claim)
+    assert refusal(lambda: put(claim, delivered, version=2)) == "ModelVersionBackwards"
+    assert (listing(claim), (claim.root / "breast/current").read_text()) == (before, "v3\n")
+
+
+def test_the_same_version_is_never_another_model(claim: ModelsClaim, delivered: Delivered) -> None:
+    put(claim, delivered)
+    (claim.root / "breast/v1/model.safetensors").write_bytes(b"another model")
+    assert refusal(lambda: put(claim, delivered)) == "ModelVersionDiffers"
+    (claim.root / "breast/v1/model.safetensors").unlink()
+    assert refusal(lambda: put(claim, delivered)) == "ModelVersionDiffers"
+
+
+@pytest.mark.parametrize("changes", [{"model_uid": "uid-2"}, {}], ids=["made anew", "not ours"])
+def test_a_folder_of_another_model_is_left_alone(
+    claim: ModelsClaim, delivered: Delivered, changes: dict[str, Any]
+) -> None:
+    if changes:
+        put(claim, delivered)
+    else:
+        (claim.root / "breast").mkdir()
+        (claim.root / "breast" / "notes.txt").write_text("people wrote this")
+    before = listing(claim)
+    assert refusal(lambda: put(claim, delivered, version=2, **changes)) == "ModelNameTaken"
+    assert listing(claim) == before
+
+
+def test_a_link_in_the_place_of_the_folder_is_not_followed(claim: ModelsClaim, delivered: Delivered) -> None:
+    elsewhere = claim.root.parent / "elsewhere"
+    elsewhere.mkdir()
+    (claim.root / "breast").symlink_to(elsewhere)
+    assert refusal(lambda: put(claim, delivered)) == "ModelNameTaken"
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_file_that_is_not_the_signed_one_is_not_delivered(claim: ModelsClaim, delivered: Delivered) -> None:
+    other = claim.root.parent / "other"
+    other.write_bytes(b"another model")
+    assert refusal(lambda: claim.put(delivered.package(), other, GO_ON)) == "Altered"
+    assert "breast/v1" not in listing(claim)
+
+
+class BreakingOff(io.BytesIO):
+    """A file in the middle of which the disk fails."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(b"the beginning of a model")
+        self._code = code
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell():
+            raise OSError(self._code, "no more")
+        return super().read(8)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(errno.ENOSPC, "ModelsClaimFull"), (errno.EDQUOT, "ModelsClaimFull"), (errno.EIO, "ModelsClaimUnusable")],
+)
+def test_a_claim_that_fails_has_the_version_before_and_takes_the_next_try(
+    claim: ModelsClaim, delivered: Delivered, code: int, reason: str
+) -> None:
+    put(claim, delivered)
+    with pytest.raises(ModelsUnusable) as failed:
+        claim.put_open(delivered.package(version=2), BreakingOff(code), GO_ON)
+    assert failed.value.reason == reason
+    assert (claim.root / "breast/current").read_text() == "v1\n"
+    assert not (claim.root / "breast/v2").exists()
+    put(claim, delivered, version=2)
+    assert listing(claim) == [*FIRST, "breast/v2", "breast/v2/card.json", "breast/v2/model.safetensors"]
+
+
+def test_a_delivery_that_is_cancelled_leaves_no_version(claim: ModelsClaim, delivered: Delivered) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(ModelsUnusable):
+        claim.put(delivered.package(), delivered.file, stop)
+    assert not (claim.root / "breast/v1").exists()
+
+
+def test_what_a_killed_courier_has_left_goes_with_the_next_delivery(claim: ModelsClaim, delivered: Delivered) -> None:
+    (claim.root / ".unfinished-breast").mkdir()
+    (claim.root / ".unfinished-breast" / "model.safetensors").write_bytes(b"half")
+    (claim.root / "breast").mkdir()
+    put(claim, delivered)
+    assert listing(claim) == FIRST
+
+
+CARDS: dict[str, Callable[[ModelCard], dict[str, Any]]] = {
+    "of another model": lambda card: {"model": replace(card.model, digest="sha256:" + "0" * 64)},
+    "of other tensors": lambda card: {"model": replace(card.model, schema_digest="sha256:" + "0" * 64)},
+    "of another federation": lambda _: {"round_namespace": "another"},
+    "of other columns": lambda _: {"columns_digest": "sha256:" + "0" * 64},
+}
+
+
+@pytest.mark.parametrize("case", CARDS)
+def test_a_card_that_is_not_the_models_is_refused(delivered: Delivered, case: str) -> None:
+    card = delivered.signed(**CARDS[case](delivered.made.card))
+    assert refusal(lambda: delivered.package(card=card)) == "CardDiffers"
+
+
+def test_a_card_that_another_key_has_signed_is_refused(delivered: Delivered) -> None:
+    card = sign_card(delivered.made.card, Hub().identity.key)
+    assert refusal(lambda: delivered.package(card=card)) == "CardDiffers"

@@ -1,0 +1,133 @@
+"""When a model's current version is delivered, and what the model says of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from tests.unit.plans_model.world import UID, World, model
+from wardround.api.federatedmodel import Deliver
+from wardround.api.federatedround import Deadlines
+
+WEEKLY = {"trigger": {"cron": "0 2 * * 1", "timeZone": "Europe/Berlin"}}
+DELIVER = {"deliver": {"to": "Participants"}}
+
+
+def trained(**spec: Any) -> World:
+    world = World(model(rounds=1, spec={**WEEKLY, **DELIVER, **spec}), ["0.5", "0.4"])
+    world.run()
+    return world
+
+
+def delivering() -> World:
+    """A model whose delivery is under way."""
+    world = World(model(rounds=1, spec=DELIVER))
+    while True:
+        world.settle()
+        [first, *_] = [each for each in world.rounds.values() if not each.status.conditions]
+        if first.spec.task == "Deliver":
+            return world
+        world.complete(first.metadata.name)
+
+
+def deliveries(world: World) -> list[str]:
+    return [name for name in world.created if world.tasks[name] == "Deliver"]
+
+
+def delivered(world: World) -> tuple[str, str]:
+    return world.condition("Delivered")[:2]
+
+
+def test_a_version_is_delivered_once_it_is_the_current_one() -> None:
+    world = trained()
+    assert deliveries(world) == ["heart-d1-0123abcd"]
+    spec = world.rounds["heart-d1-0123abcd"].spec
+    assert spec.base is not None
+    assert spec.base.round_name == world.versions["heart-v1-0123abcd"].spec.round_name
+    assert spec.delivery is not None
+    assert (spec.delivery.model_name, spec.delivery.model_uid, spec.delivery.version) == ("heart", UID, 1)
+    assert (spec.delivery.versions, spec.quorum.min, spec.release, spec.image) == (5, 1, "Participants", None)
+    assert spec.participants == world.model.spec.round.participants
+    assert spec.deadlines == Deadlines()
+    assert delivered(world) == ("True", "DeliveryComplete")
+
+
+def test_without_the_wish_nothing_is_delivered_and_nothing_is_said() -> None:
+    world = World(model(rounds=1))
+    world.run()
+    assert (deliveries(world), world.model.status.delivery) == ([], None)
+    assert "Delivered" not in {each.type for each in world.model.status.conditions}
+
+
+def test_the_status_names_a_delivery_before_its_round_exists() -> None:
+    world = World(model(rounds=1, spec=DELIVER))
+    while world.model.status.delivery is None:
+        world.step()
+        for each in list(world.rounds.values()):
+            if not each.status.conditions:
+                world.complete(each.metadata.name)
+    assert deliveries(world) == []
+    assert delivered(world) == ("False", "Delivering")
+
+
+def test_each_new_current_version_is_delivered_and_an_older_round_is_deleted() -> None:
+    world = trained()
+    world.run_next()
+    world.run()
+    assert deliveries(world) == ["heart-d1-0123abcd", "heart-d2-0123abcd"]
+    assert "heart-d1-0123abcd" not in world.rounds
+    assert "heart-d2-0123abcd" in world.rounds
+
+
+def test_a_version_that_the_gate_refuses_is_not_delivered() -> None:
+    world = World(model(rounds=1, spec={**WEEKLY, **DELIVER}), ["0.5", "0.4"], outcomes=["Worse"])
+    world.run()
+    world.run_next()
+    assert deliveries(world) == ["heart-d1-0123abcd"]
+
+
+def test_a_version_that_people_choose_is_delivered() -> None:
+    world = trained()
+    world.run_next()
+    world.pin(1)
+    world.run()
+    spec = world.rounds["heart-d3-0123abcd"].spec
+    assert spec.delivery is not None
+    assert spec.delivery.version == 1
+
+
+def test_a_round_that_people_delete_is_made_again() -> None:
+    world = trained()
+    del world.rounds["heart-d1-0123abcd"]
+    world.run()
+    assert deliveries(world) == ["heart-d1-0123abcd", "heart-d1-0123abcd"]
+
+
+def test_a_delivery_that_fails_says_so_and_is_not_repeated() -> None:
+    world = delivering()
+    world.fail("heart-d1-0123abcd")
+    world.settle()
+    status, reason, message = world.condition("Delivered")
+    assert (status, reason) == ("False", "DeliveryFailed")
+    assert "kubectl wardround explain federatedround/heart-d1-0123abcd -n federation" in message
+    assert deliveries(world) == ["heart-d1-0123abcd"]
+
+
+def test_a_suspended_model_pauses_its_delivery() -> None:
+    world = delivering()
+    for value in (True, False):
+        world.suspend(value)
+        world.settle()
+        assert world.rounds["heart-d1-0123abcd"].spec.suspend is value
+
+
+def test_a_wish_that_comes_later_delivers_the_current_version() -> None:
+    world = World(model(rounds=1))
+    world.run()
+    world.edit(deliver=Deliver(recipients="Participants"))
+    world.now += timedelta(days=1)
+    world.run()
+    assert delivered(world) == ("True", "DeliveryComplete")
+    world.edit(deliver=Deliver(recipients="Nobody"))
+    world.run()
+    assert delivered(world) == ("True", "DeliveryComplete")
