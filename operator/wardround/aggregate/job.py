@@ -335,13 +335,15 @@ class Aggregation:
             # Every segment opened in the first pass.
             raise Failure("StoreInconsistent", CHANGED_MEANWHILE) from None
         parts = self._parts()
+        # The number that a hospital writes into its RoundTask is not signed, and it has no limit.
+        counted = tuple(samples if weight > 0 else 0 for samples, weight in zip(self._samples, weights, strict=True))
         combined = metrics.combine(parts, plan.metrics, float(plan.specificity), plan.references)
         return AggregationResult(
             header=header,
             digest=sealed.digest,
             segments_digest=sealed.segments_digest,
             bytes=ciphertext_length(layout.length),
-            samples=sum(samples for samples, weight in zip(self._samples, weights, strict=True) if weight > 0),
+            samples=sum(counted),
             metrics=combined.metrics,
             calibration=combined.calibration,
             by_hospital=combined.by_hospital,
@@ -350,6 +352,7 @@ class Aggregation:
             withheld=self._examined.withheld,
             uncounted=self._examined.uncounted,
             aggregated=tuple(each.participant for each in self._usable),
+            counted=counted if plan.task == "Train" else (),
             left_out=self._examined.left_out,
         )
 

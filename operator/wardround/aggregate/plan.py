@@ -61,7 +61,8 @@ def spell(answer: AggregationAnswer) -> bytes:
 
     What has no room is left out in this order: the longer one of the lists `aggregated` and `uncounted`, which follows
     from the other one and `left_out`; the numbers of each hospital (`by_hospital` is then None) and the names of
-    hospitals that a verdict did not see; the calibration curve; all other numbers, because the model matters more.
+    hospitals that a verdict did not see; the calibration curve; the rows that count of each hospital; all other
+    numbers, because the model matters more.
     """
     for each in _shorter_and_shorter(answer):
         if len(text := codec.write_document(each)) <= LARGEST_ANSWER:
@@ -85,4 +86,5 @@ def _shorter_and_shorter(answer: AggregationAnswer) -> Iterator[AggregationAnswe
     shorter_still = replace(unnamed, by_hospital=None, verdict=verdict)
     yield shorter_still
     yield replace(shorter_still, calibration=())
-    yield replace(shorter_still, calibration=(), metrics={}, differences=())
+    yield replace(shorter_still, calibration=(), counted=())
+    yield replace(shorter_still, calibration=(), counted=(), metrics={}, differences=())

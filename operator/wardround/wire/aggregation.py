@@ -180,6 +180,8 @@ class AggregationResult:
     `differences`: from the references that may be told, in the plan's order. `verdict`: of the plan's gate.
     `withheld`: how many participants sent no sums, because too few people are in a class. `uncounted`: the names of
     these in an Evaluate round, where nothing of them is combined.
+    `counted`: only of a Train round: how many rows of each participant in `aggregated` count, in the order of names; 0
+    if its update has no weight. Empty without room.
     `aggregated`: the combined participants. Without room, `aggregated` or `uncounted` is empty. It then means all
     participants in neither the other list nor `left_out`.
     """
@@ -197,6 +199,7 @@ class AggregationResult:
     withheld: int
     uncounted: tuple[str, ...]
     aggregated: tuple[str, ...]
+    counted: tuple[int, ...]
     left_out: tuple[LeftOut, ...]
 
 

@@ -337,6 +337,7 @@ async def test_a_stated_number_of_samples_raises_neither_the_bound_nor_the_weigh
         await train.update(name, {"w": np.array([value])}, samples)
     code, answer = await train.aggregate()
     assert (code, answer["leftOut"], answer["samples"]) == (0, [], 239 + 159 + 10 * 239)
+    assert answer["counted"] == [239, 159, 10 * 239]
     expected = (239 * 1.0 + 159 * 2.0 + 2390 * 25.0) / (239 + 159 + 2390)
     assert (await train.result(answer))["w"].tolist() == [pytest.approx(expected, rel=1e-12)]
 

@@ -54,7 +54,7 @@ DIFFERENCE = CombinedDifference(
 )
 
 
-def result(aggregated: int, left_out: int, telling: int = 0, unseen: int = 0) -> AggregationResult:
+def result(aggregated: int, left_out: int, telling: int = 0, unseen: int = 0, counted: int = 0) -> AggregationResult:
     return AggregationResult(
         header=HEADER,
         digest="sha256:" + "0" * 64,
@@ -74,6 +74,7 @@ def result(aggregated: int, left_out: int, telling: int = 0, unseen: int = 0) ->
         withheld=1,
         uncounted=("hospital-w",),
         aggregated=tuple(f"hospital-{number}" for number in range(aggregated)),
+        counted=(12345,) * counted,
         left_out=tuple(LeftOut(f"hospital-{number}", "Altered") for number in range(left_out)),
     )
 
@@ -131,6 +132,12 @@ def test_names_of_many_withheld_participants_give_way_to_those_of_the_combined_o
     assert answer["withheld"] == 126
     assert answer["aggregated"] == ["hospital-0", "hospital-1"]
     assert len(answer["metrics"]) == len(METRICS)
+
+
+def test_rows_of_many_hospitals_stay_when_their_names_have_no_room() -> None:
+    answer = json.loads(plan.spell(result(100, 0, counted=100)))
+    assert answer["aggregated"] == []
+    assert answer["counted"] == [12345] * 100
 
 
 def test_without_room_for_any_number_the_model_is_still_a_result() -> None:

@@ -348,6 +348,7 @@ FORMATS: dict[str, Any] = {
         withheld=1,
         uncounted=("site-c",),
         aggregated=("site-a",),
+        counted=(290,),
         left_out=LEFT_OUT,
     ),
     "card": ModelCard(

@@ -70,6 +70,7 @@ def combined(*names: str, left_out: tuple[LeftOut, ...] = ()) -> AggregationResu
         withheld=0,
         uncounted=(),
         aggregated=names,
+        counted=(10,) * len(names),
         left_out=left_out,
     )
 

@@ -1,6 +1,6 @@
 """Rules of a round whose updates are combined: start the aggregation Job, wait for it, keep its result, or give up."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from wardround.api.federatedround import (
@@ -140,7 +140,7 @@ def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
         image=view.round.spec.image or "",
         command=view.round.spec.command,
         parameters=view.round.spec.parameters,
-        samples=_samples(view, names),
+        samples=_samples(names, answer.counted) if view.round.spec.task == "Train" else {},
         quorum=view.round.spec.quorum.min,
         release=_release(view),
     )
@@ -154,9 +154,11 @@ def _release(view: View) -> Release:
     return "Readers" if unbroken and view.round.spec.release == "Readers" else "Participants"
 
 
-def _samples(view: View, names: Collection[str]) -> dict[str, int]:
-    sent = [(part.name, part.task.status.update) for part in view.having(PartState.SENT) if part.name in names]
-    return {name: update.samples for name, update in sent if update}
+def _samples(names: Collection[str], counted: Sequence[int]) -> dict[str, int]:
+    """How many rows of each hospital the model was trained on. Without a number for each, all hospitals count the same:
+    the answer may have no room. The numbers that hospitals write into their RoundTasks have no limit."""
+    rows = counted if len(counted) == len(names) else [1] * len(names)
+    return {name: count for name, count in zip(sorted(names), rows, strict=True) if count > 0}
 
 
 def _too_few(view: View, missing: str, absent: tuple[LeftOut, ...], uncounted: int) -> Verdict:

@@ -33,7 +33,7 @@ class StoredModel:
 
     `states`: by participant that is not `aggregated` here, UID of the round whose state it has (plans/states.py).
     `image`, `command`, `parameters`: the code that made it, which an evaluation runs when it compares with this result.
-    `samples`: by participant that is `aggregated` here, how many rows its update is from.
+    `samples`: by participant whose update is in the model, how many of its rows count (plans/round/combine.py).
     `quorum`: the fewest hospitals that the round asked for. `release`: who may get the result; Readers only if this
     round and every round that led to it said so.
     """
