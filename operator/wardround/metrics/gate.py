@@ -100,13 +100,13 @@ def judge(evidence: Evidence, min_events: int) -> Verdict:
     for each in evidence.paired:
         if each.at_one > max(each.bound, 0):
             return Verdict("Undecided", "WorseAtHospital", each.reference)
-    # Whatever sums one hospital sends, they do not get a candidate accepted that is worse at the others.
-    for each in evidence.without_one:
-        if each.surely_worse or each.worse_in_the_middle:
-            return Verdict("Undecided", "WorseWithoutOne", each.reference)
     # Hospitals that nobody saw could still be worse off.
     if evidence.coverage < LEAST_COVERAGE:
         return Verdict("Undecided", "TooFewSeen")
     for each in beyond:
         return Verdict("Undecided", "NotShown", each.reference)
+    # Whatever sums one hospital sends, they do not get a candidate accepted that is worse at the others.
+    for each in evidence.without_one:
+        if each.surely_worse or each.worse_in_the_middle:
+            return Verdict("Undecided", "WorseWithoutOne", each.reference)
     return Verdict("Accepted", "NotWorse")
