@@ -22,6 +22,8 @@ VERBS = {
     "statistics": "wardround.pod.statistics",
     "check": "wardround.pod.check",
     "score": "wardround.pod.score",
+    "prediction": "wardround.card.prediction",
+    "answer": "wardround.card.answer",
 }
 # Verbs for people, on machines of any kind. `confine` knows Linux only.
 FOR_PEOPLE = {"simulate": "wardround.simulate.main", "predict": "wardround.card.main"}

@@ -24,6 +24,7 @@ from wardround.api import (
     modeltransfer,
     modelversion,
     participant,
+    prediction,
     roundtask,
     site,
     sitetask,
@@ -51,11 +52,12 @@ SHORT = {
     "approvals": ["appr"],
     "dataschemas": ["dschema"],
     "datasets": ["dset"],
+    "predictions": ["pred"],
 }
 # What people write and Wardround only reads.
 WITHOUT_STATUS = {"dataschemas"}
 WITH_STATUS = CRDS.keys() - WITHOUT_STATUS
-WITH_FINAL_CONDITIONS = {"federatedrounds", "modeltransfers", "roundtasks", "sitetasks"}
+WITH_FINAL_CONDITIONS = {"federatedrounds", "modeltransfers", "predictions", "roundtasks", "sitetasks"}
 CODE: dict[str, type] = {
     "participants": participant.Participant,
     "federatedrounds": federatedround.FederatedRound,
@@ -68,6 +70,7 @@ CODE: dict[str, type] = {
     "approvals": approval.Approval,
     "dataschemas": dataschema.DataSchema,
     "datasets": dataset.Dataset,
+    "predictions": prediction.Prediction,
 }
 
 
@@ -96,7 +99,7 @@ def offenders(test: typing.Callable[[Schema], bool]) -> list[str]:
     return [name + path for name, crd in CRDS.items() for path, field in walk(root(crd)) if not test(field)]
 
 
-def test_there_are_eleven_kinds_with_short_names() -> None:
+def test_there_are_twelve_kinds_with_short_names() -> None:
     assert {name: crd["spec"]["names"].get("shortNames", []) for name, crd in CRDS.items()} == SHORT
     assert {name: crd["metadata"]["name"] for name, crd in CRDS.items()} == {n: f"{n}.wardround.io" for n in CRDS}
 
@@ -184,7 +187,7 @@ def test_a_hospital_cannot_write_free_text_at_the_hub(kind: str, part: str, free
 
 def test_the_crds_accept_times_as_the_code_writes_them_only() -> None:
     fields = [field for crd in CRDS.values() for path, field in walk(root(crd)) if path.lower().endswith("time")]
-    assert len(fields) == 13
+    assert len(fields) == 14
     now = datetime(2026, 11, 24, 16, 15, 1, 123, UTC)
     for field in fields:
         for time in (to_seconds(now), to_microseconds(now), NEVER):

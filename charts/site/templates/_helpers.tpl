@@ -31,6 +31,24 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- toJson $claims }}
 {{- end }}
 
+{{/* Fails if a claim that Predictions may name is one of our own, or is for rows and for answers. */}}
+{{- define "site.checkClaims" -}}
+{{- $own := list (include "site.workspaceClaim" .) (include "site.stateClaim" .) }}
+{{- $models := include "site.modelsClaim" . }}
+{{- range $field, $names := dict "rowsClaimNames" .Values.predictions.rowsClaimNames "answersClaimNames" .Values.predictions.answersClaimNames }}
+{{- range $name := $names }}
+{{- if or (has $name $own) (eq $name $models) }}
+{{- fail (printf "predictions.%s lists %s, the claim of the workspace, the state or the models. Remove it from the list." $field $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $name := .Values.predictions.answersClaimNames }}
+{{- if has $name $.Values.predictions.rowsClaimNames }}
+{{- fail (printf "predictions lists %s both for rows and for answers. A pod may write answers, and must not write rows. Use two claims." $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/*
 Strict or nothing. Kubernetes serves the field from 1.33. Only from 1.36 does it refuse a container runtime without support.
 */}}

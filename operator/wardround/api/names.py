@@ -17,6 +17,7 @@ TASK_UID = "wardround.io/task-uid"
 MODEL_UID = "wardround.io/model-uid"  # label of the rounds and versions of a FederatedModel
 DATASET = "wardround.io/dataset"
 SCHEMA = "wardround.io/schema"
+PREDICTION = "wardround.io/prediction"
 # Annotation on a Dataset: a person asks for a reading by another value. The Job of a reading copies it, and says of
 # which generation and which schema of the Dataset it is.
 READ = "wardround.io/read"
@@ -67,6 +68,11 @@ def task_name(round_name: str, round_uid: str, attempt: int) -> str:
 def reading_name(dataset_uid: str) -> str:
     """The name of the Job that reads a Dataset."""
     return f"read-{dataset_uid}"
+
+
+def prediction_name(prediction_uid: str) -> str:
+    """The name of the Job of a Prediction."""
+    return f"predict-{prediction_uid}"
 
 
 def round_secret(round_uid: str) -> str:

@@ -129,11 +129,20 @@ class Workload:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PredictionClaims:
+    """The claims from which Predictions may read rows, and onto which they may write answers."""
+
+    rows_claim_names: tuple[str, ...] = ()
+    answers_claim_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class SiteSpec:
     hub: Hub
     store: Store
     policy: Policy = field(default_factory=Policy)
     workload: Workload = field(default_factory=Workload)
+    predictions: PredictionClaims = field(default_factory=PredictionClaims)
 
 
 @dataclass(frozen=True, kw_only=True)

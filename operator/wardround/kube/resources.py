@@ -39,6 +39,7 @@ RESOURCES = {
         Resource("Approval", API_VERSION, "approvals"),
         Resource("DataSchema", API_VERSION, "dataschemas"),
         Resource("Dataset", API_VERSION, "datasets"),
+        Resource("Prediction", API_VERSION, "predictions"),
         Resource("Pod", "v1", "pods"),
         Resource("Secret", "v1", "secrets"),
         Resource("ConfigMap", "v1", "configmaps"),

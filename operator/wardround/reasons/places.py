@@ -39,6 +39,10 @@ CONNECTED = "Site: `HubConnected`"
 LINK_LOCAL = "Site: `LinkLocalClosed`"
 DATASET = "Dataset: `Ready`"
 REMARKS = "Dataset: `status.remarks`"
+PREDICTION_COMPLETE = "Prediction: `Complete`"
+PREDICTION_FAILED = "Prediction: `Failed`"
+PREDICTION_STALLED = "Prediction: `Stalled`"
+PREDICTION_RECONCILING = "Prediction: `Reconciling`"
 CANCELLED = "RoundTask: the annotation `wardround.io/cancelled`"
 APPROVAL = "Approval: `Ready`"
 EXPLAINED = "the command `kubectl wardround explain`"
@@ -96,6 +100,11 @@ _LISTED: Mapping[str, str] = {
     "SchemaNotFound SplitChanged SplitKeyChanged SplitKeyLost TooFewSamples TooManyRowsLeftOut",
     REMARKS: "ClassLeftOut OneClass RowsRepeated TargetsContradict",
     APPROVAL: "ApprovalOver ApprovalUnreadable ApprovalUsedUp SeriesApproved SeriesDenied",
+    PREDICTION_COMPLETE: "Predicted",
+    PREDICTION_FAILED: "AnswerExists AnswerUnwritable ColumnMissing DataReplaced DataUnreadable DeadlineExceeded "
+    "IsolationUnknown ModelNotDelivered ModelRefused NetworkOpen PathOutside PodFailed SchemaInvalid",
+    PREDICTION_STALLED: "ClaimNotListed NoDataset NoModelsClaim",
+    PREDICTION_RECONCILING: "IsolationUnproven JobNotAdmitted Predicting",
     CANCELLED: "NotSentInTime RoundFailed RoundOver Suspended",
     EXPLAINED: "NotConnected",
     EVERY: "Pending",

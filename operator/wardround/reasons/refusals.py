@@ -169,8 +169,8 @@ REFUSALS = (
         name="NoModelsClaim",
         owner=HOSPITAL,
         meaning="The site has no claim for models.",
-        action="If the hospital wants the model, name a PersistentVolumeClaim in models.claimName of the values of the "
-        "site chart.",
+        action="If the hospital wants models, name a PersistentVolumeClaim in models.claimName of the values of the "
+        "site chart, and apply the values.",
     ),
     _site(
         name="Denied",

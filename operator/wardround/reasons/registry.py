@@ -11,6 +11,7 @@ from types import MappingProxyType
 from wardround.reasons.approvals import APPROVALS
 from wardround.reasons.deliveries import DELIVERIES
 from wardround.reasons.models import MODELS, VERDICTS
+from wardround.reasons.predictions import PREDICTIONS
 from wardround.reasons.progress import PROGRESS
 from wardround.reasons.reason import CLUSTER, HOSPITAL, IMAGE, NETWORK, FailureClass, Reason
 from wardround.reasons.refusals import REFUSALS
@@ -32,6 +33,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             *SITES,
             *MODELS,
             *VERDICTS,
+            *PREDICTIONS,
             *PROGRESS,
         )
     }

@@ -35,6 +35,7 @@ from wardround.site.controllers import (
 from wardround.site.held import HeldTasks
 from wardround.site.link import Connect, HubLink, connect
 from wardround.site.own import SiteReconciler
+from wardround.site.predictions import PredictionController, PredictionReconciler
 from wardround.site.readings import DatasetReconciler
 from wardround.site.reconcile import TaskReconciler
 
@@ -79,6 +80,7 @@ class SiteOperator:
         )
         controls = controls or Controls()
         datasets = DatasetReconciler(own, self._reporter, self._link, controls, operator_image, clock)
+        predictions = PredictionReconciler(own, self._reporter, self._link, controls, operator_image, clock)
         tasks = TaskReconciler(
             Context(
                 own,
@@ -98,6 +100,7 @@ class SiteOperator:
                 (
                     DatasetController(datasets),
                     DataSchemaController(datasets),
+                    PredictionController(predictions),
                     SiteController(self._site, own.namespace),
                     ApprovalController(ApprovalReconciler(own, self._reporter, held, self._wake_task, clock)),
                 ),

@@ -106,6 +106,21 @@ class OwnMetric:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Predicted:
+    """A written answer. `version`, `digest`: of the model that answered. `answered`: rows with a probability.
+
+    `outside`: rows that break the DataSchema; the answer names their faults. `notes`: where recalibration and operating
+    point come from.
+    """
+
+    version: str
+    digest: str
+    answered: int
+    outside: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """`reason`, `failure_class` and `message` (for the site's people): of a failure. `field`: of the Dataset's schema.
 
@@ -114,6 +129,7 @@ class Outcome:
     `parameter`: the parameter that the training code refuses; it counts only if the round has set it.
     `split_fingerprint`: of the key of the Dataset's split.
     `evaluations`: only of an evaluation. `metrics`: from `check` and `score`. They stay at the hospital.
+    `prediction`: only of a Prediction's pod.
     """
 
     reason: str | None = None
@@ -134,6 +150,7 @@ class Outcome:
     link_local: LinkLocalHeard | None = None
     parameter: str | None = None
     metrics: tuple[OwnMetric, ...] | None = None
+    prediction: Predicted | None = None
 
 
 def write(outcome: Outcome) -> bytes:

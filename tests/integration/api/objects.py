@@ -50,6 +50,7 @@ def site_values(participant: str) -> Object:
             ],
         },
         "models": {"claimName": "models"},
+        "predictions": {"rowsClaimNames": ["new-cases"], "answersClaimNames": ["answers"]},
         "network": {
             "kubernetesAPI": [{"cidr": "203.0.113.1/32", "port": 6443}],
             "hubAPI": [{"cidr": "203.0.113.1/32", "port": 6443}],
@@ -190,6 +191,21 @@ def data_schema(namespace: str = "hospital-a", name: str = "breast-v1") -> Objec
     }
 
 
+def prediction(namespace: str = "hospital-a", name: str = "new-cases", **spec: Any) -> Object:
+    return {
+        "apiVersion": API,
+        "kind": "Prediction",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "model": {"name": "heart"},
+            "datasetName": "breast",
+            "rows": {"claimName": "new-cases", "path": "2026/cases.csv"},
+            "answer": {"claimName": "answers", "path": "2026/answers.csv"},
+        }
+        | spec,
+    }
+
+
 def keys() -> Object:
     return {"signing": "A" * 124, "decryption": "B" * 1622 + "=="}
 
@@ -217,6 +233,21 @@ def reading_job(uid: str, namespace: str = "hospital-a") -> Object:
     job["metadata"]["ownerReferences"][0]["uid"] = uid
     for labels in (job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]):
         labels["wardround.io/task-uid"] = uid
+    return job
+
+
+def prediction_job(uid: str, namespace: str = "hospital-a") -> Object:
+    """Returns the Job that the site operator creates for the Prediction with this UID."""
+    job: Object = yaml.safe_load((ROOT / "tests/unit/golden/prediction.yaml").read_text())
+    job["metadata"]["namespace"] = namespace
+    job["metadata"]["name"] = f"predict-{uid}"
+    job["metadata"]["ownerReferences"][0]["uid"] = uid
+    for labels in (job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]):
+        labels["wardround.io/task-uid"] = uid
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    for variable in container["env"]:
+        if variable["name"] == "WARDROUND_PREDICTION_UID":
+            variable["value"] = uid
     return job
 
 

@@ -1,4 +1,4 @@
-"""The eleven kinds on a real API server: documentation, defaults, and what is refused with which words."""
+"""The twelve kinds on a real API server: documentation, defaults, and what is refused with which words."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ KINDS = [
     "ModelVersion",
     "ModelTransfer",
     "Approval",
+    "Prediction",
 ]
 WITHOUT_STATUS = {"DataSchema"}
 HUB_OPERATOR = account(HUB, "hub-operator")
@@ -72,7 +73,7 @@ def test_kubectl_explain_describes_every_kind(api: Api, kubectl: Kubectl) -> Non
     text = kubectl("explain", "fr.spec.quorum.min").stdout
     assert "Smallest number of updates that the hub may aggregate." in text
     assert kubectl("get", "wardround", "--all-namespaces").returncode == 0
-    shorts = ("ptc", "fr", "rt", "site", "st", "dset", "dschema", "fm", "mv", "mt", "appr")
+    shorts = ("ptc", "fr", "rt", "site", "st", "dset", "dschema", "fm", "mv", "mt", "appr", "pred")
     for short, kind in zip(shorts, KINDS, strict=True):
         output = kubectl("explain", short)
         # Another kind's short name would go before ours: `ds` is the DaemonSet's.

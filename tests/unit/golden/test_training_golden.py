@@ -13,8 +13,9 @@ import yaml
 
 from tests.unit.golden.test_wire_golden import REQUESTED
 from wardround.api import variable_text
+from wardround.api.prediction import Place, PredictionSpec, UsedModel
 from wardround.api.site import AllowedParameter
-from wardround.manifests import reading
+from wardround.manifests import prediction, reading
 from wardround.manifests.training import ReferenceModel, TrainingJob, Workload, build
 from wardround.wire import codec, mounts
 from wardround.wire.isolation import IsolationTarget
@@ -170,6 +171,53 @@ def test_the_job_that_only_reads_is_the_one_that_was_reviewed() -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(yaml.safe_dump(job, sort_keys=False, width=120))
     assert job == yaml.safe_load(golden.read_text())
+
+
+PREDICTION = prediction.PredictionJob(
+    namespace=TRAIN.namespace,
+    name="new-cases",
+    uid=TRAIN.uid,
+    spec=PredictionSpec(
+        model=UsedModel(name="heart"),
+        dataset_name=TRAIN.dataset_name,
+        rows=Place(claim_name="new-cases", path="2026/cases.csv"),
+        answer=Place(claim_name="answers", path="2026/answers.csv"),
+    ),
+    dataset=DATASET,
+    models_claim="models",
+    hub_fingerprint="sha256:" + "c" * 64,
+    operator_image=OURS,
+    isolation=TRAIN.isolation,
+    isolation_seconds=TRAIN.isolation_seconds,
+    link_local=TRAIN.link_local,
+    workload=TRAIN.workload,
+)
+
+
+def test_the_job_of_a_prediction_is_the_one_that_was_reviewed() -> None:
+    golden = HERE / "prediction.yaml"
+    job = prediction.build(PREDICTION)
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(yaml.safe_dump(job, sort_keys=False, width=120))
+    assert job == yaml.safe_load(golden.read_text())
+
+
+def test_a_job_of_a_prediction_waits_in_the_hospitals_queue() -> None:
+    queued = prediction.build(dataclasses.replace(PREDICTION, workload=CASES["train-accelerator"].workload))
+    assert queued["spec"]["suspend"] is True
+
+
+def test_a_prediction_writes_onto_the_claim_of_answers_alone() -> None:
+    spec = prediction.build(PREDICTION)["spec"]["template"]["spec"]
+    writable = {
+        each["name"]: each["persistentVolumeClaim"]["claimName"]
+        for each in spec["volumes"]
+        if not each["persistentVolumeClaim"].get("readOnly")
+    }
+    assert writable == {"answers": "answers"}
+    [container] = spec["containers"]
+    assert [each["name"] for each in container["volumeMounts"] if not each.get("readOnly")] == ["answers"]
+    assert container["image"] == OURS
 
 
 def test_a_job_that_only_reads_waits_in_the_hospitals_queue() -> None:

@@ -1,0 +1,58 @@
+"""Prediction: a person of the hospital asks for a model's answers to a file of rows. Its spec is immutable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wardround.api.conditions import Conditions
+from wardround.api.meta import Meta
+from wardround.wire import codec
+from wardround.wire.outcome import Predicted
+
+KIND = "Prediction"
+# How long a pod may predict, in seconds.
+PREDICT_SECONDS = 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsedModel:
+    """A folder on the claim of models. `version`: `v` and a number, or `current`."""
+
+    name: str
+    version: str = "current"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A file on a claim of the hospital."""
+
+    claim_name: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionSpec:
+    """`dataset_name`: the Dataset that says how the file writes the fields. The file needs no target."""
+
+    model: UsedModel
+    dataset_name: str
+    rows: Place
+    answer: Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionStatus:
+    observed_generation: int | None = None
+    conditions: Conditions = ()
+    answer: Predicted | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    metadata: Meta
+    spec: PredictionSpec
+    status: PredictionStatus = field(default_factory=PredictionStatus)
+
+
+def parse(value: Mapping[str, Any]) -> Prediction:
+    return codec.parse(Prediction, value)

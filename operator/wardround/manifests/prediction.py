@@ -1,0 +1,113 @@
+"""Builds the Job of a Prediction: a pod in which our own image alone reads rows and a model, and writes an answer.
+
+The shape is what the site chart's ValidatingAdmissionPolicy admits and nothing else: a change here shows as a diff in
+`tests/unit/golden/` and has to be made in the policy as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wardround.api import dataset_text, names
+from wardround.api.prediction import PREDICT_SECONDS, PredictionSpec
+from wardround.api.site import LinkLocal
+from wardround.manifests import pod
+from wardround.manifests.pod import Manifest
+from wardround.manifests.training import (
+    OUR_COMMAND,
+    QUEUE_LABEL,
+    SMALL,
+    Workload,
+    closed_pod,
+    isolation_variables,
+    one_pod,
+)
+from wardround.wire import prediction as wire
+from wardround.wire.isolation import IsolationTarget
+from wardround.wire.training import DATASET_TEXT
+
+CONTAINER = "predict"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionJob:
+    """All that the Job depends on. `dataset`: the spec as it stands in the API. `hub_fingerprint`: of the hub whose
+    card the model has to have."""
+
+    namespace: str
+    name: str
+    uid: str
+    spec: PredictionSpec
+    dataset: Mapping[str, Any]
+    models_claim: str
+    hub_fingerprint: str
+    operator_image: str
+    isolation: Sequence[IsolationTarget]
+    isolation_seconds: float
+    link_local: LinkLocal
+    workload: Workload
+
+
+def build(job: PredictionJob) -> Manifest:
+    """The Job. Its name is that of the Prediction's UID, so that each Prediction has one."""
+    labels = {
+        "app.kubernetes.io/name": "wardround",
+        names.ROLE: names.ROLE_TRAINING,
+        names.TASK_UID: job.uid,
+    }
+    queue = {QUEUE_LABEL: job.workload.queue_name} if job.workload.queue_name else {}
+    metadata = {
+        "name": names.prediction_name(job.uid),
+        "namespace": job.namespace,
+        # By the last three, the API server finds the objects to compare the Job with.
+        "labels": labels
+        | queue
+        | {
+            names.PREDICTION: names.label_value(job.name),
+            names.DATASET: job.spec.dataset_name,
+            names.SCHEMA: job.dataset["schemaName"],
+        },
+        "ownerReferences": [
+            {
+                "apiVersion": "wardround.io/v1alpha1",
+                "kind": "Prediction",
+                "name": job.name,
+                "uid": job.uid,
+                "controller": True,
+                "blockOwnerDeletion": False,
+            }
+        ],
+    }
+    # Read-only as volumes too: else the kubelet would change the group of the files to fsGroup.
+    volumes = [
+        pod.claim("rows", job.spec.rows.claim_name, read_only=True),
+        pod.claim("models", job.models_claim, read_only=True),
+        pod.claim("answers", job.spec.answer.claim_name),
+    ]
+    spec = closed_pod(job.workload, volumes, PREDICT_SECONDS) | {"containers": [_predict(job)]}
+    return one_pod(metadata, {"metadata": {"labels": labels}, "spec": spec})
+
+
+def _predict(job: PredictionJob) -> Manifest:
+    mounts = [
+        pod.mount("rows", wire.ROWS, read_only=True),
+        pod.mount("models", wire.MODELS, read_only=True),
+        pod.mount("answers", wire.ANSWERS),
+    ]
+    container = pod.container(CONTAINER, job.operator_image, mounts, pod.unswapped(SMALL, job.workload.limits))
+    return container | {
+        "imagePullPolicy": "IfNotPresent",
+        "command": [*OUR_COMMAND, "prediction"],
+        "env": [
+            pod.variable(wire.UID, job.uid),
+            pod.variable(wire.MODEL, job.spec.model.name),
+            pod.variable(wire.VERSION, job.spec.model.version),
+            pod.variable(wire.ROWS_PATH, job.spec.rows.path),
+            pod.variable(wire.ANSWER_PATH, job.spec.answer.path),
+            pod.variable(wire.HUB_FINGERPRINT, job.hub_fingerprint),
+            pod.variable(DATASET_TEXT, dataset_text.dump(job.dataset)),
+            *isolation_variables(job.isolation, job.isolation_seconds, job.link_local),
+        ],
+    }

@@ -1,0 +1,234 @@
+"""Decides when the pod of a Prediction is made, and what its end says: an ordered list of rules. Knows no rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from wardround.api import conditions
+from wardround.api.prediction import PREDICT_SECONDS, Prediction, PredictionStatus
+from wardround.api.site import Site
+from wardround.manifests.prediction import CONTAINER, PredictionJob
+from wardround.plans.sitetask.job import workload
+from wardround.plans.sitetask.pod import Job, Pod, Step
+from wardround.plans.sitetask.types import Control
+from wardround.reasons.predictions import PREDICTIONS
+from wardround.reasons.registry import REASONS
+from wardround.wire.outcome import Predicted
+
+# While a person has to change the Site, a Dataset or the chart.
+STALLED_SECONDS = 60.0
+# After the API server refused the Job: just after a change it may still compare with the former objects.
+ADMISSION_SECONDS = 10.0
+# After the positive control has proven nothing.
+UNPROVEN_SECONDS = 30.0
+# How often the message of a pod that waits is looked at.
+WAITING_SECONDS = 30.0
+# A Job that has not ended after this time, for example because no node can mount a volume, is deleted.
+LONGEST = timedelta(seconds=PREDICT_SECONDS + 600)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """The Job of a Prediction, its newest pod, and when the Job was made."""
+
+    job: Job
+    pod: Pod | None
+    created: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """`dataset`: its spec as it stands in the API, None if it is missing. `site`: None if there is no Site.
+
+    `control`: None if the site operator has not taken it for this look. `operator_image`: the image of the pod.
+    """
+
+    prediction: Prediction
+    dataset: Mapping[str, Any] | None
+    site: Site | None
+    made: Made | None
+    control: Control | None = None
+    operator_image: str
+    now: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """`status` is written first. `delete`: a Job that took too long. `create`: a Job that is due now.
+
+    `needs_control`: a Job is due, and the plan needs the positive control of the isolation gate. `again_seconds`: when
+    to look again, None for the next event.
+    """
+
+    status: PredictionStatus
+    delete: Job | None = None
+    needs_control: bool = False
+    create: PredictionJob | None = None
+    again_seconds: float | None = None
+
+
+def is_over(prediction: Prediction) -> bool:
+    return any(conditions.is_true(prediction.status.conditions, kind) for kind in ("Complete", "Failed"))
+
+
+def plan(seen: Observation) -> Plan:
+    """1. A Prediction that is over: nothing.
+    2. A Job that has ended: its report becomes the status. The Job stays for its log.
+    3. A Job that takes too long: the Prediction has failed, and the Job goes.
+    4. A Job that runs: its state.
+    5. Something that people have to change first: its reason.
+    6. Else the Job, once the isolation gate can prove something.
+    """
+    if is_over(seen.prediction):
+        return Plan(status=seen.prediction.status)
+    if seen.made is not None:
+        return _running(seen, seen.made)
+    if seen.site is None:
+        return Plan(status=seen.prediction.status, again_seconds=STALLED_SECONDS)
+    for rule in RULES:
+        if fault := rule(seen, seen.site):
+            return Plan(status=_stalled(seen, *fault), again_seconds=STALLED_SECONDS)
+    if seen.control is None:
+        return Plan(status=seen.prediction.status, needs_control=True)
+    if not seen.control.proven:
+        return Plan(status=_waiting(seen, "IsolationUnproven"), again_seconds=UNPROVEN_SECONDS)
+    return Plan(status=_waiting(seen, "Predicting"), create=_job(seen, seen.site, seen.control))
+
+
+def not_admitted(seen: Observation, words: str) -> Plan:
+    """The plan after the API server has refused the Job, with its `words`."""
+    return Plan(status=_waiting(seen, "JobNotAdmitted", words), again_seconds=ADMISSION_SECONDS)
+
+
+Fault = tuple[str, str]
+
+
+def _models_claim(seen: Observation, site: Site) -> Fault | None:
+    return None if site.spec.workload.models_claim_name else ("NoModelsClaim", REASONS["NoModelsClaim"].text)
+
+
+def _listed(seen: Observation, site: Site) -> Fault | None:
+    """The API server compares these too, when the Prediction is made and when its Job is."""
+    spec, allowed = seen.prediction.spec, site.spec.predictions
+    for claim, names, field in (
+        (spec.rows.claim_name, allowed.rows_claim_names, "rowsClaimNames"),
+        (spec.answer.claim_name, allowed.answers_claim_names, "answersClaimNames"),
+    ):
+        if claim not in names:
+            return (
+                "ClaimNotListed",
+                f"predictions.{field} in the values of the site chart does not list the claim {claim}. Add it there, "
+                "and run `helm upgrade`. The site operator then goes on.",
+            )
+    return None
+
+
+def _described(seen: Observation, site: Site) -> Fault | None:
+    return ("NoDataset", REASONS["NoDataset"].text) if seen.dataset is None else None
+
+
+RULES: tuple[Callable[[Observation, Site], Fault | None], ...] = (_models_claim, _listed, _described)
+
+
+def _job(seen: Observation, site: Site, control: Control) -> PredictionJob:
+    meta = seen.prediction.metadata
+    assert seen.dataset is not None, "an earlier rule"
+    return PredictionJob(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        spec=seen.prediction.spec,
+        dataset=seen.dataset,
+        models_claim=site.spec.workload.models_claim_name,
+        hub_fingerprint=site.spec.hub.fingerprint,
+        operator_image=seen.operator_image,
+        isolation=control.targets,
+        isolation_seconds=control.seconds,
+        link_local=site.spec.policy.link_local,
+        workload=workload(site),
+    )
+
+
+def _running(seen: Observation, made: Made) -> Plan:
+    step = made.pod.step(CONTAINER) if made.pod else Step(name=CONTAINER)
+    ended = made.job.finished or (made.pod is not None and made.pod.ended and not made.pod.leaving)
+    if ended:
+        return Plan(status=_ended(seen, made, step))
+    if made.job.suspended:
+        message = "The Job waits in its queue."
+        return Plan(status=_waiting(seen, "Predicting", message), again_seconds=WAITING_SECONDS)
+    waits = made.pod.unschedulable if made.pod else ""
+    since = (made.pod.created if made.pod else None) or made.created
+    left = (since + LONGEST - seen.now).total_seconds()
+    if left <= 0:
+        message = f"No pod has answered within {LONGEST.total_seconds():.0f} s: {waits or 'the pod did not end'}."
+        return Plan(status=_failed(seen, "DeadlineExceeded", message), delete=made.job)
+    message = f"The pod waits: {waits}." if waits else ""
+    return Plan(status=_waiting(seen, "Predicting", message), again_seconds=min(left, WAITING_SECONDS))
+
+
+def _ended(seen: Observation, made: Made, step: Step) -> PredictionStatus:
+    report = step.report
+    if step.succeeded and report is not None and report.prediction is not None:
+        return _complete(seen, report.prediction)
+    if report is not None and report.reason is not None:
+        return _failed(seen, report.reason, _advised(report.reason, report.message or ""))
+    pod = made.pod
+    if made.job.failed == "DeadlineExceeded" or (pod is not None and pod.reason == "DeadlineExceeded"):
+        return _failed(seen, "DeadlineExceeded", f"The pod predicted for longer than {PREDICT_SECONDS} s.")
+    why = (pod.reason if pod else "") or step.reason or made.job.failed or "no reason"
+    return _failed(seen, "PodFailed", f"The pod ended without a report: {why}.")
+
+
+def _advised(reason: str, message: str) -> str:
+    """The pod's own words, and what to do. Reasons that only Predictions have say it in general."""
+    own = {each.name: each for each in PREDICTIONS}
+    return f"{message}. {own[reason].action}" if reason in own else message
+
+
+def _complete(seen: Observation, predicted: Predicted) -> PredictionStatus:
+    rows = predicted.answered + predicted.outside
+    message = f"{seen.prediction.spec.answer.path} has a probability for {predicted.answered} of {rows} rows."
+    if predicted.outside:
+        message += f" {predicted.outside} rows break the DataSchema: the column fault says why."
+    status = dataclasses.replace(_over(seen, "Complete", "Predicted", message), answer=predicted)
+    return _with(status, conditions.settled(status.conditions, "Predicted", now=seen.now, generation=_generation(seen)))
+
+
+def _failed(seen: Observation, reason: str, message: str) -> PredictionStatus:
+    status = _over(seen, "Failed", reason, message)
+    known = conditions.stalled(status.conditions, reason, message, now=seen.now, generation=_generation(seen))
+    return _with(status, known)
+
+
+def _over(seen: Observation, kind: str, reason: str, message: str) -> PredictionStatus:
+    before = seen.prediction.status
+    known = conditions.set_condition(
+        before.conditions, kind, True, reason, message, now=seen.now, generation=_generation(seen)
+    )
+    return dataclasses.replace(before, observed_generation=_generation(seen), conditions=known)
+
+
+def _waiting(seen: Observation, reason: str, message: str = "") -> PredictionStatus:
+    words = (message or REASONS[reason].meaning)[: conditions.MESSAGE_LIMIT]
+    before = seen.prediction.status
+    known = conditions.progressing(before.conditions, reason, words, now=seen.now, generation=_generation(seen))
+    return dataclasses.replace(before, observed_generation=_generation(seen), conditions=known)
+
+
+def _stalled(seen: Observation, reason: str, message: str) -> PredictionStatus:
+    before = seen.prediction.status
+    known = conditions.stalled(before.conditions, reason, message, now=seen.now, generation=_generation(seen))
+    return dataclasses.replace(before, observed_generation=_generation(seen), conditions=known)
+
+
+def _with(status: PredictionStatus, known: conditions.Conditions) -> PredictionStatus:
+    return dataclasses.replace(status, conditions=known)
+
+
+def _generation(seen: Observation) -> int:
+    return seen.prediction.metadata.generation

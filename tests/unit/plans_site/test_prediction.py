@@ -1,0 +1,211 @@
+"""When the pod of a Prediction is made, what it waits for, and what its end says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.players.hospital import OURS
+from tests.unit.plans_site.test_dataset import SPEC
+from tests.worlds.site import CONTROL, NOW, UNPROVEN, a_pod, a_site, ended
+from wardround.api import conditions, prediction
+from wardround.api.prediction import PredictionStatus
+from wardround.api.site import PredictionClaims, Site
+from wardround.plans import prediction as plans
+from wardround.plans.prediction import Made, Observation, Plan
+from wardround.plans.sitetask.pod import Job
+from wardround.reasons.places import (
+    PLACES,
+    PREDICTION_COMPLETE,
+    PREDICTION_FAILED,
+    PREDICTION_RECONCILING,
+    PREDICTION_STALLED,
+)
+
+ASKED = prediction.parse(
+    {
+        "metadata": {"name": "new-cases", "namespace": "hospital-a", "uid": "uid", "generation": 1},
+        "spec": {
+            "model": {"name": "heart"},
+            "datasetName": "breast",
+            "rows": {"claimName": "new-cases", "path": "cases.csv"},
+            "answer": {"claimName": "answers", "path": "answers.csv"},
+        },
+    }
+)
+JOB = Job(name="predict-uid", namespace="hospital-a", uid="job")
+PREDICTED = {"version": "v3", "digest": "sha256:" + "a" * 64, "answered": 40, "outside": 2, "notes": ["one."]}
+
+
+def site(models: str = "models", rows: str = "new-cases", answers: str = "answers") -> Site:
+    plain = a_site()
+    workload = dataclasses.replace(plain.spec.workload, models_claim_name=models)
+    claims = PredictionClaims(rows_claim_names=(rows,), answers_claim_names=(answers,))
+    return dataclasses.replace(plain, spec=dataclasses.replace(plain.spec, workload=workload, predictions=claims))
+
+
+def seen(**changes: Any) -> Observation:
+    known: dict[str, Any] = {
+        "prediction": ASKED,
+        "dataset": SPEC,
+        "site": site(),
+        "made": None,
+        "control": CONTROL,
+        "operator_image": OURS,
+        "now": NOW,
+    }
+    return Observation(**(known | changes))
+
+
+def made(outcome: Mapping[str, Any] | None = None, code: int = 0, **changes: Any) -> Made:
+    """A Job whose pod has ended with this report; without one, a Job that runs."""
+    job = JOB if outcome is None else dataclasses.replace(JOB, failed="PodFailed" if code else "", complete=not code)
+    pod = None if outcome is None else a_pod(ended("predict", code, json.dumps(outcome)))
+    known: dict[str, Any] = {"job": job, "pod": pod, "created": NOW}
+    return Made(**(known | changes))
+
+
+def shown(planned: Plan, kind: str) -> tuple[str, str]:
+    """Reason and message of a condition that is True."""
+    found = conditions.find(planned.status.conditions, kind)
+    assert found is not None
+    assert found.status == "True"
+    assert kind in PLACES_OF
+    assert PLACES_OF[kind] in PLACES[found.reason]
+    return found.reason, found.message
+
+
+PLACES_OF = {
+    "Complete": PREDICTION_COMPLETE,
+    "Failed": PREDICTION_FAILED,
+    "Stalled": PREDICTION_STALLED,
+    "Reconciling": PREDICTION_RECONCILING,
+}
+
+
+def test_the_job_reads_the_site_for_claims_and_hub() -> None:
+    planned = plans.plan(seen())
+    assert planned.create is not None
+    job = planned.create
+    assert (job.models_claim, job.hub_fingerprint) == ("models", site().spec.hub.fingerprint)
+    assert (job.uid, job.spec, job.dataset, job.operator_image) == ("uid", ASKED.spec, SPEC, OURS)
+    assert shown(planned, "Reconciling")[0] == "Predicting"
+
+
+def test_no_job_is_made_before_the_positive_control() -> None:
+    planned = plans.plan(seen(control=None))
+    assert (planned.needs_control, planned.create) == (True, None)
+    unproven = plans.plan(seen(control=UNPROVEN))
+    assert (shown(unproven, "Reconciling")[0], unproven.create) == ("IsolationUnproven", None)
+    assert unproven.again_seconds == plans.UNPROVEN_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "words"),
+    [
+        ({"site": site(models="")}, "NoModelsClaim", "models.claimName"),
+        (
+            {"site": site(rows="other")},
+            "ClaimNotListed",
+            "predictions.rowsClaimNames in the values",
+        ),
+        ({"site": site(answers="other")}, "ClaimNotListed", "predictions.answersClaimNames"),
+        ({"dataset": None}, "NoDataset", "datasetName"),
+    ],
+)
+def test_a_prediction_waits_for_what_people_have_to_change(changes: dict[str, Any], reason: str, words: str) -> None:
+    planned = plans.plan(seen(**changes))
+    assert shown(planned, "Stalled")[0] == reason
+    assert words in shown(planned, "Stalled")[1]
+    assert (planned.create, planned.needs_control) == (None, False)
+    assert planned.again_seconds == plans.STALLED_SECONDS
+    # It goes on when the cause is gone.
+    after = dataclasses.replace(ASKED, status=planned.status)
+    assert plans.plan(seen(prediction=after)).create is not None
+
+
+def test_a_refused_job_is_tried_again() -> None:
+    planned = plans.not_admitted(seen(), "policy.datasets has to name that Dataset")
+    assert shown(planned, "Reconciling") == ("JobNotAdmitted", "policy.datasets has to name that Dataset")
+    assert planned.again_seconds == plans.ADMISSION_SECONDS
+
+
+def test_an_answer_is_complete_and_counts_its_rows() -> None:
+    planned = plans.plan(seen(made=made({"prediction": PREDICTED})))
+    reason, message = shown(planned, "Complete")
+    assert reason == "Predicted"
+    assert message == (
+        "answers.csv has a probability for 40 of 42 rows. 2 rows break the DataSchema: the column fault says why."
+    )
+    assert planned.status.answer is not None
+    assert (planned.status.answer.version, planned.status.answer.notes) == ("v3", ("one.",))
+    assert (planned.create, planned.delete, planned.again_seconds) == (None, None, None)
+    over = dataclasses.replace(ASKED, status=planned.status)
+    # Later looks change nothing, though somebody deletes the Job.
+    assert plans.plan(seen(prediction=over)) == Plan(status=planned.status)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (
+            {"reason": "AnswerExists", "message": "the claim has a file answers.csv already"},
+            "Name another path in",
+        ),
+        ({"reason": "ModelRefused", "message": "card.json is not what the hub signed"}, "card.json is not what"),
+        ({"reason": "ColumnMissing", "message": "the data has no column age"}, "the data has no column age"),
+        ({"reason": "NetworkOpen", "message": "the training pod reaches hub"}, "reaches hub"),
+    ],
+)
+def test_the_reason_of_a_pod_that_refuses_is_final(outcome: dict[str, str], words: str) -> None:
+    planned = plans.plan(seen(made=made(outcome, 65)))
+    assert shown(planned, "Failed")[0] == outcome["reason"]
+    assert words in shown(planned, "Failed")[1]
+    assert planned.status.answer is None
+    stalled = conditions.find(planned.status.conditions, "Stalled")
+    assert stalled is not None
+    assert stalled.status == "True"
+
+
+@pytest.mark.parametrize(
+    ("job", "outcome", "reason"),
+    [
+        (dataclasses.replace(JOB, failed="DeadlineExceeded"), {}, "DeadlineExceeded"),
+        (dataclasses.replace(JOB, failed="BackoffLimitExceeded"), {}, "PodFailed"),
+        (dataclasses.replace(JOB, complete=True), {}, "PodFailed"),
+    ],
+)
+def test_a_pod_that_ends_without_a_word_has_failed(job: Job, outcome: dict[str, str], reason: str) -> None:
+    planned = plans.plan(seen(made=made(outcome, job=job)))
+    assert shown(planned, "Failed")[0] == reason
+
+
+def test_an_evicted_pod_is_replaced() -> None:
+    gone = dataclasses.replace(a_pod(ended("predict", 137, "")), disrupted=True)
+    planned = plans.plan(seen(made=made(pod=gone)))
+    assert shown(planned, "Reconciling")[0] == "Predicting"
+
+
+def test_a_pod_that_waits_says_why_and_fails_at_last() -> None:
+    waiting = dataclasses.replace(a_pod(), unschedulable="no node can mount the volume")
+    early = plans.plan(seen(made=made(pod=waiting)))
+    assert "no node can mount the volume" in shown(early, "Reconciling")[1]
+    late = plans.plan(seen(made=made(pod=dataclasses.replace(waiting, created=None)), now=NOW + plans.LONGEST))
+    assert shown(late, "Failed")[0] == "DeadlineExceeded"
+    assert "no node can mount the volume" in shown(late, "Failed")[1]
+    assert late.delete == JOB
+
+
+def test_a_job_in_a_queue_waits_as_long_as_the_queue_wants() -> None:
+    queued = made(job=dataclasses.replace(JOB, suspended=True))
+    planned = plans.plan(seen(made=queued, now=NOW + timedelta(days=3)))
+    assert shown(planned, "Reconciling") == ("Predicting", "The Job waits in its queue.")
+
+
+def test_without_a_site_nothing_happens() -> None:
+    assert plans.plan(seen(site=None)).status == PredictionStatus()
