@@ -33,6 +33,8 @@ HUB_HOST, STORE_HOST = HOST_NAMES
 HUB_SERVER = f"https://{HUB_HOST}:{API_PORT}"
 STORE_ORIGIN = f"https://{STORE_HOST}:{STORE_PORT}"
 DATA_CLAIM, STATE_CLAIM, MODELS_CLAIM = "data", "state", "models"
+# The claims that Predictions may name.
+ROWS_CLAIM, ANSWERS_CLAIM = "new-cases", "answers"
 # The values and objects that were applied, for people to read.
 WRITTEN = ROOT / "build" / "demo"
 PATIENCE_SECONDS = 120.0
@@ -87,8 +89,10 @@ def install_site(
     secret, from_hub = verbs.bootstrap(hub, name, HUB_SERVER, HUB_NAMESPACE)
     namespace(site, SITE_NAMESPACE)
     running = lifecycle.open_existing(name)
-    volumes.create(running.cluster, running.client, SITE_NAMESPACE, MODELS_CLAIM)
-    claims = [_claim(DATA_CLAIM, "ReadOnlyMany"), _claim(MODELS_CLAIM, "ReadWriteOnce")]
+    written = (MODELS_CLAIM, ROWS_CLAIM, ANSWERS_CLAIM)
+    for each in written:
+        volumes.create(running.cluster, running.client, SITE_NAMESPACE, each)
+    claims = [_claim(DATA_CLAIM, "ReadOnlyMany"), *(_claim(each, "ReadWriteOnce") for each in written)]
     apply(site, [secret, *claims], SITE_NAMESPACE)
     hub_address = f"{named('hub').wan}/32"
     chosen: Object = {
@@ -103,6 +107,7 @@ def install_site(
             "tellOwnMetrics": True,
         },
         "models": {"claimName": MODELS_CLAIM},
+        "predictions": {"rowsClaimNames": [ROWS_CLAIM], "answersClaimNames": [ANSWERS_CLAIM]},
         "network": {
             "kubernetesAPI": _api_addresses(site),
             "hubAPI": [{"cidr": hub_address, "port": API_PORT}],
@@ -148,7 +153,12 @@ def data_folder(name: str) -> Path:
 
 def models_folder(name: str) -> Path:
     """The folder on this machine with the content of a site's claim `models`."""
-    return volumes.folder_of(named(name), SITE_NAMESPACE, MODELS_CLAIM)
+    return claim_folder(name, MODELS_CLAIM)
+
+
+def claim_folder(name: str, claim: str) -> Path:
+    """The folder on this machine with the content of one of a site's claims."""
+    return volumes.folder_of(named(name), SITE_NAMESPACE, claim)
 
 
 def state_folder(name: str) -> Path:

@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
-from lab import demo_data, install, lifecycle, network
+from lab import demo_data, demo_rounds, install, lifecycle, network
 from lab.install import SITE_NAMESPACE, WRITTEN, helm
 from lab.topology import named
 from tests.conditions import Condition, condition, is_true, timeline
@@ -199,6 +201,46 @@ def test_a_hospital_that_takes_models_has_the_current_version(model: Series) -> 
     refused = [site for site in model.federation.sites if site != DELIVERED]
     assert {site: delivered.attention(site)["reason"] for site in refused} == dict.fromkeys(refused, "TaskNotAllowed")
     assert not any(install.models_folder(site).joinpath(model.name).exists() for site in refused)
+
+
+def test_a_person_predicts_at_the_hospital_with_the_delivered_version(model: Series, tmp_path: Path) -> None:
+    """A real closed pod writes what `wardround predict` prints on a laptop, to the last digit."""
+    model.delivery()
+    cluster, name = model.federation.kubectl(DELIVERED), f"new-{model.name}"
+    header, *lines = (install.data_folder(DELIVERED) / "cases.csv").read_text("utf-8").splitlines()
+    first, *rest = lines[0].split(",")
+    rows = install.claim_folder(DELIVERED, install.ROWS_CLAIM) / f"{name}.csv"
+    outside = ",".join([first, *["-"] * len(rest)])
+    rows.write_text("\n".join([header, *lines[:20], outside]) + "\n", "utf-8")
+    prediction = {
+        "apiVersion": "wardround.io/v1alpha1",
+        "kind": "Prediction",
+        "metadata": {"name": name, "namespace": SITE_NAMESPACE},
+        "spec": {
+            "model": {"name": model.name},
+            "datasetName": DATASET,
+            "rows": {"claimName": install.ROWS_CLAIM, "path": rows.name},
+            "answer": {"claimName": install.ANSWERS_CLAIM, "path": rows.name},
+        },
+    }
+    cluster.apply(prediction)
+
+    def made() -> dict[str, Any]:
+        return cluster.get("prediction", name, "-n", SITE_NAMESPACE)
+
+    eventually("the Prediction has ended", lambda: is_true(made(), "Complete") or is_true(made(), "Failed"), 300)
+    assert is_true(made(), "Complete"), made()["status"]
+    counted = made()["status"]["answer"]
+    assert (counted["version"], counted["answered"], counted["outside"]) == ("v1", 20, 1)
+    described = tmp_path / "dataset.yaml"
+    described.write_text(yaml.safe_dump(demo_rounds.dataset()))
+    pin = cluster.get("site", "site", "-n", SITE_NAMESPACE)["spec"]["hub"]["fingerprint"]
+    version = install.models_folder(DELIVERED) / model.name / "v1"
+    words = ("predict", str(version), str(rows), "--dataset", str(described), "--hub-fingerprint", pin)
+    command = (sys.executable, "-m", "wardround", *words)
+    laptop = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    answer = install.claim_folder(DELIVERED, install.ANSWERS_CLAIM) / rows.name
+    assert answer.read_text("utf-8") == laptop.stdout, laptop.stderr
 
 
 def difference_from(reference: str, result: dict[str, Any]) -> tuple[str, ...]:
