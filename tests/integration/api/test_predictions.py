@@ -320,7 +320,7 @@ def test_no_training_pod_has_the_claims_of_predictions(api: Api) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"models": {"claimName": "workspace"}}, "Choose a claim that holds only models"),
+        ({"models": {"claimName": "workspace"}}, "Only the courier may write models"),
         (
             {"predictions": {"rowsClaimNames": ["state"], "answersClaimNames": []}},
             "predictions.rowsClaimNames lists state",
