@@ -172,14 +172,21 @@ def test_a_signed_assignment_opens_unchanged() -> None:
     assert manifests.open_assignment(manifests.sign_assignment(ASSIGNMENT, SIGNING), PUBLIC) == ASSIGNMENT
 
 
+# Only a round of a FederatedModel has the field model, and only a delivery has the field delivery.
+OPTIONAL = ("model", "delivery")
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
         manifests.sign_assignment(ASSIGNMENT, keys.generate_signing_key()),
         manifests.sign_assignment(dataclasses.replace(ASSIGNMENT, suite="other"), SIGNING),
-        # Only a round of a FederatedModel has the field model.
-        *(sign({k: v for k, v in ASSIGNED.items() if k != f}, envelope.ASSIGNMENT) for f in ASSIGNED if f != "model"),
+        *(
+            sign({k: v for k, v in ASSIGNED.items() if k != f}, envelope.ASSIGNMENT)
+            for f in ASSIGNED
+            if f not in OPTIONAL
+        ),
         *(sign(ASSIGNED | {"stateRound": text}, envelope.ASSIGNMENT) for text in NO_UIDS),
         *(sign(ASSIGNED | {field: [[]]}, envelope.ASSIGNMENT) for field in ASSIGNED),
     ],
