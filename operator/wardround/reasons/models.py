@@ -9,28 +9,33 @@ from wardround.reasons.reason import NOBODY, ROUND, Reason
 _nobody = partial(Reason, owner=NOBODY)
 _author = partial(Reason, owner=ROUND)
 
+_METRICS = "the metrics of the new version with those of the current version"
+_DECIDE = "Then decide whether the new version becomes current: if so, set spec.current.version of the FederatedModel."
+
 # Why the gate decided as it did (metrics/gate.py).
 VERDICTS = (
     _nobody(
         name="FirstVersion",
-        meaning="No version was the current one before, so there is nothing to compare with.",
+        meaning="No version was the current one before, so the hub operator has no version to compare this one with.",
         action="Nothing to do.",
     ),
     _author(
         name="ReferencesGone",
-        meaning="The versions that were current are deleted, so there is nothing to compare with.",
-        action="Read the numbers of the version, and decide yourself.",
+        meaning="The hub operator cannot compare the new version: somebody has deleted all versions that were current "
+        "before.",
+        action=f"Read the metrics of the new version. {_DECIDE}",
     ),
     _author(
         name="SchemaChanged",
-        meaning="The model was trained with another DataSchema than the version with which it would be compared.",
-        action="Compare the numbers of both versions, and decide yourself.",
+        meaning="The hub operator cannot compare the new version: the current version, or the best version so far, was "
+        "trained with another DataSchema.",
+        action=f"Compare {_METRICS}. {_DECIDE}",
     ),
     _author(
         name="ComparisonFailed",
         meaning="The round that compares the model with other versions has failed as often as series.onFailure.retries "
         "allows.",
-        action="Read why with `kubectl wardround explain`, compare the numbers of both versions, and decide yourself.",
+        action=f"Read with `kubectl wardround explain` why the round has failed. Compare {_METRICS}. {_DECIDE}",
     ),
     _nobody(
         name="NotWorse",
@@ -42,44 +47,44 @@ VERDICTS = (
         name="WorseThanReference",
         meaning="The model is worse than a reference, and chance does not explain that.",
         action="Keep the current version. If the data of a hospital has changed, ask the hospital whether labels are "
-        "flipped or a unit is another one: both make a model worse.",
+        "flipped or a unit has changed: both make a model worse.",
     ),
     _author(
         name="WorseAtHospital",
-        meaning="The model is not worse than the references in the total, but surely worse at one hospital. The "
-        "verdict does not say at which.",
-        action="Ask the people of all hospitals whether their data changed: flipped labels or another unit at one "
-        "hospital make the model good there and bad at the others. Then decide yourself.",
+        meaning="Over all hospitals together, the model is not worse than the references. But it is surely worse at "
+        "one hospital. The verdict does not say at which one.",
+        action="Ask the administrators of all hospitals whether their data has changed: flipped labels or another unit "
+        f"at one hospital make the model good there and bad at the others. {_DECIDE}",
     ),
     _author(
         name="WorseWithoutOne",
-        meaning="The model is not worse than the references in the total, but it is worse without the numbers of one "
-        "hospital. The verdict does not say without which.",
-        action="Ask the people of all hospitals whether their data changed. The numbers of one hospital alone would "
-        "have made the model the current version. Then decide yourself.",
+        meaning="Over all hospitals together, the model is not worse than the references. But it is worse if the "
+        "numbers of one hospital are left out. The verdict does not name this hospital.",
+        action="Ask the administrators of all hospitals whether their data has changed: the numbers of one hospital "
+        f"alone would have made the model the current version. {_DECIDE}",
     ),
     _author(
         name="NotShown",
         meaning="Too few people were measured to show that the model is not worse than a reference by more than the "
         "bound that docs/contracts.md gives (verdict of a gate).",
-        action="Wait for the next series, or compare the numbers of both versions and decide yourself.",
+        action=f"Wait for the next series. Or do not wait: compare {_METRICS}. {_DECIDE}",
     ),
     _author(
         name="TooFewEvents",
-        meaning="Fewer people than gate.minEvents are in the smaller class.",
-        action="Wait for more cases, or compare the numbers of both versions and decide yourself.",
+        meaning="Too few people were measured: the smaller class of the target has fewer people than gate.minEvents.",
+        action=f"Wait until the hospitals have more patients. Or do not wait: compare {_METRICS}. {_DECIDE}",
     ),
     _author(
         name="TooFewSeen",
-        meaning="The hospitals that could be measured hold less than 80 % of the rows that the model was trained on. A "
-        "hospital with fewer than policy.minCell people in a class sends nothing.",
-        action="Compare the numbers of both versions, ask the hospitals that were not measured, and decide yourself.",
+        meaning="The hospitals that sent numbers hold less than 80 % of the rows that the model was trained on. A "
+        "hospital with fewer than policy.minCell people in a class sends no numbers.",
+        action=f"Compare {_METRICS}. Some hospitals sent no numbers: the verdict names them. Ask them why. {_DECIDE}",
     ),
     _author(
         name="NotMeasured",
-        meaning="The result may show no comparison of the model with its references, because too few hospitals or "
-        "people were measured.",
-        action="Compare the numbers of both versions, and decide yourself.",
+        meaning="Too few hospitals or people were measured, so the result may not show how the model compares with its "
+        "references.",
+        action=f"Compare {_METRICS}. {_DECIDE}",
     ),
 )
 
@@ -143,8 +148,8 @@ MODELS = (
     _author(
         name="PeopleDecide",
         meaning="The newest version has not become the current one, and people may decide that it does.",
-        action="Read the verdict in the condition's message, compare the numbers of both versions, and set "
-        "spec.current.version. Without a decision, the current version stays.",
+        action=f"Read the verdict in the condition's message. Compare {_METRICS}. {_DECIDE} Without a decision, "
+        "the current version stays.",
     ),
     _nobody(name="NoVersionWaits", meaning="No version waits for a decision of people.", action="Nothing to do."),
     _author(

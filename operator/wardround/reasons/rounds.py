@@ -38,7 +38,8 @@ _PARTICIPANTS = (
         name="FingerprintMismatch",
         meaning="The keys that the site publishes are not those that the hub's administrator approved.",
         action="Ask the hospital by telephone whether it has renewed its keys. If it has, run `kubectl wardround "
-        "approve PARTICIPANT`. If it has not, "
+        "approve PARTICIPANT`. Before you confirm, compare the fingerprint that the command shows with the hospital by "
+        "telephone. If the hospital has not renewed its keys, "
         f"{SUSPEND}.",
     ),
     _hub(
@@ -286,7 +287,8 @@ _PARTS = (
         failure_class="Site",
         owner=HOSPITAL,
         meaning="The site did not answer within deadlines.admissionSeconds.",
-        action="Check at the site that the site operator runs, and that the Site's condition HubConnected is True.",
+        action="Check at the site that the site operator runs, and that the Site's condition HubConnected is True. The "
+        "hub does not ask this hospital again in this round.",
     ),
     Reason(
         name="NotSentInTime",

@@ -39,7 +39,7 @@ SITES = (
     ),
     _hospital(
         name="SchemaInvalid",
-        meaning="The Dataset does not match its DataSchema, or one of the two is wrong.",
+        meaning="The Dataset does not match its DataSchema, or the Dataset or the DataSchema has a fault.",
         action="Correct what the message names. A DataSchema cannot change: apply another one with another name, and "
         "name it in spec.schemaName of the Dataset.",
     ),
@@ -66,8 +66,8 @@ SITES = (
         name="ClassLeftOut",
         meaning="One class of the target loses a far larger share of its rows than the other classes, because these "
         "rows break the DataSchema. A model sees too few patients of this class, and may miss those who are most ill.",
-        action="Read status.leftOut of Dataset DATASET: it counts the rows that were left out, by field and reason. "
-        "In the data file, correct the field that has most of these rows.",
+        action="Read status.leftOut of Dataset DATASET: it counts the rows that Wardround left out, by field and "
+        "reason. In the data file, correct the field that has most of these rows.",
     ),
     _hospital(
         name="TargetsContradict",
@@ -91,8 +91,8 @@ SITES = (
     ),
     _nobody(
         name="LinkLocalSilent",
-        meaning="The newest training pod asked its neighbours over IPv6 link-local, and none answered. The path may "
-        "still be open.",
+        meaning="The newest training pod sent packets to its neighbours over IPv6 link-local, and none answered. This "
+        "does not prove that the network closes link-local: perhaps no neighbour was there.",
         action="Nothing to do.",
     ),
     _nobody(
@@ -108,7 +108,7 @@ SITES = (
     ),
     _nobody(
         name="Read",
-        meaning="A pod has read the data. status.leftOut counts the rows that were left out.",
+        meaning="A pod has read the data. status.leftOut counts the rows that Wardround left out.",
         action="Nothing to do.",
     ),
     _nobody(name="Connected", meaning="The site is connected to the hub.", action="Nothing to do."),

@@ -28,9 +28,9 @@ _DATA = (
         name="ColumnMissing",
         exit_code=EXIT_DATA,
         meaning="The data file lacks a column that the Dataset or its DataSchema names.",
-        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it names the column. Add the "
-        "column to the file. If the file has the column under another name, write that name in spec.fields of Dataset "
-        "DATASET (from).",
+        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output names the "
+        "missing column. Look for it in the data file. If the file has the column under another name, write that name "
+        "into `from` of the field, in spec.fields of Dataset DATASET. Otherwise add the column to the file.",
     ),
     _site(
         name="DataUnreadable",
@@ -259,8 +259,8 @@ _PLATFORM = (
     _platform(
         name="OutOfMemory",
         meaning="A container of the training pod used more memory than the site allows.",
-        action="Raise workload.limits.memory in the values of the site chart, or ask the author of the training image "
-        "for a smaller model or smaller batches. The hub makes another attempt.",
+        action="Raise workload.limits.memory in the values of the site chart, or ask the round's author to use a "
+        "smaller model or smaller batches. The hub makes another attempt, which fails too if nobody changes anything.",
     ),
     _platform(
         name="IsolationUnknown",

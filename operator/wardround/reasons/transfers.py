@@ -205,7 +205,8 @@ _AGGREGATION = (
     _updates_unusable(
         name="SchemasDiffer",
         owner=ROUND,
-        meaning="The tensors of the hospitals' updates differ, or their statistics have different centres.",
+        meaning="The tensors of the hospitals' updates differ. Or, in a Statistics round, the hospitals used different "
+        "bounds of a field.",
         action="Ask the hospitals to compare the DataSchemas of their Datasets: all have to be equal. If they are "
         "equal, ask the author of the training image to correct `init`: it has to make the same tensors at all "
         "hospitals.",
@@ -228,7 +229,7 @@ _AGGREGATION = (
     _try_again(
         name="StoreInconsistent",
         owner=HUB,
-        meaning="The store returned other bytes than when it was read before.",
+        meaning="The aggregation read other bytes from the store than the hub signed, or than it read before.",
         action="Check who can write to the store. Wardround has used no part of the object.",
     ),
     _our_fault(

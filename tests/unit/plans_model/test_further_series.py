@@ -198,7 +198,7 @@ def test_an_undecided_candidate_waits_for_a_person_and_says_why() -> None:
     assert (status, reason) == ("True", "PeopleDecide")
     assert message.startswith("Version 2 is Undecided.")
     assert "less than 80 %" in message
-    assert "Not seen, because too few of their people could be measured: site-b." in message
+    assert "These hospitals trained the model, but sent no numbers: site-b." in message
     assert message.endswith("To use it, set spec.current.version to 2.")
     world.pin(2)
     world.run()

@@ -135,7 +135,7 @@ def _unseen(names: Sequence[str]) -> str:
     if not names:
         return ""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"Not seen, because too few of their people could be measured: {', '.join(names[:NAMED])}{more}."
+    return f"These hospitals trained the model, but sent no numbers: {', '.join(names[:NAMED])}{more}."
 
 
 def _failure(seen: Observation, series: SeriesStatus) -> str:
