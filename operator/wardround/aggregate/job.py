@@ -55,7 +55,7 @@ from wardround.wire.aggregation import (
 logger = logging.getLogger(__name__)
 
 EXAMINED_AT_ONCE = 4
-CHANGED_MEANWHILE = "The store returned other bytes than in the first reading."
+CHANGED_MEANWHILE = "When the aggregation read an update again, the store returned other bytes than before."
 
 
 async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: datetime) -> AggregationResult:
@@ -119,23 +119,25 @@ async def open_base(store: Store, plan: AggregationPlan, scratch: Scratch | None
     body = bodies.Body(base.data_key, base.manifest.header)
     hashes = await store.get_bytes(base.get.segments, HASH_BYTES * body.segments)
     if digests.digest(hashes) != base.manifest.segments_digest:
-        raise Failure("StoreInconsistent", "The base model's list of segments is not the one that the hub signed.")
+        raise _base_changed("another list of segments")
     region = scratch.region(ciphertext_length(body.length)) if scratch else None
     file = SealedFile(store, base.get.parts, body, hashes, region)
     another = Failure(
-        "SchemasDiffer", "The base model's file does not have the canonical form that docs/contracts.md describes."
+        "SchemasDiffer", "The file of the base does not have the canonical form that docs/contracts.md describes."
     )
     try:
         layout = await read_layout(file)
     except Refused as refused:
-        raise (another if refused.reason == "WrongSchema" else _base_changed()) from None
+        raise (another if refused.reason == "WrongSchema" else _base_changed("other bytes")) from None
     if not layout.canonical or layout.schema_digest != base.manifest.header.schema_digest:
         raise another
     return BaseModel(file, layout)
 
 
-def _base_changed() -> Failure:
-    return Failure("StoreInconsistent", "The base model's bytes are not those that the hub signed.")
+def _base_changed(content: str) -> Failure:
+    return Failure(
+        "StoreInconsistent", f"For the base, the store returned {content} than the hub signed. The aggregation stopped."
+    )
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ async def examine_all(
             try:
                 await base.read_through(lambda segment: None, buffers)
             except Refused:
-                raise _base_changed() from None
+                raise _base_changed("other bytes") from None
 
     kept = [asyncio.ensure_future(keep(base))] if base else []
     updates = sorted(plan.updates, key=lambda each: each.participant)
@@ -327,10 +329,15 @@ class Aggregation:
                 await sealed.finish()
         except Differs:
             raise Failure(
-                "SchemasDiffer", "The statistics have different centres, because the Datasets' bounds differ."
+                "SchemasDiffer",
+                "The aggregation cannot add the hospitals' statistics, because the hospitals used different bounds of "
+                "a field. The DataSchemas of their Datasets have to be equal.",
             ) from None
         except NotFinite:
-            raise Failure("ResultNotFinite", "The sum of finite updates is too large for the dtype.") from None
+            raise Failure(
+                "ResultNotFinite",
+                "The updates are finite, but a combined number is too large for the dtype of its tensor.",
+            ) from None
         except Refused:
             # Every segment opened in the first pass.
             raise Failure("StoreInconsistent", CHANGED_MEANWHILE) from None

@@ -36,23 +36,30 @@ def parse(data: bytes) -> AggregationPlan:
     known = plan.task in ("Train", "Statistics", "Evaluate")
     if not known or plan.weighting != "Samples" or strategies.unknown(plan.strategy, plan.parameters):
         raise Failure(
-            "PlanUnreadable", "This image does not know the task, the strategy, the weighting or their parameters."
+            "PlanUnreadable", "This Job's image does not know the plan's task, strategy, weighting or parameters."
         )
     if plan.task != "Train" and plan.strategy != strategies.FEDAVG:
-        raise Failure("PlanUnreadable", "Only a Train round has another strategy than FedAvg.")
+        raise Failure("PlanUnreadable", "This round is not a Train round, so its strategy has to be FedAvg.")
     terms = strategies.STRATEGIES[plan.strategy]
     if plan.initial and terms.differences:
         raise Failure(
-            "PlanUnreadable", f"{plan.strategy} needs differences from a base, and the plan has first weights."
+            "PlanUnreadable", f"{plan.strategy} needs a base, but this plan is for an initial round, which has none."
         )
     if plan.reads_twice and terms.at_once:
         raise Failure(
-            "PlanUnreadable", f"{plan.strategy} reads all updates from scratch, and the plan has no room there."
+            "PlanUnreadable",
+            f"With {plan.strategy}, the aggregation reads the updates again from the scratch volume. But this plan "
+            "says to read them from the store twice.",
         )
     if plan.gate is not None and not plan.references:
-        raise Failure("PlanUnreadable", "A gate compares the model with references, and the plan has none.")
+        raise Failure(
+            "PlanUnreadable", "The plan has a gate but no references. A gate compares a model with references."
+        )
     if (plan.base is not None) != (plan.task == "Train" and not plan.initial):
-        raise Failure("PlanUnreadable", "A Train round has a base unless it is an initial one. Other rounds have none.")
+        raise Failure(
+            "PlanUnreadable",
+            "Only a Train round that is not an initial round has a base. The plan does not follow this rule.",
+        )
     return plan
 
 

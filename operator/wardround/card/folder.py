@@ -65,7 +65,7 @@ def signed(card_envelope: str, hub_key: bytes) -> Signed:
 
 
 def load(path: Path, fingerprint: str) -> Folder:
-    """The folder's model and card. `fingerprint`: of the hub, as its administrator tells it. Raises FolderRefused."""
+    """The folder's model and card. `fingerprint`: of the hub's key. Raises FolderRefused."""
     if not digests.DIGEST.fullmatch(fingerprint):
         raise FolderRefused(
             f"{fingerprint!r} is no fingerprint of a hub. Write sha256: and 64 hexadecimal digits, as the hub's "

@@ -38,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
         "--hub-fingerprint",
         required=True,
         metavar="sha256:..",
-        help="of the hub that signed the card, as its administrator tells it",
+        help="the fingerprint of the hub's key. Ask the hub's administrator for it. The command refuses a card that "
+        "another hub signed",
     )
     return result
 

@@ -62,9 +62,9 @@ def carry_out(arguments: list[str] | None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--kubeconfig", help="file; default KUBECONFIG or ~/.kube/config")
-    shared.add_argument("--context", help="context in the kubeconfig")
-    shared.add_argument("-n", "--namespace", help="default: the namespace of the context")
+    shared.add_argument("--kubeconfig", help="the kubeconfig file; default: KUBECONFIG or ~/.kube/config")
+    shared.add_argument("--context", help="the context in the kubeconfig; default: the current one")
+    shared.add_argument("-n", "--namespace", help="the namespace of the object; default: the namespace of the context")
     top = argparse.ArgumentParser(
         prog="kubectl wardround",
         description="Enrol and approve hospitals, watch rounds and models, and see why something waits.",

@@ -245,7 +245,10 @@ def _of_split(counts: Counts, limits: Limits, *, trains: bool) -> Iterator[str]:
         )
     alone = " So the hospital can take part only in Train rounds." if trains else ""
     if not counts.binary:
-        yield f"note: Evaluate needs a target that is 0 or 1 by its schema, and {counts.target} is not.{alone}"
+        yield (
+            f"note: An Evaluate round cannot use the target {counts.target}: the DataSchema declares it neither as a "
+            f"boolean nor as categories 0 and 1.{alone}"
+        )
     elif trains and len(withheld) == len(SCORED):
         yield (
             f"note: Evaluate needs at least {limits.min_cell} patients in each class, so the hospital can take part "

@@ -183,7 +183,9 @@ def _left_out(rows: int, reason: str) -> Reason:
     action = f"If these rows should count: {advice}."
     if reason == problems.MISSING:
         action += " A row needs a value in each field that is `required`, and in every number and integer."
-    return Reason(name=reason, owner=HOSPITAL, meaning=f"{rows} rows were left out.", action=action)
+    counted = "1 row" if rows == 1 else f"{rows} rows"
+    meaning = f"Wardround left {counted} of the data file out of all rounds."
+    return Reason(name=reason, owner=HOSPITAL, meaning=meaning, action=action)
 
 
 def _with_exit_code(message: str, failure: Failure) -> str:

@@ -71,6 +71,10 @@ NAMELESS: Mapping[str, type[ApiError]] = {
     "UnsupportedMediaType": Invalid,
 }
 LONGEST_STRANGER = 200
+STRANGER = (
+    "The answer does not come from a Kubernetes API server. Check the server's address, and any proxy on the way to "
+    "the server."
+)
 
 
 def error(code: int, text: str, *, doing: str, resource: Resource, name: str) -> ApiError:
@@ -80,7 +84,7 @@ def error(code: int, text: str, *, doing: str, resource: Resource, name: str) ->
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        return Unavailable(doing, f"{code}, and the answer is not from a Kubernetes API: {text[:LONGEST_STRANGER]}")
+        return Unavailable(doing, f"HTTP status {code}. {STRANGER} The answer begins: {text[:LONGEST_STRANGER]}")
     return status_error(answer, doing=doing, resource=resource, name=name, code=code)
 
 
@@ -91,7 +95,7 @@ def status_error(
     code = status.get("code", 500) if code is None else code
     said = f"{code} {status.get('message') or status.get('reason') or ''}".rstrip()
     if (status.get("kind"), status.get("apiVersion")) != ("Status", "v1"):
-        return Unavailable(doing, f"{said} (the answer is not from a Kubernetes API)")
+        return Unavailable(doing, f"{said.rstrip('.')}. {STRANGER}")
     reason = str(status.get("reason", ""))
     kind = NAMELESS.get(reason)
     if kind is None and _names(status.get("details"), resource, name):

@@ -100,8 +100,8 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
     split_record.hold(folders, work.dataset_name, dataset, sides)
     if work.task == "Evaluate" and not table.binary_target:
         message = (
-            "Evaluate needs a target that is 0 or 1 by its schema (a boolean, or categories 0 and 1); "
-            f"{table.target!r} is not"
+            f"An Evaluate round cannot use the target {table.target!r}. The DataSchema has to declare it as a boolean, "
+            "or as categories 0 and 1. The round's author names a Dataset whose DataSchema has such a target"
         )
         raise Failure("DataUnreadable", message, field=table.target)
     counts = _write_view(folders, reading.raw_file(folders, dataset), table, sides, work)

@@ -196,7 +196,8 @@ def never_finished(ended: Sequence[Finished | Skipped]) -> list[str]:
         if isinstance(each, Skipped) and (each.name, each.source) not in finished:
             failures.setdefault((each.name, each.source), []).append(each.why)
     return [
-        f"No repeat of {len(texts)} has numbers of this round. The last failure: {texts[-1]}"
+        f"The simulation ran this round {'once' if len(texts) == 1 else f'{len(texts)} times'}, and no run gave "
+        f"numbers. The last run failed with: {texts[-1]}"
         for texts in failures.values()
     ]
 

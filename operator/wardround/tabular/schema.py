@@ -279,7 +279,8 @@ def _shared_columns(local: _Local, identifier: Source | None) -> list[str]:
     for name in local.names:
         fields[local.column(name)].append(name)
     faults = [
-        f"Dataset: the column {column!r} is mapped to the fields {listed(names)}. Write from for all but one of them"
+        f"Dataset: the fields {listed(names)} all read the column {column!r}. Only one field may read a column. In "
+        "spec.fields, set from of each other field to the name of its own column"
         for column, names in fields.items()
         if len(names) > 1
     ]

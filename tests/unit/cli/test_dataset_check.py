@@ -242,7 +242,10 @@ def test_a_target_that_is_a_quantity_cannot_be_evaluated(laptop: Laptop) -> None
     schema["spec"]["fields"][-1] = {"name": "malignant", "type": "number"}
     code, text = laptop.check(dataset(), schema=schema)
     assert code == 0
-    assert "note: Evaluate needs a target that is 0 or 1 by its schema, and malignant is not." in text
+    assert (
+        "note: An Evaluate round cannot use the target malignant: the DataSchema declares it neither as a boolean"
+        in text
+    )
 
 
 def test_the_split_is_shown_with_an_example_key_because_the_hospitals_own_stays_on_its_cluster(laptop: Laptop) -> None:

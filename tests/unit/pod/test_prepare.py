@@ -200,7 +200,7 @@ def test_a_target_that_is_not_binary_has_no_labels_file(tmp_path: Path) -> None:
 def test_an_evaluation_needs_a_target_of_0_and_1(tmp_path: Path) -> None:
     document = world.task("Evaluate")
     del document["schema"]["fields"][2]["categories"]
-    with pytest.raises(Failure, match="Evaluate needs a target that is 0 or 1") as caught:
+    with pytest.raises(Failure, match="An Evaluate round cannot use the target") as caught:
         prepare(world.pod(tmp_path), document)
     assert caught.value.field == "malignant"
 

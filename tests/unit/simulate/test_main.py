@@ -135,12 +135,15 @@ def test_a_round_that_fails_in_every_repeat_is_an_error(run: Any, file: Path) ->
     code, out, err = run("--repeats", "2", "--min-cell", "3")
     assert code == 1
     assert "train-1" in out
-    assert "error: No repeat of 2 has numbers of this round. The last failure: Round evaluate has failed" in err
+    assert (
+        "error: The simulation ran this round 2 times, and no run gave numbers. The last run failed with: Round eval"
+        in err
+    )
 
 
 def test_a_round_that_fails_in_every_repeat_is_an_error_in_python(data: Path, file: Path) -> None:
     failing(file, {"quorum": {"min": 3}})
-    with pytest.raises(SimulationError, match="No repeat of 2 has numbers"):
+    with pytest.raises(SimulationError, match="The simulation ran this round 2 times"):
         simulate([file], data, repeats=2, trainer=str(OWN_IMAGE))
 
 

@@ -55,8 +55,11 @@ SEX = [{"name": "female", "from": "w"}, {"name": "male", "from": "m"}]
             {**DATASET, "fields": [*DATASET["fields"], DATASET["fields"][0]]},
             "field 'age' is listed twice. Remove one of the two entries",
         ),
-        (dataset_with("weight", from_="ALTER"), "column 'ALTER' is mapped to the fields age, weight. Write from"),
-        (dataset_with("weight", from_="smoker"), "column 'smoker' is mapped to the fields weight, smoker"),
+        (
+            dataset_with("weight", from_="ALTER"),
+            "the fields age, weight all read the column 'ALTER'. Only one field may",
+        ),
+        (dataset_with("weight", from_="smoker"), "the fields weight, smoker all read the column 'smoker'"),
         (dataset_with("age", from_="FALL"), "the column 'FALL' is the identifier and also field 'age'"),
         (
             {**DATASET, "identifier": {"column": "smoker", "type": "string"}},

@@ -52,7 +52,7 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
 
 def add_to_approve(approve: argparse.ArgumentParser) -> None:
     """The options of the verb approve for a task or a model."""
-    approve.add_argument("--uid", help="of the SiteTask: approve exactly this one, without a question")
+    approve.add_argument("--uid", help="the UID of the SiteTask: approve only this SiteTask, without a question")
     approve.add_argument(
         "--model", action="store_true", help="approve all tasks of the model's series that have the terms of this task"
     )

@@ -21,8 +21,17 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     )
     digesting.add_argument("schema", metavar="NAME|FILE.yaml", help="a DataSchema of the namespace, or a file with one")
     other = digesting.add_mutually_exclusive_group()
-    other.add_argument("other", nargs="?", metavar="NAME|FILE.yaml", help="the DataSchema to compare it with")
-    other.add_argument("--hospital", metavar="NAME", help="on the hub: compare it with what this hospital publishes")
+    other.add_argument(
+        "other",
+        nargs="?",
+        metavar="NAME|FILE.yaml",
+        help="a second DataSchema, with which the command compares the first one",
+    )
+    other.add_argument(
+        "--hospital",
+        metavar="NAME",
+        help="on the hub: compare the DataSchema with the digests that this hospital publishes",
+    )
     digesting.set_defaults(run=run_dataschema_digests)
 
 

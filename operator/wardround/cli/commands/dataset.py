@@ -27,7 +27,7 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "that pod would say. Contacts no cluster, and changes nothing. Exit code 0: the Dataset would be Ready, 1: it "
         "would not.",
     )
-    checking.add_argument("manifest", type=Path, metavar="FILE.yaml", help="the Dataset")
+    checking.add_argument("manifest", type=Path, metavar="FILE.yaml", help="the YAML file with the Dataset")
     checking.add_argument(
         "file",
         type=Path,
@@ -35,21 +35,25 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         help="the data file of the Dataset, in the format of spec.format (CSV or Parquet)",
     )
     checking.add_argument(
-        "--schema", type=Path, metavar="FILE.yaml", help="the Dataset's DataSchema; default: in the file of the Dataset"
+        "--schema",
+        type=Path,
+        metavar="FILE.yaml",
+        help="the YAML file with the Dataset's DataSchema. Without this option, the command takes the DataSchema from "
+        "the YAML file that contains the Dataset",
     )
     checking.add_argument(
         "--max-left-out",
         type=share_of_rows,
         default=Policy().max_left_out,
         metavar="SHARE",
-        help="policy.maxLeftOut of the Site, from 0 to 1; default: %(default)s",
+        help="the value of policy.maxLeftOut of the Site, from 0 to 1; default: %(default)s",
     )
     checking.add_argument(
         "--min-cell",
         type=patients,
         default=LEAST_CELL,
         metavar="PATIENTS",
-        help="policy.minCell of the Site; default: %(default)s",
+        help="the value of policy.minCell of the Site; default: %(default)s",
     )
     checking.set_defaults(run=run_dataset_check, kubeconfig=None, context=None)
     reading = dataset_verbs.add_parser(
@@ -59,8 +63,14 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         description="Asks the site operator to read a Dataset's file in a pod with Wardround's own code, waits for "
         "the pod, and says what it found. Exit code 0: the Dataset is Ready, 1: it is not.",
     )
-    reading.add_argument("name", metavar="NAME", help="the Dataset")
-    reading.add_argument("--timeout", type=seconds, default=600.0, metavar="SECONDS", help="default: %(default)g")
+    reading.add_argument("name", metavar="NAME", help="the name of the Dataset")
+    reading.add_argument(
+        "--timeout",
+        type=seconds,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long the command waits for the pod; default: %(default)g",
+    )
     reading.set_defaults(run=run_dataset_read)
 
 

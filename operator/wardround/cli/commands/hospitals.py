@@ -51,7 +51,7 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     enrol.add_argument(
         "--hub-server",
         metavar="URL",
-        help="the hub's API server as the site reaches it; default: the one in your kubeconfig",
+        help="the URL under which the site reaches the hub's API server; default: the URL in your kubeconfig",
     )
     enrol.add_argument("--hub-namespace", default="wardround-hub", metavar="NS", help="namespace of the hub operator")
     enrol.set_defaults(run=run_enrol)

@@ -20,16 +20,27 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "of the model have to say release: Readers.",
     )
     pulling.add_argument(
-        "target", metavar="federatedround/NAME", help="or modelversion/NAME or federatedmodel/NAME[@VERSION]"
+        "target",
+        metavar="federatedround/NAME",
+        help="the round that made the model. Or modelversion/NAME, or federatedmodel/NAME[@VERSION]",
     )
-    pulling.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    pulling.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FOLDER", help="the folder that the command makes"
+    )
     pulling.add_argument(
         "--hub-fingerprint",
         required=True,
         metavar="sha256:..",
-        help="of the hub, as its administrator tells it. The folder of another hub is refused",
+        help="the fingerprint of the hub's key. Ask the hub's administrator for it. The command refuses a model that "
+        "another hub signed",
     )
-    pulling.add_argument("--timeout", type=seconds, default=60.0, metavar="SECONDS", help="default: %(default)g")
+    pulling.add_argument(
+        "--timeout",
+        type=seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long the command waits for the hub's answer; default: %(default)g",
+    )
     pulling.set_defaults(run=run_model_pull)
 
 

@@ -23,7 +23,12 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     )
     reporting.add_argument("target", metavar="federatedmodel/NAME")
     reporting.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE.html", help="an existing file is replaced"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE.html",
+        help="the file to write. The command replaces an existing file",
     )
     reporting.set_defaults(run=run_report)
 

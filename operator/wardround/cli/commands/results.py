@@ -24,13 +24,15 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "that it covers, the rows and the model that were measured, and whether a higher or a lower value is better. "
         "Of a FederatedModel, the command shows the metrics of all its versions and rounds.",
     )
-    telling.add_argument("target", metavar="federatedround/NAME", help="or federatedmodel/NAME")
+    telling.add_argument("target", metavar="federatedround/NAME", help="the round, or federatedmodel/NAME for a model")
     telling.add_argument(
         "--by-hospital",
         action="store_true",
         help="of a round: show each hospital's own numbers, if policy.tellOwnMetrics of its Site is true",
     )
-    telling.add_argument("-o", dest="output", choices=("csv", "json"), help="default: a table")
+    telling.add_argument(
+        "-o", dest="output", choices=("csv", "json"), help="the format of the output; default: a table"
+    )
     telling.set_defaults(run=run_results)
 
 

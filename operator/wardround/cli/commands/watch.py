@@ -27,7 +27,7 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         description=f"Follows a round, or the rounds of a model: {ends}. A model that waits until a person acts counts "
         "as Failed.",
     )
-    watching.add_argument("target", metavar="federatedround/NAME", help="or federatedmodel/NAME")
+    watching.add_argument("target", metavar="federatedround/NAME", help="the round, or federatedmodel/NAME for a model")
     watching.add_argument(
         "--timeout", type=seconds, metavar="SECONDS", help="stop watching after this time; default: at the end"
     )
