@@ -161,16 +161,16 @@ def _allowed_from(valid: Sequence[Evaluation], models: int, limit: int) -> str |
 def _used_up(dataset: str, budget: EvaluationBudget, models: int, limit: int, until: str | None) -> str:
     if limit == 0:
         return (
-            "policy.maxEvaluations of the Site is 0, so no model is evaluated here: to allow evaluations, raise it in "
-            "the values of the site chart"
+            "policy.maxEvaluations of the Site is 0, so the hospital allows no evaluations. To allow evaluations, the "
+            "hospital's administrator raises policy.maxEvaluations in the values of the site chart"
         )
     counts = f"This round counts as {models} evaluations, one for each model that it measures. " if models > 1 else ""
-    next_one = "Another model can" if models == 1 else "They can"
+    next_one = "Another model can" if models == 1 else "These models can"
     waits = f"{next_one} be evaluated after {until}. " if until else ""
     return (
-        f"Dataset {dataset} allows {limit} evaluations on {budget.rows} rows in {WINDOW.days} days, and "
-        f"{budget.used} are used. {counts}{waits}To allow more evaluations, raise policy.maxEvaluations in the values "
-        "of the site chart"
+        f"The hospital allows {limit} evaluations on {budget.rows} rows of Dataset {dataset} in {WINDOW.days} days, "
+        f"and {budget.used} are used. {counts}{waits}To allow more evaluations, the hospital's administrator raises "
+        "policy.maxEvaluations in the values of the site chart"
     )
 
 

@@ -181,7 +181,7 @@ MODELS = (
     _nobody(
         name="TransferReady",
         meaning="The model is ready for the person who asked: the hub operator has wrapped its key.",
-        action="Nothing to do. The program that asked for it fetches it.",
+        action="Nothing to do. The command that asked for the model fetches it.",
     ),
     _author(
         name="TransferWithoutResult",

@@ -99,9 +99,9 @@ _DATA = (
         name="TooFewSamples",
         exit_code=EXIT_DATA,
         meaning="Fewer patients have usable data than the site's policy demands.",
-        action="Read status.leftOut of Dataset DATASET: it counts the rows that were left out, by field and reason. "
-        "Correct those rows. Or lower policy.minSamples or policy.minCell in the values of the site chart: minCell "
-        "cannot be lower than 11.",
+        action="Read status.leftOut of Dataset DATASET: it counts the rows that Wardround left out, by field and "
+        "reason. Correct those rows. Or lower policy.minSamples or policy.minCell in the values of the site chart: "
+        "minCell cannot be lower than 11.",
     ),
     _site(
         name="NetworkOpen",

@@ -60,9 +60,9 @@ def test_a_hospital_evaluates_only_as_many_models_as_it_allows(tmp_path: Path) -
     assert left == [2, 1, 0]
     failure = refused(folders, **model(LIMIT))
     assert failure.message == (
-        "Dataset breast allows 3 evaluations on Test rows in 30 days, and 3 are used. Another model can be evaluated "
-        "after 2026-12-24T12:00:00Z. To allow more evaluations, raise policy.maxEvaluations in the values of the site "
-        "chart"
+        "The hospital allows 3 evaluations on Test rows of Dataset breast in 30 days, and 3 are used. Another model "
+        "can be evaluated after 2026-12-24T12:00:00Z. To allow more evaluations, the hospital's administrator raises "
+        "policy.maxEvaluations in the values of the site chart"
     )
     assert failure.outcome.evaluations == (
         EvaluationBudget(rows="Validation", used=0, left=3),
@@ -173,7 +173,7 @@ def test_a_budget_says_when_so_many_models_can_be_evaluated(tmp_path: Path) -> N
     failure = refused(folders, NOW + 2 * DAY, **model(4))
     assert f"Another model can be evaluated after {to_seconds(NOW + 30 * DAY)}" in failure.message
     failure = refused(folders, NOW + 2 * DAY, **model(4), references=[reference(5)])
-    assert f"They can be evaluated after {to_seconds(NOW + 31 * DAY)}" in failure.message
+    assert f"These models can be evaluated after {to_seconds(NOW + 31 * DAY)}" in failure.message
     failure = refused(folders, NOW + 2 * DAY, maxEvaluations=1, **model(4), references=[reference(5)])
     assert "after" not in failure.message
 
