@@ -162,7 +162,7 @@ def rounds() -> list[Object]:
         base = None if index == 0 else name(2, PLACES[index - 1][0] if place[0] == "r" else "r3")
         model = name(2, f"r{index - 1}")
         metrics = measured(model, index - 2) if 2 <= index <= 4 else []
-        more = {"differences": [DIFFERENCE], "withheld": 1} if place == "c3" else {}
+        more = {"differences": [dict(DIFFERENCE)], "withheld": 1} if place == "c3" else {}
         made.append(federated_round(place, 40 * index, kind, base, metrics=metrics, **more))
     return made
 
