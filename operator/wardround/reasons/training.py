@@ -82,8 +82,9 @@ _DATA = (
         "identifiers are written otherwise, or it is another file. Patients who were held out would enter training.",
         action="Compare the identifier column of the file with that of the former file: a program may have written "
         "1001.0 for 1001, or have dropped zeros at the beginning. Write the file as before, and run `kubectl wardround "
-        "dataset read DATASET -n SITE_NAMESPACE` at the site. Or accept a new split: apply the Dataset under another "
-        "name, and ask the round's author to train new models on it from the beginning.",
+        "dataset read DATASET -n SITE_NAMESPACE` at the site. Or accept a new split: agree with the round's "
+        "author on another name of the Dataset, apply the Dataset under this name, list it in policy.datasets, and ask "
+        "the author to train new models from the beginning.",
     ),
     _site(
         name="TooManyRowsLeftOut",
