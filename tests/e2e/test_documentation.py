@@ -60,7 +60,7 @@ RUN_INLINE = {
     "kubectl describe sitetask TASK -n SITE_NAMESPACE": f"kubectl describe sitetask $TASK -n {SITE_NAMESPACE}",
     "kubectl get dataset breast -n hospital-a -o yaml": f"kubectl get dataset breast -n {SITE_NAMESPACE} -o yaml",
     "kubectl get dataset -n SITE_NAMESPACE": f"kubectl get dataset -n {SITE_NAMESPACE}",
-    "kubectl get prediction -n SITE_NAMESPACE": f"kubectl get prediction -n {SITE_NAMESPACE}",
+    "kubectl get prediction -n SITE_NAMESPACE": f"kubectl get prediction -n {SITE_NAMESPACE} && echo listed",
     "kubectl get sitetask -n hospital-a": f"kubectl get sitetask -n {SITE_NAMESPACE}",
     "kubectl get site site -n SITE_NAMESPACE -o yaml": f"kubectl get site site -n {SITE_NAMESPACE} -o yaml",
     "kubectl get sitetasks -n SITE_NAMESPACE": f"kubectl get sitetasks -n {SITE_NAMESPACE}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ class Started(Exception):
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands that replace this process."""
     commands: list[list[str]] = []
 
@@ -30,6 +31,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.setenv("WARDROUND_LAUNCHER", "/opt/launch")
     monkeypatch.setenv("WARDROUND_ISOLATION_SECONDS", "0.25")
     monkeypatch.setenv("WARDROUND_LINK_LOCAL", "Warn")
+    monkeypatch.setenv("WARDROUND_TERMINATION_LOG", str(tmp_path / "log"))
     return commands
 
 
