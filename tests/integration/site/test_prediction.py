@@ -57,6 +57,8 @@ async def job_for(site: Site, made: Object) -> Object:
 async def test_a_person_sees_how_many_rows_have_an_answer_and_the_hub_sees_nothing(site: Site) -> None:
     pin(site)
     site.api.apply(DATA_SCHEMA)
+    # Earlier tests leave their Dataset.
+    site.api.call("DELETE", f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/datasets")
     made = site.api.create(prediction(name="early"))
     try:
         await eventually(
