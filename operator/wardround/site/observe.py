@@ -17,6 +17,8 @@ from wardround.plans.sitetask.state import is_accepted, is_final
 from wardround.plans.sitetask.types import Control, Observation, ObservedDataset
 from wardround.ports import Api, Object
 from wardround.site.context import Context
+from wardround.site.control import TakesControl
+from wardround.site.link import HubLink
 from wardround.wire import codec
 
 
@@ -136,12 +138,17 @@ async def _control(context: Context, site: sites.Site, task: SiteTask) -> Contro
     """The positive control, when the site may be about to make the Job."""
     if not is_accepted(task) or is_final(task):
         return None
-    node, own = await addresses(context.own)
-    hub = context.link.client.server if context.link.client else ""
-    return await context.controls.take(hub=hub, store=site.spec.store.origin, node=node, own=own)
+    return await take_control(context.own, context.link, context.controls, site)
 
 
-async def addresses(own: Api) -> tuple[Sequence[str], Sequence[str]]:
+async def take_control(own: Api, link: HubLink, controls: TakesControl, site: sites.Site) -> Control:
+    """The positive control of the isolation gate, with the addresses that the site operator knows."""
+    node, pod = await _addresses(own)
+    hub = link.client.server if link.client else ""
+    return await controls.take(hub=hub, store=site.spec.store.origin, node=node, own=pod)
+
+
+async def _addresses(own: Api) -> tuple[Sequence[str], Sequence[str]]:
     """The addresses of this pod's node and of this pod. There are none outside of a cluster."""
     pod = await find(own, "Pod", os.environ.get("HOSTNAME", "none"))
     if pod is None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from wardround.api import names, prediction
 from wardround.api import site as sites
 from wardround.api.prediction import Prediction
-from wardround.api.site import Site
 from wardround.api.times import parse_time
 from wardround.clock import Clock
 from wardround.kube.controller import Key, Source, Wake
@@ -18,11 +17,10 @@ from wardround.manifests import prediction as manifest
 from wardround.plans import prediction as plans
 from wardround.plans.prediction import Made, Observation
 from wardround.plans.sitetask.pod import parse_job
-from wardround.plans.sitetask.types import Control
 from wardround.ports import Api, Object
 from wardround.site.control import TakesControl
 from wardround.site.link import HubLink
-from wardround.site.observe import addresses, find, newest_pod
+from wardround.site.observe import find, newest_pod, take_control
 
 
 class PredictionReconciler:
@@ -62,7 +60,8 @@ class PredictionReconciler:
         )
         planned = plans.plan(seen)
         if planned.needs_control and seen.site is not None:
-            seen = replace(seen, control=await self._control(seen.site))
+            control = await take_control(self._own, self._link, self._controls, seen.site)
+            seen = replace(seen, control=control)
             planned = plans.plan(seen)
         written = await self._reporter.write(item, observed.status, planned.status)
         if planned.delete is not None:
@@ -88,11 +87,6 @@ class PredictionReconciler:
             pod=await newest_pod(self._own, observed.metadata.uid, job_uid=item["metadata"]["uid"]),
             created=parse_time(item["metadata"]["creationTimestamp"]),
         )
-
-    async def _control(self, site: Site) -> Control:
-        node, own = await addresses(self._own)
-        hub = self._link.client.server if self._link.client else ""
-        return await self._controls.take(hub=hub, store=site.spec.store.origin, node=node, own=own)
 
 
 class PredictionController:

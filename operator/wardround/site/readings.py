@@ -8,7 +8,6 @@ from dataclasses import replace
 from wardround.api import dataset, names
 from wardround.api import site as sites
 from wardround.api.dataset import Dataset
-from wardround.api.site import Site
 from wardround.api.times import parse_time
 from wardround.clock import Clock
 from wardround.kube.errors import Forbidden, Invalid
@@ -17,11 +16,10 @@ from wardround.manifests import reading as manifest
 from wardround.plans import reading
 from wardround.plans.reading import Made, Observation
 from wardround.plans.sitetask.pod import parse_job
-from wardround.plans.sitetask.types import Control
 from wardround.ports import Api
 from wardround.site.control import TakesControl
 from wardround.site.link import HubLink
-from wardround.site.observe import addresses, find, newest_pod
+from wardround.site.observe import find, newest_pod, take_control
 
 # Of a request, as many as the kind takes in status.reading.request.
 MOST_CHARACTERS = 256
@@ -74,7 +72,8 @@ class DatasetReconciler:
         )
         planned = reading.plan(seen)
         if planned.needs_control and seen.site is not None:
-            seen = replace(seen, control=await self._control(seen.site))
+            control = await take_control(self._own, self._link, self._controls, seen.site)
+            seen = replace(seen, control=control)
             planned = reading.plan(seen)
         written = await self._reporter.write(item, observed.status, planned.status)
         if planned.delete is not None:
@@ -108,8 +107,3 @@ class DatasetReconciler:
             request=annotations.get(names.READ) or None,
             created=parse_time(item["metadata"]["creationTimestamp"]),
         )
-
-    async def _control(self, site: Site) -> Control:
-        node, own = await addresses(self._own)
-        hub = self._link.client.server if self._link.client else ""
-        return await self._controls.take(hub=hub, store=site.spec.store.origin, node=node, own=own)
