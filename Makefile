@@ -38,7 +38,7 @@ checks: $(VENV)/.done
 lint: $(VENV)/.done  ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy operator/wardround trainer_image/wardround_trainer lab bench tests examples/own-image/try_trainer.py
+	@$(BIN)/mypy operator/wardround operator/wardround_model trainer_image/wardround_trainer lab bench tests examples/own-image/try_trainer.py
 	@$(BIN)/lint-imports --no-cache
 
 unit: $(VENV)/.done  ## tests that need no cluster

@@ -9,11 +9,15 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from lab import images
+from lab import images, trainer_python
 from lab.images import Images
 from lab.images_oci import ImageRef
+from tests.unit.card.models import HIDDEN, weights, write_folder
+from tests.unit.card.scored import scored
+from tests.unit.card.test_predict import HEADER, cases, written
 
 ROOT = Path(__file__).parents[2]
 # pytest is pure Python. The image has none, so this environment's is mounted.
@@ -86,3 +90,17 @@ def test_the_trainer_passes_its_tests_inside_its_image() -> None:
     print(said)
     assert " passed" in said
     assert "skipped" not in said
+
+
+def test_a_model_loaded_with_torch_predicts_as_an_evaluation_to_a_millionth(tmp_path: Path) -> None:
+    made = write_folder(tmp_path / "given" / "model")
+    pod = scored(made, written(tmp_path / "cases.csv", HEADER, *cases(300)), tmp_path / "pod", 300)
+    np.save(tmp_path / "given" / "rows.npy", pod.rows)
+    arguments = [made.identity.fingerprint]
+    mounted = ("tests/e2e", "lab")
+    said = trainer_python.run("tests.e2e.loaded_inside", arguments, tmp_path / "given", mounted, progress)
+    found = json.loads(said.splitlines()[-1])
+    assert np.abs(np.array(found["probabilities"]) - pod.probabilities).max() < 1e-6
+    assert found["features"] == ["age", "radius"]
+    assert found["tensors"] == sorted(weights(HIDDEN))
+    assert "is signed by the hub" in found["refusal"]

@@ -138,7 +138,7 @@ def write_folder(
 ) -> Made:
     """The folder of a model, as `model pull` writes it. `changes`: fields of the card, before the hub signs it.
     `other`: tensors in place of those of the trained model."""
-    path.mkdir(exist_ok=True)
+    path.mkdir(parents=True, exist_ok=True)
     tensors.write(path / folder.MODEL_FILE, weights(hidden) | (other or {}))
     data = (path / folder.MODEL_FILE).read_bytes()
     identity = new_identity()

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import csv
-import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import yaml
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
-from tests.unit.card.models import DATASET, SCHEMA, THRESHOLD, Made, write_folder
-from tests.unit.trainer.conftest import DOCUMENT
+from tests.unit.card.models import DATASET, THRESHOLD, Made, write_folder
+from tests.unit.card.scored import scored
 from wardround.__main__ import main
 from wardround.card import folder, predict
 from wardround.card.folder import FolderRefused
-from wardround.pod import dataset
-from wardround.tabular import schema
 from wardround.wire.card import CardMetric
-from wardround_trainer import verbs
-from wardround_trainer.task import Folders
 
 HEADER = "patient,side,age,RADIUS_CM,seen,malignant"
 WITHOUT_TARGET = "patient,side,age,RADIUS_CM,seen"
@@ -57,30 +50,15 @@ def answers(made: Made, file: Path, spec: dict[str, Any] = DATASET) -> list[pred
 
 @pytest.mark.parametrize("hidden", [(), (4,), (4, 3)])
 def test_the_answers_are_those_of_an_evaluation_to_a_millionth(tmp_path: Path, hidden: tuple[int, ...]) -> None:
-    """The pod's own steps: `prepare` reads the rows into a view, and the trainer's `predict` reads view and model."""
     architecture = replace(write_folder(tmp_path / "any").card.architecture, hidden=hidden)  # type: ignore[type-var]
     made = write_folder(tmp_path / "model", hidden, architecture=architecture)
     file = written(tmp_path / "cases.csv", HEADER, *cases(300))
-    root = tmp_path / "pod"
-    for name in ("task", "data", "base", "out"):
-        (root / name).mkdir(parents=True)
-    shutil.copy(made.path / folder.MODEL_FILE, root / "base" / "model.safetensors")
-    table = schema.parse(SCHEMA, DATASET)
-    names = [each.name for each in table.features]
-    view = {"schema": SCHEMA, "features": names, "rows": 300}
-    document = {**DOCUMENT, "task": "Evaluate", "parameters": {}, "dataset": view}
-    (root / "task" / "task.json").write_text(json.dumps(document))
-    [batch] = dataset.read(file, "CSV", table, dataset.Reading())
-    features = pa.table({name: batch.view.column(name) for name in names})
-    parquet.write_table(features, root / "data" / "evaluation.parquet")
-    verbs.predict(Folders(root))
-    scored = np.fromfile(root / "out" / "predictions.f64", "<f8")
-
+    pod = scored(made, file, tmp_path / "pod", 300)
     given = answers(made, file)
-    assert [each.identifier for each in given] == batch.identifiers
+    assert [each.identifier for each in given] == pod.identifiers
     probabilities = np.array([each.probability for each in given], np.float64)
-    assert np.abs(probabilities - scored).max() < 1e-6
-    assert scored.std() > 0.01
+    assert np.abs(probabilities - pod.probabilities).max() < 1e-6
+    assert pod.probabilities.std() > 0.01
 
 
 def test_a_file_without_the_target_gets_the_same_answers(made: Made, tmp_path: Path) -> None:
