@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 Object = dict[str, Any]
 Objects = list[Object]
@@ -118,13 +118,20 @@ class Store(Protocol):
     async def put_bytes(self, url: str, headers: Mapping[str, str], data: bytes) -> bool:
         """Store `data` as one object. Return whether this call stored it."""
 
+
+class AdministeredStore(Store, Protocol):
+    """The store as the hub operator uses it: it also makes the bucket, and lists and deletes objects."""
+
     async def request(self, method: str, url: str) -> bytes:
         """Send a request without a body and return its small answer."""
 
 
-class OpenStore(Protocol):
+StoreT = TypeVar("StoreT", bound=Store, covariant=True)
+
+
+class OpenStore(Protocol[StoreT]):
     """Opens the store at one origin. `ca_bundle`: the authority of its certificate, as PEM; empty: the system's."""
 
     def __call__(
         self, origin: str, ca_bundle: str = "", proxy_url: str = "", /
-    ) -> AbstractAsyncContextManager[Store]: ...
+    ) -> AbstractAsyncContextManager[StoreT]: ...

@@ -11,7 +11,7 @@ from pathlib import Path
 from wardround.aggregate import main as aggregate
 from wardround.aggregate import plan as aggregation_plan
 from wardround.clock import Clock
-from wardround.ports import OpenStore
+from wardround.ports import OpenStore, Store
 from wardround.simulate import pod
 from wardround.simulate.containers import Container
 from wardround.simulate.trainers import Trainer, script
@@ -26,7 +26,7 @@ class Programs:
     """`images`: training images by reference. What a container prints is lost, as its pod is."""
 
     images: Mapping[str, Trainer]
-    open_store: OpenStore
+    open_store: OpenStore[Store]
     clock: Clock
 
     async def run(self, container: Container) -> int:

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from wardround import ports
 from wardround.aggregate import plan as plans
 from wardround.aggregate.job import aggregate, store_failed
 from wardround.aggregate.scratch import Scratch
@@ -56,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 async def carry_out(
-    path: Path, folder: Path, *, open_store: OpenStore = Store, clock: Clock = system_clock
+    path: Path, folder: Path, *, open_store: OpenStore[ports.Store] = Store, clock: Clock = system_clock
 ) -> AggregationAnswer:
     """Carry out the plan in a file, with scratch in `folder`. Return an answer, also for every error."""
     try:

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
+from wardround import ports
 from wardround.api import sitetask
 from wardround.clock import Clock, Draw, system_clock, system_draw
 from wardround.courier import keys
@@ -129,7 +130,7 @@ class Process:
         settings: Settings,
         client: Api,
         *,
-        open_store: OpenStore = Store,
+        open_store: OpenStore[ports.Store] = Store,
         clock: Clock = system_clock,
         draw: Draw = system_draw,
     ) -> None:

@@ -9,7 +9,7 @@ from wardround.hub.refusals import Refusals
 from wardround.hub.settings import Settings
 from wardround.kube.events import Reporter
 from wardround.kube.index import Index
-from wardround.ports import Api, Store
+from wardround.ports import AdministeredStore, Api
 from wardround.store.presign import Presigner
 
 
@@ -23,7 +23,7 @@ class Context:
     client: Api
     settings: Settings
     identity: Identity
-    store: Store
+    store: AdministeredStore
     external: Presigner
     internal: Presigner
     reporter: Reporter

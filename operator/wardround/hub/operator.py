@@ -30,7 +30,7 @@ from wardround.kube.operator import Watcher
 from wardround.kube.process import run_until_terminated
 from wardround.kube.queue import WorkQueue
 from wardround.kube.retries import Retries
-from wardround.ports import Api, OpenStore, Store, Watch
+from wardround.ports import AdministeredStore, Api, OpenStore, Watch
 from wardround.ports import Watcher as RunningWatcher
 from wardround.store.admin import ensure_bucket
 from wardround.store.errors import StoreError
@@ -80,7 +80,7 @@ class HubOperator:
         settings: Settings,
         *,
         watch: Watch = Watcher,
-        open_store: OpenStore = RealStore,
+        open_store: OpenStore[AdministeredStore] = RealStore,
         controllers: Controllers = controllers,
         clock: Clock = system_clock,
         draw: Draw = system_draw,
@@ -151,7 +151,7 @@ class HubOperator:
                 logger.info("hub fingerprint %s", identity.fingerprint)
                 return identity, credentials
 
-    async def _bucket(self, store: Store, presigner: Presigner) -> None:
+    async def _bucket(self, store: AdministeredStore, presigner: Presigner) -> None:
         """Rounds can be read and judged without the store, so that its absence stops no more than it must."""
         failures = 0
         while True:

@@ -62,10 +62,6 @@ class MemoryStore:
         self._objects[url] = data
         return True
 
-    async def request(self, method: str, url: str) -> bytes:
-        """Nothing in a simulation lists or deletes objects: the store ends with the repeat."""
-        raise NotImplementedError
-
     @asynccontextmanager
     async def open(self, origin: str, ca_bundle: str = "", proxy_url: str = "", /) -> AsyncIterator[MemoryStore]:
         """The port `OpenStore`."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from xml.etree import ElementTree
 
-from wardround.ports import Store
+from wardround.ports import AdministeredStore
 from wardround.store.errors import MISSING, REFUSED, StoreError
 from wardround.store.presign import Presigner
 
 _SECONDS = 60
 
 
-async def ensure_bucket(store: Store, presigner: Presigner, now: datetime) -> None:
+async def ensure_bucket(store: AdministeredStore, presigner: Presigner, now: datetime) -> None:
     """Create the bucket unless it exists. Raises StoreError."""
     try:
         await store.request("HEAD", presigner.sign("HEAD", "", now, _SECONDS))
@@ -22,7 +22,7 @@ async def ensure_bucket(store: Store, presigner: Presigner, now: datetime) -> No
         await store.request("PUT", presigner.sign("PUT", "", now, _SECONDS))
 
 
-async def list_keys(store: Store, presigner: Presigner, prefix: str, now: datetime) -> list[str]:
+async def list_keys(store: AdministeredStore, presigner: Presigner, prefix: str, now: datetime) -> list[str]:
     """Return the keys that begin with `prefix`. Raises StoreError."""
     keys: list[str] = []
     token = ""
@@ -39,7 +39,7 @@ async def list_keys(store: Store, presigner: Presigner, prefix: str, now: dateti
             return keys
 
 
-async def delete_prefix(store: Store, presigner: Presigner, prefix: str, now: datetime) -> int:
+async def delete_prefix(store: AdministeredStore, presigner: Presigner, prefix: str, now: datetime) -> int:
     """Delete all objects below `prefix`, which must end with a slash. Return their number. Raises StoreError."""
     if len(prefix) < 2 or not prefix.endswith("/"):
         raise ValueError("a prefix to delete ends with a slash")
