@@ -40,6 +40,8 @@ class Api(Protocol):
 
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Object: ...
 
+    async def get_if_exists(self, kind: str, name: str, namespace: str | None = None) -> Object | None: ...
+
     async def list(
         self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = "", fields: str = ""
     ) -> Objects:

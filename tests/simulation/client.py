@@ -51,6 +51,12 @@ class Client:
         await self._call(f"get {kind} {name}")
         return self.at.read(self._place(kind, namespace, name))
 
+    async def get_if_exists(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        try:
+            return await self.get(kind, name, namespace)
+        except NotFound:
+            return None
+
     async def list(
         self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = "", fields: str = ""
     ) -> Objects:

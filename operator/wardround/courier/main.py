@@ -18,7 +18,7 @@ from wardround.courier.task import Means, TaskRunner
 from wardround.courier.turn import Turn
 from wardround.courier.workspace import Workspace
 from wardround.kube.client import Client, backoff, failed_in_a_row
-from wardround.kube.errors import ApiError, Conflict, NotFound
+from wardround.kube.errors import ApiError, Conflict
 from wardround.kube.health import PORT, health
 from wardround.kube.process import run_until_terminated
 from wardround.plans.courier.step import on_object
@@ -95,11 +95,8 @@ class Courier:
     async def _sweep(self) -> None:
         """After a list, which does not name the tasks that were deleted since the last list."""
         for uid, (runner, _) in list(self._running.items()):
-            try:
-                live = (await self._means.client.get("SiteTask", runner.name))["metadata"]["uid"]
-            except NotFound:
-                live = ""
-            if live != uid:
+            item = await self._means.client.get_if_exists("SiteTask", runner.name)
+            if item is None or item["metadata"]["uid"] != uid:
                 await self._drop(uid)
         # Nothing is taken up meanwhile: this is called between two events.
         for uid in await beside(self._means.workspace.sweep, frozenset(self._running)):

@@ -185,11 +185,8 @@ class TaskRunner:
 
     @perform.register
     async def _look_at_approval(self, step: LookAtApproval) -> None:
-        try:
-            read = approval.parse(await self._means.client.get(approval.KIND, step.name))
-        except NotFound:
-            read = None
-        self._pass.approval = ApprovalView(read)
+        item = await self._means.client.get_if_exists(approval.KIND, step.name)
+        self._pass.approval = ApprovalView(approval.parse(item) if item else None)
 
     @perform.register
     async def _look(self, _: LookAtFolder) -> None:

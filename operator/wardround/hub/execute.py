@@ -19,7 +19,7 @@ from wardround.documents.assignments import Recipient, assign, grant
 from wardround.documents.keys import Model
 from wardround.hub import vault
 from wardround.hub.context import Context
-from wardround.kube.errors import ApiError, NotFound
+from wardround.kube.errors import ApiError
 from wardround.manifests import aggregation
 from wardround.plans.round.parts import refused_since, task_refused
 from wardround.plans.round.types import (
@@ -185,10 +185,10 @@ class Execution:
         )
         if owner is None:
             return None
-        try:
-            model = federatedmodel.parse(await self.hub.client.get(federatedmodel.KIND, owner.name, meta.namespace))
-        except NotFound:
+        item = await self.hub.client.get_if_exists(federatedmodel.KIND, owner.name, meta.namespace)
+        if item is None:
             return None
+        model = federatedmodel.parse(item)
         return models.assigned_model(model, meta.name) if model.metadata.uid == owner.uid else None
 
     async def _remember(self, before: RoundTask | None, message: str) -> None:
@@ -256,10 +256,13 @@ class Execution:
 
     async def _data_schema(self, assigned_schema: AssignedSchema) -> Mapping[str, Any] | None:
         """The spec of the round's DataSchema; None if people have deleted it, or made another one of its name."""
+        meta = self.round.metadata
+        item = await self.hub.client.get_if_exists("DataSchema", self.round.spec.schema_name, meta.namespace)
+        if item is None:
+            return None
         try:
-            item = await self.hub.client.get("DataSchema", self.round.spec.schema_name, self.round.metadata.namespace)
             return item["spec"] if assigned(item["spec"]) == assigned_schema else None
-        except (NotFound, SchemaInvalid):
+        except SchemaInvalid:
             return None
 
     async def _revise_card(self, result: Result) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 
 from wardround.api import conditions, federatedmodel, federatedround, modelversion, names
@@ -69,9 +68,8 @@ class ModelController:
 
     async def reconcile(self, key: Key) -> float | None:
         """Raises ApiError. An action may be repeated: after a crash the plan comes again."""
-        try:
-            item = await self._hub.client.get(self.kind, key.name, key.namespace)
-        except NotFound:
+        item = await self._hub.client.get_if_exists(self.kind, key.name, key.namespace)
+        if item is None:
             return None
         seen = await self._observe(federatedmodel.parse(item))
         plan = model_plan.plan(seen)
@@ -125,9 +123,8 @@ class ModelController:
         labels = f"{names.MODEL_UID}={model.metadata.uid}"
         found = [modelversion.parse(each) for each in await client.list(modelversion.KIND, namespace, labels=labels)]
         versions = {each.metadata.name: each for each in found}
-        if needed not in versions:
-            with suppress(NotFound):
-                versions[needed] = modelversion.parse(await client.get(modelversion.KIND, needed, namespace))
+        if needed not in versions and (item := await client.get_if_exists(modelversion.KIND, needed, namespace)):
+            versions[needed] = modelversion.parse(item)
         return versions
 
     async def _rounds(self, model: FederatedModel) -> dict[str, str]:

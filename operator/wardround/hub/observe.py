@@ -18,7 +18,6 @@ from wardround.documents.keys import Identity, Model
 from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.hub.rosters import first_assignment
-from wardround.kube.errors import NotFound
 from wardround.kube.index import NamespacedName
 from wardround.plans import result as result_plan
 from wardround.plans.round import plan as round_plan
@@ -39,11 +38,8 @@ logger = logging.getLogger(__name__)
 
 
 async def get_round(client: Api, namespace: str, name: str) -> tuple[Object, FederatedRound] | None:
-    try:
-        item = await client.get("FederatedRound", name, namespace)
-    except NotFound:
-        return None
-    return item, federatedround.parse(item)
+    item = await client.get_if_exists("FederatedRound", name, namespace)
+    return (item, federatedround.parse(item)) if item else None
 
 
 @dataclass(frozen=True)
@@ -149,9 +145,9 @@ async def _live(client: Api, namespace: str, name: str | None) -> FederatedRound
 
 async def _schema(client: Api, federated_round: FederatedRound) -> tuple[AssignedSchema | None, str]:
     """The round's DataSchema, if the namespace has it, and why it cannot be used."""
-    try:
-        item = await client.get("DataSchema", federated_round.spec.schema_name, federated_round.metadata.namespace)
-    except NotFound:
+    meta = federated_round.metadata
+    item = await client.get_if_exists("DataSchema", federated_round.spec.schema_name, meta.namespace)
+    if item is None:
         return None, ""
     try:
         return assigned(item["spec"]), ""

@@ -7,7 +7,7 @@ from wardround.api import names, participant
 from wardround.clock import Draw
 from wardround.hub.context import Context
 from wardround.kube.controller import Key, Source, Wake
-from wardround.kube.errors import ApiError, NotFound
+from wardround.kube.errors import ApiError
 from wardround.kube.index import NamespacedName
 from wardround.kube.queue import WorkQueue
 from wardround.kube.retries import Retries
@@ -37,9 +37,8 @@ class ParticipantController:
 
     async def reconcile(self, key: Key) -> None:
         client, index = self._hub.client, self._hub.participants
-        try:
-            observed = await client.get(self.kind, key.name, key.namespace)
-        except NotFound:
+        observed = await client.get_if_exists(self.kind, key.name, key.namespace)
+        if observed is None:
             index.drop(NamespacedName(key.namespace, key.name))
         else:
             index.put(observed)
@@ -67,11 +66,7 @@ class ParticipantController:
 
     async def _has_account(self, hospital: str) -> bool:
         """Whether a hospital's service account is there. `kubectl wardround revoke` deletes it."""
-        try:
-            await self._hub.client.get("ServiceAccount", names.SITE_ACCOUNT, hospital)
-        except NotFound:
-            return False
-        return True
+        return await self._hub.client.get_if_exists("ServiceAccount", names.SITE_ACCOUNT, hospital) is not None
 
     async def _follow_accounts(self) -> None:
         """For ever: looks at a Participant when its hospital's account comes or goes."""

@@ -42,9 +42,8 @@ class TransferController:
     async def reconcile(self, key: Key) -> float | None:
         """Raises ApiError. After a crash the transfer is looked at again, and gets another wrapping of the same key."""
         hub = self._hub
-        try:
-            item = await hub.client.get(self.kind, key.name, key.namespace)
-        except NotFound:
+        item = await hub.client.get_if_exists(self.kind, key.name, key.namespace)
+        if item is None:
             return None
         transfer = modeltransfer.parse(item)
         model = None if transfer_plan.is_over(transfer) else await self._model(transfer)
@@ -77,11 +76,10 @@ class TransferController:
             live = await get_round(self._hub.client, namespace, spec.round_name)
             uid = live[1].metadata.uid if live else None
         elif spec.version_name is not None:
-            try:
-                item = await self._hub.client.get(modelversion.KIND, spec.version_name, namespace)
-                uid = modelversion.parse(item).spec.round_uid
-            except NotFound:
+            item = await self._hub.client.get_if_exists(modelversion.KIND, spec.version_name, namespace)
+            if item is None:
                 return None
+            uid = modelversion.parse(item).spec.round_uid
         try:
             return await vault.model(self._hub.client, uid, self._hub.identity) if uid else None
         except (Refused, KeyError, ValueError) as damage:

@@ -97,11 +97,8 @@ async def note(client: Api, item: Object, notes: Mapping[str, str], *, emptied: 
 
 async def model(client: Api, round_uid: str, identity: Identity) -> Model | None:
     """A round's stored result, or None. Raises Refused if the manifest is not signed by this hub."""
-    try:
-        item = await client.get("Secret", names.model_secret(round_uid))
-    except NotFound:
-        return None
-    if not item.get("data"):
+    item = await client.get_if_exists("Secret", names.model_secret(round_uid))
+    if item is None or not item.get("data"):
         return None  # its round was deleted, and the Secret is only a memory
     text = value(item, "manifest").decode()
     stored = codec.parse(StoredModel, json.loads(value(item, "result")))

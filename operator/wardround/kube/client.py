@@ -88,6 +88,12 @@ class Client:
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
         return await self._call("GET", kind, namespace or self.namespace, name)
 
+    async def get_if_exists(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        try:
+            return await self.get(kind, name, namespace)
+        except NotFound:
+            return None
+
     async def list(
         self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = "", fields: str = ""
     ) -> Objects:

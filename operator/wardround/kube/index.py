@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from wardround.api.meta import Meta
 from wardround.clock import Draw, system_draw
-from wardround.kube.errors import ApiError, NotFound
+from wardround.kube.errors import ApiError
 from wardround.kube.retries import Retries
 from wardround.ports import Api, Object, OnObject
 from wardround.wire.codec import Malformed
@@ -72,10 +72,11 @@ class Index(Generic[T]):
     async def refresh(self, place: NamespacedName) -> None:
         """Asks the API server for one object. Raises ApiError."""
         known = self._objects.get(place)
-        try:
-            self._confirm(await self._client.get(self._kind, place.name, place.namespace), known)
-        except NotFound:
+        item = await self._client.get_if_exists(self._kind, place.name, place.namespace)
+        if item is None:
             self.drop(place)
+        else:
+            self._confirm(item, known)
 
     async def refresh_selected(self, labels: Mapping[str, str]) -> None:
         """Asks the API server for all objects with these labels. Raises ApiError."""

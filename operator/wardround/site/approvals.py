@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from wardround.api import approval
 from wardround.clock import Clock
-from wardround.kube.errors import NotFound
 from wardround.kube.events import Reporter
 from wardround.plans import approval as approvals
 from wardround.ports import Api
@@ -26,9 +25,8 @@ class ApprovalReconciler:
 
     async def reconcile(self, name: str) -> float | None:
         """Returns in how many seconds to look again. Raises ApiError."""
-        try:
-            item = await self._own.get(approval.KIND, name)
-        except NotFound:
+        item = await self._own.get_if_exists(approval.KIND, name)
+        if item is None:
             if self._seen.pop(name, None) is not None:
                 await self._wake_tasks()
             return None

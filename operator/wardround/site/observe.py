@@ -11,7 +11,7 @@ from wardround.api import approval, names, roundtask, sitetask
 from wardround.api import site as sites
 from wardround.api.dataset import DatasetStatus
 from wardround.api.sitetask import SiteTask
-from wardround.kube.errors import ApiError, NotFound
+from wardround.kube.errors import ApiError
 from wardround.plans.sitetask.pod import Job, Pod, parse_job, parse_pod
 from wardround.plans.sitetask.state import is_accepted, is_final
 from wardround.plans.sitetask.types import Control, Observation, ObservedDataset
@@ -43,20 +43,13 @@ class Live:
     approvals: Mapping[str, Object] = field(default_factory=dict)
 
 
-async def find(client: Api, kind: str, name: str) -> Object | None:
-    try:
-        return await client.get(kind, name)
-    except NotFound:
-        return None
-
-
 async def at_hub(context: Context, name: str) -> HubView:
     """While the link to the hub is down the site does not ask: it looks at all tasks once the hub is back."""
     client = context.link.client
     if client is None or not context.link.connected:
         return HubView(reached=False)
     try:
-        return HubView(reached=True, task=await find(client, "RoundTask", name))
+        return HubView(reached=True, task=await client.get_if_exists("RoundTask", name))
     except ApiError as failure:
         return HubView(reached=False, failure=failure)
 
@@ -111,7 +104,7 @@ def _dataset(item: Object, schemas: Mapping[str, Object]) -> ObservedDataset:
 
 
 async def _job(own: Api, task: SiteTask) -> Job | None:
-    item = await find(own, "Job", task.metadata.name)
+    item = await own.get_if_exists("Job", task.metadata.name)
     return parse_job(item) if item is not None and _is_owned(item, task) else None
 
 
@@ -150,7 +143,7 @@ async def take_control(own: Api, link: HubLink, controls: TakesControl, site: si
 
 async def _addresses(own: Api) -> tuple[Sequence[str], Sequence[str]]:
     """The addresses of this pod's node and of this pod. There are none outside of a cluster."""
-    pod = await find(own, "Pod", os.environ.get("HOSTNAME", "none"))
+    pod = await own.get_if_exists("Pod", os.environ.get("HOSTNAME", "none"))
     if pod is None:
         return (), ()
     status = pod["status"]

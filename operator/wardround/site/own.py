@@ -11,7 +11,7 @@ from wardround.api import site as sites
 from wardround.api.participant import Participant
 from wardround.api.site import Site
 from wardround.clock import Clock
-from wardround.kube.errors import ApiError, NotFound
+from wardround.kube.errors import ApiError
 from wardround.kube.events import Reporter
 from wardround.plans import site as site_plan
 from wardround.plans.sitetask.state import is_final
@@ -55,9 +55,8 @@ class SiteReconciler:
 
     async def reconcile(self) -> float | None:
         """Raises ApiError of the own cluster. Returns in how many seconds to look again."""
-        try:
-            item = await self._own.get("Site", names.SITE)
-        except NotFound:
+        item = await self._own.get_if_exists("Site", names.SITE)
+        if item is None:
             logger.warning(
                 "there is no Site %s in namespace %s: install the site chart", names.SITE, self._own.namespace
             )
@@ -98,9 +97,8 @@ class SiteReconciler:
         client = self._link.client
         if client is None:
             return
-        try:
-            item = await client.get("Participant", site.spec.hub.participant_namespace)
-        except NotFound:
+        item = await client.get_if_exists("Participant", site.spec.hub.participant_namespace)
+        if item is None:
             self.participant = None
             return
         self.participant = participant.parse(item)

@@ -20,7 +20,7 @@ from wardround.plans.sitetask.pod import parse_job
 from wardround.ports import Api, Object
 from wardround.site.control import TakesControl
 from wardround.site.link import HubLink
-from wardround.site.observe import find, newest_pod, take_control
+from wardround.site.observe import newest_pod, take_control
 
 
 class PredictionReconciler:
@@ -42,14 +42,14 @@ class PredictionReconciler:
 
     async def reconcile(self, name: str) -> float | None:
         """Returns in how many seconds to look again. Raises ApiError of the own cluster, and asks no hub."""
-        item = await find(self._own, prediction.KIND, name)
+        item = await self._own.get_if_exists(prediction.KIND, name)
         if item is None:
             return None
         observed = prediction.parse(item)
         if plans.is_over(observed):
             return None
-        dataset = await find(self._own, "Dataset", observed.spec.dataset_name)
-        site_item = await find(self._own, "Site", names.SITE)
+        dataset = await self._own.get_if_exists("Dataset", observed.spec.dataset_name)
+        site_item = await self._own.get_if_exists("Site", names.SITE)
         seen = Observation(
             prediction=observed,
             dataset=dataset["spec"] if dataset else None,
@@ -79,7 +79,7 @@ class PredictionReconciler:
         return planned.again_seconds
 
     async def _made(self, observed: Prediction) -> Made | None:
-        item = await find(self._own, "Job", names.prediction_name(observed.metadata.uid))
+        item = await self._own.get_if_exists("Job", names.prediction_name(observed.metadata.uid))
         if item is None:
             return None
         return Made(

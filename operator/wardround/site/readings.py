@@ -19,7 +19,7 @@ from wardround.plans.sitetask.pod import parse_job
 from wardround.ports import Api
 from wardround.site.control import TakesControl
 from wardround.site.link import HubLink
-from wardround.site.observe import find, newest_pod, take_control
+from wardround.site.observe import newest_pod, take_control
 
 # Of a request, as many as the kind takes in status.reading.request.
 MOST_CHARACTERS = 256
@@ -50,12 +50,12 @@ class DatasetReconciler:
 
     async def reconcile(self, name: str) -> float | None:
         """Returns in how many seconds to look again. Raises ApiError of the own cluster, also while the hub is away."""
-        item = await find(self._own, "Dataset", name)
+        item = await self._own.get_if_exists("Dataset", name)
         if item is None:
             return None
         observed = dataset.parse(item)
-        schema = await find(self._own, "DataSchema", observed.spec.schema_name)
-        site_item = await find(self._own, "Site", names.SITE)
+        schema = await self._own.get_if_exists("DataSchema", observed.spec.schema_name)
+        site_item = await self._own.get_if_exists("Site", names.SITE)
         seen = Observation(
             namespace=self._own.namespace,
             name=name,
@@ -95,7 +95,7 @@ class DatasetReconciler:
                 await self.reconcile(item["metadata"]["name"])
 
     async def _reading(self, observed: Dataset) -> Made | None:
-        item = await find(self._own, "Job", names.reading_name(observed.metadata.uid))
+        item = await self._own.get_if_exists("Job", names.reading_name(observed.metadata.uid))
         if item is None:
             return None
         annotations = item["metadata"].get("annotations") or {}

@@ -9,7 +9,7 @@ from wardround.plans.sitetask.arrival import Arrival
 from wardround.ports import Object
 from wardround.site.context import Context
 from wardround.site.execute import Execution, arrive
-from wardround.site.observe import HubView, at_hub, find, observe
+from wardround.site.observe import HubView, at_hub, observe
 
 
 class TaskReconciler:
@@ -32,11 +32,11 @@ class TaskReconciler:
 
     async def _reconcile(self, name: str, hub: HubView) -> float | None:
         context = self._context
-        site = await find(context.own, "Site", names.SITE)
+        site = await context.own.get_if_exists("Site", names.SITE)
         if site is None:
             context.hub_heard.pop(name, None)
             return None
-        item, again = await find(context.own, "SiteTask", name), None
+        item, again = await context.own.get_if_exists("SiteTask", name), None
         if item is None:
             context.held.drop(name)
             item, again = await self._arrive(hub)
