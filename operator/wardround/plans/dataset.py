@@ -107,7 +107,7 @@ def plan(
     if report.reason is not None and refused:
         return failed(draft, report.reason, report.message or "")
     if counted:
-        return settled(draft, "Read", REASONS["Read"].meaning)
+        return settled(draft, "Read", " ".join([REASONS["Read"].meaning, *_notes(draft)]))
     known = conditions.find(status.conditions, "Ready")
     same = known is not None and known.observed_generation == generation and status.schema_digest == draft.schema_digest
     unchanged = same and known is not None and known.reason not in UNREAD
@@ -172,6 +172,11 @@ def _counted(draft: DatasetStatus, report: Outcome) -> DatasetStatus:
         ),
         remarks=(report.remarks or ())[:REMARKS_LIMIT] or None,
     )
+
+
+def _notes(draft: DatasetStatus) -> list[str]:
+    """The remarks in words. Without their numbers of patients, because the message of Ready becomes an Event."""
+    return [f"Note {each.reason}: {REASONS[each.reason].meaning}" for each in draft.remarks or ()]
 
 
 def _share(part: int, rest: int) -> str:
