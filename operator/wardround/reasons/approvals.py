@@ -13,29 +13,37 @@ APPROVALS = (
         name="ApprovalEnded",
         failure_class="Site",
         owner=HOSPITAL,
-        meaning="The approval on which the accepted task rests has ended: a person at the hospital has withdrawn it, "
-        "or its time is over.",
+        meaning="A person at the hospital had approved the task or its model. This approval has ended: a person has "
+        "withdrawn it, or its time is over.",
         action="If the hospital agrees to go on, run `kubectl wardround review sitetask/TASK -n SITE_NAMESPACE` at the "
         "site, and approve the model again. Then ask the round's author to apply a new round.",
     ),
-    _done(name="SeriesApproved", meaning="The site accepts the tasks that have the approved terms, without asking."),
-    _done(name="SeriesDenied", meaning="The site refuses all tasks of the model."),
+    _done(
+        name="SeriesApproved",
+        meaning="A person at the hospital has approved this series. The site accepts each "
+        "task that has exactly the approved terms.",
+    ),
+    _done(
+        name="SeriesDenied",
+        meaning="A person at the hospital has denied this model. The site refuses all tasks of the model.",
+    ),
     _done(
         name="ApprovalOver",
-        meaning="A person has withdrawn this object, or its time is over. It decides about no task any more.",
+        meaning="This Approval decides about no task any more: a person has withdrawn it, or its time is over.",
     ),
     Reason(
         name="ApprovalUsedUp",
         owner=HOSPITAL,
-        meaning="The site has accepted as many rounds of these terms as the Approval allows (spec.maxRounds).",
-        action="If the hospital agrees to more, run `kubectl wardround approve sitetask/TASK -n SITE_NAMESPACE "
-        "--model` with a task that waits, and with a larger --rounds. The rounds until now count for the new Approval "
-        "too.",
+        meaning="The site has accepted as many Train and Statistics tasks of this series as the Approval allows "
+        "(spec.maxRounds).",
+        action="If the hospital agrees to more rounds, run `kubectl wardround approve sitetask/TASK -n SITE_NAMESPACE "
+        "--model` with a waiting task of the model and a larger --rounds. The site counts the rounds until now for "
+        "the new Approval too.",
     ),
     Reason(
         name="ApprovalUnreadable",
         owner=HOSPITAL,
-        meaning="spec.terms is not the text of a series' terms, so the Approval decides about no task.",
+        meaning="The Approval decides about no task, because its spec.terms does not hold the terms of a series.",
         action="Delete the Approval. Make another one with `kubectl wardround approve sitetask/TASK -n SITE_NAMESPACE "
         "--model`, which writes the terms.",
     ),

@@ -15,48 +15,51 @@ DELIVERIES = (
     _site(
         name="CardDiffers",
         owner=HUB,
-        meaning="The card is not that of the model, of its federation or of the round's columns, or the hub's key has "
-        "not signed it.",
-        action="The hub operator delivers only what it has signed itself, so somebody may have changed a Secret or a "
-        "RoundTask on the hub. Check who can write them, and restore the Secret model-UID of the round that made the "
-        "model from your backup.",
+        meaning="The courier refused the model: the card does not fit the model, its federation or the round's "
+        "columns, or the hub's key has not signed the card.",
+        action="Somebody may have changed a Secret or a RoundTask on the hub, because the hub operator delivers only "
+        "cards that it has signed. Check who can write these objects. Restore the Secret model-UID from your backup, "
+        "where UID is that of the round that made the model.",
     ),
     _site(
         name="ModelNameTaken",
         owner=HOSPITAL,
-        meaning="The models claim has a folder with the name of the model, but it belongs to another FederatedModel, "
-        "or to no FederatedModel. Its file model.json says to which one.",
-        action="If nobody here needs the folder, rename it or delete it. Then ask the round's author to delete the "
-        "Deliver round: the hub operator makes another one. If the hub's people did not make the model anew, ask them "
-        "why it has another UID.",
+        meaning="The claim of models already has a folder with this model's name. The folder belongs to another "
+        "FederatedModel (its file model.json says to which one), or to none.",
+        action="If nobody at the hospital needs the folder, rename it or delete it. Then ask the round's author to "
+        "delete the Deliver round: the hub operator makes another one. If the author says that nobody has deleted and "
+        "applied the FederatedModel again, ask why its UID has changed.",
     ),
     _site(
         name="ModelVersionBackwards",
         owner=HOSPITAL,
-        meaning="The models claim has a newer version of the model than the one that the hub delivers.",
-        action="Nothing changes here without people. If the hub's people have gone back to the older version (ask them "
-        "by telephone), write its folder's name, such as v2, into the file `current` of the model on the models claim.",
+        meaning="The hub delivers a version of the model that is older than a version on the claim of models.",
+        action="The hospital keeps its current version until people change it. Ask the model's author by telephone "
+        "whether the federation has gone back to the older version. If so, write the name of its folder, such as v2, "
+        "into the model's file `current` on the claim of models.",
     ),
     _site(
         name="ModelVersionDiffers",
         owner=HUB,
-        meaning="The models claim has the same version of the model with another file.",
-        action="A version never changes. Check who can write ModelVersions and Secrets on the hub. If the file at the "
-        "hospital is damaged, ask the hospital to delete the folder of that version, and delete the Deliver round.",
+        meaning="The claim of models already has this version of the model, but with another model file.",
+        action="Check who can write ModelVersions and Secrets on the hub, because Wardround never changes a version. "
+        "If the file at the hospital is damaged, ask the hospital to delete the folder of this version. Then delete "
+        "the Deliver round: the hub operator makes another one.",
     ),
     _site(
         name="ModelsClaimFull",
         owner=HOSPITAL,
-        meaning="The models claim (models.claimName in the values of the site chart) has no room for the model.",
-        action="Enlarge the claim, or delete versions that nobody needs. The courier tries again as long as the round "
-        "waits. After that, ask the round's author to delete the Deliver round: the hub operator makes another one.",
+        meaning="The claim of models (models.claimName in the values of the site chart) has no room for the model.",
+        action="Enlarge the claim of models, or delete versions there that nobody needs. The courier tries again "
+        "while the Deliver round runs. If this round has failed, ask its author to delete it: the hub operator makes "
+        "another one.",
     ),
     _site(
         name="ModelsClaimUnusable",
         owner=HOSPITAL,
-        meaning="The courier cannot write the models claim (models.claimName in the values of the site chart).",
-        action=f"Run {_courier_log} at the site. Often the claim belongs to another group than 65532, is read-only, or "
-        "is mounted on another node.",
+        meaning="The courier cannot write to the claim of models (models.claimName in the values of the site chart).",
+        action=f"Run {_courier_log} at the site. Often the claim of models belongs to another group than 65532, is "
+        "read-only, or is mounted on another node.",
     ),
     Reason(
         name="DeliveryDeadline",
@@ -64,39 +67,43 @@ DELIVERIES = (
         retried=True,
         owner=HOSPITAL,
         meaning="The courier did not deliver the model within deadlines.queueSeconds plus startSeconds.",
-        action=f"The hub makes another attempt. If that fails too, run {_courier_log} at the site.",
+        action=f"Wait: the hub makes another attempt. If that fails too, run {_courier_log} at the site.",
     ),
     _nobody(
         name="Delivering",
-        meaning="The courier is fetching the model, or puts it onto the models claim.",
+        meaning="The courier is fetching the model, or is writing it onto the claim of models.",
         action="Wait.",
     ),
     _nobody(
         name="Delivered",
-        meaning="The models claim has the version, and it is the current one of its model.",
+        meaning="The courier has put the version onto the hospital's claim of models. It is now the model's current "
+        "version there.",
         action="Nothing to do.",
     ),
     Reason(
         name="DeliveryWithoutCard",
         owner=HUB,
-        meaning="The hub has no card of the model, so no hospital could check it.",
-        action="Restore the Secret model-UID of the round that made the model from your backup.",
+        meaning="The hub operator delivers nothing, because the hub has no card of the model.",
+        action="Restore the Secret model-UID from your backup, where UID is that of the round that made the model.",
     ),
     _round(
         name="DeliveryTooFewHospitals",
-        meaning="The model combines fewer hospitals than quorum.min of its round.",
-        action="Train a model with all hospitals of the quorum.",
+        meaning="The hub operator does not deliver the model, because it combines fewer hospitals than quorum.min of "
+        "its round.",
+        action="Train a model in a round to which at least quorum.min hospitals send updates.",
     ),
     _round(
         name="DeliveryFailed",
         meaning="No hospital got the current version of the model.",
-        action="Correct the cause, and delete the Deliver round: the hub operator makes another one.",
+        action="Read in status.attention of the Deliver round why, and remove the cause. Then delete the Deliver "
+        "round: the hub operator makes another one.",
     ),
     _nobody(
         name="DeliveryComplete",
         meaning="The Deliver round of the current version is Complete. Its message says which hospitals got the "
         "version.",
-        action="Nothing to do. To deliver the version again, delete the Deliver round.",
+        action="Nothing to do. If a hospital has to get the version again, delete the Deliver round: the hub operator "
+        "makes another one.",
     ),
     _nobody(
         name="DeliveryOff",

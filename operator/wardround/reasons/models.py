@@ -16,7 +16,7 @@ _DECIDE = "Then decide whether the new version becomes current: if so, set spec.
 VERDICTS = (
     _nobody(
         name="FirstVersion",
-        meaning="No version was the current one before, so the hub operator has no version to compare this one with.",
+        meaning="This version is the model's first one, so the hub operator compares it with no other version.",
         action="Nothing to do.",
     ),
     _author(
@@ -33,57 +33,59 @@ VERDICTS = (
     ),
     _author(
         name="ComparisonFailed",
-        meaning="The round that compares the model with other versions has failed as often as series.onFailure.retries "
-        "allows.",
-        action=f"Read with `kubectl wardround explain` why the round has failed. Compare {_METRICS}. {_DECIDE}",
+        meaning="The hub operator could not compare the new version with other versions: the round for this has "
+        "failed as often as series.onFailure.retries allows.",
+        action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION`: it says why this round has "
+        f"failed. Compare {_METRICS}. {_DECIDE}",
     ),
     _nobody(
         name="NotWorse",
-        meaning="The model is not worse than any reference by more than the bound that docs/contracts.md gives "
-        "(verdict of a gate).",
+        meaning="The gate found that the new model is not worse than its references (earlier models), beyond the "
+        "bound in docs/federation.md (How the gate decides).",
         action="Nothing to do.",
     ),
     _author(
         name="WorseThanReference",
-        meaning="The model is worse than a reference, and chance does not explain that.",
-        action="Keep the current version. If the data of a hospital has changed, ask the hospital whether labels are "
-        "flipped or a unit has changed: both make a model worse.",
+        meaning="The gate found that the new model is worse than one of its references (earlier models), and that "
+        "chance does not explain the difference.",
+        action="Nothing to do: the current version stays. To find the cause, ask the hospitals whether labels or "
+        "units in their data have changed: flipped labels or a wrong unit make a model worse.",
     ),
     _author(
         name="WorseAtHospital",
-        meaning="Over all hospitals together, the model is not worse than the references. But it is surely worse at "
-        "one hospital. The verdict does not say at which one.",
-        action="Ask the administrators of all hospitals whether their data has changed: flipped labels or another unit "
-        f"at one hospital make the model good there and bad at the others. {_DECIDE}",
+        meaning="Over all hospitals together, the new model is not worse than its references (earlier models). But at "
+        "one hospital, it is worse beyond chance. The verdict does not name this hospital.",
+        action="Ask all hospitals whether labels or units in their data have changed. With flipped labels or a wrong "
+        f"unit at one hospital, a model can be good there and bad elsewhere. {_DECIDE}",
     ),
     _author(
         name="WorseWithoutOne",
-        meaning="Over all hospitals together, the model is not worse than the references. But it is worse if the "
-        "numbers of one hospital are left out. The verdict does not name this hospital.",
-        action="Ask the administrators of all hospitals whether their data has changed: the numbers of one hospital "
-        f"alone would have made the model the current version. {_DECIDE}",
+        meaning="Over all hospitals together, the new model is not worse than its references (earlier models). But it "
+        "is worse if one hospital does not count. The verdict does not name this hospital.",
+        action="Ask all hospitals whether labels or units in their data have changed, because the numbers of one "
+        f"hospital alone would have decided for the new model. {_DECIDE}",
     ),
     _author(
         name="NotShown",
-        meaning="Too few people were measured to show that the model is not worse than a reference by more than the "
-        "bound that docs/contracts.md gives (verdict of a gate).",
-        action=f"Wait for the next series. Or do not wait: compare {_METRICS}. {_DECIDE}",
+        meaning="The gate cannot decide, because the hospitals measured too few people. The new model may be worse "
+        "than one of its references (earlier models), beyond the bound in docs/federation.md (How the gate decides).",
+        action=f"Wait for the next series. Or compare {_METRICS} now. {_DECIDE}",
     ),
     _author(
         name="TooFewEvents",
-        meaning="Too few people were measured: the smaller class of the target has fewer people than gate.minEvents.",
-        action=f"Wait until the hospitals have more patients. Or do not wait: compare {_METRICS}. {_DECIDE}",
+        meaning="The gate cannot decide, because the smaller class of the target has fewer people than gate.minEvents.",
+        action=f"Wait until the hospitals have more patients. Or compare {_METRICS} now. {_DECIDE}",
     ),
     _author(
         name="TooFewSeen",
-        meaning="The hospitals that sent numbers hold less than 80 % of the rows that the model was trained on. A "
-        "hospital with fewer than policy.minCell people in a class sends no numbers.",
-        action=f"Compare {_METRICS}. Some hospitals sent no numbers: the verdict names them. Ask them why. {_DECIDE}",
+        meaning="The gate cannot decide, because the hospitals that sent numbers hold less than 80 % of the rows that "
+        "the model was trained on. A hospital with fewer than policy.minCell people in a class sends no numbers.",
+        action=f"The verdict names the hospitals that sent no numbers: ask them why. Compare {_METRICS}. {_DECIDE}",
     ),
     _author(
         name="NotMeasured",
-        meaning="Too few hospitals or people were measured, so the result may not show how the model compares with its "
-        "references.",
+        meaning="The gate cannot decide, because too few hospitals or people were measured. The result may not show "
+        "how the new model compares with its references (earlier models).",
         action=f"Compare {_METRICS}. {_DECIDE}",
     ),
 )
@@ -91,7 +93,7 @@ VERDICTS = (
 MODELS = (
     _nobody(
         name="SeriesStatistics",
-        meaning="The series begins with a Statistics round, which waits or runs.",
+        meaning="The first round of the series, a Statistics round, waits or runs.",
         action="Wait.",
     ),
     _nobody(
@@ -101,7 +103,7 @@ MODELS = (
     ),
     _nobody(
         name="SeriesEvaluating",
-        meaning="The Evaluate round of the series waits or runs. It measures the last model.",
+        meaning="The Evaluate round that measures the last model of the series waits or runs.",
         action="Wait.",
     ),
     _nobody(
@@ -122,17 +124,21 @@ MODELS = (
     ),
     _author(
         name="SeriesSkipped",
-        meaning="A round of the series has failed as often as series.onFailure.retries allows. The series has ended "
-        "without a version, as series.onFailure.then asks.",
-        action="Read why the last round of status.series.rounds has failed, with `kubectl wardround explain`.",
+        meaning="The series has ended without a version. One of its rounds has failed as often as "
+        "series.onFailure.retries allows, and series.onFailure.then is Skip.",
+        action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION` with the last name in "
+        "status.series.rounds of the FederatedModel: it says why that round has failed.",
     ),
     _nobody(
         name="NextSeries",
-        meaning="The trigger says when the next series begins: at a time, or with new patients.",
+        meaning="The next series has not begun yet. The trigger of the FederatedModel sets when it begins: at a time, "
+        "or when hospitals have enough new patients.",
         action="Nothing to do.",
     ),
     _nobody(
-        name="NoTrigger", meaning="The model has no trigger, so no further series begins.", action="Nothing to do."
+        name="NoTrigger",
+        meaning="No further series begins, because the FederatedModel has no trigger.",
+        action="Nothing to do.",
     ),
     _author(
         name="CronInvalid",
@@ -142,29 +148,36 @@ MODELS = (
     ),
     _author(
         name="TimeZoneUnknown",
-        meaning="The trigger's time zone is not in the database of time zones.",
-        action="Write a name such as Europe/Berlin or Etc/UTC in trigger.timeZone.",
+        meaning="The field trigger.timeZone of the FederatedModel names no time zone of the IANA database.",
+        action="Write a name such as Europe/Berlin or Etc/UTC in trigger.timeZone of the FederatedModel.",
     ),
     _author(
         name="PeopleDecide",
-        meaning="The newest version has not become the current one, and people may decide that it does.",
-        action=f"Read the verdict in the condition's message. Compare {_METRICS}. {_DECIDE} Without a decision, "
-        "the current version stays.",
+        meaning="The newest version of the model is not the current one. People may make it the current one.",
+        action=f"The condition's message has the verdict. Compare {_METRICS}. {_DECIDE} Without a decision, the "
+        "current version stays.",
     ),
-    _nobody(name="NoVersionWaits", meaning="No version waits for a decision of people.", action="Nothing to do."),
+    _nobody(
+        name="NoVersionWaits", meaning="Nobody has to decide about a version of the model.", action="Nothing to do."
+    ),
     _author(
         name="VersionGone",
-        meaning="The version that should be the current one does not exist.",
-        action="Set spec.current.version to a version of status.versions, or remove spec.current.",
+        meaning="The version that spec.current of the FederatedModel names, or that was the current one, does not "
+        "exist.",
+        action="Set spec.current.version to a version that status.versions of the FederatedModel lists, or remove "
+        "spec.current.",
     ),
     _nobody(name="VersionReady", meaning="The ModelVersion has its model and its metrics.", action="Nothing to do."),
     _nobody(name="VersionCurrent", meaning="The model has a current version.", action="Nothing to do."),
-    _nobody(name="NoVersionYet", meaning="The model has no version before its first series ends.", action="Wait."),
+    _nobody(
+        name="NoVersionYet", meaning="The model gets its first version when its first series ends.", action="Wait."
+    ),
     _author(
         name="SeriesRoundFailed",
-        meaning="A round of the series has failed as often as series.onFailure.retries allows.",
-        action="Change what was wrong in the spec of the FederatedModel. The hub operator then tries the round again. "
-        "If nothing was wrong with the spec, change any of its fields, such as series.onFailure.retries.",
+        meaning="The series does not continue: one of its rounds has failed as often as series.onFailure.retries "
+        "allows.",
+        action="Correct the spec of the FederatedModel: the hub operator then tries the round again. If nothing in "
+        "the spec was wrong, change any field of it, such as series.onFailure.retries.",
     ),
     _author(
         name="RoundRefused",
@@ -175,44 +188,49 @@ MODELS = (
     ),
     _author(
         name="NameTaken",
-        meaning="Another object has the name that the hub operator needs.",
+        meaning="Another object already has the name of the round or version that the hub operator has to create.",
         action="Delete that object, or apply the FederatedModel under another name.",
     ),
     _nobody(
         name="TransferReady",
-        meaning="The model is ready for the person who asked: the hub operator has wrapped its key.",
-        action="Nothing to do. The command that asked for the model fetches it.",
+        meaning="The person who made the ModelTransfer can get the model now: the hub operator has encrypted the "
+        "model's key for this person.",
+        action="Nothing to do: the command `model pull`, which made the ModelTransfer, fetches the model.",
     ),
     _author(
         name="TransferWithoutResult",
-        meaning="The namespace has no such round or version, or the hub has no result of it.",
-        action="Name a Train round that is Complete, or a ModelVersion.",
+        meaning="The ModelTransfer names a round or version that does not exist in its namespace, or of which the hub "
+        "has no result.",
+        action="In a new ModelTransfer, name a Train round that is Complete, or a ModelVersion.",
     ),
     _author(
         name="TransferWithoutModel",
-        meaning="The round has made no model. The results of Statistics and Evaluate rounds are sums over patients, "
-        "and the hub gives them to nobody.",
-        action="Name a Train round, or a ModelVersion.",
+        meaning="The ModelTransfer names a round that has made no model. The results of Statistics and Evaluate "
+        "rounds are sums over patients, and the hub operator gives them to nobody.",
+        action="In a new ModelTransfer, name a Train round or a ModelVersion.",
     ),
     _author(
         name="TransferNotReleased",
-        meaning="The round, or a round that led to it, was for participants alone (release: Participants).",
-        action="Train a model with release: Readers in all its rounds, also in the Statistics round. Each hospital "
-        "decides by policy.release whether it takes part.",
+        meaning="The hub operator does not release the model: the round that made it, or an earlier round of its "
+        "training, has release: Participants.",
+        action="Train a new model with release: Readers in all its rounds, also in the Statistics round. Each "
+        "hospital decides by policy.release of its Site whether it takes part.",
     ),
     _author(
         name="TransferTooFewHospitals",
-        meaning="The result combines fewer hospitals than its round's quorum.min.",
-        action="Train a model with all hospitals of the quorum.",
+        meaning="The hub operator does not release the model: it combines fewer hospitals than quorum.min of its "
+        "round.",
+        action="Train a model in a round to which at least quorum.min hospitals send updates.",
     ),
     _author(
         name="TransferKeyUnusable",
-        meaning="spec.publicKey of the ModelTransfer is no public key.",
-        action="Delete the ModelTransfer, and make another one with a key of your own.",
+        meaning="The hub operator cannot read spec.publicKey of the ModelTransfer as a public key.",
+        action="Delete the ModelTransfer. Then run the command `model pull` again: it makes another ModelTransfer "
+        "with a new key.",
     ),
     _author(
         name="ResultGone",
-        meaning="The round that made the best model of the series is gone, or it has no result.",
-        action="Apply a new FederatedModel, and do not delete its rounds.",
+        meaning="Somebody has deleted the round that made the best model of the series, or this round has no result.",
+        action="Apply the FederatedModel again under another name, and do not delete its rounds.",
     ),
 )

@@ -13,53 +13,57 @@ PREDICTIONS = (
         name="Predicting",
         owner=NOBODY,
         meaning="The pod of the Prediction waits for a node, or is predicting.",
-        action="Wait. If it lasts, read the message: it says why the pod waits.",
+        action="Wait. If the pod waits for long, the condition's message says why.",
     ),
     Reason(
         name="Predicted",
         owner=NOBODY,
-        meaning="The answer is written. status.answer counts the rows with a probability and the rows that break the "
-        "DataSchema.",
+        meaning="The pod has written the file of answers. status.answer counts the rows with a probability, and the "
+        "rows that break the DataSchema.",
         action="Nothing to do.",
     ),
     _hospital(
         name="ClaimNotListed",
-        meaning="The site chart does not list the claim of the rows or of the answer.",
+        meaning="The values of the site chart do not list the Prediction's claim of rows, or its claim of the answer.",
         action="Add the claim to predictions.rowsClaimNames or predictions.answersClaimNames in the values of the site "
         "chart, and run `helm upgrade`. The site operator then goes on.",
     ),
     _hospital(
         name="NoDataset",
         meaning="The Dataset that spec.datasetName of the Prediction names does not exist in this namespace.",
-        action="Apply the Dataset that describes the file of rows. The site operator then goes on. To name another "
-        "Dataset, make another Prediction.",
+        action="Apply the Dataset that describes the file of rows: the Prediction then continues. Or make another "
+        "Prediction that names another Dataset.",
     ),
     _hospital(
         name="ModelNotDelivered",
-        meaning="The claim of models does not hold this model, or not this version.",
-        action="Correct spec.model in a new Prediction, or have the hub deliver the version first.",
+        meaning="The claim of models does not hold the model or the version that the Prediction names.",
+        action="Correct spec.model in a new Prediction. Or ask the author of the FederatedModel to deliver the "
+        "version, and make a new Prediction after that.",
     ),
     _hospital(
         name="ModelRefused",
-        meaning="The pinned hub has not signed the model's folder, or another image than the built-in trainer's has "
-        "made the model.",
-        action="Read the message. Wardround predicts only with models of its built-in trainer. If the folder was "
-        "changed, have the hub deliver the version again.",
+        meaning="The pod refused the model: the pinned hub has not signed the model's folder, or the model is not "
+        "from the built-in trainer.",
+        action="The condition's message says what is wrong. Wardround predicts only with models of its built-in "
+        "trainer. If somebody has changed the folder, delete it, and ask the author of the FederatedModel to delete "
+        "the Deliver round: the hub operator then delivers the version again.",
     ),
     _hospital(
         name="PathOutside",
-        meaning="A path of the Prediction leads out of its claim, by a symbolic link.",
-        action="Remove the link, or name the file itself in a new Prediction.",
+        meaning="A symbolic link leads a path of the Prediction out of its claim.",
+        action="Make a new Prediction with the path of the file itself. Or remove the link from the claim, and make "
+        "the Prediction again.",
     ),
     _hospital(
         name="AnswerExists",
-        meaning="The claim of answers already holds a file of this name. A Prediction never replaces a file.",
-        action="Name another path in a new Prediction, or remove the file first.",
+        meaning="The claim of answers already holds a file at the path of the answer. A Prediction never replaces a "
+        "file.",
+        action="Make a new Prediction with another answer.path. Or remove the file, and make the Prediction again.",
     ),
     _hospital(
         name="AnswerUnwritable",
-        meaning="The file of the answer cannot be written.",
-        action="Check that the claim of answers has space, that the pod's group 65532 may write to it, and that its "
-        "file system knows hard links. Then make a new Prediction.",
+        meaning="The pod cannot write the file of answers.",
+        action="Check three things: the claim of answers has space, the group 65532 may write to it, and its file "
+        "system supports hard links. Then make a new Prediction.",
     ),
 )

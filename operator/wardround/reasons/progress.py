@@ -13,24 +13,25 @@ PROGRESS = (
     _nobody(
         name="Pending",
         meaning="The operator has not looked at the object yet.",
-        action="Wait. If it lasts, check that the operator runs.",
+        action="Wait. If this lasts for minutes, check that the operator runs: the site operator at a hospital, the "
+        "hub operator on the hub.",
     ),
     _nobody(
         name="Fetching",
-        meaning="The courier is fetching and opening the input.",
-        action="Wait. If it lasts, run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
+        meaning="The courier is fetching and opening the model from which the task starts.",
+        action="Wait. If the courier takes long, run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
     ),
     Reason(
         name="Queued",
         owner=HOSPITAL,
-        meaning="Other tasks of the site come first.",
-        action="Wait. If the site has room for more tasks at a time, raise workload.maxConcurrentTasks in the values "
-        "of the site chart, or the quota of the site's Kueue queue.",
+        meaning="The task waits at the hospital until other tasks of the site have ended.",
+        action="Wait. If the hospital's cluster has room for more tasks at a time, raise workload.maxConcurrentTasks "
+        "in the values of the site chart, or the quota of the site's Kueue queue.",
     ),
     _nobody(
         name="Starting",
         meaning="The training pod is starting.",
-        action="Wait. If it lasts, run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site.",
+        action="Wait. If the pod takes long, run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site.",
     ),
     _nobody(
         name="Training",
@@ -40,7 +41,7 @@ PROGRESS = (
     _nobody(
         name="Sending",
         meaning="The courier is sealing and sending the update.",
-        action="Wait. If it lasts, run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
+        action="Wait. If the courier takes long, run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
     ),
     _nobody(
         name="WaitingForBase",
@@ -60,9 +61,12 @@ PROGRESS = (
     ),
     _nobody(name="Aggregating", meaning="The hub is combining the updates.", action="Wait."),
     _done(name="Approved", meaning="The hub trusts the hospital's keys."),
-    _done(name="Resumed", meaning="spec.suspend is false again."),
+    _done(name="Resumed", meaning="The object continues, because spec.suspend is false again."),
     _done(name="Accepted", meaning="The site has accepted the task."),
-    _done(name="InputFetched", meaning="The courier has fetched and opened the input, or the task has none."),
+    _done(
+        name="InputFetched",
+        meaning="The courier has fetched and opened the model from which the task starts, or the task needs no model.",
+    ),
     _done(name="Trained", meaning="The training pod has ended well."),
     _done(name="Sent", meaning="The update is in the store."),
     _done(name="CleanedUp", meaning="The hub has deleted the keys and updates of the round."),

@@ -54,7 +54,7 @@ REFUSALS = (
         meaning="The assignment has expired.",
         action="Do nothing while the round runs: the hub makes another attempt. If the round has failed, apply a new "
         "round. If the hospital needs longer to answer, raise deadlines.admissionSeconds and deadlines.totalSeconds "
-        "in it.",
+        "of the new round.",
     ),
     _site(
         name="Replayed",
@@ -65,9 +65,9 @@ REFUSALS = (
     _site(
         name="AssignmentTooOld",
         owner=HUB,
-        meaning="The site has accepted 128 tasks that the hub issued later, so it cannot know whether it has taken "
-        "this task before.",
-        action="Ask the round's author to apply a new round. If somebody has set the hub's clock back, correct the "
+        meaning="The site has accepted 128 tasks that the hub issued later than this one. So the site refuses this "
+        "task, because it no longer knows whether it has done it already.",
+        action="Ask the round's author to apply a new round. If somebody has set the hub's clock back, correct that "
         "clock first.",
     ),
     _site(
@@ -99,11 +99,11 @@ REFUSALS = (
         name="DatasetDiffers",
         owner=HOSPITAL,
         meaning="The DataSchema of the hospital's Dataset DATASET differs from the round's.",
-        action="Run `kubectl wardround dataschema digests NAME FILE.yaml -n SITE_NAMESPACE` at the site, with the name "
-        "of the Dataset's DataSchema and with the federation's file: it says which fields differ. Apply the DataSchema "
-        "of the federation in the site's namespace, and name it in spec.schemaName of Dataset DATASET. If the round "
-        "has not sent the hospital a task yet, it then goes on. If the site has refused a task of the round, ask the "
-        "round's author to apply a new round.",
+        action="Run `kubectl wardround dataschema digests NAME FILE.yaml -n SITE_NAMESPACE` at the site, with the "
+        "name of the Dataset's DataSchema and with the federation's file: the output says which fields differ. Apply "
+        "the DataSchema of the federation in the site's namespace, and name it in spec.schemaName of Dataset DATASET. "
+        "If the site has refused a task of the round, ask the round's author to apply a new round. Otherwise the "
+        "round continues.",
     ),
     Reason(
         name="ImageNotByDigest",
@@ -152,8 +152,9 @@ REFUSALS = (
     _site(
         name="QuorumTooSmall",
         owner=ROUND,
-        meaning="Fewer hospitals than this hospital's policy.minQuorum may make up the result of the round: its "
-        "quorum.min is lower, or its strategy is Krum or MultiKrum, whose result is of the chosen hospitals alone.",
+        meaning="The result of the round may come from fewer hospitals than policy.minQuorum of this hospital's Site. "
+        "Either quorum.min of the round is lower, or its strategy is Krum or MultiKrum, which use only the updates of "
+        "some hospitals.",
         action="Ask the hospital for its policy.minQuorum, and raise quorum.min to that number in a new round. With "
         "MultiKrum, raise the parameter chosen too. With Krum, name another strategy.",
     ),
@@ -168,30 +169,31 @@ REFUSALS = (
     _site(
         name="NoModelsClaim",
         owner=HOSPITAL,
-        meaning="The site has no claim for models.",
-        action="If the hospital wants models, name a PersistentVolumeClaim in models.claimName of the values of the "
-        "site chart, and apply the values.",
+        meaning="The site has no claim of models, so it can take no models and answer no Predictions.",
+        action="If the hospital wants models, write the name of a PersistentVolumeClaim into models.claimName in the "
+        "values of the site chart, and run `helm upgrade`.",
     ),
     _site(
         name="Denied",
         owner=HOSPITAL,
-        meaning="The hospital takes no tasks (its policy.approval is Deny), or a person there has denied this task or "
-        "its model.",
-        action="If the hospital agrees to take part, set policy.approval to Policy or Manual in the values of the "
-        "site chart, or withdraw the denial of the model: `kubectl wardround withdraw approval/NAME -n "
-        "SITE_NAMESPACE`. Then ask the round's author to apply a new round: a refusal is final.",
+        meaning="The hospital has refused the task: its policy.approval is Deny, or a person there has denied this "
+        "task or its model.",
+        action="If the hospital wants to take part, set policy.approval to Policy or Manual in the values of the site "
+        "chart, or withdraw the denial of the model: `kubectl wardround withdraw approval/NAME -n SITE_NAMESPACE`. "
+        "Then ask the round's author to apply a new round, because a refused task stays refused.",
     ),
     _site(
         name="WaitingForApproval",
         owner=HOSPITAL,
         meaning="The task waits until a person at the hospital approves it (policy.approval is Manual).",
-        action="Run `kubectl wardround review sitetask/TASK -n SITE_NAMESPACE` at the site. It shows what the task "
-        "and its model ask for, and the commands that approve or deny them.",
+        action="Run `kubectl wardround review sitetask/TASK -n SITE_NAMESPACE` at the site. The output says what the "
+        "task and its series ask for, and which commands approve or deny them.",
     ),
     _site(
         name="TooManyTasks",
         owner=HOSPITAL,
         meaning="The site holds 256 open tasks, the limit. It accepts a new task only when one of them ends.",
-        action="Run `kubectl get sitetasks -n SITE_NAMESPACE` at the site: it shows what the tasks wait for.",
+        action="Run `kubectl get sitetasks -n SITE_NAMESPACE` at the site: the output shows what each task waits for. "
+        "Tasks that wait for an approval stay open until a person approves or denies them.",
     ),
 )

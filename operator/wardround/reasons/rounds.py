@@ -103,7 +103,7 @@ _VERSIONS = (
     ),
     _hub(
         name="HubTooOld",
-        meaning="The hub can write only older versions of assignments than the site of PARTICIPANT accepts.",
+        meaning="The site of PARTICIPANT accepts only newer versions of assignments than the hub can write.",
         action="Upgrade the hub (docs/operations.md, Upgrade). Or ask the hospital's administrator to lower "
         "policy.lowestAssignmentVersion in the values of the site chart.",
     ),
@@ -129,9 +129,8 @@ _DATASETS = (
     _round(
         name="DatasetUnknown",
         meaning="No hospital of the round offers a Dataset DATASET.",
-        action="Check datasetName. Ask the hospitals which Datasets they offer to this federation, and correct "
-        "datasetName in a new round. Or ask a hospital to offer a Dataset of that name (policy.datasets in the values "
-        "of the site chart).",
+        action="Ask the hospitals which Datasets they offer to this federation, and correct datasetName in a new "
+        "round. Or ask a hospital to offer a Dataset of that name (policy.datasets in the values of the site chart).",
     ),
 )
 _BASES = (
@@ -148,8 +147,7 @@ _BASES = (
     ),
     _round(
         name="BaseCycle",
-        meaning="The round starts from a round that, directly or through others, starts from this round. So each "
-        "waits for the other.",
+        meaning="The round and the rounds that it starts from form a circle, so they wait for each other.",
         action="Apply a new round that starts from an earlier round.",
     ),
     Reason(
@@ -157,8 +155,8 @@ _BASES = (
         owner=ROUND,
         meaning="Somebody deleted the round that this round starts from. The hub keeps the result of the "
         "deleted round until this round is over.",
-        action="Do nothing for this round. No new round can start from that result. Do not delete a round, also not "
-        "from Git, while other rounds are to start from it.",
+        action="Nothing to do for this round. No new round can start from the deleted round. Before you delete a "
+        "round, also in Git, check that no other round still has to start from it.",
     ),
     _round(
         name="BaseUnusable",
@@ -224,7 +222,8 @@ _QUORUM = (
     ),
     _round(
         name="StrategyImpossible",
-        meaning="The strategy in spec.aggregation of the round cannot combine what the round asks for.",
+        meaning="spec.aggregation of the round does not fit the round: its strategy needs more hospitals, other "
+        "parameters or another task.",
         action="Correct spec.aggregation, or raise quorum.min, in a new round. docs/federation.md (How updates are "
         "combined) says what each strategy needs.",
     ),
@@ -239,19 +238,19 @@ _QUORUM = (
 _HUB = (
     _round(
         name="TooMuchToAggregate",
-        meaning="The updates of all hospitals together are too large for one aggregation.",
+        meaning="The updates of all hospitals together are too large for one aggregation Job.",
         action="Name fewer hospitals, or train a smaller model, in a new round.",
     ),
     _hub(
         name="TooMuchForScratch",
-        meaning="The strategy of the round reads all updates at once from scratch, and they are larger than the "
-        "scratch of an aggregation.",
+        meaning="The round's strategy needs the updates of all hospitals at once on the scratch volume of the "
+        "aggregation Job. They are larger than this volume.",
         action="Raise aggregation.scratchGiB in the values of the hub chart. Or ask the round's author for a new round "
         "with the strategy FedAvg or NormBounding: they can read updates from the store twice.",
     ),
     _hub(
         name="TaskRefused",
-        meaning="The hub's API server does not accept the RoundTask.",
+        meaning="The hub's API server refuses the RoundTask of a hospital.",
         action="Read the API server's answer in the condition's message, and remove the cause. Often a quota, an "
         "admission policy or a webhook of namespace PARTICIPANT refuses the RoundTask. The hub operator tries again "
         "until admissionSeconds and queueSeconds of the round are over.",
@@ -294,7 +293,8 @@ _PARTS = (
         name="NotSentInTime",
         owner=HOSPITAL,
         meaning="The round closed before the site's update arrived.",
-        action="Do nothing. The round's result does not contain this update. The next round asks the hospital again.",
+        action="Nothing to do. The round's result does not contain this update. The next round asks the hospital "
+        "again.",
     ),
     Reason(
         name="RoundOver",

@@ -19,7 +19,8 @@ SITES = (
     _hospital(
         name="EnrolmentExpired",
         owner=HUB,
-        meaning="The hub does not accept the site's token: it has expired, or the hub's administrator has revoked it.",
+        meaning="The hub's API server refuses the site's token: the token has expired, or the hub's administrator has "
+        "revoked it.",
         action="Run `kubectl wardround enrol PARTICIPANT --apply --hub-server URL --bootstrap FILE`, with the URL "
         "under which the site reaches the hub. PARTICIPANT is hub.participantNamespace in the values of the site "
         "chart. Hand the file over to the hospital, whose administrator runs `kubectl apply -n SITE_NAMESPACE -f "
@@ -28,20 +29,21 @@ SITES = (
     _hospital(
         name="HubForbids",
         owner=HUB,
-        meaning="The site's account lacks rights at the hub's API server.",
+        meaning="The hub's API server refuses a request of the site, because the site's account lacks a right.",
         action="Run `kubectl wardround enrol PARTICIPANT --apply` on the hub.",
     ),
     _hospital(
         name="NotConnected",
         meaning="The site is not connected to the hub.",
         action="Run `kubectl wardround explain site/site -n SITE_NAMESPACE` at the site, and read the log of the site "
-        "operator. Often a firewall stops connections to the hub.",
+        "operator. Often a firewall blocks connections to the hub.",
     ),
     _hospital(
         name="SchemaInvalid",
         meaning="The Dataset does not match its DataSchema, or the Dataset or the DataSchema has a fault.",
-        action="Correct what the message names. A DataSchema cannot change: apply another one with another name, and "
-        "name it in spec.schemaName of the Dataset.",
+        action="The condition's message names the fault. If it is in the Dataset, correct the Dataset. If it is in "
+        "the DataSchema, apply a corrected DataSchema under another name, because nobody can change a DataSchema. "
+        "Then write the new name into spec.schemaName of the Dataset.",
     ),
     _hospital(
         name="SchemaNotFound",
@@ -50,8 +52,8 @@ SITES = (
     ),
     _hospital(
         name="OneClass",
-        meaning="All valid rows of the data file have the same target, so a model cannot learn from them how the "
-        "classes differ.",
+        meaning="All valid rows of the data file have the same target, so they do not show a model how the classes "
+        "differ.",
         action="Compare the target's column in the file with Dataset DATASET and its DataSchema. If the hospital has "
         "no patients of another class, there is nothing to do.",
     ),
@@ -84,7 +86,8 @@ SITES = (
         name="LinkLocalOpen",
         owner=CLUSTER,
         meaning="Neighbours answer training pods over IPv6 link-local, although the NetworkPolicy denies all traffic. "
-        "Training code cannot use this: without resources.localSockets, the launcher lets it open no IP socket.",
+        "Training code cannot use link-local, because the launcher lets it open no IP socket (unless the round has "
+        "resources.localSockets).",
         action="Run the command in the condition's message on each node, as docs/operations.md says (IPv6 "
         "link-local). Until then, tasks of rounds with local sockets fail at this site, and other tasks run. If "
         "policy.linkLocal in the values of the site chart is Refuse, all training tasks fail here.",
@@ -103,8 +106,8 @@ SITES = (
     _nobody(
         name="NotReadYet",
         meaning="The Dataset matches its DataSchema. No pod has read the data yet.",
-        action="Nothing to do: the site operator starts a pod that reads the data. If this takes long, run `kubectl "
-        "describe dataset DATASET -n SITE_NAMESPACE` at the site: status.reading says why.",
+        action="Nothing to do: the site operator starts a pod that reads the data. If the pod takes long, run "
+        "`kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: status.reading says why.",
     ),
     _nobody(
         name="Read",

@@ -28,14 +28,14 @@ _DATA = (
         name="ColumnMissing",
         exit_code=EXIT_DATA,
         meaning="The data file lacks a column that the Dataset or its DataSchema names.",
-        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output names the "
-        "missing column. Look for it in the data file. If the file has the column under another name, write that name "
-        "into `from` of the field, in spec.fields of Dataset DATASET. Otherwise add the column to the file.",
+        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output names the missing "
+        "column. If the data file has this column under another name, write that name into `from` of the field, in "
+        "spec.fields of Dataset DATASET. Otherwise add the column to the file.",
     ),
     _site(
         name="DataUnreadable",
         exit_code=EXIT_DATA,
-        meaning="The data file cannot be read as its Dataset describes it.",
+        meaning="The training pod could not read the data file as its Dataset describes it.",
         action="Compare spec.path and spec.format of Dataset DATASET with the file on the volume. Run `kubectl "
         "describe sitetask TASK -n SITE_NAMESPACE` at the site for details. If the message says that training code "
         "ended with exit code 65, that code could not use the data. Then read its log with the command in the message.",
@@ -44,47 +44,50 @@ _DATA = (
         name="DataReplaced",
         exit_code=EXIT_TRY_AGAIN,
         owner=HOSPITAL,
-        meaning="The data file was replaced or changed while the training pod read it.",
-        action="Write a new file only while no task runs, or write it beside the old one under another name and change "
+        meaning="Somebody replaced or changed the data file while the training pod read it.",
+        action="Replace the data file only while no task runs. Or write the new file under another name, and change "
         "spec.path of Dataset DATASET. The hub makes another attempt.",
     ),
     _site(
         name="SplitKeyLost",
         exit_code=EXIT_DATA,
-        meaning="The key that decides which patients are held out from training is missing or unusable. With another "
-        "key, held-out patients would enter training, so no row was read.",
-        action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: it names the file. Restore the "
-        "file, or the claim `state`, from a backup. Or accept a new split: apply the Dataset under another name, and "
-        "train new models from the beginning. Then ask the round's author to apply a new round.",
+        meaning="The key of the Dataset's split is missing or unusable, so the training pod read no row. With another "
+        "key, held-out patients would enter training.",
+        action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the output names the file of "
+        "the key. Restore this file, or the claim `state`, from a backup. Or accept a new split: apply the Dataset "
+        "under another name, and train new models from the beginning. Then ask the round's author to apply a new "
+        "round.",
     ),
     _site(
         name="SplitKeyChanged",
         exit_code=EXIT_DATA,
-        meaning="The key that decides which patients are held out from training has changed. With the new key, "
-        "held-out patients would enter training, so no row was read.",
-        action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: it names the file. Restore the "
-        "former file from a backup. Or accept a new split: apply the Dataset under another name, and train new models "
-        "from the beginning. Then ask the round's author to apply a new round.",
+        meaning="The key of the Dataset's split has changed, so the training pod read no row. With the new key, "
+        "held-out patients would enter training.",
+        action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the output names the file of "
+        "the key. Restore the former key file from a backup. Or accept a new split: apply the Dataset under another "
+        "name, and train new models from the beginning. Then ask the round's author to apply a new round.",
     ),
     _site(
         name="SplitChanged",
         exit_code=EXIT_DATA,
         meaning="Somebody deleted the Dataset and applied another one under its name, with another identifier, split "
-        "or key. Patients who were held out would enter training, so no row was read.",
-        action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: it names the field. Apply the "
-        "Dataset as it was before, and ask the round's author to apply a new round. Or keep the new split: apply the "
-        "Dataset under another name, and ask the round's author to train new models on it from the beginning.",
+        "or key. Held-out patients would enter training, so the training pod read no row.",
+        action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the output names the changed "
+        "field. Apply the Dataset as it was before, and ask the round's author to apply a new round. Or keep the new "
+        "split: apply the Dataset under another name, and ask the round's author to train new models on it from the "
+        "beginning.",
     ),
     _site(
         name="IdentifiersChanged",
         exit_code=EXIT_DATA,
-        meaning="Most patients that the Dataset had at an earlier reading are not in the file any more. The "
-        "identifiers are written otherwise, or it is another file. Patients who were held out would enter training.",
-        action="Compare the identifier column of the file with that of the former file: a program may have written "
-        "1001.0 for 1001, or have dropped zeros at the beginning. Write the file as before, and run `kubectl wardround "
-        "dataset read DATASET -n SITE_NAMESPACE` at the site. Or accept a new split: agree with the round's "
-        "author on another name of the Dataset, apply the Dataset under this name, list it in policy.datasets, and ask "
-        "the author to train new models from the beginning.",
+        meaning="The data file no longer holds most of the patients of an earlier reading. Either it writes their "
+        "identifiers in another way, or it is a file of other patients. The training pod refused the file, because "
+        "held-out patients would enter training.",
+        action="Compare the column of identifiers with that of the former data file. Often an export has written "
+        "1001.0 for 1001, or has dropped zeros at the beginning. Export the file with the identifiers as before, and "
+        "run `kubectl wardround dataset read DATASET -n SITE_NAMESPACE` at the site. Or accept a new split: apply the "
+        "Dataset under another name, list this name in policy.datasets, and ask the round's author to train new "
+        "models on it from the beginning.",
     ),
     _site(
         name="TooManyRowsLeftOut",
@@ -92,14 +95,14 @@ _DATA = (
         meaning="More rows of the data file break the Dataset's DataSchema than policy.maxLeftOut of the Site allows, "
         "so no task trains on the file.",
         action="Read status.leftOut of Dataset DATASET: it counts these rows by field and reason. Correct the file or "
-        "the Dataset. The command `kubectl wardround dataset check FILE.yaml FILE.csv` shows the effect. If these rows "
-        "are left out on purpose, raise policy.maxLeftOut in the values of the site chart: the site operator then lets "
-        "a pod read the file again. After that, ask the round's author to apply a new round.",
+        "the Dataset. The command `kubectl wardround dataset check FILE.yaml FILE.csv` shows the effect. If you want "
+        "to leave out these rows, raise policy.maxLeftOut in the values of the site chart: the site operator then "
+        "lets a pod read the file again. After that, ask the round's author to apply a new round.",
     ),
     _site(
         name="TooFewSamples",
         exit_code=EXIT_DATA,
-        meaning="Fewer patients have usable data than the site's policy demands.",
+        meaning="The data file has valid rows of fewer patients than policy.minSamples or policy.minCell of the Site.",
         action="Read status.leftOut of Dataset DATASET: it counts the rows that Wardround left out, by field and "
         "reason. Correct those rows. Or lower policy.minSamples or policy.minCell in the values of the site chart: "
         "minCell cannot be lower than 11.",
@@ -108,8 +111,8 @@ _DATA = (
         name="NetworkOpen",
         exit_code=EXIT_TRY_AGAIN,
         meaning="The training pod could reach an address that must be closed to it.",
-        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it names the address. Start the "
-        "cluster's policy engine (a CNI that enforces NetworkPolicy). For an IPv6 link-local address, see "
+        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output names the address. "
+        "Start the cluster's policy engine (a CNI that enforces NetworkPolicy). For an IPv6 link-local address, see "
         "docs/operations.md. Then ask the round's author to apply a new round: this round does not ask the hospital "
         "again.",
     ),
@@ -119,15 +122,16 @@ _OUTPUT = (
         name="OutputMissing",
         exit_code=EXIT_CODE,
         meaning="The training code ended with exit code 0, but wrote no model or no predictions.",
-        action="Write out/model.safetensors (Evaluate: out/predictions.f64) before the code exits.",
+        action="Let the training code write out/model.safetensors before it ends (in an Evaluate round "
+        "out/predictions.f64).",
     ),
     _code(
         name="OutputNotSafetensors",
         exit_code=EXIT_CODE,
         meaning="The training code's model is not a safetensors file, or one of its tensors has another dtype than "
         "Wardround reads.",
-        action="Save the model with safetensors, in F64, F32, I64, I32, U8 or BOOL. Wardround refuses pickles "
-        "(torch.save).",
+        action="Let the training code save the model with safetensors, in F64, F32, I64, I32, U8 or BOOL. Wardround "
+        "refuses pickles (torch.save).",
     ),
     _code(
         name="HalfPrecision",
@@ -141,50 +145,52 @@ _OUTPUT = (
         name="OutputLink",
         exit_code=EXIT_CODE,
         meaning="The training code's output is a link.",
-        action="Write a regular file. Wardround refuses links in out/, because a link could point at the data.",
+        action="Let the training code write a regular file. Wardround refuses links in out/, because a link could "
+        "point at the data.",
     ),
     _code(
         name="OutputTooLarge",
         exit_code=EXIT_CODE,
         meaning="The training code's output is larger than the base model allows.",
-        action="Write the model's own tensors, and nothing else.",
+        action="Let the training code write only the tensors of the model into out/model.safetensors.",
     ),
     _code(
         name="TensorsDiffer",
         exit_code=EXIT_CODE,
         meaning="The output's tensors differ from the base model's in names, shapes or types.",
-        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it names the tensors. Start from "
-        "base/model.safetensors. Keep the names, shapes and types of its tensors, and add none. Write what the next "
-        "round's training needs into state/out/.",
+        action="Ask the hospital to run `kubectl describe sitetask TASK -n SITE_NAMESPACE`: the output names the "
+        "tensors. Let the training code keep names, shapes and types of all tensors of base/model.safetensors, and "
+        "add no tensors. It may write other values for the next round into state/out/.",
     ),
     _code(
         name="FrozenChanged",
         exit_code=EXIT_CODE,
         meaning="The training code changed tensors that the round froze.",
-        action="For each tensor whose name matches exchange.frozen, write the base model's values, bit for bit. Or "
-        "ask the round's author to freeze other tensors in a new round.",
+        action="Let the training code write the base's values, bit for bit, for each tensor whose name matches "
+        "exchange.frozen. Or ask the round's author to freeze other tensors in a new round.",
     ),
     _code(
         name="NotFinite",
         exit_code=EXIT_CODE,
         meaning="The model, or a prediction, contains NaN or infinity.",
-        action="Training diverged. Lower the learning rate, or check in the training code that all inputs are "
-        "standardised.",
+        action="Training diverged. Ask the round's author for a lower learning rate, or check in the training code "
+        "that all inputs are standardised.",
     ),
     _code(
         name="MetricsInvalid",
         exit_code=EXIT_CODE,
         meaning="The file out/metrics.json does not follow the training contract.",
-        action="Write a JSON object with the field `base`, which is an object too. Each value in `base` whose name "
-        "the round declares has to be a finite number. A name may be absent.",
+        action="Let the training code write a JSON object with the field `base`. `base` holds an object with names "
+        "and values of metrics. For each metric that the round declares, the value has to be a finite number. A "
+        "metric may be absent.",
     ),
     _code(
         name="PredictionsInvalid",
         exit_code=EXIT_CODE,
         meaning="The file out/predictions.f64 or out/validation.f64 does not follow the training contract.",
-        action="In an Evaluate round, write out/predictions.f64 from evaluation.parquet. In a Train round, write "
-        "out/validation.f64 from validation.parquet. Write one probability between 0 and 1 for each row, in the order "
-        "of the rows, as a little-endian float64 of 8 bytes.",
+        action="The training code has to write a file of probabilities: in an Evaluate round out/predictions.f64 from "
+        "evaluation.parquet, in a Train round out/validation.f64 from validation.parquet. The file holds one "
+        "probability between 0 and 1 for each row, in the order of the rows, as a little-endian float64 of 8 bytes.",
     ),
 )
 _CODE = (
@@ -193,9 +199,9 @@ _CODE = (
         meaning="The training code ended with an error.",
         action="Ask the hospital for the log, which stays at the site: `kubectl logs job/TASK -n SITE_NAMESPACE -c "
         "train`. If an initial round failed while `init` made the model, use `-c init`. Exit code 127 means that the "
-        "image does not contain the command, 126 that the command cannot be started. The built-in trainer ends with "
-        "an error when its weights diverge, or when `device: cuda` is set and the pod has no GPU. Its log says which "
-        "of the two.",
+        "image does not contain the command. Exit code 126 means that the image cannot start it. The built-in trainer "
+        "ends with an error when its weights diverge, or when `device: cuda` is set and the pod has no GPU. Its log "
+        "says which of these two happened.",
     ),
     _code(
         name="ParametersRefused",
@@ -216,14 +222,14 @@ _PLATFORM = (
     _platform(
         name="Evicted",
         meaning="Kubernetes removed the training pod from its node.",
-        action="Check the node's memory and disk, and whether somebody has drained the node. Kubernetes starts "
-        "another pod, or the hub makes another attempt.",
+        action="Check the memory and disk of the node, and whether somebody has drained it. Kubernetes starts another "
+        "pod, or the hub makes another attempt.",
     ),
     _platform(
         name="NodeLost",
         meaning="The node of the training pod has stopped answering, so the result of its training is unknown.",
-        action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: it names the node. Repair or remove "
-        "the node. The hub makes another attempt.",
+        action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: the output names the node. Repair or "
+        "remove the node. The hub makes another attempt.",
     ),
     _platform(
         name="StartDeadline",
@@ -247,15 +253,16 @@ _PLATFORM = (
     ),
     _platform(
         name="StepFailed",
-        meaning="The site operator could not do its next step, because the site's own API server did not accept it.",
-        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it names the step and quotes the "
-        "API server. The site operator tries again.",
+        meaning="The site operator could not do the next step of the task, because the site's API server refused it.",
+        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output names the step and "
+        "quotes the API server. Remove the cause. The site operator tries again.",
     ),
     _platform(
         name="ClockSkew",
-        meaning="The task's issue time is more than 5 minutes ahead of the hospital's clock: the clocks differ.",
-        action="Compare the clocks of the hub and of the hospital's nodes, and correct the wrong one. The site "
-        "accepts the task when its clock reaches the issue time.",
+        meaning="The clocks of the hub and the hospital differ: the hub issued the task more than 5 minutes ahead of "
+        "the hospital's clock.",
+        action="Compare the clocks of the hub and of the hospital's nodes, and correct the wrong clock. The site "
+        "accepts the task when its own clock reaches the time at which the hub issued the task.",
     ),
     _platform(
         name="OutOfMemory",
@@ -268,31 +275,32 @@ _PLATFORM = (
         exit_code=EXIT_TRY_AGAIN,
         meaning="The sidecar could not test whether the training pod's network was closed, so the site operator ended "
         "training.",
-        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it names the test that failed, or "
-        "says how the sidecar ended. If it happens again, check the node's memory, and whether the training code uses "
-        "up all ports. The hub makes another attempt, up to retryLimit of the round.",
+        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output names the test that "
+        "failed, or says how the sidecar ended. If this happens again, check the node's memory, and whether the "
+        "training code uses up all ports. The hub makes another attempt, up to retryLimit of the round.",
     ),
     _platform(
         name="PodFailed",
         exit_code=EXIT_OUR_FAULT,
         meaning="The training pod failed. Neither the training code nor the data is the cause.",
-        action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: it shows why. The hub makes another "
-        "attempt.",
+        action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: the output shows why the pod failed. "
+        "The hub makes another attempt.",
     ),
     _platform(
         name="JobNotAdmitted",
         meaning="The site's API server did not admit the training Job.",
-        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it quotes the API server. Remove "
-        "the cause. Often it is a ResourceQuota or LimitRange of the namespace, an admission policy of the cluster, or "
-        "a Dataset that policy.datasets no longer lists. If the message names an unknown field, upgrade the CRDs "
-        "first, and then chart and operator to one version: `helm upgrade` does each. The site operator tries again.",
+        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output quotes the API server. "
+        "Remove the cause. Often the cause is a ResourceQuota or LimitRange of the namespace, an admission policy of "
+        "the cluster, or a Dataset that policy.datasets no longer lists. If the message names an unknown field, "
+        "upgrade the CRDs first, and then chart and operator to one version: `helm upgrade` does each. The site "
+        "operator tries again.",
     ),
     _platform(
         name="SiteTaskNotAdmitted",
         meaning="The site's API server did not admit the SiteTask.",
-        action="Read the log of the site operator: it quotes the API server. Often the cause is a ResourceQuota of "
-        "the namespace, an admission policy of the cluster, or CRDs that are older than the operator. The site "
-        "operator tries again.",
+        action="Read the log of the site operator: it quotes the API server's refusal. Often the cause is a "
+        "ResourceQuota of the namespace, an admission policy of the cluster, or CRDs that are older than the "
+        "operator. The site operator tries again.",
     ),
     _platform(
         name="Unschedulable",
@@ -326,22 +334,22 @@ _TRANSFERS = (
     _network(
         name="FetchDeadline",
         meaning="The courier did not fetch the base model within deadlines.queueSeconds plus startSeconds.",
-        action="The hub makes another attempt. If that fails too, run `kubectl logs deployment/courier -n "
+        action="Wait: the hub makes another attempt. If that fails too, run `kubectl logs deployment/courier -n "
         "SITE_NAMESPACE` at the site. If the log shows a slow network, ask the round's author for a new round with a "
         "larger deadlines.queueSeconds.",
     ),
     _network(
         name="UploadDeadline",
         meaning="The courier did not send the update within deadlines.uploadSeconds.",
-        action="Check that the site's courier reaches the store: `kubectl logs deployment/courier -n SITE_NAMESPACE` "
-        "at the site. The hub makes another attempt.",
+        action="Wait: the hub makes another attempt. To see whether the courier reaches the store, run `kubectl logs "
+        "deployment/courier -n SITE_NAMESPACE` at the site.",
     ),
     _network(
         name="IsolationUnproven",
         meaning="The site operator reaches neither the hub nor the Kubernetes API, so it cannot prove that the "
         "training pod's network is closed. Training waits.",
-        action="Restore the site operator's access to the hub or to the Kubernetes API. Training then starts by "
-        "itself.",
+        action="Restore the site operator's access to the hub or to the Kubernetes API. The training pod then starts "
+        "by itself.",
     ),
 )
 
@@ -350,21 +358,22 @@ _EVALUATIONS = (
         name="EvaluationsUsedUp",
         exit_code=EXIT_DATA,
         owner=ROUND_OR_HOSPITAL,
-        meaning="The hospital limits how many models are evaluated on its Dataset in 30 days, and this limit is "
-        "reached.",
+        meaning="The hospital limits how many models rounds may evaluate on its Dataset in 30 days "
+        "(policy.maxEvaluations). Rounds have reached this limit.",
         action="The round's author: Ask the hospital when it allows the next evaluation, and then apply a new round. "
-        "A model that has been evaluated there does not count again. The hospital's administrator: Run `kubectl "
-        "describe dataset DATASET -n SITE_NAMESPACE`: status.evaluations says when the next evaluation is allowed. To "
-        "allow more, raise policy.maxEvaluations in the values of the site chart. docs/security.md says what more "
-        "evaluations reveal.",
+        "A model that a round has evaluated on the same rows there does not count again. The hospital's "
+        "administrator: Run `kubectl describe dataset DATASET -n SITE_NAMESPACE`: status.evaluations says when the "
+        "next evaluation is allowed. To allow more, raise policy.maxEvaluations in the values of the site chart. "
+        "docs/security.md says what more evaluations reveal.",
     ),
     _site(
         name="EvaluationsUnreadable",
         exit_code=EXIT_DATA,
-        meaning="The hospital's count of evaluations on its Dataset cannot be read, so no model is evaluated there.",
-        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it names the file on the claim "
-        "`state`. Restore the file, or remove it. If you remove it, the count begins again at zero. Then ask the "
-        "round's author to apply a new round.",
+        meaning="The training pod cannot read the hospital's count of evaluations on the Dataset, so it evaluates no "
+        "model.",
+        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output names the file of the "
+        "count on the claim `state`. Restore this file from a backup, or remove it. If you remove it, the count "
+        "begins again at zero. Then ask the round's author to apply a new round.",
     ),
 )
 

@@ -40,7 +40,8 @@ _STORE = (
         name="StoreRefused",
         owner=HUB,
         meaning="The object store refused a request: the grant has expired, or it is for another object.",
-        action="Wait: the hub operator renews grants. If the reason stays, compare the clocks of store, hub and site.",
+        action="Wait: the hub operator renews the grants. If the reason stays, compare the clocks of store, hub and "
+        "site.",
     ),
     _network(
         name="StoreObjectMissing",
@@ -53,7 +54,7 @@ _STORE = (
         name="StoreObjectShort",
         owner=HUB,
         meaning="An object in the store is shorter than it was when it was written.",
-        action="Check who can write to the store. Wardround has used no part of the object.",
+        action="Check who can write to the store. Wardround has used no part of the changed object.",
     ),
     _network(
         name="StoreNotPinned",
@@ -98,25 +99,26 @@ _UPDATES = (
         name="WrongRound",
         owner=HUB,
         meaning="The update belongs to another round.",
-        action=f"Ask the hospital how that can be. Until there is an explanation, {SUSPEND}.",
+        action=f"Ask the hospital how this happened. Until it has an explanation, {SUSPEND}.",
     ),
     Reason(
         name="WrongAttempt",
         owner=HUB,
         meaning="The update belongs to another attempt of this round.",
-        action=f"Do nothing if the hospital sent a newer attempt: the newer one counts. Otherwise {SUSPEND}.",
+        action="If the hospital has also sent an update of a newer attempt, there is nothing to do: that update "
+        f"counts. Otherwise {SUSPEND}.",
     ),
     Reason(
         name="WrongParticipant",
         owner=HUB,
         meaning="The update names another hospital.",
-        action=f"Ask the hospital how that can be. Until there is an explanation, {SUSPEND}.",
+        action=f"Ask the hospital how this happened. Until it has an explanation, {SUSPEND}.",
     ),
     Reason(
         name="WrongImage",
         owner=HUB,
         meaning="The update's manifest names another training image than the round's.",
-        action=f"Ask the hospital how that can be. Until there is an explanation, {SUSPEND}.",
+        action=f"Ask the hospital how this happened. Until it has an explanation, {SUSPEND}.",
     ),
     Reason(
         name="WrongBase",
@@ -131,7 +133,7 @@ _UPDATES = (
         name="WrongSchema",
         owner=IMAGE,
         meaning="The update's tensors are not those that the round expects.",
-        action="Keep the names, shapes and types of the base model's tensors.",
+        action="Let the training code keep names, shapes and types of the base's tensors.",
     ),
     Reason(
         name="CountsInvalid",
@@ -144,17 +146,17 @@ _UPDATES = (
     Reason(
         name="FrozenNotZero",
         owner=HOSPITAL,
-        meaning="The update changes tensors that are frozen in this round, so the hub left it out.",
+        meaning="The aggregation left out the update, because it changes tensors that the round froze.",
         action="Compare the versions of hub and site. If they are equal, find out which program made the update: "
         "Wardround's own code cannot make such an update.",
     ),
     Reason(
         name="UpdateTooLarge",
         owner=HOSPITAL,
-        meaning="The update is more than 30 times as large as the middle one of the round, so the hub left it out: it "
-        "would decide the result alone.",
+        meaning="The aggregation left out the update, because its norm is more than 30 times the middle norm of the "
+        "round. Such an update would decide the result alone.",
         action="If this hospital has many more rows than the others, ask the hub's administrator to set "
-        "spec.maxSamples of its Participant to its number of rows: the bound then grows with the rows. Otherwise find "
+        "spec.maxSamples of its Participant to its number of rows. The bound then grows with the rows. Otherwise find "
         "out which program made the update, or ask the round's author for a lower learning rate.",
     ),
     _network(
@@ -168,7 +170,7 @@ _UPDATES = (
         name="Altered",
         owner=HUB,
         meaning="A model or an update in the store was changed after it was sealed.",
-        action="Check who can write to the store. Wardround has used no part of the object.",
+        action="Check who can write to the store. Wardround has used no part of the changed object.",
     ),
     Reason(
         name="Missing",
@@ -198,7 +200,7 @@ _AGGREGATION = (
     _updates_unusable(
         name="TooFewForStrategy",
         owner=ROUND,
-        meaning="The aggregation left out updates, and the others are too few for the strategy of the round.",
+        meaning="The aggregation left out some updates. The remaining updates are too few for the round's strategy.",
         action="Read status.attention of the round: it says for each hospital why its update was left out. Then apply "
         "a new round that asks more hospitals, or that has another strategy or other parameters in spec.aggregation.",
     ),
@@ -214,29 +216,30 @@ _AGGREGATION = (
     _updates_unusable(
         name="InitialWeightsDiffer",
         owner=IMAGE,
-        meaning="The hospitals made different first weights from the same seed, or their frozen tensors differ, so "
-        "their updates cannot be added up.",
-        action="Make `init` depend only on seed, statistics and schema. If it does so already, ask the hospitals "
-        "whether all sites have the same kind of processor. Training code cannot change frozen tensors. So if only "
-        "these differ, find out which program made the update of the hospital that differs.",
+        meaning="The aggregation cannot add up the updates of this initial round: the hospitals made different first "
+        "weights from the same seed, or their frozen tensors differ.",
+        action="Let `init` of the training code depend only on seed, statistics and schema. If it does so already, "
+        "ask the hospitals whether all sites have the same kind of processor. If only frozen tensors differ, find out "
+        "which program made the differing update, because training code cannot change frozen tensors.",
     ),
     _updates_unusable(
         name="ResultNotFinite",
         owner=ROUND,
         meaning="The combined model would contain infinite values.",
-        action="Training diverged. Apply a new round with a lower learning rate.",
+        action="Training diverged at the hospitals. Apply a new round with a lower learning rate.",
     ),
     _try_again(
         name="StoreInconsistent",
         owner=HUB,
-        meaning="The aggregation read other bytes from the store than the hub signed, or than it read before.",
-        action="Check who can write to the store. Wardround has used no part of the object.",
+        meaning="The aggregation Job read bytes from the store that differ from those that the hub signed, or from "
+        "those that it read before.",
+        action="Check who can write to the store. Wardround has used no part of the changed object.",
     ),
     _our_fault(
         name="ResultExists",
         owner=HUB,
         meaning="The store already has an object at the place of this result.",
-        action="Do nothing: the hub operator tries again at another place.",
+        action="Nothing to do: the hub operator tries again at another place.",
     ),
     _our_fault(
         name="TooManyLeftOut",

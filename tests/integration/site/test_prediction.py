@@ -113,7 +113,7 @@ async def test_a_refusal_of_the_pod_is_the_end_of_a_prediction(site: Site) -> No
         )
         failed = condition(asked(site, "twice"), "Failed")
         assert (failed["status"], failed["reason"]) == ("True", "AnswerExists")
-        assert "Name another path" in failed["message"]
+        assert "Make a new Prediction with another" in failed["message"]
         uid = made["metadata"]["uid"]
 
         def warnings() -> list[Object]:

@@ -186,7 +186,7 @@ def test_a_dataset_that_nobody_offers_is_for_the_rounds_author_to_check(seconds:
     made = plan(observation(started, participants=participants, now=at(seconds)))
     assert condition_of(made, kind) == ("True", "DatasetUnknown")
     assert message_of(made, kind).startswith(
-        "No hospital of the round offers a Dataset braest. Was breast meant? The round's author: Check "
+        "No hospital of the round offers a Dataset braest. Was breast meant? The round's author: Ask "
     )
     assert ("The round waits until" in message_of(made, kind)) == (kind == "Stalled")
     assert attention_of(made) == {}
@@ -236,7 +236,7 @@ def test_a_name_is_told_only_to_who_has_nearly_written_it() -> None:
     current = federated_round(datasetName="breast", participants={"names": ["site-a"]}, quorum={"min": 1})
     made = plan(observation(current, participants={"site-a": offering("site-a", "asthma", "breast-of-others")}))
     message = message_of(made, "Stalled")
-    assert "offers a Dataset breast. The round's author: Check" in message
+    assert "offers a Dataset breast. The round's author: Ask" in message
     assert "asthma" not in message
     assert "others" not in message
 

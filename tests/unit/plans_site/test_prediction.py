@@ -155,7 +155,7 @@ def test_an_answer_is_complete_and_counts_its_rows() -> None:
     [
         (
             {"reason": "AnswerExists", "message": "the claim has a file answers.csv already"},
-            "Name another path in",
+            "Make a new Prediction with another",
         ),
         ({"reason": "ModelRefused", "message": "card.json is not what the hub signed"}, "card.json is not what"),
         ({"reason": "ColumnMissing", "message": "the data has no column age"}, "the data has no column age"),

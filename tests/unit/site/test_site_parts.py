@@ -64,7 +64,7 @@ def test_a_token_that_the_hub_does_not_take_is_expired_or_revoked_and_the_comman
     link._credentials = Credentials.of(secret())
     link.heartbeat(Unauthorized("renew Lease site", "401"))
     assert link.state.state == "EnrolmentExpired"
-    assert "it has expired, or the hub's administrator has revoked it" in link.state.message
+    assert "the token has expired, or the hub's administrator has revoked it" in link.state.message
     assert "`kubectl wardround enrol site-a --apply --hub-server URL --bootstrap FILE`" in link.state.message
     assert "`kubectl apply -n hospital-a -f FILE`" in link.state.message
 
