@@ -11,19 +11,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from wardround.api import dataset_text, names
-from wardround.api.prediction import PREDICT_SECONDS, PredictionSpec
+from wardround.api.prediction import KIND, PREDICT_SECONDS, PredictionSpec
 from wardround.api.site import LinkLocal
 from wardround.manifests import pod
-from wardround.manifests.pod import Manifest
-from wardround.manifests.training import (
+from wardround.manifests.closed import (
     OUR_COMMAND,
-    QUEUE_LABEL,
     SMALL,
+    Owner,
     Workload,
     closed_pod,
     isolation_variables,
+    job_metadata,
     one_pod,
+    pod_labels,
 )
+from wardround.manifests.pod import Manifest
 from wardround.wire import prediction as wire
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import DATASET_TEXT
@@ -52,34 +54,14 @@ class PredictionJob:
 
 def build(job: PredictionJob) -> Manifest:
     """The Job. Its name is that of the Prediction's UID, so that each Prediction has one."""
-    labels = {
-        "app.kubernetes.io/name": "wardround",
-        names.ROLE: names.ROLE_TRAINING,
-        names.TASK_UID: job.uid,
+    labels, owner = pod_labels(job.uid), Owner(KIND, job.name, job.uid)
+    compared = {
+        names.PREDICTION: names.label_value(job.name),
+        names.DATASET: job.spec.dataset_name,
+        names.SCHEMA: job.dataset["schemaName"],
     }
-    queue = {QUEUE_LABEL: job.workload.queue_name} if job.workload.queue_name else {}
-    metadata = {
-        "name": names.prediction_name(job.uid),
-        "namespace": job.namespace,
-        # By the last three, the API server finds the objects to compare the Job with.
-        "labels": labels
-        | queue
-        | {
-            names.PREDICTION: names.label_value(job.name),
-            names.DATASET: job.spec.dataset_name,
-            names.SCHEMA: job.dataset["schemaName"],
-        },
-        "ownerReferences": [
-            {
-                "apiVersion": "wardround.io/v1alpha1",
-                "kind": "Prediction",
-                "name": job.name,
-                "uid": job.uid,
-                "controller": True,
-                "blockOwnerDeletion": False,
-            }
-        ],
-    }
+    name = names.prediction_name(job.uid)
+    metadata = job_metadata(name, job.namespace, owner, labels, job.workload, compared)
     # Read-only as volumes too: else the kubelet would change the group of the files to fsGroup.
     volumes = [
         pod.claim("rows", job.spec.rows.claim_name, read_only=True),

@@ -11,19 +11,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from wardround.api import dataset_text, names, schema_text
-from wardround.api.dataset import READ_SECONDS
+from wardround.api.dataset import KIND, READ_SECONDS
 from wardround.api.site import LinkLocal
 from wardround.manifests import pod
-from wardround.manifests.pod import Manifest
-from wardround.manifests.training import (
+from wardround.manifests.closed import (
     OUR_COMMAND,
-    QUEUE_LABEL,
     SMALL,
+    Owner,
     Workload,
     closed_pod,
     isolation_variables,
+    job_metadata,
     one_pod,
+    pod_labels,
 )
+from wardround.manifests.pod import Manifest
 from wardround.wire import mounts
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import DATASET_TEXT, MAX_LEFT_OUT, MIN_CELL, MIN_SAMPLES, SCHEMA_TEXT
@@ -58,31 +60,15 @@ class ReadingJob:
 
 def build(job: ReadingJob) -> Manifest:
     """The Job. Its name is that of the Dataset's UID, so that no two pods read a Dataset at the same time."""
-    labels = {
-        "app.kubernetes.io/name": "wardround",
-        names.ROLE: names.ROLE_TRAINING,
-        names.TASK_UID: job.dataset_uid,
-    }
-    queue = {QUEUE_LABEL: job.workload.queue_name} if job.workload.queue_name else {}
-    metadata = {
-        "name": names.reading_name(job.dataset_uid),
-        "namespace": job.namespace,
-        "labels": labels | queue | {names.DATASET: job.dataset_name, names.SCHEMA: job.dataset["schemaName"]},
+    labels, owner = pod_labels(job.dataset_uid), Owner(KIND, job.dataset_name, job.dataset_uid)
+    compared = {names.DATASET: job.dataset_name, names.SCHEMA: job.dataset["schemaName"]}
+    name = names.reading_name(job.dataset_uid)
+    metadata = job_metadata(name, job.namespace, owner, labels, job.workload, compared) | {
         "annotations": {
             names.GENERATION: str(job.generation),
             names.SCHEMA_DIGEST: job.schema_digest,
             names.READ: job.request,
         },
-        "ownerReferences": [
-            {
-                "apiVersion": "wardround.io/v1alpha1",
-                "kind": "Dataset",
-                "name": job.dataset_name,
-                "uid": job.dataset_uid,
-                "controller": True,
-                "blockOwnerDeletion": False,
-            }
-        ],
     }
     # Read-only as a volume too: else the kubelet would change the group of the hospital's files to fsGroup.
     volumes = [

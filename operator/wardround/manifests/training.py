@@ -7,14 +7,25 @@ The shape is what the site chart's ValidatingAdmissionPolicy admits and nothing 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from wardround.api import dataset_text, names, parameters_text, schema_text
+from wardround.api import dataset_text, names, parameters_text, schema_text, sitetask
 from wardround.api.site import AllowedParameter, LinkLocal
 from wardround.manifests import pod
+from wardround.manifests.closed import (
+    OUR_COMMAND,
+    SMALL,
+    Owner,
+    Workload,
+    closed_pod,
+    isolation_variables,
+    job_metadata,
+    one_pod,
+    pod_labels,
+)
 from wardround.manifests.pod import Manifest
-from wardround.wire import codec, isolation, mounts
+from wardround.wire import codec, mounts
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.layouts import Rows
 from wardround.wire.mounts import LAUNCHER_FOLDER, Container, Mount, Places
@@ -28,31 +39,12 @@ from wardround.wire.training import (
     TaskKind,
 )
 
-SERVICE_ACCOUNT = "training"
-OUR_COMMAND = ("python", "-m", "wardround")
-QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 # Whose log and shell kubectl takes where nobody says which: the one container that people ask for.
 SHOWN = {"kubectl.kubernetes.io/default-container": "train"}
 # Larger than what `check` accepts, so that a file too large is named by `check` and not by an eviction.
 OUT_LIMIT = "16Gi"
-SMALL = {"cpu": "50m", "memory": "64Mi"}
 # How many threads OpenMP (torch), OpenBLAS (numpy) and MKL compute with. Each library reads its variable as it starts.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-@dataclass(frozen=True)
-class Workload:
-    """The part of Site.spec.workload that shapes a pod."""
-
-    workspace_claim: str
-    state_claim: str
-    limits: Mapping[str, str]
-    queue_name: str = ""
-    runtime_class: str = ""
-    node_selector: Mapping[str, str] = field(default_factory=dict)
-    tolerations: Sequence[Mapping[str, Any]] = ()
-    supplemental_groups_policy: str = ""
-    accelerator_resource: str = "nvidia.com/gpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,43 +108,12 @@ class TrainingJob:
 
 def build(job: TrainingJob) -> Manifest:
     """The Job. It is created once and never applied again, so that Kueue may own `suspend`."""
-    labels = _labels(job)
-    queue = {QUEUE_LABEL: job.workload.queue_name} if job.workload.queue_name else {}
-    metadata = {
-        "name": job.name,
-        "namespace": job.namespace,
-        # The last two are for the admission policies: by them the API server finds the objects to compare with.
-        "labels": labels | queue | {names.DATASET: job.dataset_name, names.SCHEMA: job.dataset["schemaName"]},
-        "ownerReferences": [
-            {
-                "apiVersion": "wardround.io/v1alpha1",
-                "kind": "SiteTask",
-                "name": job.name,
-                "uid": job.uid,
-                "controller": True,
-                "blockOwnerDeletion": False,
-            }
-        ],
-    }
+    owner = Owner(sitetask.KIND, job.name, job.uid)
+    compared = {names.DATASET: job.dataset_name, names.SCHEMA: job.dataset["schemaName"]}
+    labels = pod_labels(job.uid) | names.task_labels(job.round_name, job.round_uid, job.participant, job.attempt)
+    metadata = job_metadata(job.name, job.namespace, owner, labels, job.workload, compared)
     template = {"metadata": {"labels": labels, "annotations": dict(SHOWN)}, "spec": _pod(job)}
     return one_pod(metadata, template)
-
-
-def one_pod(metadata: Manifest, template: Manifest) -> Manifest:
-    """A Job of one pod, which waits for its queue if it has one."""
-    # A drained or evicted pod is replaced and goes on from its checkpoint; whatever else fails is final.
-    evicted = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
-    suspend = {"suspend": True} if QUEUE_LABEL in metadata["labels"] else {}
-    return pod.job(metadata, template, parallelism=1, completions=1, podFailurePolicy={"rules": [evicted]}, **suspend)
-
-
-def _labels(job: TrainingJob) -> dict[str, str]:
-    return {
-        "app.kubernetes.io/name": "wardround",
-        names.ROLE: names.ROLE_TRAINING,
-        names.TASK_UID: job.uid,
-        **names.task_labels(job.round_name, job.round_uid, job.participant, job.attempt),
-    }
 
 
 def _pod(job: TrainingJob) -> Manifest:
@@ -169,29 +130,6 @@ def _pod(job: TrainingJob) -> Manifest:
         "initContainers": steps,
         "containers": [_check(job)],
     }
-
-
-def closed_pod(workload: Workload, volumes: Sequence[Manifest], seconds: int) -> Manifest:
-    """A pod of this site without a network, still without containers. `seconds`: how long it may run."""
-    spec = pod.pod(SERVICE_ACCOUNT, volumes) | {
-        # The pod's, not the Job's: it counts from when a node begins with the pod. Waiting for a node is not training.
-        "activeDeadlineSeconds": seconds,
-        "terminationGracePeriodSeconds": 10,
-        # No resolver is reachable: asking one on loopback, where none listens, is refused at once instead of
-        # timing out, and the pod learns no address or search domain of the hospital.
-        "dnsPolicy": "None",
-        "dnsConfig": {"nameservers": ["127.0.0.1"]},
-    }
-    spec["securityContext"]["fsGroupChangePolicy"] = "OnRootMismatch"
-    if workload.supplemental_groups_policy:
-        spec["securityContext"]["supplementalGroupsPolicy"] = workload.supplemental_groups_policy
-    if workload.runtime_class:
-        spec["runtimeClassName"] = workload.runtime_class
-    if workload.node_selector:
-        spec["nodeSelector"] = dict(workload.node_selector)
-    if workload.tolerations:
-        spec["tolerations"] = [dict(toleration) for toleration in workload.tolerations]
-    return spec
 
 
 def _prepare(job: TrainingJob) -> Manifest:
@@ -308,13 +246,3 @@ def _launch(job: TrainingJob, *flags: str) -> list[str]:
 def _isolation_env(job: TrainingJob) -> list[Manifest]:
     # Without the launcher's filter, an open link is a way out.
     return isolation_variables(job.isolation, job.isolation_seconds, "Refuse" if job.local_sockets else job.link_local)
-
-
-def isolation_variables(targets: Sequence[IsolationTarget], seconds: float, link_local: LinkLocal) -> list[Manifest]:
-    """The gate's environment variables."""
-    return [
-        pod.variable("WARDROUND_ISOLATION", isolation.write(targets)),
-        # Two digits always: the admission policy compares text.
-        pod.variable("WARDROUND_ISOLATION_SECONDS", f"{seconds:.2f}"),
-        pod.variable("WARDROUND_LINK_LOCAL", link_local),
-    ]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardround.__main__ import VERBS
-from wardround.manifests.training import OUR_COMMAND
+from wardround.manifests.closed import OUR_COMMAND
 from wardround.network import addresses
 from wardround.pod import gate
 from wardround.ports import Object

@@ -16,7 +16,8 @@ from wardround.api import variable_text
 from wardround.api.prediction import Place, PredictionSpec, UsedModel
 from wardround.api.site import AllowedParameter
 from wardround.manifests import prediction, reading
-from wardround.manifests.training import ReferenceModel, TrainingJob, Workload, build
+from wardround.manifests.closed import Workload
+from wardround.manifests.training import ReferenceModel, TrainingJob, build
 from wardround.wire import codec, mounts
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import RequestedReference, RequestedTask

@@ -7,7 +7,8 @@ from typing import cast
 
 from wardround.api.site import Site
 from wardround.api.sitetask import SiteTask
-from wardround.manifests.training import ReferenceModel, TrainingJob, Workload
+from wardround.manifests.closed import Workload
+from wardround.manifests.training import ReferenceModel, TrainingJob
 from wardround.plans.assignment import base_digest, reference_digests
 from wardround.plans.sitetask.types import Control, ObservedDataset
 from wardround.wire.assignment import Assignment
