@@ -12,6 +12,7 @@ from wardround.api import conditions
 from wardround.api.prediction import PREDICT_SECONDS, Prediction, PredictionStatus
 from wardround.api.site import Site
 from wardround.manifests.prediction import CONTAINER, PredictionJob
+from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, ClosedJobPlan
 from wardround.plans.sitetask.job import workload
 from wardround.plans.sitetask.pod import Job, Pod, Step
 from wardround.plans.sitetask.types import Control
@@ -21,10 +22,6 @@ from wardround.wire.outcome import Predicted
 
 # While a person has to change the Site, a Dataset or the chart.
 STALLED_SECONDS = 60.0
-# After the API server refused the Job: just after a change it may still compare with the former objects.
-ADMISSION_SECONDS = 10.0
-# After the positive control has proven nothing.
-UNPROVEN_SECONDS = 30.0
 # How often the message of a pod that waits is looked at.
 WAITING_SECONDS = 30.0
 # A Job that has not ended after this time, for example because no node can mount a volume, is deleted.
@@ -56,19 +53,7 @@ class Observation:
     now: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """`status` is written first. `delete`: a Job that took too long. `create`: a Job that is due now.
-
-    `needs_control`: a Job is due, and the plan needs the positive control of the isolation gate. `again_seconds`: when
-    to look again, None for the next event.
-    """
-
-    status: PredictionStatus
-    delete: Job | None = None
-    needs_control: bool = False
-    create: PredictionJob | None = None
-    again_seconds: float | None = None
+Plan = ClosedJobPlan[PredictionStatus, PredictionJob]
 
 
 def is_over(prediction: Prediction) -> bool:

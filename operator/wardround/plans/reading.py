@@ -14,6 +14,7 @@ from wardround.api.site import Site
 from wardround.api.times import parse_time, to_seconds
 from wardround.manifests.reading import ReadingJob
 from wardround.plans import dataset, published
+from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, ClosedJobPlan
 from wardround.plans.sitetask.job import workload
 from wardround.plans.sitetask.pod import Job, Pod, Step
 from wardround.plans.sitetask.types import Control, sooner
@@ -21,10 +22,6 @@ from wardround.reasons.registry import REASONS
 
 # After a reading that did not come to the file.
 RETRY_SECONDS = 600.0
-# After the API server refused the Job: just after a change it may still compare with the former Dataset.
-ADMISSION_SECONDS = 10.0
-# After the positive control has proven nothing.
-UNPROVEN_SECONDS = 30.0
 # While policy.datasets does not list the Dataset.
 UNLISTED_SECONDS = 60.0
 PAUSES = {"JobNotAdmitted": ADMISSION_SECONDS, "IsolationUnproven": UNPROVEN_SECONDS}
@@ -73,19 +70,7 @@ class Observation:
     now: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """`status` is written first. `delete`: a Job whose end the status tells. `create`: a Job that is due now.
-
-    `needs_control`: a Job is due, and the plan needs the positive control of the isolation gate. `again_seconds`: when
-    to look again, None for the next event.
-    """
-
-    status: DatasetStatus
-    delete: Job | None = None
-    needs_control: bool = False
-    create: ReadingJob | None = None
-    again_seconds: float | None = None
+Plan = ClosedJobPlan[DatasetStatus, ReadingJob]
 
 
 def plan(seen: Observation) -> Plan:

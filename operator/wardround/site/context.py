@@ -1,4 +1,4 @@
-"""What every reconcile of a task works with."""
+"""What the reconciles of the site operator work with."""
 
 from __future__ import annotations
 
@@ -15,18 +15,24 @@ from wardround.site.held import HeldTasks
 from wardround.site.link import HubLink
 
 
-@dataclass(frozen=True)
-class Context:
-    """`wake` asks for a look at another task. `participant`: this site at its hub, as last read. `hub_heard`: when the
-    hub last heard of a task that runs, by name. A new process tells the hub at once."""
+@dataclass(frozen=True, kw_only=True)
+class PodContext:
+    """What a reconcile needs that may make a Job. `operator_image`: the image of our own containers."""
 
     own: Api
     reporter: Reporter
     link: HubLink
-    held: HeldTasks
     controls: TakesControl
     operator_image: str
+    clock: Clock
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskContext(PodContext):
+    """`wake` asks for a look at another task. `participant`: this site at its hub, as last read. `hub_heard`: when the
+    hub last heard of a task that runs, by name. A new process tells the hub at once."""
+
+    held: HeldTasks
     participant: Callable[[], Participant | None]
     wake: Callable[[str], None]
-    clock: Clock
     hub_heard: dict[str, datetime] = field(default_factory=dict)

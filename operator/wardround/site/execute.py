@@ -33,7 +33,7 @@ from wardround.plans.sitetask.types import (
     WriteStatus,
 )
 from wardround.ports import Object
-from wardround.site.context import Context
+from wardround.site.context import TaskContext
 from wardround.site.observe import Live
 from wardround.wire import codec
 
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 class Execution:
     """One task's actions. `live` is what the plan was made from."""
 
-    def __init__(self, context: Context, live: Live) -> None:
+    def __init__(self, context: TaskContext, live: Live) -> None:
         self._context = context
         self._live = live
         self._seen = live.seen
@@ -148,7 +148,7 @@ class Execution:
         self._live.task["metadata"]["resourceVersion"] = item["metadata"]["resourceVersion"]
 
 
-async def arrive(context: Context, seen: Arrival, item: Object, planned: ArrivalPlan) -> Object | None:
+async def arrive(context: TaskContext, seen: Arrival, item: Object, planned: ArrivalPlan) -> Object | None:
     """Carries out what is planned for a RoundTask without a SiteTask; returns the SiteTask if it was made. `item`: the
     RoundTask as read. Raises ApiError."""
     for action in planned.actions:
@@ -164,14 +164,14 @@ async def arrive(context: Context, seen: Arrival, item: Object, planned: Arrival
     return None
 
 
-async def _take(context: Context, action: TakeTask) -> Object:
+async def _take(context: TaskContext, action: TakeTask) -> Object:
     wanted = manifest(sitetask.KIND, action.name, context.own.namespace, action.labels, action.spec)
     made = await context.own.create(wanted)
     context.held.put(sitetask.parse(made), holds_job=False)
     return made
 
 
-async def _leave_alone(context: Context, seen: Arrival, item: Object, action: LeaveAlone) -> None:
+async def _leave_alone(context: TaskContext, seen: Arrival, item: Object, action: LeaveAlone) -> None:
     client = context.link.client
     if client is None:
         return

@@ -16,9 +16,7 @@ from wardround.plans.sitetask.pod import Job, Pod, parse_job, parse_pod
 from wardround.plans.sitetask.state import is_accepted, is_final
 from wardround.plans.sitetask.types import Control, Observation, ObservedDataset
 from wardround.ports import Api, Object
-from wardround.site.context import Context
-from wardround.site.control import TakesControl
-from wardround.site.link import HubLink
+from wardround.site.context import PodContext, TaskContext
 from wardround.wire import codec
 
 
@@ -43,7 +41,7 @@ class Live:
     approvals: Mapping[str, Object] = field(default_factory=dict)
 
 
-async def at_hub(context: Context, name: str) -> HubView:
+async def at_hub(context: TaskContext, name: str) -> HubView:
     """While the link to the hub is down the site does not ask: it looks at all tasks once the hub is back."""
     client = context.link.client
     if client is None or not context.link.connected:
@@ -54,7 +52,7 @@ async def at_hub(context: Context, name: str) -> HubView:
         return HubView(reached=False, failure=failure)
 
 
-async def observe(context: Context, site_item: Object, item: Object, hub: HubView) -> Live:
+async def observe(context: TaskContext, site_item: Object, item: Object, hub: HubView) -> Live:
     """Everything about one SiteTask. Raises ApiError."""
     site, task = sites.parse(site_item), sitetask.parse(item)
     name = task.metadata.name
@@ -127,18 +125,19 @@ async def newest_pod(own: Api, uid: str, *, job_uid: str = "") -> Pod | None:
     return parse_pod(newest) if newest else None
 
 
-async def _control(context: Context, site: sites.Site, task: SiteTask) -> Control | None:
+async def _control(context: TaskContext, site: sites.Site, task: SiteTask) -> Control | None:
     """The positive control, when the site may be about to make the Job."""
     if not is_accepted(task) or is_final(task):
         return None
-    return await take_control(context.own, context.link, context.controls, site)
+    return await take_control(context, site)
 
 
-async def take_control(own: Api, link: HubLink, controls: TakesControl, site: sites.Site) -> Control:
+async def take_control(context: PodContext, site: sites.Site) -> Control:
     """The positive control of the isolation gate, with the addresses that the site operator knows."""
-    node, pod = await _addresses(own)
-    hub = link.client.server if link.client else ""
-    return await controls.take(hub=hub, store=site.spec.store.origin, node=node, own=pod)
+    node, pod = await _addresses(context.own)
+    client = context.link.client
+    hub = client.server if client else ""
+    return await context.controls.take(hub=hub, store=site.spec.store.origin, node=node, own=pod)
 
 
 async def _addresses(own: Api) -> tuple[Sequence[str], Sequence[str]]:

@@ -21,7 +21,7 @@ from wardround.kube.process import run_until_terminated
 from wardround.kube.queue import WorkQueue
 from wardround.ports import Api, Object, Watch
 from wardround.site.approvals import ApprovalReconciler
-from wardround.site.context import Context
+from wardround.site.context import TaskContext
 from wardround.site.control import Controls, TakesControl
 from wardround.site.controllers import (
     ApprovalController,
@@ -78,36 +78,32 @@ class SiteOperator:
             hub_changed=self._hub_changed.set,
             clock=clock,
         )
-        controls = controls or Controls()
-        datasets = DatasetReconciler(own, self._reporter, self._link, controls, operator_image, clock)
-        predictions = PredictionReconciler(own, self._reporter, self._link, controls, operator_image, clock)
-        tasks = TaskReconciler(
-            Context(
-                own,
-                self._reporter,
-                self._link,
-                held,
-                controls,
-                operator_image=operator_image,
-                participant=lambda: self._site.participant,
-                wake=self._wake_task,
-                clock=clock,
-            )
+        context = TaskContext(
+            own=own,
+            reporter=self._reporter,
+            link=self._link,
+            controls=controls or Controls(),
+            operator_image=operator_image,
+            clock=clock,
+            held=held,
+            participant=lambda: self._site.participant,
+            wake=self._wake_task,
         )
+        datasets = DatasetReconciler(context)
         # The table of the kinds that the site operator looks after, by queue.
         self._managers = (
             Manager(
                 (
                     DatasetController(datasets),
                     DataSchemaController(datasets),
-                    PredictionController(predictions),
+                    PredictionController(PredictionReconciler(context)),
                     SiteController(self._site, own.namespace),
                     ApprovalController(ApprovalReconciler(own, self._reporter, held, self._wake_task, clock)),
                 ),
                 self._rest,
                 1,
             ),
-            Manager((TaskController(tasks, own.namespace),), self._tasks, 1),
+            Manager((TaskController(TaskReconciler(context), own.namespace),), self._tasks, 1),
         )
         self._watcher = watch(own, self._kinds(Source.OWN), self._changed, namespaces=(own.namespace,))
 

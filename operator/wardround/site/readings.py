@@ -9,16 +9,12 @@ from wardround.api import dataset, names
 from wardround.api import site as sites
 from wardround.api.dataset import Dataset
 from wardround.api.times import parse_time
-from wardround.clock import Clock
-from wardround.kube.errors import Forbidden, Invalid
-from wardround.kube.events import Reporter
 from wardround.manifests import reading as manifest
 from wardround.plans import reading
 from wardround.plans.reading import Made, Observation
 from wardround.plans.sitetask.pod import parse_job
-from wardround.ports import Api
-from wardround.site.control import TakesControl
-from wardround.site.link import HubLink
+from wardround.site.closed_jobs import carry_out
+from wardround.site.context import PodContext
 from wardround.site.observe import newest_pod, take_control
 
 # Of a request, as many as the kind takes in status.reading.request.
@@ -32,32 +28,19 @@ def _generation(text: str) -> int:
 
 
 class DatasetReconciler:
-    def __init__(
-        self,
-        own: Api,
-        reporter: Reporter,
-        link: HubLink,
-        controls: TakesControl,
-        operator_image: str,
-        clock: Clock,
-    ) -> None:
-        self._own = own
-        self._reporter = reporter
-        self._link = link
-        self._controls = controls
-        self._operator_image = operator_image
-        self._clock = clock
+    def __init__(self, context: PodContext) -> None:
+        self._context = context
 
     async def reconcile(self, name: str) -> float | None:
         """Returns in how many seconds to look again. Raises ApiError of the own cluster, also while the hub is away."""
-        item = await self._own.get_if_exists("Dataset", name)
+        item = await self._context.own.get_if_exists("Dataset", name)
         if item is None:
             return None
         observed = dataset.parse(item)
-        schema = await self._own.get_if_exists("DataSchema", observed.spec.schema_name)
-        site_item = await self._own.get_if_exists("Site", names.SITE)
+        schema = await self._context.own.get_if_exists("DataSchema", observed.spec.schema_name)
+        site_item = await self._context.own.get_if_exists("Site", names.SITE)
         seen = Observation(
-            namespace=self._own.namespace,
+            namespace=self._context.own.namespace,
             name=name,
             uid=observed.metadata.uid,
             spec=item["spec"],
@@ -67,41 +50,37 @@ class DatasetReconciler:
             request=observed.metadata.annotations.get(names.READ, "")[:MOST_CHARACTERS] or None,
             site=sites.parse(site_item) if site_item else None,
             reading=await self._reading(observed),
-            operator_image=self._operator_image,
-            now=self._clock(),
+            operator_image=self._context.operator_image,
+            now=self._context.clock(),
         )
         planned = reading.plan(seen)
         if planned.needs_control and seen.site is not None:
-            control = await take_control(self._own, self._link, self._controls, seen.site)
+            control = await take_control(self._context, seen.site)
             seen = replace(seen, control=control)
             planned = reading.plan(seen)
-        written = await self._reporter.write(item, observed.status, planned.status)
-        if planned.delete is not None:
-            await self._own.delete("Job", planned.delete.name, uid=planned.delete.uid)
-        if planned.create is None:
-            return planned.again_seconds
-        try:
-            await self._own.create(manifest.build(planned.create))
-        except (Forbidden, Invalid) as refusal:
-            refused = reading.not_admitted(seen, planned, str(refusal))
-            await self._reporter.write(written or item, planned.status, refused.status)
-            return refused.again_seconds
-        return planned.again_seconds
+        return await carry_out(
+            self._context,
+            item,
+            observed.status,
+            planned,
+            manifest.build,
+            lambda words: reading.not_admitted(seen, planned, words),
+        )
 
     async def reconcile_schema(self, name: str) -> None:
         """A DataSchema has come or gone: looks at all Datasets that name it."""
-        for item in await self._own.list("Dataset"):
+        for item in await self._context.own.list("Dataset"):
             if item["spec"]["schemaName"] == name:
                 await self.reconcile(item["metadata"]["name"])
 
     async def _reading(self, observed: Dataset) -> Made | None:
-        item = await self._own.get_if_exists("Job", names.reading_name(observed.metadata.uid))
+        item = await self._context.own.get_if_exists("Job", names.reading_name(observed.metadata.uid))
         if item is None:
             return None
         annotations = item["metadata"].get("annotations") or {}
         return Made(
             job=parse_job(item),
-            pod=await newest_pod(self._own, observed.metadata.uid, job_uid=item["metadata"]["uid"]),
+            pod=await newest_pod(self._context.own, observed.metadata.uid, job_uid=item["metadata"]["uid"]),
             generation=_generation(annotations.get(names.GENERATION, "")),
             schema_digest=annotations.get(names.SCHEMA_DIGEST),
             request=annotations.get(names.READ) or None,

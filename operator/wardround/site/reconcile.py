@@ -7,7 +7,7 @@ from wardround.plans.sitetask import arrival
 from wardround.plans.sitetask import plan as plans
 from wardround.plans.sitetask.arrival import Arrival
 from wardround.ports import Object
-from wardround.site.context import Context
+from wardround.site.context import TaskContext
 from wardround.site.execute import Execution, arrive
 from wardround.site.observe import HubView, at_hub, observe
 
@@ -15,7 +15,7 @@ from wardround.site.observe import HubView, at_hub, observe
 class TaskReconciler:
     """All tasks of the site, one at a time."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: TaskContext) -> None:
         self._context = context
 
     async def reconcile(self, name: str) -> float | None:

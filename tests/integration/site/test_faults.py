@@ -17,7 +17,7 @@ from tests.integration.site.play import condition, connected, enrolled, job_of
 from wardround.clock import system_clock
 from wardround.kube.client import Client
 from wardround.kube.events import Reporter
-from wardround.site.context import Context
+from wardround.site.context import TaskContext
 from wardround.site.control import Controls
 from wardround.site.held import HeldTasks
 from wardround.site.link import HubLink
@@ -194,12 +194,12 @@ async def test_a_reconcile_reads_no_other_task_and_no_other_job(site: Site) -> N
         recorded = Faults(proxy)
         link, reporter = HubLink(own, lambda: None), Reporter(own, "x/y", "test", system_clock)
         held = HeldTasks(own, lambda: None)
-        context = Context(
-            own,
-            reporter,
-            link,
-            held,
-            Controls(),
+        context = TaskContext(
+            own=own,
+            reporter=reporter,
+            link=link,
+            held=held,
+            controls=Controls(),
             operator_image=OURS,
             participant=lambda: None,
             wake=lambda _: None,

@@ -16,6 +16,7 @@ from tests.worlds.site import CONTROL, NOW, UNPROVEN, a_pod, a_site, ended
 from wardround.api import conditions, prediction
 from wardround.api.prediction import PredictionStatus
 from wardround.api.site import PredictionClaims, Site
+from wardround.plans import closed_job
 from wardround.plans import prediction as plans
 from wardround.plans.prediction import Made, Observation, Plan
 from wardround.plans.sitetask.pod import Job
@@ -102,7 +103,7 @@ def test_no_job_is_made_before_the_positive_control() -> None:
     assert (planned.needs_control, planned.create) == (True, None)
     unproven = plans.plan(seen(control=UNPROVEN))
     assert (shown(unproven, "Reconciling")[0], unproven.create) == ("IsolationUnproven", None)
-    assert unproven.again_seconds == plans.UNPROVEN_SECONDS
+    assert unproven.again_seconds == closed_job.UNPROVEN_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_a_prediction_waits_for_what_people_have_to_change(changes: dict[str, An
 def test_a_refused_job_is_tried_again() -> None:
     planned = plans.not_admitted(seen(), "policy.datasets has to name that Dataset")
     assert shown(planned, "Reconciling") == ("JobNotAdmitted", "policy.datasets has to name that Dataset")
-    assert planned.again_seconds == plans.ADMISSION_SECONDS
+    assert planned.again_seconds == closed_job.ADMISSION_SECONDS
 
 
 def test_an_answer_is_complete_and_counts_its_rows() -> None:

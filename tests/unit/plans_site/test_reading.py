@@ -14,7 +14,7 @@ from tests.players.hospital import OURS
 from tests.unit.plans_site.test_dataset import LOST, SAID, SCHEMA, SPEC, ready
 from tests.worlds.site import CONTROL, NOW, UNPROVEN, a_pod, a_site, ended
 from wardround.api.dataset import DatasetStatus, Limits, Reading
-from wardround.plans import reading
+from wardround.plans import closed_job, reading
 from wardround.plans.reading import Made, Observation, Plan
 from wardround.plans.sitetask.pod import Job
 
@@ -82,7 +82,7 @@ def test_a_job_needs_a_control_that_proves_the_gate_and_the_dataset_says_so() ->
     due = seen(control=None)
     assert reading.plan(due) == Plan(status=reading.plan(due).status, needs_control=True)
     unproven = reading.plan(seen(control=UNPROVEN))
-    assert (unproven.create, unproven.again_seconds) == (None, reading.UNPROVEN_SECONDS)
+    assert (unproven.create, unproven.again_seconds) == (None, closed_job.UNPROVEN_SECONDS)
     assert reading_of(unproven.status).reason == "IsolationUnproven"
     assert not later(unproven.status, 29).create
     assert later(unproven.status, 31).create

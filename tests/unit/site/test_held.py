@@ -19,7 +19,7 @@ from wardround.plans.sitetask import memory
 from wardround.plans.sitetask.types import Control
 from wardround.ports import Object, Objects
 from wardround.sealing.keys import hub_fingerprint
-from wardround.site.context import Context
+from wardround.site.context import TaskContext
 from wardround.site.held import RELOAD_SECONDS, HeldTasks
 from wardround.site.link import HubLink
 from wardround.site.own import SiteReconciler
@@ -69,12 +69,12 @@ class World:
         self.full: list[int] = []
         self.held = HeldTasks(self.own, lambda: self.full.append(1))
         link, reporter = HubLink(self.own, lambda: None), Reporter(self.own, "x/y", "test", loop.clock)
-        context = Context(
-            self.own,
-            reporter,
-            link,
-            self.held,
-            NoProbe(),
+        context = TaskContext(
+            own=self.own,
+            reporter=reporter,
+            link=link,
+            held=self.held,
+            controls=NoProbe(),
             operator_image="registry.example/operator@sha256:" + "a" * 64,
             participant=lambda: None,
             wake=lambda _: None,

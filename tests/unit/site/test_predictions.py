@@ -15,6 +15,7 @@ from wardround.kube.events import Reporter
 from wardround.plans.prediction import STALLED_SECONDS
 from wardround.plans.sitetask.types import Control
 from wardround.ports import Object
+from wardround.site.context import PodContext
 from wardround.site.link import HubLink
 from wardround.site.predictions import PredictionController, PredictionReconciler
 
@@ -37,7 +38,16 @@ class World:
         token = self.server.token("site-operator", 1e6)
         own = Client(self.server, lambda: token, HERE, lambda: 0.001)
         link, reporter = HubLink(own, lambda: None), Reporter(own, "x/y", "test", loop.clock)
-        self.reconciler = PredictionReconciler(own, reporter, link, Proven(), IMAGE, loop.clock)
+        self.reconciler = PredictionReconciler(
+            PodContext(
+                own=own,
+                reporter=reporter,
+                link=link,
+                controls=Proven(),
+                operator_image=IMAGE,
+                clock=loop.clock,
+            )
+        )
         self._create("v1", "Namespace", HERE, namespace="")
         self._create(
             V1,

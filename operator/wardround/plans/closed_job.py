@@ -1,0 +1,31 @@
+"""What a look at an object comes to for which our own image alone runs in a closed pod: a Dataset, a Prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from wardround.plans.sitetask.pod import Job
+
+# After the API server refused the Job: just after a change it may still compare with the former objects.
+ADMISSION_SECONDS = 10.0
+# After the positive control has proven nothing.
+UNPROVEN_SECONDS = 30.0
+
+StatusT = TypeVar("StatusT")
+JobT = TypeVar("JobT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClosedJobPlan(Generic[StatusT, JobT]):
+    """`status` is written first. `delete`: a Job whose end the status tells. `create`: a Job that is due now.
+
+    `needs_control`: a Job is due, and the plan needs the positive control of the isolation gate. `again_seconds`: when
+    to look again, None for the next event.
+    """
+
+    status: StatusT
+    delete: Job | None = None
+    needs_control: bool = False
+    create: JobT | None = None
+    again_seconds: float | None = None

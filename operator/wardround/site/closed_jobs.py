@@ -1,0 +1,45 @@
+"""Carries out the plan of a Dataset or Prediction: its status first, then its Job. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from wardround.kube.errors import AlreadyExists, Forbidden, Invalid
+from wardround.kube.events import Status
+from wardround.manifests.pod import Manifest
+from wardround.plans.closed_job import ClosedJobPlan
+from wardround.ports import Object
+from wardround.site.context import PodContext
+
+StatusT = TypeVar("StatusT", bound=Status)
+JobT = TypeVar("JobT")
+
+
+async def carry_out(
+    context: PodContext,
+    item: Object,
+    before: StatusT,
+    planned: ClosedJobPlan[StatusT, JobT],
+    build: Callable[[JobT], Manifest],
+    not_admitted: Callable[[str], ClosedJobPlan[StatusT, JobT]],
+) -> float | None:
+    """Returns in how many seconds to look again.
+
+    `before`: the status of `item`. `not_admitted`: the plan after the API server has refused the Job with some words.
+    Raises ApiError.
+    """
+    written = await context.reporter.write(item, before, planned.status)
+    if planned.delete is not None:
+        await context.own.delete("Job", planned.delete.name, uid=planned.delete.uid)
+    if planned.create is None:
+        return planned.again_seconds
+    try:
+        await context.own.create(build(planned.create))
+    except AlreadyExists:
+        return 0.0  # a Job of the name was made since: the next look sees it
+    except (Forbidden, Invalid) as refusal:
+        refused = not_admitted(str(refusal))
+        await context.reporter.write(written or item, planned.status, refused.status)
+        return refused.again_seconds
+    return planned.again_seconds
