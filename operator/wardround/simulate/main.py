@@ -116,6 +116,11 @@ def parser() -> argparse.ArgumentParser:
         help="also show each hospital's own numbers, as if policy.tellOwnMetrics of its Site were true",
     )
     result.add_argument(
+        "--sealed",
+        action="store_true",
+        help="seal, sign and verify models and updates as clusters do. This is the default, and nothing turns it off",
+    )
+    result.add_argument(
         "--trainer",
         default="",
         metavar="COMMAND",

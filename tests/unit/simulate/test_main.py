@@ -8,6 +8,7 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.unit.simulate.rounds import short
 from wardround.simulate import main, simulate, table
 from wardround.simulate.errors import SimulationError
 from wardround.simulate.prepared import prepared
+from wardround.simulate.store import MemoryStore
 
 
 @pytest.fixture
@@ -87,9 +89,23 @@ def test_csv_has_one_line_for_each_round_metric_and_repeat(run: Any) -> None:
     assert {each["round"] for each in lines} == {"train-1", "evaluate"}
 
 
-def test_json_has_the_digest_of_each_result(run: Any, once: list[str]) -> None:
-    _, out, _ = run("-o", "json")
+@pytest.mark.parametrize("options", [(), ("--sealed",)], ids=["default", "sealed"])
+def test_the_store_holds_only_ciphertext_and_json_has_the_digest_of_each_result(
+    run: Any, once: list[str], monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    stored: list[bytes] = []
+    put = MemoryStore.put_bytes
+
+    async def put_seen(store: MemoryStore, url: str, headers: Mapping[str, str], data: bytes) -> bool:
+        stored.append(data)
+        return await put(store, url, headers, data)
+
+    monkeypatch.setattr(MemoryStore, "put_bytes", put_seen)
+    _, out, _ = run("-o", "json", *options)
     assert [each["digest"] for each in json.loads(out)] == once
+    assert stored
+    # Each model, each update and all sums are safetensors files, whose header holds this word.
+    assert not [each for each in stored if b"data_offsets" in each]
 
 
 def failing(file: Path, change: dict[str, Any]) -> None:
