@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from wardround.aggregate.rules import scaled
 from wardround.metrics import differences, estimates, registry, sums, withheld
-from wardround.metrics.digits import edge_text, end_text, metric_text, rounded_count, text
+from wardround.metrics.digits import edge_text, end_text, metric_text, rounded_count, share_ends, text
 from wardround.metrics.estimates import Estimate
 from wardround.metrics.sums import Sums
 from wardround.tensors import Array
@@ -103,7 +103,7 @@ class _Hospitals:
         """The metric of one hospital. None: too few people are behind it, or it is undefined."""
         if self.computed:
             return estimates.estimates(part.sums, part.min_cell, specificity, (name,))[name]
-        return Estimate(part.reported[name], None, None, part.people, part.people)
+        return Estimate(part.reported[name], None, None, part.people, part.people, part.people)
 
     def text(self, name: str, value: float, people: float) -> str:
         """At most 32 characters, the most that a FederatedRound takes. A number that training code reports can be any
@@ -168,7 +168,7 @@ def _mean(name: str, hospitals: Sequence[Part]) -> Estimate | None:
     value = sum(part.reported[name] * part.people * part.scale for part in hospitals) / people
     if not math.isfinite(value):
         return None
-    return Estimate(value, None, None, round(people), withheld.without_largest(each))
+    return Estimate(value, None, None, round(people), withheld.without_largest(each), people)
 
 
 def _own_numbers(groups: Mapping[str, _Hospitals], specificity: float) -> dict[str, dict[str, str]]:
@@ -225,16 +225,23 @@ def _difference(reference: str, each: differences.Difference, hospitals: int, wi
 
 
 def _metric(name: str, estimate: Estimate, group: _Hospitals) -> CombinedMetric:
-    def bound(value: float | None) -> str | None:
-        return None if value is None else group.text(name, value, estimate.people_without_largest)
-
+    low, high = _interval(name, estimate, group)
     return CombinedMetric(
         value=group.text(name, estimate.value, estimate.people_without_largest),
-        low=bound(estimate.low),
-        high=bound(estimate.high),
+        low=low,
+        high=high,
         people=rounded_count(estimate.people),
         hospitals=len(group.parts),
     )
+
+
+def _interval(name: str, estimate: Estimate, group: _Hospitals) -> tuple[str, str] | tuple[None, None]:
+    people = estimate.people_without_largest
+    if estimate.low is None or estimate.high is None:
+        return None, None
+    if registry.METRICS[name].interval == "Wilson":
+        return share_ends(estimate.value, estimate.denominator, people)
+    return group.text(name, estimate.low, people), group.text(name, estimate.high, people)
 
 
 def _group(group: estimates.Group) -> CalibrationGroup:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from wardround.metrics import registry
+from wardround.metrics import intervals, registry
 
 
 def metric_text(name: str, value: float, people: float) -> str:
@@ -40,6 +40,20 @@ def end_text(value: float, people: float, *, upper: bool) -> str:
     return _plain(exact.quantize(Decimal(1).scaleb(place), ROUND_CEILING if upper else ROUND_FLOOR))
 
 
+def share_ends(value: float, denominator: float, people: float) -> tuple[str, str]:
+    """The two ends of the 95 % interval of a share over `denominator` people.
+
+    The interval is the widest one of all shares and denominators that a result shows like these. So it holds the exact
+    interval, and tells nothing that the share and the number of people beside it do not tell. The ends of exact
+    intervals, together with several shares, determined the confusion table of some hundred people.
+    """
+    shown, half = float(text(value, people)), 0.5 * 10.0 ** -decimals(people)
+    least = _least_alike(denominator)
+    low, _ = intervals.wilson(max(0.0, shown - half), least)
+    _, high = intervals.wilson(min(1.0, shown + half), least)
+    return end_text(low, people, upper=False), end_text(high, people, upper=True)
+
+
 def edge_text(value: float, people: float) -> str:
     """The text of an edge of the bins. The edges are the same in every round, so only significant digits count."""
     return format(Decimal(_short(value, people)), "f")
@@ -52,6 +66,12 @@ def rounded_count(count: float) -> int:
     that a hospital adds never make this rounding finer.
     """
     return int(Decimal(f"{count:.{decimals(count)}g}"))
+
+
+def _least_alike(count: float) -> float:
+    """The least number of people that has the same text as `count`, or less."""
+    rounded = rounded_count(count)
+    return rounded - 0.5 * 10.0 ** (Decimal(rounded).adjusted() - decimals(rounded) + 1)
 
 
 def decimals(people: float) -> int:

@@ -39,6 +39,7 @@ class Estimate:
     """A metric's value, its 95 % interval where it has one, and the number of people that it is over.
 
     `people_without_largest`: the people without the largest hospital. The digits of a result depend on them.
+    `denominator`: the weight of these people's rows by which a share is divided. For other metrics, the people.
     """
 
     value: float
@@ -46,6 +47,7 @@ class Estimate:
     high: float | None
     people: int
     people_without_largest: float
+    denominator: float
 
 
 @dataclass(frozen=True)
@@ -161,18 +163,8 @@ def _apart(hospitals: Hospitals) -> list[tuple[Floats, float]]:
     return [(_Histogram.read(each).both, least) for each, least in hospitals] if len(hospitals) > 1 else []
 
 
-@dataclass(frozen=True)
-class _Over:
-    """An estimate, and its denominator as a weight."""
-
-    estimate: Estimate
-    denominator: float
-
-
-def _told(each: _Over | None, min_cell: float, *, hidden: bool) -> Estimate | None:
-    if each is None or hidden or each.denominator < _at_least(min_cell):
-        return None
-    return each.estimate
+def _told(each: Estimate | None, min_cell: float, *, hidden: bool) -> Estimate | None:
+    return None if each is None or hidden or each.denominator < _at_least(min_cell) else each
 
 
 def _at_least(min_cell: float) -> float:
@@ -180,13 +172,13 @@ def _at_least(min_cell: float) -> float:
     return min_cell * (1 - 1e-9)
 
 
-def _over(value: float, interval: Interval | None, people: float, denominator: float) -> _Over:
+def _over(value: float, interval: Interval | None, people: float, denominator: float) -> Estimate:
     low, high = interval if interval is not None else (None, None)
-    return _Over(Estimate(float(value), low, high, round(people), people), denominator)
+    return Estimate(float(value), low, high, round(people), people, denominator)
 
 
-def _mean(name: str, highest: float) -> Callable[[Numbers], _Over | None]:
-    def estimator(numbers: Numbers) -> _Over | None:
+def _mean(name: str, highest: float) -> Callable[[Numbers], Estimate | None]:
+    def estimator(numbers: Numbers) -> Estimate | None:
         people = float(numbers["people"][0])
         if people <= 0:
             return None
@@ -196,32 +188,32 @@ def _mean(name: str, highest: float) -> Callable[[Numbers], _Over | None]:
     return estimator
 
 
-def _share(hits: float, weight: float, people: float) -> _Over | None:
+def _share(hits: float, weight: float, people: float) -> Estimate | None:
     if weight <= 0:
         return None
     value = min(1.0, max(0.0, hits / weight))
     return _over(value, intervals.wilson(value, weight), people, weight)
 
 
-def _accuracy(numbers: Numbers) -> _Over | None:
+def _accuracy(numbers: Numbers) -> Estimate | None:
     true_positives, _, true_negatives, _ = numbers["confusion"].tolist()
     return _share(true_positives + true_negatives, float(numbers["weights"].sum()), float(numbers["people"][0]))
 
 
-def _sensitivity(numbers: Numbers) -> _Over | None:
+def _sensitivity(numbers: Numbers) -> Estimate | None:
     return _share(float(numbers["confusion"][0]), float(numbers["weights"][1]), float(numbers["people"][1]))
 
 
-def _specificity(numbers: Numbers) -> _Over | None:
+def _specificity(numbers: Numbers) -> Estimate | None:
     return _share(float(numbers["confusion"][2]), float(numbers["weights"][0]), float(numbers["people"][2]))
 
 
-def _ppv(numbers: Numbers) -> _Over | None:
+def _ppv(numbers: Numbers) -> Estimate | None:
     true, false = numbers["confusion"].tolist()[:2]
     return _share(true, true + false, true + false)
 
 
-def _auc(numbers: Numbers) -> _Over | None:
+def _auc(numbers: Numbers) -> Estimate | None:
     pairs, ordered, variance = numbers["pairs"].tolist()
     if pairs <= 0:
         return None
@@ -230,7 +222,7 @@ def _auc(numbers: Numbers) -> _Over | None:
     return _over(value, intervals.area(value, variance / pairs / pairs), people, people)
 
 
-def _calibration(numbers: Numbers) -> _Over | None:
+def _calibration(numbers: Numbers) -> Estimate | None:
     people, observed, expected = (
         float(each) for each in (numbers["people"][0], numbers["weights"][1], numbers["expected"][0])
     )
@@ -239,15 +231,15 @@ def _calibration(numbers: Numbers) -> _Over | None:
     return _over(observed / expected, intervals.ratio(observed, expected, people), people, people)
 
 
-def _count(name: str, place: int) -> Callable[[Numbers], _Over | None]:
-    def estimator(numbers: Numbers) -> _Over | None:
+def _count(name: str, place: int) -> Callable[[Numbers], Estimate | None]:
+    def estimator(numbers: Numbers) -> Estimate | None:
         people = float(numbers["people"][0])
         return _over(float(numbers[name][place]), None, people, people)
 
     return estimator
 
 
-_ESTIMATORS: Mapping[str, Callable[[Numbers], _Over | None]] = {
+_ESTIMATORS: Mapping[str, Callable[[Numbers], Estimate | None]] = {
     "loss": _mean("loss", LARGEST_LOSS),
     "brier": _mean("brier", 1.0),
     "accuracy": _accuracy,
@@ -280,7 +272,7 @@ class _Histogram:
         return self.negatives + self.positives
 
 
-def _at_specificity(numbers: Numbers, min_cell: float, least: float, apart: Hospitals) -> dict[str, _Over | None]:
+def _at_specificity(numbers: Numbers, min_cell: float, least: float, apart: Hospitals) -> dict[str, Estimate | None]:
     """The lowest edge of a merged bin at which the specificity is at least `least`, and the sensitivity there.
 
     A person is predicted positive from the edge on. `apart`: as of `calibration`. Two values of `least` give two
@@ -307,7 +299,7 @@ def _at_specificity(numbers: Numbers, min_cell: float, least: float, apart: Hosp
     }
 
 
-def _recalibration(numbers: Numbers, min_cell: float, apart: Hospitals) -> dict[str, _Over | None]:
+def _recalibration(numbers: Numbers, min_cell: float, apart: Hospitals) -> dict[str, Estimate | None]:
     """Intercept and slope, fitted to the groups of the calibration curve."""
     histogram, people = _Histogram.read(numbers), float(numbers["people"][0])
     groups = _curve_groups(numbers, min_cell, apart)
@@ -321,8 +313,8 @@ def _recalibration(numbers: Numbers, min_cell: float, apart: Hospitals) -> dict[
     }
 
 
-def _told_share(share: _Over, people: float) -> float:
-    return float(digits.text(share.estimate.value, people))
+def _told_share(share: Estimate, people: float) -> float:
+    return float(digits.text(share.value, people))
 
 
 def _without_largest(name: str, hospitals: Sequence[Numbers]) -> float:

@@ -123,7 +123,7 @@ def test_an_interval_of_95_percent_holds_the_truth_in_95_percent_of_samples() ->
 def test_an_auc_of_one_has_no_interval() -> None:
     labels = np.repeat([0, 1], 20)
     made = estimates(sums.count(labels, 0.2 + 0.6 * labels, range(40)), 11)["auc"]
-    assert made == Estimate(1.0, None, None, 40, 40.0)
+    assert made == Estimate(1.0, None, None, 40, 40.0, 40.0)
 
 
 @pytest.mark.parametrize("specificity", [0.5, 0.9, 0.95])
@@ -184,7 +184,7 @@ def test_one_patient_with_many_visits_is_one_patient() -> None:
     labels, patients = np.repeat([1, 0], [50, 60]), np.concatenate([[0] * 50, range(1, 61)])
     made = estimates(sums.count(labels, np.random.default_rng(2).random(110), patients), 11)
     assert made["loss"] is None
-    assert made["people"] == Estimate(61.0, None, None, 61, 61.0)
+    assert made["people"] == Estimate(61.0, None, None, 61, 61.0, 61.0)
 
 
 def test_a_metric_with_a_small_denominator_is_withheld() -> None:

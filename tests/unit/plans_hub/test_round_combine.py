@@ -73,6 +73,14 @@ def test_only_metrics_that_the_round_declares_stand_in_its_result() -> None:
         assert metrics_of(plan(aggregating(spec={"metrics": declared}, answer=reported))) == declared
 
 
+@pytest.mark.parametrize(("spec", "samples"), [(EVALUATE, 390), ({}, 393)], ids=["Evaluate", "Train"])
+def test_the_number_of_samples_of_an_evaluation_is_rounded_like_its_other_numbers(spec: Any, samples: int) -> None:
+    """With the exact number, shares over some hundred people would give the exact confusion table."""
+    made = plan(aggregating(spec=spec, answer=replace(combined(*NAMES), samples=393)))
+    assert made.status.result is not None
+    assert made.status.result.samples == samples
+
+
 def test_an_evaluation_reports_only_the_metrics_that_it_declares() -> None:
     reported = replace(combined(*NAMES), metrics=dict.fromkeys(("accuracy", "auc", "rows"), LOSS))
     for declared in ([], ["auc"], ["accuracy", "auc"]):

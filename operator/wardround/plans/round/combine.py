@@ -19,6 +19,7 @@ from wardround.api.task import Metric
 from wardround.api.timeline import reached
 from wardround.api.times import to_seconds
 from wardround.metrics import registry
+from wardround.metrics.digits import rounded_count
 from wardround.plans.round.base import base_lost
 from wardround.plans.round.columns import made_with
 from wardround.plans.round.parts import Part, PartState
@@ -261,7 +262,7 @@ def _result(view: View, number: int, answer: AggregationResult, names: tuple[str
         digest=answer.digest,
         location=model_location(view.round.metadata.uid, number),
         bytes=answer.header.length,
-        samples=answer.samples,
+        samples=rounded_count(answer.samples) if spec.task == "Evaluate" else answer.samples,
         metrics=tuple(_metric(view, name, answer.metrics[name]) for name in declared if name in answer.metrics),
         calibration=tuple(
             CalibrationGroup(low=each.low, high=each.high, people=each.people, observed=each.observed)
