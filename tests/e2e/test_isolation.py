@@ -345,7 +345,7 @@ def _network_open(federation: Federation, made: Object) -> str:
     assert finished.attention(SITE)["reason"] == "NetworkOpen"
     own = federation.site_task(SITE, task["metadata"]["name"])["status"]
     assert own["failure"]["reason"] == "NetworkOpen"
-    assert "no NetworkPolicy is enforced here" in own["failure"]["message"]
+    assert "this node enforces no NetworkPolicy" in own["failure"]["message"]
     assert "update" not in task["status"]
     return str(own["failure"]["message"])
 

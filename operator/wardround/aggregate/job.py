@@ -55,7 +55,7 @@ from wardround.wire.aggregation import (
 logger = logging.getLogger(__name__)
 
 EXAMINED_AT_ONCE = 4
-CHANGED_MEANWHILE = "When the aggregation read an update again, the store returned other bytes than before."
+CHANGED_MEANWHILE = "The store returned other bytes for an update when the aggregation Job read it a second time."
 
 
 async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: datetime) -> AggregationResult:
@@ -63,7 +63,8 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
     buffers = Buffers()
     if plan.reads_twice:
         logger.info(
-            "scratch has no room for the ciphertext of the updates, so this Job reads them from the store twice"
+            "the scratch volume has no room for the ciphertext of the updates, so this Job reads them from the store "
+            "twice"
         )
     try:
         kept = _for_ciphertext(plan, scratch)
@@ -336,7 +337,8 @@ class Aggregation:
         except NotFinite:
             raise Failure(
                 "ResultNotFinite",
-                "The updates are finite, but a combined number is too large for the dtype of its tensor.",
+                "A number of the combined model is too large for the dtype of its tensor, although all updates are "
+                "finite.",
             ) from None
         except Refused:
             # Every segment opened in the first pass.

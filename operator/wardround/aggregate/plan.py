@@ -58,7 +58,7 @@ def parse(data: bytes) -> AggregationPlan:
     if (plan.base is not None) != (plan.task == "Train" and not plan.initial):
         raise Failure(
             "PlanUnreadable",
-            "Only a Train round that is not an initial round has a base. The plan does not follow this rule.",
+            "The plan's base does not fit its round: only a Train round that is not an initial round has a base.",
         )
     return plan
 

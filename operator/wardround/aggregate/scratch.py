@@ -41,7 +41,7 @@ class Region:
 
     def _place(self, offset: int, length: int) -> int:
         if offset < 0 or offset + length > self.length:
-            raise ValueError(f"the region of {self.length} bytes has no {length} bytes at {offset}")
+            raise ValueError(f"{length} bytes at {offset} are outside the scratch region of {self.length} bytes")
         return self.start + offset
 
 

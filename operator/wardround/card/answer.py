@@ -182,7 +182,7 @@ def _whole(target: Path, asked: Asked) -> Iterator[TextIO]:
             partial.unlink(missing_ok=True)
         durable.sync(target.parent)
     except FileExistsError:
-        message = f"the claim has a file {asked.answer} already, and no Prediction replaces a file"
+        message = f"the claim of answers already has a file {asked.answer}, and a Prediction never replaces a file"
         raise Refused("AnswerExists", message) from None
     except OSError as error:
         name = error.strerror or type(error).__name__

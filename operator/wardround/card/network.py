@@ -47,7 +47,8 @@ def network(folder: Folder) -> Network:
     if {name: array.shape for name, array in arrays.items()} != expected:
         raise FolderRefused(
             f"the tensors of {folder.path} are not those of the network on its card ({features} features, hidden "
-            f"layers {list(architecture.hidden)}). The training image has made another model: run its own `predict`"
+            f"layers {list(architecture.hidden)}). The training image made a model of another shape: run the image's "
+            "own `predict`"
         )
     deviation = arrays[architecture.deviation]
     if not (all(np.isfinite(array).all() for array in arrays.values()) and (deviation > 0).all()):

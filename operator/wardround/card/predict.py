@@ -91,15 +91,15 @@ def notes(card: ModelCard) -> tuple[str, str]:
     recalibrated_by = (
         f"recalibrated: by {line.words}."
         if line
-        else "recalibrated: empty. The card has no calibrationIntercept and calibrationSlope, which a round that "
-        "declares the metric calibration fits to 400 people or more without the largest hospital."
+        else "recalibrated: empty, because the card has no calibrationIntercept and calibrationSlope. An Evaluate "
+        "round with the metric calibration computes both, from at least 400 people without the largest hospital."
     )
     positive_from = (
-        f"positive: from the probability {point.value} on, chosen by the round {point.round_name} on the "
-        f"{_WORDS[point.rows]} rows of {point.people} people."
+        f"positive: from the probability {point.value} on. The round {point.round_name} chose this threshold on "
+        f"the {_WORDS[point.rows]} rows of {point.people} people."
         if point
-        else "positive: empty. The card has no threshold, which an Evaluate round that declares the metric "
-        "sensitivityAtSpecificity chooses."
+        else "positive: empty, because the card has no threshold. An Evaluate round with the metric "
+        "sensitivityAtSpecificity chooses one."
     )
     return recalibrated_by, positive_from
 

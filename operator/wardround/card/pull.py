@@ -73,7 +73,7 @@ def _opened(answer: TransferredModel, asked: Asked) -> tuple[Signed, ModelManife
         manifest = open_model(answer.manifest, load_verification_key(hub_key))
         signed = folder.signed(answer.card, hub_key)
         if signed.card.model.digest != manifest.digest:
-            raise FolderRefused("the card is that of another model. Ask the hub's administrator")
+            raise FolderRefused("the hub sent the card of another model. Tell the hub's administrator")
         names = (asked.transfer_uid, asked.requested_by, manifest.digest)
         wrapped = untrusted.decode(answer.wrapped_key, "KeyUnusable")
         data_key = unwrap(wrapped, asked.key, transfer_context("model", *names))
@@ -83,7 +83,7 @@ def _opened(answer: TransferredModel, asked: Asked) -> tuple[Signed, ModelManife
     except Refused as refusal:
         raise FolderRefused(
             f"the hub's answer cannot be opened ({refusal.reason}): it is not for this request, or somebody has "
-            "changed it. Ask again"
+            "changed it. Run the command again"
         ) from None
     return signed, manifest, data_key, grants
 
@@ -93,7 +93,10 @@ def _fetch(manifest: ModelManifest, data_key: bytes, grants: TransferGrants, fil
     context = ssl.create_default_context(cadata=grants.ca_bundle or None)
     lengths = part_lengths(manifest.header.length)
     if len(lengths) != len(grants.get.parts):
-        raise DownloadFailed("the hub's answer has another number of addresses than the file has parts. Ask again")
+        raise DownloadFailed(
+            "the number of addresses in the hub's answer differs from the number of parts of the "
+            "file. Run the command again"
+        )
     hashes = bytearray()
     _download(grants.get.segments, context, HASH_BYTES * segment_count(manifest.header.length), hashes.extend)
     body = Body(data_key, manifest.header)
@@ -105,7 +108,7 @@ def _fetch(manifest: ModelManifest, data_key: bytes, grants: TransferGrants, fil
 
 def _download(url: str, context: ssl.SSLContext, length: int, sink: Callable[[bytes], object]) -> None:
     if not url.startswith("https://"):
-        raise DownloadFailed("the hub's answer has an address that is not https. Ask the hub's administrator")
+        raise DownloadFailed("the hub's answer has a download address that is not https. Tell the hub's administrator")
     left = length
     try:
         with urllib.request.urlopen(url, timeout=SILENCE_SECONDS, context=context) as response:  # noqa: S310 - https
@@ -116,7 +119,8 @@ def _download(url: str, context: ssl.SSLContext, length: int, sink: Callable[[by
         code = getattr(failure, "code", None)
         said = f"it answered {code}" if code else f"{type(getattr(failure, 'reason', failure)).__name__}"
         raise DownloadFailed(
-            f"the hub's store cannot be reached ({said}). Check that this computer reaches the store, and ask again"
+            f"this computer cannot reach the hub's store ({said}). Check the network to the store, and run the "
+            "command again"
         ) from None
     if left:
         raise DownloadFailed("the store gave less than the whole file. Ask again")

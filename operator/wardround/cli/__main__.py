@@ -52,8 +52,8 @@ def carry_out(arguments: list[str] | None) -> int:
         return 2
     except codec.Malformed as error:
         say(
-            f"error: The object cannot be read: {error}. Install the version of kubectl-wardround that the CRDs of "
-            "this cluster have."
+            f"error: This version of kubectl-wardround cannot read the object: {error}. Install the version that the "
+            "CRDs of this cluster have."
         )
         return 2
     except KeyboardInterrupt:
@@ -63,7 +63,7 @@ def carry_out(arguments: list[str] | None) -> int:
 def parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--kubeconfig", help="the kubeconfig file; default: KUBECONFIG or ~/.kube/config")
-    shared.add_argument("--context", help="the context in the kubeconfig; default: the current one")
+    shared.add_argument("--context", help="the context of the kubeconfig to use; default: the current context")
     shared.add_argument("-n", "--namespace", help="the namespace of the object; default: the namespace of the context")
     top = argparse.ArgumentParser(
         prog="kubectl wardround",

@@ -30,8 +30,8 @@ DAYS = 90
 PLANNED_EVALUATIONS = 2
 NAME_LENGTH, DIGEST_DIGITS = 30, 8
 NOT_BOUND = (
-    "An approval of the model binds none of these: the weights that a round starts from, and the state that it goes on "
-    "from, which the hub chooses; the seed; deadlines and threads; how the hub combines the updates."
+    "After you approve the model, the hub can still choose: the weights from which a round starts, the state from "
+    "which it goes on, the seed, deadlines, threads, and how it combines the updates."
 )
 
 
@@ -68,7 +68,7 @@ def series_terms(known: Reviewed) -> SeriesTerms:
     """Raises CommandError for the task of a round that a person has made."""
     series = approvals.terms(known.assignment)
     if series is None:
-        raise CommandError("The task belongs to no FederatedModel. It can only be approved or denied alone.")
+        raise CommandError("The task belongs to no FederatedModel, so you can approve or deny only this task.")
     return series
 
 
@@ -230,7 +230,10 @@ def _of_series(known: Reviewed, series: SeriesTerms, now: datetime) -> Iterator[
         }
     )
     if names := approvals.deviations(known.assignment):
-        yield f"  This task differs from its model ({', '.join(names)}), so no Approval of the model covers it."
+        yield (
+            f"  This task differs from the terms of its series ({', '.join(names)}), so no Approval of the model "
+            "covers it."
+        )
     yield f"  {NOT_BOUND}"
     for each in of_the_model(known):
         yield f"  {_standing(each, series, now)}"

@@ -70,7 +70,9 @@ def target(text: str) -> tuple[str, str]:
     for kind, aliases in _ALIASES.items():
         if word in aliases and name:
             return kind, name
-    raise CommandError(f"{text!r} is not KIND/NAME with one of: {', '.join(each[0] for each in _ALIASES.values())}.")
+    raise CommandError(
+        f"{text!r} is not KIND/NAME. KIND is one of: {', '.join(each[0] for each in _ALIASES.values())}."
+    )
 
 
 def hospital(text: str) -> str:

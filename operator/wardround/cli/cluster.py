@@ -158,8 +158,8 @@ class Cluster:
             return int(answer.status), cast(bytes, answer.read())
         except (urllib3.exceptions.HTTPError, client.ApiException) as error:
             raise CommandError(
-                f"The API server {self.server} cannot be reached: {type(error).__name__}. "
-                "Check the network to it, and which cluster the kubeconfig names."
+                f"This computer cannot reach the API server {self.server}: {type(error).__name__}. Check the network, "
+                "and which cluster the kubeconfig names."
             ) from error
 
     def _ok(self, status: int, answer: bytes, request: str) -> Object:
@@ -171,10 +171,10 @@ class Cluster:
         except ValueError:
             message = answer[:200].decode(errors="replace")
         advice = {
-            401: "Your credentials for this cluster have expired, or it does not know them: log in again.",
+            401: "Your credentials for this cluster have expired, or the cluster does not know them: log in again.",
             403: "Your account lacks the right: ask this cluster's administrator for it, or use another --context.",
             404: "Wardround may not be installed there: install its charts, or use another --context.",
-            409: "Someone changed the object at the same time: try again.",
+            409: "Somebody changed the object at the same time: run the command again.",
             422: "The API server refuses the object: correct the field that it names.",
         }.get(status, "Ask this cluster's administrator.")
         kind = ForbiddenError if status == 403 else CommandError

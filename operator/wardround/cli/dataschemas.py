@@ -134,7 +134,9 @@ def published(one: Described, item: Object) -> Answer:
         words = "the same" if same else f"differs: {each.schema_digest} ({differs})"
         lines.append(f"Dataset {each.name} of {hospital.metadata.name}: {words}")
     if not datasets:
-        lines.append(f"{hospital.metadata.name} publishes no Dataset: its policy.datasets lists none that is there.")
+        lines.append(
+            f"{hospital.metadata.name} publishes no Dataset: policy.datasets of its Site lists no existing Dataset."
+        )
     equal = any((each.schema_digest, each.columns_digest) == own for each in datasets)
     return _answer(lines, equal=equal)
 

@@ -192,7 +192,10 @@ def _read(
 def _of_schema(table: schema.Schema) -> Iterator[str]:
     yield f"features: {_named([each.name for each in table.features])}"
     if table.unused:
-        yield f"no features because of their type: {_named([f'{name} ({reason})' for name, reason in table.unused])}"
+        yield (
+            "fields that are no features because of their type: "
+            f"{_named([f'{name} ({reason})' for name, reason in table.unused])}"
+        )
 
 
 def _of_rows(counts: Counts, places: Places, name: str, unit: str) -> Iterator[str]:

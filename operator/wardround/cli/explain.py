@@ -216,10 +216,10 @@ def _absent(spec: FederatedRoundSpec, result: Result) -> str:
         return ""
     present = {each.name for each in result.metrics}
     absent = [each for each in spec.metrics if each not in present]
-    few = "too few people are behind it, or one hospital alone sent it"
+    few = "too few people are behind the metric, or only one hospital sent it"
     groups = {
         few: [each for each in absent if each in METRICS],
-        f"Wardround does not compute it, and no hospital's trainer reports it; or {few}": [
+        f"Wardround does not compute the metric, and no hospital's trainer reports it; or {few}": [
             each for each in absent if each not in METRICS
         ],
     }

@@ -182,7 +182,7 @@ def _left_out(rows: int, reason: str) -> Reason:
     advice = problems.advice(reason) or "correct these rows in the source"
     action = f"If these rows should count: {advice}."
     if reason == problems.MISSING:
-        action += " A row needs a value in each field that is `required`, and in every number and integer."
+        action += " A row needs a value in each `required` field, and in each field of type number or integer."
     counted = "1 row" if rows == 1 else f"{rows} rows"
     meaning = f"Wardround left {counted} of the data file out of all rounds."
     return Reason(name=reason, owner=HOSPITAL, meaning=meaning, action=action)

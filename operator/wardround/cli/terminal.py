@@ -7,8 +7,8 @@ from pathlib import Path
 from wardround.cli.errors import CommandError
 
 NO_FINGERPRINT = (
-    "Standard input is not a terminal, so you cannot be asked to compare fingerprints. Give the fingerprint that the "
-    "hospital read out: --fingerprint sha256:..."
+    "The command cannot ask you to compare fingerprints, because standard input is not a terminal. Give the "
+    "fingerprint that the hospital has read out: --fingerprint sha256:..."
 )
 
 

@@ -46,7 +46,7 @@ def apply_manifests(hub: Cluster, items: list[Object], before: Object | None) ->
             if not enrolment.is_flow_control(item):
                 raise
             raise ForbiddenError(
-                f"{error} All other manifests are applied. --no-flow-control omits this one."
+                f"{error} The command has applied all other manifests. With --no-flow-control, it leaves this one out."
             ) from error
 
 

@@ -53,7 +53,12 @@ async def sweep(hub: Context, namespace: str, name: str, live_uid: str | None) -
             left.setdefault(uid, []).append(item)
     times = []
     for uid, items in left.items():
-        logger.info("round %s/%s of UID %s is gone: deleting what is left of it", namespace, name, uid)
+        logger.info(
+            "round %s/%s with UID %s is gone: the hub operator deletes the objects that are left of it",
+            namespace,
+            name,
+            uid,
+        )
         times.append(await _sweep(hub, uid, items, has_result=uid in with_result))
     return min((each for each in times if each), default=None)
 

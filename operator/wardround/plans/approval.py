@@ -289,12 +289,13 @@ def _reason(approval: Approval, approved: SeriesTerms, assignment: Assignment, n
     series = terms(assignment)
     assert series is not None, "only a task of a series is compared with an Approval"
     if is_over(approval, now):
-        return "it was withdrawn, or its time is over"
+        return "a person has withdrawn it, or its time is over"
     if names := differing(approved, series):
         return f"the hub now asks for other terms ({', '.join(names)})"
     if names := deviations(assignment):
-        return f"the task differs from what the hub says of its series ({', '.join(names)})"
-    return "all its evaluations are used" if is_evaluation(assignment) else "all its rounds are used"
+        return f"the task differs from the terms that its assignment states for the series ({', '.join(names)})"
+    kind = "evaluations" if is_evaluation(assignment) else "rounds"
+    return f"the site has accepted as many {kind} as the Approval allows"
 
 
 def differing(one: SeriesTerms, other: SeriesTerms) -> tuple[str, ...]:

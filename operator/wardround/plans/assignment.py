@@ -162,7 +162,10 @@ class Decision:
         if self.field and self.reason == NOT_UNDERSTOOD:
             return f"{reason.meaning} The site does not know {self.field}. {reason.advice}"
         if self.field:
-            return f"{reason.meaning} Its field {self.field} does not match docs/contracts.md. {reason.advice}"
+            return (
+                f"{reason.meaning} The field {self.field} of the assignment does not match docs/contracts.md. "
+                f"{reason.advice}"
+            )
         if self.difference:
             return f"{reason.meaning} {self.difference} {reason.advice}"
         if not self.asked:

@@ -57,6 +57,6 @@ def _condition(heard: LinkLocalHeard) -> tuple[bool | conditions.Status, str, st
         return "Unknown", SILENT, REASONS[SILENT].meaning
     message = (
         f"{REASONS[OPEN].meaning} Run this on each node, as docs/operations.md says (IPv6 link-local): {COMMAND}. "
-        f"Answered: {', '.join(heard.answers)}"
+        f"These addresses answered: {', '.join(heard.answers)}"
     )
     return False, OPEN, message

@@ -179,7 +179,7 @@ def _complete(seen: Observation, predicted: Predicted) -> PredictionStatus:
     rows = predicted.answered + predicted.outside
     message = f"{seen.prediction.spec.answer.path} has a probability for {predicted.answered} of {rows} rows."
     if predicted.outside:
-        message += f" {predicted.outside} rows break the DataSchema: the column fault says why."
+        message += f" {predicted.outside} rows break the DataSchema: the column fault of the answer says why."
     status = dataclasses.replace(_over(seen, "Complete", "Predicted", message), answer=predicted)
     return _with(status, conditions.settled(status.conditions, "Predicted", now=seen.now, generation=_generation(seen)))
 

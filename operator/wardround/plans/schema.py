@@ -37,12 +37,17 @@ def difference(theirs: AssignedSchema, spec: Mapping[str, Any] | None) -> str:
         if theirs_field == own_field:
             continue
         if own_field is None:
-            return f"The DataSchema here lacks the field {json.dumps(theirs_field.name)} of the round's."
+            return (
+                f"The hospital's DataSchema lacks the field {json.dumps(theirs_field.name)} of the round's DataSchema."
+            )
         if theirs_field is None:
             return f"The round's DataSchema lacks the field {json.dumps(own_field.name)}."
         if theirs_field.name != own_field.name:
             names = json.dumps(theirs_field.name), json.dumps(own_field.name)
-            return f"The first field that differs is number {number}: {names[0]} in the round, and {names[1]} here."
+            return (
+                f"The first field that differs is number {number}: {names[0]} in the round's DataSchema, and "
+                f"{names[1]} in the hospital's."
+            )
         return (
             f"The first field that differs is {json.dumps(own_field.name)}: in type, unit, required, minimum, maximum "
             "or categories."

@@ -117,7 +117,7 @@ def _no_keys(seen: Seen) -> Said:
     if seen.site.status.courier is not None and seen.site.status.courier.keys is not None:
         return None
     log = f"kubectl logs deployment/courier -n {seen.site.metadata.namespace}"
-    return "NoKeys", f"The courier has not published this site's keys yet. Its log: {log}"
+    return "NoKeys", f"The courier has not published this site's keys yet. Read the courier's log: {log}"
 
 
 def _not_connected(seen: Seen) -> Said:

@@ -164,7 +164,7 @@ def _identity(path: Path, kind: str) -> Identity:
 def _check_same(before: Identity, path: Path, kind: str) -> None:
     """Raises Failure (DataReplaced): rows of two files, or of half a file, must not be counted as one Dataset."""
     if _identity(path, kind) != before:
-        message = f"{path.name} was replaced or changed while it was read. Its rows do not count"
+        message = f"somebody replaced or changed {path.name} during the reading. The rows of this reading do not count"
         raise Failure("DataReplaced", message)
 
 

@@ -169,8 +169,8 @@ def _used_up(dataset: str, budget: EvaluationBudget, models: int, limit: int, un
     waits = f"{next_one} be evaluated after {until}. " if until else ""
     return (
         f"The hospital allows {limit} evaluations on {budget.rows} rows of Dataset {dataset} in {WINDOW.days} days, "
-        f"and {budget.used} are used. {counts}{waits}To allow more evaluations, the hospital's administrator raises "
-        "policy.maxEvaluations in the values of the site chart"
+        f"and rounds have used {budget.used}. {counts}{waits}To allow more evaluations, the hospital's administrator "
+        "raises policy.maxEvaluations in the values of the site chart"
     )
 
 

@@ -73,8 +73,8 @@ class Finding:
         if self.heard == "Absent":
             return "IPv6 link-local is closed: this pod has no IPv6"
         return (
-            "no neighbour answered over IPv6 link-local. It may still be open, because no neighbour is known that "
-            "would answer on an open link. Training goes on"
+            "no neighbour answered over IPv6 link-local. This does not prove that link-local is closed, because "
+            "perhaps no neighbour was there. Training goes on"
         )
 
 
@@ -179,8 +179,8 @@ def parse(text: str) -> tuple[Target, ...]:
         raise Failure("PodFailed", f"WARDROUND_ISOLATION {UNREADABLE}") from error
     if all(_is_link_local(each.host) for each in targets):
         message = (
-            "isolation is not proven: the site operator reaches neither the hub nor the Kubernetes API, so it has no "
-            "address to test with. Restore its access to one of them"
+            "isolation is not proven: the site operator reaches neither the hub nor the Kubernetes API, so the gate "
+            "has no address to test with. Restore the site operator's access to one of them"
         )
         raise Failure("PodFailed", message)
     return targets
@@ -213,19 +213,19 @@ def network_open(reached: Sequence[Target]) -> Failure:
     names = sorted({each.label for each in reached})
     if all(each.scope for each in reached):
         why = (
-            "nothing on this node closes IPv6 link-local, and policy.linkLocal of the site chart refuses that; "
-            "docs/operations.md, IPv6 link-local, has the commands that close it"
+            "IPv6 link-local is open on this node, and policy.linkLocal of the site chart is Refuse. "
+            "docs/operations.md (IPv6 link-local) has the commands that close it"
         )
     elif all(each.protocol == "ICMP" for each in reached):
         why = "the policy engine on this node lets ICMP through. Use one that blocks it, such as kube-router"
     else:
-        why = "no NetworkPolicy is enforced here. Start a policy engine on this node (Calico, Cilium, kube-router)"
+        why = "this node enforces no NetworkPolicy. Start a policy engine on this node (Calico, Cilium, kube-router)"
     return Failure("NetworkOpen", f"the training pod reaches {', '.join(names)}: {why}")
 
 
 def isolation_unknown(unprobed: Sequence[str]) -> Failure:
     names = ", ".join(sorted(set(unprobed)))
-    why = "so it is not known whether its network is closed. Look for a process in the pod that uses all ports"
+    why = "so nobody knows whether the pod's network is closed. Look for a process in the pod that uses all ports"
     return Failure("IsolationUnknown", f"the training pod could not probe ({names}), {why}")
 
 

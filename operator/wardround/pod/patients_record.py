@@ -46,10 +46,11 @@ def hold(folders: Folders, name: str, positions: Positions) -> None:
 
 def _message(name: str) -> str:
     return (
-        f"most patients of an earlier reading of Dataset {name} are not in the file. Their identifiers are written "
-        "otherwise now (such as 1001.0 for 1001), or it is another file. Patients who were held out would enter "
-        "training. Write the identifiers as before. Or apply the Dataset under another name: it then gets a new "
-        "split, and the authors of rounds have to train new models from the beginning"
+        f"the file no longer holds most patients of an earlier reading of Dataset {name}. It writes their identifiers "
+        "in another way (such as 1001.0 for 1001), or it is a file of other patients. Held-out patients would enter "
+        "training, so no code trains on this file. Export the identifiers as before. Or apply the Dataset under "
+        "another name: it then gets a new split, and the authors of rounds have to train new models from the "
+        "beginning"
     )
 
 

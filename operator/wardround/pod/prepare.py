@@ -163,7 +163,10 @@ def _samples(counts: _Counts, work: Work, read: Outcome) -> int:
 
     evaluate = work.task == "Evaluate"
     if evaluate and counts.withheld:
-        log(f"prepare: too few patients are in the {work.rows} rows or in one class of them, so none is evaluated")
+        log(
+            f"prepare: too few patients are in the {work.rows} rows or in one class of them, so this pod evaluates no "
+            "model"
+        )
         return 0
     samples = min(counts.view_rows, counts.view_patients, work.request.max_samples)
     needed = max(1, work.min_samples, work.min_cell)

@@ -16,7 +16,7 @@ from wardround.tabular import split
 FOLDER = "split"
 # A larger file is no key, but perhaps the data.
 MOST_BYTES = 1024
-_HARM = "With another key, patients who were held out would enter training, so no row was read"
+_HARM = "With another key, held-out patients would enter training, so this pod read no row"
 _OTHER_NAME = "Or accept a new split: apply the Dataset under another name, and train new models from the beginning"
 
 

@@ -30,7 +30,7 @@ _FIELDS = {
     "validation": "spec.split.validation",
     "fingerprint": "the key of the split",
 }
-_HARM = "Patients who were held out would enter training, so no row was read"
+_HARM = "Held-out patients would enter training, so this pod read no row"
 _WAYS = (
     "Apply the Dataset as it was before. Or apply it under another name: it then gets a new split, and the authors of "
     "rounds have to train new models from the beginning"

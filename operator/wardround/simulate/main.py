@@ -86,8 +86,8 @@ def parser() -> argparse.ArgumentParser:
         "--holdout",
         type=Path,
         metavar="FILE",
-        help="file with rows that no hospital trains on. Each Evaluate round also measures its model on all of these "
-        "rows. The Datasets of the first hospital describe the file",
+        help="a file with rows on which no hospital trains. Each Evaluate round also measures its model on all rows "
+        "of this file. The Datasets of the first hospital describe the file",
     )
     result.add_argument(
         "--seed",

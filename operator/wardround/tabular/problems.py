@@ -24,8 +24,8 @@ class Problem:
 PROBLEMS: Mapping[str, Problem] = MappingProxyType(
     {
         MISSING: Problem(
-            "a field without a value that needs one: each number, each integer, the target, and each field that is "
-            "`required`",
+            "a field has no value, but needs one. Each number, each integer, the target and each `required` field "
+            "need a value",
             "fill in the value in the file, or leave the field out of a new DataSchema",
         ),
         IDENTIFIER_MISSING: Problem(
@@ -35,8 +35,8 @@ PROBLEMS: Mapping[str, Problem] = MappingProxyType(
         ),
         "NotANumber": Problem(
             "the value of a number is no finite decimal number",
-            "write digits with a decimal point, such as 63.5. The field's own unit may follow, and no other one. No "
-            "unit may follow if the field has a scale or an offset in Dataset.spec.fields. If a word such as unknown "
+            "write digits with a decimal point, such as 63.5. The unit of the field may follow, but no other unit. If "
+            "the field has a scale or an offset in Dataset.spec.fields, no unit may follow. If a word such as unknown "
             "stands for a missing value, list it in missingValues",
         ),
         "NotAnInteger": Problem(
@@ -76,7 +76,7 @@ PROBLEMS: Mapping[str, Problem] = MappingProxyType(
 )
 # The advice if all rows of the file break the bound.
 OTHER_UNIT = (
-    "no row of the file keeps this bound. Compare the unit of the values with the unit in the DataSchema, and write "
+    "all rows of the file break this bound. Compare the unit of the values with the unit in the DataSchema, and write "
     "scale in Dataset.spec.fields"
 )
 

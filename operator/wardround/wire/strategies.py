@@ -93,9 +93,15 @@ def impossible(strategy: str, parameters: Parameters, *, task: str, initial: boo
     if task != "Train" and strategy != FEDAVG:
         return f"A {task} round adds sums, so its strategy is {FEDAVG}, not {strategy}."
     if initial and terms.differences:
-        return f"The hospitals of an initial round send weights, and {strategy} bounds only differences from a base."
+        return (
+            f"An initial round cannot use {strategy}: its hospitals send weights, and {strategy} bounds only "
+            "differences from a base."
+        )
     if not terms.weighted and float(max_share) < 1:
-        return f"{strategy} counts each hospital once, so maxWeightShare has no effect."
+        return f"{strategy} counts each hospital once, so maxWeightShare has to be 1."
     if quorum < terms.fewest(parameters):
-        return f"{strategy} with these parameters needs {terms.fewest(parameters)} updates, but quorum.min is {quorum}."
+        return (
+            f"The strategy {strategy} with these parameters needs {terms.fewest(parameters)} updates, but "
+            f"quorum.min is {quorum}."
+        )
     return ""

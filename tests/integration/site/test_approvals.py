@@ -153,7 +153,10 @@ async def test_a_hub_that_changes_a_term_or_asks_too_often_waits_for_a_person(ma
     await reason(site, ask(site), "Accepted", "Accepted")
     beyond = ask(site)
     await reason(site, beyond, "Accepted", "WaitingForApproval")
-    assert "all its rounds are used" in condition(site.task(beyond), "Accepted")["message"]
+    assert (
+        "the site has accepted as many rounds as the Approval allows"
+        in condition(site.task(beyond), "Accepted")["message"]
+    )
     assert only(site)["status"]["rounds"] == 2
     await eventually("it says so", lambda: condition(only(site), "Ready")["reason"] == "ApprovalUsedUp")
     # The hospital agrees to one more round.

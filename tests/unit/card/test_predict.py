@@ -150,7 +150,7 @@ def test_the_notes_say_on_which_rows_and_people_the_numbers_were_chosen(made: Ma
         "people at 2 hospitals."
     )
     assert positive_from == (
-        "positive: from the probability 0.4 on, chosen by the round evaluate on the test rows of 200 people."
+        "positive: from the probability 0.4 on. The round evaluate chose this threshold on the test rows of 200 people."
     )
     for note in predict.notes(replace(made.card, metrics=())):
         assert "empty" in note

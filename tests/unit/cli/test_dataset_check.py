@@ -91,7 +91,7 @@ def test_a_dataset_that_would_be_ready_shows_what_a_round_uses_of_it(laptop: Lap
     for line in (
         "Dataset breast with the file cases.csv",
         "features: 2 (mean_radius, age)",
-        "no features because of their type: 1 (seen (Date))",
+        "fields that are no features because of their type: 1 (seen (Date))",
         "ignored columns: 1",
         "  NotInSchema (neither the DataSchema nor the Dataset names them): address",
         "valid rows: 299 of 300, of 299 patients",
@@ -303,7 +303,7 @@ def test_a_bound_that_no_row_keeps_points_at_the_unit(laptop: Laptop) -> None:
     code, text = laptop.check(dataset(), schema=data_schema(mean_radius={"maximum": "1"}))
     assert code == 1
     assert (
-        "(no row of the file keeps this bound. Compare the unit of the values with the unit in the DataSchema" in text
+        "(all rows of the file break this bound. Compare the unit of the values with the unit in the DataSchema" in text
     )
     assert "raise maximum" not in text
 

@@ -114,7 +114,7 @@ def test_enrol_without_rights_for_flow_control_can_omit_it(forbidden: str, capsy
 
     hub = cast(Cluster, Hub())
     with pytest.raises(
-        ForbiddenError, match=r"You may not\. All other manifests are applied\. --no-flow-control omits"
+        ForbiddenError, match=r"You may not\. The command has applied all other manifests\. With --no-flow-control, it"
     ):
         run_enrol(hub, parser().parse_args(["enrol", "site-d", "--apply"]))
     assert run_enrol(hub, parser().parse_args(["enrol", "site-d", "--apply", "--no-flow-control"])) == 0

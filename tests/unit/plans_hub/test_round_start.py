@@ -525,7 +525,7 @@ def test_a_running_evaluation_fails_if_a_reference_cannot_be_opened_any_more() -
 def test_a_suspended_round_asks_nobody() -> None:
     made = plan(observation(federated_round(suspend=True)))
     assert (made.actions, condition_of(made, "Suspended")) == ((), ("True", "Suspended"))
-    assert message_of(made, "Suspended").endswith("combines nothing until it is false.")
+    assert message_of(made, "Suspended").endswith("asks no hospital and combines no updates.")
 
 
 def test_suspending_calls_back_what_is_on_its_way_and_keeps_what_was_sent() -> None:

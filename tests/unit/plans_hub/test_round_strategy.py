@@ -42,7 +42,8 @@ MEDIAN = {"strategy": "Median"}
         ),
         (
             {"aggregation": {"strategy": "NormBounding", "parameters": {"largestNorm": "2"}}},
-            "The hospitals of an initial round send weights, and NormBounding bounds only differences from a base.",
+            "An initial round cannot use NormBounding: its hospitals send weights, and NormBounding bounds only "
+            "differences from a base.",
         ),
         (
             {"task": "Statistics", "initial": None, "image": None, "aggregation": MEDIAN},
@@ -50,12 +51,12 @@ MEDIAN = {"strategy": "Median"}
         ),
         (
             {"aggregation": {**MEDIAN, "maxWeightShare": "0.5"}, "quorum": {"min": 3}},
-            "Median counts each hospital once, so maxWeightShare has no effect.",
+            "Median counts each hospital once, so maxWeightShare has to be 1.",
         ),
-        ({"aggregation": MEDIAN}, "Median with these parameters needs 3 updates, but quorum.min is 2."),
+        ({"aggregation": MEDIAN}, "The strategy Median with these parameters needs 3 updates, but quorum.min is 2."),
         (
             {"aggregation": {"strategy": "Krum", "parameters": {"hostile": "1"}}, "quorum": {"min": 3}},
-            "Krum with these parameters needs 5 updates, but quorum.min is 3.",
+            "The strategy Krum with these parameters needs 5 updates, but quorum.min is 3.",
         ),
     ],
 )
@@ -79,8 +80,8 @@ def test_a_quorum_whose_updates_cannot_all_be_in_scratch_is_not_asked() -> None:
     refused = plan(observation(federated_round(**changes, aggregation=MEDIAN), **known, scratch_limit=4 * GIB))
     assert condition_of(refused, "Failed") == ("True", "TooMuchForScratch")
     assert message_of(refused, "Failed").startswith(
-        "Median reads all updates at once from scratch. The updates of 3 hospitals need more than "
-        "aggregation.scratchGiB of the hub chart allows (4 GiB)."
+        "The strategy Median needs all updates at once on the scratch volume. The updates of 3 hospitals need more "
+        "than aggregation.scratchGiB of the hub chart allows (4 GiB)."
     )
     for strategy, limit in (("Median", 5), ("FedAvg", 4)):
         accepted = federated_round(**changes, aggregation={"strategy": strategy})

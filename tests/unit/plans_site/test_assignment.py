@@ -346,8 +346,9 @@ def test_rows_that_there_are_not_are_unreadable(rows: Any) -> None:
 
 
 ROUND_FIELDS = SCHEMA["fields"]
+ORDER = 'is number 1: "radius" in the round\'s DataSchema, and "area" in the hospital\'s.'
 DIFFERENCES: dict[str, tuple[Any, str]] = {
-    "another order": ([*ROUND_FIELDS[1::-1], ROUND_FIELDS[2]], 'is number 1: "radius" in the round, and "area" here.'),
+    "another order": ([*ROUND_FIELDS[1::-1], ROUND_FIELDS[2]], ORDER),
     "another unit": (
         [{**ROUND_FIELDS[0], "unit": "cm"}, *ROUND_FIELDS[1:]],
         'The first field that differs is "radius":',
@@ -356,7 +357,7 @@ DIFFERENCES: dict[str, tuple[Any, str]] = {
         [*ROUND_FIELDS[:1], {**ROUND_FIELDS[1], "minimum": "0"}, ROUND_FIELDS[2]],
         '"area": in type, unit',
     ),
-    "a field less": (ROUND_FIELDS[1:], 'is number 1: "radius" in the round, and "area" here.'),
+    "a field less": (ROUND_FIELDS[1:], ORDER),
     "a field more": (
         [*ROUND_FIELDS, {"name": "side", "type": "string"}],
         'The round\'s DataSchema lacks the field "side".',

@@ -180,7 +180,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_reported(reader: Reader, mo
     monkeypatch.setattr(columns, "check", replaced)
     status = looked_at(reader, world.DATASET, world.SCHEMA)
     assert (ready(status).status, ready(status).reason) == ("False", "DataReplaced")
-    assert "cases.csv was replaced or changed while it was read. Its rows do not count" in ready(status).message
+    assert "somebody replaced or changed cases.csv during the reading" in ready(status).message
 
 
 def test_a_key_of_the_split_that_changed_is_reported(reader: Reader) -> None:

@@ -60,9 +60,9 @@ def test_a_hospital_evaluates_only_as_many_models_as_it_allows(tmp_path: Path) -
     assert left == [2, 1, 0]
     failure = refused(folders, **model(LIMIT))
     assert failure.message == (
-        "The hospital allows 3 evaluations on Test rows of Dataset breast in 30 days, and 3 are used. Another model "
-        "can be evaluated after 2026-12-24T12:00:00Z. To allow more evaluations, the hospital's administrator raises "
-        "policy.maxEvaluations in the values of the site chart"
+        "The hospital allows 3 evaluations on Test rows of Dataset breast in 30 days, and rounds have used 3. Another "
+        "model can be evaluated after 2026-12-24T12:00:00Z. To allow more evaluations, the hospital's administrator "
+        "raises policy.maxEvaluations in the values of the site chart"
     )
     assert failure.outcome.evaluations == (
         EvaluationBudget(rows="Validation", used=0, left=3),

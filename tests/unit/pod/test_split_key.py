@@ -122,7 +122,7 @@ def test_a_key_that_was_known_and_is_gone_is_not_made_again(tmp_path: Path) -> N
     assert (caught.value.reason, caught.value.exit_code) == ("SplitKeyLost", 65)
     for words in (
         "secrets/split/breast/key on the claim `state` is not there",
-        "no row was read",
+        "this pod read no row",
         "apply the Dataset under another name",
     ):
         assert words in caught.value.message

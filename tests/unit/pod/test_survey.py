@@ -224,9 +224,9 @@ def _survey(folder: Path, lines: list[str], table: Schema | None = None) -> surv
         (
             {"name": "x", "type": "number", "unit": "mm"},
             "13.37 cm",
-            "x NotANumber 300 (write digits with a decimal point, such as 63.5. The field's own unit may follow, and "
-            "no other one. No unit may follow if the field has a scale or an offset in Dataset.spec.fields. If a word "
-            "such as unknown stands for a missing value, list it in missingValues)",
+            "x NotANumber 300 (write digits with a decimal point, such as 63.5. The unit of the field may follow, "
+            "but no other unit. If the field has a scale or an offset in Dataset.spec.fields, no unit may follow. If a "
+            "word such as unknown stands for a missing value, list it in missingValues)",
         ),
         (
             {"name": "x", "type": "integer", "categories": ["0", "1"]},
@@ -448,7 +448,7 @@ def test_a_file_that_is_replaced_while_it_is_read_does_not_count(
         assert failure.reason == "DataUnreadable"
     else:
         assert (failure.reason, failure.category) == ("DataReplaced", "Platform")
-        assert "was replaced or changed while it was read" in failure.message
+        assert "somebody replaced or changed" in failure.message
 
 
 def test_a_file_that_stays_is_read(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from wardround.cli.terminal import confirmed, say
 from wardround.clock import system_clock
 
 NO_TERMINAL = (
-    "Standard input is not a terminal, so you cannot be asked. Read what the task asks for: kubectl wardround review. "
-    "Then give its --uid."
+    "The command cannot ask you, because standard input is not a terminal. Read what the task asks for (kubectl "
+    "wardround review), and approve it with --uid UID."
 )
 
 
@@ -42,8 +42,8 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "withdraw",
         parents=[shared],
         help="withdraw an approval or a denial at this hospital",
-        description="Withdraws an approval or a denial. Tasks that rest on the approval and have not ended fail, and "
-        "the site deletes their pods. An update that the courier has sent stays at the hub.",
+        description="Withdraws an approval or a denial. Tasks that need the approval and have not ended fail, and the "
+        "site operator deletes their Jobs. An update that the courier has sent stays at the hub.",
     )
     withdrawing.add_argument("target", metavar="sitetask/NAME|approval/NAME")
     withdrawing.add_argument("--model", action="store_true", help="withdraw all Approvals of the task's model")
@@ -121,7 +121,7 @@ def run_withdraw(site: Cluster, options: argparse.Namespace) -> int:
     namespace = options.namespace or site.default_namespace
     if kind == approval.KIND:
         if options.model:
-            raise CommandError("--model is for a sitetask/NAME. An approval/NAME is withdrawn without it.")
+            raise CommandError("Use --model only with sitetask/NAME. To withdraw an approval/NAME, leave --model out.")
         return _withdraw(site, namespace, [name])
     known = _reviewed(site, options, options.target)
     if options.model:

@@ -16,8 +16,8 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         parents=[shared],
         help="show the digests of a DataSchema, or in which fields two of them differ",
         description="Shows the digests of a DataSchema and of each of its fields. A round and all its hospitals need "
-        "equal digests. With a second DataSchema, shows what differs. Descriptions do not count. Exit code 0: nothing "
-        "differs, 1: something does.",
+        "equal digests. With a second DataSchema, shows what differs. The digests do not depend on descriptions. Exit "
+        "code 0: the DataSchemas are equal. Exit code 1: they differ.",
     )
     digesting.add_argument("schema", metavar="NAME|FILE.yaml", help="a DataSchema of the namespace, or a file with one")
     other = digesting.add_mutually_exclusive_group()

@@ -23,9 +23,9 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     checking = dataset_verbs.add_parser(
         "check",
         help="read a Dataset and its file on this computer, without a cluster",
-        description="Reads a Dataset and its file on this computer, with the code of the training pod, and says what "
-        "that pod would say. Contacts no cluster, and changes nothing. Exit code 0: the Dataset would be Ready, 1: it "
-        "would not.",
+        description="Reads a Dataset and its file on this computer, with the code of the training pod, and reports "
+        "what that pod would report. The command contacts no cluster and changes nothing. Exit code 0: the Dataset "
+        "would be Ready. Exit code 1: the Dataset would not be Ready.",
     )
     checking.add_argument("manifest", type=Path, metavar="FILE.yaml", help="the YAML file with the Dataset")
     checking.add_argument(
@@ -61,7 +61,7 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         parents=[shared],
         help="let the site read a Dataset's file now, without a round",
         description="Asks the site operator to read a Dataset's file in a pod with Wardround's own code, waits for "
-        "the pod, and says what it found. Exit code 0: the Dataset is Ready, 1: it is not.",
+        "the pod, and shows the outcome. Exit code 0: the Dataset is Ready. Exit code 1: the Dataset is not Ready.",
     )
     reading.add_argument("name", metavar="NAME", help="the name of the Dataset")
     reading.add_argument(

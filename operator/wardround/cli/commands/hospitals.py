@@ -32,8 +32,8 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NS",
-        help="namespace whose rounds may ask the hospital. It is added to spec.allowedFederations of the Participant. "
-        "To remove a namespace, delete it there",
+        help="a federation's namespace, whose rounds may ask the hospital. The command adds it to "
+        "spec.allowedFederations of the Participant. To remove a namespace, edit this list",
     )
     how = enrol.add_mutually_exclusive_group()
     how.add_argument("--apply", action="store_true", help="apply the manifests to the hub, with your own rights")
@@ -42,8 +42,8 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "--no-flow-control",
         action="store_false",
         dest="flow_control",
-        help="leave out the priority level and the FlowSchema, which are cluster-scoped: the hospital's requests "
-        "then take turns with those of all service accounts",
+        help="make no priority level and no FlowSchema (both are cluster-scoped): the hospital's requests then take "
+        "turns with those of all service accounts",
     )
     enrol.add_argument(
         "--bootstrap", type=Path, metavar="FILE", help="write the site's Secret, with a token for 24 hours"
@@ -59,7 +59,8 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     approve = parsers.add_parser(
         "approve",
         parents=[shared],
-        help="pin a hospital's keys after you compared their fingerprint; at a hospital: approve a task or a model",
+        help="on the hub: pin a hospital's keys after you have compared their fingerprint. At a hospital: approve a "
+        "task or a model",
     )
     approve.add_argument("name", metavar="NAME|sitetask/NAME", help="a hospital at the hub, or a task at the hospital")
     approve.add_argument(
@@ -73,8 +74,8 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "revoke",
         parents=[shared],
         help="revoke all tokens with which a hospital logs in to the hub, for example after one was lost",
-        description="Deletes the hospital's account at the hub, and with it every token of that account. Its "
-        "Participant, keys and tasks stay. Rounds leave the hospital out until it has an account again. To leave a "
+        description="Deletes the hospital's account on the hub, which ends all its tokens. The Participant, the keys "
+        "and the tasks of the hospital stay. Rounds leave the hospital out until you enrol it again. To leave a "
         "hospital out of rounds without ending its tokens, set spec.suspend of its Participant.",
     )
     revoke.add_argument("name", help="the hospital's name")

@@ -77,7 +77,7 @@ def comparison(seen: Seen) -> Section:
         if metric.name == name
     )
     table = Table(
-        "Numbers of the versions, as the first round that measured each model told them",
+        "The versions with their metrics. The metrics come from the first round that measured each model",
         ("metric", "version", "value", "95 % interval", "better", *OVER),
         rows,
         numbers=("value", "people", "hospitals"),

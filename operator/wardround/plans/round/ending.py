@@ -38,7 +38,8 @@ def suspended(view: View) -> Verdict | None:
     return Verdict(
         course="Suspended",
         reason=SUSPENDED,
-        message="spec.suspend is true. The hub asks no hospital and combines nothing until it is false.",
+        message="spec.suspend of the round is true. Until it is false again, the hub operator asks no hospital and "
+        "combines no updates.",
         actions=tuple(Cancel(task=part.task, reason=SUSPENDED) for part in view.parts if part.open),
         attention=view.attention(),
     )

@@ -74,8 +74,8 @@ def interrupted(seen: Observation, planned: FederatedRoundStatus, interruption: 
     start is: the round's deadlines count from there, whatever goes wrong."""
     before = _of_generation(seen)
     message = (
-        f"The hub operator could not {interruption.doing}: {interruption.cause}. It tries again. "
-        "The hub's administrator: Read the log of the hub operator."
+        f"The hub operator could not {interruption.doing}: {interruption.cause}. The hub operator tries again. The "
+        "hub's administrator: Read the log of the hub operator."
     )
     if is_over(seen.round):
         return replace(

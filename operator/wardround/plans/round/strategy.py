@@ -39,7 +39,7 @@ def _beyond_scratch(view: View) -> Verdict | None:
 def too_much_for_scratch(view: View, updates: int) -> str:
     """Why the strategy cannot combine so many updates, and what to do."""
     return (
-        f"{view.round.spec.aggregation.strategy} reads all updates at once from scratch. The updates of "
-        f"{hospitals(updates)} need more than aggregation.scratchGiB of the hub chart allows "
+        f"The strategy {view.round.spec.aggregation.strategy} needs all updates at once on the scratch volume. The "
+        f"updates of {hospitals(updates)} need more than aggregation.scratchGiB of the hub chart allows "
         f"({view.seen.scratch_limit // GIB} GiB). {advice('TooMuchForScratch')}"
     )

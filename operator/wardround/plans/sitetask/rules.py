@@ -100,7 +100,7 @@ def _approval_ended(view: View) -> Verdict | None:
         return None
     if view.approval is not None and is_approval(view.approval, view.seen.now):
         return None
-    message = f"Approval {decision.approval} was withdrawn or deleted, or its time is over."
+    message = f"A person has withdrawn or deleted Approval {decision.approval}, or its time is over."
     return failed(Failure.by("ApprovalEnded", message))
 
 
@@ -128,7 +128,10 @@ def _courier_failed(view: View) -> Verdict | None:
     reason = view.courier.reason or ""
     if reason not in COURIER_FAILURES:
         return None
-    message = f"The courier gave up. Its log: kubectl logs deployment/courier -n {view.seen.task.metadata.namespace}"
+    message = (
+        "The courier cannot do its part of the task. Read its log: kubectl logs deployment/courier -n "
+        f"{view.seen.task.metadata.namespace}"
+    )
     return failed(Failure.by(reason, message), stages=pod_times(view))
 
 

@@ -74,7 +74,7 @@ class View:
         if name == WAITING:
             read = review(metadata.name, metadata.namespace)
             approve = approval(metadata.name, metadata.namespace, metadata.uid)
-            return f"{reason.meaning} Read what it asks for: `{read}`. To approve it, run `{approve}`."
+            return f"{reason.meaning} To read what the task asks for, run `{read}`. To approve it, run `{approve}`."
         return reason.meaning if reason.owner == NOBODY else reason.text
 
     @property
