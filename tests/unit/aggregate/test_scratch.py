@@ -29,9 +29,9 @@ def test_nothing_reaches_beyond_a_region(tmp_path: Path, offset: int, length: in
     with Scratch(tmp_path) as scratch:
         region = scratch.region(4)
         scratch.region(4).write(0, b"next")
-        with pytest.raises(ValueError, match="the region of 4 bytes"):
+        with pytest.raises(ValueError, match="the scratch region of 4 bytes"):
             region.write(offset, bytes(length))
-        with pytest.raises(ValueError, match="the region of 4 bytes"):
+        with pytest.raises(ValueError, match="the scratch region of 4 bytes"):
             read(region, offset, length)
 
 

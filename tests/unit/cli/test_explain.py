@@ -150,8 +150,8 @@ def test_a_gap_in_a_field_that_is_not_required_says_why_its_row_was_left_out() -
     left_out = {"rows": 4, "patients": 4, "share": "0.4", "fields": quality}
     status = {"conditions": [condition("Ready", "True", "Read")], "leftOut": left_out}
     missing, other = explain.explain_long_lived(item("Dataset", "d", "n", status), None, NOW).findings
-    assert "every number and integer" in missing.advice.action
-    assert "every number and integer" not in other.advice.action
+    assert "each field of type number or integer" in missing.advice.action
+    assert "each field of type number or integer" not in other.advice.action
 
 
 @pytest.mark.parametrize(
