@@ -55,13 +55,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     modules = {**VERBS, **FOR_PEOPLE}
     if arguments and arguments[0] in COMMAND_LINE:
         return _command_line(arguments)
+    if arguments in (["--help"], ["-h"]):
+        print(usage())
+        return 0
     if not arguments or arguments[0] not in modules:
-        print(f"usage: wardround {{{','.join((*modules, *COMMAND_LINE))}}} [argument ...]", file=sys.stderr)
+        print(usage(), file=sys.stderr)
         return USAGE
     if arguments[0] in VERBS:
         confine()
     module = importlib.import_module(modules[arguments[0]])
     return int(module.main(arguments[1:]))
+
+
+def usage() -> str:
+    """All verbs, those for people apart from those that only pods run."""
+    return "\n".join(
+        (
+            "usage: wardround VERB [argument ...]",
+            "",
+            f"Verbs that need no cluster: {', '.join(FOR_PEOPLE)}",
+            f"Verbs of `kubectl wardround`, for a computer without kubectl: {', '.join(COMMAND_LINE)}",
+            f"Verbs that only the pods of Wardround run: {', '.join(VERBS)}.",
+            "",
+            "`wardround VERB --help` explains a verb for people.",
+        )
+    )
 
 
 def _command_line(arguments: list[str]) -> int:

@@ -12,15 +12,26 @@ from typing import Any
 
 import pytest
 
-from wardround.__main__ import CLI_PACKAGES, COMMAND_LINE, VERBS, main
+from wardround.__main__ import CLI_PACKAGES, COMMAND_LINE, FOR_PEOPLE, VERBS, main
 from wardround.cli.__main__ import parser
 
 
-@pytest.mark.parametrize("argv", [[], ["agregate"], ["--help"]])
+@pytest.mark.parametrize("argv", [[], ["agregate"]])
 def test_an_unknown_verb_prints_all_verbs(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv) == 64
     usage = capsys.readouterr().err
     assert all(verb in usage for verb in VERBS)
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["-h"]])
+def test_help_names_the_verbs_of_people_apart_from_those_of_pods(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 0
+    for_people, pods = capsys.readouterr().out.split("Verbs that only the pods of Wardround run:")
+    people = [verb for line in for_people.splitlines()[2:] for verb in line.partition(": ")[2].split(", ") if verb]
+    assert people == [*FOR_PEOPLE, *COMMAND_LINE]
+    assert pods.split(".")[0].split() == ", ".join(VERBS).split()
 
 
 def test_the_verbs_of_kubectl_wardround_work_without_kubectl(capsys: pytest.CaptureFixture[str]) -> None:
