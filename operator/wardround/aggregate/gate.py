@@ -8,6 +8,7 @@ and a difference may be told.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from wardround.aggregate.metrics import Part, comparing, least_cell, may_be_told
 from wardround.metrics.differences import difference, surely_worse_by
@@ -18,20 +19,31 @@ from wardround.wire.aggregation import CombinedVerdict, PlannedGate
 def decide(parts: Sequence[Part], references: Sequence[str], gate: PlannedGate) -> CombinedVerdict:
     """The verdict over the hospitals that sent sums. `references`: names of the rounds that made them."""
     compared = comparing(parts)
+    # A limit of the hub's administrator says how much a hospital counts in totals. Its sums still say how it fares.
+    unscaled = comparing([replace(part, scale=1.0) for part in parts])
     seen = {part.participant for part in compared}
     evidence = Evidence(
-        paired=_paired(compared, references),
+        paired=_paired(compared, unscaled, references),
         coverage=_coverage(gate.trained, seen),
-        without_one=tuple(_without_one(compared, references)),
+        without_one=tuple(_without_one(unscaled, references)),
     )
     verdict = judge(evidence, gate.min_events)
     unseen = tuple(sorted(gate.trained.keys() - seen))
     return CombinedVerdict(outcome=verdict.outcome, reason=verdict.reason, reference=verdict.reference, unseen=unseen)
 
 
-def _paired(compared: Sequence[Part], references: Sequence[str]) -> tuple[Paired, ...]:
-    """The model against each reference; empty if one difference may not be told, or has no interval."""
-    return _against(compared, references) if may_be_told(compared) else ()
+def _paired(compared: Sequence[Part], unscaled: Sequence[Part], references: Sequence[str]) -> tuple[Paired, ...]:
+    """The model against each reference; empty if one difference may not be told, or has no interval.
+
+    `unscaled`: the hospitals that compare, each with all of its people, also those whose scaled sums do not count.
+    """
+    if not may_be_told(compared):
+        return ()
+    single = [part.sums for part in unscaled]
+    return tuple(
+        replace(each, at_one=surely_worse_by(single, place, ERROR_AT_HOSPITALS))
+        for place, each in enumerate(_against(compared, references))
+    )
 
 
 def _against(compared: Sequence[Part], references: Sequence[str]) -> tuple[Paired, ...]:
@@ -52,18 +64,17 @@ def _against(compared: Sequence[Part], references: Sequence[str]) -> tuple[Paire
             reference_loss=each.loss,
             people=each.people,
             events=each.events,
-            at_one=surely_worse_by(scaled, place, ERROR_AT_HOSPITALS),
         )
         found.append(paired)
     return tuple(found)
 
 
-def _without_one(compared: Sequence[Part], references: Sequence[str]) -> Iterator[Paired]:
+def _without_one(unscaled: Sequence[Part], references: Sequence[str]) -> Iterator[Paired]:
     """The model against each reference, over all hospitals but one, for each of them. The hospitals that are left need
     not agree that this is told: a verdict tells no more of it than one of its reasons. Without both classes, there is
     nothing to compare."""
-    for left_out in compared:
-        others = [part for part in compared if part is not left_out]
+    for left_out in unscaled:
+        others = [part for part in unscaled if part is not left_out]
         yield from (each for each in _against(others, references) if 0 < each.events < each.people)
 
 

@@ -302,9 +302,11 @@ class Aggregation:
         self._buffers = buffers
         self._usable = usable = examined.usable
         stated = [max(each.samples, each.counted) for each in usable]
-        most = limits(stated, [plan.max_samples.get(each.participant) for each in usable])
+        known = [plan.max_samples.get(each.participant) for each in usable]
+        most = limits(stated, known)
         self._samples = [min(each.samples, limit) for each, limit in zip(usable, most, strict=True)]
-        self._scales = scales([each.counted for each in usable], most)
+        # Sums over people have no default limit. With one, a hospital that states few people would remove a large one.
+        self._scales = scales([each.counted for each in usable], most if plan.task == "Statistics" else known)
         exact = shares([each.samples for each in usable], self._samples, Fraction(plan.max_weight_share))
         self._shares = [float(share) for share in exact]
 

@@ -45,7 +45,7 @@ class Rule(ABC):
         """Add the values of some participants, each in the file's dtype, of shape (size,). Keep none of the arrays.
 
         `shares`: for means, the participants' weights (the weights of all sum to 1). For sums, scales in (0, 1], below
-        1 only for a participant that reported more rows than its `maxSamples`.
+        1 only for a participant that reported more rows or people than it may count for.
         """
 
     @abstractmethod

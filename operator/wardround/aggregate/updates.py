@@ -220,8 +220,8 @@ class Form:
 class Usable:
     """An update that was read completely: it opens, is finite, and has the layout of its schema.
 
-    `withheld`: its sums are withheld, because too few people are in a class. `counted`: the number that the
-    participant's `maxSamples` limits in its sums: rows of Statistics, people of Evaluate and of the validation rows of
+    `withheld`: its sums are withheld, because too few people are in a class. `counted`: the number that a
+    limit of the participant reduces in its sums: rows of Statistics, people of Evaluate and of the validation rows of
     Train; 0 without sums. `sums`, `reported`: what its metrics are computed from (aggregate/metrics.py). `norm`: of all
     floats of the update of a Train round but the frozen ones, else 0. `frozen_digest`: of the frozen tensors of initial
     weights, else "".

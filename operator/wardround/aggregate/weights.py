@@ -50,12 +50,13 @@ def shares(samples: Sequence[int], most: Sequence[int], max_share: Fraction) -> 
     return result
 
 
-def scales(counts: Sequence[int], most: Sequence[int]) -> list[Fraction]:
+def scales(counts: Sequence[int], most: Sequence[int | None]) -> list[Fraction]:
     """Return the scale of each participant's sums, in order: 1, or most/count where the sums are over more than `most`.
 
-    `counts`: rows of Statistics, people of the other tasks; 0 for a participant without sums. The scale caps a
-    participant's part in sums. Means and rates within a participant stay as they are.
+    `counts`: rows of Statistics, people of the other tasks; 0 for a participant without sums. `most`: None without a
+    limit. The scale caps a participant's part in sums. Means and rates within a participant stay as they are.
     """
     return [
-        Fraction(min(count, limit), count) if count else Fraction(1) for count, limit in zip(counts, most, strict=True)
+        Fraction(1) if limit is None or count <= limit else Fraction(limit, count)
+        for count, limit in zip(counts, most, strict=True)
     ]

@@ -590,6 +590,47 @@ async def test_a_gate_decides_inside_the_job_and_only_its_verdict_leaves(
     assert answer["verdict"] == expected
 
 
+def rated(people: int, positive: int, model: float, reference: float) -> dict[str, Any]:
+    """The tensors of an Evaluate update. `model`, `reference`: the mean log odds that they give to right labels."""
+    draw = np.random.default_rng(people)
+    labels, patients = (np.arange(people) < positive).astype(int), np.arange(people)
+    noise = draw.normal(size=people)
+    chances, others = (1 / (1 + np.exp((noise + each) * (1 - 2 * labels))) for each in (model, reference))
+    counted = sums.count(labels, chances, patients) | sums.compare(labels, chances, [others], patients)
+    return {**counted, "salt": np.arange(32.0)}
+
+
+@pytest.mark.parametrize(
+    ("small", "tells", "limit"),
+    [({"site-b": 40, "site-c": 44}, False, None), ({"site-c": 44}, True, None), ({"site-c": 44}, True, 500)],
+    ids=["three", "two", "two and maxSamples"],
+)
+async def test_a_hospital_that_states_few_people_gets_no_candidate_accepted_that_is_worse_at_a_large_one(
+    server: Server, store: Store, tmp_path: Path, small: dict[str, int], tells: bool, limit: int | None
+) -> None:
+    """Sixty of the large hospital's 3,000 people have a positive row. Ten times the middle number are 440 people."""
+    gate = {"minEvents": 20, "trained": {"site-a": 3000, "site-b": 40, "site-c": 15000}}
+    round_ = Round(server, store, tmp_path, task="Evaluate", base=MODEL, references=("heart-1",), gate=gate)
+    round_.max_samples = {"site-a": limit} if limit else {}
+    await round_.update("site-a", rated(3000, 60, 1.0, 2.0))
+    for name, people in small.items():
+        lie = rated(people, people // 2, 6.0, 1.0)
+        await round_.update(name, lie, claims={"tells": tells})
+    _, answer = await round_.aggregate()
+    assert answer["leftOut"] == []
+    assert answer["verdict"]["outcome"] != "Accepted"
+
+
+async def test_a_large_hospital_counts_with_all_its_people_among_small_ones(evaluation: Round) -> None:
+    hospitals = {"site-a": (3000, 60), "site-b": (44, 20), "site-c": (40, 20)}
+    for name, (people, positive) in hospitals.items():
+        made = rated(people, positive, 2.0, 1.0)
+        await evaluation.update(name, {key: each for key, each in made.items() if key != layouts.DIFFERENCES})
+    _, answer = await evaluation.aggregate()
+    assert {each["hospitals"] for each in answer["metrics"].values()} == {3}
+    assert (await evaluation.result(answer))["people"].tolist() == [3084.0, 100.0, 2984.0]
+
+
 async def test_a_hospital_that_tells_has_numbers_of_its_own(evaluation: Round) -> None:
     for name, people in (("site-a", 40), ("site-b", 60), ("site-c", 50)):
         await evaluation.update(name, evaluated(people), claims={"tells": name == "site-a"})

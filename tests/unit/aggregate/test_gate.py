@@ -124,6 +124,16 @@ def test_one_hospital_among_two_cannot_get_a_worse_candidate_accepted() -> None:
     assert reasons == {"WorseWithoutOne", "WorseAtHospital"}
 
 
+def test_a_limit_of_its_people_does_not_remove_a_hospital_from_the_gate() -> None:
+    """Scaled to nine people, it is in no number. Its people still say that the candidate is worse there."""
+    limited = replace(hospital("a", 300, -0.5), scale=0.03)
+    for accepting in (praising("c", 69), replace(praising("c", 69), tells=True)):
+        told = verdict(limited, hospital("b", 300), accepting, b=100, c=100)
+        assert (told.outcome, told.reason) == ("Undecided", "WorseAtHospital")
+    told = verdict(replace(confident("a", 300, 5, 3), scale=0.03), replace(praising("c", 300), tells=True), c=100)
+    assert (told.outcome, told.reason) == ("Undecided", "WorseWithoutOne")
+
+
 def test_a_verdict_over_one_hospital_needs_its_consent() -> None:
     assert verdict(hospital("a", 300, -0.5)).reason == "NotMeasured"
     assert verdict(hospital("a", 300, -0.5, tells=True)).outcome == "Worse"

@@ -67,6 +67,10 @@ def test_a_participant_without_sums_has_no_scale_to_lower() -> None:
     assert scales([0, 400], [100, 100]) == [1, Fraction(1, 4)]
 
 
+def test_sums_without_a_limit_keep_their_scale() -> None:
+    assert scales([44, 10**9, 400], [None, None, 100]) == [1, 1, Fraction(1, 4)]
+
+
 def test_without_a_limit_a_participant_counts_up_to_a_multiple_of_the_middle_number() -> None:
     assert limits([159, 239, 10**6], [None, None, None]) == [LARGEST_MULTIPLE * 239] * 3
     assert limits([159, 10**6], [None, None]) == [LARGEST_MULTIPLE * 159] * 2, "of two, neither can raise it"
