@@ -153,10 +153,10 @@ REFUSALS = (
         name="QuorumTooSmall",
         owner=ROUND,
         meaning="The result of the round may come from fewer hospitals than policy.minQuorum of this hospital's Site. "
-        "Either quorum.min of the round is lower, or its strategy is Krum or MultiKrum, which use only the updates of "
-        "some hospitals.",
+        "Either quorum.min of the round is lower, or its strategy is Krum, MultiKrum or GeometricMedian, whose result "
+        "may come from only some of the updates.",
         action="Ask the hospital for its policy.minQuorum, and raise quorum.min to that number in a new round. With "
-        "MultiKrum, raise the parameter chosen too. With Krum, name another strategy.",
+        "MultiKrum, raise the parameter chosen too. With Krum or GeometricMedian, name another strategy.",
     ),
     _site(
         name="ReleaseNotAllowed",

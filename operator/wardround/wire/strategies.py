@@ -40,6 +40,10 @@ def _constant(number: int) -> Callable[[Parameters], int]:
     return lambda parameters: number
 
 
+def _one(parameters: Parameters, quorum: int) -> int:
+    return 1
+
+
 def _everybody(parameters: Parameters, quorum: int) -> int:
     return quorum
 
@@ -51,13 +55,14 @@ STRATEGIES: Mapping[str, Terms] = {
     ),
     "Median": Terms({}, _constant(3), _everybody),
     "TrimmedMean": Terms({"trimmed": _COUNT}, lambda given: 2 * int(given["trimmed"]) + 1, _everybody),
-    "Krum": Terms({"hostile": _COUNT}, lambda given: 2 * int(given["hostile"]) + 3, lambda given, quorum: 1),
+    "Krum": Terms({"hostile": _COUNT}, lambda given: 2 * int(given["hostile"]) + 3, _one),
     "MultiKrum": Terms(
         {"hostile": _COUNT, "chosen": _COUNT},
         lambda given: int(given["hostile"]) + max(int(given["hostile"]) + 3, int(given["chosen"]) + 2),
         lambda given, quorum: int(given["chosen"]),
     ),
-    "GeometricMedian": Terms({}, _constant(3), _everybody),
+    # It is exactly one update as soon as the directions from this update to the others nearly cancel.
+    "GeometricMedian": Terms({}, _constant(3), _one),
 }
 
 

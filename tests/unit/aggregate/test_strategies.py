@@ -115,6 +115,16 @@ def test_no_near_point_has_a_smaller_sum_of_distances_than_the_geometric_median(
         assert cost(point) <= cost(point + 0.05 * dice.normal(size=3)) * (1 + 1e-6)
 
 
+def test_one_of_three_hospitals_makes_the_geometric_median_the_update_of_another_one() -> None:
+    """So the fewest hospitals that make up the result are one. The third one sends minus its own update."""
+    dice = np.random.default_rng(1)
+    common = dice.normal(size=100)
+    longer, shorter, own = (length * common + dice.normal(size=100) / 10 for length in (2.0, 1.0, 1.0))
+    made = weights(GeometricMedian(), np.vstack([longer, shorter, -own]))
+    assert made[1] > 0.99
+    assert strategies.mixes("GeometricMedian", {}, 3) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "given", "least", "mixed"),
     [
@@ -125,7 +135,7 @@ def test_no_near_point_has_a_smaller_sum_of_distances_than_the_geometric_median(
         ("Krum", {"hostile": "2"}, 7, 1),
         ("MultiKrum", {"hostile": "2", "chosen": "2"}, 7, 2),
         ("MultiKrum", {"hostile": "2", "chosen": "5"}, 9, 5),
-        ("GeometricMedian", {}, 3, 9),
+        ("GeometricMedian", {}, 3, 1),
     ],
 )
 def test_what_a_strategy_needs_and_of_how_many_hospitals_its_result_is(

@@ -18,6 +18,7 @@ from wardround.api import federatedround
         ({}, 9),
         ({"strategy": "Median"}, 9),
         ({"strategy": "Krum", "parameters": {"hostile": "2"}}, 1),
+        ({"strategy": "GeometricMedian"}, 1),
         ({"strategy": "MultiKrum", "parameters": {"hostile": "2", "chosen": "3"}}, 3),
     ],
 )
