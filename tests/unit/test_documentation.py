@@ -1,5 +1,10 @@
 """The lists in tests/e2e of commands that are run, and of those that are not, cover all of README and docs."""
 
+import re
+from pathlib import Path
+
+import pytest
+
 from tests.documentation import PAGES, blocks, inline_commands
 from tests.e2e import test_one_cluster
 from tests.e2e.test_documentation import NOT_RUN, NOT_RUN_INLINE, RUN_INLINE, TRIED
@@ -19,3 +24,21 @@ def test_every_command_in_the_documentation_is_listed() -> None:
         # Sentences name `enrol --bootstrap` without its arguments.
         verb, *rest = command.removesuffix(" --bootstrap").split()[2:]
         assert parser().parse_args([verb, *(rest or ["NAME"])]), command
+
+
+def cells(row: str) -> int:
+    """`\\|` is a character of a cell."""
+    return len(re.split(r"(?<!\\)\|", row.strip().removeprefix("|").removesuffix("|")))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_row_of_a_table_has_the_cells_of_its_head(page: str) -> None:
+    """Two rows in one line once lost the second one."""
+    tables: list[list[str]] = [[]]
+    for line in (Path(__file__).parents[2] / page).read_text().splitlines():
+        if line.startswith("|"):
+            tables[-1].append(line)
+        elif tables[-1]:
+            tables.append([])
+    for head, *rows in filter(None, tables):
+        assert [row for row in rows if cells(row) != cells(head) or not row.endswith("|")] == []

@@ -38,8 +38,8 @@ def network(folder: Folder) -> Network:
         )
     if fields is None:
         raise FolderRefused(
-            f"the card of {folder.path} names no features, because the DataSchema was deleted before the round ended. "
-            "Train the model again with a DataSchema that stays"
+            f"the card of {folder.path} names no features, because people deleted the DataSchema before the round "
+            "ended. Train the model again, and keep its DataSchema until the round has ended"
         )
     features = sum(each.role == "Feature" for each in fields)
     expected = _shapes(features, architecture.hidden, architecture.mean, architecture.deviation)

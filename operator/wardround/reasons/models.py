@@ -156,8 +156,8 @@ MODELS = (
     _author(
         name="PeopleDecide",
         meaning="The newest version of the model is not the current one. People may make it the current one.",
-        action=f"The condition's message has the verdict. Compare {_METRICS}. {_DECIDE} Without a decision, the "
-        "current version stays.",
+        action=f"The condition's message has the verdict of the gate. Compare {_METRICS}. {_DECIDE} Without a "
+        "decision, the current version stays.",
     ),
     _nobody(
         name="NoVersionWaits", meaning="Nobody has to decide about a version of the model.", action="Nothing to do."

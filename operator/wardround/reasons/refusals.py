@@ -98,7 +98,7 @@ REFUSALS = (
     _site(
         name="DatasetDiffers",
         owner=HOSPITAL,
-        meaning="The DataSchema of the hospital's Dataset DATASET differs from the round's.",
+        meaning="The DataSchema of the hospital's Dataset DATASET differs from the DataSchema of the round.",
         action="Run `kubectl wardround dataschema digests NAME FILE.yaml -n SITE_NAMESPACE` at the site, with the "
         "name of the Dataset's DataSchema and with the federation's file: the output says which fields differ. Apply "
         "the DataSchema of the federation in the site's namespace, and name it in spec.schemaName of Dataset DATASET. "

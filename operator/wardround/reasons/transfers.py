@@ -117,7 +117,7 @@ _UPDATES = (
     Reason(
         name="WrongImage",
         owner=HUB,
-        meaning="The update's manifest names another training image than the round's.",
+        meaning="The update's manifest names another training image than the round does.",
         action=f"Ask the hospital how this happened. Until it has an explanation, {SUSPEND}.",
     ),
     Reason(

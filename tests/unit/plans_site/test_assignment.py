@@ -371,7 +371,9 @@ def test_a_site_refuses_another_schema_and_names_the_first_field_that_differs(ca
     fields, words = DIFFERENCES[case]
     decision = decided(schemas={"breast": {**SCHEMA, "fields": fields}})
     assert (decision.outcome, decision.reason) == ("Refused", "DatasetDiffers")
-    assert "The DataSchema of the hospital's Dataset breast differs from the round's." in decision.message
+    assert (
+        "The DataSchema of the hospital's Dataset breast differs from the DataSchema of the round." in decision.message
+    )
     assert words in decision.message
 
 
