@@ -24,7 +24,7 @@ then_report_clusters = code=0; $(1) || code=$$?; $(SUDO) $(BIN)/python -m lab le
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: built  ## three hospitals train one model, from no cluster to the result
+demo: built  ## three hospitals train one model and use it, from no cluster to the report
 	@$(SUDO) $(BIN)/python -m lab.demo
 
 test: built lint  ## everything: lint, types, unit, integration, e2e on real clusters

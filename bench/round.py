@@ -1,7 +1,8 @@
 """Measures a Train round with no epochs beside empty Jobs on the same clusters: `python -m bench.round`.
 
-The demo's clusters must be up: the round starts from the demo's round train-5. The difference between the round and a
-Job of its pod's shape is Wardround's own time. While it runs, the demo's hospitals allow a round with no epochs.
+The demo's clusters must be up: the round starts from the round that made the demo's model. The difference between the
+round and a Job of its pod's shape is Wardround's own time. While it runs, the demo's hospitals allow a round with no
+epochs.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from lab import demo_report, demo_rounds
+from lab import demo_model, demo_report, demo_rounds
 from lab.demo_data import HOSPITALS
 from lab.demo_report import Finished
 from lab.errors import LabError
@@ -49,7 +50,7 @@ def main() -> int:
 
 def measure(runs: int) -> None:
     hub, site = Api(str(named("hub").kubeconfig)), Api(str(named(SITE).kubeconfig))
-    base = verbs.needed(hub, "FederatedRound", "train-5", demo_rounds.NAMESPACE)
+    base = verbs.needed(hub, "FederatedRound", demo_model.current_round(hub), demo_rounds.NAMESPACE)
     image = _operator_image()
     namespace(named(SITE), NAMESPACE)
     with _no_epochs_allowed():
@@ -100,8 +101,9 @@ def _no_epochs_allowed() -> Iterator[None]:
 
 
 def _round(hub: Api, base: dict[str, Any], name: str) -> tuple[float, dict[str, float]]:
-    """Seconds from apply to Complete of a round like train-5 with no epochs, and its spans."""
+    """Seconds from apply to Complete of a round like that of the current version with no epochs, and its spans."""
     spec = copy.deepcopy(base["spec"])
+    spec.pop("initial", None)
     spec["base"] = {"roundName": base["metadata"]["name"]}
     spec["parameters"] = {**spec["parameters"], "epochs": "0"}
     item = {

@@ -8,14 +8,26 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from rich.console import Console
 
-from lab import demo_data, demo_ending, demo_report, demo_rounds, demo_splits, images, install, lifecycle, shell
+from lab import (
+    demo_data,
+    demo_ending,
+    demo_model,
+    demo_report,
+    demo_rounds,
+    demo_splits,
+    demo_use,
+    images,
+    install,
+    lifecycle,
+    shell,
+)
 from lab.demo_data import HOSPITALS, Hospital
+from lab.demo_model import Trained
 from lab.demo_report import Finished
 from lab.demo_rounds import NAMESPACE, Chain, Round
 from lab.demo_splits import Accuracies
@@ -24,10 +36,12 @@ from lab.install import SITE_NAMESPACE, WRITTEN, apply, kubectl
 from lab.topology import named
 from wardround.cli import explain, verbs, watch
 from wardround.cli.cluster import Cluster as Api
+from wardround.cli.commands import report
 from wardround.cli.errors import CommandError
 
 NAMES = [hospital.name for hospital in HOSPITALS]
 ROUND_SECONDS = 600.0
+TASKS = ["Train", "Statistics", "Evaluate", "Deliver"]
 # The lowest priority of Linux: the clusters go first.
 LOWEST = 19
 
@@ -74,7 +88,7 @@ def _on_clusters(built: images.Images, other_splits: Future[list[Accuracies]], p
     lifecycle.up(len(HOSPITALS), built.unpacked)
     install.import_images(NAMES, built)
     progress("images imported into all clusters")
-    progress.step("Data: 569 cases, cut into three hospitals; each file lies on a volume of its own cluster")
+    progress.step("Data: 508 of 569 cases, cut into three hospitals; each file lies on a volume of its own cluster")
     _write_data(progress)
     progress.step("Wardround: installed by Helm, hospitals enrolled and approved")
     install.install_hub(built, progress)
@@ -84,28 +98,69 @@ def _on_clusters(built: images.Images, other_splits: Future[list[Accuracies]], p
 
     hub = Api(str(named("hub").kubeconfig))
     # A round never changes, so the rounds of an earlier demo must not be shown again.
-    kubectl(named("hub"), "delete", "federatedrounds", "--all", "-n", NAMESPACE)
+    for kind in ("federatedmodels", "federatedrounds", "modelversions"):
+        kubectl(named("hub"), "delete", kind, "--all", "-n", NAMESPACE)
+    demo_use.forget()
     together = demo_rounds.federated(built.trainer.reference)
-    progress.step("Together: one Statistics round, five Train rounds")
-    trained = _run(hub, "federated", together.training, progress, every_stage=True)
-    progress.step("Evaluation: the model, on rows that no hospital has trained on")
-    evaluated = _run(hub, "evaluate", [together.evaluation], progress)
+    progress.step("Together: one FederatedModel, whose rounds the hub makes: Statistics, five Train, one Evaluate")
+    # The first series takes longer than that. So the second series begins at the end of the first one.
+    minute = demo_model.next_minute(datetime.now(UTC))
+    _apply(demo_rounds.text([demo_rounds.model(built.trainer.reference, minute)]), "model.yaml")
+    first = demo_model.follow(hub, progress, 1, lambda: _new_cases(hub, progress))
+    progress(demo_model.verdict(first))
+    second = _further_series(hub, first, progress)
+    progress.step(f"Version {second.current.spec.version}: measured on test rows, brought to the hospitals, pulled")
+    with ThreadPoolExecutor(1) as pool:
+        pulled = pool.submit(_hand_out, hub, second, progress)
+        evaluated = _run(hub, demo_rounds.evaluation(together, second.current.spec.round_name), progress)
+        pulled.result()
     if not other_splits.done():
         progress.step("Other splits of the same cases, and each hospital alone: simulated since the images are there")
     comparison = demo_splits.compare(other_splits.result())
-    _report(together, trained, evaluated, comparison, progress)
+    _report(hub, together, (first, second), evaluated, comparison, progress)
+
+
+def _new_cases(hub: Api, progress: Progress) -> None:
+    """New cases come to a hospital: the first series has measured its last model, and the next one has not begun."""
+    demo_data.write(demo_data.tables()[demo_data.GROWING], install.data_folder(demo_data.GROWING) / "cases.csv")
+    demo_model.change(hub, series=demo_rounds.FURTHER_SERIES)
+    progress(f"{demo_data.GROWING}: {demo_data.NEW_CASES} new cases are in its file. The next series trains with them")
+
+
+def _further_series(hub: Api, first: Trained, progress: Progress) -> Trained:
+    """The hub trains the current version further. While it does, the clinic asks that version about a new patient."""
+    progress.step(f"New cases at {demo_data.GROWING}: the hub trains version 1 further. Meanwhile, the clinic uses it")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(_ask, hub, first, progress)
+        second = demo_model.follow(hub, progress, 2)
+        asked.result()
+    demo_model.change(hub, trigger=None)
+    progress(demo_model.verdict(second))
+    return second
+
+
+def _ask(hub: Api, trained: Trained, progress: Progress) -> None:
+    progress(f"version {trained.current.spec.version}: {demo_model.delivered(hub, trained.current)}")
+    demo_use.predict(progress)
+
+
+def _hand_out(hub: Api, trained: Trained, progress: Progress) -> None:
+    demo_use.pull(trained.current, install.fingerprint(hub), progress)
+    progress(f"version {trained.current.spec.version}: {demo_model.delivered(hub, trained.current)}")
 
 
 def _write_data(progress: Progress) -> None:
-    tables = demo_data.tables()
+    tables = demo_data.at_start(demo_data.tables())
     for hospital in HOSPITALS:
         folder = install.data_folder(hospital.name)
         demo_data.write(tables[hospital.name], folder / "cases.csv")
         demo_data.write_keys(hospital, install.state_folder(hospital.name))
-        share = 100 * hospital.malignant / hospital.cases
+        header, rows = tables[hospital.name]
+        place = header.index(demo_data.target())
+        share = 100 * sum(row[place] == "1" for row in rows) / len(rows)
         spoilt = len(demo_data.BLEMISHES[hospital.name])
         progress(
-            f"{hospital.name}, {hospital.display_name}: {hospital.cases} cases, {share:.0f} % malignant, "
+            f"{hospital.name}, {hospital.display_name}: {len(rows)} cases, {share:.0f} % malignant, "
             f"{spoilt} {'rows' if spoilt > 1 else 'row'} with faults as in real exports"
         )
 
@@ -114,57 +169,52 @@ def _install(hospital: Hospital, built: images.Images, progress: Progress) -> No
     dataset = demo_rounds.dataset()
     offered = dataset["metadata"]["name"]
     schema = demo_rounds.data_schema()
-    # The lab allows rounds of one hospital. The demo has none, and keeps the chart's default.
-    values = {"policy": {"dataSchemas": [schema["metadata"]["name"]], "minQuorum": 2}}
+    # The lab allows rounds of one hospital. The demo has none, and keeps the chart's default. People repeat the demo,
+    # and each demo measures other models on the same rows.
+    policy = {"dataSchemas": [schema["metadata"]["name"]], "minQuorum": 2, "tasks": TASKS, "maxEvaluations": 1000}
+    values = {"policy": policy | {"release": "Readers"}}
     install.install_site(hospital.name, hospital.display_name, {offered: [NAMESPACE]}, built, progress, values)
     apply(named(hospital.name), [schema, dataset], SITE_NAMESPACE)
     install.wait_for_dataset(hospital.name, offered)
     progress(f"{hospital.name}: offers dataset {offered} to federation {NAMESPACE}")
 
 
-def _run(
-    hub: Api, file: str, rounds: Sequence[Round], progress: Progress, every_stage: bool = False
-) -> dict[str, Finished]:
-    """Apply rounds as one file and watch them until they end. Raises LabError with the explanation of a failure."""
-    path = WRITTEN / f"rounds-{file}.yaml"
-    path.write_text(demo_rounds.text(rounds), encoding="utf-8")
+def _apply(text: str, file: str) -> None:
+    """Apply objects on the hub from a file that stays."""
+    path = WRITTEN / file
+    path.write_text(text, encoding="utf-8")
     kubectl(named("hub"), "apply", "-f", str(path))
-    done: dict[str, Finished] = {}
-    before: dict[str, watch.Screen] = {}
+
+
+def _run(hub: Api, federated_round: Round, progress: Progress) -> Finished:
+    """Apply a round and watch it until it ends. Raises LabError with the explanation of a failure."""
+    name = federated_round["metadata"]["name"]
+    _apply(demo_rounds.text([federated_round]), f"rounds-{name}.yaml")
     until = time.monotonic() + ROUND_SECONDS
-    while len(done) < len(rounds):
-        for name in (each["metadata"]["name"] for each in rounds):
-            if name in done:
-                continue
-            round_, tasks = verbs.round_with_tasks(hub, name, NAMESPACE)
-            shown = watch.view(round_, tasks, datetime.now(UTC))
-            if every_stage and shown.rows:
-                for line in watch.lines(before.get(name), shown):
-                    progress(f"{name}: {line}")
-                before[name] = shown
-            if shown.exit_code == watch.COMPLETE:
-                done[name] = Finished(round_, tasks)
-                if not every_stage:
-                    progress(f"{name}: {shown.footer}")
-            elif shown.exit_code == watch.FAILED or time.monotonic() > until:
-                leases = {
-                    each["metadata"]["namespace"]: verbs.lease(hub, each["metadata"]["namespace"]) for each in tasks
-                }
-                raise LabError(explain.text(explain.explain_round(round_, tasks, leases, datetime.now(UTC))))
+    while True:
+        round_, tasks = verbs.round_with_tasks(hub, name, NAMESPACE)
+        shown = watch.view(round_, tasks, datetime.now(UTC))
+        if shown.exit_code == watch.COMPLETE:
+            progress(f"{name}: {shown.footer}")
+            return Finished(round_, tasks)
+        if shown.exit_code == watch.FAILED or time.monotonic() > until:
+            leases = {each: verbs.lease(hub, each) for each in {task["metadata"]["namespace"] for task in tasks}}
+            raise LabError(explain.text(explain.explain_round(round_, tasks, leases, datetime.now(UTC))))
         time.sleep(0.5)
-    return {name: done[name] for name in (each["metadata"]["name"] for each in rounds)}
 
 
 def _report(
+    hub: Api,
     together: Chain,
-    trained: dict[str, Finished],
-    evaluated: dict[str, Finished],
+    series: tuple[Trained, Trained],
+    evaluation: Finished,
     comparison: demo_splits.Comparison,
     progress: Progress,
 ) -> None:
-    evaluation = evaluated[together.evaluation["metadata"]["name"]]
-    last = trained[together.names[-1]]
-    summary = demo_report.summary([*trained.values(), evaluation], evaluation, last, NAMES)
+    rounds = [each for trained in series for each in trained.rounds]
+    base = series[-1].current.spec.round_name
+    [best] = [each for each in rounds if each.name == base]
+    summary = demo_report.summary([*rounds, evaluation], evaluation, best, NAMES)
     summary["splits"] = demo_splits.document(comparison)
     path = WRITTEN / "summary.json"
     path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
@@ -175,11 +225,12 @@ def _report(
     console.print()
     console.print(demo_splits.table(comparison))
     console.print()
-    console.print(demo_report.spans_table([each for each in trained.values() if each.round["spec"]["task"] == "Train"]))
+    console.print(demo_report.spans_table([each for each in rounds if each.round["spec"]["task"] == "Train"]))
     shell.write()
-    (WRITTEN / demo_ending.FURTHER_FILE).write_text(demo_ending.further_text(together), encoding="utf-8")
+    (WRITTEN / demo_ending.FURTHER_FILE).write_text(demo_ending.further_text(together, base), encoding="utf-8")
+    (WRITTEN / demo_ending.REPORT).write_text(report.html(hub, demo_rounds.MODEL, NAMESPACE), encoding="utf-8")
     # soft_wrap: commands must stay on one line, so that people can copy them.
-    console.print(demo_ending.text(last.name, path.name), highlight=False, soft_wrap=True, markup=False)
+    console.print(demo_ending.text(base, path.name), highlight=False, soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ A line that begins with blanks is a command, and tests/e2e runs it.
 """
 
 from lab import demo_rounds
-from lab.demo_rounds import AGAIN, FURTHER, NAMESPACE, Chain
+from lab.demo_rounds import AGAIN, FURTHER, MODEL, NAMESPACE, Chain
 
 SITE = "site-a"
 FURTHER_FILE = f"{FURTHER}.yaml"
+REPORT = "report.html"
 _RELEASE = "wardround-site"
 _UPGRADE = (
     f"helm upgrade {_RELEASE} charts/site -n wardround-site --kubeconfig build/lab/{SITE}/kubeconfig "
@@ -18,7 +19,8 @@ _UPGRADE = (
 def text(last: str, summary: str) -> str:
     """`last`: the round from which FURTHER starts. `summary`: the name of the file with the result."""
     return f"""
-This result as JSON: build/demo/{summary}. The YAML that was applied: build/demo/rounds-*.yaml, values-*.yaml.
+This result as JSON: build/demo/{summary}.
+The YAML that was applied: build/demo/model.yaml, rounds-*.yaml, values-*.yaml.
 The clusters stay up. Look around:
   export PATH="$PWD/build/bin:$PATH" KUBECONFIG="$PWD/build/lab/hub/kubeconfig"   # or site-a, site-b, site-c
   kubectl get wardround -A                                                      # rounds, tasks, hospitals
@@ -26,6 +28,7 @@ The clusters stay up. Look around:
   kubectl wardround watch federatedround/{last} -n {NAMESPACE}
   kubectl wardround explain federatedround/{last} -n {NAMESPACE}
   kubectl --kubeconfig build/lab/{SITE}/kubeconfig get validatingadmissionpolicies  # bind every account
+`kubectl wardround results federatedmodel/{MODEL} -n {NAMESPACE}` prints the numbers of all rounds, with intervals.
 Make a round yourself. This one goes on from {last}:
   kubectl apply -f build/demo/{FURTHER_FILE}
   kubectl wardround watch federatedround/{FURTHER} -n {NAMESPACE}
@@ -36,15 +39,16 @@ Then let a hospital ask for more partners than there are, and the same round und
   kubectl wardround explain federatedround/{AGAIN} -n {NAMESPACE}             # why, and whose problem it is
 What else a hospital decides stands in charts/site/values.yaml under `policy`. To take it back:
   {_UPGRADE}
-`make down` stops the clusters and takes away all that the lab made."""
+`make down` stops the clusters and takes away all that the lab made.
+The report of the model, for a browser: build/demo/{REPORT}"""
 
 
-def further_text(together: Chain) -> str:
+def further_text(together: Chain, base: str) -> str:
     """The content of FURTHER_FILE."""
     comment = (
         "# One more round. You may change it. The spec of an applied round is fixed: give a further round a new name.\n"
     )
-    return comment + demo_rounds.text([demo_rounds.further(together)])
+    return comment + demo_rounds.text([demo_rounds.further(together, base)])
 
 
 def commands(ending: str) -> list[str]:

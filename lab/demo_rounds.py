@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,11 @@ import yaml
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "breast-cancer"
 NAMESPACE = "breast-cancer"
 FEDERATED = "federated"
+MODEL = "breast"
+# Changes of `spec.series` for the series after the first one. Such a series is short, and it has a lower learning rate,
+# because it trains the current version further.
+FURTHER_ROUNDS, FURTHER_PARAMETERS = 2, {"learningRate": "0.0005"}
+FURTHER_SERIES: dict[str, Any] = {"rounds": FURTHER_ROUNDS, "parameters": FURTHER_PARAMETERS}
 # Rounds that people apply after the demo: one more round, and the same under another name.
 FURTHER, AGAIN = "train-6", "train-7"
 
@@ -43,6 +49,45 @@ def federated(image: str) -> Chain:
     return Chain(FEDERATED, tuple(training), evaluation)
 
 
+def model(image: str, minute: datetime) -> Round:
+    """The example FederatedModel, with as many equal rounds as `federated` has: the simulations of other splits run
+    those. `minute`: of the trigger."""
+    [result] = documents("model.yaml")
+    series = result["spec"]["series"]
+    series["rounds"] = sum(each["spec"]["task"] == "Train" for each in federated(image).training)
+    del series["schedules"], series["stop"]
+    result["spec"]["round"]["image"] = image
+    result["spec"] |= {"release": "Readers", "deliver": {"to": "Participants"}, "trigger": trigger(minute)}
+    return result
+
+
+def trigger(minute: datetime) -> dict[str, str]:
+    """The trigger of one further series. It begins at this minute, or later if another series runs then."""
+    return {"cron": f"{minute.minute} {minute.hour} {minute.day} {minute.month} *", "timeZone": "Etc/UTC"}
+
+
+def prediction(file: str, rows: str, answers: str) -> dict[str, Any]:
+    """A Prediction of a file by the current version of the model. `rows`, `answers`: claims of the hospital."""
+    return {
+        "apiVersion": "wardround.io/v1alpha1",
+        "kind": "Prediction",
+        "metadata": {"name": file.removesuffix(".csv")},
+        "spec": {
+            "model": {"name": MODEL},
+            "datasetName": dataset()["metadata"]["name"],
+            "rows": {"claimName": rows, "path": file},
+            "answer": {"claimName": answers, "path": file},
+        },
+    }
+
+
+def evaluation(together: Chain, base: str) -> Round:
+    """The round that measures the model of the round `base` on test rows."""
+    result = copy.deepcopy(together.evaluation)
+    result["spec"]["base"]["roundName"] = base
+    return result
+
+
 def alone(together: Chain, hospital: str) -> Chain:
     """The chain of a hospital without partners: one participant, its own statistics and initial weights, and equally
     many epochs in one round. The model is still evaluated at every hospital. Simulations run it, and the demo does not.
@@ -66,10 +111,10 @@ def alone(together: Chain, hospital: str) -> Chain:
     return Chain(hospital, training, evaluation)
 
 
-def further(together: Chain) -> Round:
-    """The round FURTHER: it starts from the last round of training, and is otherwise equal to it."""
+def further(together: Chain, base: str) -> Round:
+    """The round FURTHER: it starts from the round `base`, and is otherwise equal to the last round of training."""
     result = copy.deepcopy(together.training[-1])
-    result["spec"]["base"]["roundName"] = result["metadata"]["name"]
+    result["spec"]["base"]["roundName"] = base
     result["metadata"]["name"] = FURTHER
     return result
 

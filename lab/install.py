@@ -21,6 +21,7 @@ from lab.images import Images
 from lab.pki import Authority, Names
 from lab.topology import API_PORT, HOST_NAMES, ROOT, STORE_PORT, Cluster, named
 from wardround.api import conditions, participant
+from wardround.api.names import HUB_CONFIG_MAP
 from wardround.cli import enrolment, verbs
 from wardround.cli.cluster import Cluster as Api
 
@@ -144,6 +145,14 @@ def wait_for_dataset(name: str, dataset: str) -> None:
         return any(each["name"] == dataset for each in site.get("datasets") or [])
 
     wait(f"{name} to offer dataset {dataset}", offered)
+
+
+def fingerprint(hub: Api) -> str:
+    """The fingerprint of the hub's key, as the hub's administrator gives it to people."""
+    published = hub.get("ConfigMap", HUB_CONFIG_MAP, HUB_NAMESPACE)
+    if published is None:
+        raise LabError(f"the hub has no ConfigMap {HUB_CONFIG_MAP}: its operator does not run")
+    return str(published["data"]["fingerprint"])
 
 
 def data_folder(name: str) -> Path:

@@ -35,7 +35,7 @@ def theirs(federation: Federation) -> Iterator[Federation]:
     # Rounds of an earlier run have ended already.
     hub("delete", "fr", *names, "-n", found.namespace, "--ignore-not-found")
     found.run_rounds(last)
-    (WRITTEN / demo_ending.FURTHER_FILE).write_text(demo_ending.further_text(together), encoding="utf-8")
+    (WRITTEN / demo_ending.FURTHER_FILE).write_text(demo_ending.further_text(together, "train-5"), encoding="utf-8")
     yield found
     hub("delete", "fr", *names, "-n", found.namespace, "--ignore-not-found")
 

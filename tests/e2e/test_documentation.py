@@ -26,7 +26,7 @@ TRIED = {FIRST_ROUND, APPROVER, OWN_HUB, OWN_HOSPITAL, OWN_ROUNDS, LOOKING, LINK
 UPGRADED = "tests/e2e/test_rounds.py upgrades all charts"
 # The blocks that are not run, by page and first line. docs/one-cluster.md has its own test and list.
 NOT_RUN = {
-    ("README.md", "make demo     # three hospitals train one model; ends with a table"): (
+    ("README.md", "make demo     # three hospitals train one model and use it; ends with two tables and a report"): (
         "make test is what runs this; the demo takes minutes, and tests/e2e tries what it is made of"
     ),
     ("README.md", "HUB CLUSTER                                        A HOSPITAL'S CLUSTER (as many as there are)"): (

@@ -45,3 +45,22 @@ def test_the_example_dataset_describes_the_written_columns(tmp_path: Path) -> No
         demo_data.write(table, tmp_path / f"{name}.csv")
         with (tmp_path / f"{name}.csv").open() as file:
             assert next(csv.reader(file)) == names
+
+
+def test_the_demo_begins_without_the_new_cases_and_the_new_patient() -> None:
+    made = demo_data.tables()
+    started = demo_data.at_start(made)
+    assert {name: len(rows) for name, (_, rows) in started.items()} == {"site-a": 281, "site-b": 159, "site-c": 68}
+    for name, (_, rows) in started.items():
+        assert rows == made[name][1][: len(rows)]
+        # The faults are there from the start.
+        assert all(row < len(rows) for row, *_ in demo_data.BLEMISHES[name])
+
+
+def test_the_new_patient_is_the_clinics_missing_case_without_its_label() -> None:
+    made = demo_data.tables()
+    header, [row] = demo_data.new_patient(made)
+    names, rows = made["site-c"]
+    assert {"malignant"} == set(names) - set(header)
+    assert dict(zip(header, row, strict=True)).items() <= dict(zip(names, rows[-1], strict=True)).items()
+    assert row[0] not in {each[0] for each in demo_data.at_start(made)["site-c"][1]}

@@ -1,8 +1,13 @@
 """The demo's rounds are the examples. A hospital alone trains for equally many epochs."""
 
-from lab import demo_rounds
+from datetime import UTC, datetime
+
+import pytest
+
+from lab import demo_model, demo_rounds
 
 IMAGE = "localhost/wardround/trainer@sha256:" + "a" * 64
+MINUTE = datetime(2026, 11, 28, 7, 3, tzinfo=UTC)
 
 
 def test_the_federations_rounds_are_the_examples_with_the_image() -> None:
@@ -39,9 +44,54 @@ def test_a_hospitals_own_model_is_evaluated_at_every_hospital() -> None:
     assert own.evaluation["spec"]["participants"] == {"names": ["site-a", "site-b", "site-c"]}
 
 
-def test_the_further_round_starts_from_the_last_and_is_otherwise_equal() -> None:
+def test_the_model_makes_the_rounds_that_the_simulations_run() -> None:
+    """A FederatedRound of the model has the template's fields, and the others' defaults."""
+    chain = [each["spec"] for each in demo_rounds.federated(IMAGE).training if each["spec"]["task"] == "Train"]
+    made = demo_rounds.model(IMAGE, MINUTE)
+    assert (made["metadata"]["name"], made["metadata"]["namespace"]) == (demo_rounds.MODEL, demo_rounds.NAMESPACE)
+    spec = made["spec"]
+    assert spec["series"] == {"rounds": len(chain), "parameters": chain[0]["parameters"]}
+    for each in chain:
+        same = {name: value for name, value in each.items() if name not in ("task", "base", "initial")}
+        assert same == {**spec["round"], "seed": spec["initial"]["seed"], "parameters": spec["series"]["parameters"]}
+    assert (spec["release"], spec["deliver"]) == ("Readers", {"to": "Participants"})
+
+
+@pytest.mark.parametrize(
+    ("now", "cron"),
+    [
+        (datetime(2026, 11, 28, 7, 2, 10, tzinfo=UTC), "3 7 28 11 *"),
+        (datetime(2026, 11, 28, 7, 2, 58, tzinfo=UTC), "4 7 28 11 *"),
+        (datetime(2026, 12, 31, 23, 59, 1, tzinfo=UTC), "0 0 1 1 *"),
+    ],
+)
+def test_a_further_series_begins_at_a_minute_that_has_not_begun(now: datetime, cron: str) -> None:
+    assert demo_rounds.trigger(demo_model.next_minute(now)) == {"cron": cron, "timeZone": "Etc/UTC"}
+
+
+def test_the_model_has_one_further_series_at_the_minute() -> None:
+    assert demo_rounds.model(IMAGE, MINUTE)["spec"]["trigger"] == {"cron": "3 7 28 11 *", "timeZone": "Etc/UTC"}
+
+
+def test_the_clinic_asks_the_current_version_of_the_model() -> None:
+    made = demo_rounds.prediction("new-patient.csv", "new-cases", "answers")
+    assert made["metadata"]["name"] == "new-patient"
+    assert made["spec"] == {
+        "model": {"name": demo_rounds.model(IMAGE, MINUTE)["metadata"]["name"]},
+        "datasetName": demo_rounds.dataset()["metadata"]["name"],
+        "rows": {"claimName": "new-cases", "path": "new-patient.csv"},
+        "answer": {"claimName": "answers", "path": "new-patient.csv"},
+    }
+
+
+def test_the_evaluation_measures_the_model_of_a_named_round_on_test_rows() -> None:
+    made = demo_rounds.evaluation(demo_rounds.federated(IMAGE), "breast-s1-r4-0123abcd")
+    assert (made["spec"]["base"], made["spec"]["rows"]) == ({"roundName": "breast-s1-r4-0123abcd"}, "Test")
+
+
+def test_the_further_round_starts_from_the_named_one_and_is_otherwise_equal_to_the_last() -> None:
     together = demo_rounds.federated(IMAGE)
-    made = demo_rounds.further(together)
+    made = demo_rounds.further(together, "train-5")
     assert made["metadata"]["name"] == demo_rounds.FURTHER
     assert made["spec"] == {**together.training[-1]["spec"], "base": {"roundName": "train-5"}}
     assert not {demo_rounds.FURTHER, demo_rounds.AGAIN} & set(together.names)
@@ -49,5 +99,5 @@ def test_the_further_round_starts_from_the_last_and_is_otherwise_equal() -> None
 
 def test_the_further_rounds_name_occurs_once_in_its_file() -> None:
     """The demo's last text tells people to replace the name by sed."""
-    made = demo_rounds.text([demo_rounds.further(demo_rounds.federated(IMAGE))])
+    made = demo_rounds.text([demo_rounds.further(demo_rounds.federated(IMAGE), "train-5")])
     assert made.count(demo_rounds.FURTHER) == 1
