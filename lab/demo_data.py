@@ -100,6 +100,13 @@ def new_patient(made: Mapping[str, Table]) -> Table:
     return [*header[:place], *header[place + 1 :]], [[*rows[-1][:place], *rows[-1][place + 1 :]]]
 
 
+def flipped(table: Table) -> Table:
+    """The table with the other label in each row."""
+    header, rows = table
+    place, other = header.index(target()), {"0": "1", "1": "0"}
+    return header, [[*row[:place], other[row[place]], *row[place + 1 :]] for row in rows]
+
+
 def target() -> str:
     """The column of the label."""
     return str(demo_rounds.data_schema()["spec"]["target"])

@@ -131,6 +131,7 @@ NOT_RUN_INLINE = {
     "kubectl apply -n SITE_NAMESPACE -f FILE": "its twin stands in the block of docs/join.md",
     "make bench": MINUTES,
     "make demo": "as in its block",
+    "make demo-gate": "continues the demo, whose clusters no test starts: tests/unit/plans_model plays such a series",
     "make lab": "what the fixture `lab` does",
     "make -s bench-accuracy ARGS='--case wisconsin'": MINUTES,
     "make -s bench-aggregation ARGS='--participants 20 --parameters 25600000'": MINUTES,

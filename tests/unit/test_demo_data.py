@@ -64,3 +64,16 @@ def test_the_new_patient_is_the_clinics_missing_case_without_its_label() -> None
     assert {"malignant"} == set(names) - set(header)
     assert dict(zip(header, row, strict=True)).items() <= dict(zip(names, rows[-1], strict=True)).items()
     assert row[0] not in {each[0] for each in demo_data.at_start(made)["site-c"][1]}
+
+
+def test_each_label_is_flipped_and_nothing_else_changes() -> None:
+    table = demo_data.tables()["site-c"]
+    header, rows = demo_data.flipped(table)
+    assert header == table[0]
+    place = header.index("malignant")
+    assert [each[place] for each in rows] == [{"0": "1", "1": "0"}[each[place]] for each in table[1]]
+    assert all(
+        new[:place] + new[place + 1 :] == old[:place] + old[place + 1 :]
+        for new, old in zip(rows, table[1], strict=True)
+    )
+    assert demo_data.flipped((header, rows)) == table
