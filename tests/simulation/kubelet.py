@@ -146,7 +146,9 @@ class Pod:
 
     @property
     def _place(self) -> Place:
-        return Place("Pod", self.namespace, f"{self.job['metadata']['name']}-pod")
+        # Another Job of this name may come before the pod of the first one is gone.
+        meta = self.job["metadata"]
+        return Place("Pod", self.namespace, f"{meta['name']}-{meta['uid'].rpartition('-')[2]}")
 
     def create(self) -> None:
         job, template = self.job["metadata"], self.job["spec"]["template"]["metadata"]
