@@ -1,0 +1,187 @@
+"""Counts what the gate decides about models of repeated rounds: `python -m bench.gate --case demo`. Asserts nothing.
+
+`demo`: the demo with its split. A series of new cases, then one in which a hospital has flipped its labels.
+`faults`: the demo's cases, dealt evenly to three hospitals with another split in each repeat. A series in which one
+hospital has flipped its labels, and one in which it has other units.
+
+The reference trainer trains. Each repeat has other seeds, other first weights and another order of rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from lab import demo_data, demo_gate, demo_rounds, trainer_python
+from lab.demo_data import Table
+
+IMAGE = "registry.example/trainer@sha256:" + "b" * 64
+MIN_EVENTS = 20
+# The images stay locked while a container runs, so a container does not play all repeats.
+PER_CONTAINER = 25
+AS_EXPORTED = "as-exported"
+# Of a hospital that exports centimetres instead of the DataSchema's millimetres: power of ten by kind of column.
+LENGTHS, AREAS = ("radius", "perimeter"), ("area",)
+
+Object = dict[str, Any]
+
+
+@dataclass
+class Scenario:
+    """Rounds in the order in which they are played. `files`: which file each hospital has in a round. `series`: by
+    name, the rounds in which the gate compares the models of this series with the version before."""
+
+    tables: Mapping[str, Mapping[str, Table]]
+    fixed_split: bool
+    rounds: list[Object] = field(default_factory=list)
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    series: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, made: Object, files: Mapping[str, str]) -> str:
+        self.rounds.append(made)
+        name = str(made["metadata"]["name"])
+        self.files[name] = dict(files)
+        return name
+
+    def first_series(self, files: Mapping[str, str]) -> str:
+        """The demo's rounds. Returns the name of the last one."""
+        chain = demo_rounds.federated(IMAGE)
+        return [self.add(each, files) for each in chain.training][-1]
+
+    def further_series(self, name: str, base: str, parameters: Mapping[str, str], files: Mapping[str, str]) -> str:
+        """Train rounds from `base`, each with the gate's comparison of its model with `base`. Returns the last one."""
+        chain, last = demo_rounds.federated(IMAGE), base
+        for number in range(1, demo_rounds.FURTHER_ROUNDS + 1):
+            training, comparison = copy.deepcopy(chain.training[-1]), copy.deepcopy(chain.evaluation)
+            training["metadata"]["name"], comparison["metadata"]["name"] = f"{name}-r{number}", f"{name}-c{number}"
+            training["spec"]["base"] = {"roundName": last}
+            training["spec"]["parameters"] |= parameters
+            last = self.add(training, files)
+            comparison["spec"] |= {"base": {"roundName": last}, "references": [base], "rows": "Validation"}
+            comparison["spec"] |= {"metrics": ["loss"], "gate": {"minEvents": MIN_EVENTS}}
+            self.series.setdefault(name, []).append(self.add(comparison, files))
+        return last
+
+    def write(self, folder: Path) -> None:
+        demo_data.write_folders(folder / "data")
+        for variant, tables in self.tables.items():
+            (folder / "variants" / variant).mkdir(parents=True)
+            for name, table in tables.items():
+                demo_data.write(table, folder / "variants" / variant / f"{name}.csv")
+        said = {"rounds": self.rounds, "files": self.files, "fixedSplit": self.fixed_split}
+        (folder / "scenario.json").write_text(json.dumps(said), "utf-8")
+        folder.chmod(0o755)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", choices=sorted(CASES), required=True)
+    parser.add_argument("--repeats", type=int, default=100)
+    options = parser.parse_args()
+    scenario = CASES[options.case]()
+    counts: dict[str, Counter[str]] = {name: Counter() for name in scenario.series}
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        scenario.write(folder)
+        for first in range(0, options.repeats, PER_CONTAINER):
+            last = min(first + PER_CONTAINER, options.repeats)
+            for repeat in _play(folder, first, last):
+                for series, comparisons in scenario.series.items():
+                    said = chosen([repeat[each] for each in comparisons])
+                    counts[series][f"{said['outcome']}, {said['reason']}"] += 1
+                    print(repeat["repeat"], series, said["outcome"], said["reason"], said["differences"], flush=True)
+    for series, outcomes in counts.items():
+        told = "; ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())
+        print(f"{options.case}, {series}: {told} (n={outcomes.total()})")
+
+
+def chosen(comparisons: list[Object]) -> Object:
+    """The comparison of the series' candidate: the model with the lowest loss, and among equals the earlier one.
+
+    A loss that the result may not show counts as the largest.
+    """
+    return min(comparisons, key=lambda each: Decimal(each["loss"] or "Infinity"))
+
+
+def demo() -> Scenario:
+    made = demo_data.tables()
+    flipped = {name: demo_data.flipped(table) for name, table in made.items()}
+    tables = {AS_EXPORTED: made, "flipped": flipped, "start": demo_data.at_start(made)}
+    scenario = Scenario(tables, fixed_split=True)
+    start = dict.fromkeys(made, "start")
+    grown = {**start, demo_data.GROWING: AS_EXPORTED}
+    first = scenario.first_series(start)
+    second = scenario.further_series("new-cases", first, demo_rounds.FURTHER_PARAMETERS, grown)
+    wrong = {**grown, demo_gate.HOSPITAL: "flipped"}
+    scenario.further_series("flipped-labels", second, demo_rounds.FURTHER_PARAMETERS, wrong)
+    return scenario
+
+
+def faults() -> Scenario:
+    made = evenly(demo_data.tables())
+    tables = {
+        AS_EXPORTED: made,
+        "flipped": {name: demo_data.flipped(table) for name, table in made.items()},
+        "centimetres": {name: centimetres(table) for name, table in made.items()},
+    }
+    scenario = Scenario(tables, fixed_split=False)
+    everybody = dict.fromkeys(made, AS_EXPORTED)
+    first = scenario.first_series(everybody)
+    for series, variant in (("flipped-labels", "flipped"), ("wrong-units", "centimetres")):
+        scenario.further_series(series, first, {}, {**everybody, demo_gate.HOSPITAL: variant})
+    return scenario
+
+
+def evenly(made: Mapping[str, Table]) -> dict[str, Table]:
+    """All rows without faults, dealt evenly to the hospitals."""
+    faulty = {(name, row) for name, faults in demo_data.BLEMISHES.items() for row, *_ in faults}
+    header = made[min(made)][0]
+    rows = [row for name in sorted(made) for place, row in enumerate(made[name][1]) if (name, place) not in faulty]
+    order = np.random.default_rng(demo_data.SEED).permutation(len(rows))
+    dealt: dict[str, Table] = {name: (header, []) for name in sorted(made)}
+    names = list(dealt)
+    for place, chosen_row in enumerate(order):
+        dealt[names[place % len(names)]][1].append(rows[int(chosen_row)])
+    return dealt
+
+
+def centimetres(table: Table) -> Table:
+    """The table of a hospital that exports lengths in centimetres and areas in square centimetres."""
+    header, rows = table
+    powers = {
+        place: 10 if any(kind in name for kind in LENGTHS) else 100
+        for place, name in enumerate(header)
+        if any(kind in name for kind in (*LENGTHS, *AREAS))
+    }
+    return header, [
+        [f"{float(value) / powers[place]:g}" if place in powers else value for place, value in enumerate(row)]
+        for row in rows
+    ]
+
+
+CASES: Mapping[str, Callable[[], Scenario]] = {"demo": demo, "faults": faults}
+
+
+def _play(folder: Path, first: int, last: int) -> list[Object]:
+    arguments = [trainer_python.GIVEN, str(first), str(last)]
+    output = trainer_python.run("bench.gate_inside", arguments, folder, ("lab", "bench"), _say)
+    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

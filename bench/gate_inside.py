@@ -1,0 +1,84 @@
+"""Plays the scenarios of bench/gate.py inside the trainer image. Prints one line of JSON for each repeat.
+
+Needs no package of the tests: the trainer image has torch, and the operator's packages.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from wardround.simulate.play import Finished, play
+from wardround.simulate.prepared import prepared
+from wardround.simulate.trainers import reference
+
+FILE, ORDER_KEY = "cases.csv", "secrets/order/key"
+
+
+def main() -> None:
+    folder, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    scenario = json.loads((folder / "scenario.json").read_text("utf-8"))
+    for number in range(first, last):
+        print(json.dumps(repeat(folder, scenario, number)), flush=True)
+
+
+def repeat(folder: Path, scenario: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """The verdicts and losses of the Evaluate rounds, by the name of the round."""
+    rounds = copy.deepcopy(scenario["rounds"])
+    for each in rounds:
+        if each["spec"]["task"] == "Train":
+            each["spec"]["seed"] += number
+    with TemporaryDirectory() as name:
+        data = Path(name) / "data"
+        shutil.copytree(folder / "data", data)
+        for hospital in (each for each in data.iterdir() if each.is_dir()):
+            _write_keys(hospital, scenario["fixedSplit"], number)
+        simulation = prepared(rounds, data, seed=number, trainer=reference())
+        names = [each.metadata.name for each in simulation.rounds]
+        _place(folder, data, scenario["files"][names[0]])
+        result: dict[str, Any] = {"repeat": number}
+        for following, finished in zip([*names[1:], None], play(simulation), strict=True):
+            assert isinstance(finished, Finished), finished
+            if finished.task == "Evaluate":
+                result[finished.name] = _numbers(finished)
+            if following is not None:
+                _place(folder, data, scenario["files"][following])
+        return result
+
+
+def _place(folder: Path, data: Path, variants: Mapping[str, str]) -> None:
+    """Give each hospital its file of the next round."""
+    for hospital, variant in variants.items():
+        shutil.copyfile(folder / "variants" / variant / f"{hospital}.csv", data / hospital / FILE)
+
+
+def _write_keys(hospital: Path, fixed_split: bool, number: int) -> None:
+    """Another order of the rows in each repeat, and another split unless it is fixed. The first repeat is the demo."""
+    if not fixed_split:
+        shutil.rmtree(hospital / "secrets", ignore_errors=True)
+    elif number:
+        (hospital / ORDER_KEY).write_bytes(hashlib.sha256(f"order {hospital.name} {number}".encode()).digest())
+
+
+def _numbers(finished: Finished) -> dict[str, Any]:
+    result = finished.result
+    [loss] = [each.value for each in result.metrics if each.name == "loss"] or [""]
+    verdict = result.verdict
+    return {
+        "loss": loss,
+        "outcome": verdict.outcome if verdict else "",
+        "reason": verdict.reason if verdict else "",
+        "differences": [(each.reference, each.value, each.low, each.high, each.people) for each in result.differences],
+        "withheld": list(finished.withheld),
+    }
+
+
+if __name__ == "__main__":
+    main()
