@@ -121,6 +121,7 @@ def _answer(hub: Cluster, made: Object, seconds: float, sleep: Callable[[float],
             raise CommandError(f"The hub does not give this model. {failed.reason}: {reason_for(failed.reason).text}")
         if time.monotonic() > until:
             raise CommandError(
-                f"The hub operator has not answered within {seconds:g} s. Ask the hub's administrator whether it runs."
+                f"The hub operator has not answered within {seconds:g} s. Ask the hub's administrator whether the hub "
+                "operator runs."
             )
         sleep(POLL_SECONDS)

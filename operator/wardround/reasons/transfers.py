@@ -24,7 +24,7 @@ _STORE = (
         name="StoreUnreachable",
         exit_code=EXIT_TRY_AGAIN,
         owner=NETWORK,
-        meaning="The object store cannot be reached.",
+        meaning="The courier or the aggregation Job cannot reach the hub's object store.",
         action="Compare store.origin and store.caBundle in the values of the site chart with those that the hub's "
         "administrator gives. Check that the site's network and proxy (store.proxyURL) let connections to the store "
         "through.",
@@ -84,7 +84,8 @@ _UPDATES = (
     _network(
         name="ManifestUnreadable",
         owner=HOSPITAL,
-        meaning="The signed manifest cannot be read.",
+        meaning="The courier cannot read the hub's manifest of a model, or the aggregation cannot read the hospital's "
+        "manifest of an update.",
         action="Compare the versions of hub and site. If they are equal, run `kubectl logs deployment/courier -n "
         "SITE_NAMESPACE` at the site, and report the error to the developers of Wardround.",
     ),
@@ -162,14 +163,15 @@ _UPDATES = (
     _network(
         name="KeyUnusable",
         owner=HOSPITAL,
-        meaning="The site cannot unwrap the key that was wrapped for this round.",
-        action="If the site's keys were renewed while the round ran, ask the round's author to apply a new round that "
-        "includes this hospital. Otherwise run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
+        meaning="The courier cannot decrypt the key of the base, or the aggregation cannot decrypt the key of the "
+        "update.",
+        action="If the hospital renewed its keys while the round ran, ask the round's author to apply a new round "
+        "that includes this hospital. Otherwise run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
     ),
     _network(
         name="Altered",
         owner=HUB,
-        meaning="A model or an update in the store was changed after it was sealed.",
+        meaning="Somebody changed a model or an update in the store after it was sealed.",
         action="Check who can write to the store. Wardround has used no part of the changed object.",
     ),
     Reason(
@@ -256,7 +258,7 @@ _AGGREGATION = (
     _our_fault(
         name="AggregatorFailed",
         owner=HUB,
-        meaning="The aggregation Job failed because of a fault of its own.",
+        meaning="The aggregation Job failed because of a fault in Wardround's own code.",
         action="Read the log of the aggregation Job in the hub's namespace, and report its error to the developers of "
         "Wardround.",
     ),

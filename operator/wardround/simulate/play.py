@@ -207,7 +207,7 @@ def _advice(min_cell: int, withheld: tuple[str, ...]) -> str:
     """What helps against too few patients. A hospital would not do this, so no plan of the hub says it."""
     names = f"The numbers of {', '.join(withheld)} are withheld. " if withheld else ""
     if min_cell == 1:
-        return f"{names}A part of the data has no patient, or none of a class. Use more rows."
+        return f"{names}One part of the split has no patient, or no patient of one class. Use more rows."
     return (
         f"{names}The smallest cell is {min_cell} patients. Use more rows, or a larger share for this side of the "
         "split. With data of your own, --min-cell N (min_cell in Python) also shows numbers of fewer patients."

@@ -28,7 +28,7 @@ def prepared(
 ) -> Simulation:
     """Raises SimulationError."""
     if repeats < 1 or min_cell < 1:
-        raise SimulationError("The number of repeats and the smallest cell are 1 or more.")
+        raise SimulationError("The number of repeats and the smallest cell have to be at least 1.")
     try:
         share(max_left_out)
     except ValueError as error:

@@ -29,8 +29,8 @@ PROBLEMS: Mapping[str, Problem] = MappingProxyType(
             "fill in the value in the file, or leave the field out of a new DataSchema",
         ),
         IDENTIFIER_MISSING: Problem(
-            "the patient has no identifier, or Parquet stores it as a float that is too large to be exact, so nobody "
-            "can tell on which side of the split the row belongs",
+            "the row has no identifier of the patient, or Parquet stores the identifier as a float that is too large "
+            "to be exact. So nobody knows in which part of the split the row belongs",
             "fill in the identifier of the patient in the file. In Parquet, store it as text or as int64",
         ),
         "NotANumber": Problem(
@@ -46,8 +46,8 @@ PROBLEMS: Mapping[str, Problem] = MappingProxyType(
         ),
         "NotABoolean": Problem(
             "the value of a boolean is none of true, True, TRUE, 1, false, False, FALSE, 0",
-            "write true, false, 1 or 0, not 1.0 and not yes, or list such words as the local names of the "
-            "categories true and false in Dataset.spec.fields",
+            "write true, false, 1 or 0, and neither 1.0 nor yes. Or list the words of the file for the categories "
+            "true and false in Dataset.spec.fields",
         ),
         "NotADate": Problem(
             "the value of a date is not written as YYYY-MM-DD, or there is no such day",

@@ -240,7 +240,7 @@ def test_enrol_reports_the_hubs_url_and_a_replaced_file(
         assert run_enrol(cast(Cluster, None), options) == 0
         output = capsys.readouterr().err
         assert (hub_server or "https://10.0.0.1:6443") in output
-        assert ("from your kubeconfig" in output) == (not hub_server)
+        assert ("as in your kubeconfig" in output) == (not hub_server)
         assert ("in place of" in output) == (times == 2)
         assert "secret" not in output
 

@@ -107,7 +107,11 @@ def test_a_file_without_the_columns_of_another_federations_schema_says_which(rea
             "Lovelace",
             "x NotInEnum 300 (correct the value, or write its category in Dataset.spec.fields.",
         ),
-        ({"name": "x", "type": "boolean"}, "1.0", "x NotABoolean 300 (write true, false, 1 or 0, not 1.0 and not yes"),
+        (
+            {"name": "x", "type": "boolean"},
+            "1.0",
+            "x NotABoolean 300 (write true, false, 1 or 0, and neither 1.0 nor yes",
+        ),
         (
             {"name": "x", "type": "date"},
             "10.12.1815",

@@ -213,8 +213,8 @@ def _survey(folder: Path, lines: list[str], table: Schema | None = None) -> surv
         (
             {"name": "x", "type": "boolean"},
             "1.0",
-            "x NotABoolean 300 (write true, false, 1 or 0, not 1.0 and not yes, or list such words as the local "
-            "names of the categories true and false in Dataset.spec.fields)",
+            "x NotABoolean 300 (write true, false, 1 or 0, and neither 1.0 nor yes. Or list the words of the "
+            "file for the categories true and false in Dataset.spec.fields)",
         ),
         (
             {"name": "x", "type": "date"},

@@ -111,8 +111,8 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
     origin = (
         ""
         if options.hub_server
-        else ", from your kubeconfig. If the site reaches the hub under another URL, run this again with --hub-server "
-        "URL"
+        else ", as in your kubeconfig. If the site reaches the hub under another URL, run the command again with "
+        "--hub-server URL"
     )
     say(f"The file has this URL of the hub's API server: {secret['stringData']['server']}{origin}.")
     print(yaml.safe_dump(values, sort_keys=False), end="")
