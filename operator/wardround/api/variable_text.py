@@ -48,8 +48,8 @@ def fault(text: str, advice: str) -> str:
     size = len(text.encode())
     if size > MOST_BYTES:
         return (
-            f"spec is {size} bytes as text. A training pod gets it in an environment variable, which holds at most "
-            f"{MOST_BYTES}: {advice}"
+            f"the spec has {size} bytes as text. A training pod gets this text in an environment variable, which holds "
+            f"at most {MOST_BYTES}: {advice}"
         )
     if "\0" in text:
         return "spec has a NUL character, which an environment variable cannot hold: remove it"

@@ -219,7 +219,7 @@ def check(document: Any) -> Checked:
             continue
         names.append(name)
         field, found = _field(name, raw)
-        faults += [f"DataSchema: field {name!r} {fault}" for fault in found]
+        faults += [f"DataSchema: field {name!r}: {fault}" for fault in found]
         if field is not None and not found:
             fields[name] = field
     target = document.get("target")
@@ -238,29 +238,29 @@ def check(document: Any) -> Checked:
 
 
 def _field(name: str, raw: Mapping[str, Any]) -> tuple[Field | None, list[str]]:
-    """The field, as far as it can be read, and its faults. The texts follow the field's name."""
+    """The field, as far as it can be read, and its faults."""
     kind = raw.get("type")
     if kind not in TYPES:
-        return None, [f"has no type that is known. Write one of {', '.join(TYPES)}"]
+        return None, [f"the type of the field is unknown. Write one of {', '.join(TYPES)}"]
     faults = []
     for key in raw:
         if key in _ALL_OPTIONS - _OPTIONS[kind]:
-            faults.append(f"is of type {kind}, which takes no {key}. Remove {key}, or correct the type")
+            faults.append(f"a field of type {kind} takes no {key}. Remove {key}, or correct the type")
         elif key not in _FIELD_KEYS | _OPTIONS[kind]:
-            faults.append(f"has the unknown key {key!r}. Known are {', '.join(sorted(_FIELD_KEYS | _OPTIONS[kind]))}")
+            faults.append(f"the key {key!r} is unknown. Known are {', '.join(sorted(_FIELD_KEYS | _OPTIONS[kind]))}")
     given = {key: raw[key] for key in _OPTIONS[kind] if raw.get(key) is not None}
     if not isinstance(given.get("unit", ""), str):
-        faults.append('has a unit that is no text. Write it in quotes, such as "mm"')
+        faults.append('the unit of the field is no text. Write the unit in quotes, such as "mm"')
     if not isinstance(given.get("required", False), bool):
-        faults.append("has a value of required that is neither true nor false")
+        faults.append("required is neither true nor false. Write one of the two")
     bounds: dict[str, float | None] = {}
     for bound in ("minimum", "maximum"):
         bounds[bound] = value(kind, given.get(bound))
         if bound in given and bounds[bound] is None:
-            faults.append(f"has a {bound} that is no {_KINDS[kind]}. Write it in quotes, such as {_EXAMPLES[kind]}")
+            faults.append(f"the {bound} is no {_KINDS[kind]}. Write it in quotes, such as {_EXAMPLES[kind]}")
     lowest, highest = bounds["minimum"], bounds["maximum"]
     if lowest is not None and highest is not None and lowest > highest:
-        faults.append("has a minimum above its maximum. Exchange them")
+        faults.append("the minimum is above the maximum. Exchange them")
     categories, found = _categories(kind, given.get("categories"))
     unit, required = str(given.get("unit", "")), given.get("required") is True
     return Field(name, kind, unit, required, lowest, highest, categories), faults + found
@@ -275,14 +275,14 @@ def _categories(kind: str, values: Any) -> tuple[tuple[float, ...] | tuple[str, 
         return (), []
     texts = strings(values)
     if not texts:
-        return (), ["has categories that are no list of texts. Write each in quotes"]
+        return (), ["categories is no list of texts. Write each category in quotes"]
     faults = []
     numbers = [value(kind, text) for text in texts]
     categories = texts if kind == "string" else tuple(each for each in numbers if each is not None)
     if len(categories) < len(texts):
-        faults.append(f"has a category that is no {_KINDS[kind]}. Write it in quotes, such as {_EXAMPLES[kind]}")
+        faults.append(f"a category is no {_KINDS[kind]}. Write it in quotes, such as {_EXAMPLES[kind]}")
     if len(set(categories)) < len(categories):
-        faults.append("lists a category twice. Remove one of the two")
+        faults.append("a category stands in the list twice. Remove one of the two")
     return categories, faults
 
 

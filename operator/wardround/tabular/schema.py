@@ -165,7 +165,8 @@ class _Local:
                 self._fault(f"{place} is listed twice. Remove one of the two entries")
             else:
                 self._fault(
-                    f"the two columns {columns[0]!r} and {columns[1]!r} are mapped to {place}. Keep one of them"
+                    f"{place} has two entries, which read the columns {columns[0]!r} and {columns[1]!r}. Remove one of "
+                    "the entries"
                 )
         elif name not in self._shared.names and self._shared.names:
             known = listed(self._shared.names)

@@ -152,9 +152,9 @@ def test_all_fields_with_a_fault_are_named_at_once(laptop: Laptop) -> None:
     code, text = laptop.check(dataset(fields=[{"name": "w", "from": "W"}]), schema=schema)
     assert code == 1
     for words in (
-        "DataSchema: field 'x' has no type that is known",
-        "DataSchema: field 'y' has a minimum that is no finite number",
-        "DataSchema: field 'z' is of type string, which takes no unit",
+        "DataSchema: field 'x': the type of the field is unknown",
+        "DataSchema: field 'y': the minimum is no finite number",
+        "DataSchema: field 'z': a field of type string takes no unit",
         "Dataset: field 'w' is no field of the DataSchema",
     ):
         assert f"SchemaInvalid: {words}" in text

@@ -69,7 +69,7 @@ OTHER_FEDERATION: Object = {
         (
             mapped({"name": "age", "from": "ALTER"}, {"name": "age", "from": "AGE"}),
             world.SCHEMA,
-            "the two columns 'ALTER' and 'AGE' are mapped to field 'age'. Keep one of them",
+            "field 'age' has two entries, which read the columns 'ALTER' and 'AGE'. Remove one of the",
         ),
         (
             mapped({"name": "age", "from": "ALTER"}, {"name": "mean_radius", "from": "ALTER"}),

@@ -49,7 +49,7 @@ SEX = [{"name": "female", "from": "w"}, {"name": "male", "from": "m"}]
     [
         (
             {**DATASET, "fields": [*DATASET["fields"], {"name": "age", "from": "AGE"}]},
-            "the two columns 'ALTER' and 'AGE' are mapped to field 'age'. Keep one of them",
+            "field 'age' has two entries, which read the columns 'ALTER' and 'AGE'. Remove one of the",
         ),
         (
             {**DATASET, "fields": [*DATASET["fields"], DATASET["fields"][0]]},
