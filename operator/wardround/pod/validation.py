@@ -66,7 +66,7 @@ def _numbers(folders: Folders) -> Mapping[str, Any]:
             raise
         log(
             f"check: The training image wrote no out/{output.VALIDATION}, so the metrics of the result do not cover "
-            "this hospital. Its training counts as always"
+            "this hospital. The hospital's training counts as always"
         )
         return {}
     del numbers["histogram"]

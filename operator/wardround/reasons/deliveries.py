@@ -76,8 +76,8 @@ DELIVERIES = (
     ),
     _nobody(
         name="Delivered",
-        meaning="The courier has put the version onto the hospital's claim of models. It is now the model's current "
-        "version there.",
+        meaning="The courier has put the version onto the hospital's claim of models. This version is now the model's "
+        "current version there.",
         action="Nothing to do.",
     ),
     Reason(
@@ -100,8 +100,8 @@ DELIVERIES = (
     ),
     _nobody(
         name="DeliveryComplete",
-        meaning="The Deliver round of the current version is Complete. Its message says which hospitals got the "
-        "version.",
+        meaning="The Deliver round of the current version is Complete. The message of the condition Delivered says "
+        "how many hospitals got the version.",
         action="Nothing to do. If a hospital has to get the version again, delete the Deliver round: the hub operator "
         "makes another one.",
     ),

@@ -40,8 +40,8 @@ VERDICTS = (
     ),
     _nobody(
         name="NotWorse",
-        meaning="The gate found that the new model is not worse than its references (earlier models), beyond the "
-        "bound in docs/federation.md (How the gate decides).",
+        meaning="The gate accepts the new model: compared with its references (earlier models), it is better, or "
+        "worse by no more than the bound in docs/federation.md (How the gate decides).",
         action="Nothing to do.",
     ),
     _author(
@@ -68,7 +68,8 @@ VERDICTS = (
     _author(
         name="NotShown",
         meaning="The gate cannot decide, because the hospitals measured too few people. The new model may be worse "
-        "than one of its references (earlier models), beyond the bound in docs/federation.md (How the gate decides).",
+        "than one of its references (earlier models) by more than the bound in docs/federation.md (How the gate "
+        "decides).",
         action=f"Wait for the next series. Or compare {_METRICS} now. {_DECIDE}",
     ),
     _author(

@@ -244,7 +244,7 @@ _HUB = (
     _hub(
         name="TooMuchForScratch",
         meaning="The round's strategy needs the updates of all hospitals at once on the scratch volume of the "
-        "aggregation Job. They are larger than this volume.",
+        "aggregation Job. The updates are larger than this volume.",
         action="Raise aggregation.scratchGiB in the values of the hub chart. Or ask the round's author for a new round "
         "with the strategy FedAvg or NormBounding: they can read updates from the store twice.",
     ),

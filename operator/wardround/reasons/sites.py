@@ -41,9 +41,9 @@ SITES = (
     _hospital(
         name="SchemaInvalid",
         meaning="The Dataset does not match its DataSchema, or the Dataset or the DataSchema has a fault.",
-        action="The condition's message names the fault. If it is in the Dataset, correct the Dataset. If it is in "
-        "the DataSchema, apply a corrected DataSchema under another name, because nobody can change a DataSchema. "
-        "Then write the new name into spec.schemaName of the Dataset.",
+        action="The condition's message names the fault. If the Dataset is wrong, correct the Dataset. If the "
+        "DataSchema is wrong, apply a corrected DataSchema under another name, because nobody can change a "
+        "DataSchema. Then write the new name into spec.schemaName of the Dataset.",
     ),
     _hospital(
         name="SchemaNotFound",

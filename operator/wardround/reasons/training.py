@@ -160,7 +160,7 @@ _OUTPUT = (
         meaning="The output's tensors differ from the base model's in names, shapes or types.",
         action="Ask the hospital to run `kubectl describe sitetask TASK -n SITE_NAMESPACE`: the output names the "
         "tensors. Let the training code keep names, shapes and types of all tensors of base/model.safetensors, and "
-        "add no tensors. It may write other values for the next round into state/out/.",
+        "add no tensors. The code may write other values for the next round into state/out/.",
     ),
     _code(
         name="FrozenChanged",

@@ -127,7 +127,7 @@ _UPDATES = (
         retried=True,
         owner=HOSPITAL,
         meaning="The training of the update started from another model than this round's base.",
-        action="Ask the round's author to apply a new round that includes this hospital. If it happens again, run "
+        action="Ask the round's author to apply a new round that includes this hospital. If this happens again, run "
         "`kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
     ),
     Reason(

@@ -18,10 +18,10 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "enrol",
         parents=[shared],
         help="make a hospital's manifests for Git, and its first credentials",
-        description="Prints the manifests of a hospital for the hub, to keep in Git. They keep the settings that the "
-        "hospital's Participant has at the hub, and the command says what they change. With --bootstrap, the command "
-        "writes the site's first credentials to a file, and prints the hub's part of the site chart's values instead "
-        "of the manifests.",
+        description="Prints the manifests of a hospital for the hub, to keep in Git. The manifests keep the settings "
+        "that the hospital's Participant has on the hub. The command also says what the manifests change. With "
+        "--bootstrap, the command writes the site's first credentials to a file, and prints the hub's part of the "
+        "site chart's values instead of the manifests.",
     )
     enrol.add_argument("name", help="the hospital's name, which is also its namespace on the hub")
     enrol.add_argument(

@@ -22,8 +22,8 @@ KEPT = 64
 # KEPT together: else tasks that have ended would leave no room, if the newest need no memory.
 MOST = 256
 FULL = (
-    f"this site holds {MOST} SiteTasks, the limit, and takes no new task. It takes more when some of them end; see "
-    "`kubectl get sitetasks`"
+    f"this site holds {MOST} SiteTasks, the limit, so it takes no new task until some of them end. `kubectl get "
+    "sitetasks` shows them"
 )
 
 

@@ -271,7 +271,7 @@ def _waits_for_image(view: View) -> Verdict | None:
     if pod is None or not container:
         return None
     why = f"kubectl describe pod {pod.name} -n {pod.namespace}"
-    message = f"The node cannot pull the image of container {container} yet. Its events say why: {why}"
+    message = f"The node cannot pull the image of container {container} yet. The events of the pod say why: {why}"
     return _progress(view, "ImagePullFailed", message, marks=INPUT_READY)
 
 
