@@ -28,7 +28,7 @@ from wardround.wire import digests
 from wardround.wire.assignment import Assignment
 
 OWNER_FILE, CURRENT_FILE = "model.json", "current"
-# Of folders that are not whole yet. No model has such a name.
+# Of folders that are not whole, or not whole any more. No model has such a name.
 UNFINISHED = ".unfinished-"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 CHUNK = 1 << 20
@@ -94,12 +94,18 @@ class ModelsClaim:
                 self._add(wanted, model, version, stop)
             durable.write(home / CURRENT_FILE, f"{version.name}\n".encode())
             for old in delivery.surplus(wanted, _versions(home)):
-                shutil.rmtree(home / delivery.folder_name(old))
+                self._remove(home / delivery.folder_name(old))
 
     def _sweep(self) -> None:
         """Removes what a courier has left that was killed. The courier delivers one model at a time."""
         for each in self.root.glob(f"{UNFINISHED}*"):
             shutil.rmtree(each)
+
+    def _remove(self, version: Path) -> None:
+        """A reader never sees a part of it: first it loses its name."""
+        leaving = self.root / f"{UNFINISHED}{version.parent.name}-{version.name}"
+        version.rename(leaving)
+        shutil.rmtree(leaving)
 
     def _look(self, wanted: Package) -> OnClaim:
         home = self.root / wanted.owner.name
@@ -107,8 +113,8 @@ class ModelsClaim:
             return OnClaim()
         model = home / delivery.folder_name(wanted.version) / MODEL_FILE
         return OnClaim(
-            # A courier that was killed can leave an empty folder.
-            exists=not home.is_dir() or home.is_symlink() or any(home.iterdir()),
+            # A courier that was killed, or a claim that was full, can leave a folder without the owner's file.
+            exists=not home.is_dir() or home.is_symlink() or any(not _is_partial(each) for each in home.iterdir()),
             owner=_owner(home / OWNER_FILE),
             versions=_versions(home),
             current=_current(home / CURRENT_FILE),
@@ -150,6 +156,10 @@ def _current(file: Path) -> int | None:
     with suppress(FileNotFoundError, UnicodeDecodeError):
         return delivery.version_of(file.read_bytes()[:64].decode("ascii"))
     return None
+
+
+def _is_partial(file: Path) -> bool:
+    return file == durable.partial_of(file.with_name(OWNER_FILE))
 
 
 def _versions(home: Path) -> list[int]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import errno
 import io
+import itertools
+import os
+import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -223,6 +227,73 @@ CARDS: dict[str, Callable[[ModelCard], dict[str, Any]]] = {
     "of another federation": lambda _: {"round_namespace": "another"},
     "of other columns": lambda _: {"columns_digest": "sha256:" + "0" * 64},
 }
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+CALLS = ("open", "rename", "replace", "fsync", "unlink", "rmdir", "mkdir", "link")
+
+
+@contextmanager
+def failing(number: int, failure: BaseException, *, done: bool = False) -> Iterator[list[str]]:
+    """The system call of this number raises the failure. `done`: after it has worked. Yields the calls so far."""
+    calls: list[str] = []
+
+    def replaced(call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **options: Any) -> Any:
+            calls.append(call.__name__)
+            due = len(calls) == number
+            if due and not done:
+                raise failure
+            answer = call(*arguments, **options)
+            if due:
+                raise failure
+            return answer
+
+        return counted
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in CALLS:
+            patch.setattr(os, name, replaced(getattr(os, name)))
+        yield calls
+
+
+@pytest.mark.parametrize(
+    ("failure", "done"),
+    [(Killed(), False), (Killed(), True), (OSError(errno.ENOSPC, "full"), False)],
+    ids=["killed before", "killed after", "full"],
+)
+@pytest.mark.parametrize("earlier", [0, 1, 2])
+def test_wherever_a_delivery_breaks_off_each_version_is_whole_and_the_next_try_ends(
+    claim: ModelsClaim, delivered: Delivered, failure: BaseException, done: bool, earlier: int
+) -> None:
+    for number in itertools.count(1):
+        shutil.rmtree(claim.root)
+        claim.root.mkdir()
+        for version in range(1, earlier + 1):
+            put(claim, delivered, version=version)
+        with failing(number, failure, done=done) as calls, suppress(Killed, ModelsUnusable):
+            put(claim, delivered, version=earlier + 1)
+        assert_whole(claim, delivered)
+        put(claim, delivered, version=earlier + 1)
+        assert_whole(claim, delivered)
+        assert (claim.root / "breast" / "current").read_text() == f"v{earlier + 1}\n"
+        assert not [each for each in listing(claim) if each.startswith(".unfinished")]
+        if len(calls) < number:
+            break
+    assert number > 20
+
+
+def assert_whole(claim: ModelsClaim, delivered: Delivered) -> None:
+    """A reader can load each version, and the one that `current` names."""
+    home = claim.root / "breast"
+    versions = [each.name for each in home.glob("v*")]
+    for name in versions:
+        folder.load(home / name, delivered.hub.identity.fingerprint)
+    current = home / "current"
+    assert not current.exists() or current.read_text().strip() in versions
 
 
 @pytest.mark.parametrize("case", CARDS)
