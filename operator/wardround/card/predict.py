@@ -5,6 +5,7 @@ Asks no cluster. The target needs no column in the file.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,6 @@ from wardround.wire.card import CardMetric, ModelCard
 
 # The rows of an evaluation that choose the operating point: those that no training has seen, if there are any.
 ROWS = ("Test", "Validation")
-THRESHOLD = "threshold"
 # A recalibration is chosen on validation rows, as a model is. So numbers over test rows stay those of rows that chose
 # nothing.
 RECALIBRATED_ON = ("Validation", "Test")
@@ -62,27 +62,32 @@ class Recalibration:
     @property
     def words(self) -> str:
         """Where it comes from, for people."""
-        hospitals = f"{self.hospitals} hospital{'s' if self.hospitals != 1 else ''}"
         return (
             f"intercept {self.intercept} and slope {self.slope}, fitted by the round {self.round_name} on the "
-            f"{_WORDS[self.rows]} rows of {self.people} people at {hospitals}"
+            f"{_WORDS[self.rows]} rows of {_people(self.people, self.hospitals)}"
         )
 
 
 def recalibration(card: ModelCard) -> Recalibration | None:
-    """The line on the card that recalibrates a probability. None: no round has told one."""
-    for rows in RECALIBRATED_ON:
-        intercept, slope = card.metric(registry.INTERCEPT, rows), card.metric(registry.SLOPE, rows)
-        if intercept and slope and intercept.round_name == slope.round_name:
-            values = float(intercept.value), float(slope.value)
-            return Recalibration(*values, rows, slope.people, slope.hospitals, slope.round_name)
-    return None
+    """The line on the card that recalibrates a probability. None: no round has told one over enough hospitals.
+
+    Raises FolderRefused.
+    """
+    slope = card.steering(registry.SLOPE, RECALIBRATED_ON)
+    intercept = card.metric(registry.INTERCEPT, slope.rows) if slope else None
+    if slope is None or intercept is None or intercept.round_name != slope.round_name:
+        return None
+    values = _number(intercept), _number(slope)
+    return Recalibration(*values, slope.rows, slope.people, slope.hospitals, slope.round_name)
 
 
 def operating_point(card: ModelCard) -> float | None:
-    """The probability from which a row is positive, as an evaluation with sensitivityAtSpecificity measured it."""
-    found = _operating_point(card)
-    return float(found.value) if found else None
+    """The probability from which a row is positive, as an evaluation with sensitivityAtSpecificity measured it.
+
+    None: no round has told one over enough hospitals. Raises FolderRefused.
+    """
+    metric = _operating_point(card)
+    return _number(metric, 0, 1) if metric else None
 
 
 def notes(card: ModelCard) -> tuple[str, str]:
@@ -91,21 +96,42 @@ def notes(card: ModelCard) -> tuple[str, str]:
     recalibrated_by = (
         f"recalibrated: by {line.words}."
         if line
-        else "recalibrated: empty, because the card has no calibrationIntercept and calibrationSlope. An Evaluate "
-        "round with the metric calibration computes both, from at least 400 people without the largest hospital."
+        else "recalibrated: empty. The card has no calibrationIntercept and calibrationSlope from more than half as "
+        "many hospitals as trained the model. An Evaluate round with the metric calibration computes both, from at "
+        "least 400 people without the largest hospital."
     )
     positive_from = (
-        f"positive: from the probability {point.value} on. The round {point.round_name} chose this threshold on "
-        f"the {_WORDS[point.rows]} rows of {point.people} people."
+        f"positive: from the probability {point.value} on. The round {point.round_name} chose this threshold on the "
+        f"{_WORDS[point.rows]} rows of {_people(point.people, point.hospitals)}{_specificity_there(card, point)}."
         if point
-        else "positive: empty, because the card has no threshold. An Evaluate round with the metric "
-        "sensitivityAtSpecificity chooses one."
+        else "positive: empty. The card has no threshold from more than half as many hospitals as trained the model. "
+        "An Evaluate round with the metric sensitivityAtSpecificity chooses one."
     )
     return recalibrated_by, positive_from
 
 
 def _operating_point(card: ModelCard) -> CardMetric | None:
-    return next((metric for rows in ROWS if (metric := card.metric(THRESHOLD, rows))), None)
+    return card.steering(registry.THRESHOLD, ROWS)
+
+
+def _specificity_there(card: ModelCard, point: CardMetric) -> str:
+    """Whoever makes the evaluation chooses how specific the operating point is. So the answer says it."""
+    there = card.metric(registry.AT_THRESHOLD, point.rows)
+    return f". The specificity there is {there.value}" if there and there.round_name == point.round_name else ""
+
+
+def _people(people: int, hospitals: int) -> str:
+    return f"{people} people at {hospitals} hospital{'s' if hospitals != 1 else ''}"
+
+
+def _number(metric: CardMetric, lowest: float = -sys.float_info.max, highest: float = sys.float_info.max) -> float:
+    value = float(metric.value)
+    if not lowest <= value <= highest:
+        raise FolderRefused(
+            f"the card's {metric.name} is {metric.value}, by which nothing can be computed. Ask the people who made "
+            f"the round {metric.round_name}, and pull the model again after another evaluation"
+        )
+    return value
 
 
 def answers(folder: Folder, spec: Mapping[str, Any], file: Path) -> Iterator[Answer]:

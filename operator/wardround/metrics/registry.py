@@ -34,7 +34,7 @@ LOSS_DIFFERENCE = "lossDifference"
 # How tables name the mean log loss of a reference, which a round has that declares the loss.
 REFERENCE_LOSS = "referenceLoss"
 
-_THRESHOLD, _AT_THRESHOLD = "threshold", "specificityAtThreshold"
+THRESHOLD, AT_THRESHOLD = "threshold", "specificityAtThreshold"
 # Recalibration on log odds. They come with `calibration`.
 INTERCEPT, SLOPE = "calibrationIntercept", "calibrationSlope"
 _ALL = (
@@ -51,15 +51,15 @@ _ALL = (
         "Higher",
         "Wilson",
         histogram=True,
-        companions=(_THRESHOLD, _AT_THRESHOLD),
+        companions=(THRESHOLD, AT_THRESHOLD),
     ),
     Metric("people", "", "", labels=False, number="Count"),
     Metric("positives", "", "", number="Count"),
     Metric("rows", "", "", labels=False, number="Count"),
 )
 _COMPANIONS = (
-    Metric(_THRESHOLD, "", "", histogram=True, number="Edge"),
-    Metric(_AT_THRESHOLD, "Higher", "Wilson", histogram=True),
+    Metric(THRESHOLD, "", "", histogram=True, number="Edge"),
+    Metric(AT_THRESHOLD, "Higher", "Wilson", histogram=True),
     Metric(INTERCEPT, "", "Normal", histogram=True),
     Metric(SLOPE, "", "Normal", histogram=True),
 )

@@ -16,6 +16,7 @@ LABEL = Text("[a-z0-9]([-a-z0-9]*[a-z0-9])?", 63)
 NAME = Text("[a-z0-9]([-a-z0-9.]*[a-z0-9])?", 253)
 UID = Text("[-A-Za-z0-9]+", 64)
 METRIC = Text("[A-Za-z][A-Za-z0-9_.-]*", 64)
+NUMBER = Text("-?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]+)?", 32)
 # Whether it is by digest has a reason of its own. Statistics has none.
 IMAGE = Text("([a-z0-9][a-zA-Z0-9._:/@-]*)?", 512)
 PLAIN = "[ -~]*"

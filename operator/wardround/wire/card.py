@@ -1,13 +1,31 @@
 """The card of a model: what the model reads, what it answers, how it was made and how good it is. Signed by the hub.
 
-docs/contracts.md, section 9. A card holds only numbers that the results of rounds hold too.
+docs/contracts.md, section 9. A card holds only numbers that the results of rounds hold too. Its texts have the patterns
+of an assignment, because some of them come into logs and objects of a hospital. Only what people write about the model,
+the units and the categories are free text: nothing copies them there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from wardround.wire.assignment import (
+    DIGEST,
+    FIELD_NAME,
+    IMAGE,
+    LABEL,
+    METRIC,
+    NAME,
+    NUMBER,
+    PARAMETER,
+    ROWS,
+    TOKEN,
+    UID,
+    VALUE,
+    WORD,
+)
 
 VERSION = 1
 # A card lists so many ancestors at most, the nearest first, because it has to fit into an object of Kubernetes.
@@ -26,8 +44,8 @@ class CardField:
     training. `minimum`, `maximum`, `categories`: a row with another value gets no prediction either.
     """
 
-    name: str
-    type: str
+    name: Annotated[str, FIELD_NAME]
+    type: Annotated[str, TOKEN]
     role: Role
     gap: Gap
     unit: str = ""
@@ -41,9 +59,9 @@ class CardField:
 class CardModel:
     """The file model.safetensors. `schema_digest`: of names, types and shapes of its tensors."""
 
-    digest: str
+    digest: Annotated[str, DIGEST]
     bytes: int
-    schema_digest: str
+    schema_digest: Annotated[str, DIGEST]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,34 +84,34 @@ class CardArchitecture:
 class CardCode:
     """The training code of the last round."""
 
-    image: str
-    command: tuple[str, ...]
-    parameters: Mapping[str, str]
+    image: Annotated[str, IMAGE]
+    command: tuple[Annotated[str, WORD], ...]
+    parameters: Mapping[Annotated[str, PARAMETER], Annotated[str, VALUE]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CardParent:
     """An earlier result that this model was made from. `digest`: of that result."""
 
-    task: str
-    round_name: str
-    round_uid: str
-    digest: str
+    task: Annotated[str, TOKEN]
+    round_name: Annotated[str, NAME]
+    round_uid: Annotated[str, UID]
+    digest: Annotated[str, DIGEST]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CardMetric:
     """A number of this model. `round_name`: the round that measured it."""
 
-    name: str
-    value: str
-    low: str | None = None
-    high: str | None = None
-    better: str | None = None
+    name: Annotated[str, METRIC]
+    value: Annotated[str, NUMBER]
+    low: Annotated[str, NUMBER] | None = None
+    high: Annotated[str, NUMBER] | None = None
+    better: Annotated[str, METRIC] | None = None
     people: int
     hospitals: int
-    rows: str
-    round_name: str
+    rows: Annotated[str, ROWS]
+    round_name: Annotated[str, NAME]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,14 +136,14 @@ class ModelCard:
 
     version: int
     revision: int
-    issued: str
-    round_namespace: str
-    round_name: str
-    round_uid: str
+    issued: Annotated[str, TOKEN]
+    round_namespace: Annotated[str, LABEL]
+    round_name: Annotated[str, NAME]
+    round_uid: Annotated[str, UID]
     model: CardModel
     fields: tuple[CardField, ...] | None
-    data_schema_digest: str
-    columns_digest: str
+    data_schema_digest: Annotated[str, DIGEST]
+    columns_digest: Annotated[str, TOKEN]
     architecture: CardArchitecture | None
     code: CardCode
     parents: tuple[CardParent, ...]
@@ -147,6 +165,19 @@ class ModelCard:
     def metric(self, name: str, rows: str) -> CardMetric | None:
         """The number of this name over these rows."""
         return next((each for each in self.metrics if (each.name, each.rows) == (name, rows)), None)
+
+    def steering(self, name: str, preferred: tuple[str, ...]) -> CardMetric | None:
+        """The number of this name by which predictions may be made.
+
+        It is the one over the most hospitals, and of these the one over the rows that come first in `preferred`. More
+        than half as many hospitals as trained the model have to be behind it: else one hospital and an author of rounds
+        would set it for all.
+        """
+        over_most = [each for rows in preferred if (each := self.metric(name, rows))]
+        most = max((each.hospitals for each in over_most), default=0)
+        if 2 * most <= self.hospitals:
+            return None
+        return next(each for each in over_most if each.hospitals == most)
 
 
 def _entry(field: CardField) -> dict[str, Any]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.players.hub import new_identity
-from tests.unit.card.models import Made, write_folder
+from tests.unit.card.models import THRESHOLD, Made, write_folder
 from wardround.card import folder
 from wardround.card.folder import FolderRefused
 from wardround.sealing.manifests import sign_card
 from wardround.wire import canonical
+from wardround.wire.card import CardField
 
 
 @pytest.fixture
@@ -128,3 +130,23 @@ def test_what_is_no_fingerprint_is_refused(made: Made, fingerprint: str) -> None
 
 def test_a_card_of_another_version_is_refused(tmp_path: Path) -> None:
     assert "install the version of Wardround that the hub has" in refusal(write_folder(tmp_path / "later", version=2))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"round_name": "\x1b]0;owned\x07"},
+        {"metrics": (replace(THRESHOLD, round_name="evaluate\u202e"),)},
+        {"metrics": (replace(THRESHOLD, name="threshold\n"),)},
+        {"metrics": (replace(THRESHOLD, value="nan"),)},
+        {"metrics": (replace(THRESHOLD, value="-inf"),)},
+        {"metrics": (replace(THRESHOLD, value="0." + "1" * 3000),)},
+        {"metrics": (replace(THRESHOLD, rows="Training"),)},
+        {"fields": (CardField(name="age\x1b", type="integer", role="Feature", gap="Allowed"),)},
+    ],
+)
+def test_a_signed_card_with_texts_that_no_object_may_hold_is_refused(made: Made, change: dict[str, Any]) -> None:
+    """Texts of a card come into the status of a Prediction, into Events and onto terminals."""
+    card = sign_card(replace(made.card, **change), made.identity.key)
+    with pytest.raises(FolderRefused, match="ManifestUnreadable"):
+        folder.signed(card, made.identity.public)

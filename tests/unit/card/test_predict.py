@@ -150,10 +150,50 @@ def test_the_notes_say_on_which_rows_and_people_the_numbers_were_chosen(made: Ma
         "people at 2 hospitals."
     )
     assert positive_from == (
-        "positive: from the probability 0.4 on. The round evaluate chose this threshold on the test rows of 200 people."
+        "positive: from the probability 0.4 on. The round evaluate chose this threshold on the test rows of 200 people "
+        "at 2 hospitals."
     )
     for note in predict.notes(replace(made.card, metrics=())):
         assert "empty" in note
+
+
+def test_the_note_says_how_specific_the_operating_point_is(made: Made) -> None:
+    """Whoever makes the evaluation chooses that."""
+    there = replace(THRESHOLD, name="specificityAtThreshold", value="0.05")
+    _, note = predict.notes(replace(made.card, metrics=(THRESHOLD, there)))
+    assert note.endswith("at 2 hospitals. The specificity there is 0.05.")
+    _, other = predict.notes(replace(made.card, metrics=(THRESHOLD, replace(there, round_name="another"))))
+    assert "specificity" not in other
+
+
+@pytest.mark.parametrize("federation_rows", ["Test", "Validation"])
+def test_one_hospital_of_three_sets_neither_operating_point_nor_recalibration(made: Made, federation_rows: str) -> None:
+    """It measures the model alone, over rows that the federation has not evaluated. An author makes its round."""
+    other = "Validation" if federation_rows == "Test" else "Test"
+    federation = (replace(THRESHOLD, rows=federation_rows), *line(federation_rows))
+    numbers = (replace(THRESHOLD, rows=other, value="0.97"), *line(other, "-6", "0.1", "alone"))
+    alone = tuple(replace(each, hospitals=1) for each in numbers)
+    card = replace(made.card, hospitals=3)
+    for metrics in (federation + alone, alone + federation):
+        both = replace(card, metrics=metrics)
+        assert predict.operating_point(both) == 0.4
+        recalibration = predict.recalibration(both)
+        assert recalibration is not None
+        assert recalibration.intercept == -0.5
+    only = replace(card, metrics=alone)
+    assert (predict.operating_point(only), predict.recalibration(only)) == (None, None)
+    assert all("more than half as many hospitals" in each for each in predict.notes(only))
+
+
+@pytest.mark.parametrize("value", ["1.5", "-0.1", "1e999"])
+def test_an_operating_point_that_is_no_probability_refuses_the_folder(made: Made, value: str) -> None:
+    with pytest.raises(FolderRefused, match=f"threshold is {value}"):
+        predict.operating_point(replace(made.card, metrics=(replace(THRESHOLD, value=value),)))
+
+
+def test_a_line_that_is_not_finite_refuses_the_folder(made: Made) -> None:
+    with pytest.raises(FolderRefused, match="calibrationSlope is 1e999"):
+        predict.recalibration(replace(made.card, metrics=tuple(line("Validation", slope="1e999"))))
 
 
 def test_without_an_operating_point_no_row_is_called_positive(tmp_path: Path) -> None:
