@@ -68,6 +68,11 @@ system:serviceaccount:{{ .Release.Namespace }}:site-operator
 system:serviceaccount:{{ .Release.Namespace }}:courier
 {{- end }}
 
+{{/* Whether a request comes from the account of a process, in CEL. People have other accounts. */}}
+{{- define "site.byProcess" -}}
+('system:serviceaccounts' in request.userInfo.?groups.orValue([]) || request.userInfo.username.startsWith('system:serviceaccount:'))
+{{- end }}
+
 {{/*
 The text of policy.parameters in the environment of prepare. wardround.api.parameters_text writes the same text from the
 Site. CEL limits the length of an expression, in which each character may be an escape, so the text's length is limited.

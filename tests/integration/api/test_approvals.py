@@ -17,12 +17,15 @@ Object = dict[str, Any]
 SITE = "hospital-a"
 OURS = [account(SITE, name) for name in ("site-operator", "courier", "training")]
 OPERATOR = OURS[0]
+# What applies the files of a hospital's Git repository.
+GITOPS = account("flux-system", "kustomize-controller")
+PROCESSES = [*OURS, GITOPS]
 ROLE_BINDINGS = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{SITE}/rolebindings"
 
 
 @pytest.fixture(scope="module")
 def site(api: Api) -> Iterator[Api]:
-    users = [*OURS, "alice", "mallory"]
+    users = [*PROCESSES, "alice", "mallory"]
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
@@ -45,16 +48,16 @@ def made(site: Api) -> Iterator[Api]:
     site.delete("Approval", "made", SITE)
 
 
-@pytest.mark.parametrize("user", OURS)
+@pytest.mark.parametrize("user", PROCESSES)
 @pytest.mark.parametrize("verdict", [{}, {"verdict": "Deny", "maxRounds": 0, "maxEvaluations": 0, "until": None}])
-def test_no_account_of_ours_makes_an_approval(site: Api, user: str, verdict: Object) -> None:
+def test_no_process_makes_an_approval(site: Api, user: str, verdict: Object) -> None:
     for author in (user, "alice"):
         with pytest.raises(Refused, match="Only people approve or deny the tasks of a model"):
             site.create(approval("forged", author=author, **verdict), user=user)
 
 
-@pytest.mark.parametrize("user", OURS)
-def test_no_account_of_ours_withdraws_one(made: Api, user: str) -> None:
+@pytest.mark.parametrize("user", PROCESSES)
+def test_no_process_withdraws_one(made: Api, user: str) -> None:
     for by in (user, "alice"):
         with pytest.raises(Refused, match="Only people approve or deny the tasks of a model"):
             made.patch("Approval", "made", {"spec": {"withdrawnBy": by}}, SITE, user=user)
@@ -113,10 +116,15 @@ def test_only_the_site_operator_counts_and_it_cannot_count_down(made: Api) -> No
             count(OPERATOR, *tasks)
     with pytest.raises(Refused, match="A task that counts stays counted"):
         made.patch_status("Approval", "made", {"roundTasks": None}, SITE, user=OPERATOR)
+    for fewer in (0, 2):
+        with pytest.raises(Refused, match="The number rounds has to be"):
+            made.patch_status("Approval", "made", {"rounds": fewer}, SITE, user=OPERATOR)
     evaluated = {"evaluations": 1, "evaluationTasks": ["a/1"]}
     made.patch_status("Approval", "made", evaluated, SITE, user=OPERATOR)
     with pytest.raises(Refused, match="A task that counts stays counted"):
         made.patch_status("Approval", "made", {"evaluationTasks": []}, SITE, user=OPERATOR)
+    with pytest.raises(Refused, match="The number evaluations has to be"):
+        made.patch_status("Approval", "made", {"evaluations": 0}, SITE, user=OPERATOR)
 
 
 BAD: dict[str, tuple[Object, str]] = {

@@ -13,12 +13,15 @@ Object = dict[str, Any]
 OPERATOR, COURIER = account("hospital-a", "site-operator"), account("hospital-a", "courier")
 # The neighbour in the same cluster is a stranger here.
 NEIGHBOUR = account("hospital-b", "site-operator")
+# What applies the files of a hospital's Git repository.
+GITOPS = account("flux-system", "kustomize-controller")
+PROCESSES = [COURIER, account("hospital-a", "training"), GITOPS]
 ROLE_BINDINGS = "/apis/rbac.authorization.k8s.io/v1/namespaces/hospital-a/rolebindings"
 
 
 @pytest.fixture(scope="module")
 def site(api: Api) -> Any:
-    users = [OPERATOR, COURIER, NEIGHBOUR, "mallory"]
+    users = [OPERATOR, *PROCESSES, NEIGHBOUR, "mallory"]
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
@@ -41,6 +44,14 @@ def test_the_site_operator_cannot_approve(site: Api) -> None:
     for decision in ({"approved": True}, {"denied": True}, {"decidedBy": OPERATOR}):
         with pytest.raises(Refused, match="Only people of this hospital may set"):
             site.patch("SiteTask", "task", {"spec": decision}, "hospital-a", user=OPERATOR)
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("word", [{"approved": True}, {"denied": True}])
+def test_no_process_decides_about_a_task(site: Api, process: str, word: Object) -> None:
+    """It has all rights, and writes its own name."""
+    with pytest.raises(Refused, match="Only people of this hospital may set"):
+        site.patch("SiteTask", "task", {"spec": {**word, "decidedBy": process}}, "hospital-a", user=process)
 
 
 def test_a_person_can_withdraw_an_approval(site: Api) -> None:
