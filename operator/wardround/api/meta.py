@@ -44,3 +44,8 @@ class RoundRef:
 def owner(kind: str, meta: Meta, api_version: str = API_VERSION) -> OwnerReference:
     """A controller owner reference to an object in the same namespace."""
     return OwnerReference(api_version=api_version, kind=kind, name=meta.name, uid=meta.uid, controller=True)
+
+
+def controller(meta: Meta, kind: str) -> OwnerReference | None:
+    """The reference to the object of this kind that controls this one. Admission policies say who may write it."""
+    return next((each for each in meta.owner_references if each.controller and each.kind == kind), None)

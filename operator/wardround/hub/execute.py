@@ -10,6 +10,7 @@ from typing import Any
 
 from wardround.api import conditions, federatedmodel, names, roundtask
 from wardround.api.federatedround import FederatedRound, Result
+from wardround.api.meta import controller
 from wardround.api.names import CANCELLED, GRANTS_BYTES, GRANTS_EXPIRE, REFUSED
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import manifest
@@ -180,9 +181,7 @@ class Execution:
     async def _assigned_model(self) -> AssignedModel | None:
         """The series that the round belongs to; None for a round that a person has made, or whose model is gone."""
         meta = self.round.metadata
-        owner = next(
-            (each for each in meta.owner_references if each.controller and each.kind == federatedmodel.KIND), None
-        )
+        owner = controller(meta, federatedmodel.KIND)
         if owner is None:
             return None
         item = await self.hub.client.get_if_exists(federatedmodel.KIND, owner.name, meta.namespace)

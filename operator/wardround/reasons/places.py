@@ -57,10 +57,10 @@ _LISTED: Mapping[str, str] = {
     "TooManyTasks Training Unschedulable WorkspaceUnusable",
     REACHED: "Complete Delivered InputFetched Sent Trained",
     ROUND_FAILED: "AggregationDeadline AggregationFailed AggregatorFailed BaseCycle BaseFailed BaseLost BaseNotFound "
-    "BaseTaskDiffers BaseUnusable DatasetUnknown DeliveryTooFewHospitals DeliveryWithoutCard InitialWeightsDiffer "
-    "NotDispatched "
+    "BaseReplaced BaseTaskDiffers BaseUnusable DatasetUnknown DeliveryTooFewHospitals DeliveryWithoutCard "
+    "InitialWeightsDiffer NotDispatched "
     "NothingToAggregate ParticipantNotApproved ParticipantSuspended ParticipantUnknown PlanUnreadable QuorumImpossible "
-    "ReferenceDiffers ReferenceFailed ReferenceLost ReferenceNotFound ReferenceTaskDiffers "
+    "ReferenceDiffers ReferenceFailed ReferenceLost ReferenceNotFound ReferenceReplaced ReferenceTaskDiffers "
     "RoundSchemaInvalid RoundSchemaNotFound SchemaDiffersFromBase "
     "HubTooOld QuorumNotMet ResultNotFinite SchemasDiffer SiteTooOld StoreInconsistent StrategyImpossible "
     "TooFewForStrategy TooFewParticipants TooManyLeftOut TooMuchForScratch TooMuchToAggregate",

@@ -169,6 +169,14 @@ _BASES = (
         action="Apply a new round. Its base.roundName has to name a Train round, or its initial.statisticsRoundName a "
         "Statistics round.",
     ),
+    _round(
+        name="BaseReplaced",
+        meaning="The FederatedModel of this round names a round to start from, or to deliver, and somebody has put "
+        "another round in its place.",
+        action="Ask the people who may delete rounds in this namespace what they did: the API server's audit log "
+        "names them. Delete the other round. If the FederatedModel needs the lost result, start it again under another "
+        "name.",
+    ),
     _hub(
         name="BaseLost",
         meaning="The hub cannot open the result that this round starts from: its Secret is gone, or the hub's signing "
@@ -192,6 +200,13 @@ _REFERENCES = (
         name="ReferenceTaskDiffers",
         meaning="A round that spec.references names made no model.",
         action="Apply a new round whose spec.references names Train rounds.",
+    ),
+    _round(
+        name="ReferenceReplaced",
+        meaning="The FederatedModel of this round names a round to compare with, and somebody has put another round in "
+        "its place.",
+        action="Ask the people who may delete rounds in this namespace what they did: the API server's audit log "
+        "names them. Delete the other round.",
     ),
     _round(
         name="ReferenceDiffers",

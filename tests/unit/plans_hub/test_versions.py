@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.plans_hub.builders import NOW, accepted, collecting, failed, federated_round, observation, participant
 from tests.unit.plans_hub.reading import condition_of
-from tests.unit.plans_hub.test_round_start import READY, comparing
+from tests.unit.plans_hub.test_round_sources import READY, comparing
 from wardround.api import conditions
 from wardround.api.participant import Participant, parse
 from wardround.plans import versions

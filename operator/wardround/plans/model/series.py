@@ -9,7 +9,7 @@ from decimal import Decimal
 from wardround.api import conditions
 from wardround.api.federatedmodel import KIND, FederatedModel, Series, SeriesRound, SeriesStatus, Stage
 from wardround.api.federatedround import FederatedRound, ResultMetric, Task
-from wardround.api.meta import Meta
+from wardround.api.meta import Meta, controller
 from wardround.api.times import read_time, to_seconds
 from wardround.plans.round.status import is_over
 from wardround.plans.schedules import scheduled
@@ -33,9 +33,8 @@ def round_name(meta: Meta, series: int, task: Task, number: int, attempt: int, *
 def controls(model: Meta, federated_round: Meta) -> bool:
     """Whether the round with this metadata names the model as its controller. Only the hub operator can write that, so
     the round is this model's."""
-    return any(
-        each.controller and each.kind == KIND and each.uid == model.uid for each in federated_round.owner_references
-    )
+    owner = controller(federated_round, KIND)
+    return owner is not None and owner.uid == model.uid
 
 
 def version_name(meta: Meta, version: int) -> str:

@@ -2,8 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from wardround.api import conditions
-from wardround.api.federatedround import base_name
+from wardround.api import conditions, federatedmodel
+from wardround.api.federatedround import FederatedRound, base_name
+from wardround.api.meta import controller
 from wardround.api.times import parse_time, to_seconds
 from wardround.plans.round.columns import base_differs
 from wardround.plans.round.types import Verdict
@@ -35,7 +36,7 @@ def base_lost(view: View) -> Verdict | None:
 
 
 def _unfit_base(view: View, name: str) -> Verdict | None:
-    """A base that has failed, or that is a round of another task, will never do."""
+    """A base that has failed, that somebody has replaced, or that is a round of another task, will never do."""
     base, model = view.seen.base, view.seen.base_model
     if base is not None and conditions.is_true(base.status.conditions, "Failed"):
         return failed(
@@ -43,6 +44,9 @@ def _unfit_base(view: View, name: str) -> Verdict | None:
             "BaseFailed",
             f"Round {name} has failed, so this round has nothing to start from. {advice('BaseFailed')}",
         )
+    if base is not None and not of_the_same_model(view, base):
+        message = f"Round {name} is not a round of the FederatedModel of this round. {advice('BaseReplaced')}"
+        return failed(view, "BaseReplaced", message)
     needed = "Train" if view.round.spec.base else "Statistics"
     task = base.spec.task if base is not None else model.task if model else ""
     if task == needed:
@@ -52,6 +56,17 @@ def _unfit_base(view: View, name: str) -> Verdict | None:
         "BaseTaskDiffers",
         f"Round {name} is a {task} round. This round needs a {needed} round. {advice('BaseTaskDiffers')}",
     )
+
+
+def of_the_same_model(view: View, other: FederatedRound) -> bool:
+    """Whether this round may use the other one's result.
+
+    A FederatedModel uses results of its own rounds alone. It names them, and whoever may create rounds can delete one
+    and put another one in its place.
+    """
+    model = controller(view.round.metadata, federatedmodel.KIND)
+    owner = controller(other.metadata, federatedmodel.KIND)
+    return model is None or (owner is not None and owner.uid == model.uid)
 
 
 def _base_under_way(view: View, name: str) -> Verdict | None:

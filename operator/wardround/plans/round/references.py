@@ -5,6 +5,7 @@ from datetime import timedelta
 from wardround.api import conditions
 from wardround.api.federatedround import base_name
 from wardround.api.times import parse_time, to_seconds
+from wardround.plans.round.base import of_the_same_model
 from wardround.plans.round.types import Reference, Verdict
 from wardround.plans.round.verdicts import advice, failed
 from wardround.plans.round.view import View
@@ -43,11 +44,17 @@ def _missing(view: View, reference: Reference) -> Verdict:
 
 
 def _unfit(view: View, reference: Reference) -> Verdict | None:
-    """A round that has failed, or that is of another task, will never do."""
+    """A round that has failed, that somebody has replaced, or that is of another task, will never do."""
     live = reference.round
     if live is not None and conditions.is_true(live.status.conditions, "Failed"):
         message = f"Round {reference.name} of spec.references has failed. {advice('ReferenceFailed')}"
         return failed(view, "ReferenceFailed", message)
+    if live is not None and not of_the_same_model(view, live):
+        message = (
+            f"Round {reference.name} of spec.references is not a round of the FederatedModel of this round. "
+            f"{advice('ReferenceReplaced')}"
+        )
+        return failed(view, "ReferenceReplaced", message)
     task = live.spec.task if live is not None else reference.model.task if reference.model else ""
     if task == "Train":
         return None
