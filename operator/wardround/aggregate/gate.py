@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from wardround.aggregate.metrics import Part, comparing, least_cell, may_be_told
-from wardround.metrics.differences import difference, surely_worse_by
-from wardround.metrics.gate import ERROR_AT_HOSPITALS, Evidence, Paired, judge
+from wardround.metrics.differences import difference, is_contradicted, surely_worse_by
+from wardround.metrics.gate import ERROR_AT_HOSPITALS, ERROR_OF_CONTRADICTION, Evidence, Paired, judge
 from wardround.wire.aggregation import CombinedVerdict, PlannedGate
 
 
@@ -41,7 +41,11 @@ def _paired(compared: Sequence[Part], unscaled: Sequence[Part], references: Sequ
         return ()
     single = [part.sums for part in unscaled]
     return tuple(
-        replace(each, at_one=surely_worse_by(single, place, ERROR_AT_HOSPITALS))
+        replace(
+            each,
+            at_one=surely_worse_by(single, place, ERROR_AT_HOSPITALS),
+            contradicted=is_contradicted(single, place, ERROR_OF_CONTRADICTION),
+        )
         for place, each in enumerate(_against(compared, references))
     )
 

@@ -78,6 +78,48 @@ def surely_worse_by(hospitals: Sequence[Numbers], reference: int, error: float) 
     return max(bounds, default=-LARGEST_DIFFERENCE)
 
 
+def is_contradicted(hospitals: Sequence[Numbers], reference: int, error: float) -> bool:
+    """Whether the rows of one hospital contradict the reference. There, it is surely worse than a model that knows only
+    this hospital's prevalence. But over the other hospitals, it is better than one that knows only theirs.
+
+    `error`: the chance that a hospital counts as such where the reference equals the prevalence, over all hospitals
+    together (Bonferroni).
+    """
+    distance = NormalDist().inv_cdf(1 - error / len(hospitals))
+    return any(
+        _surely_loses_to_prevalence(each, reference, distance)
+        and _gain([other for other in hospitals if other is not each], reference) > 0
+        for each in hospitals
+    )
+
+
+def _surely_loses_to_prevalence(numbers: Numbers, reference: int, distance: float) -> bool:
+    """Hospitals send no squares of the reference's losses. Their standard deviation is at most the sum of two others:
+    that of the model's losses, and that of the differences."""
+    paired = _sums(numbers, reference)
+    if paired.people <= 1:
+        return False
+    total, squares = numbers["loss"].tolist()
+    model = _Sums(paired.people, paired.loss, total, squares)
+    deviation = math.sqrt(model.variance) + math.sqrt(paired.variance)
+    return -_gain([numbers], reference) > distance * deviation / paired.people
+
+
+def _gain(hospitals: Sequence[Numbers], reference: int) -> float:
+    """How much lower the reference's mean log loss is than that of a model that knows only the prevalence of these
+    hospitals. 0 without hospitals."""
+    people = sum(float(each["people"][0]) for each in hospitals)
+    if not people:
+        return 0.0
+    share = sum(float(each["people"][1]) for each in hospitals) / people
+    return entropy(share) - sum(_sums(each, reference).loss for each in hospitals) / people
+
+
+def entropy(share: float) -> float:
+    """The mean log loss of a model that knows only the share of events."""
+    return -sum(each * math.log(each) for each in (share, 1 - share) if each > 0)
+
+
 @dataclass(frozen=True)
 class _Sums:
     """Over the people of one hospital: the reference's loss, the differences and their squares."""

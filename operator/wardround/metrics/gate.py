@@ -3,13 +3,14 @@
 Both the current version and the best version so far are references. With the current one alone, each weekly gate would
 let a slightly worse model through, and the losses would add up. A candidate that is better in the total and worse at
 one hospital is left to people, and so is one that is worse without one hospital: nobody can check a hospital's sums.
+People also decide if the rows of one hospital contradict a reference: its labels or units may have changed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
 from typing import Literal
 
+from wardround.metrics.differences import entropy
 from wardround.metrics.digits import rounded_count
 
 Outcome = Literal["Accepted", "Worse", "Undecided"]
@@ -19,12 +20,16 @@ LARGEST_LOSS, SHARE_OF_GAIN = 0.01, 0.1
 LEAST_COVERAGE = 0.8
 # The chance that the gate takes a candidate for worse at one hospital that is worse at none.
 ERROR_AT_HOSPITALS = 0.01
+# The chance that a hospital contradicts a reference that knows its prevalence. The real chance is lower, because the
+# test uses an upper bound of the standard deviation.
+ERROR_OF_CONTRADICTION = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class Paired:
     """A candidate against one reference, on the same people of all hospitals that sent sums.
 
+    `contradicted`: whether the rows of one hospital contradict the reference.
     `low`, `high`: 95 % interval of the candidate's mean log loss minus the reference's, in nats. `reference_loss`: mean
     log loss of the reference. `events`: people with a positive row.
     """
@@ -36,12 +41,12 @@ class Paired:
     people: int
     events: int
     at_one: float = -1.0
+    contradicted: bool = False
 
     @property
     def gain(self) -> float:
         """How much lower the reference's log loss is than that of a model that knows only the prevalence."""
-        share = self.events / self.people
-        return -(share * log(share) + (1 - share) * log(1 - share)) - self.reference_loss
+        return entropy(self.events / self.people) - self.reference_loss
 
     @property
     def bound(self) -> float:
@@ -109,4 +114,8 @@ def judge(evidence: Evidence, min_events: int) -> Verdict:
     for each in evidence.without_one:
         if each.surely_worse or each.worse_in_the_middle:
             return Verdict("Undecided", "WorseWithoutOne", each.reference)
+    # After a change of labels or units at one hospital, a candidate can be better there, and not worse elsewhere.
+    for each in evidence.paired:
+        if each.contradicted:
+            return Verdict("Undecided", "RowsContradictReference", each.reference)
     return Verdict("Accepted", "NotWorse")

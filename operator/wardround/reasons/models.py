@@ -66,6 +66,14 @@ VERDICTS = (
         f"hospital alone would have decided for the new model. {_DECIDE}",
     ),
     _author(
+        name="RowsContradictReference",
+        meaning="The new model is not worse than its references (earlier models). But at one hospital, a reference is "
+        "worse beyond chance than a model that knows only how frequent the target is there. At the other hospitals, "
+        "this reference is better than such a model. The verdict does not name this hospital.",
+        action="Ask all hospitals whether labels or units in their data have changed. If the data of all hospitals is "
+        f"right, the patients of one hospital differ from the others. {_DECIDE}",
+    ),
+    _author(
         name="NotShown",
         meaning="The gate cannot decide, because the hospitals measured too few people. The new model may be worse "
         "than one of its references (earlier models) by more than the bound in docs/federation.md (How the gate "

@@ -78,9 +78,10 @@ _LISTED: Mapping[str, str] = {
     "WrongSchema",
     PARTICIPANT: "Approved FingerprintMismatch HubTooOld NamespaceDiffers NoKeys NotApproved Revoked SiteTooOld",
     SUSPENDED: "Resumed Suspended",
-    VERDICT: "NotMeasured NotShown NotWorse TooFewEvents TooFewSeen WorseAtHospital WorseThanReference WorseWithoutOne",
-    VERSION_VERDICT: "ComparisonFailed FirstVersion NotMeasured NotShown NotWorse ReferencesGone SchemaChanged "
-    "TooFewEvents TooFewSeen WorseAtHospital WorseThanReference WorseWithoutOne",
+    VERDICT: "NotMeasured NotShown NotWorse RowsContradictReference TooFewEvents TooFewSeen WorseAtHospital "
+    "WorseThanReference WorseWithoutOne",
+    VERSION_VERDICT: "ComparisonFailed FirstVersion NotMeasured NotShown NotWorse ReferencesGone "
+    "RowsContradictReference SchemaChanged TooFewEvents TooFewSeen WorseAtHospital WorseThanReference WorseWithoutOne",
     MODEL_READY: "NoVersionYet VersionCurrent VersionGone",
     MODEL_DELIVERED: "Delivering DeliveryComplete DeliveryFailed DeliveryOff NameTaken",
     MODEL_WAITS: "NoVersionWaits PeopleDecide",

@@ -134,6 +134,51 @@ def test_a_limit_of_its_people_does_not_remove_a_hospital_from_the_gate() -> Non
     assert (told.outcome, told.reason) == ("Undecided", "WorseWithoutOne")
 
 
+def retrained(
+    name: str, seed: int, *, flips: bool = False, reference: float = 3.0, gain: float = 0.5, noise: float = 1.0
+) -> Part:
+    """A hospital of 60 people with a candidate that was trained for a short time. At most hospitals, it equals the
+    reference. `flips`: the labels of this hospital are flipped, and the candidate has learned a little of them.
+    `reference`: its log odds for the true class, to which `noise` is added. `gain`: what the candidate has learned, as
+    log odds."""
+    draw = np.random.default_rng(seed)
+    truth = np.arange(60) % 2
+    labels = 1 - truth if flips else truth
+    odds = noise * draw.normal(size=60) + reference * (2 * truth - 1)
+    better = odds + (gain * (2 * labels - 1) if flips or reference < 0 else 0)
+    return compared(name, labels, 1 / (1 + np.exp(-better)), 1 / (1 + np.exp(-odds)))
+
+
+def test_a_candidate_that_has_learned_little_of_flipped_labels_is_not_accepted() -> None:
+    """It is better in the total and at the hospital with the flipped labels, and not worse at the others."""
+    for seed in range(100):
+        parts = [retrained(name, 3 * seed + place, flips=name == "b") for place, name in enumerate("abc")]
+        told = verdict(*parts)
+        assert (told.outcome, told.reason) == ("Undecided", "RowsContradictReference")
+        honest = [retrained(name, 3 * seed + place) for place, name in enumerate("abc")]
+        assert verdict(*honest).outcome == "Accepted"
+
+
+def test_a_reference_that_is_bad_at_all_hospitals_is_no_contradiction() -> None:
+    """The candidate is better everywhere. Otherwise, a bad first version would stay for ever."""
+    for seed in range(20):
+        parts = [retrained(name, 3 * seed + place, reference=-1.0, gain=2.0) for place, name in enumerate("abc")]
+        assert verdict(*parts).outcome == "Accepted"
+
+
+def test_a_hospital_where_the_reference_knows_only_the_prevalence_rarely_contradicts_it() -> None:
+    """The reference has a little noise there, so it is even a little worse than the prevalence."""
+    reasons = [
+        verdict(
+            retrained("a", 3 * seed),
+            retrained("b", 3 * seed + 1, reference=0.0, noise=0.1),
+            retrained("c", 3 * seed + 2),
+        ).reason
+        for seed in range(300)
+    ]
+    assert reasons.count("RowsContradictReference") <= 0.05 * len(reasons)
+
+
 def test_a_verdict_over_one_hospital_needs_its_consent() -> None:
     assert verdict(hospital("a", 300, -0.5)).reason == "NotMeasured"
     assert verdict(hospital("a", 300, -0.5, tells=True)).outcome == "Worse"
@@ -182,8 +227,9 @@ def test_ten_verdicts_tell_a_hospital_that_takes_part_more_than_the_difference_t
         middle = (low + high) / 2
         told = verdict(*compared(middle))
         reasons.add(told.reason)
-        low, high = (low, middle) if told.outcome == "Accepted" else (middle, high)
-    assert len(reasons) == 2
+        low, high = (middle, high) if told.reason == "NotShown" else (low, middle)
+    # With the loss that it states, the hospital contradicts the reference.
+    assert reasons == {"NotShown", "RowsContradictReference"}
     found = 0.1 * (math.log(2) - (loss_of_others - math.log(high)) / 2)
     exact = difference([part.scaled() for part in compared(0.8)], 0, 11)
     assert exact is not None

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from wardround.metrics.differences import difference, surely_worse_by
-from wardround.metrics.gate import ERROR_AT_HOSPITALS, Evidence, Paired, Verdict, judge
+from wardround.metrics.differences import difference, is_contradicted, surely_worse_by
+from wardround.metrics.gate import ERROR_AT_HOSPITALS, ERROR_OF_CONTRADICTION, Evidence, Paired, Verdict, judge
 from wardround.wire import layouts
 
 Array = npt.NDArray[np.float64]
@@ -72,6 +72,7 @@ def paired(candidate: Array, reference: Array, truth: Array, name: str = "curren
         people=len(truth),
         events=int(truth.sum()),
         at_one=surely_worse_by(hospitals, 0, ERROR_AT_HOSPITALS),
+        contradicted=is_contradicted(hospitals, 0, ERROR_OF_CONTRADICTION),
     )
 
 
@@ -79,7 +80,12 @@ def numbers(truth: Array, measured: Array, differences: Array) -> dict[str, Arra
     """The sums of one hospital."""
     people = np.array([len(truth), truth.sum(), len(truth) - truth.sum()])
     sums = [measured.sum(), differences.sum(), np.square(differences).sum()]
-    return {"people": people, layouts.DIFFERENCES: np.array([sums])}
+    own = measured + differences
+    return {
+        "people": people,
+        "loss": np.array([own.sum(), np.square(own).sum()]),
+        layouts.DIFFERENCES: np.array([sums]),
+    }
 
 
 def outcome(*against: Paired, coverage: float = 1.0, min_events: int = MIN_EVENTS) -> str:
@@ -124,6 +130,7 @@ def against(hospitals: Sequence[dict[str, Array]]) -> Paired:
         people=each.people,
         events=each.events,
         at_one=surely_worse_by(hospitals, 0, ERROR_AT_HOSPITALS),
+        contradicted=is_contradicted(hospitals, 0, ERROR_OF_CONTRADICTION),
     )
 
 
