@@ -113,7 +113,8 @@ class Evaluation:
 @dataclass(frozen=True, kw_only=True)
 class Trigger:
     """When further series begin: whichever comes first. `cron`: five fields, in a time zone of the IANA database.
-    `new_patients`: when the hospitals have so many more training patients than when the last series began."""
+    `new_patients`: when the hospitals have so many more training patients than when the last series began, a week after
+    that at the earliest."""
 
     cron: str | None = None
     time_zone: str = "Etc/UTC"

@@ -14,13 +14,15 @@ from wardround.api.participant import Participant
 from wardround.plans.model import patients
 
 FIFTY = {"newPatients": 50}
+WEEK = timedelta(days=7)
 
 
 def trained(told: int | None, **trigger: Any) -> World:
-    """A model whose first series began with this number of training patients, and has ended."""
+    """A model whose first series began a week ago with this number of training patients, and has ended."""
     world = World(model(rounds=1, spec={"trigger": trigger or FIFTY}), patients=told)
     world.run()
     assert (world.series.number, world.series.stage) == (1, "Ended")
+    world.now += WEEK
     return world
 
 
@@ -30,7 +32,7 @@ def test_a_series_begins_when_the_sum_has_grown_by_the_number() -> None:
     assert world.condition("Scheduled") == (
         "True",
         "NextSeries",
-        "Series 2 begins when the hospitals have 50 training patients more than 110.",
+        "Series 2 begins when the hospitals have 50 training patients more than 110 (not before 2026-12-04T12:00:01Z).",
     )
     world.patients = 159
     world.run()
@@ -38,9 +40,21 @@ def test_a_series_begins_when_the_sum_has_grown_by_the_number() -> None:
     world.patients = 160
     world.run()
     assert (world.series.number, world.series.training_patients) == (2, 160)
+    world.now += WEEK
     world.patients = 200
     world.run()
     assert world.series.number == 2
+
+
+def test_new_patients_begin_a_series_a_week_after_the_last_one_at_the_earliest() -> None:
+    """Whatever number a hospital states, however often, the evaluations of the others last."""
+    world = trained(110)
+    until = world.now + 3 * WEEK
+    while world.now < until:
+        world.patients = (world.series.training_patients or 0) + 55
+        world.run()
+        world.now += timedelta(hours=6)
+    assert world.series.number == 4
 
 
 def test_the_plan_looks_again_within_an_hour() -> None:
@@ -52,15 +66,20 @@ def test_whichever_of_cron_and_new_patients_comes_first_begins_the_series() -> N
     both = {"cron": "0 2 * * 1", **FIFTY}
     world = trained(110, **both)
     assert world.condition("Scheduled")[2] == (
-        "Series 2 begins at 2026-11-30T02:00:00Z, or when the hospitals have 50 training patients more than 110."
+        "Series 2 begins at 2026-11-30T02:00:00Z, or when the hospitals have 50 training patients more than 110 (not "
+        "before 2026-12-04T12:00:01Z)."
     )
-    world.now += timedelta(days=4)
+    world.now += timedelta(days=4) - WEEK
     world.run()
     assert (world.series.number, world.series.training_patients) == (2, 110)
     world.patients = 160
+    world.now += timedelta(days=3)
+    world.run()
+    assert world.series.number == 2
+    world.now += timedelta(days=4) - timedelta(hours=12)
     world.run()
     assert world.series.number == 3
-    assert world.next_start == "2026-12-07T02:00:00Z"
+    assert world.next_start == "2026-12-14T02:00:00Z"
 
 
 def test_the_first_number_that_a_hospital_tells_is_no_growth() -> None:
@@ -107,12 +126,14 @@ def test_a_cron_line_that_names_no_time_stops_both() -> None:
 # The sum
 
 
-def hospital(name: str, told: int | None, *, federation: str = "federation", dataset: str = "breast") -> Participant:
+def hospital(
+    name: str, told: int | None, *, federation: str = "federation", dataset: str = "breast", suspend: bool = False
+) -> Participant:
     offered = {"name": dataset, **({} if told is None else {"trainingPatients": told})}
     return participant.parse(
         {
             "metadata": {"name": name, "namespace": name, "labels": {"region": "north"}},
-            "spec": {"allowedFederations": [{"namespace": federation}]},
+            "spec": {"allowedFederations": [{"namespace": federation}], "suspend": suspend},
             "status": {"site": {"datasets": [{"name": "lung", "trainingPatients": 999}, offered]}},
         }
     )
@@ -150,3 +171,8 @@ def test_a_selector_selects_only_hospitals_of_the_federation() -> None:
     ]
     assert patients.told(selecting(selector={"matchLabels": {"region": "north"}}), known) == 11
     assert patients.told(selecting(selector={"matchLabels": {"region": "south"}}), known) is None
+
+
+def test_the_number_of_a_suspended_hospital_does_not_count() -> None:
+    known = [hospital("site-a", 11), hospital("site-b", 22, suspend=True)]
+    assert patients.told(selecting(names=["site-a", "site-b"]), known) == 11

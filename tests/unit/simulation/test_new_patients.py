@@ -19,6 +19,7 @@ from tests.simulation.rounds import OWN, scratch
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.simulation.test_model import FEDERATION, model
 from wardround.api.times import parse_time
+from wardround.plans.model import patients
 from wardround.ports import Object
 
 MODEL, DATASET = Place("FederatedModel", FEDERATION, "breast"), Place("Dataset", SITE_NAMESPACE, "breast")
@@ -92,7 +93,9 @@ def grown() -> Grown:
             await ended(2)
             return Grown(models, datasets, rounds, unread, read)
 
-    with scratch() as name:
+    # To play the seven days of this pause would take a minute.
+    with scratch() as name, pytest.MonkeyPatch.context() as changes:
+        changes.setattr(patients, "PAUSE", timedelta(days=1))
         folder = Path(name)
         return play(main)
 

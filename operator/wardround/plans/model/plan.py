@@ -104,7 +104,7 @@ def _due(seen: Observation, series: SeriesStatus) -> bool:
     trigger, known = seen.model.spec.trigger, seen.model.status.next
     if trigger is None or statuses.trigger_fault(seen):
         return False
-    if patients.enough(seen.model, series, seen.patients):
+    if patients.enough(seen.model, series, seen.patients, seen.now):
         return True
     return schedule.due(known, seen.now) and schedule.following(trigger, known, seen.now) == known
 

@@ -7,7 +7,8 @@ from wardround.api.conditions import Conditions
 from wardround.api.federatedmodel import FederatedModelStatus, NextStart, SeriesStatus, Summary
 from wardround.api.federatedround import ResultMetric
 from wardround.api.modelversion import ModelVersion
-from wardround.plans.model import schedule, versions
+from wardround.api.times import to_seconds
+from wardround.plans.model import patients, schedule, versions
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import Observation, OwnVersion, Verdict
 from wardround.reasons.registry import REASONS
@@ -169,5 +170,7 @@ def _scheduled(after: Observation, verdict: Verdict) -> _Condition:
     if more is not None:
         known = verdict.series.training_patients
         than = f"{known}" if known is not None else "when a hospital first tells its number (policy.tellNewPatients)"
-        ways.append(f"when the hospitals have {more} training patients more than {than}")
+        begin = patients.earliest(verdict.series)
+        not_before = f" (not before {to_seconds(begin)})" if begin else ""
+        ways.append(f"when the hospitals have {more} training patients more than {than}{not_before}")
     return "Scheduled", True, "NextSeries", f"Series {verdict.series.number + 1} begins {', or '.join(ways)}."
