@@ -67,7 +67,8 @@ class Paired:
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """`paired`: against each reference. `without_one`: the same without each of the hospitals in turn. `coverage`: the
-    share of the candidate's training rows that lie at the hospitals with sums, from 0 to 1."""
+    share of the candidate's training rows that lie at the hospitals with sums, from 0 to 1, whatever number of rows one
+    hospital states."""
 
     paired: Sequence[Paired]
     coverage: float

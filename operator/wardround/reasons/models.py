@@ -88,7 +88,8 @@ VERDICTS = (
     _author(
         name="TooFewSeen",
         meaning="The gate cannot decide, because the hospitals that sent numbers hold less than 80 % of the rows that "
-        "the model was trained on. A hospital with fewer than policy.minCell people in a class sends no numbers. If "
+        "the model was trained on. One hospital could state too many rows, so the largest hospital counts here at most "
+        "like the second largest. A hospital with fewer than policy.minCell people in a class sends no numbers. If "
         "spec.maxSamples of its Participant leaves fewer people than that, its numbers do not count.",
         action="The verdict names the hospitals whose numbers are missing: ask them why. "
         f"Compare {_METRICS}. {_DECIDE}",

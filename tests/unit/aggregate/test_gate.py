@@ -62,6 +62,20 @@ def test_hospitals_without_sums_are_named_and_count_by_their_training_rows() -> 
     assert (few.outcome, few.reason, few.unseen) == ("Undecided", "TooFewSeen", ("c", "d"))
 
 
+def test_a_hospital_that_states_many_training_rows_does_not_stand_for_those_that_nobody_saw() -> None:
+    """In training, it counts for ten times the middle number."""
+    measured = hospital("a", 200), hospital("z", 300)
+    told = verdict(*measured, a=3000, b=3000, c=3000, z=30_000)
+    assert (told.outcome, told.reason, told.unseen) == ("Undecided", "TooFewSeen", ("b", "c"))
+    assert verdict(*measured, a=3000, b=300, z=30_000).outcome == "Accepted"
+
+
+def test_a_large_hospital_that_nobody_saw_counts_with_all_its_rows() -> None:
+    measured = [hospital(name, 200) for name in "abcd"]
+    assert verdict(*measured, a=300, b=300, c=300, d=300, e=300).outcome == "Accepted"
+    assert verdict(*measured, a=300, b=300, c=300, d=300, e=3000).reason == "TooFewSeen"
+
+
 def test_a_candidate_that_is_better_in_the_total_and_worse_at_one_hospital_is_left_to_people() -> None:
     told = verdict(hospital("a", 300, -0.5), hospital("b", 900, 1.0))
     assert (told.outcome, told.reason, told.unseen) == ("Undecided", "WorseAtHospital", ())
