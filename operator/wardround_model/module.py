@@ -57,7 +57,9 @@ def load(folder: str | Path, *, hub_fingerprint: str) -> TableModel:
     """
     verified = folders.load(Path(folder), hub_fingerprint)
     read = network.network(verified)
-    return TableModel(verified.card, read.tensors, read.layers).eval()
+    loaded = TableModel(verified.card, read.tensors, read.layers)
+    loaded.eval()
+    return loaded
 
 
 def _linear(tensors: Mapping[str, Array], name: str) -> Any:

@@ -21,6 +21,7 @@ from wardround.api import (
     dataset,
     federatedmodel,
     federatedround,
+    modelpush,
     modeltransfer,
     modelversion,
     participant,
@@ -46,6 +47,7 @@ SHORT = {
     "federatedmodels": ["fm"],
     "modelversions": ["mv"],
     "modeltransfers": ["mt"],
+    "modelpushes": ["mpush"],
     "roundtasks": ["rt"],
     "sites": [],
     "sitetasks": ["st"],
@@ -57,13 +59,14 @@ SHORT = {
 # What people write and Wardround only reads.
 WITHOUT_STATUS = {"dataschemas"}
 WITH_STATUS = CRDS.keys() - WITHOUT_STATUS
-WITH_FINAL_CONDITIONS = {"federatedrounds", "modeltransfers", "predictions", "roundtasks", "sitetasks"}
+WITH_FINAL_CONDITIONS = {"federatedrounds", "modelpushes", "modeltransfers", "predictions", "roundtasks", "sitetasks"}
 CODE: dict[str, type] = {
     "participants": participant.Participant,
     "federatedrounds": federatedround.FederatedRound,
     "federatedmodels": federatedmodel.FederatedModel,
     "modelversions": modelversion.ModelVersion,
     "modeltransfers": modeltransfer.ModelTransfer,
+    "modelpushes": modelpush.ModelPush,
     "roundtasks": roundtask.RoundTask,
     "sites": site.Site,
     "sitetasks": sitetask.SiteTask,
@@ -99,7 +102,7 @@ def offenders(test: typing.Callable[[Schema], bool]) -> list[str]:
     return [name + path for name, crd in CRDS.items() for path, field in walk(root(crd)) if not test(field)]
 
 
-def test_there_are_twelve_kinds_with_short_names() -> None:
+def test_there_are_thirteen_kinds_with_short_names() -> None:
     assert {name: crd["spec"]["names"].get("shortNames", []) for name, crd in CRDS.items()} == SHORT
     assert {name: crd["metadata"]["name"] for name, crd in CRDS.items()} == {n: f"{n}.wardround.io" for n in CRDS}
 
@@ -187,7 +190,7 @@ def test_a_hospital_cannot_write_free_text_at_the_hub(kind: str, part: str, free
 
 def test_the_crds_accept_times_as_the_code_writes_them_only() -> None:
     fields = [field for crd in CRDS.values() for path, field in walk(root(crd)) if path.lower().endswith("time")]
-    assert len(fields) == 14
+    assert len(fields) == 15
     now = datetime(2026, 11, 24, 16, 15, 1, 123, UTC)
     for field in fields:
         for time in (to_seconds(now), to_microseconds(now), NEVER):

@@ -67,6 +67,7 @@ ASSIGNMENT = Assignment(
     rows="Validation",
     threads=2,
     release="Participants",
+    pushed=(),
     issued=(NOW - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
     expires=(NOW + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
 )

@@ -52,9 +52,11 @@ class RoundTemplate:
 
 @dataclass(frozen=True, kw_only=True)
 class Initial:
-    """`seed`: of every Train round."""
+    """`seed`: of every Train round. `pushed`: the ModelVersion from which the first Train round starts, and with
+    series.from `Scratch` that of each series; None for new first weights."""
 
     seed: int = 0
+    pushed: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +192,9 @@ class SeriesRound:
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesStatus:
-    """`base`: the round of the version from which the first Train round starts; None if that round makes first weights.
+    """`base`: the round of the version from which the first Train round starts; None if there is no such round.
+    `pushed`: the pushed ModelVersion from which the first Train round starts. Without both, that round makes first
+    weights.
     `round`: number of the last Train round. `best`, `loss`: the round whose model has the lowest loss, and the loss.
     `training_patients`: how many the hospitals told when the series began; None if no hospital told.
     `not_compared`: why the gate has compared nothing. `version`: name of the ModelVersion that the series has made.
@@ -200,6 +204,7 @@ class SeriesStatus:
     stage: Stage
     started: str
     base: str | None = None
+    pushed: str | None = None
     round: int = 0
     best: str | None = None
     loss: str | None = None

@@ -23,7 +23,15 @@ DEFAULT_COMMAND = ("python", "-m", "wardround_trainer")
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    round_name: str
+    """Exactly one of `round_name` and `version_name`. `version_name`: a ModelVersion that a person has pushed."""
+
+    round_name: str | None = None
+    version_name: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the round or of the version."""
+        return self.round_name or self.version_name or ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,6 +265,11 @@ class FederatedRound:
     metadata: Meta
     spec: FederatedRoundSpec
     status: FederatedRoundStatus = field(default_factory=FederatedRoundStatus)
+
+
+def base_version(federated_round: FederatedRound) -> str | None:
+    """The pushed ModelVersion from which this round starts."""
+    return federated_round.spec.base.version_name if federated_round.spec.base else None
 
 
 def base_name(federated_round: FederatedRound) -> str | None:

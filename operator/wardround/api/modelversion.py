@@ -1,4 +1,4 @@
-"""ModelVersion: a model that a series has made. Its spec is immutable. It keeps the round with the result."""
+"""ModelVersion: a model that a series has made, or that a person has pushed. Its spec is immutable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,9 +13,19 @@ KIND = "ModelVersion"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pushed:
+    """`requested_by`: the user who has pushed the model."""
+
+    requested_by: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelVersionSpec:
     """`digest`: of the model's manifest, as in the result of the round. `series`: number of the series.
-    `columns_digest`, `schema_digest`: of the DataSchema with which the model was trained."""
+    `columns_digest`, `schema_digest`: of the DataSchema with which the model was trained.
+
+    `pushed`: None for a model that a series has made. For a pushed model, `model_name` and `round_name` are the name of
+    the ModelPush, `round_uid` is its UID, `version` is 1 and `series` is 0."""
 
     model_name: str
     version: int
@@ -25,6 +35,7 @@ class ModelVersionSpec:
     digest: str
     columns_digest: str | None = None
     schema_digest: str | None = None
+    pushed: Pushed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,10 @@ CANCELLED = "wardround.io/cancelled"
 REFUSED = "wardround.io/refused"
 GRANTS_EXPIRE = "wardround.io/grants-expire"
 GRANTS_BYTES = "wardround.io/grants-bytes"
+# Of the Secret of a pushed model: the name of its ModelPush and ModelVersion, and as an annotation `namespace/name`.
+PUSH = "wardround.io/push"
+PUSH_UID = "wardround.io/push-uid"
+PUSH_REF = "wardround.io/push-ref"
 ROUND_REF = "wardround.io/round-ref"  # annotation: the full `namespace/name`, since the label may be cut
 
 ROLE_OPERATOR = "operator"

@@ -96,6 +96,7 @@ class Policy:
     local_sockets: bool = False
     min_quorum: int = 2
     release: Release = "Participants"
+    pushed_models: bool = False
     lowest_assignment_version: int = 3
     min_samples: int = LEAST_CELL
     min_cell: int = LEAST_CELL

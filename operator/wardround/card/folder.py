@@ -71,9 +71,9 @@ def load(path: Path, fingerprint: str) -> Folder:
             f"{fingerprint!r} is no fingerprint of a hub. Write sha256: and 64 hexadecimal digits, as the hub's "
             "administrator tells them"
         )
-    content = _read(path, CARD_FILE, CARD_BYTES)
+    content = read_file(path, CARD_FILE, CARD_BYTES)
     card = _verified(path, content, fingerprint)
-    model = _read(path, MODEL_FILE, card.model.bytes)
+    model = read_file(path, MODEL_FILE, card.model.bytes)
     if digests.digest(model) != card.model.digest:
         raise FolderRefused(
             f"{path / MODEL_FILE} is not the model that {CARD_FILE} describes: its SHA-256 is another one. {AGAIN}"
@@ -120,7 +120,7 @@ def _at_once(name: str, flags: int) -> int:
     return os.open(name, flags | os.O_NONBLOCK)
 
 
-def _read(path: Path, name: str, limit: int) -> bytes:
+def read_file(path: Path, name: str, limit: int) -> bytes:
     """The content of a file. `limit`: bytes. Nothing longer is read, because nothing of it is verified yet."""
     try:
         with open(path / name, "rb", opener=_at_once) as file:

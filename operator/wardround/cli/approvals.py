@@ -188,6 +188,7 @@ def _of_task(asks: Assignment) -> Mapping[str, str]:
     runs = asks.task != "Statistics"
     start = "first weights, which this round makes" if asks.initial else "a model that the hub chooses"
     return {
+        "pushed weights": "; ".join(f"{each.digest}, pushed by {each.requested_by}" for each in asks.pushed) or "no",
         "Dataset": asks.dataset_name,
         "DataSchema": asks.schema.digest,
         "image": asks.image if runs else "Wardround's own",
@@ -207,6 +208,7 @@ def _of_series(known: Reviewed, series: SeriesTerms, now: datetime) -> Iterator[
     yield f"Its model: {series.model_name} (UID {series.model_uid}) of federation {series.federation}"
     yield from _listed(
         {
+            "pushed weights": "yes" if series.pushed else "no",
             "series": f"number {series.series}, at most {series.rounds} Train rounds",
             "tasks": ", ".join(series.tasks),
             "Dataset": series.dataset_name,
@@ -225,7 +227,6 @@ def _of_series(known: Reviewed, series: SeriesTerms, now: datetime) -> Iterator[
             "IP sockets": "open for the code" if series.resources.local_sockets else "closed",
             "accelerators": str(series.resources.accelerators_per_node),
             "result for": series.release,
-            "pushed weights": "yes" if series.pushed else "no",
             "digest": approvals.digest(approvals.text(series)),
         }
     )

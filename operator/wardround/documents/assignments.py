@@ -125,6 +125,7 @@ def assign(
         rows=spec.rows,
         threads=spec.resources.threads,
         release=spec.release,
+        pushed=tuple(dict.fromkeys(each.stored.pushed for each in (base, *references) if each and each.stored.pushed)),
         references=tuple(
             AssignedReference(
                 round_name=name,

@@ -9,17 +9,22 @@ from typing import Any
 
 from wardround.api.dataschema import DataSchemaSpec, SchemaField
 from wardround.api.federatedround import DEFAULT_COMMAND, FederatedRound, Result
+from wardround.api.modelpush import ModelPush
 from wardround.api.times import to_seconds
 from wardround.documents.keys import Model
+from wardround.plans.push import Found, hidden
 from wardround.plans.round.types import StoredModel
 from wardround.tabular import dataschema
 from wardround.wire import card, codec
+from wardround.wire.assignment import AssignedSchema
 from wardround.wire.card import CardField, CardMetric, CardParent, ModelCard
 from wardround.wire.models import ModelManifest
 
 # As the built-in trainer's (wardround_trainer/parameters.py).
 DEFAULT_HIDDEN = (32, 16)
 WIDEST_DIGITS = len("65536")
+# The task of a parent that a person has pushed.
+PUSHED = "Pushed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,42 @@ def first(making: Making, now: datetime) -> ModelCard:
         metrics=(),
         use=card.CardUse(intended_use=use.intended_use, limits=use.limits, licence=use.licence, contact=use.contact),
         release=stored.release,
+    )
+
+
+def pushed(
+    push: ModelPush,
+    manifest: ModelManifest,
+    found: Found,
+    schema: AssignedSchema,
+    schema_spec: Mapping[str, Any],
+    now: datetime,
+) -> ModelCard:
+    """The first revision of the card of a pushed model. No hospital has trained it here, so the card names none."""
+    meta, fields = push.metadata, _fields(schema_spec)
+    widths = hidden(found.tensors, sum(each.role == "Feature" for each in fields))
+    return ModelCard(
+        version=card.VERSION,
+        revision=1,
+        issued=to_seconds(now),
+        round_namespace=meta.namespace,
+        round_name=meta.name,
+        round_uid=meta.uid,
+        model=card.CardModel(
+            digest=manifest.digest, bytes=manifest.header.length, schema_digest=manifest.header.schema_digest
+        ),
+        fields=fields,
+        data_schema_digest=schema.digest,
+        columns_digest=schema.columns_digest,
+        architecture=None if widths is None else card.CardArchitecture(hidden=widths),
+        code=card.CardCode(image="", command=(), parameters={}),
+        parents=(),
+        parents_omitted=0,
+        hospitals=0,
+        people=0,
+        metrics=(),
+        use=card.CardUse(),
+        release="Readers",
     )
 
 
@@ -144,10 +185,9 @@ def _parents(making: Making) -> tuple[tuple[CardParent, ...], int]:
     if base is None:
         return (), 0
     header, source = base.manifest.header, making.round.spec
-    name = source.base.round_name if source.base else source.initial.statistics_round_name if source.initial else ""
-    parent = CardParent(
-        task=base.stored.task, round_name=name or "", round_uid=header.round_uid, digest=base.manifest.digest
-    )
+    name = source.base.name if source.base else source.initial.statistics_round_name if source.initial else ""
+    task = PUSHED if source.base and source.base.version_name else base.stored.task
+    parent = CardParent(task=task, round_name=name or "", round_uid=header.round_uid, digest=base.manifest.digest)
     line = (parent, *(earlier.parents if earlier else ()))
     omitted = earlier.parents_omitted if earlier else 0
     return line[: card.MOST_PARENTS], omitted + max(0, len(line) - card.MOST_PARENTS)

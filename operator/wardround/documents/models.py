@@ -32,6 +32,8 @@ from wardround.wire.strategies import FEDAVG, STRATEGIES
 
 # All that the hub operator makes for a series.
 TASKS_OF_SERIES = ("Statistics", "Train", "Evaluate Validation")
+# Pushed weights bring their standardisation with them.
+TASKS_WITHOUT_STATISTICS = TASKS_OF_SERIES[1:]
 
 
 def assigned_model(model: FederatedModel, federated_round_name: str) -> AssignedModel | None:
@@ -49,7 +51,7 @@ def assigned_model(model: FederatedModel, federated_round_name: str) -> Assigned
         series=series.number,
         round=entry.number,
         rounds=planned.rounds,
-        tasks=TASKS_OF_SERIES,
+        tasks=TASKS_OF_SERIES if model.spec.initial.pushed is None else TASKS_WITHOUT_STATISTICS,
         image=template.image,
         command=template.command,
         parameters=planned.parameters,
@@ -96,11 +98,17 @@ def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any
         seed=model.spec.initial.seed if entry.task == "Train" else 0,
         card=model.spec.card if entry.task == "Train" else Card(),
         initial=Initial(statistics_round_name=action.base) if action.initial else None,
-        base=None if action.initial else Base(round_name=action.base),
+        base=_base(action),
         references=entry.references,
         gate=Gate(min_events=model.spec.gate.min_events) if entry.references else None,
     )
     return _object(model, entry.name, spec)
+
+
+def _base(action: CreateRound) -> Base | None:
+    if action.initial:
+        return None
+    return Base(version_name=action.base) if action.pushed else Base(round_name=action.base)
 
 
 def _aggregation(template: Aggregation, task: Task, *, initial: bool) -> Aggregation:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wardround.api import federatedround, names, roundtask
-from wardround.api.federatedround import FederatedRound, base_name
+from wardround.api import federatedround, modelversion, names, roundtask
+from wardround.api.federatedround import FederatedRound, base_name, base_version
 from wardround.api.participant import Participant
 from wardround.api.times import read_time
 from wardround.documents.keys import Identity, Model
@@ -181,9 +181,19 @@ async def _start(
     client: Api, federated_round: FederatedRound, started: str, named: FederatedRound | None, identity: Identity
 ) -> Start:
     name = base_name(federated_round)
+    if version := base_version(federated_round):
+        uid = started or await _pushed_uid(client, federated_round.metadata.namespace, version)
+        return Start(uid=uid, model=await _model(client, uid, identity) if uid else None)
     if name is None:
         return Start()
     return await _source(client, federated_round, name, started, named, identity)
+
+
+async def _pushed_uid(client: Api, namespace: str, name: str) -> str:
+    """UID of the ModelPush that has made the ModelVersion; empty without a pushed version of this name."""
+    item = await client.get_if_exists(modelversion.KIND, name, namespace)
+    version = modelversion.parse(item) if item is not None else None
+    return version.spec.round_uid if version is not None and version.spec.pushed is not None else ""
 
 
 async def _source(

@@ -14,6 +14,7 @@ from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.hub.models import ModelController
 from wardround.hub.participants import ParticipantController
+from wardround.hub.pushes import PushController
 from wardround.hub.results import ResultController
 from wardround.hub.rounds import RoundController
 from wardround.hub.settings import SettingMissing, Settings, read
@@ -68,7 +69,8 @@ def controllers(hub: Context, queue: WorkQueue[Key], draw: Draw) -> tuple[Contro
     results = ResultController(hub, queue)
     rounds = RoundController(hub, queue, results=results, draw=draw)
     participants = ParticipantController(hub, queue, wake_rounds=rounds.wake_active, draw=draw)
-    return (participants, rounds, results, ModelController(hub), TransferController(hub))
+    pushes = PushController(hub, queue, draw=draw)
+    return (participants, rounds, results, ModelController(hub), TransferController(hub), pushes)
 
 
 class HubOperator:

@@ -8,7 +8,9 @@ from typing import Any
 
 from wardround.api import names
 from wardround.api.federatedround import FederatedRound
+from wardround.api.modelpush import ModelPush
 from wardround.documents.keys import Identity, Model
+from wardround.documents.pushes import SealedPush
 from wardround.kube.errors import NotFound
 from wardround.plans.round.types import StoredModel
 from wardround.ports import Api, Object, Objects
@@ -23,6 +25,7 @@ from wardround.sealing.keys import (
 from wardround.sealing.manifests import open_model
 from wardround.store.presign import Credentials
 from wardround.wire import canonical, codec
+from wardround.wire.models import Header
 
 
 def secret(name: str, namespace: str, data: Mapping[str, bytes], owner: FederatedRound | None = None) -> Object:
@@ -137,6 +140,42 @@ async def keep_model(client: Api, federated_round: FederatedRound, model: Model)
     await client.create_if_absent(
         secret(names.model_secret(federated_round.metadata.uid), client.namespace, data, federated_round)
     )
+
+
+async def keep_push(client: Api, push: ModelPush, sealed: SealedPush, until: str) -> None:
+    """Keeps the key and the header of a file that a person may upload `until` a time. Both stay if they exist."""
+    meta = push.metadata
+    data = {"dataKey": sealed.data_key, "header": codec.write_document(sealed.header)}
+    item = secret(names.model_secret(meta.uid), client.namespace, data)
+    item["metadata"]["labels"] = {names.PUSH: names.label_value(meta.name), names.PUSH_UID: meta.uid}
+    item["metadata"]["annotations"] = {names.PUSH_REF: f"{meta.namespace}/{meta.name}", names.PUTS_UNTIL: until}
+    await client.create_if_absent(item)
+
+
+async def sealed_push(client: Api, push_uid: str) -> SealedPush:
+    """Raises NotFound, KeyError, Malformed."""
+    item = await client.get("Secret", names.model_secret(push_uid))
+    return SealedPush(value(item, "dataKey"), codec.read_document(Header, value(item, "header"), "header"))
+
+
+async def keep_pushed(client: Api, push_uid: str, model: Model) -> None:
+    """Adds the signed manifest, the record and the card to the key of a pushed model."""
+    added = {"manifest": model.text.encode(), "result": canonical.dumps(codec.dump(model.stored))}
+    added["card"] = model.card.encode()
+    data = {name: base64.b64encode(each).decode() for name, each in added.items()}
+    await client.patch("Secret", names.model_secret(push_uid), {"data": data})
+
+
+async def pushes(client: Api, namespace: str, name: str) -> Objects:
+    """The Secrets of the models that were pushed under this name."""
+    secrets = await client.list("Secret", labels=f"{names.PUSH}={names.label_value(name)}")
+    return [each for each in secrets if push_of(each) == (namespace, name)]
+
+
+def push_of(item: Object) -> tuple[str, str]:
+    """Namespace and name of the ModelPush that a Secret was made for."""
+    namespace, _, name = item["metadata"]["annotations"][names.PUSH_REF].partition("/")
+    return namespace, name
 
 
 async def revise_card(client: Api, round_uid: str, revise: Callable[[str], str | None]) -> None:

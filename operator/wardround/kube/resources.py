@@ -33,6 +33,7 @@ RESOURCES = {
         Resource("FederatedModel", API_VERSION, "federatedmodels"),
         Resource("ModelVersion", API_VERSION, "modelversions"),
         Resource("ModelTransfer", API_VERSION, "modeltransfers"),
+        Resource("ModelPush", API_VERSION, "modelpushes"),
         Resource("RoundTask", API_VERSION, "roundtasks"),
         Resource("Site", API_VERSION, "sites"),
         Resource("SiteTask", API_VERSION, "sitetasks"),

@@ -38,7 +38,7 @@ LONGEST_TERMS = 65536
 @dataclass(frozen=True, kw_only=True)
 class SeriesTerms:
     """What a person approves: all that the tasks of a series ask for. `schema`: digest of the DataSchema. `pushed`:
-    whether an ancestor of the model was pushed by a person; no model is, today."""
+    whether the tasks start from weights that a person has pushed, or from a model that was made of them."""
 
     federation: Annotated[str, LABEL]
     model_name: str
@@ -85,6 +85,7 @@ def terms(assignment: Assignment) -> SeriesTerms | None:
         evaluation_quorum=model.evaluation_quorum,
         resources=model.resources,
         release=assignment.release,
+        pushed=bool(assignment.pushed),
     )
 
 

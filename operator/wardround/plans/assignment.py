@@ -53,6 +53,7 @@ ASKED: Mapping[str, Callable[[Assignment, Policy], str]] = {
         _first(assignment, lambda each: each.command not in policy.commands).command
     ),
     "ParametersNotAllowed": lambda assignment, policy: "; ".join(_outside(assignment, policy)),
+    "PushedModelNotAllowed": lambda assignment, _: _pushed_by(assignment),
     "DatasetNotAllowed": lambda assignment, policy: _entry(assignment.dataset_name, assignment.round_namespace, policy),
 }
 LONGEST_ASKED = 512
@@ -87,6 +88,11 @@ def _by_digest(program: Program) -> bool:
 def _outside(assignment: Assignment, policy: Policy) -> tuple[str, ...]:
     refused = [outside(assignment.task, each.parameters, policy.parameters) for each in _programs(assignment)]
     return tuple(dict.fromkeys(text for texts in refused for text in texts))
+
+
+def _pushed_by(assignment: Assignment) -> str:
+    """The pushed weights, as JSON, because the hub writes the users' names."""
+    return "; ".join(f"weights {each.digest} pushed by {json.dumps(each.requested_by)}" for each in assignment.pushed)
 
 
 def _entry(dataset: str, federation: str, policy: Policy) -> str:
@@ -364,6 +370,11 @@ def _release(assignment: Assignment, terms: Terms) -> str:
     return "" if allowed else "ReleaseNotAllowed"
 
 
+def _pushed(assignment: Assignment, terms: Terms) -> str:
+    """A person chose these weights, and weights that are chosen for it can extract rows."""
+    return "PushedModelNotAllowed" if assignment.pushed and not terms.policy.pushed_models else ""
+
+
 def _denied(assignment: Assignment, terms: Terms) -> str:
     denied = terms.policy.approval == "Deny" or terms.denied or denying(assignment, terms.approvals) is not None
     return "Denied" if denied else ""
@@ -385,5 +396,6 @@ REFUSALS: tuple[Callable[[Assignment, Terms], str], ...] = (
     _parameters,
     _quorum,
     _release,
+    _pushed,
     _denied,
 )

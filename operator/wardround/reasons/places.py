@@ -34,6 +34,9 @@ MODEL_RECONCILING = "FederatedModel: `Reconciling`"
 MODEL_STALLED = "FederatedModel: `Stalled`"
 TRANSFER_COMPLETE = "ModelTransfer: `Complete`"
 TRANSFER_FAILED = "ModelTransfer: `Failed`"
+PUSH_COMPLETE = "ModelPush: `Complete`"
+PUSH_FAILED = "ModelPush: `Failed`"
+PUSH_RECONCILING = "ModelPush: `Reconciling`"
 SITE = "Site: `Ready`"
 CONNECTED = "Site: `HubConnected`"
 LINK_LOCAL = "Site: `LinkLocalClosed`"
@@ -59,15 +62,16 @@ _LISTED: Mapping[str, str] = {
     ROUND_FAILED: "AggregationDeadline AggregationFailed AggregatorFailed BaseCycle BaseFailed BaseLost BaseNotFound "
     "BaseReplaced BaseTaskDiffers BaseUnusable DatasetUnknown DeliveryTooFewHospitals DeliveryWithoutCard "
     "InitialWeightsDiffer NotDispatched "
-    "NothingToAggregate ParticipantNotApproved ParticipantSuspended ParticipantUnknown PlanUnreadable QuorumImpossible "
+    "NothingToAggregate ParticipantNotApproved ParticipantSuspended ParticipantUnknown PlanUnreadable "
+    "PushedVersionNotFound QuorumImpossible "
     "ReferenceDiffers ReferenceFailed ReferenceLost ReferenceNotFound ReferenceReplaced ReferenceTaskDiffers "
     "RoundSchemaInvalid RoundSchemaNotFound SchemaDiffersFromBase "
     "HubTooOld QuorumNotMet ResultNotFinite SchemasDiffer SiteTooOld StoreInconsistent StrategyImpossible "
     "TooFewForStrategy TooFewParticipants TooManyLeftOut TooMuchForScratch TooMuchToAggregate",
     ROUND_STALLED: "BaseNotFound BaseUnusable DatasetDiffers DatasetNotFound DatasetUnknown "
     "FederationNotAllowed FingerprintMismatch ParticipantNoKeys ParticipantNotApproved ParticipantRevoked "
-    "HubTooOld ParticipantSuspended ParticipantUnknown ReferenceNotFound RoundSchemaNotFound SiteTooOld "
-    "TaskRefused TooFewParticipants",
+    "HubTooOld ParticipantSuspended ParticipantUnknown PushedVersionNotFound ReferenceNotFound "
+    "RoundSchemaNotFound SiteTooOld TaskRefused TooFewParticipants",
     ROUND_RECONCILING: "ActionFailed Aggregating Collecting Dispatched ResultExists StoreUnreachable WaitingForBase "
     "WaitingForReference",
     CLEANING: "ActionFailed",
@@ -86,13 +90,16 @@ _LISTED: Mapping[str, str] = {
     MODEL_DELIVERED: "Delivering DeliveryComplete DeliveryFailed DeliveryOff NameTaken",
     MODEL_WAITS: "NoVersionWaits PeopleDecide",
     MODEL_SCHEDULED: "CronInvalid NextSeries NoTrigger TimeZoneUnknown",
-    VERSION_READY: "VersionReady",
+    VERSION_READY: "VersionPushed VersionReady",
     MODEL_RECONCILING: "SeriesComparing SeriesEnded SeriesEvaluating SeriesRetrying SeriesSkipped SeriesStatistics "
     "SeriesTraining",
     MODEL_STALLED: "CronInvalid NameTaken ResultGone RoundRefused SeriesRoundFailed TimeZoneUnknown VersionGone",
     TRANSFER_COMPLETE: "TransferReady",
     TRANSFER_FAILED: "TransferKeyUnusable TransferNotReleased TransferTooFewHospitals TransferWithoutModel "
     "TransferWithoutResult",
+    PUSH_COMPLETE: "PushReady",
+    PUSH_FAILED: "PushAltered PushDiffers PushKeyUnusable PushNameTaken PushNotFinite PushUnreadable PushWithoutSchema",
+    PUSH_RECONCILING: "PushChecking PushUploading",
     SITE: "Approved Connecting EnrolmentExpired FingerprintMismatch HubForbids HubNotPinned HubUnreachable NoKeys "
     "HubTooOld NotApproved NotEnrolled ParticipantUnknown SiteTooOld Suspended TooManyTasks",
     CONNECTED: "Connected Connecting EnrolmentExpired HubForbids HubUnreachable NotEnrolled",

@@ -167,6 +167,15 @@ REFUSALS = (
         "hospital agrees, set policy.release to Readers in the values of the site chart.",
     ),
     _site(
+        name="PushedModelNotAllowed",
+        owner=ROUND_OR_HOSPITAL,
+        meaning="The round starts from weights that a person has pushed to the hub, or from a model that was made of "
+        "them, but policy.pushedModels of the hospital is false.",
+        action="The round's author: Apply a round or a FederatedModel that starts from no pushed weights. The "
+        "hospital's administrator: If the hospital trusts the person who pushed the weights, set policy.pushedModels "
+        "to true in the values of the site chart.",
+    ),
+    _site(
         name="NoModelsClaim",
         owner=HOSPITAL,
         meaning="The site has no claim of models, so it can take no models and answer no Predictions.",

@@ -13,6 +13,7 @@ from wardround.reasons.deliveries import DELIVERIES
 from wardround.reasons.models import MODELS, VERDICTS
 from wardround.reasons.predictions import PREDICTIONS
 from wardround.reasons.progress import PROGRESS
+from wardround.reasons.pushes import PUSHES
 from wardround.reasons.reason import CLUSTER, HOSPITAL, IMAGE, NETWORK, FailureClass, Reason
 from wardround.reasons.refusals import REFUSALS
 from wardround.reasons.rounds import ROUNDS
@@ -34,6 +35,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             *MODELS,
             *VERDICTS,
             *PREDICTIONS,
+            *PUSHES,
             *PROGRESS,
         )
     }

@@ -28,7 +28,7 @@ from wardround.sealing.wrap import grants_context, transfer_context, unwrap, wra
 from wardround.wire import codec, versions
 from wardround.wire.assignment import MOST_REFERENCES, Assignment
 from wardround.wire.card import ModelCard
-from wardround.wire.grants import Grants, TransferGrants
+from wardround.wire.grants import Grants, PushGrants, PushOffer, TransferGrants
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
 
 _UNREADABLE = envelope.UNREADABLE
@@ -190,6 +190,29 @@ def open_transfer(
     """Return download addresses sealed for this key and transfer. Raises Refused: KeyUnusable or ManifestUnreadable."""
     plain = unwrap(sealed, key, transfer_context("addresses", transfer_uid, requested_by, digest))
     return untrusted.parse(TransferGrants, untrusted.loads(plain, _UNREADABLE), _UNREADABLE)
+
+
+def seal_push(grants: PushGrants, recipient: RecipientKey, *, push_uid: str, requested_by: str, digest: str) -> bytes:
+    """Return upload addresses sealed for the one-time key of a ModelPush. `digest`: of the model."""
+    return wrap(codec.write_document(grants), recipient, transfer_context("uploads", push_uid, requested_by, digest))
+
+
+def open_push(sealed: bytes, key: DecryptionKey, *, push_uid: str, requested_by: str, digest: str) -> PushGrants:
+    """Return upload addresses sealed for this key and push. Raises Refused: KeyUnusable or ManifestUnreadable."""
+    plain = unwrap(sealed, key, transfer_context("uploads", push_uid, requested_by, digest))
+    return untrusted.parse(PushGrants, untrusted.loads(plain, _UNREADABLE), _UNREADABLE)
+
+
+def sign_offer(offer: PushOffer, key: SigningKey) -> str:
+    """Return the envelope of an offer."""
+    return envelope.sign_envelope(codec.dump_document(offer), envelope.OFFER, key)
+
+
+def open_offer(text: str, key: VerificationKey) -> PushOffer:
+    """Return a signed offer. Raises Refused: ManifestUnreadable or SignatureInvalid."""
+    offer = untrusted.parse(PushOffer, envelope.open_envelope(text, envelope.OFFER, key), _UNREADABLE)
+    _check_header(offer.header, MODEL, ciphertext_length(offer.header.length))
+    return offer
 
 
 def _check_header(header: Header, kind: str, ciphertext_bytes: int) -> None:

@@ -33,8 +33,9 @@ class Context:
 
 @dataclass(frozen=True)
 class TransferContext:
-    """The purpose of a secret that is wrapped for the one-time key of a ModelTransfer. `purpose`: its key (`model`) or
-    its download addresses (`addresses`). `requested_by`: the user who made it."""
+    """The purpose of a secret that is wrapped for the one-time key of a ModelTransfer or a ModelPush. `purpose`: the
+    model's key (`model`, `pushed`), or addresses for the download (`addresses`) or the upload (`uploads`).
+    `requested_by`: the user who made it."""
 
     purpose: str
     transfer_uid: str
@@ -63,9 +64,9 @@ def grants_context(round_uid: str, attempt: int, participant: str) -> Context:
 
 
 def transfer_context(
-    purpose: Literal["model", "addresses"], transfer_uid: str, requested_by: str, digest: str
+    purpose: Literal["model", "addresses", "pushed", "uploads"], transfer_uid: str, requested_by: str, digest: str
 ) -> TransferContext:
-    """The context of what the hub wraps for a ModelTransfer. `digest`: of the model."""
+    """The context of what the hub wraps for a ModelTransfer or a ModelPush. `digest`: of the model."""
     return TransferContext(f"transfer-{purpose}", transfer_uid, requested_by, digest)
 
 

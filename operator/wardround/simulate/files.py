@@ -145,6 +145,10 @@ def _fault(federated_round: FederatedRound) -> str:
         return "participants takes exactly one of names and selector."
     if (spec.image is None) != (spec.task == "Statistics"):
         return "a Statistics round has no image, and every other round has one."
+    if spec.base and spec.base.version_name is not None:
+        return (
+            "base.versionName names a pushed ModelVersion, and the simulation has none. Name a round in base.roundName."
+        )
     if spec.task == "Train" and (spec.base is None) == (spec.initial is None):
         return "a Train round has exactly one of base and initial."
     if spec.task == "Evaluate" and (spec.base is None or spec.initial is not None):

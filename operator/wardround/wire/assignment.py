@@ -33,6 +33,8 @@ FIELD_DIGEST = Text("[0-9a-f]{12}", 12)
 ROWS = Text("Validation|Test", 16)
 RELEASE = Text("Participants|Readers", 16)
 FIELD = Text("[a-z][A-Za-z0-9]*", 64)
+# A user of the hub's API server.
+USER = Text(SHOWN, 512)
 # A task of a series, with the rows that an Evaluate round reads.
 TASK_OF_SERIES = Text("Statistics|Train|Evaluate (Validation|Test)", 32)
 MOST_THREADS = 256
@@ -86,6 +88,15 @@ class AssignedSchema:
     digest: Annotated[str, DIGEST]
     columns_digest: Annotated[str, DIGEST]
     fields: tuple[AssignedField, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssignedPushed:
+    """A model that a person has pushed. `digest`: of the file. `requested_by`: the user, as the hub's API server knows
+    the user."""
+
+    digest: Annotated[str, DIGEST]
+    requested_by: Annotated[str, USER]
 
 
 @dataclass(frozen=True)
@@ -181,6 +192,7 @@ class Assignment:
     `state_round`: UID of the round whose state the training at the site goes on from, "" for none.
     `threads`: how many threads the training code computes with.
     `release`: who may get the result in the end.
+    `pushed`: the models that persons have pushed, and from which the base or a reference was made.
     `references`: the models with which an Evaluate round compares its own.
     `model`: the series of which the round is part; None for a round that a person has made. A site that ignores it
     waits for the approval of each task.
@@ -221,6 +233,7 @@ class Assignment:
     rows: Annotated[str, ROWS]
     threads: int
     release: Annotated[str, RELEASE]
+    pushed: tuple[AssignedPushed, ...]
     references: tuple[AssignedReference, ...] = ()
     model: AssignedModel | None = None
     delivery: AssignedDelivery | None = None

@@ -1,9 +1,11 @@
-"""Grants: presigned URLs, sealed to a task's courier or to a transfer's key. docs/contracts.md, section 3."""
+"""Grants: presigned URLs, sealed to a courier, or to the key of a transfer or push. docs/contracts.md, section 3."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from wardround.wire.models import Header
 
 
 @dataclass(frozen=True)
@@ -42,3 +44,26 @@ class TransferGrants:
     expires: str
     get: Get
     ca_bundle: str
+
+
+@dataclass(frozen=True)
+class PushGrants:
+    """`segments`, `parts`: the uploads of a pushed model, which end at `expires`. `ca_bundle`: as of TransferGrants."""
+
+    expires: str
+    segments: Put
+    parts: tuple[Put, ...]
+    ca_bundle: str
+
+
+@dataclass(frozen=True)
+class PushOffer:
+    """What the hub signs for a ModelPush: how to seal the file, and where to put it. `digest`: of the file, as the
+    person named it. `wrapped_key`: the file's key, and `grants`: PushGrants, both sealed for the person's key."""
+
+    push_uid: str
+    requested_by: str
+    digest: str
+    header: Header
+    wrapped_key: bytes
+    grants: bytes

@@ -20,11 +20,14 @@ from wardround.wire.assignment import Assignment
 # ignores `schema` may send an update over other columns than the hub means, and the hub combines columns by
 # position. Sums of floats depend on how threads share them: a site that ignores `threads` trains a slightly different
 # model each time that its own limits change. A site that ignores `release` may train a model that its hospital wants to
-# keep among the participants. Versions 1 and 2 had updates whose manifests this code cannot read, so
-# nobody writes or accepts them.
+# keep among the participants. A site that ignores `pushed` may train on weights that a person chose. Versions 1 and 2
+# had updates whose manifests this code cannot read, so nobody writes or accepts them.
 # Version 4: a site that ignores `references` would send sums without the differences that the round asks for.
 REFERENCES_SINCE = 4
-ADDED: Mapping[int, tuple[str, ...]] = {3: ("release", "rows", "schema", "threads"), REFERENCES_SINCE: ("references",)}
+ADDED: Mapping[int, tuple[str, ...]] = {
+    3: ("pushed", "release", "rows", "schema", "threads"),
+    REFERENCES_SINCE: ("references",),
+}
 KNOWN = tuple(sorted(ADDED))
 LATEST = KNOWN[-1]
 # Of the names in one list.

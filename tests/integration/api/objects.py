@@ -120,6 +120,23 @@ def model_transfer(name: str = "pull-1", **spec: Any) -> Object:
     }
 
 
+def model_push(name: str = "pretrained", **spec: Any) -> Object:
+    fields = {
+        "schemaName": "breast-v1",
+        "digest": DIGEST,
+        "bytes": 1000,
+        "tensorsDigest": DIGEST,
+        "publicKey": "A" * 1624,
+        "requestedBy": "alice",
+    }
+    return {
+        "apiVersion": API,
+        "kind": "ModelPush",
+        "metadata": {"name": name, "namespace": FEDERATION},
+        "spec": fields | spec,
+    }
+
+
 def without(obj: Object, *fields: str) -> Object:
     for field in fields:
         obj["spec"].pop(field, None)

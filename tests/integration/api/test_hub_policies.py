@@ -21,6 +21,7 @@ from tests.integration.api.objects import (
     federated_model,
     federated_round,
     keys,
+    model_push,
     model_transfer,
     model_version,
     round_task,
@@ -241,6 +242,48 @@ def test_nobody_but_the_hub_operator_answers_a_transfer(hub: Api) -> None:
         with pytest.raises(Refused, match="The status of a ModelTransfer is written by the hub operator alone"):
             hub.patch_status("ModelTransfer", "answered", status, FEDERATION, user=user)
     hub.patch_status("ModelTransfer", "answered", status, FEDERATION, user=HUB_OPERATOR)
+
+
+def test_a_push_names_the_user_who_makes_it_and_who_says_that_it_is_uploaded(hub: Api) -> None:
+    for name in ("alice", "", "mallory ", "Mallory"):
+        with pytest.raises(Refused, match="requestedBy"):
+            hub.create(model_push("stolen", requestedBy=name), user="mallory")
+    hub.create(model_push("own-push", requestedBy="mallory"), user="mallory")
+    for user in (SITE_A, HUB_OPERATOR, ""):
+        with pytest.raises(Refused, match="Only the user in requestedBy makes a ModelPush, or sets uploaded"):
+            hub.patch("ModelPush", "own-push", {"spec": {"uploaded": True}}, FEDERATION, user=user)
+    # What is not of the spec, such as a label, is for everybody with the right.
+    hub.patch("ModelPush", "own-push", {"metadata": {"labels": {"of": "alice"}}}, FEDERATION)
+    hub.patch("ModelPush", "own-push", {"spec": {"uploaded": True}}, FEDERATION, user="mallory")
+    with pytest.raises(Refused, match="In a ModelPush, only uploaded can change, from false to true"):
+        hub.patch("ModelPush", "own-push", {"spec": {"uploaded": False}}, FEDERATION, user="mallory")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"publicKey": "B" * 1624},
+        {"digest": "sha256:" + "0" * 64},
+        {"tensorsDigest": "sha256:" + "0" * 64},
+        {"bytes": 1001},
+        {"schemaName": "another"},
+        {"seconds": 3600},
+    ],
+)
+def test_nothing_else_of_a_push_ever_changes(hub: Api, change: Object) -> None:
+    with contextlib.suppress(Refused):  # a case before has made it
+        hub.create(model_push("fixed-push", requestedBy="mallory"), user="mallory")
+    with pytest.raises(Refused, match="In a ModelPush, only uploaded can change"):
+        hub.patch("ModelPush", "fixed-push", {"spec": change}, FEDERATION, user="mallory")
+
+
+def test_nobody_but_the_hub_operator_answers_a_push(hub: Api) -> None:
+    hub.create(model_push("answered-push", requestedBy="mallory"), user="mallory")
+    status = {"conditions": [condition("Complete")]}
+    for user in ("mallory", SITE_A, ""):
+        with pytest.raises(Refused, match="Only the hub operator may change the status of a ModelPush"):
+            hub.patch_status("ModelPush", "answered-push", status, FEDERATION, user=user)
+    hub.patch_status("ModelPush", "answered-push", status, FEDERATION, user=HUB_OPERATOR)
 
 
 @pytest.mark.parametrize("user", ["mallory", SITE_A, ""])

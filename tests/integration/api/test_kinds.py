@@ -45,6 +45,7 @@ KINDS = [
     "FederatedModel",
     "ModelVersion",
     "ModelTransfer",
+    "ModelPush",
     "Approval",
     "Prediction",
 ]
@@ -73,7 +74,7 @@ def test_kubectl_explain_describes_every_kind(api: Api, kubectl: Kubectl) -> Non
     text = kubectl("explain", "fr.spec.quorum.min").stdout
     assert "Smallest number of updates that the hub may aggregate." in text
     assert kubectl("get", "wardround", "--all-namespaces").returncode == 0
-    shorts = ("ptc", "fr", "rt", "site", "st", "dset", "dschema", "fm", "mv", "mt", "appr", "pred")
+    shorts = ("ptc", "fr", "rt", "site", "st", "dset", "dschema", "fm", "mv", "mt", "mpush", "appr", "pred")
     for short, kind in zip(shorts, KINDS, strict=True):
         output = kubectl("explain", short)
         # Another kind's short name would go before ours: `ds` is the DaemonSet's.
@@ -151,6 +152,17 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     "a gate without references": (evaluation(gate={}), "gate compares the model with references on validation rows"),
     "a gate on test rows": (evaluation(rows="Test", references=["r1"], gate={}), "on validation rows"),
     "a gate that needs nobody": (evaluation(references=["r1"], gate={"minEvents": 0}), "greater than or equal to 1"),
+    "a base of two kinds": (
+        without(federated_round(base={"roundName": "r0", "versionName": "pretrained"}), "initial"),
+        "base names exactly one of roundName and versionName",
+    ),
+    "a base of no kind": (without(federated_round(base={}), "initial"), "exactly one of roundName and versionName"),
+    "a delivery of pushed weights": (
+        without(
+            federated_round(task="Deliver", base={"versionName": "pretrained"}, delivery=DELIVERY), "initial", "image"
+        ),
+        "A Deliver round needs base",
+    ),
     "the base as a reference": (evaluation(references=["r1", "r0"]), "the model would be compared with itself"),
     **{
         f"a reference {name!r}": (evaluation(references=[name]), "spec.references[0]")

@@ -15,7 +15,7 @@ COURIER = account("hospital-a", "courier")
 TRAINING = account("hospital-a", "training")
 ROUNDS, TASKS, SITETASKS = "federatedrounds.wardround.io", "roundtasks.wardround.io", "sitetasks.wardround.io"
 APPROVALS = "approvals.wardround.io"
-TRANSFERS = "modeltransfers.wardround.io"
+TRANSFERS, PUSHES = "modeltransfers.wardround.io", "modelpushes.wardround.io"
 MODELS, VERSIONS = "federatedmodels.wardround.io", "modelversions.wardround.io"
 PARTICIPANTS, LEASES = "participants.wardround.io", "leases.coordination.k8s.io"
 
@@ -37,6 +37,9 @@ ALLOWED = [
     (HUB_OPERATOR, "watch", TRANSFERS, "", ""),
     (HUB_OPERATOR, "delete", TRANSFERS, FEDERATION, "pull-1"),
     (HUB_OPERATOR, "patch", f"{TRANSFERS}/status", FEDERATION, "pull-1"),
+    (HUB_OPERATOR, "watch", PUSHES, "", ""),
+    (HUB_OPERATOR, "delete", PUSHES, FEDERATION, "pretrained"),
+    (HUB_OPERATOR, "patch", f"{PUSHES}/status", FEDERATION, "pretrained"),
     (HUB_OPERATOR, "create", "secrets", HUB, ""),
     (HUB_OPERATOR, "patch", "configmaps", HUB, "wardround-hub"),
     (HUB_OPERATOR, "create", "jobs.batch", HUB, ""),
@@ -87,6 +90,7 @@ DENIED = [
     (HUB_OPERATOR, "patch", f"{TASKS}/status", "site-a", "task"),
     *((HUB_OPERATOR, verb, MODELS, FEDERATION, "breast") for verb in ("create", "patch", "update", "delete")),
     *((HUB_OPERATOR, verb, TRANSFERS, FEDERATION, "pull-1") for verb in ("create", "patch", "update")),
+    *((HUB_OPERATOR, verb, PUSHES, FEDERATION, "pretrained") for verb in ("create", "patch", "update")),
     (HUB_OPERATOR, "create", "pods", HUB, ""),
     (HUB_OPERATOR, "create", "jobs.batch", "site-a", ""),
     (HUB_OPERATOR, "watch", "secrets", HUB, ""),
@@ -98,7 +102,8 @@ DENIED = [
     (AT_HUB, "get", MODELS, FEDERATION, "breast"),
     (AT_HUB, "get", VERSIONS, FEDERATION, "breast-v1"),
     *(
-        (AT_HUB, verb, TRANSFERS, namespace, "pull-1")
+        (AT_HUB, verb, kind, namespace, "any")
+        for kind in (TRANSFERS, PUSHES)
         for verb in ("create", "get")
         for namespace in (FEDERATION, "site-a")
     ),
@@ -180,6 +185,8 @@ def test_a_federation_editor_may_change_only_rounds(api: Api) -> None:
     assert not api.may("ada", "get", SCHEMAS, "site-a")
     # To run rounds is no right to get the models that they make.
     assert not any(api.may("ada", verb, TRANSFERS, FEDERATION) for verb in ("create", "get", "list"))
+    # Nor to choose the weights that hospitals train on.
+    assert not any(api.may("ada", verb, PUSHES, FEDERATION) for verb in ("create", "get", "list", "patch"))
     # By either group, and kubectl describe takes the older one.
     assert all(api.may("ada", "list", events, FEDERATION) for events in ("events", "events.events.k8s.io"))
     assert not api.may("ada", "list", "events", HUB)
@@ -208,6 +215,7 @@ def test_a_model_reader_may_make_transfers_in_the_namespace_and_nothing_else(api
     assert api.may("rita", "get", SCHEMAS, FEDERATION, name="breast-v1")
     for verb, resource, namespace in [
         ("create", TRANSFERS, HUB),
+        ("create", PUSHES, FEDERATION),
         ("patch", TRANSFERS, FEDERATION),
         ("patch", f"{TRANSFERS}/status", FEDERATION),
         ("create", ROUNDS, FEDERATION),
@@ -215,3 +223,28 @@ def test_a_model_reader_may_make_transfers_in_the_namespace_and_nothing_else(api
         ("get", "secrets", FEDERATION),
     ]:
         assert not api.may("rita", verb, resource, namespace), (verb, resource)
+
+
+def test_a_model_writer_may_push_in_the_namespace_and_nothing_else(api: Api) -> None:
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "writer", "namespace": FEDERATION},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "wardround-model-writer"},
+        "subjects": [{"kind": "User", "name": "wilma", "apiGroup": "rbac.authorization.k8s.io"}],
+    }
+    api.call("POST", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{FEDERATION}/rolebindings", binding)
+    api.await_right("wilma", "create", PUSHES, FEDERATION)
+    assert api.may("wilma", "patch", PUSHES, FEDERATION, name="pretrained")
+    assert api.may("wilma", "get", SCHEMAS, FEDERATION, name="breast-v1")
+    for verb, resource, namespace in [
+        ("create", PUSHES, HUB),
+        ("patch", f"{PUSHES}/status", FEDERATION),
+        ("create", TRANSFERS, FEDERATION),
+        ("create", ROUNDS, FEDERATION),
+        ("create", MODELS, FEDERATION),
+        ("create", VERSIONS, FEDERATION),
+        ("get", "secrets", HUB),
+        ("get", "secrets", FEDERATION),
+    ]:
+        assert not api.may("wilma", verb, resource, namespace), (verb, resource)

@@ -20,7 +20,7 @@ from tests.worlds.site import ASSIGNMENT
 from wardround.cli.__main__ import main
 from wardround.courier import main as courier
 from wardround.kube.client import Client
-from wardround.wire.assignment import AssignedModel
+from wardround.wire.assignment import AssignedModel, AssignedPushed
 
 pytestmark = pytest.mark.own_courier
 APPROVALS = f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/approvals"
@@ -134,6 +134,32 @@ async def test_a_person_approves_a_model_once_and_the_courier_agrees(manual: Sit
     text = await person.runs("review", f"st/{second}")
     assert f"by {PERSON}" in text
     assert "2 of 8 rounds, 0 of 4 evaluations" in text
+
+
+async def test_pushed_weights_are_refused_by_default_and_then_wait_for_a_person_who_sees_them_first(
+    manual: Site, person: Person
+) -> None:
+    """An Approval of the same series without pushed weights does not cover them."""
+    site = manual
+    pushed = (AssignedPushed(digest="sha256:" + "e" * 64, requested_by="wanda"),)
+    await approved(site, person)
+    refused = ask(site, pushed=pushed)
+    await reason(site, refused, "Accepted", "PushedModelNotAllowed")
+    said = condition(site.task(refused), "Accepted")["message"]
+    assert f'weights {pushed[0].digest} pushed by "wanda"' in said
+    site.api.patch("Site", "site", {"spec": {"policy": {"pushedModels": True}}}, NAMESPACE)
+    try:
+        waits = ask(site, pushed=pushed)
+        await reason(site, waits, "Accepted", "WaitingForApproval")
+        text = await person.runs("review", f"st/{waits}")
+    finally:
+        site.api.patch("Site", "site", {"spec": {"policy": {"pushedModels": False}}}, NAMESPACE)
+    lines = [line.split(maxsplit=2) for line in text.splitlines() if line.startswith("  ")]
+    task, series = (each for each in lines if each[:2] == ["pushed", "weights"])
+    assert (task[2], series[2]) == (f"{pushed[0].digest}, pushed by wanda", "yes")
+    # The first fact of the task, and the first one of its model.
+    assert [lines[0], lines[[*lines].index(series)]] == [task, series]
+    assert "its terms differ in pushed" in text
 
 
 async def test_a_hub_that_changes_a_term_or_asks_too_often_waits_for_a_person(manual: Site, person: Person) -> None:

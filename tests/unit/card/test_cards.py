@@ -96,6 +96,22 @@ def test_a_later_model_has_the_parents_of_its_base_and_the_bases_layers() -> Non
     assert later.architecture == CardArchitecture(hidden=(4, 3))
 
 
+def test_a_model_from_pushed_weights_names_them_as_its_parent_and_has_their_layers() -> None:
+    pushed = replace(cards.first(making(), NOW), parents=(), architecture=CardArchitecture(hidden=(7,)))
+    made = cards.first(
+        making(
+            spec={"initial": None, "base": {"versionName": "pretrained"}, "parameters": {"epochs": "5"}},
+            base=base("Train", "00000000-0000-4000-8000-000000000002"),
+            base_card=pushed,
+        ),
+        NOW,
+    )
+    assert [(each.task, each.round_name, each.digest) for each in made.parents] == [
+        ("Pushed", "pretrained", digest(b"tensors"))
+    ]
+    assert made.architecture == CardArchitecture(hidden=(7,))
+
+
 def test_a_card_lists_the_nearest_parents_and_counts_the_others() -> None:
     parent = CardParent(task="Train", round_name="r", round_uid="u", digest="d")
     full = replace(cards.first(making(), NOW), parents=(parent,) * card_wire.MOST_PARENTS, parents_omitted=3)

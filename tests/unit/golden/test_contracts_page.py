@@ -34,6 +34,8 @@ TABLES: tuple[tuple[type, ...], ...] = (
         models.UpdateManifest,
         grants.Grants,
         grants.TransferGrants,
+        grants.PushGrants,
+        grants.PushOffer,
     ),
     (training.RequestedTask, training.TrainingTask, training.PrivateReport, update.UpdateClaims, outcome.Outcome),
     (aggregation.AggregationPlan, aggregation.AggregationResult, aggregation.AggregationFailure),

@@ -33,6 +33,7 @@ from wardround.wire.assignment import (
     AssignedDelivery,
     AssignedField,
     AssignedModel,
+    AssignedPushed,
     AssignedReference,
     AssignedSchedule,
     AssignedSchema,
@@ -52,7 +53,7 @@ from wardround.wire.card import (
     CardUse,
     ModelCard,
 )
-from wardround.wire.grants import Get, Grants, Put, TransferGrants
+from wardround.wire.grants import Get, Grants, PushGrants, PushOffer, Put, TransferGrants
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
 from wardround.wire.outcome import (
     EvaluationBudget,
@@ -107,6 +108,7 @@ def header(kind: str, participant: str) -> Header:
 
 MODEL = ModelManifest(header("Model", ""), digest("d"), digest("e"), f"models/{UID}/1", 21)
 GET = Get(f"{STORE}/segments", (f"{STORE}/part-00000",))
+PUT = Put(f"{STORE}/part-00000", 21, {"If-None-Match": "*", "Content-Length": "21"})
 UPLOAD = PlannedUpload(f"{STORE}/part-00000", {"If-None-Match": "*"})
 SCHEMA = {
     "fields": [
@@ -218,6 +220,7 @@ FORMATS: dict[str, Any] = {
         rows="Validation",
         threads=2,
         release="Readers",
+        pushed=(AssignedPushed(digest=digest("e"), requested_by="wanda"),),
         references=(
             AssignedReference(
                 round_name="heart-1",
@@ -293,10 +296,10 @@ FORMATS: dict[str, Any] = {
     "validation-sums": ValidationSums(
         people=40, sums={"people": ("40.0", "12.0", "28.0"), "rows": ("41.0",)}, reported={"own": "0.5"}
     ),
-    "grants": Grants(
-        "2026-11-24T17:15:00Z", GET, (Put(f"{STORE}/part-00000", 21, {"If-None-Match": "*", "Content-Length": "21"}),)
-    ),
+    "grants": Grants("2026-11-24T17:15:00Z", GET, (PUT,)),
     "transfer-grants": TransferGrants("2026-11-24T17:15:00Z", GET, "PEM"),
+    "push-grants": PushGrants("2026-11-24T17:15:00Z", PUT, (PUT,), "PEM"),
+    "push-offer": PushOffer("push-uid", "wanda", digest("e"), header("Model", ""), b"wrapped", b"sealed"),
     "aggregation-plan": AggregationPlan(
         round=PlannedRound(UID),
         task="Train",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wardround.reasons.places import PLACES
-from wardround.reasons.reason import CLUSTER, HOSPITAL, HUB, IMAGE, NETWORK, NOBODY, ROUND, ROUND_OR_HOSPITAL
+from wardround.reasons.reason import CLUSTER, HOSPITAL, HUB, IMAGE, NETWORK, NOBODY, PUSHER, ROUND, ROUND_OR_HOSPITAL
 from wardround.reasons.registry import REASONS, advise, reason_for
 from wardround.reasons.training import POD
 
@@ -33,6 +33,7 @@ OTHER_WORDS = {
     "what the courier does with a SiteTask, and what stands against it": "Follow Observe RemoveFolder Api Gone "
     "Models Store Workspace",
     "what the courier has done about a delivery": "Done",
+    "the task of a parent on a card": "Pushed",
     "tasks and policies": "Train Statistics Evaluate Deliver Policy Manual Approve Deny Warn Refuse",
     "classes": "Site Code Platform Network",
     "of updates": "Base Delta Equal FedAvg Largest Mean Model Pairs Samples Sum Update",
@@ -77,7 +78,7 @@ def test_every_reason_in_the_registry_is_used() -> None:
 def test_every_reason_says_what_happened_who_acts_and_how(name: str) -> None:
     reason = REASONS[name]
     assert reason.name == name
-    assert reason.owner in {HOSPITAL, IMAGE, ROUND, ROUND_OR_HOSPITAL, HUB, CLUSTER, NETWORK, NOBODY}
+    assert reason.owner in {HOSPITAL, IMAGE, ROUND, ROUND_OR_HOSPITAL, HUB, CLUSTER, NETWORK, NOBODY, PUSHER}
     for text in (reason.meaning, reason.action):
         assert re.match(r"[A-Z]|spec\.|policy\.", text)
         assert text.endswith(".")

@@ -22,7 +22,7 @@ from tests.unit.plans_hub.builders import (
     stages,
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type, then
-from wardround.api.federatedround import HospitalResult, Initial, Release, Result, ResultMetric, RoundVerdict
+from wardround.api.federatedround import Base, HospitalResult, Initial, Release, Result, ResultMetric, RoundVerdict
 from wardround.api.task import Metric
 from wardround.api.timeline import Stage
 from wardround.api.times import to_microseconds
@@ -37,6 +37,7 @@ from wardround.plans.round.types import (
     StoreModel,
 )
 from wardround.wire.aggregation import AggregationFailure, CombinedVerdict, LeftOut
+from wardround.wire.assignment import AssignedPushed
 
 EVALUATE = {"task": "Evaluate", "initial": None, "base": {"roundName": "train-0"}}
 
@@ -335,3 +336,13 @@ def test_a_result_goes_to_readers_only_if_its_round_and_all_before_it_say_so(
     made = plan(replace(seen, round=replace(seen.round, spec=spec), base_model=model))
     [store] = of_type(made, StoreModel)
     assert (store.model.release, store.model.quorum) == (kept, 2)
+
+
+def test_a_result_remembers_the_pushed_weights_that_led_to_it() -> None:
+    seen = aggregating(answer=combined(*NAMES))
+    spec = replace(seen.round.spec, initial=None, base=Base(round_name="train-0"))
+    pushed = AssignedPushed(digest="sha256:" + "e" * 64, requested_by="wanda")
+    for base in (None, pushed):
+        made = plan(replace(seen, round=replace(seen.round, spec=spec), base_model=replace(STORED, pushed=base)))
+        [store] = of_type(made, StoreModel)
+        assert store.model.pushed == base

@@ -73,6 +73,26 @@ def test_a_base_that_can_never_be_used_fails_the_round(base: Any, stored: bool, 
     assert condition_of(made, "Failed") == ("True", reason)
 
 
+def from_pushed(**changes: Any) -> Observation:
+    return observation(federated_round(initial=None, base={"versionName": "pretrained"}), **changes)
+
+
+def test_a_round_waits_for_a_pushed_version_and_fails_without_one() -> None:
+    waits, ended = plan(from_pushed()), plan(from_pushed(now=at(600)))
+    assert condition_of(waits, "Stalled") == ("True", "PushedVersionNotFound")
+    assert "has no ModelVersion pretrained that was pushed." in message_of(waits, "Stalled")
+    assert waits.requeue_after == 10
+    assert condition_of(ended, "Failed") == ("True", "PushedVersionNotFound")
+
+
+def test_a_pushed_version_starts_the_round_and_one_of_other_columns_does_not() -> None:
+    assert len(of_type(plan(from_pushed(base_model=STORED)), Dispatch)) == 3
+    other = replace(STORED, result=replace(STORED.result, columns_digest="sha256:" + "0" * 64))
+    made = plan(from_pushed(base_model=other))
+    assert condition_of(made, "Failed") == ("True", "SchemaDiffersFromBase")
+    assert "has other columns than ModelVersion pretrained." in message_of(made, "Failed")
+
+
 def test_a_complete_base_starts_the_round() -> None:
     base = over(federated_round("train-0", "other"), "Complete")
     assert len(of_type(plan(with_base(base=base, base_model=STORED)), Dispatch)) == 3

@@ -63,6 +63,16 @@ def test_a_series_from_scratch_has_new_statistics_and_first_weights() -> None:
     assert "-s2-" in world.series.rounds[0].name
 
 
+@pytest.mark.parametrize("start", ["Scratch", "Current"])
+def test_a_series_from_scratch_starts_from_the_pushed_version_again(start: str) -> None:
+    world = trained(initial={"pushed": "pretrained"})
+    world.change(start=start)
+    world.run_next()
+    base = world.rounds[world.series.rounds[0].name].spec.base
+    assert base is not None
+    assert (base.version_name == "pretrained") == (start == "Scratch")
+
+
 def test_while_it_waits_the_plan_looks_again_before_long_and_at_the_start() -> None:
     world = trained()
     assert world.step().requeue_after == 3600.0

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.plans_model.world import UID, World, model
 from wardround.api import conditions
 from wardround.api.federatedmodel import Schedule, Step, Stop, Summary
-from wardround.api.federatedround import Aggregation, ResultMetric
+from wardround.api.federatedround import Aggregation, Base, ResultMetric
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import CreateRound
@@ -56,6 +56,16 @@ def test_each_round_starts_from_the_round_before() -> None:
     assert [each.base.round_name for each in (second, third, evaluation) if each.base] == names[1:4]
     assert {each.seed for each in (second, third)} == {7}
     assert (evaluation.rows, evaluation.seed) == ("Validation", 0)
+
+
+def test_a_series_that_starts_from_a_pushed_version_computes_no_statistics() -> None:
+    world = started(spec={"initial": {"pushed": "pretrained"}})
+    world.run()
+    assert [each.task for each in world.series.rounds] == ["Train", "Train", "Train", "Evaluate"]
+    first, second, *_ = (world.rounds[each.name].spec for each in world.series.rounds)
+    assert (first.base, first.initial) == (Base(version_name="pretrained"), None)
+    assert second.base == Base(round_name=world.series.rounds[0].name)
+    assert condition(world, "Ready") == ("True", "VersionCurrent")
 
 
 def test_rounds_for_which_the_strategy_is_impossible_use_fedavg() -> None:

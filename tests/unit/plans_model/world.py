@@ -266,16 +266,16 @@ class World:
     def _metrics(self, live: FederatedRound) -> tuple[ResultMetric, ...]:
         if live.spec.task == "Statistics":
             return ()
-        base = live.spec.base.round_name if live.spec.base else INITIAL_WEIGHTS
+        base = live.spec.base.name if live.spec.base else INITIAL_WEIGHTS
         loss = self.loss_of(base)
         if loss is None:
             return ()
-        number = 0 if base == INITIAL_WEIGHTS else self._trained.index(base)
+        number = self._trained.index(base) if base in self._trained else 0
         hospitals = self.hospitals[number % len(self.hospitals)]
         return (ResultMetric(name="loss", value=loss, people=90, hospitals=hospitals, rows="Validation", model=base),)
 
     def loss_of(self, base: str) -> str | None:
-        if base == INITIAL_WEIGHTS:
+        if base in (INITIAL_WEIGHTS, self.model.spec.initial.pushed):
             return "0.69"
         return self.losses[self._trained.index(base) % len(self.losses)]
 

@@ -30,7 +30,15 @@ from wardround.sealing.keys import dump_verification_key, generate_signing_key, 
 from wardround.sealing.manifests import sign_assignment
 from wardround.sealing.refused import Refused
 from wardround.wire import codec
-from wardround.wire.assignment import AssignedBase, AssignedReference, Assignment, Exchange, Quorum, Resources
+from wardround.wire.assignment import (
+    AssignedBase,
+    AssignedPushed,
+    AssignedReference,
+    Assignment,
+    Exchange,
+    Quorum,
+    Resources,
+)
 from wardround.wire.canonical import encode
 from wardround.wire.versions import LATEST, critical, write
 
@@ -47,6 +55,7 @@ CLAIM = Claim(
 LUNG = {"name": "lung", "federations": ["lung-cancer"]}
 POLICY = a_site(datasets=[{"name": "breast", "federations": ["skin-cancer", "breast-cancer"]}, LUNG]).spec.policy
 SCHEMAS = {"breast": SCHEMA}
+PUSHED = AssignedPushed(digest="sha256:" + "e" * 64, requested_by="wanda")
 TERMS = Terms(participant="site-a", policy=POLICY, schemas=SCHEMAS, taken=0, accepted=(), approved=False)
 
 
@@ -112,6 +121,8 @@ def test_a_hub_key_that_is_none_is_refused(key: str) -> None:
         ({"quorum": dataclasses.replace(ASSIGNMENT.quorum, min=1)}, "QuorumTooSmall"),
         ({"release": "Readers"}, "ReleaseNotAllowed"),
         ({"release": "Everybody"}, "AssignmentUnreadable"),
+        ({"pushed": (PUSHED,)}, "PushedModelNotAllowed"),
+        ({"task": "Statistics", "initial": False, "pushed": (PUSHED,)}, "PushedModelNotAllowed"),
         ({"round_namespace": "another-federation"}, "DatasetNotAllowed"),
         ({"round_namespace": ""}, "AssignmentUnreadable"),
         ({"dataset_name": "breast", "round_namespace": "lung-cancer"}, "DatasetNotAllowed"),
@@ -132,6 +143,15 @@ def test_what_does_not_fit_is_refused_with_its_reason(changes: dict[str, Any], r
 def test_a_site_that_allows_readers_takes_rounds_of_both_kinds(release: str) -> None:
     policy = dataclasses.replace(POLICY, release="Readers")
     assert decided({"envelope": signed(release=release)}, policy=policy).outcome == "Accepted"
+
+
+def test_a_site_takes_pushed_weights_only_if_its_policy_says_so_and_hears_who_pushed_them() -> None:
+    envelope = signed(pushed=(PUSHED,))
+    policy = dataclasses.replace(POLICY, pushed_models=True)
+    assert decided({"envelope": envelope}, policy=policy).outcome == "Accepted"
+    refused = decided({"envelope": envelope})
+    assert f'weights {PUSHED.digest} pushed by "wanda"' in refused.message
+    assert "set policy.pushedModels to true" in refused.message
 
 
 def compared(*references: AssignedReference) -> str:

@@ -89,6 +89,7 @@ ASSIGNMENT = Assignment(
     rows="Validation",
     threads=2,
     release="Participants",
+    pushed=(),
 )
 ASSIGNED, SENT = codec.dump_document(ASSIGNMENT), codec.dump_document(UPDATE)
 # Texts that are not UIDs. A state's round becomes part of a path at the site.

@@ -46,7 +46,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_versions_are_counted_from_the_first() -> None:
     assert tuple(range(FIRST, LATEST + 1)) == KNOWN
-    assert critical(FIRST) == ("release", "rows", "schema", "threads")
+    assert critical(FIRST) == ("pushed", "release", "rows", "schema", "threads")
 
 
 @pytest.mark.parametrize("version", KNOWN)

@@ -1,15 +1,15 @@
-"""The verb model: gets a model out of the hub."""
+"""The verb model: gets a model out of the hub, or brings pretrained weights into it."""
 
 import argparse
 from pathlib import Path
 
-from wardround.cli import models
+from wardround.cli import models, pushes
 from wardround.cli.arguments import Parsers, seconds, target
 from wardround.cli.cluster import Cluster
 
 
 def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
-    about_models = parsers.add_parser("model", help="get a model out of the hub")
+    about_models = parsers.add_parser("model", help="get a model out of the hub, or bring one into it")
     model_verbs = about_models.add_subparsers(required=True, metavar="VERB")
     pulling = model_verbs.add_parser(
         "pull",
@@ -42,6 +42,35 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         help="how long the command waits for the hub's answer; default: %(default)g",
     )
     pulling.set_defaults(run=run_model_pull)
+    pushing = model_verbs.add_parser(
+        "push",
+        parents=[shared],
+        help="bring pretrained weights into the hub as a ModelVersion",
+        description="Seals FOLDER/model.safetensors with a key that is used once, uploads the sealed file, and waits "
+        "until the hub has checked and signed it. Then initial.pushed of a FederatedModel can name the ModelVersion. "
+        "You need the role wardround-model-writer. Hospitals see your user name. They refuse rounds that start from "
+        "the weights unless their policy.pushedModels is true.",
+    )
+    pushing.add_argument("folder", type=Path, metavar="FOLDER", help="the folder with model.safetensors")
+    pushing.add_argument("--name", required=True, help="the name of the ModelVersion, which must be new")
+    pushing.add_argument(
+        "--schema", required=True, metavar="DATASCHEMA", help="the DataSchema whose features the model reads"
+    )
+    pushing.add_argument(
+        "--hub-fingerprint",
+        required=True,
+        metavar="sha256:..",
+        help="the fingerprint of the hub's key. Ask the hub's administrator for it. The command uploads nothing to "
+        "another hub",
+    )
+    pushing.add_argument(
+        "--timeout",
+        type=seconds,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long the command waits for the hub, twice; default: %(default)g",
+    )
+    pushing.set_defaults(run=run_model_push)
 
 
 def run_model_pull(hub: Cluster, options: argparse.Namespace) -> int:
@@ -49,4 +78,11 @@ def run_model_pull(hub: Cluster, options: argparse.Namespace) -> int:
     namespace = options.namespace or hub.default_namespace
     lines = models.pull(hub, kind, name, namespace, options.output, options.hub_fingerprint, options.timeout)
     print("\n".join(lines))
+    return 0
+
+
+def run_model_push(hub: Cluster, options: argparse.Namespace) -> int:
+    namespace = options.namespace or hub.default_namespace
+    asked = pushes.Wanted(options.name, namespace, options.schema, options.hub_fingerprint, options.timeout)
+    print("\n".join(pushes.push(hub, options.folder, asked)))
     return 0

@@ -1,7 +1,7 @@
 """The section with the model's card: use, limits, inputs, code and origin, as the API objects say them. Pure."""
 
 from wardround.api.dataschema import DataSchemaSpec, SchemaField
-from wardround.api.federatedround import base_name
+from wardround.api.federatedround import base_name, base_version
 from wardround.cli.report.document import Block, Facts, Paragraph, Section, Table
 from wardround.cli.report.seen import Seen
 
@@ -80,6 +80,8 @@ def _origin(seen: Seen, round_name: str) -> Table:
     while name is not None and (live := seen.model.round(name)) is not None and len(rows) <= len(seen.model.rounds):
         result = live.status.result
         rows.append((name, live.spec.task, live.metadata.creation_timestamp or "", result.digest if result else ""))
+        if version := base_version(live):
+            rows.append((version, "pushed by a person", "", ""))
         name = base_name(live)
     if name is not None:
         rows.append((name, "deleted", "", ""))

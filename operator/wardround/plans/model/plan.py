@@ -203,7 +203,12 @@ def to_create(seen: Observation, series: SeriesStatus) -> Verdict | None:
         # It is made from the spec as it is now, and the status says so before.
         named = replace(series, rounds=(*series.rounds[:-1], replace(newest, generation=generation)))
         return _progressing(named, at_once=True)
-    create = CreateRound(round=newest, base=rounds.base(series), initial=rounds.makes_first_weights(series))
+    create = CreateRound(
+        round=newest,
+        base=rounds.base(series),
+        initial=rounds.makes_first_weights(series),
+        pushed=rounds.starts_from_pushed(series),
+    )
     return replace(_progressing(series), actions=(create,))
 
 

@@ -55,19 +55,28 @@ def _suffix(meta: Meta) -> str:
 
 
 def begin(model: FederatedModel, number: int, now: datetime, base: str | None = None) -> SeriesStatus:
-    """A new series. Its first round computes statistics, or trains the model of the round `base`."""
+    """A new series. Its first round computes statistics, or trains the model of the round `base` or a pushed model."""
     started = to_seconds(now)
-    if base is None:
+    pushed = model.spec.initial.pushed if base is None else None
+    if base is None and pushed is None:
         first = _round(model, number, "Statistics", 0)
         return SeriesStatus(number=number, stage="Statistics", started=started, rounds=(first,))
     first = _round(model, number, "Train", 1)
-    return SeriesStatus(number=number, stage="Training", started=started, base=base, round=1, rounds=(first,))
+    return SeriesStatus(
+        number=number, stage="Training", started=started, base=base, pushed=pushed, round=1, rounds=(first,)
+    )
 
 
 def makes_first_weights(series: SeriesStatus) -> bool:
     """Whether the last round of the series is a Train round without a base."""
     newest = last(series)
-    return newest.task == "Train" and newest.number == 1 and series.base is None
+    return newest.task == "Train" and newest.number == 1 and series.base is None and series.pushed is None
+
+
+def starts_from_pushed(series: SeriesStatus) -> bool:
+    """Whether the last round of the series is a Train round that starts from a pushed ModelVersion."""
+    newest = last(series)
+    return newest.task == "Train" and newest.number == 1 and series.pushed is not None
 
 
 def last(series: SeriesStatus) -> SeriesRound:
@@ -75,8 +84,11 @@ def last(series: SeriesStatus) -> SeriesRound:
 
 
 def base(series: SeriesStatus) -> str:
-    """The round that the last round of the series starts from; empty for a Statistics round."""
+    """The round that the last round of the series starts from, or the pushed ModelVersion; empty for a Statistics
+    round."""
     newest = last(series)
+    if starts_from_pushed(series):
+        return series.pushed or ""
     if newest.task == "Train" and newest.number == 1 and series.base is not None:
         return series.base
     number = newest.number if newest.task == "Evaluate" else newest.number - 1

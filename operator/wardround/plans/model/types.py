@@ -33,11 +33,12 @@ class Observation:
 @dataclass(frozen=True, kw_only=True)
 class CreateRound:
     """Create a round of the series. `base`: the round that it starts from; for the Train round that makes first weights
-    (`initial`), the Statistics round; empty for the Statistics round."""
+    (`initial`), the Statistics round; empty for the Statistics round. `pushed`: `base` is a pushed ModelVersion."""
 
     round: SeriesRound
     base: str
     initial: bool = False
+    pushed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

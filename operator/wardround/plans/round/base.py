@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from wardround.api import conditions, federatedmodel
-from wardround.api.federatedround import FederatedRound, base_name
+from wardround.api.federatedround import FederatedRound, base_name, base_version
 from wardround.api.meta import controller
 from wardround.api.times import parse_time, to_seconds
 from wardround.plans.round.columns import base_differs
@@ -11,10 +11,15 @@ from wardround.plans.round.types import Verdict
 from wardround.plans.round.verdicts import advice, failed
 from wardround.plans.round.view import View
 
+# No event of a ModelVersion wakes the rounds that wait for it.
+LOOK_AGAIN = timedelta(seconds=10)
+
 
 def base_not_ready(view: View) -> Verdict | None:
     """A round waits for the round that it starts from, as long as that one may still complete."""
     name = base_name(view.round)
+    if base_version(view.round) is not None:
+        return base_lost(view) if view.dispatched else _no_pushed_version(view)
     if name is None:
         return None
     if view.dispatched:
@@ -29,10 +34,40 @@ def base_not_ready(view: View) -> Verdict | None:
 
 def base_lost(view: View) -> Verdict | None:
     """Without a result that the hub can open, no hospital is asked and no update is combined."""
-    name = base_name(view.round)
-    if name is None or view.seen.base_model is not None:
+    base = described_base(view.round)
+    if not base or view.seen.base_model is not None:
         return None
-    return failed(view, "BaseLost", f"The hub has no key that opens the result of round {name}. {advice('BaseLost')}")
+    return failed(view, "BaseLost", f"The hub has no key that opens {base}. {advice('BaseLost')}")
+
+
+def named_base(federated_round: FederatedRound) -> str:
+    """The object that a round starts from, for sentences; empty without one."""
+    if version := base_version(federated_round):
+        return f"ModelVersion {version}"
+    name = base_name(federated_round)
+    return f"round {name}" if name else ""
+
+
+def described_base(federated_round: FederatedRound) -> str:
+    """The model or the sums that a round starts from, for sentences; empty without one."""
+    named = named_base(federated_round)
+    return f"the result of {named}" if base_name(federated_round) else named
+
+
+def _no_pushed_version(view: View) -> Verdict | None:
+    """A pushed version may still come: tools apply many objects in any order, and a push takes a moment."""
+    if view.seen.base_model is not None:
+        return None
+    until, reason = applied_until(view), "PushedVersionNotFound"
+    message = (
+        f"Namespace {view.round.metadata.namespace} has no ModelVersion {base_version(view.round)} that was pushed. "
+        f"{advice(reason)}"
+    )
+    if view.seen.now >= until:
+        return failed(view, reason, message)
+    waits = f"{message} The round waits until {to_seconds(until)}. Then it fails."
+    again = min(until, view.seen.now + LOOK_AGAIN)
+    return Verdict(course="Stalled", reason=reason, message=waits, again=(again,))
 
 
 def _unfit_base(view: View, name: str) -> Verdict | None:
@@ -125,7 +160,7 @@ def schema_not_ready(view: View) -> Verdict | None:
         return failed(
             view,
             reason,
-            f"DataSchema {view.round.spec.schema_name} has other columns than the result of round "
-            f"{base_name(view.round)}. {advice(reason)}",
+            f"DataSchema {view.round.spec.schema_name} has other columns than {described_base(view.round)}. "
+            f"{advice(reason)}",
         )
     return None

@@ -13,6 +13,7 @@ from wardround.api.federatedround import (
     ResultMetric,
     RoundVerdict,
     base_name,
+    base_version,
 )
 from wardround.api.names import model_location
 from wardround.api.task import Metric
@@ -144,6 +145,7 @@ def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
         samples=_samples(names, answer.counted) if view.round.spec.task == "Train" else {},
         quorum=view.round.spec.quorum.min,
         release=_release(view),
+        pushed=view.seen.base_model.pushed if view.seen.base_model else None,
     )
     return completed(view, model, StoreModel(number=number, answer=answer, model=model))
 
@@ -151,7 +153,8 @@ def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
 def _release(view: View) -> Release:
     """A result holds what those before it hold. So it goes to readers only if all of them may."""
     base = view.seen.base_model
-    unbroken = base_name(view.round) is None or (base is not None and base.release == "Readers")
+    starts = base_name(view.round) is not None or base_version(view.round) is not None
+    unbroken = not starts or (base is not None and base.release == "Readers")
     return "Readers" if unbroken and view.round.spec.release == "Readers" else "Participants"
 
 
@@ -306,7 +309,7 @@ def _difference(view: View, each: CombinedDifference) -> ResultDifference:
         events=each.events,
         hospitals=each.hospitals,
         rows=spec.rows,
-        model=spec.base.round_name if spec.base else INITIAL_WEIGHTS,
+        model=spec.base.name if spec.base else INITIAL_WEIGHTS,
     )
 
 
@@ -322,5 +325,5 @@ def _metric(view: View, name: str, metric: CombinedMetric) -> ResultMetric:
         people=metric.people,
         hospitals=metric.hospitals,
         rows=spec.rows if spec.task == "Evaluate" else "Validation",
-        model=spec.base.round_name if spec.base else INITIAL_WEIGHTS,
+        model=spec.base.name if spec.base else INITIAL_WEIGHTS,
     )

@@ -57,5 +57,5 @@ def delivered(view: View) -> Verdict:
 
 
 def _refused(view: View, reason: str) -> Verdict:
-    name = view.round.spec.base.round_name if view.round.spec.base else ""
+    name = view.round.spec.base.name if view.round.spec.base else ""
     return failed(view, reason, f"Round {name} made the model. {advice(reason)}")

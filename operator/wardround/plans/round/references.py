@@ -3,9 +3,8 @@
 from datetime import timedelta
 
 from wardround.api import conditions
-from wardround.api.federatedround import base_name
 from wardround.api.times import parse_time, to_seconds
-from wardround.plans.round.base import of_the_same_model
+from wardround.plans.round.base import named_base, of_the_same_model
 from wardround.plans.round.types import Reference, Verdict
 from wardround.plans.round.verdicts import advice, failed
 from wardround.plans.round.view import View
@@ -89,6 +88,6 @@ def _differs(view: View, reference: Reference) -> Verdict | None:
     difference = "types, bounds, categories or required of a field" if same_columns else "columns"
     message = (
         f"The model of round {reference.name} of spec.references was trained with another DataSchema than the model of "
-        f"the base, round {base_name(view.round)}: their {difference} differ. {advice('ReferenceDiffers')}"
+        f"the base, {named_base(view.round)}: their {difference} differ. {advice('ReferenceDiffers')}"
     )
     return failed(view, "ReferenceDiffers", message)

@@ -10,7 +10,7 @@ from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.plans.round.scratch import SCRATCH_LIMIT, Scratch
 from wardround.wire.aggregation import AggregationAnswer, AggregationResult, LeftOut
-from wardround.wire.assignment import AssignedSchema
+from wardround.wire.assignment import AssignedPushed, AssignedSchema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,8 @@ class StoredModel:
     `image`, `command`, `parameters`: the code that made it, which an evaluation runs when it compares with this result.
     `samples`: by participant whose update is in the model, how many of its rows count (plans/round/combine.py).
     `quorum`: the fewest hospitals that the round asked for. `release`: who may get the result; Readers only if this
-    round and every round that led to it said so.
+    round and every round that led to it said so. `pushed`: the model that a person has pushed, if it is this model or
+    one that led to it.
     """
 
     task: Task
@@ -49,6 +50,7 @@ class StoredModel:
     samples: Mapping[str, int] = field(default_factory=dict)
     quorum: int = 1
     release: Release = "Participants"
+    pushed: AssignedPushed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

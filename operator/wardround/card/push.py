@@ -1,0 +1,132 @@
+"""Brings a model file into canonical form, seals it as the hub offers, and uploads it. Asks no API server."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import ssl
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wardround import tensors
+from wardround.api.modelpush import Upload
+from wardround.card import folder
+from wardround.card.folder import FolderRefused
+from wardround.card.pull import SILENCE_SECONDS
+from wardround.sealing import untrusted
+from wardround.sealing.body import SEALED_SEGMENT, part_lengths
+from wardround.sealing.files import seal_file
+from wardround.sealing.keys import DecryptionKey, hub_fingerprint, load_verification_key
+from wardround.sealing.manifests import open_offer, open_push
+from wardround.sealing.refused import Refused
+from wardround.sealing.wrap import transfer_context, unwrap
+from wardround.tensors import HALF_PRECISION, NotTensors
+from wardround.wire.grants import PushGrants, PushOffer, Put
+
+# As the kind ModelPush takes it.
+LARGEST = 256 << 20
+
+
+class UploadFailed(Exception):
+    """The store did not take the file. The message names no address, because an address is a right."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The file to push, in canonical form. `tensors_digest`: of names, types and shapes of its tensors."""
+
+    file: Path
+    digest: str
+    bytes: int
+    tensors_digest: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the person's program knows of its ModelPush. `fingerprint`: of the hub, as the person named it."""
+
+    key: DecryptionKey
+    push_uid: str
+    requested_by: str
+    fingerprint: str
+
+
+def prepare(path: Path, scratch: Path) -> Prepared:
+    """The model of a folder. A file in another form is written anew into `scratch`. Raises FolderRefused."""
+    source = path / folder.MODEL_FILE
+    content = folder.read_file(path, folder.MODEL_FILE, LARGEST)
+    try:
+        layout = tensors.layout(content)
+        if half := sorted(each.name for each in layout.tensors if each.dtype in HALF_PRECISION):
+            raise FolderRefused(f"the tensor {half[0]} of {source} is in half precision. Save the model in F32")
+        opened = io.BytesIO(content)
+        arrays = {place[0].name: tensors.read(opened, place) for place in layout.places}
+        dtypes = {each.name: each.dtype for each in layout.tensors}
+    except NotTensors as fault:
+        raise FolderRefused(f"{source} is no safetensors file: {fault}") from None
+    if bad := sorted(name for name, array in arrays.items() if not np.isfinite(array).all()):
+        raise FolderRefused(f"the tensor {bad[0]} of {source} has a value that is not finite")
+    file = scratch / "canonical.safetensors"
+    digest = tensors.write(file, arrays, dtypes)
+    return Prepared(file, digest, file.stat().st_size, layout.schema_digest)
+
+
+def upload(offered: Upload, asked: Asked, prepared: Prepared, scratch: Path) -> None:
+    """Seals the file and stores it at the hub's addresses. Raises FolderRefused, UploadFailed."""
+    offer, data_key, grants = _opened(offered, asked, prepared)
+    sealed = scratch / "sealed"
+    seal_file(prepared.file, sealed, offer.header, data_key)
+    context = ssl.create_default_context(cadata=grants.ca_bundle or None)
+    lengths, hashes = part_lengths(prepared.bytes), bytearray()
+    if [each.bytes for each in grants.parts] != lengths:
+        raise UploadFailed("the hub's answer has other addresses than the file has parts. Push again")
+    with sealed.open("rb") as file:
+        for put, length in zip(grants.parts, lengths, strict=True):
+            part = file.read(length)
+            starts = range(0, len(part), SEALED_SEGMENT)
+            hashes += b"".join(hashlib.sha256(part[start : start + SEALED_SEGMENT]).digest() for start in starts)
+            _store(put, part, context)
+    _store(grants.segments, bytes(hashes), context)
+
+
+def _opened(offered: Upload, asked: Asked, prepared: Prepared) -> tuple[PushOffer, bytes, PushGrants]:
+    try:
+        hub_key = untrusted.decode(offered.hub_key, "KeyUnusable")
+        actual = hub_fingerprint(hub_key)
+        if actual != asked.fingerprint:
+            raise FolderRefused(
+                f"the hub's fingerprint is {actual}, and not {asked.fingerprint}. Ask the hub's administrator for the "
+                "fingerprint. Do not push if it differs"
+            )
+        offer = open_offer(offered.offer, load_verification_key(hub_key))
+        named = (offer.push_uid, offer.requested_by, offer.digest, offer.header.length)
+        if named != (asked.push_uid, asked.requested_by, prepared.digest, prepared.bytes):
+            raise FolderRefused("the hub's answer is for another push. Push again")
+        context = transfer_context("pushed", asked.push_uid, asked.requested_by, prepared.digest)
+        data_key = unwrap(offer.wrapped_key, asked.key, context)
+        uid, user = asked.push_uid, asked.requested_by
+        grants = open_push(offer.grants, asked.key, push_uid=uid, requested_by=user, digest=prepared.digest)
+    except Refused as refusal:
+        raise FolderRefused(
+            f"the hub's answer cannot be opened ({refusal.reason}): it is not for this request, or somebody has "
+            "changed it. Push again"
+        ) from None
+    return offer, data_key, grants
+
+
+def _store(put: Put, content: bytes, context: ssl.SSLContext) -> None:
+    if not put.url.startswith("https://"):
+        raise UploadFailed("the hub's answer has an address that is not https. Ask the hub's administrator")
+    request = urllib.request.Request(put.url, data=content, headers=dict(put.headers), method="PUT")  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=SILENCE_SECONDS, context=context):  # noqa: S310 - https
+            return
+    except OSError as failure:
+        code = getattr(failure, "code", None)
+        said = f"it answered {code}" if code else f"{type(getattr(failure, 'reason', failure)).__name__}"
+        raise UploadFailed(
+            f"the hub's store cannot be reached ({said}). Check that this computer reaches the store, and push again"
+        ) from None

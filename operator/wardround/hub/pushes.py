@@ -1,0 +1,237 @@
+"""The controller of ModelPushes: observe, plan, execute, one status write. Keeps and forgets what was pushed.
+
+A ModelVersion that was pushed has the name of its ModelPush, so one key stands for both.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from wardround.api import conditions, federatedround, modelpush, modelversion, names
+from wardround.api.federatedround import base_version
+from wardround.api.modelpush import ModelPush, ModelPushStatus
+from wardround.api.modelversion import ModelVersion, ModelVersionStatus
+from wardround.api.times import read_time, to_seconds
+from wardround.clock import Draw
+from wardround.documents import pushes as documents
+from wardround.documents.pushes import SealedPush
+from wardround.hub import vault
+from wardround.hub.context import Context
+from wardround.hub.observe import started_from
+from wardround.hub.sweep import delete_made
+from wardround.kube.controller import Key, Source, Wake
+from wardround.kube.errors import ApiError, Conflict, NotFound
+from wardround.kube.queue import WorkQueue
+from wardround.kube.retries import Retries
+from wardround.plans import push as push_plan
+from wardround.plans.events import headline
+from wardround.plans.push import Found, Observation, Plan
+from wardround.plans.round.status import is_over
+from wardround.plans.schema import assigned
+from wardround.ports import Object, Objects
+from wardround.reasons.registry import REASONS
+from wardround.sealing.body import new_file_key
+from wardround.sealing.refused import Refused
+from wardround.store.admin import delete_prefix
+from wardround.tabular import dataschema
+from wardround.tabular.dataschema import SchemaInvalid
+from wardround.threads import beside
+from wardround.wire.assignment import AssignedSchema
+
+# A round that needs a forgotten model is over some time. No event of it names the model.
+FOLLOWERS_SECONDS = 60.0
+logger = logging.getLogger(__name__)
+
+
+class PushController:
+    kind = modelpush.KIND
+    sources: Mapping[str, Source] = {modelpush.KIND: Source.EVERYWHERE, modelversion.KIND: Source.EVERYWHERE}
+
+    def __init__(self, hub: Context, queue: WorkQueue[Key], *, draw: Draw) -> None:
+        self._hub = hub
+        self._queue = queue
+        self._draw = draw
+
+    def keys(self, kind: str, item: Object) -> Iterable[Wake]:
+        if kind == modelversion.KIND and "pushed" not in item["spec"]:
+            return ()
+        return (Wake(Key(self.kind, item["metadata"]["namespace"], item["metadata"]["name"])),)
+
+    async def run(self) -> None:
+        """Finds the pushes and versions that were deleted while no operator ran."""
+        retries = Retries(self._draw, most_seconds=60)
+        while True:
+            try:
+                for item in await self._hub.client.list("Secret", labels=names.PUSH_UID):
+                    self._queue.add(Key(self.kind, *vault.push_of(item)))
+                return
+            except ApiError as failure:
+                await retries.wait(failure)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Raises ApiError, StoreError. After a crash the push is looked at again."""
+        item = await self._hub.client.get_if_exists(self.kind, key.name, key.namespace)
+        version = await self._version(key)
+        again = None
+        if item is not None:
+            again = await self._push(item, modelpush.parse(item), version)
+            item = await self._hub.client.get_if_exists(self.kind, key.name, key.namespace)
+            version = await self._version(key)
+        if version is not None and version.spec.pushed is not None:
+            await self._ready(version)
+        kept = {version.spec.round_uid} if version is not None else set()
+        push = modelpush.parse(item) if item is not None else None
+        if push is not None and not _has_failed(push):
+            kept.add(push.metadata.uid)
+        later = await self._forget(key, kept)
+        return min((each for each in (again, later) if each is not None), default=None)
+
+    async def _version(self, key: Key) -> ModelVersion | None:
+        item = await self._hub.client.get_if_exists(modelversion.KIND, key.name, key.namespace)
+        return modelversion.parse(item) if item is not None else None
+
+    async def _push(self, item: Object, push: ModelPush, version: ModelVersion | None) -> float | None:
+        schema, spec, features = await self._schema(push)
+        seen = Observation(
+            push=push,
+            schema=schema,
+            features=features,
+            name_taken=version is not None and version.spec.round_uid != push.metadata.uid,
+            kept=version is not None and version.spec.round_uid == push.metadata.uid,
+            key_usable=_usable(push),
+            found=None,
+            now=self._hub.clock(),
+        )
+        plan = push_plan.plan(seen)
+        if plan.look:
+            await self._hub.reporter.write(item, push.status, plan.status)
+            item = await self._hub.client.get(self.kind, push.metadata.name, push.metadata.namespace)
+            seen = replace(seen, push=modelpush.parse(item), found=await self._look(push))
+            plan = push_plan.plan(seen)
+        if plan.delete:
+            await self._delete(push)
+            return None
+        status = await self._carried_out(seen, plan, spec)
+        if await self._hub.reporter.write(item, seen.push.status, status) is not None:
+            shown = headline(status.conditions)
+            logger.info("push %s/%s: %s", push.metadata.namespace, push.metadata.name, shown.reason if shown else "")
+        return plan.requeue_after
+
+    async def _carried_out(self, seen: Observation, plan: Plan, schema_spec: Mapping[str, Any]) -> ModelPushStatus:
+        """The status, once the API server has what the plan asks for."""
+        hub, push = self._hub, seen.push
+        if plan.offer:
+            fresh = new_file_key()
+            until = to_seconds(push_plan.expires(push))
+            await vault.keep_push(hub.client, push, SealedPush(fresh, documents.header(push, fresh)), until)
+            sealed = await vault.sealed_push(hub.client, push.metadata.uid)
+            arguments = (push, sealed, hub.identity, hub.external, hub.settings.store_ca, seen.now)
+            return replace(plan.status, upload=await beside(documents.offer, *arguments))
+        if plan.keep and seen.schema is not None and seen.found is not None:
+            sealed = await vault.sealed_push(hub.client, push.metadata.uid)
+            made = documents.model(push, sealed, seen.found, seen.schema, schema_spec, hub.identity, seen.now)
+            # First the model: whoever sees the version can start from it.
+            await vault.keep_pushed(hub.client, push.metadata.uid, made)
+            await hub.client.create_if_absent(documents.version(push, made))
+        return plan.status
+
+    async def _schema(self, push: ModelPush) -> tuple[AssignedSchema | None, Mapping[str, Any], int]:
+        """The DataSchema that the push names, its spec, and the number of its features."""
+        meta = push.metadata
+        item = await self._hub.client.get_if_exists("DataSchema", push.spec.schema_name, meta.namespace)
+        if item is None:
+            return None, {}, 0
+        try:
+            return assigned(item["spec"]), item["spec"], len(dataschema.parse(item["spec"]).features)
+        except SchemaInvalid:
+            return None, {}, 0
+
+    async def _look(self, push: ModelPush) -> Found:
+        from wardround.hub import pushed_file
+
+        hub = self._hub
+        try:
+            sealed = await vault.sealed_push(hub.client, push.metadata.uid)
+        except (NotFound, KeyError, ValueError) as damage:
+            logger.error("the key of push %s is of no use: %s", push.metadata.uid, type(damage).__name__)
+            return Found(reason=pushed_file.ALTERED, tensors={})
+        return await pushed_file.look(hub.store, hub.internal, push, sealed, hub.clock())
+
+    async def _ready(self, version: ModelVersion) -> None:
+        """A pushed version is ready as soon as it exists: its model was kept before."""
+        if conditions.is_true(version.status.conditions, "Ready"):
+            return
+        item = await self._hub.client.get(modelversion.KIND, version.metadata.name, version.metadata.namespace)
+        generation = version.metadata.generation
+        known = conditions.set_condition(
+            (),
+            "Ready",
+            True,
+            "VersionPushed",
+            REASONS["VersionPushed"].meaning,
+            now=self._hub.clock(),
+            generation=generation,
+        )
+        status = ModelVersionStatus(observed_generation=generation, conditions=known)
+        await self._hub.reporter.write(item, version.status, status)
+
+    async def _delete(self, push: ModelPush) -> None:
+        meta = push.metadata
+        try:
+            await self._hub.client.delete(self.kind, meta.name, meta.namespace, uid=meta.uid)
+        except (NotFound, Conflict):
+            return  # it is gone, or another one has its name
+
+    async def _forget(self, key: Key, kept: set[str]) -> float | None:
+        """Deletes what was pushed under this name but for the UIDs in `kept`. Returns in how many seconds again."""
+        later: list[float] = []
+        for item in await vault.pushes(self._hub.client, key.namespace, key.name):
+            uid = item["metadata"]["labels"][names.PUSH_UID]
+            if uid in kept:
+                continue
+            if await self._is_needed(key, uid):
+                later.append(FOLLOWERS_SECONDS)
+            elif (seconds := await self._forget_one(item, uid)) is not None:
+                later.append(seconds)
+        return min(later, default=None)
+
+    async def _is_needed(self, key: Key, push_uid: str) -> bool:
+        """Whether a round that is not over has started from the model."""
+        async for item in self._hub.client.each(federatedround.KIND, key.namespace):
+            live = federatedround.parse(item)
+            if base_version(live) != key.name or is_over(live):
+                continue
+            labels = f"{names.ROUND_UID}={live.metadata.uid}"
+            tasks: Objects = await self._hub.client.list("RoundTask", everywhere=True, labels=labels)
+            if started_from(tasks) == push_uid:
+                return True
+        return False
+
+    async def _forget_one(self, item: Object, push_uid: str) -> float | None:
+        """The key goes at once. The empty Secret is the memory of what is left to do: as long as the addresses hold,
+        somebody can still upload."""
+        hub = self._hub
+        if item.get("data"):
+            await vault.note(hub.client, item, {}, emptied=True)
+        now = hub.clock()
+        await delete_prefix(hub.store, hub.internal, names.models_prefix(push_uid), now)
+        until = read_time(item["metadata"]["annotations"].get(names.PUTS_UNTIL, ""))
+        if until is not None and now < until:
+            return (until - now).total_seconds()
+        await delete_made(hub, item)
+        return None
+
+
+def _has_failed(push: ModelPush) -> bool:
+    return conditions.is_true(push.status.conditions, "Failed")
+
+
+def _usable(push: ModelPush) -> bool:
+    try:
+        documents.recipient(push)
+    except Refused:
+        return False
+    return True

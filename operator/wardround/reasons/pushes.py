@@ -1,0 +1,74 @@
+"""How far a ModelPush is, and why the hub keeps no model of it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from wardround.reasons.reason import NOBODY, PUSHER, ROUND, Reason
+
+_nobody = partial(Reason, owner=NOBODY)
+_pusher = partial(Reason, owner=PUSHER)
+
+PUSHES = (
+    _nobody(
+        name="PushUploading",
+        meaning="The hub operator has answered with a key and upload addresses. The person's program uploads the file.",
+        action="Wait. If the program has stopped, delete the ModelPush and push again.",
+    ),
+    _nobody(name="PushChecking", meaning="The hub operator reads the uploaded file and checks it.", action="Wait."),
+    _nobody(
+        name="PushReady",
+        meaning="The hub has checked and signed the model. The ModelVersion with the name of the ModelPush keeps it.",
+        action="Nothing to do. To train the model further, name the ModelVersion in initial.pushed of a "
+        "FederatedModel.",
+    ),
+    _nobody(
+        name="VersionPushed",
+        meaning="A person has pushed the ModelVersion, and the hub has its model. No round has measured it yet.",
+        action="Nothing to do.",
+    ),
+    _pusher(
+        name="PushWithoutSchema",
+        meaning="The namespace has no valid DataSchema with the name in spec.schemaName.",
+        action="Apply the DataSchema whose features the model reads. Then push again.",
+    ),
+    _pusher(
+        name="PushNameTaken",
+        meaning="The namespace has another ModelVersion with the name of the ModelPush.",
+        action="Push again under another name.",
+    ),
+    _pusher(
+        name="PushKeyUnusable",
+        meaning="spec.publicKey of the ModelPush is no public key.",
+        action="Delete the ModelPush, and push with `model push` of the command line, which makes a key.",
+    ),
+    _pusher(
+        name="PushAltered",
+        meaning="The file in the store is missing, incomplete, or another one than the ModelPush says.",
+        action="Push again.",
+    ),
+    _pusher(
+        name="PushUnreadable",
+        meaning="The uploaded file is no tensor file in canonical form, or a tensor has half precision (F16, BF16).",
+        action="Save the model with safetensors, in F64, F32, I64, I32, U8 or BOOL. Then push again.",
+    ),
+    _pusher(
+        name="PushNotFinite",
+        meaning="A tensor of the uploaded file has a value that is not finite.",
+        action="Push a model whose values are all finite.",
+    ),
+    _pusher(
+        name="PushDiffers",
+        meaning="The uploaded file has a tensor of the built-in trainer's network (wardround.input.mean), but names, "
+        "shapes or types of its tensors do not fit the features of the DataSchema.",
+        action="Compare the features of the model with those of the DataSchema. Push a model that fits, or name "
+        "another DataSchema.",
+    ),
+    Reason(
+        name="PushedVersionNotFound",
+        owner=ROUND,
+        meaning="The namespace has no pushed ModelVersion with the name in base.versionName.",
+        action="Push the model (`model push` of the command line), or apply a new round or FederatedModel that names a "
+        "pushed ModelVersion. For a model that a series has made, name its round in base.roundName.",
+    ),
+)
