@@ -189,7 +189,7 @@ def test_a_series_ends_with_a_version_and_people_can_follow_it(model: Series) ->
     assert f"modelversion/{version['metadata']['name']}" in told.stdout, told.stderr
     assert (followed.returncode, explained.returncode) == (0, 0), followed.stderr + explained.stderr
     assert f"{series['best']}: Train " in followed.stdout
-    assert f"current version: {version['metadata']['name']}" in followed.stdout
+    assert f"Current version: {version['metadata']['name']}" in followed.stdout
     assert f"FederatedModel {model.federation.namespace}/{model.name} is ready." in explained.stdout
 
 

@@ -248,15 +248,16 @@ def fingerprint_to_pin(participant: Object) -> str:
         decryption = base64.b64decode(keys["decryption"], validate=True)
     except ValueError as error:
         raise CommandError(
-            f"{name} has published keys that are not base64, so nothing is pinned. Ask the hospital."
+            f"{name} has published keys that are not base64, so the command has pinned nothing. Ask the hospital's "
+            "administrator which version its site runs."
         ) from error
     computed = participant_fingerprint(signing, decryption)
     published = status.get("fingerprint")
     if published and published != computed:
         raise CommandError(
             f"The hub reports the fingerprint {published} for {name}, but the published keys have {computed}. The "
-            "hospital may have just changed its keys: try again. If they still differ, ask the hub's administrator. "
-            "Nothing is pinned."
+            "hospital may have just changed its keys: try again. If the two still differ, ask the hub's "
+            "administrator. The command has pinned nothing."
         )
     return computed
 
@@ -264,6 +265,6 @@ def fingerprint_to_pin(participant: Object) -> str:
 def check_expected(computed: str, expected: str) -> None:
     if computed != expected:
         raise CommandError(
-            f"The keys on the hub have the fingerprint {computed}, not {expected}. Nothing is pinned. "
-            "Ask the hospital again, over another channel, which one is theirs."
+            f"The keys on the hub have the fingerprint {computed}, not {expected}. The command has pinned nothing. "
+            "Ask the hospital again, over another channel, for its fingerprint."
         )

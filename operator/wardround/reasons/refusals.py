@@ -83,17 +83,18 @@ REFUSALS = (
         name="DatasetNotAllowed",
         owner=ROUND_OR_HOSPITAL,
         meaning="The hospital's policy does not let federation FEDERATION use Dataset DATASET.",
-        action="The round's author: Compare datasetName with what the hospital offers, and correct it in a new round. "
-        "The hospital's administrator, if the hospital agrees: List Dataset DATASET with federation FEDERATION in "
-        "policy.datasets in the values of the site chart. Then the round's author applies a new round.",
+        action="The round's author: Compare datasetName with the Datasets that the hospital offers, and correct "
+        "datasetName in a new round. The hospital's administrator, if the hospital agrees: List Dataset DATASET with "
+        "federation FEDERATION in policy.datasets in the values of the site chart. Then the round's author applies a "
+        "new round.",
     ),
     _site(
         name="DatasetNotFound",
         owner=ROUND_OR_HOSPITAL,
         meaning="The hospital offers no Dataset DATASET.",
-        action="The round's author: Compare datasetName with what the hospital offers, and correct it in a new round. "
-        "The hospital's administrator: Apply Dataset DATASET at the site, and list it with federation FEDERATION in "
-        "policy.datasets in the values of the site chart.",
+        action="The round's author: Compare datasetName with the Datasets that the hospital offers, and correct "
+        "datasetName in a new round. The hospital's administrator: Apply Dataset DATASET at the site, and list it "
+        "with federation FEDERATION in policy.datasets in the values of the site chart.",
     ),
     _site(
         name="DatasetDiffers",

@@ -145,13 +145,13 @@ class _Local:
         if raw_fields is None:
             return {}
         if not isinstance(raw_fields, Sequence) or isinstance(raw_fields, str):
-            self._fault("fields has to be a list, and each entry needs the name of a field of the DataSchema")
+            self._fault("spec.fields has to be a list, and each entry needs the name of a field of the DataSchema")
             return {}
         entries: dict[str, Mapping[str, Any]] = {}
         for raw in raw_fields:
             name = raw.get("name") if isinstance(raw, Mapping) else None
             if not isinstance(name, str) or not name:
-                self._fault("each entry of fields needs the name of a field of the DataSchema")
+                self._fault("each entry of spec.fields needs the name of a field of the DataSchema")
                 continue
             self._check_entry(name, raw, entries)
             entries.setdefault(name, raw)

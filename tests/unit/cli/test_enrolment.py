@@ -191,7 +191,7 @@ def test_the_fingerprint_is_computed_from_the_keys() -> None:
 
 
 def test_a_published_fingerprint_that_differs_from_the_keys_is_never_pinned() -> None:
-    with pytest.raises(CommandError, match="Nothing is pinned"):
+    with pytest.raises(CommandError, match="pinned nothing"):
         enrolment.fingerprint_to_pin(participant(published="sha256:" + "0" * 64))
 
 

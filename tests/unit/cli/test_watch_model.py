@@ -161,7 +161,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, models: Iterator[dict[str, Any] | Non
 def test_watching_ends_with_the_series(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     ended = model(READY, stage="Ended", version="breast-v1-0123abcd", current="breast-v1-0123abcd")
     assert watch(monkeypatch, iter([model(TRAINING), ended])) == 0
-    assert "model: the series has ended, current version: breast-v1-0123abcd" in capsys.readouterr().out
+    assert "model: the series has ended. Current version: breast-v1-0123abcd" in capsys.readouterr().out
 
 
 def test_the_end_of_a_series_says_which_version_waits_for_people_and_when_the_next_series_begins() -> None:
@@ -171,7 +171,7 @@ def test_the_end_of_a_series_says_which_version_waits_for_people_and_when_the_ne
     item = model(waits, scheduled, stage="Ended", rounds=[entry(2), compared], version="breast-v2-0123abcd")
     text = watch_model.lines(None, view(item, START))
     assert text[-1] == (
-        "model: the series has ended, current version: none. Version 2 is Undecided. To use it, set this. "
+        "model: the series has ended. Current version: none. Version 2 is Undecided. To use it, set this. "
         "Series 3 begins at 2026-11-30T01:00:00Z"
     )
     assert "breast-s2-c2-0123abcd: Compare Complete" in text

@@ -206,7 +206,7 @@ def test_a_container_that_never_started_is_not_looked_for_in_a_log() -> None:
     failure = plan(training(ended("prepare", 0), ended("init", 128, reason="StartError"))).status.failure
     assert failure is not None
     assert (failure.reason, failure.exit_code) == ("TrainerFailed", 128)
-    assert "Container init could not be started" in (failure.message or "")
+    assert "could not start container init" in (failure.message or "")
     assert "kubectl logs" not in (failure.message or "")
 
 

@@ -120,8 +120,8 @@ SEX = [{"name": "female", "from": "w"}, {"name": "male", "from": "m"}]
         (dataset_with("sex", categories="w"), "field 'sex': categories has to be a list"),
         (dataset_with("age", missingValues="-1"), "field 'age': missingValues has to be a list of texts"),
         ({**DATASET, "missingValues": [-1]}, "spec: missingValues has to be a list of texts"),
-        ({**DATASET, "fields": {"age": "ALTER"}}, "fields has to be a list"),
-        ({**DATASET, "fields": [*DATASET["fields"], {"from": "x"}]}, "each entry of fields needs the name of a field"),
+        ({**DATASET, "fields": {"age": "ALTER"}}, "spec.fields has to be a list"),
+        ({**DATASET, "fields": [*DATASET["fields"], {"from": "x"}]}, "each entry of spec.fields needs the name"),
         ({**DATASET, "identifier": None}, "identifier is missing. Write identifier: {column: ..., type: string}"),
         ({**DATASET, "identifier": {"type": "string"}}, "identifier.column has to name the file's column"),
         (

@@ -16,10 +16,10 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "report",
         parents=[shared],
         help="write the report of a model into one HTML file that needs no network",
-        description="Writes one HTML file about a FederatedModel: how the model improved, its versions beside each "
-        "other with 95 % intervals, calibration, the hospitals that took part or were left out and why, the time by "
-        "stage, what the hub knows of data quality, and the card. The file has no script and fetches nothing. It shows "
-        "no number of a single hospital.",
+        description="Writes one HTML file about a FederatedModel. The file shows how the model improved, its versions "
+        "with 95 % intervals, calibration and the card. It says which hospitals took part, which ones rounds left out "
+        "and why, and what the hub knows about the quality of their data. It also shows how long each stage took. The "
+        "file has no script, loads nothing from a network, and shows no number of a single hospital.",
     )
     reporting.add_argument("target", metavar="federatedmodel/NAME")
     reporting.add_argument(

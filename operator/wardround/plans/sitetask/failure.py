@@ -41,8 +41,8 @@ def failure(
         return cause
     if job is not None and job.failed == "DeadlineExceeded":
         message = (
-            "The Job ran longer than its activeDeadlineSeconds. The round did not set this limit. Something else in "
-            f"this cluster did. To see the Job: kubectl describe job/{job.name} -n {job.namespace}"
+            "The Job ran longer than its activeDeadlineSeconds. Something in this cluster set this limit, and not "
+            f"the round. To see the Job: kubectl describe job/{job.name} -n {job.namespace}"
         )
         return Failure.by("DeadlineExceeded", message)
     if pod is not None:
@@ -65,8 +65,8 @@ def _out_of_time(pod: Pod, train_seconds: int | None) -> Failure | None:
         return None
     if pod.deadline_seconds != train_seconds:
         message = (
-            f"Pod {pod.name} ran longer than its activeDeadlineSeconds. The round did not set this limit. Something "
-            "else in this cluster did."
+            f"Pod {pod.name} ran longer than its activeDeadlineSeconds. Something in this cluster set this limit, and "
+            "not the round."
         )
         return Failure.by("DeadlineExceeded", message)
     began = pod.step("prepare").started
@@ -171,7 +171,8 @@ def _ended(pod: Pod, step: Step) -> str:
     if step.reason in NEVER_STARTED:
         describe = f"kubectl describe pod {pod.name} -n {pod.namespace}"
         return (
-            f"Container {step.name} could not be started, so it has no log. See if the image fits this node: {describe}"
+            f"The node could not start container {step.name}, so the container has no log. Check whether the image "
+            f"fits this node: {describe}"
         )
     logs = f"kubectl logs {pod.name} -n {pod.namespace} -c {step.name}"
     if step.exit_code in EXIT_NOT_STARTED:
