@@ -15,6 +15,7 @@ BASE_UID = "wardround.io/base-uid"  # label of a RoundTask: UID of the base roun
 REFERENCE_UIDS = ("wardround.io/reference1-uid", "wardround.io/reference2-uid")  # labels of a RoundTask: UIDs of rounds
 TASK_UID = "wardround.io/task-uid"
 MODEL_UID = "wardround.io/model-uid"  # label of the rounds and versions of a FederatedModel
+SWEEP = "wardround.io/sweep"  # label of the FederatedModels of a sweep: name of the model in the person's file
 DATASET = "wardround.io/dataset"
 SCHEMA = "wardround.io/schema"
 PREDICTION = "wardround.io/prediction"

@@ -6,7 +6,18 @@ import sys
 from collections.abc import Callable
 
 from wardround.cli.cluster import Cluster
-from wardround.cli.commands import approvals, dataschema, dataset, explain, hospitals, model, report, results, watch
+from wardround.cli.commands import (
+    approvals,
+    dataschema,
+    dataset,
+    explain,
+    hospitals,
+    model,
+    report,
+    results,
+    sweep,
+    watch,
+)
 from wardround.cli.errors import CommandError
 from wardround.cli.terminal import say
 from wardround.wire import codec
@@ -21,6 +32,7 @@ _COMMANDS = (
     report,
     explain,
     model,
+    sweep,
     dataschema,
     dataset,
 )

@@ -1,0 +1,117 @@
+"""The verbs sweep and compare: make models or a round with the person's rights, and show what was measured."""
+
+import argparse
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from wardround.api import conditions, federatedmodel, federatedround, modelversion, names
+from wardround.cli import comparison, model_objects, results, sweeps, verbs
+from wardround.cli.arguments import Parsers, hint_of_namespace, seconds, target
+from wardround.cli.cluster import Cluster, Object
+from wardround.cli.commands.results import WIDE_PIPE
+from wardround.cli.errors import CommandError
+from wardround.cli.terminal import say
+
+POLL_SECONDS = 1.0
+
+
+def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
+    sweeping = parsers.add_parser(
+        "sweep",
+        parents=[shared],
+        help="train one model for each combination of parameters, and rank the models",
+        description="Makes one FederatedModel for each combination of values, without trigger, delivery and promotion. "
+        "The series read no test rows. Run the same command again to see the ranking on validation rows. Each model "
+        "counts against the hospitals' budgets of evaluations (policy.maxEvaluations).",
+    )
+    sweeping.add_argument("file", type=Path, metavar="FILE", help="a file with one FederatedModel")
+    sweeping.add_argument(
+        "--set",
+        action="append",
+        required=True,
+        dest="values",
+        metavar="PARAMETER=VALUE,VALUE",
+        help=f"the values of a parameter of the series. Repeat the option for further parameters: at most "
+        f"{sweeps.MOST_MODELS} combinations",
+    )
+    sweeping.set_defaults(run=run_sweep)
+    comparing = parsers.add_parser(
+        "compare",
+        parents=[shared],
+        help="compare the models of two FederatedModels in pairs",
+        description="Makes one Evaluate round that measures both models on the validation rows of the same patients, "
+        "waits for it, and shows the difference of their losses. It takes the current version of each model, or the "
+        "newest one. Each comparison counts against the hospitals' budgets of evaluations (policy.maxEvaluations).",
+    )
+    comparing.add_argument("one", metavar="federatedmodel/NAME")
+    comparing.add_argument("other", metavar="federatedmodel/NAME")
+    comparing.add_argument(
+        "--timeout",
+        type=seconds,
+        default=3600.0,
+        metavar="SECONDS",
+        help="how long the command waits for the round; default: %(default)g",
+    )
+    comparing.set_defaults(run=run_compare)
+
+
+def run_sweep(hub: Cluster, options: argparse.Namespace) -> int:
+    model = sweeps.from_file(options.file)
+    namespace = options.namespace or model["metadata"].get("namespace") or hub.default_namespace
+    planned = sweeps.members(model, sweeps.values(options.values), namespace)
+    known = {each["metadata"]["name"]: each for each in hub.list(federatedmodel.KIND, namespace)}
+    for each in sweeps.missing(planned, known):
+        known[each.name] = hub.create(each.item)
+        say(f"Created federatedmodel/{each.name}")
+    ranked = sweeps.ranking(planned, known, hub.list(modelversion.KIND, namespace, names.MODEL_UID))
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDE_PIPE)
+    console.print(sweeps.table(model["metadata"]["name"], ranked))
+    print("\n".join(sweeps.lines(ranked, namespace)))
+    return 0
+
+
+def run_compare(hub: Cluster, options: argparse.Namespace) -> int:
+    namespace = options.namespace or hub.default_namespace
+    shown = []
+    for text in (options.one, options.other):
+        kind, name = target(text)
+        if kind != federatedmodel.KIND:
+            raise CommandError("`compare` compares federatedmodel/NAME with federatedmodel/NAME.")
+        with hint_of_namespace(hub, options, kind, name):
+            shown.append(model_objects.read(*verbs.model_with_rounds(hub, name, namespace)))
+    planned = comparison.federated_round(*shown)
+    name = planned["metadata"]["name"]
+    live = hub.get(federatedround.KIND, name, namespace)
+    if live is None:
+        live = hub.create(planned)
+        say(f"Created federatedround/{name}")
+    ended = _ended(hub, live, options.timeout)
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDE_PIPE)
+    console.print(results.table(results.results(ended, [])))
+    return 0
+
+
+def _ended(hub: Cluster, live: Object, timeout: float) -> Object:
+    """The round once it is Complete. Raises CommandError if it has failed, is gone, or the time is over."""
+    name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
+    until = time.monotonic() + timeout
+    why = f"kubectl wardround explain federatedround/{name} -n {namespace}"
+    while True:
+        known = federatedround.parse(live).status.conditions
+        if conditions.is_true(known, "Complete"):
+            return live
+        if conditions.is_true(known, "Failed"):
+            raise CommandError(
+                f"Round {name} has failed. To see why: {why}. To compare again, delete the round: kubectl delete "
+                f"federatedround {name} -n {namespace}"
+            )
+        if time.monotonic() > until:
+            raise CommandError(
+                f"Round {name} has not ended within {timeout:g} s. Run the command again. To see why: {why}"
+            )
+        time.sleep(POLL_SECONDS)
+        live = verbs.needed(hub, federatedround.KIND, name, namespace)

@@ -1,0 +1,83 @@
+"""Makes the Evaluate round that compares the models of two FederatedModels in pairs, on the same patients. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+
+from wardround.api import federatedround
+from wardround.api.federatedmodel import FederatedModel
+from wardround.api.federatedround import Base, FederatedRoundSpec
+from wardround.api.meta import API_VERSION
+from wardround.api.modelversion import ModelVersion
+from wardround.cli.errors import CommandError
+from wardround.cli.model_objects import ModelObjects
+from wardround.cli.objects import Object
+from wardround.plans.schedules import scheduled
+from wardround.wire import codec
+
+HASH_DIGITS = 8
+
+
+def version(shown: ModelObjects) -> ModelVersion:
+    """The current version of a model, or the newest one without a current version. Raises CommandError."""
+    found = shown.current or (shown.versions[-1] if shown.versions else None)
+    if found is None:
+        meta = shown.model.metadata
+        raise CommandError(
+            f"Model {shown.name} has no version yet. To see how far it is: kubectl wardround explain "
+            f"federatedmodel/{meta.name} -n {meta.namespace}"
+        )
+    return found
+
+
+def federated_round(one: ModelObjects, other: ModelObjects) -> Object:
+    """The round that measures the version of `one`, with that of `other` as its reference. Its name comes from both
+    rounds, so a repeated command measures nothing again: each comparison counts against the hospitals' budgets. Raises
+    CommandError."""
+    first, second = version(one), version(other)
+    if first.spec.round_uid == second.spec.round_uid:
+        raise CommandError(f"Both models have the result of round {first.spec.round_name}, so there is no difference.")
+    if differs := _differing(one.model, other.model):
+        raise CommandError(
+            f"The models {one.name} and {other.name} cannot be compared on the same patients: their {differs} differs."
+        )
+    text = f"{first.spec.round_uid} {second.spec.round_uid}"
+    name = f"compare-{hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]}"
+    return {
+        "apiVersion": API_VERSION,
+        "kind": federatedround.KIND,
+        "metadata": {"name": name, "namespace": one.model.metadata.namespace},
+        "spec": codec.dump(_spec(one.model, first, second)),
+    }
+
+
+def _spec(model: FederatedModel, first: ModelVersion, second: ModelVersion) -> FederatedRoundSpec:
+    """As of the Evaluate rounds of the series, but without a gate: people asked for no verdict."""
+    template, series = model.spec.round, model.spec.series
+    number = model.status.series.round if model.status.series else 1
+    return FederatedRoundSpec(
+        task="Evaluate",
+        dataset_name=template.dataset_name,
+        schema_name=template.schema_name,
+        participants=template.participants,
+        quorum=model.spec.evaluation.quorum or template.quorum,
+        deadlines=template.deadlines,
+        resources=template.resources,
+        retry_limit=template.retry_limit,
+        release=model.spec.release,
+        image=template.image,
+        command=template.command,
+        metrics=template.metrics,
+        parameters=scheduled(series.parameters, series.schedules, number),
+        base=Base(round_name=first.spec.round_name),
+        references=(second.spec.round_name,),
+    )
+
+
+def _differing(one: FederatedModel, other: FederatedModel) -> str:
+    """What of two models keeps their versions from being compared; empty if nothing does."""
+    if one.metadata.namespace != other.metadata.namespace:
+        return "namespace"
+    if one.spec.round.schema_name != other.spec.round.schema_name:
+        return "round.schemaName"
+    return "round.datasetName" if one.spec.round.dataset_name != other.spec.round.dataset_name else ""

@@ -1,0 +1,119 @@
+"""A person sweeps over parameters and compares two models in pairs, with the commands and a real API server."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.integration.api.objects import FEDERATION, federated_model
+from tests.integration.hub.conftest import World
+from tests.integration.hub.hospital import until
+from tests.integration.hub.rounds import conditions
+from tests.integration.hub.test_models import end, loss, newest
+from wardround.api import names
+from wardround.cli.__main__ import main
+from wardround.kube.errors import NotFound
+from wardround.ports import Object
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def runs(world: World, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Both outputs of a command. The hub operator runs in this thread's loop."""
+    capsys.readouterr()
+    more = ["-n", FEDERATION, "--kubeconfig", str(world.admin.kubeconfig)]
+    assert await asyncio.to_thread(main, [*words, *more]) == 0
+    output = capsys.readouterr()
+    return output.out + output.err
+
+
+def models(world: World) -> list[Object]:
+    path = f"/apis/wardround.io/v1alpha1/namespaces/{FEDERATION}/federatedmodels"
+    items = world.admin.call("GET", path)["items"]
+    swept = [each for each in items if each["metadata"].get("labels", {}).get(names.SWEEP) == "swept"]
+    return sorted(swept, key=lambda each: str(each["spec"]["series"]["parameters"]["epochs"]))
+
+
+async def trained(world: World, model: str, value: str) -> None:
+    """Plays the rounds of a series of one Train round, whose model has this loss."""
+    await end(world, await newest(world, model, 1), "Complete")
+    train = await newest(world, model, 2)
+    await end(world, train, "Complete")
+    await end(world, await newest(world, model, 3), "Complete", **loss(value, train["metadata"]["name"]))
+
+    async def measured() -> bool:
+        live = await world.client.get("FederatedModel", model, FEDERATION)
+        listed = live["status"].get("versions", [])
+        if not listed:
+            return False
+        version = await world.client.get("ModelVersion", listed[0], FEDERATION)
+        return conditions(version).get("Ready") == ("True", "VersionReady")
+
+    await until(measured, f"the version of {model}")
+
+
+async def test_a_sweep_is_made_once_ranked_and_its_first_two_are_compared_in_pairs(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = federated_model("swept", rounds=1)
+    model["spec"]["deliver"] = {"to": "Participants"}
+    file = tmp_path / "model.yaml"
+    file.write_text(yaml.safe_dump(model))
+    command = ("sweep", str(file), "--set", "epochs=1,2")
+    said = await runs(world, capsys, *command)
+    assert said.count("Created federatedmodel/") == 2
+    assert "Compared: 0 of 2 models" in said
+    first, second = models(world)
+    assert {each["spec"]["deliver"]["to"] for each in (first, second)} == {"Nobody"}
+    one, two = (each["metadata"]["name"] for each in (first, second))
+    await trained(world, one, "0.5")
+    await trained(world, two, "0.4")
+
+    said = await runs(world, capsys, *command)
+    assert "Created" not in said
+    assert "Compared: 2 of 2 models, by their loss on validation rows of 2 hospitals." in said
+    assert said.index(two) < said.index(one)
+    # The version of either model waits for people.
+    for each in models(world):
+        assert "current" not in each["status"]
+        assert conditions(each)["Ready"] == ("False", "NoVersionYet")
+
+    running = asyncio.create_task(runs(world, capsys, "compare", f"fm/{two}", f"fm/{one}"))
+
+    async def made() -> Object | None:
+        path = f"/apis/wardround.io/v1alpha1/namespaces/{FEDERATION}/federatedrounds"
+        items = (await asyncio.to_thread(world.admin.call, "GET", path))["items"]
+        found = [each for each in items if each["metadata"]["name"].startswith("compare-")]
+        return found[0] if found else None
+
+    live: Object = await until(made, "the round of the comparison")
+    spec = live["spec"]
+    assert (spec["task"], spec["rows"], spec["parameters"]) == ("Evaluate", "Validation", {"epochs": "2"})
+    assert spec["base"]["roundName"].startswith(f"{two[:30].rstrip('-')}-s1-r1-")
+    assert len(spec["references"]) == 1
+    assert spec["references"][0].startswith(f"{one[:30].rstrip('-')}-s1-r1-")
+    assert "gate" not in spec
+    assert "ownerReferences" not in live["metadata"]
+    reference, base = spec["references"][0], spec["base"]["roundName"]
+    numbers = {"value": "-0.1", "low": "-0.2", "high": "-0.05", "better": "Lower", "people": 80, "events": 30}
+    over = {"hospitals": 2, "rows": "Validation", "model": base, "reference": reference}
+    await end(world, live, "Complete", differences=[{**numbers, **over}])
+    said = await running
+    assert "-0.2 to -0.05" in said
+    # The same comparison costs no second evaluation.
+    assert "Created" not in await runs(world, capsys, "compare", f"fm/{two}", f"fm/{one}")
+    for name in (one, two):
+        world.admin.delete("FederatedModel", name, FEDERATION)
+    world.admin.delete("FederatedRound", live["metadata"]["name"], FEDERATION)
+
+    async def gone() -> bool:
+        try:
+            await world.client.get("FederatedModel", one, FEDERATION)
+        except NotFound:
+            return True
+        return False
+
+    await until(gone, "the sweep is deleted")
