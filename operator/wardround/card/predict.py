@@ -128,8 +128,8 @@ def _number(metric: CardMetric, lowest: float = -sys.float_info.max, highest: fl
     value = float(metric.value)
     if not lowest <= value <= highest:
         raise FolderRefused(
-            f"the card's {metric.name} is {metric.value}, by which nothing can be computed. Ask the people who made "
-            f"the round {metric.round_name}, and pull the model again after another evaluation"
+            f"the card's {metric.name} is {metric.value}, so `predict` cannot compute with this card. Ask the people "
+            f"who made the round {metric.round_name}, and pull the model again after another evaluation"
         )
     return value
 

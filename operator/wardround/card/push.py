@@ -128,5 +128,5 @@ def _store(put: Put, content: bytes, context: ssl.SSLContext) -> None:
         code = getattr(failure, "code", None)
         said = f"it answered {code}" if code else f"{type(getattr(failure, 'reason', failure)).__name__}"
         raise UploadFailed(
-            f"the hub's store cannot be reached ({said}). Check that this computer reaches the store, and push again"
+            f"this computer cannot reach the hub's store ({said}). Check the network to the store, and push again"
         ) from None

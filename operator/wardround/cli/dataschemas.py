@@ -97,7 +97,10 @@ def _differences(one: Described, other: Described) -> Iterator[str]:
     if ours.keys() == theirs.keys():
         for number, (name, other_name) in enumerate(zip_longest(ours, theirs), 1):
             if name != other_name:
-                yield f"field {number} is {name} in {one.place}, and {other_name} in {other.place}: the order counts."
+                yield (
+                    f"field {number} is {name} in {one.place}, and {other_name} in {other.place}. The fields need "
+                    "the same order in both."
+                )
                 break
     if one.schema.target != other.schema.target:
         yield f"target: {one.schema.target} in {one.place}, and {other.schema.target} in {other.place}."

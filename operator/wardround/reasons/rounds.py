@@ -213,7 +213,7 @@ _REFERENCES = (
         meaning="The model of a round that spec.references names was trained with another DataSchema than the model "
         "of the base.",
         action="Apply a new round whose spec.references names rounds with the same status.result.schemaDigest as the "
-        "base. Only such models can be compared.",
+        "base. Wardround compares only such models.",
     ),
     _hub(
         name="ReferenceLost",

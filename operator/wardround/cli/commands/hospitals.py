@@ -25,7 +25,9 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     )
     enrol.add_argument("name", help="the hospital's name, which is also its namespace on the hub")
     enrol.add_argument(
-        "--display-name", default="", help="name for tables and reports; default: the present one, or NAME"
+        "--display-name",
+        default="",
+        help="the hospital's name in tables and reports; default: the present name there, or NAME",
     )
     enrol.add_argument(
         "--federation",
@@ -131,7 +133,7 @@ def say_changes(server: str, name: str, before: Object | None, items: list[Objec
     else:
         say("\n  ".join([f"{name} is enrolled at {server}. These manifests change its Participant:", *changed]))
     if not applied:
-        say("To see what they change of all objects, pipe them into: kubectl diff -f -")
+        say("To see what these manifests change of all objects, pipe them into: kubectl diff -f -")
 
 
 def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
