@@ -34,17 +34,18 @@ PUSHES = (
     ),
     _pusher(
         name="PushNameTaken",
-        meaning="The namespace has another ModelVersion with the name of the ModelPush.",
+        meaning="The namespace already has a ModelVersion with the name of the ModelPush.",
         action="Push again under another name.",
     ),
     _pusher(
         name="PushKeyUnusable",
-        meaning="spec.publicKey of the ModelPush is no public key.",
-        action="Delete the ModelPush, and push with `model push` of the command line, which makes a key.",
+        meaning="The hub operator cannot read spec.publicKey of the ModelPush as a public key.",
+        action="Delete the ModelPush. Then push the model with the command `model push`, which makes a key.",
     ),
     _pusher(
         name="PushAltered",
-        meaning="The file in the store is missing, incomplete, or another one than the ModelPush says.",
+        meaning="The uploaded file in the store is missing or incomplete, or it is not the file that the ModelPush "
+        "names.",
         action="Push again.",
     ),
     _pusher(
