@@ -113,7 +113,7 @@ def test_a_dataset_that_no_container_can_be_told_of_says_so_before_a_task_asks_f
     long = SCHEMA | {"fields": [*SCHEMA["fields"], more]}
     status = look(document=long) if place else look(path="x" * (128 << 10))
     assert (ready(status).status, ready(status).reason) == ("False", "SchemaInvalid")
-    assert ready(status).message.startswith(f"{place}spec is")
+    assert ready(status).message.startswith(f"{place}the spec has")
     assert "leave out fields" in ready(status).message
 
 
