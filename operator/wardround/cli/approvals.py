@@ -30,8 +30,8 @@ DAYS = 90
 PLANNED_EVALUATIONS = 2
 NAME_LENGTH, DIGEST_DIGITS = 30, 8
 NOT_BOUND = (
-    "After you approve the model, the hub can still choose: the weights from which a round starts, the state from "
-    "which it goes on, the seed, deadlines, threads, and how it combines the updates."
+    "After you approve the model, the hub can still choose the weights from which a round starts, and the state from "
+    "which it goes on. The hub also chooses the seed, deadlines, threads, and how it combines updates."
 )
 
 
