@@ -155,6 +155,7 @@ NOT_RUN_INLINE = {
     "python -c 'from tests.unit.tabular.test_data_file_page import write; write()'": (
         "tests/unit/tabular/test_data_file_page.py compares the page with the same text"
     ),
+    "python -m bench.choice": MINUTES,
     "python -m bench.robustness --splits 10": MINUTES,
     "python -m bench.federation": MINUTES,
     "python -m bench.simulate": MINUTES,
