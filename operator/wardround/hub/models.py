@@ -99,13 +99,13 @@ class ModelController:
         if series.stage not in ("Comparing", "Ended"):
             return seen
         best = model_plan.best_name(series)
-        seen = replace(seen, best=await self._round(meta.namespace, best) if best else None)
+        seen = replace(seen, best=await self._own_round(meta, best) if best else None)
         if series.stage != "Ended":
             return seen
         measuring = model_plan.measuring_name(series)
         return replace(
             seen,
-            measuring=await self._round(meta.namespace, measuring) if measuring else None,
+            measuring=await self._own_round(meta, measuring) if measuring else None,
             rounds=await self._rounds(model),
             patients=await self._patients(model),
         )
@@ -116,6 +116,11 @@ class ModelController:
     async def _round(self, namespace: str, name: str) -> FederatedRound | None:
         live = await get_round(self._hub.client, namespace, name)
         return live[1] if live else None
+
+    async def _own_round(self, model: Meta, name: str) -> FederatedRound | None:
+        """Whoever may create rounds can delete one of the series, and put another one in its place."""
+        live = await self._round(model.namespace, name)
+        return live if live and rounds.controls(model, live.metadata) else None
 
     async def _versions(self, model: FederatedModel, needed: str) -> dict[str, ModelVersion]:
         """The model's versions by name, and one of another model under the name that is `needed`."""

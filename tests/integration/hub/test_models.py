@@ -158,6 +158,37 @@ async def test_a_round_of_a_person_keeps_its_name(world: World) -> None:
     assert "ownerReferences" not in (await world.client.get("FederatedRound", name, FEDERATION))["metadata"]
 
 
+async def test_a_round_in_the_place_of_one_of_the_series_becomes_no_version(world: World) -> None:
+    """A person who may delete and create rounds deletes the best one, and makes her own of that name."""
+    world.admin.create(federated_model("replaced", rounds=2))
+    await end(world, await newest(world, "replaced", 1), "Complete")
+    first = await newest(world, "replaced", 2)
+    name = first["metadata"]["name"]
+    await end(world, first, "Complete")
+    second = await newest(world, "replaced", 3)
+    await world.client.delete("FederatedRound", name, FEDERATION)
+
+    async def gone() -> bool:
+        return await world.client.get_if_exists("FederatedRound", name, FEDERATION) is None
+
+    await until(gone, "the round is deleted")
+    await end(world, world.admin.create(federated_round(name)), "Complete")
+    await end(world, second, "Complete", **loss("0.2", name))
+    last = await newest(world, "replaced", 4)
+    await end(world, last, "Complete", **loss("0.6", second["metadata"]["name"]))
+
+    async def stalled() -> Object | None:
+        item = await world.client.get("FederatedModel", "replaced", FEDERATION)
+        over = (item["status"].get("series") or {}).get("stage") == "Ended"
+        return item if over and conditions(item).get("Stalled", ("", ""))[0] == "True" else None
+
+    model: Object = await until(stalled, "the model says what is wrong")
+    assert not model["status"].get("current")
+    [message] = [each["message"] for each in model["status"]["conditions"] if each["type"] == "Stalled"]
+    assert name in message
+    world.admin.delete("FederatedRound", name, FEDERATION)
+
+
 async def test_a_model_whose_round_the_api_server_refuses_says_why_and_goes_on_when_it_changes(world: World) -> None:
     """Each of the two fields is small enough for the FederatedModel. Together they are too many for a round."""
     model = federated_model("refused", rounds=1)
