@@ -10,7 +10,20 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
 {{- define "site.stateClaim" -}}
-{{ .Values.state.existingClaim | default "state" }}
+{{- $name := .Values.state.existingClaim | default "state" }}
+{{- if eq $name (include "site.workspaceClaim" .) }}
+{{- fail (printf "state.existingClaim and workspace.existingClaim are both %s. The courier mounts the workspace, and must not mount the state, which holds keys of splits. Use two claims." $name) }}
+{{- end }}
+{{- $name }}
+{{- end }}
+
+{{/* The claims that Wardround's own pods write. No Dataset may use one. */}}
+{{- define "site.ownClaims" -}}
+{{- $claims := list (include "site.workspaceClaim" .) (include "site.stateClaim" .) }}
+{{- with include "site.modelsClaim" . }}
+{{- $claims = append $claims . }}
+{{- end }}
+{{- toJson $claims }}
 {{- end }}
 
 {{/* The claim of models, or nothing. */}}

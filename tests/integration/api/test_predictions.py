@@ -306,6 +306,15 @@ def test_the_policy_refuses_another_pod_of_a_prediction(api: Api, asked: Object,
     assert "ValidatingAdmissionPolicy" in refusal(api, pod_of(job), JOBS)
 
 
+@pytest.mark.parametrize("claim_name", ["workspace", "state", "models"])
+def test_no_dataset_has_a_claim_that_our_own_pods_write(api: Api, claim_name: str) -> None:
+    """The courier mounts two of them, and the third one has the keys of splits."""
+    made = dataset(NAMESPACE, "on-ours")
+    made["spec"]["claimName"] = claim_name
+    with pytest.raises(Refused, match=f"The claim {claim_name} is for the workspace, the state or the models"):
+        api.create(made)
+
+
 def test_no_training_pod_has_the_claims_of_predictions(api: Api) -> None:
     for claim_name in ("answers", "models"):
         job = training_job()
@@ -321,6 +330,8 @@ def test_no_training_pod_has_the_claims_of_predictions(api: Api) -> None:
     ("change", "words"),
     [
         ({"models": {"claimName": "workspace"}}, "Only the courier may write models"),
+        ({"state": {"existingClaim": "workspace"}}, "must not mount the state"),
+        ({"state": {"existingClaim": "one"}, "workspace": {"existingClaim": "one"}}, "must not mount the state"),
         (
             {"predictions": {"rowsClaimNames": ["state"], "answersClaimNames": []}},
             "predictions.rowsClaimNames lists state",
