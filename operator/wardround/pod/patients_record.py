@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wardround.pod.survey import Positions
 
 FOLDER = "patients"
-# So many patients are remembered: those with the lowest positions in the split, which no key tells in advance.
+# So many patients are remembered: at first those with the lowest positions in the split, which no key tells in advance.
 REMEMBERED = 64
 _HEX_DIGITS = 16
 
@@ -32,14 +32,18 @@ def hold(folders: Folders, name: str, positions: Positions) -> None:
     half may leave between two readings. Raises Failure (IdentifiersChanged, PodFailed).
     """
     place = folders.secrets / FOLDER / f"{name}.json"
-    present = {_text(each) for each in positions.tolist()}
-    lowest = [_text(each) for each in positions[:REMEMBERED].tolist()]
+    texts = [_text(each) for each in positions.tolist()]
+    present = set(texts)
     try:
         before = _read(place)
         if before and sum(each in present for each in before) * 2 < len(before):
             raise Failure("IdentifiersChanged", _message(name))
-        if lowest and lowest != before:
-            _write(place, lowest)
+        kept = [each for each in before if each in present]
+        # Who is remembered stays so, as long as the file has him: else a file with both spellings would exchange most
+        # of the record, and the file after it, with the new spelling alone, would pass.
+        record = [*kept, *(each for each in texts[: 2 * REMEMBERED] if each not in kept)][:REMEMBERED]
+        if record and record != before:
+            _write(place, record)
     except (OSError, ValueError) as error:
         raise Failure("PodFailed", f"{_named(place)} cannot be used: {type(error).__name__}") from None
 

@@ -62,6 +62,16 @@ def test_patients_may_leave_in_small_steps(tmp_path: Path) -> None:
         next_reading(folders, lines[start:])
 
 
+def test_a_file_with_both_spellings_does_not_let_the_new_spelling_pass_afterwards(tmp_path: Path) -> None:
+    """Two exports that were appended, or a migration that keeps both for a while."""
+    folders, lines = world.pod(tmp_path), world.rows(300)
+    prepare(folders, world.task())
+    new = with_identifier(lambda text: text + ".0", lines)
+    next_reading(folders, lines + new)
+    with pytest.raises(Failure, match="no longer holds most patients"):
+        next_reading(folders, new)
+
+
 def test_a_row_that_is_left_out_still_has_its_patient(tmp_path: Path) -> None:
     folders, lines = world.pod(tmp_path), world.rows(300)
     prepare(folders, world.task())
