@@ -222,6 +222,11 @@ def test_the_verb_reports_the_answer_and_each_refusal(root: Path, made: Made, mo
     predicted = said(root).prediction
     assert predicted is not None
     assert (predicted.answered, predicted.outside) == (3, 0)
+    # A pod that was evicted after it had written the answer, and before anybody knew of its end.
+    assert answer.main(()) == 0
+    assert said(root).prediction == predicted
+    [file] = left(root)
+    (root / "answers" / file).write_text("of another program")
     assert answer.main(()) == 65
     assert (said(root).reason, said(root).failure_class) == ("AnswerExists", "Site")
     written(root / "raw" / "new.csv", "patient")
