@@ -309,15 +309,15 @@ def _sweep(folders: Folders, live: LiveRounds) -> None:
         try:
             swept = rounds.sweep(folder, uids, parse_time(live.at), newest)
         except OSError as error:
-            log(f"prepare: {folder.name} of rounds that are over could not be removed: {type(error).__name__}")
+            log(f"prepare could not remove {folder.name} of ended rounds: {type(error).__name__}")
             continue
         log(f"prepare: deleted the folders of {len(swept.removed)} ended rounds in {folder.name}")
         if swept.left:
             log(
-                f"prepare: the {folder.name} of {len(swept.left)} rounds that are over could not be removed. The pod's "
-                "user may not remove what other users own, such as the folders that the container runtime makes for an "
-                "image's VOLUME or WORKDIR. The hospital's administrator: Remove them on the volume of the claim "
-                f"`state`, as root, for example: rm -r {folder.name}/{swept.left[0]}"
+                f"prepare could not remove the {folder.name} of {len(swept.left)} ended rounds. The pod's user may "
+                "not remove files and folders of other users, such as the folders that the container runtime makes "
+                "for an image's VOLUME or WORKDIR. The hospital's administrator: Remove them on the volume of the "
+                f"claim `state`, as root, for example: rm -r {folder.name}/{swept.left[0]}"
             )
 
 

@@ -199,9 +199,9 @@ _CODE = (
         meaning="The training code ended with an error.",
         action="Ask the hospital for the log, which stays at the site: `kubectl logs job/TASK -n SITE_NAMESPACE -c "
         "train`. If an initial round failed while `init` made the model, use `-c init`. Exit code 127 means that the "
-        "image does not contain the command. Exit code 126 means that the image cannot start it. The built-in trainer "
-        "ends with an error when its weights diverge, or when `device: cuda` is set and the pod has no GPU. Its log "
-        "says which of these two happened.",
+        "image does not contain the command. Exit code 126 means that the container cannot start the command. The "
+        "built-in trainer ends with an error when its weights diverge, or when `device: cuda` is set and the pod has "
+        "no GPU. Its log says which of these two happened.",
     ),
     _code(
         name="ParametersRefused",

@@ -184,7 +184,7 @@ def test_an_unremovable_folder_does_not_fail_the_pod(
         os.chown(path, 65532, 65532)
     with as_the_pods_user(tmp_path):
         assert prepared(Path(), monkeypatch) == 0
-    assert "the checkpoints of 1 rounds that are over could not be removed" in capsys.readouterr().err
+    assert "prepare could not remove the checkpoints of 1 ended rounds" in capsys.readouterr().err
     assert folders.task_file.is_file()
 
 
