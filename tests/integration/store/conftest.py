@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from tests.players.store import Server, serving
+from tests.players.stored_round import Round
 from wardround.store import admin
 from wardround.store.transfer import Store
 
@@ -26,3 +28,8 @@ async def store(server: Server) -> AsyncIterator[Store]:
     async with Store(server.origin, server.ca, tries=2) as client:
         await admin.ensure_bucket(client, server.presigner, datetime.now(UTC))
         yield client
+
+
+@pytest.fixture
+def train(server: Server, store: Store, tmp_path: Path) -> Round:
+    return Round(server, store, tmp_path)
