@@ -63,7 +63,7 @@ def _answer(path: Path, file: Path, manifest: Path, fingerprint: str) -> int:
         print(line, file=sys.stderr)
     if written.outside:
         rows = written.answered + written.outside
-        print(f"{written.outside} of {rows} rows have no answer. The column fault says why", file=sys.stderr)
+        print(f"{written.outside} of {rows} rows have no answer. The column named fault says why", file=sys.stderr)
     return SOME_WITHOUT_ANSWER if written.outside else 0
 
 

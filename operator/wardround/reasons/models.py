@@ -243,6 +243,7 @@ MODELS = (
     _author(
         name="ResultGone",
         meaning="Somebody has deleted the round that made the best model of the series, or this round has no result.",
-        action="Apply the FederatedModel again under another name, and do not delete its rounds.",
+        action="Apply the FederatedModel again under another name. Then do not delete the rounds that the hub operator "
+        "makes for it.",
     ),
 )

@@ -145,7 +145,9 @@ class _Local:
         if raw_fields is None:
             return {}
         if not isinstance(raw_fields, Sequence) or isinstance(raw_fields, str):
-            self._fault("spec.fields has to be a list, and each entry needs the name of a field of the DataSchema")
+            self._fault(
+                "the Dataset's spec.fields has to be a list. Each entry needs the name of a field of the DataSchema"
+            )
             return {}
         entries: dict[str, Mapping[str, Any]] = {}
         for raw in raw_fields:
