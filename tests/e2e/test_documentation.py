@@ -156,6 +156,8 @@ NOT_RUN_INLINE = {
         "tests/unit/tabular/test_data_file_page.py compares the page with the same text"
     ),
     "python -m bench.choice": MINUTES,
+    "python -m bench.gate --case demo --repeats 20": MINUTES,
+    "python -m bench.gate --case faults": MINUTES,
     "python -m bench.robustness --splits 10": MINUTES,
     "python -m bench.federation": MINUTES,
     "python -m bench.simulate": MINUTES,
