@@ -63,7 +63,7 @@ def plan(seen: Seen, now: datetime) -> SiteStatus:
         generation=generation,
     )
     approved = ("Approved", "The site is connected to the hub, and the hub trusts its keys.")
-    reason, message = next((said for rule in RULES if (said := rule(seen))), approved)
+    reason, message = next((verdict for rule in RULES if (verdict := rule(seen))), approved)
     ready = reason == "Approved"
     after = conditions.set_condition(after, "Ready", ready, reason, message, now=now, generation=generation)
     if ready:
@@ -104,27 +104,27 @@ def _published(site: Site, each: Dataset) -> dict[str, int]:
     return {"trainingPatients": each.status.published.training_patients}
 
 
-Said = tuple[str, str] | None
+Verdict = tuple[str, str] | None
 
 
-def _not_enrolled(seen: Seen) -> Said:
+def _not_enrolled(seen: Seen) -> Verdict:
     if seen.link.state not in ("NotEnrolled", "EnrolmentExpired", "HubForbids"):
         return None
     return seen.link.state, seen.link.message
 
 
-def _no_keys(seen: Seen) -> Said:
+def _no_keys(seen: Seen) -> Verdict:
     if seen.site.status.courier is not None and seen.site.status.courier.keys is not None:
         return None
     log = f"kubectl logs deployment/courier -n {seen.site.metadata.namespace}"
     return "NoKeys", f"The courier has not published this site's keys yet. Read the courier's log: {log}"
 
 
-def _not_connected(seen: Seen) -> Said:
+def _not_connected(seen: Seen) -> Verdict:
     return None if seen.link.state == "Connected" else (seen.link.state, seen.link.message)
 
 
-def _unknown(seen: Seen) -> Said:
+def _unknown(seen: Seen) -> Verdict:
     if seen.participant is not None:
         return None
     name = seen.site.spec.hub.participant_namespace
@@ -134,7 +134,7 @@ def _unknown(seen: Seen) -> Said:
     )
 
 
-def _not_pinned(seen: Seen) -> Said:
+def _not_pinned(seen: Seen) -> Verdict:
     """Only to say it before a task is refused for it: what is pinned comes over another channel."""
     published = seen.participant.status.hub_fingerprint if seen.participant else None
     if published is None or published == seen.site.spec.hub.fingerprint:
@@ -145,17 +145,17 @@ def _not_pinned(seen: Seen) -> Said:
     )
 
 
-def _suspended(seen: Seen) -> Said:
+def _suspended(seen: Seen) -> Verdict:
     if seen.participant is None or not seen.participant.spec.suspend:
         return None
     return "Suspended", REASONS["ParticipantSuspended"].about(seen.participant.metadata.name).text
 
 
-def _full(seen: Seen) -> Said:
+def _full(seen: Seen) -> Verdict:
     return ("TooManyTasks", memory.FULL) if seen.tasks >= memory.MOST else None
 
 
-def _not_approved(seen: Seen) -> Said:
+def _not_approved(seen: Seen) -> Verdict:
     if seen.participant is None:
         return None
     pinned = seen.participant.spec.key_fingerprint
@@ -172,7 +172,7 @@ def _not_approved(seen: Seen) -> Said:
     return None
 
 
-def _no_common_version(seen: Seen) -> Said:
+def _no_common_version(seen: Seen) -> Verdict:
     """What the hub says in the Participant: this site does not know which versions the hub writes."""
     ready = conditions.find(seen.participant.status.conditions, "Ready") if seen.participant else None
     if seen.participant is None or ready is None or ready.reason not in VERSIONS_DIFFER:
@@ -180,7 +180,7 @@ def _no_common_version(seen: Seen) -> Said:
     return ready.reason, REASONS[ready.reason].about(seen.participant.metadata.name).text
 
 
-RULES: tuple[Callable[[Seen], Said], ...] = (
+RULES: tuple[Callable[[Seen], Verdict], ...] = (
     _not_enrolled,
     _no_keys,
     _not_connected,

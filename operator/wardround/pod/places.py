@@ -41,21 +41,21 @@ class Places:
             rows += (np.flatnonzero(mask)[:room] + self.read).tolist()
 
 
-def located(path: Path, kind: str, found: Places, malformed: int) -> Mapping[Reason, tuple[int, ...]]:
+def located(path: Path, kind: str, problems: Places, malformed: int) -> Mapping[Reason, tuple[int, ...]]:
     """For each field and reason, the first lines of a CSV file, or the first rows of a Parquet file, counted from 1.
 
     `malformed`: how many rows of a CSV file have too few or too many values. Empty if the lines cannot be found.
     """
     if kind != "CSV":
-        return {reason: tuple(row + 1 for row in rows) for reason, rows in found.rows.items() if rows}
-    wanted = {row for rows in found.rows.values() for row in rows}
+        return {reason: tuple(row + 1 for row in rows) for reason, rows in problems.rows.items() if rows}
+    wanted = {row for rows in problems.rows.values() for row in rows}
     try:
         lines, others = _lines(path, wanted, min(malformed, MOST))
     except (OSError, UnicodeDecodeError, csv.Error):
         return {}
     if lines.keys() != wanted:
         return {}
-    places = {reason: tuple(lines[row] for row in rows) for reason, rows in found.rows.items() if rows}
+    places = {reason: tuple(lines[row] for row in rows) for reason, rows in problems.rows.items() if rows}
     return {**places, (EVERY_FIELD, ROW_MALFORMED): tuple(others)} if others else places
 
 

@@ -81,28 +81,28 @@ def parse(
     now: datetime,
 ) -> Seen:
     """`model`: a FederatedModel, its versions and its rounds. Raises codec.Malformed."""
-    found = model_objects.read(*model)
-    shown = without_single_hospitals(found)
+    objects = model_objects.read(*model)
+    shown = without_single_hospitals(objects)
     return Seen(
         model=shown,
         tasks=None if tasks is None else tuple(read(roundtask.parse, each) for each in tasks),
         participants=None if participants is None else tuple(read(participant.parse, each) for each in participants),
         schema=read(dataschema.parse, schema) if schema else None,
         now=now,
-        hidden=shown != found,
+        hidden=shown != objects,
     )
 
 
-def without_single_hospitals(found: ModelObjects) -> ModelObjects:
+def without_single_hospitals(objects: ModelObjects) -> ModelObjects:
     """The objects without all numbers of single hospitals: totals over one, and numbers that a Site tells."""
-    versions = tuple(replace(each, status=_shared_status(each.status)) for each in found.versions)
+    versions = tuple(replace(each, status=_shared_status(each.status)) for each in objects.versions)
     rounds = tuple(
         replace(each, status=replace(each.status, result=_shared_result(each.status.result)))
         if each.status.result
         else each
-        for each in found.rounds
+        for each in objects.rounds
     )
-    return replace(found, versions=versions, rounds=rounds)
+    return replace(objects, versions=versions, rounds=rounds)
 
 
 def _shared_status(status: ModelVersionStatus) -> ModelVersionStatus:

@@ -86,5 +86,5 @@ def _outcome(seen: Observation, delivery: DeliveryStatus, is_observed: bool) -> 
     return False, "Delivering", f"Round {delivery.round} waits or runs: `kubectl wardround explain {where}`."
 
 
-def _holds(found: Condition | None) -> bool:
-    return found is not None and found.status == "True"
+def _holds(condition: Condition | None) -> bool:
+    return condition is not None and condition.status == "True"
