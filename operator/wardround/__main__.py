@@ -42,6 +42,8 @@ COMMAND_LINE = (
     "dataset",
     "dataschema",
     "model",
+    "sweep",
+    "compare",
 )
 # What these verbs import beside Wardround. Images do not hold it.
 CLI_PACKAGES = ("kubernetes", "rich")
