@@ -12,7 +12,7 @@ from wardround.api.federatedround import DEFAULT_COMMAND, FederatedRound, Result
 from wardround.api.modelpush import ModelPush
 from wardround.api.times import to_seconds
 from wardround.documents.keys import Model
-from wardround.plans.push import Found, hidden
+from wardround.plans.push import Examined, hidden
 from wardround.plans.round.types import StoredModel
 from wardround.tabular import dataschema
 from wardround.wire import card, codec
@@ -76,14 +76,14 @@ def first(making: Making, now: datetime) -> ModelCard:
 def pushed(
     push: ModelPush,
     manifest: ModelManifest,
-    found: Found,
+    examined: Examined,
     schema: AssignedSchema,
     schema_spec: Mapping[str, Any],
     now: datetime,
 ) -> ModelCard:
     """The first revision of the card of a pushed model. No hospital has trained it here, so the card names none."""
     meta, fields = push.metadata, _fields(schema_spec)
-    widths = hidden(found.tensors, sum(each.role == "Feature" for each in fields))
+    widths = hidden(examined.tensors, sum(each.role == "Feature" for each in fields))
     return ModelCard(
         version=card.VERSION,
         revision=1,

@@ -15,7 +15,7 @@ from wardround.api.modelversion import ModelVersionSpec, Pushed
 from wardround.api.times import to_seconds
 from wardround.documents import cards
 from wardround.documents.keys import Identity, Model
-from wardround.plans.push import Found, expires
+from wardround.plans.push import Examined, expires
 from wardround.plans.round.types import StoredModel
 from wardround.sealing import untrusted
 from wardround.sealing.body import MODEL, new_header, part_lengths, part_name, segment_count
@@ -98,20 +98,20 @@ def offer(
 def model(
     push: ModelPush,
     sealed: SealedPush,
-    found: Found,
+    examined: Examined,
     schema: AssignedSchema,
     schema_spec: Mapping[str, Any],
     identity: Identity,
     now: datetime,
 ) -> Model:
     """The model as the hub keeps it. `schema_spec`: of the DataSchema, as it stands in the API."""
-    manifest = ModelManifest(sealed.header, push.spec.digest, found.segments_digest, location(push), found.bytes)
+    manifest = ModelManifest(sealed.header, push.spec.digest, examined.segments_digest, location(push), examined.bytes)
     stored = StoredModel(
         task="Train",
         result=Result(
             digest=push.spec.digest,
             location=manifest.location,
-            bytes=found.bytes,
+            bytes=examined.bytes,
             samples=0,
             columns_digest=schema.columns_digest,
             schema_digest=schema.digest,
@@ -120,7 +120,7 @@ def model(
         release="Readers",
         pushed=AssignedPushed(digest=push.spec.digest, requested_by=push.spec.requested_by),
     )
-    card = cards.pushed(push, manifest, found, schema, schema_spec, now)
+    card = cards.pushed(push, manifest, examined, schema, schema_spec, now)
     text = sign_model(manifest, identity.key)
     return Model(sealed.data_key, text, manifest, stored, sign_card(card, identity.key))
 

@@ -28,7 +28,7 @@ from wardround.kube.queue import WorkQueue
 from wardround.kube.retries import Retries
 from wardround.plans import push as push_plan
 from wardround.plans.events import headline
-from wardround.plans.push import Found, Observation, Plan
+from wardround.plans.push import Examined, Observation, Plan
 from wardround.plans.round.status import is_over
 from wardround.plans.schema import assigned
 from wardround.ports import Object, Objects
@@ -102,14 +102,14 @@ class PushController:
             name_taken=version is not None and version.spec.round_uid != push.metadata.uid,
             kept=version is not None and version.spec.round_uid == push.metadata.uid,
             key_usable=_usable(push),
-            found=None,
+            examined=None,
             now=self._hub.clock(),
         )
         plan = push_plan.plan(seen)
         if plan.look:
             await self._hub.reporter.write(item, push.status, plan.status)
             item = await self._hub.client.get(self.kind, push.metadata.name, push.metadata.namespace)
-            seen = replace(seen, push=modelpush.parse(item), found=await self._look(push))
+            seen = replace(seen, push=modelpush.parse(item), examined=await self._look(push))
             plan = push_plan.plan(seen)
         if plan.delete:
             await self._delete(push)
@@ -130,9 +130,9 @@ class PushController:
             sealed = await vault.sealed_push(hub.client, push.metadata.uid)
             arguments = (push, sealed, hub.identity, hub.external, hub.settings.store_ca, seen.now)
             return replace(plan.status, upload=await beside(documents.offer, *arguments))
-        if plan.keep and seen.schema is not None and seen.found is not None:
+        if plan.keep and seen.schema is not None and seen.examined is not None:
             sealed = await vault.sealed_push(hub.client, push.metadata.uid)
-            made = documents.model(push, sealed, seen.found, seen.schema, schema_spec, hub.identity, seen.now)
+            made = documents.model(push, sealed, seen.examined, seen.schema, schema_spec, hub.identity, seen.now)
             # First the model: whoever sees the version can start from it.
             await vault.keep_pushed(hub.client, push.metadata.uid, made)
             await hub.client.create_if_absent(documents.version(push, made))
@@ -149,7 +149,7 @@ class PushController:
         except SchemaInvalid:
             return None, {}, 0
 
-    async def _look(self, push: ModelPush) -> Found:
+    async def _look(self, push: ModelPush) -> Examined:
         from wardround.hub import pushed_file
 
         hub = self._hub
@@ -157,7 +157,7 @@ class PushController:
             sealed = await vault.sealed_push(hub.client, push.metadata.uid)
         except (NotFound, KeyError, ValueError) as damage:
             logger.error("the key of push %s is of no use: %s", push.metadata.uid, type(damage).__name__)
-            return Found(reason=pushed_file.ALTERED, tensors={})
+            return Examined(reason=pushed_file.ALTERED, tensors={})
         return await pushed_file.look(hub.store, hub.internal, push, sealed, hub.clock())
 
     async def _ready(self, version: ModelVersion) -> None:

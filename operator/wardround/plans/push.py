@@ -20,7 +20,7 @@ Kind = tuple[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class Examined:
     """What the hub found in the store. `reason`: why the file is of no use; "" if the hub has read it to the end.
     `tensors`: by name. `bytes`: of the ciphertext."""
 
@@ -33,8 +33,8 @@ class Found:
 @dataclass(frozen=True, kw_only=True)
 class Observation:
     """`schema`: of the DataSchema that the push names, None if it is missing or invalid. `features`: how many inputs it
-    describes. `name_taken`: another ModelVersion has the name. `kept`: the ModelVersion of this push exists. `found`:
-    None as long as nobody has looked."""
+    describes. `name_taken`: another ModelVersion has the name. `kept`: the ModelVersion of this push exists.
+    `examined`: None as long as nobody has looked."""
 
     push: ModelPush
     schema: AssignedSchema | None
@@ -42,7 +42,7 @@ class Observation:
     name_taken: bool
     kept: bool
     key_usable: bool
-    found: Found | None
+    examined: Examined | None
     now: datetime
 
 
@@ -84,7 +84,7 @@ def plan(seen: Observation) -> Plan:
         return Plan(status=_progressing(seen, UPLOADING), offer=True, requeue_after=left)
     if not push.spec.uploaded:
         return Plan(status=_progressing(seen, UPLOADING), requeue_after=left)
-    if seen.found is None:
+    if seen.examined is None:
         return Plan(status=_progressing(seen, CHECKING), look=True, requeue_after=left)
     return Plan(status=_ended(seen, READY), keep=True, requeue_after=left)
 
@@ -117,14 +117,14 @@ def _key(seen: Observation) -> str:
 
 
 def _content(seen: Observation) -> str:
-    return seen.found.reason if seen.found else ""
+    return seen.examined.reason if seen.examined else ""
 
 
 def _fits(seen: Observation) -> str:
     """A model of another image has tensors that only that image knows. The training pods compare those."""
-    if seen.found is None or MEAN not in seen.found.tensors:
+    if seen.examined is None or MEAN not in seen.examined.tensors:
         return ""
-    return "PushDiffers" if hidden(seen.found.tensors, seen.features) is None else ""
+    return "PushDiffers" if hidden(seen.examined.tensors, seen.features) is None else ""
 
 
 RULES: tuple[Callable[[Observation], str], ...] = (_schema, _name, _key, _content, _fits)

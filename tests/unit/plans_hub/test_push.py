@@ -13,7 +13,7 @@ from wardround.api import conditions
 from wardround.api.meta import Meta
 from wardround.api.modelpush import ModelPush, ModelPushSpec, ModelPushStatus, Upload
 from wardround.api.times import to_seconds
-from wardround.plans.push import DEVIATION, MEAN, Found, Kind, Observation, Plan, hidden, plan
+from wardround.plans.push import DEVIATION, MEAN, Examined, Kind, Observation, Plan, hidden, plan
 
 DIGEST = "sha256:" + "d" * 64
 PUSH = ModelPush(
@@ -23,7 +23,7 @@ PUSH = ModelPush(
     ),
 )
 SEEN = Observation(
-    push=PUSH, schema=ASSIGNED, features=1, name_taken=False, kept=False, key_usable=True, found=None, now=NOW
+    push=PUSH, schema=ASSIGNED, features=1, name_taken=False, kept=False, key_usable=True, examined=None, now=NOW
 )
 OFFERED = replace(PUSH, status=ModelPushStatus(upload=Upload(hub_key="key", offer="{}")))
 UPLOADED = replace(OFFERED, spec=replace(PUSH.spec, uploaded=True))
@@ -35,7 +35,7 @@ NETWORK: dict[str, Kind] = {
     "output.weight": ("F32", (1, 4)),
     "output.bias": ("F32", (1,)),
 }
-FOUND = Found(tensors=NETWORK, segments_digest=DIGEST, bytes=116)
+EXAMINED = Examined(tensors=NETWORK, segments_digest=DIGEST, bytes=116)
 
 
 def reason(made: Plan, kind: str) -> str:
@@ -54,7 +54,7 @@ def test_a_push_goes_from_the_offer_to_the_version() -> None:
     assert (does(waits), reason(waits, "Reconciling")) == ([], "PushUploading")
     looks = plan(replace(SEEN, push=UPLOADED))
     assert (does(looks), reason(looks, "Reconciling")) == (["look"], "PushChecking")
-    keeps = plan(replace(SEEN, push=UPLOADED, found=FOUND))
+    keeps = plan(replace(SEEN, push=UPLOADED, examined=EXAMINED))
     assert (does(keeps), reason(keeps, "Complete"), keeps.status.upload) == (["keep"], "PushReady", None)
 
 
@@ -69,21 +69,21 @@ def test_after_a_crash_the_version_is_not_made_again() -> None:
         ({"schema": None}, "PushWithoutSchema"),
         ({"name_taken": True}, "PushNameTaken"),
         ({"key_usable": False}, "PushKeyUnusable"),
-        ({"push": UPLOADED, "found": Found(reason="PushNotFinite", tensors={})}, "PushNotFinite"),
-        ({"push": UPLOADED, "found": FOUND, "features": 2}, "PushDiffers"),
+        ({"push": UPLOADED, "examined": Examined(reason="PushNotFinite", tensors={})}, "PushNotFinite"),
+        ({"push": UPLOADED, "examined": EXAMINED, "features": 2}, "PushDiffers"),
     ],
 )
 def test_what_does_not_fit_is_refused_for_good(change: dict[str, Any], expected: str) -> None:
     made = plan(replace(SEEN, **change))
     assert (does(made), reason(made, "Failed"), reason(made, "Complete")) == ([], expected, "")
     assert made.status.upload is None
-    again = plan(replace(SEEN, push=replace(UPLOADED, status=made.status), found=FOUND))
+    again = plan(replace(SEEN, push=replace(UPLOADED, status=made.status), examined=EXAMINED))
     assert (does(again), again.status) == ([], made.status)
 
 
 @pytest.mark.parametrize("push", [PUSH, OFFERED, UPLOADED])
 def test_a_push_whose_time_is_over_is_deleted_and_keeps_nothing(push: ModelPush) -> None:
-    assert does(plan(replace(SEEN, push=push, found=FOUND, now=NOW + timedelta(seconds=600)))) == ["delete"]
+    assert does(plan(replace(SEEN, push=push, examined=EXAMINED, now=NOW + timedelta(seconds=600)))) == ["delete"]
 
 
 @pytest.mark.parametrize(
@@ -109,5 +109,5 @@ def test_a_network_of_the_built_in_trainer_is_known_by_all_of_its_tensors(
 
 
 def test_the_tensors_of_another_image_are_compared_by_the_training_pods() -> None:
-    other = replace(FOUND, tensors={"encoder.weight": ("F64", (3, 3))})
-    assert does(plan(replace(SEEN, push=UPLOADED, found=other))) == ["keep"]
+    other = replace(EXAMINED, tensors={"encoder.weight": ("F64", (3, 3))})
+    assert does(plan(replace(SEEN, push=UPLOADED, examined=other))) == ["keep"]
