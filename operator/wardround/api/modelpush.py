@@ -9,6 +9,9 @@ from wardround.api.meta import Meta
 from wardround.wire import codec
 
 KIND = "ModelPush"
+# Of the description of the tensors in a pushed file, with the 8 bytes of its length. As objects, 8 MiB of it would take
+# more memory than the hub operator has.
+LARGEST_HEADER = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)

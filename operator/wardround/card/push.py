@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from wardround import tensors
-from wardround.api.modelpush import Upload
+from wardround.api.modelpush import LARGEST_HEADER, Upload
 from wardround.card import folder
 from wardround.card.folder import FolderRefused
 from wardround.card.pull import SILENCE_SECONDS
@@ -71,6 +71,11 @@ def prepare(path: Path, scratch: Path) -> Prepared:
         raise FolderRefused(f"the tensor {bad[0]} of {source} has a value that is not finite")
     file = scratch / "canonical.safetensors"
     digest = tensors.write(file, arrays, dtypes)
+    if (header := len(tensors.layout(file).header)) > LARGEST_HEADER:
+        raise FolderRefused(
+            f"the description of the tensors of {source} has {header} bytes, and a hub reads {LARGEST_HEADER} at most. "
+            "Save the model with fewer tensors, or with shorter names"
+        )
     return Prepared(file, digest, file.stat().st_size, layout.schema_digest)
 
 

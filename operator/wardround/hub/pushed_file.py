@@ -13,7 +13,7 @@ from datetime import datetime
 import numpy as np
 
 from wardround import tensors
-from wardround.api.modelpush import ModelPush
+from wardround.api.modelpush import LARGEST_HEADER, ModelPush
 from wardround.documents.pushes import SealedPush, location
 from wardround.plans.push import Examined
 from wardround.ports import Store
@@ -130,6 +130,8 @@ class _Tensors:
         """Reads the header once it is whole. Returns the bytes after it."""
         try:
             size = tensors.header_bytes(bytes(self._start[:8]))
+            if size > LARGEST_HEADER:
+                raise _Unfit(UNREADABLE)
             if len(self._start) < size:
                 return b""
             layout = tensors.parse_header(bytes(self._start[:size]), self._length)

@@ -50,7 +50,8 @@ PUSHES = (
     ),
     _pusher(
         name="PushUnreadable",
-        meaning="The uploaded file is no tensor file in canonical form, or a tensor has half precision (F16, BF16).",
+        meaning="The uploaded file is no tensor file in canonical form, its header has more than 1 MiB, or a tensor "
+        "has half precision (F16, BF16).",
         action="Save the model with safetensors, in F64, F32, I64, I32, U8 or BOOL. Then push again.",
     ),
     _pusher(
