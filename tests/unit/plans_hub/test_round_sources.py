@@ -11,8 +11,10 @@ from tests.unit.plans_hub.builders import (
     NAMES,
     STORED,
     accepted,
+    aggregating,
     at,
     collecting,
+    combined,
     failed,
     federated_round,
     observation,
@@ -32,6 +34,7 @@ from wardround.plans.round.types import (
     Observation,
     Reference,
     StoredModel,
+    StoreModel,
 )
 from wardround.reasons.registry import REASONS
 
@@ -290,3 +293,28 @@ def test_a_round_of_a_model_starts_from_another_round_of_the_model_and_is_compar
 def test_a_round_that_a_person_made_starts_from_a_round_of_a_model() -> None:
     base = of(HEART, over(federated_round("train-0", "uid-0"), "Complete"))
     assert len(of_type(plan(with_base(base=base, base_model=STORED)), Dispatch)) == 3
+
+
+@pytest.mark.parametrize("uid", ["", OTHER.uid])
+def test_a_round_of_a_model_uses_no_result_that_is_left_of_a_round_of_somebody_else(uid: str) -> None:
+    """A person has put a round in the place of the base, and has deleted it again once it was Complete."""
+    left = replace(STORED, model_uid=uid)
+    seen = with_base(base_model=left, base_uid="uid-0", base_deleted=True)
+    made = plan(replace(seen, round=of(HEART, seen.round)))
+    assert (of_type(made, Dispatch), condition_of(made, "Failed")) == ([], ("True", "BaseReplaced"))
+    compared = comparing(Reference(name="heart-1", uid="uid-1", deleted=True, model=left))
+    base = of(HEART, compared.base) if compared.base else None
+    made = plan(replace(compared, round=of(HEART, compared.round), base=base))
+    assert (of_type(made, Dispatch), condition_of(made, "Failed")) == ([], ("True", "ReferenceReplaced"))
+
+
+def test_a_round_of_a_model_uses_the_result_that_is_left_of_another_round_of_the_model() -> None:
+    seen = with_base(base_model=replace(STORED, model_uid=HEART.uid), base_uid="uid-0", base_deleted=True)
+    assert len(of_type(plan(replace(seen, round=of(HEART, seen.round))), Dispatch)) == 3
+
+
+def test_a_result_remembers_the_model_whose_round_made_it() -> None:
+    seen = aggregating(answer=combined(*NAMES))
+    for model, uid in ((None, ""), (HEART, HEART.uid)):
+        [store] = of_type(plan(replace(seen, round=of(model, seen.round))), StoreModel)
+        assert store.model.model_uid == uid

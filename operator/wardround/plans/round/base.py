@@ -7,7 +7,7 @@ from wardround.api.federatedround import FederatedRound, base_name, base_version
 from wardround.api.meta import controller
 from wardround.api.times import parse_time, to_seconds
 from wardround.plans.round.columns import base_differs
-from wardround.plans.round.types import Verdict
+from wardround.plans.round.types import StoredModel, Verdict
 from wardround.plans.round.verdicts import advice, failed
 from wardround.plans.round.view import View
 
@@ -79,7 +79,7 @@ def _unfit_base(view: View, name: str) -> Verdict | None:
             "BaseFailed",
             f"Round {name} has failed, so this round has nothing to start from. {advice('BaseFailed')}",
         )
-    if base is not None and not of_the_same_model(view, base):
+    if not of_the_same_model(view, base, model):
         message = f"Round {name} is not a round of the FederatedModel of this round. {advice('BaseReplaced')}"
         return failed(view, "BaseReplaced", message)
     needed = "Train" if view.round.spec.base else "Statistics"
@@ -93,15 +93,22 @@ def _unfit_base(view: View, name: str) -> Verdict | None:
     )
 
 
-def of_the_same_model(view: View, other: FederatedRound) -> bool:
-    """Whether this round may use the other one's result.
+def model_uid(federated_round: FederatedRound) -> str:
+    """UID of the FederatedModel that controls a round; empty if a person has made the round."""
+    owner = controller(federated_round.metadata, federatedmodel.KIND)
+    return owner.uid if owner is not None else ""
+
+
+def of_the_same_model(view: View, other: FederatedRound | None, result: StoredModel | None) -> bool:
+    """Whether this round may use the result of the other one, of which the result alone may be left.
 
     A FederatedModel uses results of its own rounds alone. It names them, and whoever may create rounds can delete one
     and put another one in its place.
     """
-    model = controller(view.round.metadata, federatedmodel.KIND)
-    owner = controller(other.metadata, federatedmodel.KIND)
-    return model is None or (owner is not None and owner.uid == model.uid)
+    own = model_uid(view.round)
+    if not own or (other is None and result is None):
+        return True
+    return own == (model_uid(other) if other is not None else result.model_uid if result else "")
 
 
 def _base_under_way(view: View, name: str) -> Verdict | None:

@@ -21,7 +21,7 @@ from wardround.api.timeline import reached
 from wardround.api.times import to_seconds
 from wardround.metrics import registry
 from wardround.metrics.digits import rounded_count
-from wardround.plans.round.base import base_lost
+from wardround.plans.round.base import base_lost, model_uid
 from wardround.plans.round.columns import made_with
 from wardround.plans.round.parts import Part, PartState
 from wardround.plans.round.scratch import GIB, Scratch, scratch
@@ -146,6 +146,7 @@ def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
         quorum=view.round.spec.quorum.min,
         release=_release(view),
         pushed=view.seen.base_model.pushed if view.seen.base_model else None,
+        model_uid=model_uid(view.round),
     )
     return completed(view, model, StoreModel(number=number, answer=answer, model=model))
 

@@ -48,7 +48,7 @@ def _unfit(view: View, reference: Reference) -> Verdict | None:
     if live is not None and conditions.is_true(live.status.conditions, "Failed"):
         message = f"Round {reference.name} of spec.references has failed. {advice('ReferenceFailed')}"
         return failed(view, "ReferenceFailed", message)
-    if live is not None and not of_the_same_model(view, live):
+    if not of_the_same_model(view, live, reference.model):
         message = (
             f"Round {reference.name} of spec.references is not a round of the FederatedModel of this round. "
             f"{advice('ReferenceReplaced')}"

@@ -36,7 +36,7 @@ class StoredModel:
     `samples`: by participant whose update is in the model, how many of its rows count (plans/round/combine.py).
     `quorum`: the fewest hospitals that the round asked for. `release`: who may get the result; Readers only if this
     round and every round that led to it said so. `pushed`: the model that a person has pushed, if it is this model or
-    one that led to it.
+    one that led to it. `model_uid`: of the FederatedModel that controlled the round; empty if a person has made it.
     """
 
     task: Task
@@ -51,6 +51,7 @@ class StoredModel:
     quorum: int = 1
     release: Release = "Participants"
     pushed: AssignedPushed | None = None
+    model_uid: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
