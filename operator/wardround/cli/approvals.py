@@ -23,7 +23,7 @@ from wardround.cli.objects import printable
 from wardround.plans import approval as approvals
 from wardround.plans.approval import SeriesTerms
 from wardround.wire import versions
-from wardround.wire.assignment import Assignment, Quorum
+from wardround.wire.assignment import AssignedPushed, Assignment, Quorum
 
 DAYS = 90
 # Evaluate rounds of a series: of the last Train round, and of the comparison with other versions.
@@ -184,11 +184,15 @@ def _kind(asks: Assignment) -> str:
     return f"{asks.task} on {asks.rows.lower()} rows" if asks.task == "Evaluate" else asks.task
 
 
+def _pushed(models: Sequence[AssignedPushed]) -> str:
+    return "; ".join(f"{each.digest}, pushed by {each.requested_by}" for each in models) or "no"
+
+
 def _of_task(asks: Assignment) -> Mapping[str, str]:
     runs = asks.task != "Statistics"
     start = "first weights, which this round makes" if asks.initial else "a model that the hub chooses"
     return {
-        "pushed weights": "; ".join(f"{each.digest}, pushed by {each.requested_by}" for each in asks.pushed) or "no",
+        "pushed weights": _pushed(asks.pushed),
         "Dataset": asks.dataset_name,
         "DataSchema": asks.schema.digest,
         "image": asks.image if runs else "Wardround's own",
@@ -208,7 +212,7 @@ def _of_series(known: Reviewed, series: SeriesTerms, now: datetime) -> Iterator[
     yield f"Its model: {series.model_name} (UID {series.model_uid}) of federation {series.federation}"
     yield from _listed(
         {
-            "pushed weights": "yes" if series.pushed else "no",
+            "pushed weights": _pushed(series.pushed),
             "series": f"number {series.series}, at most {series.rounds} Train rounds",
             "tasks": ", ".join(series.tasks),
             "Dataset": series.dataset_name,

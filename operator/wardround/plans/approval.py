@@ -24,6 +24,7 @@ from wardround.wire.assignment import (
     LABEL,
     RELEASE,
     AssignedModel,
+    AssignedPushed,
     AssignedReference,
     AssignedSchedule,
     Assignment,
@@ -37,8 +38,8 @@ LONGEST_TERMS = 65536
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesTerms:
-    """What a person approves: all that the tasks of a series ask for. `schema`: digest of the DataSchema. `pushed`:
-    whether the tasks start from weights that a person has pushed, or from a model that was made of them."""
+    """What a person approves: all that the tasks of a series ask for. `schema`: digest of the DataSchema. `pushed`: the
+    weights that people have pushed and from which the tasks start, or the model was made that they start from."""
 
     federation: Annotated[str, LABEL]
     model_name: str
@@ -58,7 +59,7 @@ class SeriesTerms:
     evaluation_quorum: Quorum
     resources: Resources
     release: Annotated[str, RELEASE]
-    pushed: bool = False
+    pushed: tuple[AssignedPushed, ...] = ()
 
 
 def terms(assignment: Assignment) -> SeriesTerms | None:
@@ -85,7 +86,7 @@ def terms(assignment: Assignment) -> SeriesTerms | None:
         evaluation_quorum=model.evaluation_quorum,
         resources=model.resources,
         release=assignment.release,
-        pushed=bool(assignment.pushed),
+        pushed=tuple(sorted(assignment.pushed, key=lambda each: (each.digest, each.requested_by))),
     )
 
 

@@ -244,6 +244,12 @@ def test_nobody_but_the_hub_operator_answers_a_transfer(hub: Api) -> None:
     hub.patch_status("ModelTransfer", "answered", status, FEDERATION, user=HUB_OPERATOR)
 
 
+def test_a_push_takes_no_name_of_a_version_that_a_series_may_make(hub: Api) -> None:
+    for name in ("heart-v3-1a2b3c4d", "x-v12-00000000"):
+        with pytest.raises(Refused, match="is kept for the versions of FederatedModels"):
+            hub.create(model_push(name, requestedBy="mallory"), user="mallory")
+
+
 def test_a_push_names_the_user_who_makes_it_and_who_says_that_it_is_uploaded(hub: Api) -> None:
     for name in ("alice", "", "mallory ", "Mallory"):
         with pytest.raises(Refused, match="requestedBy"):

@@ -156,7 +156,7 @@ async def test_pushed_weights_are_refused_by_default_and_then_wait_for_a_person_
         site.api.patch("Site", "site", {"spec": {"policy": {"pushedModels": False}}}, NAMESPACE)
     lines = [line.split(maxsplit=2) for line in text.splitlines() if line.startswith("  ")]
     task, series = (each for each in lines if each[:2] == ["pushed", "weights"])
-    assert (task[2], series[2]) == (f"{pushed[0].digest}, pushed by wanda", "yes")
+    assert (task[2], series[2]) == (f"{pushed[0].digest}, pushed by wanda", f"{pushed[0].digest}, pushed by wanda")
     # The first fact of the task, and the first one of its model.
     assert [lines[0], lines[[*lines].index(series)]] == [task, series]
     assert "its terms differ in pushed" in text

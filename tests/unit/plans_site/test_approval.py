@@ -153,6 +153,16 @@ def test_a_hub_that_changes_one_term_falls_outside_the_approval(name: str) -> No
     assert len(approvals.differing(TERMS, terms(changed))) == 1
 
 
+def test_an_approval_of_pushed_weights_covers_no_others() -> None:
+    """Somebody deletes the pushed version, and another person pushes one of its name."""
+    wanda = AssignedPushed(digest="sha256:" + "e" * 64, requested_by="wanda")
+    task = dataclasses.replace(TRAIN, pushed=(wanda,))
+    approved = an_approval(terms(task))
+    assert covers(task, approved)
+    for other in ({"requested_by": "mallory"}, {"digest": "sha256:" + "f" * 64}):
+        assert not covers(dataclasses.replace(TRAIN, pushed=(dataclasses.replace(wanda, **other),)), approved)
+
+
 def test_each_term_is_changed_once() -> None:
     assert {*CHANGED_TERMS} == {each.name for each in dataclasses.fields(SeriesTerms)}
 
