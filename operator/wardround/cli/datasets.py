@@ -16,6 +16,8 @@ import yaml
 
 from wardround.api import dataschema as dataschema_api
 from wardround.api import dataset
+from wardround.api.meta import API_VERSION
+from wardround.api.unknown_fields import unknown_fields
 from wardround.cli.errors import CommandError
 from wardround.cli.objects import printable
 from wardround.plans.dataset import texts_fault
@@ -153,10 +155,14 @@ def _parsed(
         faults.append(Fault("DataUnreadable", f"Dataset.spec: {error}"))
     if not faults:
         try:
-            dataset.parse(item)
+            known = codec.dump(dataset.parse(item).spec)
             codec.parse(dataschema_api.DataSchemaSpec, described)
         except codec.Malformed as error:
             faults.append(Fault("SchemaInvalid", str(error)))
+        else:
+            faults += [Fault("SchemaInvalid", fault) for fault in unknown_fields(spec, known, "spec")]
+    if (version := item.get("apiVersion")) != API_VERSION:
+        faults.append(Fault("SchemaInvalid", f"apiVersion of the Dataset is {version!a}. Write {API_VERSION}"))
     if not faults and (fault := texts_fault(spec, described)):
         faults.append(Fault("SchemaInvalid", fault))
     return table, sides, faults

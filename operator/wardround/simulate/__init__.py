@@ -10,37 +10,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wardround.api.site import LEAST_CELL, Policy
+from wardround.simulate.errors import SimulationError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from wardround.simulate.trainers import Trainer
 
-__all__ = ["simulate"]
+__all__ = ["SimulationError", "simulate"]
 
 
 def simulate(
-    files: Iterable[Path | str | Mapping[str, Any]],
+    files: Path | str | Mapping[str, Any] | Iterable[Path | str | Mapping[str, Any]],
     data: Path | str,
     *,
     repeats: int = 1,
     holdout: Path | str | None = None,
     seed: int = 0,
     min_cell: int = LEAST_CELL,
-    max_left_out: str = Policy().max_left_out,
+    max_left_out: str | float = Policy().max_left_out,
     by_hospital: bool = False,
     trainer: Trainer | str = "",
 ) -> DataFrame:
     """Simulate rounds. Return one row for each round, metric and repeat, and with `by_hospital` one for each hospital.
 
-    `files`: YAML files, or FederatedRounds as objects. `data`: a folder with one folder for each hospital. `trainer`: a
-    command, a Python file, or a function that gets a verb; the reference trainer if it is empty. The other arguments
-    are those of the command line. Raises SimulationError, whose `results` has the rows of the rounds before a failure.
+    `files`: one or several YAML files, or FederatedRounds as objects. `data`: a folder with one folder for each
+    hospital. `trainer`: a command, a Python file, or a function that gets a verb; the reference trainer if it is empty.
+    The other arguments are those of the command line. Raises SimulationError, whose `results` has the rows of the
+    rounds before a failure.
     """
     import warnings
 
     from wardround.simulate import play, table
-    from wardround.simulate.errors import SimulationError
     from wardround.simulate.prepared import prepared
 
     simulation = prepared(

@@ -18,6 +18,7 @@ import yaml
 
 from wardround.api import dataschema, dataset, federatedround
 from wardround.api.federatedround import FederatedRound, FederatedRoundSpec, source_names
+from wardround.api.unknown_fields import unknown_fields
 from wardround.metrics import registry
 from wardround.simulate.errors import SimulationError
 from wardround.wire import codec
@@ -206,6 +207,32 @@ def _schemas(file: Path) -> dict[str, Mapping[str, Any]]:
     return schemas
 
 
+def check_participants(
+    federated_round: FederatedRound, data: Path, hospitals: Sequence[str], *, has_holdout: bool
+) -> None:
+    """Raises SimulationError for a round that names somebody who is not there, or names the holdout in another way than
+    alone in an Evaluate round."""
+    names, place = federated_round.spec.participants.names or (), f"Round {federated_round.metadata.name}"
+    if HOLDOUT in names:
+        if len(names) > 1:
+            raise SimulationError(
+                f"{place} names {HOLDOUT} beside hospitals in participants. Remove it: with --holdout, each Evaluate "
+                "round measures the holdout file too."
+            )
+        if federated_round.spec.task != "Evaluate":
+            raise SimulationError(
+                f"{place} asks the holdout file alone, which only an Evaluate round can. Name hospitals in "
+                "participants."
+            )
+        if not has_holdout:
+            raise SimulationError(f"{place} asks the holdout file alone. Give the file as --holdout FILE.")
+    elif missing := [name for name in names if name not in hospitals]:
+        raise SimulationError(
+            f"{place} names the hospital {missing[0]} in participants, but {data} has no folder {missing[0]} with a "
+            f"file {DATASET_FILE}. The hospitals there are {', '.join(hospitals)}."
+        )
+
+
 def _hospital(folder: Path, schemas: Mapping[str, Mapping[str, Any]]) -> HospitalFiles:
     if not LABEL.matches(folder.name):
         raise SimulationError(f"{folder}: a hospital's name has lower-case letters, digits and hyphens. Rename it.")
@@ -254,15 +281,9 @@ def _name(item: Mapping[str, Any], place: str) -> str:
 
 
 def _refuse_unknown(given: Any, known: Any, place: str) -> None:
-    """Raise SimulationError for a field that the kind does not have: a misspelt field must not be ignored."""
-    if isinstance(given, Mapping) and isinstance(known, Mapping):
-        for name, value in given.items():
-            if name not in known and value is not None:
-                raise SimulationError(f"{place} has the unknown field {name}.")
-            _refuse_unknown(value, known.get(name), f"{place}.{name}")
-    elif isinstance(given, list) and isinstance(known, list):
-        for number, (value, parsed) in enumerate(zip(given, known, strict=False)):
-            _refuse_unknown(value, parsed, f"{place}[{number}]")
+    """Raises SimulationError."""
+    for fault in unknown_fields(given, known, place):
+        raise SimulationError(f"{fault}.")
 
 
 def _sources(federated_round: FederatedRound) -> list[tuple[str, str]]:

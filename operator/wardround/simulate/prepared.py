@@ -15,14 +15,14 @@ from wardround.simulate.trainers import Trainer, choose
 
 
 def prepared(
-    files: Iterable[Path | str | Mapping[str, Any]],
+    files: Path | str | Mapping[str, Any] | Iterable[Path | str | Mapping[str, Any]],
     data: Path | str,
     *,
     repeats: int = 1,
     holdout: Path | str | None = None,
     seed: int = 0,
     min_cell: int = LEAST_CELL,
-    max_left_out: str = Policy().max_left_out,
+    max_left_out: str | float = Policy().max_left_out,
     by_hospital: bool = False,
     trainer: Trainer | str = "",
 ) -> Simulation:
@@ -30,19 +30,22 @@ def prepared(
     if repeats < 1 or min_cell < 1:
         raise SimulationError("The number of repeats and the smallest cell have to be at least 1.")
     try:
-        share(max_left_out)
+        share(str(max_left_out))
     except ValueError as error:
         raise SimulationError(f"--max-left-out {max_left_out}: {error}.") from None
     rounds = inputs.in_order(
         [
             federated_round
-            for each in files
+            for each in ([files] if isinstance(files, str | Path | Mapping) else files)
             for federated_round in (
                 inputs.parse_rounds([each]) if isinstance(each, Mapping) else inputs.read_rounds(Path(each))
             )
         ]
     )
     hospitals = inputs.read_hospitals(Path(data))
+    names = [each.name for each in hospitals]
+    for federated_round in rounds:
+        inputs.check_participants(federated_round, Path(data), names, has_holdout=holdout is not None)
     held_out = inputs.read_holdout(Path(holdout), hospitals[0]) if holdout is not None else None
     return Simulation(
         rounds=rounds,
@@ -52,7 +55,7 @@ def prepared(
         repeats=repeats,
         seed=seed,
         min_cell=min_cell,
-        max_left_out=max_left_out,
+        max_left_out=str(max_left_out),
         by_hospital=by_hospital,
         cautions=overlap.cautions(held_out, hospitals) if held_out else (),
     )

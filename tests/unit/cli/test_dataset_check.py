@@ -143,6 +143,25 @@ def test_without_valid_shares_nobody_is_on_a_side_of_the_split(laptop: Laptop) -
     assert "split: " not in text
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"split": {"validatoin": "0.2", "test": "0.2"}}, "SchemaInvalid: spec.split has the unknown field validatoin"),
+        ({"missingvalues": ["-1"]}, "SchemaInvalid: spec has the unknown field missingvalues"),
+    ],
+)
+def test_a_misspelt_field_of_the_dataset_is_named(laptop: Laptop, change: dict[str, Any], words: str) -> None:
+    """The API server would refuse the file, and a split can never be changed later."""
+    code, text = laptop.check(dataset(**change))
+    assert (code, words in text) == (1, True)
+
+
+def test_another_version_of_the_api_is_named(laptop: Laptop) -> None:
+    code, text = laptop.check({**dataset(), "apiVersion": "wardround.io/v1"})
+    assert code == 1
+    assert "apiVersion of the Dataset is 'wardround.io/v1'. Write wardround.io/v1alpha1" in text
+
+
 def test_all_fields_with_a_fault_are_named_at_once(laptop: Laptop) -> None:
     schema = data_schema(
         {"name": "x", "type": "float"},

@@ -130,3 +130,30 @@ def test_without_torch_the_reference_trainer_says_what_to_install(monkeypatch: p
 def test_a_command_that_cannot_be_started_ends_as_in_a_shell(capsys: pytest.CaptureFixture[str]) -> None:
     assert choose("no-such-program --fast")("train") == 127
     assert "no-such-program cannot be started" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("number", "asked", "words"),
+    [
+        (0, ["holdout"], "Round statistics asks the holdout file alone, which only an Evaluate round can"),
+        (2, ["holdout"], "Round evaluate asks the holdout file alone. Give the file as --holdout FILE"),
+        (2, ["holdout", "site-a"], "Round evaluate names holdout beside hospitals"),
+        (
+            1,
+            ["site-a", "elsewhere"],
+            "Round train-1 names the hospital elsewhere in participants, but .* no folder",
+        ),
+    ],
+)
+def test_a_round_that_asks_somebody_who_is_not_there_is_refused(
+    data: Path, number: int, asked: list[str], words: str
+) -> None:
+    rounds = short()
+    rounds[number]["spec"]["participants"] = {"names": asked}
+    with pytest.raises(SimulationError, match=words):
+        prepared(rounds, data, trainer="true")
+
+
+def test_one_round_and_a_share_as_a_number_are_taken_as_they_are(data: Path) -> None:
+    simulation = prepared(short()[0], data, max_left_out=0.5, trainer="true")
+    assert ([each.metadata.name for each in simulation.rounds], simulation.max_left_out) == (["statistics"], "0.5")
