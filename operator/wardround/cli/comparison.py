@@ -16,6 +16,8 @@ from wardround.plans.schedules import scheduled
 from wardround.wire import codec
 
 HASH_DIGITS = 8
+# Fields that decide what a comparison measures.
+COMPARED = ("task", "rows", "base", "references", "datasetName", "schemaName", "participants", "quorum")
 
 
 def version(shown: ModelObjects) -> ModelVersion:
@@ -49,6 +51,21 @@ def federated_round(one: ModelObjects, other: ModelObjects) -> Object:
         "metadata": {"name": name, "namespace": one.model.metadata.namespace},
         "spec": codec.dump(_spec(one.model, first, second)),
     }
+
+
+def check(live: Object, planned: Object) -> None:
+    """Raises CommandError for a round of that name which measures other models, or other hospitals' patients.
+
+    Whoever may create rounds can compute the name beforehand.
+    """
+    made, meant = (codec.dump(federatedround.parse(each).spec) for each in (live, planned))
+    if different := next((field for field in COMPARED if made.get(field) != meant.get(field)), None):
+        name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
+        raise CommandError(
+            f"FederatedRound {name} exists, and its {different} differs from that of this comparison. Somebody else "
+            "has made it. To compare, delete it and run the command again: kubectl delete federatedround "
+            f"{name} -n {namespace}"
+        )
 
 
 def _spec(model: FederatedModel, first: ModelVersion, second: ModelVersion) -> FederatedRoundSpec:

@@ -88,6 +88,7 @@ def run_compare(hub: Cluster, options: argparse.Namespace) -> int:
     if live is None:
         live = hub.create(planned)
         say(f"Created federatedround/{name}")
+    comparison.check(live, planned)
     ended = _ended(hub, live, options.timeout)
     console = Console()
     console = console if console.is_terminal else Console(width=WIDE_PIPE)
