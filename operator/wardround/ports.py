@@ -74,7 +74,10 @@ class Api(Protocol):
     ) -> None:
         """Deletes an object, and its dependents in the background. Raises Conflict if UID or version differ."""
 
-    async def delete_if_exists(self, kind: str, name: str, namespace: str | None = None) -> None: ...
+    async def delete_if_exists(
+        self, kind: str, name: str, namespace: str | None = None, *, uid: str | None = None
+    ) -> bool:
+        """Returns whether this call deleted the object: it may be gone, or another one may have its name by now."""
 
     async def create_token(self, service_account: str, seconds: int, namespace: str | None = None) -> Object:
         """Sends a TokenRequest. The answer's `status` has `token` and `expirationTimestamp`."""

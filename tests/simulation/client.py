@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.simulation.apiserver import Follower, Place, Server, thawed
 from wardround.api.times import to_seconds
-from wardround.kube.errors import AlreadyExists, NotFound, Unavailable
+from wardround.kube.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from wardround.kube.patch import merge_patch
 from wardround.kube.resources import RESOURCES
 from wardround.ports import Api, Object, Objects, OnObject, TokenSource
@@ -110,11 +110,18 @@ class Client:
         account = await self._call(f"delete {kind} {name}")
         self.at.remove(self._place(kind, namespace, name), uid=uid, version=resource_version, account=account)
 
-    async def delete_if_exists(self, kind: str, name: str, namespace: str | None = None) -> None:
+    async def delete_if_exists(
+        self, kind: str, name: str, namespace: str | None = None, *, uid: str | None = None
+    ) -> bool:
         try:
-            await self.delete(kind, name, namespace)
+            await self.delete(kind, name, namespace, uid=uid)
         except NotFound:
-            return
+            return False
+        except Conflict:
+            if uid is None:
+                raise
+            return False
+        return True
 
     async def create_token(self, service_account: str, seconds: int, namespace: str | None = None) -> Object:
         await self._call(f"post ServiceAccount {service_account} token")

@@ -18,7 +18,7 @@ from wardround.documents import models as documents
 from wardround.hub.context import Context
 from wardround.hub.observe import get_round
 from wardround.kube.controller import Key, Source, Wake
-from wardround.kube.errors import Conflict, Forbidden, Invalid, NotFound
+from wardround.kube.errors import Forbidden, Invalid
 from wardround.plans.model import patients
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
@@ -177,12 +177,9 @@ class ModelController:
                 await self._delete(namespace, action)
 
     async def _delete(self, namespace: str, action: Delete) -> None:
-        try:
-            await self._hub.client.delete(action.kind, action.name, namespace, uid=action.uid)
-        except (NotFound, Conflict):
-            # Another one of this name is not the one that nothing needs.
-            return
-        logger.info("deleted %s %s/%s, which nothing needs", action.kind, namespace, action.name)
+        # Another one of this name is not the one that nothing needs.
+        if await self._hub.client.delete_if_exists(action.kind, action.name, namespace, uid=action.uid):
+            logger.info("deleted %s %s/%s, which nothing needs", action.kind, namespace, action.name)
 
     async def _report(self, action: ReportVersion) -> None:
         name, namespace = action.version.metadata.name, action.version.metadata.namespace

@@ -23,7 +23,7 @@ from wardround.hub.context import Context
 from wardround.hub.observe import started_from
 from wardround.hub.sweep import delete_made
 from wardround.kube.controller import Key, Source, Wake
-from wardround.kube.errors import ApiError, Conflict, NotFound
+from wardround.kube.errors import ApiError, NotFound
 from wardround.kube.queue import WorkQueue
 from wardround.kube.retries import Retries
 from wardround.plans import push as push_plan
@@ -180,10 +180,7 @@ class PushController:
 
     async def _delete(self, push: ModelPush) -> None:
         meta = push.metadata
-        try:
-            await self._hub.client.delete(self.kind, meta.name, meta.namespace, uid=meta.uid)
-        except (NotFound, Conflict):
-            return  # it is gone, or another one has its name
+        await self._hub.client.delete_if_exists(self.kind, meta.name, meta.namespace, uid=meta.uid)
 
     async def _forget(self, key: Key, kept: set[str]) -> float | None:
         """Deletes what was pushed under this name but for the UIDs in `kept`. Returns in how many seconds again."""

@@ -8,7 +8,6 @@ from wardround.api import names
 from wardround.api.times import read_time, to_seconds
 from wardround.hub.context import Context
 from wardround.hub.vault import is_result, note
-from wardround.kube.errors import Conflict, NotFound
 from wardround.plans.round.parts import puts_until
 from wardround.ports import Object, Objects
 from wardround.store.admin import delete_prefix
@@ -94,7 +93,4 @@ def _worth(item: Object) -> int:
 async def delete_made(hub: Context, item: Object) -> None:
     """Deletes an object that the hub made, unless somebody else has, or it is another one by now."""
     meta = item["metadata"]
-    try:
-        await hub.client.delete(item["kind"], meta["name"], meta["namespace"], uid=meta["uid"])
-    except (NotFound, Conflict):
-        return
+    await hub.client.delete_if_exists(item["kind"], meta["name"], meta["namespace"], uid=meta["uid"])

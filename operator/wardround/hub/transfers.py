@@ -14,7 +14,6 @@ from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.hub.observe import get_round
 from wardround.kube.controller import Key, Source, Wake
-from wardround.kube.errors import Conflict, NotFound
 from wardround.plans import transfer as transfer_plan
 from wardround.plans.events import headline
 from wardround.plans.transfer import Observation
@@ -96,10 +95,7 @@ class TransferController:
 
     async def _delete(self, transfer: ModelTransfer) -> None:
         meta = transfer.metadata
-        try:
-            await self._hub.client.delete(self.kind, meta.name, meta.namespace, uid=meta.uid)
-        except (NotFound, Conflict):
-            return  # it is gone, or another one has its name
+        await self._hub.client.delete_if_exists(self.kind, meta.name, meta.namespace, uid=meta.uid)
 
 
 def _usable(transfer: ModelTransfer) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 import aiohttp
 
 from wardround.clock import Draw, system_draw
-from wardround.kube.errors import AlreadyExists, Gone, NotFound, Unavailable, error, status_error
+from wardround.kube.errors import AlreadyExists, Conflict, Gone, NotFound, Unavailable, error, status_error
 from wardround.kube.patch import merge_patch
 from wardround.kube.resources import RESOURCES
 from wardround.ports import Object, Objects, TokenSource
@@ -185,11 +185,18 @@ class Client:
         }
         await self._call("DELETE", kind, namespace or self.namespace, name, body=body)
 
-    async def delete_if_exists(self, kind: str, name: str, namespace: str | None = None) -> None:
+    async def delete_if_exists(
+        self, kind: str, name: str, namespace: str | None = None, *, uid: str | None = None
+    ) -> bool:
         try:
-            await self.delete(kind, name, namespace)
+            await self.delete(kind, name, namespace, uid=uid)
         except NotFound:
-            return
+            return False
+        except Conflict:
+            if uid is None:
+                raise
+            return False
+        return True
 
     async def create_token(self, service_account: str, seconds: int, namespace: str | None = None) -> Object:
         """A TokenRequest; the answer's `status` has `token` and `expirationTimestamp`."""
