@@ -1,0 +1,197 @@
+"""Measures the hub operator while many FederatedModels run series of rounds: `python -m bench.models`.
+
+The hub operator is a process of its own, with the chart's rights at a real API server, and with a real store. The
+hospitals, the Job controller and the kubelet are played (bench/models_players.py). Every model begins its next series
+each minute, and keeps one version. Before, the same number of Train rounds runs as a chain by hand and as one series,
+and the requests of the operator are counted. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.models_world import World, cluster, made, running
+from tests.integration.api.objects import FEDERATION, HUB, federated_model, federated_round
+from tests.integration.hub.hospital import until
+from tests.integration.hub.rounds import conditions
+from tests.players.store import serving
+from wardround.ports import Object
+
+WRITES = ("POST", "PATCH", "DELETE")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=10_000, help="of all models together")
+    parser.add_argument("--series", type=int, default=3, help="Train rounds of a series")
+    parser.add_argument("--compared", type=int, default=12, help="Train rounds of the series and of the chain by hand")
+    parser.add_argument("--every", type=int, default=250, help="rounds between two lines of output")
+    parser.add_argument("--minutes", type=float, default=600, help="stop after so many")
+    parser.add_argument("--trace", action="store_true", help="print what allocates memory; costs time and memory")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        told = asyncio.run(_measure(Path(name), options))
+    print(json.dumps(told), flush=True)
+    return 0
+
+
+async def _measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    with cluster(folder) as api, serving(made(folder / "store")) as server:
+        async with running(folder, api, server, trace=options.trace) as world:
+            compared = await _compare(world, options.compared) if options.compared else None
+            await _run_models(world, options)
+            return {
+                "models": options.models,
+                "compared": compared,
+                "samples": world.samples,
+                "secrets": await _secrets(world),
+            }
+
+
+async def _run_models(world: World, options: argparse.Namespace) -> None:
+    """Until so many rounds are over. Then the triggers go, and the last series end."""
+    begin, first, line = time.monotonic(), world.kubelet.answered, 0
+    names = [f"model-{number:03}" for number in range(options.models)]
+    for name in names:
+        await world.client.create(_model(name, options.series, {"cron": "* * * * *"}))
+    while (done := world.kubelet.answered - first) < options.rounds and time.monotonic() - begin < options.minutes * 60:
+        if done >= line:
+            await _sample(world, done, time.monotonic() - begin, trace=options.trace)
+            line = done + options.every
+        await asyncio.sleep(0.5)
+    for name in names:
+        await world.client.patch("FederatedModel", name, {"spec": {"trigger": None}}, FEDERATION)
+
+    async def ended() -> bool:
+        models = await world.client.list("FederatedModel", FEDERATION)
+        return all(each["status"]["series"]["stage"] == "Ended" for each in models)
+
+    await until(ended, "the last series", seconds=1800)
+    await asyncio.sleep(10)
+    await _sample(world, world.kubelet.answered - first, time.monotonic() - begin, trace=options.trace)
+
+
+async def _sample(world: World, rounds: int, seconds: float, *, trace: bool) -> None:
+    told, (now, most) = await world.operator.told(), world.operator.megabytes()
+    requests = Counter(told["requests"])
+    sample = {
+        "rounds": rounds,
+        "seconds": round(seconds),
+        "rss_mb": now,
+        "largest_mb": most,
+        "processor_s": world.operator.processor(),
+        "requests": sum(requests.values()),
+        "threads": told["threads"],
+        "objects": await world.counts(),
+    }
+    before = world.samples[-1] if world.samples else None
+    more = rounds - before["rounds"] if before else 0
+    each = (
+        f"{(sample['requests'] - before['requests']) / more:.0f} requests and "
+        f"{(sample['processor_s'] - before['processor_s']) / more:.2f} s of processor a round, "
+        if before and more
+        else ""
+    )
+    objects = ", ".join(f"{count} {kind}" for kind, count in sample["objects"].items())
+    print(
+        f"{rounds:6} rounds, {seconds:6.0f} s: {now:.0f} MB, at most {most:.0f}; {each}{told['threads']} threads; "
+        f"{objects}",
+        flush=True,
+    )
+    if trace:
+        print(json.dumps(told["kinds"]), told["traced"], *told["lines"], sep="\n    ", flush=True)
+        print("   ", dict(requests.most_common(40)), flush=True)
+    world.samples.append(sample)
+
+
+async def _secrets(world: World) -> dict[str, int]:
+    """The Secrets of the hub by the first word of their names; `empty` are memories of what is left to delete."""
+    counted: Counter[str] = Counter()
+    async for item in world.client.each("Secret", HUB):
+        counted[item["metadata"]["name"].split("-")[0] + ("" if item.get("data") else " (empty)")] += 1
+    return dict(counted)
+
+
+async def _compare(world: World, rounds: int) -> dict[str, dict[str, float]]:
+    """Requests and processor time of the operator for a Train round of a series, and of a chain by hand."""
+    return {"chain": await _chain(world, rounds), "series": await _series(world, rounds)}
+
+
+@dataclass(frozen=True)
+class Spent:
+    requests: Counter[str]
+    processor: float
+
+    @classmethod
+    async def now(cls, world: World) -> Spent:
+        return cls(await world.operator.requests(), world.operator.processor())
+
+    def a_round(self, before: Spent, rounds: int, title: str) -> dict[str, float]:
+        spent = self.requests - before.requests
+        writes = sum(count for name, count in spent.items() if name.split()[0] in WRITES)
+        told = {
+            "requests": sum(spent.values()) / rounds,
+            "writes": writes / rounds,
+            "processor_s": (self.processor - before.processor) / rounds,
+        }
+        listed = ", ".join(f"{count / rounds:.1f} {name}" for name, count in spent.most_common())
+        print(f"a Train round of {title}: {json.dumps(told)}: {listed}", flush=True)
+        return told
+
+
+async def _chain(world: World, rounds: int) -> dict[str, float]:
+    for number in range(rounds):
+        start = {"initial": None, "base": {"roundName": f"chained-{number - 1}"}} if number else {}
+        item = federated_round(f"chained-{number}", **start)
+        item["spec"] = {name: value for name, value in item["spec"].items() if value is not None}
+        await world.client.create(item)
+        await _over(world, f"chained-{number}")
+        if number == 1:
+            before = await Spent.now(world)
+    return (await Spent.now(world)).a_round(before, rounds - 2, "a chain by hand")
+
+
+async def _series(world: World, rounds: int) -> dict[str, float]:
+    await world.client.create(_model("compared", rounds, None))
+
+    async def named(place: int) -> str:
+        async def look() -> str | None:
+            item = await world.client.get("FederatedModel", "compared", FEDERATION)
+            series = (item.get("status") or {}).get("series") or {"rounds": []}
+            return str(series["rounds"][place]["name"]) if len(series["rounds"]) > place else None
+
+        name: str = await until(look, f"round {place} of the series")
+        return name
+
+    await _over(world, await named(2))
+    before = await Spent.now(world)
+    await _over(world, await named(rounds))
+    return (await Spent.now(world)).a_round(before, rounds - 2, "a series")
+
+
+async def _over(world: World, name: str) -> None:
+    async def complete() -> bool:
+        item = await world.client.get_if_exists("FederatedRound", name, FEDERATION)
+        return item is not None and conditions(item).get("Complete", ("", ""))[0] == "True"
+
+    await until(complete, f"round {name}")
+
+
+def _model(name: str, rounds: int, trigger: Object | None) -> Object:
+    item = federated_model(name, rounds=rounds)
+    item["spec"] |= {"history": {"versions": 1}, **({"trigger": trigger} if trigger else {})}
+    return item
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""Starts the world of bench/models.py: an API server with the charts, a store, the hub operator, and the players."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.models_players import Hospital, Kubelet, Player
+from lab import toolchain
+from lab.apiserver import apiserver
+from tests.integration.api.apiserver import HOSPITAL_MANAGER, Api
+from tests.integration.api.conftest import Helm, enrol
+from tests.integration.api.objects import FEDERATION, HUB, PARTICIPANTS, ROOT, data_schema, hub_values
+from tests.integration.hub import hospital as hospitals
+from tests.integration.hub.conftest import store_settings
+from tests.integration.hub.hospital import until
+from tests.players.store import Server
+from wardround.kube.client import Client
+from wardround.kube.resources import RESOURCES
+from wardround.store.transfer import Store
+
+KINDS = ("FederatedModel", "ModelVersion", "FederatedRound", "RoundTask", "Job", "Pod", "Secret", "Event")
+TOKEN_SECONDS = 24 * 3600
+PLAYERS = "players"
+MEMORY = re.compile(r"^(VmRSS|VmHWM):\s+(\d+) kB$", re.MULTILINE)
+
+
+@dataclass
+class Operator:
+    """The running process of the hub operator."""
+
+    process: subprocess.Popen[bytes]
+    report: Path
+
+    def megabytes(self) -> tuple[float, float]:
+        """Resident memory, and the largest so far."""
+        values = dict(MEMORY.findall(Path(f"/proc/{self.process.pid}/status").read_text()))
+        return int(values["VmRSS"]) / 1000, int(values["VmHWM"]) / 1000
+
+    def processor(self) -> float:
+        """Seconds of processor time."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    async def told(self) -> dict[str, Any]:
+        """A fresh report of the process."""
+        self.report.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        while not self.report.exists():
+            if self.process.poll() is not None:
+                raise SystemExit("the hub operator has ended")
+            await asyncio.sleep(0.05)
+        told: dict[str, Any] = json.loads(self.report.read_text())
+        return told
+
+    async def requests(self) -> Counter[str]:
+        return Counter((await self.told())["requests"])
+
+
+@dataclass
+class World:
+    """The hub, and a client that may do everything there."""
+
+    client: Client
+    operator: Operator
+    kubelet: Kubelet
+    samples: list[dict[str, Any]] = field(default_factory=list)
+
+    async def counts(self) -> dict[str, int]:
+        """How many objects of each kind there are."""
+        return {kind: await self._count(kind) for kind in KINDS}
+
+    async def _count(self, kind: str) -> int:
+        page = await self.client._call("GET", kind, None, query={"limit": "1"})
+        return len(page["items"]) + int(page["metadata"].get("remainingItemCount", 0))
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[Api]:
+    with apiserver(made(folder / "apiserver")) as server:
+        api, helm = Api(server.kubeconfig), Helm(toolchain.tool("helm"), server.kubeconfig, folder)
+        helm.install("wardround-crds", "crds", "default", {}, "--wait")
+        helm.install("wardround-hub", "hub", HUB, hub_values())
+        api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": FEDERATION}})
+        api.create(data_schema(FEDERATION))
+        for name in PARTICIPANTS:
+            enrol(api, name)
+        _administrator(api)
+        yield api
+        api.close()
+
+
+def _administrator(api: Api) -> None:
+    """An account that may do everything, for the players."""
+    api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": PLAYERS, "namespace": "default"}})
+    api.call(
+        "POST",
+        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+        {
+            "metadata": {"name": PLAYERS},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": PLAYERS, "namespace": "default"}],
+        },
+    )
+
+
+@asynccontextmanager
+async def running(folder: Path, api: Api, server: Server, *, trace: bool) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        operator = stack.enter_context(_operator(folder, api, server, trace=trace))
+        store = await stack.enter_async_context(Store(server.origin, server.ca))
+        client = await stack.enter_async_context(_client(api, "default", PLAYERS))
+        kubelet = Kubelet(client, store, server.presigner)
+        players: list[Player] = [kubelet]
+        for name in PARTICIPANTS:
+            account = await stack.enter_async_context(_client(api, name, "site", HOSPITAL_MANAGER))
+            await _approve(api, client, account, name)
+            players.append(Hospital(account, store, server.presigner))
+        playing = [asyncio.create_task(each.run()) for each in players]
+        for each in playing:
+            each.add_done_callback(_end_if_failed)
+        yield World(client, operator, kubelet)
+        for each in playing:
+            each.cancel()
+        await asyncio.gather(*playing, return_exceptions=True)
+
+
+def _end_if_failed(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception():
+        asyncio.get_running_loop().call_exception_handler({"message": "a player failed", "exception": task.exception()})
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+async def _approve(api: Api, client: Client, account: Client, name: str) -> None:
+    async def fingerprint() -> str | None:
+        item = await client.get_if_exists("ConfigMap", "wardround-hub", HUB)
+        return item["data"].get("fingerprint") if item else None
+
+    one = hospitals.Hospital(name, account, await until(fingerprint, "the hub's ConfigMap"))
+    await one.publish()
+    api.patch("Participant", name, {"spec": {"keyFingerprint": one.fingerprint}}, name)
+
+
+def _client(api: Api, namespace: str, account: str, manager: str = "") -> Client:
+    configuration: Any = api._client.configuration
+    token = _token(api, namespace, account)
+    return Client(configuration.host, Path(configuration.ssl_ca_cert).read_text(), lambda: token, namespace, manager)
+
+
+def _token(api: Api, namespace: str, account: str) -> str:
+    body = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": TOKEN_SECONDS},
+    }
+    reply = api.call("POST", RESOURCES["ServiceAccount"].path(namespace, account, "token"), body)
+    return str(reply["status"]["token"])
+
+
+@contextmanager
+def _operator(folder: Path, api: Api, server: Server, *, trace: bool) -> Iterator[Operator]:
+    configuration: Any = api._client.configuration
+    instructions = {
+        "settings": dataclasses.asdict(store_settings(api, server)),
+        "server": configuration.host,
+        "ca": Path(configuration.ssl_ca_cert).read_text(),
+        "token": _token(api, HUB, "hub-operator"),
+        "namespace": HUB,
+        "port": 0,
+        "report": str(folder / "report"),
+        "trace": trace,
+    }
+    chart = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}"}
+    with (folder / "operator.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.models_operator"], stdin=subprocess.PIPE, stderr=log, cwd=ROOT, env=chart
+        )
+        try:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(instructions).encode())
+            process.stdin.close()
+            yield Operator(process, folder / "report")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            process.wait()
+            print((folder / "operator.log").read_text()[-3000:], file=sys.stderr)
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
