@@ -125,9 +125,10 @@ async def running(folder: Path, api: Api, server: Server, *, trace: bool) -> Asy
         client = await stack.enter_async_context(_client(api, "default", PLAYERS))
         kubelet = Kubelet(client, store, server.presigner)
         players: list[Player] = [kubelet]
+        fingerprint = await _published(client)
         for name in PARTICIPANTS:
             account = await stack.enter_async_context(_client(api, name, "site", HOSPITAL_MANAGER))
-            await _approve(api, client, account, name)
+            await _approve(api, account, name, fingerprint)
             players.append(Hospital(account, store, server.presigner))
         playing = [asyncio.create_task(each.run()) for each in players]
         for each in playing:
@@ -144,14 +145,21 @@ def _end_if_failed(task: asyncio.Task[None]) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
-async def _approve(api: Api, client: Client, account: Client, name: str) -> None:
+async def _published(client: Client) -> str:
+    """The fingerprint of the hub. Until the operator has published it, no hospital gets a token."""
+
     async def fingerprint() -> str | None:
         item = await client.get_if_exists("ConfigMap", "wardround-hub", HUB)
         return item["data"].get("fingerprint") if item else None
 
-    one = hospitals.Hospital(name, account, await until(fingerprint, "the hub's ConfigMap"))
-    await one.publish()
-    api.patch("Participant", name, {"spec": {"keyFingerprint": one.fingerprint}}, name)
+    published: str = await until(fingerprint, "the hub's ConfigMap")
+    return published
+
+
+async def _approve(api: Api, account: Client, name: str, hub_fingerprint: str) -> None:
+    hospital = hospitals.Hospital(name, account, hub_fingerprint)
+    await hospital.publish()
+    api.patch("Participant", name, {"spec": {"keyFingerprint": hospital.fingerprint}}, name)
 
 
 def _client(api: Api, namespace: str, account: str, manager: str = "") -> Client:
