@@ -126,7 +126,8 @@ class Watcher:
             resource = RESOURCES[kind]
             group, _, version = resource.api_version.rpartition("/")
 
-            def changed(event: Any, kind: str = kind, **_: Any) -> None:
+            # A coroutine: Kopf would run a function in threads, and each thread costs memory.
+            async def changed(event: Any, kind: str = kind, **_: Any) -> None:
                 emit(kind, dict(event["object"]))
 
             kopf.on.event(group, version, resource.plural, id=f"changed-{resource.plural}", registry=registry)(changed)

@@ -57,8 +57,14 @@ class WorkQueue(Generic[K]):
         del self._timers[key]
         self.add(key)
 
+    def _stop_timer(self, key: K) -> None:
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+
     async def work(self, reconcile: Callable[[K], Awaitable[float | None]]) -> None:
-        """One worker, for ever. `reconcile` returns in how many seconds it wants the key again, or None.
+        """One worker, for ever. `reconcile` returns in how many seconds it wants the key again, or None. This replaces
+        what it returned for the key before.
 
         Several workers work on several keys at once. An exception is logged and the key retried: a reconcile is
         level-triggered, so the next try starts from the present state.
@@ -77,6 +83,8 @@ class WorkQueue(Generic[K]):
                 _log(key, failure, self._failures[key], seconds)
             else:
                 self._failures.pop(key, None)
+                # Only the newest answer counts: a key that is over must not be kept until an old deadline.
+                self._stop_timer(key)
             finally:
                 self._working.discard(key)
             if key in self._again:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 
 import pytest
@@ -32,3 +33,12 @@ async def test_a_watch_that_is_given_up_as_it_begins_leaves_no_thread() -> None:
         over.set()
         await asyncio.to_thread(thread.join, 30)
     assert not thread.is_alive()
+
+
+async def test_an_event_starts_no_thread() -> None:
+    """Kopf runs a function in one of many threads, and each of them costs memory. It awaits a coroutine in its loop."""
+    async with Client("http://127.0.0.1:1", "", lambda: "token", "site-a") as client:
+        registry = Watcher(client, ("RoundTask", "Job"), lambda *_: None, namespaces=None).registry(lambda *_: None)
+        handlers = [each.fn for each in registry._watching._handlers]
+    assert len(handlers) == 2
+    assert all(map(inspect.iscoroutinefunction, handlers))

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.simulation.virtual import VirtualLoop, play
 from wardround.kube.errors import AlreadyExists, Conflict, Unavailable
 from wardround.kube.queue import WorkQueue
 
@@ -155,3 +156,26 @@ async def test_the_sooner_of_two_later_times_counts() -> None:
 
     await until(queue, reconcile, done)
     assert seen == ["a"]
+
+
+def test_the_newest_answer_says_when_a_key_comes_back() -> None:
+    """A round that is over is not looked at again at the deadlines that it had, and nothing is kept for it."""
+
+    async def main(loop: VirtualLoop) -> None:
+        answers = {0.0: 3600.0, 1.0: 7200.0, 7201.0: 60.0, 7202.0: None}
+        seen: list[float] = []
+        queue: WorkQueue[str] = WorkQueue()
+
+        async def reconcile(key: str) -> float | None:
+            seen.append(loop.time())
+            return answers[loop.time()]
+
+        queue.add("a")
+        worker = asyncio.create_task(queue.work(reconcile))
+        loop.call_at(1, queue.add, "a")
+        loop.call_at(7202, queue.add, "a")
+        await asyncio.sleep(10_000)
+        worker.cancel()
+        assert seen == list(answers)
+
+    play(main)
