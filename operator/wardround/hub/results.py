@@ -1,10 +1,13 @@
 """The controller of results: a result stays after its round is gone as long as other rounds start from it.
 
-Its key is the name of the round that made the result. `plans.result` decides.
+Its key is a namespace. To find the rounds that need a result, the controller reads all rounds of the namespace. It does
+so once for all results whose rounds are gone by then, not once for each. `plans.result` decides.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from wardround.api import federatedround, names
 from wardround.api.federatedround import FederatedRound
@@ -24,8 +27,18 @@ KIND = "Result"
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Gone:
+    """A result whose round is gone. `name`: of the round. `live_uid`: UID of another round that has the name now."""
+
+    name: str
+    live_uid: str | None
+    result: Object
+
+
 class ResultController:
-    """`kept`: names of rounds that are gone, but whose result is kept."""
+    """`due`: by namespace, the names of rounds at whose results the controller looks next. `kept`: those of rounds that
+    are gone, but whose result is kept."""
 
     kind = KIND
     # The controller of rounds wakes it: an event of a round does not say that the round is gone.
@@ -34,7 +47,8 @@ class ResultController:
     def __init__(self, hub: Context, queue: WorkQueue[Key]) -> None:
         self._hub = hub
         self._queue = queue
-        self.kept: set[Key] = set()
+        self.due: defaultdict[str, set[str]] = defaultdict(set)
+        self.kept: defaultdict[str, set[str]] = defaultdict(set)
 
     def keys(self, kind: str, item: Object) -> Iterable[Wake]:
         return ()
@@ -42,63 +56,83 @@ class ResultController:
     async def run(self) -> None:
         """Nothing to run. The controller of rounds finds what was left while no operator ran."""
 
-    def wake(self, namespace: str, name: str) -> None:
-        """A round of this name is gone, or another one has taken its place."""
-        self._queue.add(Key(KIND, namespace, name))
+    def wake(self, namespace: str, *names_of_rounds: str) -> None:
+        """Rounds of these names are gone, or others have taken their places."""
+        if names_of_rounds:
+            self.due[namespace].update(names_of_rounds)
+            self._queue.add(Key(KIND, namespace, ""))
 
     def wake_kept(self, namespace: str) -> None:
         """A round of this namespace is over or gone, and may have been the last that needed a result."""
-        for key in self.kept:
-            if key.namespace == namespace:
-                self._queue.add(key)
+        self.wake(namespace, *self.kept.get(namespace, ()))
 
     async def reconcile(self, key: Key) -> None:
         """Raises ApiError, StoreError."""
-        live = await get_round(self._hub.client, key.namespace, key.name)
+        namespace, looked_at = key.namespace, self.due.pop(key.namespace, set())
+        try:
+            await self._look(namespace, looked_at)
+        except BaseException:
+            self.due[namespace] |= looked_at
+            raise
+
+    async def _look(self, namespace: str, names_of_rounds: Collection[str]) -> None:
+        gone = [each for name in sorted(names_of_rounds) for each in await self._gone(namespace, name)]
+        # A round that ends from here on looks at these results again.
+        self.kept[namespace] |= {each.name for each in gone}
+        followers = await self._followers(namespace, {each.name for each in gone}) if gone else {}
+        decisions = [await self._one(namespace, each, followers[each.name]) for each in gone]
+        # After all keys: these need the store.
+        for each, decision in zip(gone, decisions, strict=True):
+            if isinstance(decision, Forget):
+                await self._forget(each.result)
+        needed = {each.name for each, decision in zip(gone, decisions, strict=True) if isinstance(decision, Keep)}
+        self.kept[namespace] -= set(names_of_rounds) - needed
+        if not self.kept[namespace]:
+            del self.kept[namespace]
+
+    async def _gone(self, namespace: str, name: str) -> list[Gone]:
+        """The results of rounds of this name that are gone."""
+        live = await get_round(self._hub.client, namespace, name)
         live_uid = live[1].metadata.uid if live else None
-        self.kept.add(key)
-        gone = [
-            result
-            for result in await vault.results(self._hub.client, key.namespace, key.name)
+        return [
+            Gone(name, live_uid, result)
+            for result in await vault.results(self._hub.client, namespace, name)
             if result["metadata"]["labels"][names.ROUND_UID] != live_uid
         ]
-        followers = await self._followers(key) if gone else ()
-        decisions = [await self._one(key, result, live_uid, followers) for result in gone]
-        # After all keys: these need the store.
-        for result, decision in zip(gone, decisions, strict=True):
-            if isinstance(decision, Forget):
-                await self._forget(result)
-        if not any(isinstance(each, Keep) for each in decisions):
-            self.kept.discard(key)
 
-    async def _one(
-        self, key: Key, result: Object, live_uid: str | None, followers: tuple[Follower, ...]
-    ) -> Keep | Forget:
-        uid = result["metadata"]["labels"][names.ROUND_UID]
+    async def _one(self, namespace: str, each: Gone, followers: tuple[Follower, ...]) -> Keep | Forget:
+        uid = each.result["metadata"]["labels"][names.ROUND_UID]
         decision = result_plan.plan(
             Observation(
-                round_uid=uid, round_exists=uid == live_uid, kept_for=vault.kept_for(result), followers=followers
+                round_uid=uid,
+                round_exists=uid == each.live_uid,
+                kept_for=vault.kept_for(each.result),
+                followers=followers,
             )
         )
         match decision:
             case Keep(note=frozenset() as uids):
                 logger.info(
                     "the result of round %s/%s is kept for %d other rounds that need it",
-                    key.namespace,
-                    key.name,
+                    namespace,
+                    each.name,
                     len(uids),
                 )
-                await vault.note(self._hub.client, result, {names.KEPT_FOR: " ".join(sorted(uids))})
+                await vault.note(self._hub.client, each.result, {names.KEPT_FOR: " ".join(sorted(uids))})
             case Forget():
-                await vault.note(self._hub.client, result, {names.KEPT_FOR: ""}, emptied=True)
+                await vault.note(self._hub.client, each.result, {names.KEPT_FOR: ""}, emptied=True)
         return decision
 
-    async def _followers(self, key: Key) -> tuple[Follower, ...]:
-        """The rounds that start from the result of a round of this name."""
-        rounds = [federatedround.parse(item) async for item in self._hub.client.each("FederatedRound", key.namespace)]
-        return tuple(
-            [await self._follower(each, key.name) for each in rounds if result_plan.is_follower(each, key.name)]
-        )
+    async def _followers(self, namespace: str, sources: Collection[str]) -> dict[str, tuple[Follower, ...]]:
+        """By name of a round, the rounds that need its result. Only few rounds are in memory at a time."""
+        needing: list[tuple[str, FederatedRound]] = []
+        async for item in self._hub.client.each("FederatedRound", namespace):
+            federated_round = federatedround.parse(item)
+            needing += [(name, federated_round) for name in sources if result_plan.is_follower(federated_round, name)]
+        followers: dict[str, tuple[Follower, ...]] = dict.fromkeys(sources, ())
+        for name, federated_round in needing:
+            followers[name] += (await self._follower(federated_round, name),)
+        return followers
 
     async def _follower(self, federated_round: FederatedRound, name: str) -> Follower:
         uid = federated_round.metadata.uid

@@ -30,8 +30,9 @@ logger = logging.getLogger(__name__)
 
 
 class RoundController:
-    """`active`: the rounds that are not over. The controller looks at them again when a participant or another round
-    changes. `swept`: names of rounds that are gone, but have left something."""
+    """`active`: the rounds that are not over, each with the names of the rounds whose results it needs. The controller
+    looks at them again when a participant or one of these rounds changes. `swept`: names of rounds that are gone, but
+    have left something."""
 
     kind = federatedround.KIND
     sources: Mapping[str, Source] = {
@@ -46,7 +47,7 @@ class RoundController:
         self.hub = hub
         self.queue = queue
         self._results = results
-        self.active: set[Key] = set()
+        self.active: dict[Key, frozenset[str]] = {}
         self.swept: set[Key] = set()
         self._draw = draw
 
@@ -93,11 +94,16 @@ class RoundController:
     async def reconcile(self, key: Key) -> float | None:
         live = await get_round(self.hub.client, key.namespace, key.name)
         if live is None:
-            self.active.discard(key)
+            self.active.pop(key, None)
             if key not in self.swept:
                 self.stir(key)
             return await self._sweep(key, None)
         observed, seen = live
+        # Before the round looks at others: one of them may change meanwhile.
+        if is_over(seen):
+            self.active.pop(key, None)
+        else:
+            self.active[key] = frozenset(federatedround.source_names(seen))
         failure: Exception | None = None
         refusals: tuple[Refusal, ...] = ()
         swept_again: float | None = None
@@ -118,10 +124,6 @@ class RoundController:
             failure, status = interrupt, interrupted(observation, plan.status, interrupt.interruption)
         if await self.hub.reporter.write(observed, seen.status, status) is not None:
             self._tell(key, status.conditions)
-        if is_over(seen):
-            self.active.discard(key)
-        else:
-            self.active.add(key)
         if failure is not None:
             raise failure
         ask_again = ASK_AGAIN.total_seconds() if refusals else None
@@ -136,8 +138,8 @@ class RoundController:
 
     def stir(self, key: Key) -> None:
         """Others may wait for this round to be over, or start from its result. Results may be kept for it."""
-        for other in self.active:
-            if other.namespace == key.namespace and other != key:
+        for other, sources in self.active.items():
+            if other.namespace == key.namespace and key.name in sources:
                 self.queue.add(other)
         self._results.wake_kept(key.namespace)
 

@@ -7,19 +7,18 @@ from tests.unit.plans_hub.builders import FEDERATION, UID
 from wardround.api import names
 from wardround.ports import Object
 
-LOCATION = names.model_location(UID, 1)
 
-
-def leave_result(hub: LoneHub) -> None:
-    """What is left of train-0: its Secret and its bytes. This hub's key did not sign it, so nothing starts from it."""
+def leave_result(hub: LoneHub, name: str = "train-0", uid: str = UID) -> None:
+    """Leaves the Secret and the bytes of a round that is gone. This hub's key did not sign the result, so no round
+    starts from it."""
     metadata = {
-        "name": names.model_secret(UID),
+        "name": names.model_secret(uid),
         "namespace": NAMESPACE,
-        "labels": names.round_labels("train-0", UID),
-        "annotations": names.round_ref(FEDERATION, "train-0"),
+        "labels": names.round_labels(name, uid),
+        "annotations": names.round_ref(FEDERATION, name),
     }
     hub.server.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"dataKey": "AA=="}})
-    hub.store.stored[f"{LOCATION}/segments"] = b"sealed"
+    hub.store.stored[f"{names.model_location(uid, 1)}/segments"] = b"sealed"
 
 
 def result(hub: LoneHub) -> Object | None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.conditions import is_true
 from tests.simulation.apiserver import Place
 from tests.simulation.client import Client
 from tests.simulation.hub import LoneHub
@@ -51,6 +52,39 @@ def test_a_round_asks_no_more_where_there_are_more_hospitals_that_are_not_in_it(
     few, many = asked_with(3), asked_with(30)
     assert few == many
     assert few[0]["Participant"] == len(IN_THE_ROUND), "each hospital is confirmed once, when it is asked"
+
+
+REFUSED = codec.dump(condition("Accepted", False, "ImageNotAllowed"))
+
+
+def ended_beside(bystanders: int) -> Counter[str]:
+    """Requests by kind for the end of a round, and of a round that starts from it."""
+
+    async def main(loop: VirtualLoop) -> Counter[str]:
+        hub = LoneHub(loop)
+        for name in IN_THE_ROUND:
+            hub.enrol(name)
+        async with hub.running():
+            for number in range(bystanders):
+                hub.apply_round(f"other-{number}", IN_THE_ROUND)
+            hub.apply_round("train-1", IN_THE_ROUND)
+            hub.apply_round("train-2", IN_THE_ROUND, initial=None, base={"roundName": "train-1"})
+            await hub.settle()
+            tasks = hub.tasks("train-1")
+            hub.server.reads.clear()
+            for name in IN_THE_ROUND:
+                hub.report(tasks[name], REFUSED)
+            await hub.settle()
+            requests = Counter(read.kind for read in hub.server.reads)
+            for name in ("train-1", "train-2"):
+                assert is_true(hub.round(name), "Failed"), f"{name}: it waits for the other one, and hears of its end"
+            return requests
+
+    return play(main)
+
+
+def test_the_end_of_a_round_makes_the_hub_look_at_no_round_that_does_not_need_it() -> None:
+    assert ended_beside(1) == ended_beside(12)
 
 
 class Deaf(Client):

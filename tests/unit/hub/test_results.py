@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.hub import LoneHub
+from tests.simulation.hub import NAMESPACE, LoneHub
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.hub.results import leave_result, result
+from tests.unit.plans_hub.builders import UID
 from wardround.api import names
 
 FOLLOWERS: dict[str, dict[str, Any]] = {
@@ -69,3 +70,23 @@ def test_a_new_round_of_the_name_takes_nothing_of_the_result_of_the_old_one() ->
             assert result(hub) is None
 
     play(main)
+
+
+def test_the_rounds_of_a_namespace_are_not_read_for_each_result_of_which_the_round_is_gone() -> None:
+    """Retention deletes many rounds at once."""
+
+    def lists_read(gone: int) -> int:
+        async def main(loop: VirtualLoop) -> int:
+            hub = LoneHub(loop)
+            hub.enrol("site-a", suspend=True)
+            for number in range(20):
+                hub.apply_round(f"live-{number}", ["site-a"])
+            for number in range(gone):
+                leave_result(hub, f"gone-{number}", f"{number:08}{UID[8:]}")
+            async with hub.running():
+                assert not hub.server.select("Secret", NAMESPACE, labels=names.ROUND_UID)
+                return [each.objects for each in hub.server.reads if each.kind == "FederatedRound"].count(20)
+
+        return play(main)
+
+    assert lists_read(40) <= lists_read(1) + 3
