@@ -24,6 +24,8 @@ VERBS = {
     "score": "wardround.pod.score",
     "prediction": "wardround.card.prediction",
     "answer": "wardround.card.answer",
+    "view": "wardround.card.view",
+    "merge": "wardround.card.merge",
 }
 # Verbs for people, on machines of any kind. `confine` knows Linux only.
 FOR_PEOPLE = {"simulate": "wardround.simulate.main", "predict": "wardround.card.main"}

@@ -31,13 +31,25 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Code:
+    """The code that made a model: the training image, and the command in it without the verb."""
+
+    image: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class PredictionSpec:
-    """`dataset_name`: the Dataset that says how the file writes the fields. The file needs no target."""
+    """`dataset_name`: the Dataset that says how the file writes the fields. The file needs no target.
+
+    `code`: of a model that another image than the built-in trainer made. Its `predict` then answers.
+    """
 
     model: UsedModel
     dataset_name: str
     rows: Place
     answer: Place
+    code: Code | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

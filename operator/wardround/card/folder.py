@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from wardround.sealing import envelope
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
@@ -23,6 +25,7 @@ from wardround.wire.card import VERSION, ModelCard
 CARD_FILE, MODEL_FILE = "card.json", "model.safetensors"
 # A card fits into a Secret, 1 MiB. Written for people, each character can take six.
 CARD_BYTES = 8 << 20
+COPIED_AT_ONCE = 1 << 20
 AGAIN = "Pull the model again: kubectl wardround model pull"
 
 
@@ -66,19 +69,44 @@ def signed(card_envelope: str, hub_key: bytes) -> Signed:
 
 def load(path: Path, fingerprint: str) -> Folder:
     """The folder's model and card. `fingerprint`: of the hub's key. Raises FolderRefused."""
+    card = load_card(path, fingerprint)
+    model = read_file(path, MODEL_FILE, card.model.bytes)
+    if digests.digest(model) != card.model.digest:
+        raise _another_model(path)
+    return Folder(path, card, model)
+
+
+def load_card(path: Path, fingerprint: str) -> ModelCard:
+    """The folder's card alone. `fingerprint`: of the hub's key. Raises FolderRefused."""
     if not digests.DIGEST.fullmatch(fingerprint):
         raise FolderRefused(
             f"{fingerprint!r} is no fingerprint of a hub. Write sha256: and 64 hexadecimal digits, as the hub's "
             "administrator tells them"
         )
-    content = read_file(path, CARD_FILE, CARD_BYTES)
-    card = _verified(path, content, fingerprint)
-    model = read_file(path, MODEL_FILE, card.model.bytes)
-    if digests.digest(model) != card.model.digest:
-        raise FolderRefused(
-            f"{path / MODEL_FILE} is not the model that {CARD_FILE} describes: its SHA-256 is another one. {AGAIN}"
-        )
-    return Folder(path, card, model)
+    return _verified(path, read_file(path, CARD_FILE, CARD_BYTES), fingerprint)
+
+
+def copy_model(path: Path, card: ModelCard, target: Path) -> None:
+    """Copies the model, which may be larger than this process may be, and verifies the copy. `target`: a new file.
+
+    Raises FolderRefused, and OSError if the copy cannot be written.
+    """
+    digest, left = digests.Digest(), card.model.bytes
+    with _opened(path, MODEL_FILE) as model, target.open("wb") as copy:
+        while chunk := _read(path, model, min(COPIED_AT_ONCE, left + 1)):
+            left -= len(chunk)
+            if left < 0:
+                raise _too_long(path, MODEL_FILE, card.model.bytes)
+            digest.update(chunk)
+            copy.write(chunk)
+    if digest.text != card.model.digest:
+        raise _another_model(path)
+
+
+def _another_model(path: Path) -> FolderRefused:
+    return FolderRefused(
+        f"{path / MODEL_FILE} is not the model that {CARD_FILE} describes: its SHA-256 is another one. {AGAIN}"
+    )
 
 
 def _verified(path: Path, content: bytes, fingerprint: str) -> ModelCard:
@@ -122,16 +150,38 @@ def _at_once(name: str, flags: int) -> int:
 
 def read_file(path: Path, name: str, limit: int) -> bytes:
     """The content of a file. `limit`: bytes. Nothing longer is read, because nothing of it is verified yet."""
-    try:
-        with open(path / name, "rb", opener=_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise FolderRefused(f"{path / name} is not a file. {AGAIN}")
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise FolderRefused(
-            f"{path} has no readable {name} ({type(error).__name__}). A model's folder holds {CARD_FILE} and "
-            f"{MODEL_FILE}. {AGAIN}"
-        ) from None
+    with _opened(path, name) as file:
+        content = _read(path, file, limit + 1)
     if len(content) > limit:
-        raise FolderRefused(f"{path / name} is longer than a file of this name can be, {limit} bytes. {AGAIN}")
+        raise _too_long(path, name, limit)
     return content
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
+    try:
+        file = open(path / name, "rb", opener=_at_once)  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise _unreadable(path, name, error) from None
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise FolderRefused(f"{path / name} is not a file. {AGAIN}")
+        yield file
+
+
+def _read(path: Path, file: BinaryIO, size: int) -> bytes:
+    try:
+        return file.read(size)
+    except OSError as error:
+        raise _unreadable(path, Path(file.name).name, error) from None
+
+
+def _unreadable(path: Path, name: str, error: OSError) -> FolderRefused:
+    return FolderRefused(
+        f"{path} has no readable {name} ({type(error).__name__}). A model's folder holds {CARD_FILE} and {MODEL_FILE}. "
+        f"{AGAIN}"
+    )
+
+
+def _too_long(path: Path, name: str, limit: int) -> FolderRefused:
+    return FolderRefused(f"{path / name} is longer than a file of this name can be, {limit} bytes. {AGAIN}")

@@ -18,6 +18,11 @@ from wardround.tensors import Array, NotTensors
 ROWS_AT_ONCE = 65536
 # Beyond it, exp overflows. The probability is exactly 0 or 1 well before.
 LARGEST_ODDS = 700.0
+ITS_OWN = "The image's own `predict` answers, in a Prediction that names the image in spec.code"
+
+
+class NotBuiltIn(FolderRefused):
+    """Another training image than the built-in trainer made the model."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,15 @@ class Network:
 
 
 def network(folder: Folder) -> Network:
-    """The network of a model. Raises FolderRefused if the card or the file is not one of the built-in trainer's."""
+    """The network of a model.
+
+    Raises NotBuiltIn if the card or the file is not one of the built-in trainer's, and FolderRefused.
+    """
     architecture, fields = folder.card.architecture, folder.card.fields
     if architecture is None:
-        raise FolderRefused(
+        raise NotBuiltIn(
             f"the card of {folder.path} names no architecture, because the training image is not the built-in "
-            "trainer's. Run the image's own `predict`"
+            f"trainer's. {ITS_OWN}"
         )
     if fields is None:
         raise FolderRefused(
@@ -45,10 +53,9 @@ def network(folder: Folder) -> Network:
     expected = _shapes(features, architecture.hidden, architecture.mean, architecture.deviation)
     arrays = _arrays(folder)
     if {name: array.shape for name, array in arrays.items()} != expected:
-        raise FolderRefused(
+        raise NotBuiltIn(
             f"the tensors of {folder.path} are not those of the network on its card ({features} features, hidden "
-            f"layers {list(architecture.hidden)}). The training image made a model of another shape: run the image's "
-            "own `predict`"
+            f"layers {list(architecture.hidden)}). The training image made a model of another shape. {ITS_OWN}"
         )
     deviation = arrays[architecture.deviation]
     if not (all(np.isfinite(array).all() for array in arrays.values()) and (deviation > 0).all()):

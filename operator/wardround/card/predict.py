@@ -6,12 +6,13 @@ Asks no cluster. The target needs no column in the file.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from wardround.card import network
 from wardround.card.folder import Folder, FolderRefused
@@ -134,31 +135,69 @@ def _number(metric: CardMetric, lowest: float = -sys.float_info.max, highest: fl
     return value
 
 
+@dataclass(frozen=True)
+class Row:
+    """A row of the file, still without a probability. `number`, `faults`: as of Answer."""
+
+    number: int
+    identifier: str
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows in the file's order. `inputs`: the model's inputs for those without a fault, float32 of shape (rows,
+    features)."""
+
+    rows: Sequence[Row]
+    inputs: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the card says of a probability. `line`: recalibrates. `point`: the operating point."""
+
+    line: Recalibration | None
+    point: float | None
+
+    @classmethod
+    def named_by(cls, card: ModelCard) -> Rules:
+        """Raises FolderRefused."""
+        return cls(recalibration(card), operating_point(card))
+
+    def answers(self, rows: Iterable[Row], probabilities: Iterable[float]) -> Iterator[Answer]:
+        """One answer for each row. `probabilities`: of the rows without a fault, in their order."""
+        computed = iter(probabilities)
+        for row in rows:
+            if row.faults:
+                yield Answer(row.number, row.identifier, None, None, None, row.faults)
+            else:
+                yield self._answer(row, next(computed))
+
+    def _answer(self, row: Row, probability: float) -> Answer:
+        better = None if self.line is None else recalibrated(probability, self.line.intercept, self.line.slope)
+        positive = None if self.point is None else probability >= self.point
+        return Answer(row.number, row.identifier, probability, better, positive)
+
+
 def answers(folder: Folder, spec: Mapping[str, Any], file: Path) -> Iterator[Answer]:
     """One answer for each row of the file, in its order. `spec`: of the hospital's Dataset.
 
     Raises FolderRefused, SchemaInvalid, and Failure (ColumnMissing, DataUnreadable, DataReplaced).
     """
-    rules = _Rules(network.network(folder), recalibration(folder.card), operating_point(folder.card))
-    inputs = _inputs(folder, spec)
-    reading, kind = dataset.Reading(), spec.get("format", "CSV")
-    number = 2 if kind == "CSV" else 1
-    for examined in dataset.examine(file, kind, inputs, reading):
-        for answer in _batch(examined, inputs, rules):
-            while number in reading.malformed:
-                yield Answer(number, "", None, None, None, (f"the row: {ROW_MALFORMED}",))
-                number += 1
-            yield replace(answer, row=number)
-            number += 1
-    for malformed in (each for each in reading.malformed if each >= number):
-        yield Answer(malformed, "", None, None, None, (f"the row: {ROW_MALFORMED}",))
+    model, rules = network.network(folder), Rules.named_by(folder.card)
+    for batch in batches(inputs(folder.card, folder.path, spec), spec, file):
+        yield from rules.answers(batch.rows, network.probabilities(model, batch.inputs).tolist())
 
 
-def _inputs(folder: Folder, spec: Mapping[str, Any]) -> schema.Schema:
-    """The columns to read: those of the card's DataSchema without the target, which a new patient does not have."""
-    described = folder.card.data_schema
+def inputs(card: ModelCard, path: Path, spec: Mapping[str, Any]) -> schema.Schema:
+    """The columns to read: those of the card's DataSchema without the target, which a new patient does not have.
+
+    `path`: of the model's folder. Raises FolderRefused, SchemaInvalid.
+    """
+    described = card.data_schema
     if described is None:
-        raise FolderRefused(f"the card of {folder.path} names no features")
+        raise FolderRefused(f"the card of {path} names no features")
     table = schema.parse(described, spec)
     return replace(
         table,
@@ -167,36 +206,47 @@ def _inputs(folder: Folder, spec: Mapping[str, Any]) -> schema.Schema:
     )
 
 
-@dataclass(frozen=True)
-class _Rules:
-    """`line`: recalibrates. `point`: the operating point."""
+def batches(table: schema.Schema, spec: Mapping[str, Any], file: Path) -> Iterator[Batch]:
+    """All rows of the file, also the malformed ones. `table`: of `inputs`.
 
-    model: network.Network
-    line: Recalibration | None
-    point: float | None
+    Raises Failure (ColumnMissing, DataUnreadable, DataReplaced).
+    """
+    reading, kind = dataset.Reading(), spec.get("format", "CSV")
+    number = 2 if kind == "CSV" else 1
+    for examined in dataset.examine(file, kind, table, reading):
+        rows = []
+        for row in _rows(examined, table):
+            while number in reading.malformed:
+                rows.append(_malformed(number))
+                number += 1
+            rows.append(replace(row, number=number))
+            number += 1
+        yield Batch(rows, _inputs(examined, table))
+    rest = [_malformed(each) for each in reading.malformed if each >= number]
+    yield Batch(rest, np.zeros((0, len(table.features)), np.float32))
 
-    def answer(self, identifier: str, probability: float) -> Answer:
-        better = None if self.line is None else recalibrated(probability, self.line.intercept, self.line.slope)
-        return Answer(0, identifier, probability, better, None if self.point is None else probability >= self.point)
+
+def _malformed(number: int) -> Row:
+    return Row(number, "", (f"the row: {ROW_MALFORMED}",))
 
 
-def _batch(examined: dataset.Examined, inputs: schema.Schema, rules: _Rules) -> Iterator[Answer]:
+def _inputs(examined: dataset.Examined, table: schema.Schema) -> npt.NDArray[np.float32]:
     whole = ~np.logical_or.reduce(examined.wrong)
-    by_name = dict(zip((each.field.name for each in inputs.sources), examined.checked[1:], strict=True))
-    columns = [each.numbers(by_name[each.field.name]) for each in inputs.features]
+    by_name = dict(zip((each.field.name for each in table.sources), examined.checked[1:], strict=True))
+    columns = [each.numbers(by_name[each.field.name]) for each in table.features]
     # float32, as in the view from which the model has learnt.
-    rows = np.stack([numbers[whole].astype(np.float32) for numbers in columns], axis=1)
-    computed = iter(network.probabilities(rules.model, rows).tolist())
-    identifiers = examined.checked[0].text.to_pylist()
-    for position, identifier in enumerate(identifiers):
-        if whole[position]:
-            yield rules.answer(identifier, next(computed))
-        else:
-            yield Answer(0, identifier or "", None, None, None, tuple(_faults(examined, inputs, position)))
+    return np.stack([numbers[whole].astype(np.float32) for numbers in columns], axis=1)
 
 
-def _faults(examined: dataset.Examined, inputs: schema.Schema, position: int) -> Iterator[str]:
-    for source, column in zip(inputs.columns, examined.checked, strict=True):
+def _rows(examined: dataset.Examined, table: schema.Schema) -> Iterator[Row]:
+    """Not yet with their numbers."""
+    wrong = np.logical_or.reduce(examined.wrong)
+    for position, identifier in enumerate(examined.checked[0].text.to_pylist()):
+        yield Row(0, identifier or "", tuple(_faults(examined, table, position)) if wrong[position] else ())
+
+
+def _faults(examined: dataset.Examined, table: schema.Schema, position: int) -> Iterator[str]:
+    for source, column in zip(table.columns, examined.checked, strict=True):
         for reason, mask in column.problems:
             if mask[position]:
                 yield f"{source.field.name}: {reason}"

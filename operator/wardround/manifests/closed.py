@@ -118,3 +118,17 @@ def isolation_variables(targets: Sequence[IsolationTarget], seconds: float, link
         pod.variable("WARDROUND_ISOLATION_SECONDS", f"{seconds:.2f}"),
         pod.variable("WARDROUND_LINK_LOCAL", link_local),
     ]
+
+
+def sidecar(container: Manifest, variables: Sequence[Manifest]) -> Manifest:
+    """The container `isolation`, which tests the network while the others run."""
+    return container | {
+        "env": list(variables),
+        "restartPolicy": "Always",
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+    }
+
+
+def launched_in(folder: str, *flags: str) -> list[str]:
+    """What takes the network away from the command after it (launcher/launch.c). `folder`: the launcher's."""
+    return [f"{folder}/launch", *flags, "--"]

@@ -1,5 +1,6 @@
-"""Builds the Job of a Prediction: a pod in which our own image alone reads rows and a model, and writes an answer.
+"""Builds the Job of a Prediction: a closed pod that reads rows and a model, and writes an answer.
 
+Our own image alone runs in it, unless the Prediction names the code of its model (`prediction_code` beside this).
 The shape is what the site chart's ValidatingAdmissionPolicy admits and nothing else: a change here shows as a diff in
 `tests/unit/golden/` and has to be made in the policy as well.
 """
@@ -12,8 +13,8 @@ from typing import Any
 
 from wardround.api import dataset_text, names
 from wardround.api.prediction import KIND, PREDICT_SECONDS, PredictionSpec
-from wardround.api.site import LinkLocal
-from wardround.manifests import pod
+from wardround.api.site import AllowedParameter, LinkLocal
+from wardround.manifests import pod, prediction_code
 from wardround.manifests.closed import (
     OUR_COMMAND,
     SMALL,
@@ -36,7 +37,7 @@ CONTAINER = "predict"
 @dataclass(frozen=True, kw_only=True)
 class PredictionJob:
     """All that the Job depends on. `dataset`: the spec as it stands in the API. `hub_fingerprint`: of the hub whose
-    card the model has to have."""
+    card the model has to have. `participant`: the hospital's name at the hub. `parameters`: what the Site allows."""
 
     namespace: str
     name: str
@@ -45,6 +46,8 @@ class PredictionJob:
     dataset: Mapping[str, Any]
     models_claim: str
     hub_fingerprint: str
+    participant: str
+    parameters: Sequence[AllowedParameter]
     operator_image: str
     isolation: Sequence[IsolationTarget]
     isolation_seconds: float
@@ -68,7 +71,12 @@ def build(job: PredictionJob) -> Manifest:
         pod.claim("models", job.models_claim, read_only=True),
         pod.claim("answers", job.spec.answer.claim_name),
     ]
-    spec = closed_pod(job.workload, volumes, PREDICT_SECONDS) | {"containers": [_predict(job)]}
+    if job.spec.code is None:
+        containers: Manifest = {"containers": [_predict(job)]}
+    else:
+        volumes += prediction_code.volumes(job.workload)
+        containers = prediction_code.containers(job, job.spec.code, _asked(job), _isolation(job))
+    spec = closed_pod(job.workload, volumes, PREDICT_SECONDS) | containers
     return one_pod(metadata, {"metadata": {"labels": labels}, "spec": spec})
 
 
@@ -82,14 +90,22 @@ def _predict(job: PredictionJob) -> Manifest:
     return container | {
         "imagePullPolicy": "IfNotPresent",
         "command": [*OUR_COMMAND, "prediction"],
-        "env": [
-            pod.variable(wire.UID, job.uid),
-            pod.variable(wire.MODEL, job.spec.model.name),
-            pod.variable(wire.VERSION, job.spec.model.version),
-            pod.variable(wire.ROWS_PATH, job.spec.rows.path),
-            pod.variable(wire.ANSWER_PATH, job.spec.answer.path),
-            pod.variable(wire.HUB_FINGERPRINT, job.hub_fingerprint),
-            pod.variable(DATASET_TEXT, dataset_text.dump(job.dataset)),
-            *isolation_variables(job.isolation, job.isolation_seconds, job.link_local),
-        ],
+        "env": [*_asked(job), *_isolation(job)],
     }
+
+
+def _asked(job: PredictionJob) -> list[Manifest]:
+    """The Prediction in variables, which the admission policy compares with it."""
+    return [
+        pod.variable(wire.UID, job.uid),
+        pod.variable(wire.MODEL, job.spec.model.name),
+        pod.variable(wire.VERSION, job.spec.model.version),
+        pod.variable(wire.ROWS_PATH, job.spec.rows.path),
+        pod.variable(wire.ANSWER_PATH, job.spec.answer.path),
+        pod.variable(wire.HUB_FINGERPRINT, job.hub_fingerprint),
+        pod.variable(DATASET_TEXT, dataset_text.dump(job.dataset)),
+    ]
+
+
+def _isolation(job: PredictionJob) -> list[Manifest]:
+    return isolation_variables(job.isolation, job.isolation_seconds, job.link_local)

@@ -21,8 +21,10 @@ from wardround.manifests.closed import (
     closed_pod,
     isolation_variables,
     job_metadata,
+    launched_in,
     one_pod,
     pod_labels,
+    sidecar,
 )
 from wardround.manifests.pod import Manifest
 from wardround.wire import codec, mounts
@@ -157,10 +159,7 @@ def _prepare(job: TrainingJob) -> Manifest:
 
 
 def _isolation(job: TrainingJob) -> Manifest:
-    container = _ours(job, "isolation", "isolation", env=_isolation_env(job))
-    container["restartPolicy"] = "Always"
-    container["resources"] = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}
-    return container
+    return sidecar(_ours(job, "isolation", "isolation"), _isolation_env(job))
 
 
 def _train(job: TrainingJob) -> Manifest:
@@ -238,9 +237,8 @@ def _mount(job: TrainingJob, mount: Mount) -> Manifest:
 
 
 def _launch(job: TrainingJob, *flags: str) -> list[str]:
-    """What takes the network away from the command after it (launcher/launch.c). `prepare` brings it to the others, and
-    asks the network itself."""
-    return [f"{_places(job).fill(LAUNCHER_FOLDER)}/launch", *flags, "--"]
+    """The launcher before a command. `prepare` brings it to the others, and asks the network itself."""
+    return launched_in(_places(job).fill(LAUNCHER_FOLDER), *flags)
 
 
 def _isolation_env(job: TrainingJob) -> list[Manifest]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,10 +12,12 @@ from typing import Any
 from wardround.api import conditions
 from wardround.api.prediction import PREDICT_SECONDS, Prediction, PredictionStatus
 from wardround.api.site import Site
+from wardround.api.task import Failure
 from wardround.manifests.prediction import CONTAINER, PredictionJob
 from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, ClosedJobPlan
+from wardround.plans.sitetask.failure import failure, not_pulled
 from wardround.plans.sitetask.job import workload
-from wardround.plans.sitetask.pod import Job, Pod, Step
+from wardround.plans.sitetask.pod import Job, Pod
 from wardround.plans.sitetask.types import Control
 from wardround.reasons.predictions import PREDICTIONS
 from wardround.reasons.registry import REASONS
@@ -24,6 +27,8 @@ from wardround.wire.outcome import Predicted
 STALLED_SECONDS = 60.0
 # How often the message of a pod that waits is looked at.
 WAITING_SECONDS = 30.0
+# The containers of our own image beside the code of a model. What `model` writes about its end counts for nothing.
+OURS = ("view", "merge")
 # A Job that has not ended after this time, for example because no node can mount a volume, is deleted.
 LONGEST = timedelta(seconds=PREDICT_SECONDS + 600)
 
@@ -116,7 +121,27 @@ def _described(seen: Observation, site: Site) -> Fault | None:
     return ("NoDataset", REASONS["NoDataset"].text) if seen.dataset is None else None
 
 
-RULES: tuple[Callable[[Observation, Site], Fault | None], ...] = (_models_claim, _listed, _described)
+def _code_allowed(seen: Observation, site: Site) -> Fault | None:
+    """Of a Prediction that names code. The API server compares these too."""
+    code, policy = seen.prediction.spec.code, site.spec.policy
+    if code is None:
+        return None
+    advice = "If the hospital has reviewed it, add it there, and run `helm upgrade`. The site operator then goes on."
+    if code.image not in policy.images:
+        return (
+            "ImageNotAllowed",
+            f"policy.images in the values of the site chart does not list {code.image} of spec.code. {advice}",
+        )
+    if code.command not in policy.commands:
+        return (
+            "CommandNotAllowed",
+            f"policy.commands in the values of the site chart does not list {json.dumps(code.command)} of spec.code. "
+            f"{advice}",
+        )
+    return None
+
+
+RULES: tuple[Callable[[Observation, Site], Fault | None], ...] = (_models_claim, _listed, _described, _code_allowed)
 
 
 def _job(seen: Observation, site: Site, control: Control) -> PredictionJob:
@@ -130,6 +155,8 @@ def _job(seen: Observation, site: Site, control: Control) -> PredictionJob:
         dataset=seen.dataset,
         models_claim=site.spec.workload.models_claim_name,
         hub_fingerprint=site.spec.hub.fingerprint,
+        participant=site.spec.hub.participant_namespace,
+        parameters=site.spec.policy.parameters,
         operator_image=seen.operator_image,
         isolation=control.targets,
         isolation_seconds=control.seconds,
@@ -139,15 +166,17 @@ def _job(seen: Observation, site: Site, control: Control) -> PredictionJob:
 
 
 def _running(seen: Observation, made: Made) -> Plan:
-    step = made.pod.step(CONTAINER) if made.pod else Step(name=CONTAINER)
-    ended = made.job.finished or (made.pod is not None and made.pod.ended and not made.pod.leaving)
-    if ended:
-        return Plan(status=_ended(seen, made, step))
+    pod = made.pod
+    over = made.job.finished or (pod is not None and pod.ended and not pod.leaving)
+    if over:
+        return Plan(status=_ended(seen, made))
+    if cause := _code_failure(seen, made):
+        return Plan(status=_failed(seen, cause.reason, cause.message or ""), delete=made.job)
     if made.job.suspended:
         message = "The Job waits in its queue."
         return Plan(status=_waiting(seen, "Predicting", message), again_seconds=WAITING_SECONDS)
-    waits = made.pod.unschedulable if made.pod else ""
-    since = (made.pod.created if made.pod else None) or made.created
+    waits = _waits(pod)
+    since = (pod.created if pod else None) or made.created
     left = (since + LONGEST - seen.now).total_seconds()
     if left <= 0:
         message = f"No pod has answered within {LONGEST.total_seconds():.0f} s: {waits or 'the pod did not end'}."
@@ -156,17 +185,37 @@ def _running(seen: Observation, made: Made) -> Plan:
     return Plan(status=_waiting(seen, "Predicting", message), again_seconds=min(left, WAITING_SECONDS))
 
 
-def _ended(seen: Observation, made: Made, step: Step) -> PredictionStatus:
-    report = step.report
-    if step.succeeded and report is not None and report.prediction is not None:
-        return _complete(seen, report.prediction)
-    if report is not None and report.reason is not None:
-        return _failed(seen, report.reason, _advised(report.reason, report.message or ""))
+def _waits(pod: Pod | None) -> str:
+    """Why a pod has not begun, or nothing."""
+    if pod is None:
+        return ""
+    unpulled = not_pulled(pod)
+    return pod.unschedulable or (f"the node cannot pull the image of container {unpulled}" if unpulled else "")
+
+
+def _code_failure(seen: Observation, made: Made) -> Failure | None:
+    """Why a pod with the code of a model has failed, or is about to, as a training pod."""
+    if seen.prediction.spec.code is None:
+        return None
+    return failure(made.job, made.pod, ours=frozenset(OURS), train_seconds=PREDICT_SECONDS, now=seen.now)
+
+
+def _ended(seen: Observation, made: Made) -> PredictionStatus:
     pod = made.pod
+    own = [pod.step(name) for name in (CONTAINER, *OURS)] if pod else []
+    reports = [step.report for step in own if step.report is not None]
+    if refused := next((each for each in reports if each.reason), None):
+        return _failed(seen, refused.reason or "", _advised(refused.reason or "", refused.message or ""))
     if made.job.failed == "DeadlineExceeded" or (pod is not None and pod.reason == "DeadlineExceeded"):
         return _failed(seen, "DeadlineExceeded", f"The pod predicted for longer than {PREDICT_SECONDS} s.")
-    why = (pod.reason if pod else "") or step.reason or made.job.failed or "no reason"
-    return _failed(seen, "PodFailed", f"The pod ended without a report: {why}.")
+    # Before the answer: a pod that could reach an address is no closed pod, whatever it has written.
+    if cause := _code_failure(seen, made):
+        return _failed(seen, cause.reason, cause.message or "")
+    for step in own:
+        if step.succeeded and step.report is not None and step.report.prediction is not None:
+            return _complete(seen, step.report.prediction)
+    why = (pod.reason if pod else "") or next((each.reason for each in own if each.reason), "") or made.job.failed
+    return _failed(seen, "PodFailed", f"The pod ended without a report: {why or 'no reason'}.")
 
 
 def _advised(reason: str, message: str) -> str:

@@ -109,9 +109,11 @@ _LISTED: Mapping[str, str] = {
     REMARKS: "ClassLeftOut OneClass RowsRepeated TargetsContradict",
     APPROVAL: "ApprovalOver ApprovalUnreadable ApprovalUsedUp SeriesApproved SeriesDenied",
     PREDICTION_COMPLETE: "Predicted",
-    PREDICTION_FAILED: "AnswerExists AnswerUnwritable ColumnMissing DataReplaced DataUnreadable DeadlineExceeded "
-    "IsolationUnknown ModelNotDelivered ModelRefused NetworkOpen PathOutside PodFailed SchemaInvalid",
-    PREDICTION_STALLED: "ClaimNotListed NoDataset NoModelsClaim",
+    PREDICTION_FAILED: "AnswerExists AnswerUnwritable CodeDiffers CodeNotNamed ColumnMissing DataReplaced "
+    "DataUnreadable DeadlineExceeded IsolationUnknown ModelNotDelivered ModelRefused NetworkOpen NodeLost NotFinite "
+    "OutOfMemory OutputLink OutputMissing OutputTooLarge ParametersNotAllowed ParametersRefused PathOutside PodFailed "
+    "PredictionsInvalid SchemaInvalid TrainerFailed",
+    PREDICTION_STALLED: "ClaimNotListed CommandNotAllowed ImageNotAllowed NoDataset NoModelsClaim",
     PREDICTION_RECONCILING: "IsolationUnproven JobNotAdmitted Predicting",
     CANCELLED: "NotSentInTime RoundFailed RoundOver Suspended",
     EXPLAINED: "NotConnected",

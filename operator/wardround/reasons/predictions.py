@@ -42,11 +42,23 @@ PREDICTIONS = (
     ),
     _hospital(
         name="ModelRefused",
-        meaning="The pod refused the model: the pinned hub has not signed the model's folder, or the model is not "
-        "from the built-in trainer.",
-        action="The condition's message says what is wrong. Wardround predicts only with models of its built-in "
-        "trainer. If somebody has changed the folder, delete it, and ask the author of the FederatedModel to delete "
-        "the Deliver round: the hub operator then delivers the version again.",
+        meaning="The pod refused the model: the pinned hub has not signed the model's folder, or its card lacks what a "
+        "prediction needs.",
+        action="The condition's message says what is wrong. If somebody has changed the folder, delete it, and ask the "
+        "author of the FederatedModel to delete the Deliver round: the hub operator then delivers the version again.",
+    ),
+    _hospital(
+        name="CodeNotNamed",
+        meaning="Another training image than the built-in trainer made the model, and the Prediction names no code.",
+        action="The condition's message has the image and the command of the model's card. If the hospital has "
+        "reviewed them, list them in policy.images and policy.commands in the values of the site chart, and make a new "
+        "Prediction with this spec.code.",
+    ),
+    _hospital(
+        name="CodeDiffers",
+        meaning="spec.code of the Prediction is not the image and the command on the model's card.",
+        action="Make a new Prediction with the code that the condition's message shows. Another version of the model "
+        "may have other code.",
     ),
     _hospital(
         name="PathOutside",

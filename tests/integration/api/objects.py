@@ -253,18 +253,23 @@ def reading_job(uid: str, namespace: str = "hospital-a") -> Object:
     return job
 
 
-def prediction_job(uid: str, namespace: str = "hospital-a") -> Object:
-    """Returns the Job that the site operator creates for the Prediction with this UID."""
-    job: Object = yaml.safe_load((ROOT / "tests/unit/golden/prediction.yaml").read_text())
+def prediction_job(uid: str, namespace: str = "hospital-a", golden: str = "prediction") -> Object:
+    """Returns the Job that the site operator creates for the Prediction with this UID. `golden`: the file of it."""
+    job: Object = yaml.safe_load((ROOT / f"tests/unit/golden/{golden}.yaml").read_text())
     job["metadata"]["namespace"] = namespace
     job["metadata"]["name"] = f"predict-{uid}"
+    owner_uid = job["metadata"]["ownerReferences"][0]["uid"]
     job["metadata"]["ownerReferences"][0]["uid"] = uid
     for labels in (job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]):
         labels["wardround.io/task-uid"] = uid
-    [container] = job["spec"]["template"]["spec"]["containers"]
-    for variable in container["env"]:
-        if variable["name"] == "WARDROUND_PREDICTION_UID":
-            variable["value"] = uid
+    spec = job["spec"]["template"]["spec"]
+    for container in spec.get("initContainers", []) + spec["containers"]:
+        for variable in container.get("env", []):
+            if variable["name"] == "WARDROUND_PREDICTION_UID":
+                variable["value"] = uid
+        container["command"] = [word.replace(owner_uid, uid) for word in container["command"]]
+        for mount in container["volumeMounts"]:
+            mount["mountPath"] = mount["mountPath"].replace(owner_uid, uid)
     return job
 
 

@@ -133,15 +133,43 @@ class Made:
     card: ModelCard
 
 
+OWN_CODE: dict[str, Any] = {
+    "image": f"registry.example/own@{digest(b'own image')}",
+    "command": ["python", "/trainer.py"],
+    "parameters": {"steps": "200", "learningRate": "0.5"},
+}
+
+
+def write_own(path: Path, **changes: Any) -> Made:
+    """The folder of a model that examples/own-image has trained."""
+    random = np.random.default_rng(11)
+    own = {
+        "input.mean": np.array([55, 14], np.float32),
+        "input.std": np.array([12, 3.5], np.float32),
+        "weight": random.normal(0, 0.8, 2).astype(np.float32),
+        "bias": np.array([0.3], np.float32),
+    }
+    return _write(path, own, making_spec=OWN_CODE, **changes)
+
+
 def write_folder(
     path: Path, hidden: tuple[int, ...] = HIDDEN, other: dict[str, np.ndarray[Any, Any]] | None = None, **changes: Any
 ) -> Made:
     """The folder of a model, as `model pull` writes it. `changes`: fields of the card, before the hub signs it.
     `other`: tensors in place of those of the trained model."""
+    return _write(path, weights(hidden) | (other or {}), **changes)
+
+
+def _write(
+    path: Path,
+    model: dict[str, np.ndarray[Any, Any]],
+    making_spec: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Made:
     path.mkdir(parents=True, exist_ok=True)
-    tensors.write(path / folder.MODEL_FILE, weights(hidden) | (other or {}))
+    tensors.write(path / folder.MODEL_FILE, model)
     data = (path / folder.MODEL_FILE).read_bytes()
     identity = new_identity()
-    card = replace(cards.first(making(data), NOW), metrics=(THRESHOLD,), **changes)
+    card = replace(cards.first(making(data, making_spec), NOW), **{"metrics": (THRESHOLD,), **changes})
     (path / folder.CARD_FILE).write_text(folder.signed(sign_card(card, identity.key), identity.public).text)
     return Made(path, identity, card)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,8 @@ from wardround.tabular import schema
 from wardround_trainer import verbs
 from wardround_trainer.task import Folders
 
+ROOT = Path(__file__).parents[3]
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -30,7 +35,18 @@ class Scored:
     probabilities: np.ndarray[Any, Any]
 
 
-def scored(made: Made, file: Path, root: Path, rows: int) -> Scored:
+def built_in(root: Path) -> None:
+    """`predict` of the built-in trainer."""
+    verbs.predict(Folders(root))
+
+
+def own_image(root: Path) -> None:
+    """`predict` of examples/own-image, a program of its own."""
+    program = str(ROOT / "examples/own-image/trainer.py")
+    subprocess.run([sys.executable, program, "predict"], env={"WARDROUND_ROOT": str(root), "PATH": ""}, check=True)
+
+
+def scored(made: Made, file: Path, root: Path, rows: int, predict: Callable[[Path], None] = built_in) -> Scored:
     """`prepare` reads the file into a view, and the trainer's `predict` reads view and model."""
     for name in ("task", "data", "base", "out"):
         (root / name).mkdir(parents=True)
@@ -43,6 +59,6 @@ def scored(made: Made, file: Path, root: Path, rows: int) -> Scored:
     [batch] = dataset.read(file, "CSV", table, dataset.Reading())
     features = pa.table({name: batch.view.column(name) for name in names})
     parquet.write_table(features, root / "data" / "evaluation.parquet")
-    verbs.predict(Folders(root))
+    predict(root)
     read = np.stack([features.column(name).to_numpy() for name in names], axis=1)
     return Scored(batch.identifiers, read, np.fromfile(root / "out" / "predictions.f64", "<f8"))

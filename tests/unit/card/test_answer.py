@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -17,8 +18,8 @@ from tests.unit.card.models import DATASET, Made, write_folder
 from tests.unit.card.test_predict import HEADER, WITHOUT_TARGET, cases, line, written
 from wardround.__main__ import main
 from wardround.api import dataset_text
-from wardround.card import answer, predict
-from wardround.card.answer import Folders, Refused
+from wardround.card import answer, claims, predict
+from wardround.card.claims import Folders, Refused
 from wardround.pod.outcome import Failure
 from wardround.wire import outcome
 
@@ -40,7 +41,7 @@ def made(root: Path) -> Made:
     return write_folder(root / "models" / "heart" / "v3")
 
 
-def asked(made: Made, **changes: Any) -> answer.Asked:
+def asked(made: Made, **changes: Any) -> claims.Asked:
     known: dict[str, Any] = {
         "uid": UID,
         "model": "heart",
@@ -50,7 +51,7 @@ def asked(made: Made, **changes: Any) -> answer.Asked:
         "fingerprint": made.identity.fingerprint,
         "dataset": DATASET,
     }
-    return answer.Asked(**(known | changes))
+    return claims.Asked(**(known | changes))
 
 
 def left(root: Path) -> list[str]:
@@ -116,13 +117,22 @@ def test_a_file_current_that_names_no_version_counts_as_none(root: Path, made: M
     assert refused.value.reason == "ModelNotDelivered"
 
 
-def test_the_model_of_another_image_is_refused(root: Path) -> None:
+def test_the_model_of_another_image_needs_its_code_and_the_message_has_it(root: Path) -> None:
     made = write_folder(root / "models" / "heart" / "v3", architecture=None)
     written(root / "raw" / "new.csv", HEADER, *cases(3))
     with pytest.raises(Refused, match="not the built-in trainer's") as refused:
         answer.answer(Folders.below(root), asked(made))
-    assert refused.value.reason == "ModelRefused"
+    assert refused.value.reason == "CodeNotNamed"
+    assert f"{{image: {made.card.code.image}, command: [" in str(refused.value)
     assert left(root) == []
+
+
+def test_a_model_of_another_shape_names_its_code_too(root: Path) -> None:
+    made = write_folder(root / "models" / "heart" / "v3", other={"output.more": np.zeros(1, np.float32)})
+    written(root / "raw" / "new.csv", HEADER, *cases(3))
+    with pytest.raises(Refused, match="a model of another shape") as refused:
+        answer.answer(Folders.below(root), asked(made))
+    assert refused.value.reason == "CodeNotNamed"
 
 
 def test_a_changed_model_is_refused(root: Path, made: Made) -> None:
@@ -248,7 +258,7 @@ def test_the_verb_reports_the_answer_and_each_refusal(root: Path, made: Made, mo
 )
 def test_a_variable_that_cannot_be_read_ends_the_pod(root: Path, made: Made, name: str, value: str) -> None:
     with pytest.raises(Failure, match=name):
-        answer.read(environment(made, root, **{name: value}))
+        claims.read(environment(made, root, **{name: value}))
 
 
 def test_the_longest_report_fits_into_a_termination_message(made: Made) -> None:

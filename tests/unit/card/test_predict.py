@@ -207,7 +207,7 @@ def test_without_an_operating_point_no_row_is_called_positive(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"architecture": None}, "Run the image's own `predict`"),
+        ({"architecture": None}, "The image's own `predict` answers, in a Prediction that names the image"),
         ({"fields": None}, "names no features"),
     ],
 )

@@ -13,9 +13,9 @@ import yaml
 
 from tests.unit.golden.test_wire_golden import REQUESTED
 from wardround.api import variable_text
-from wardround.api.prediction import Place, PredictionSpec, UsedModel
+from wardround.api.prediction import Code, Place, PredictionSpec, UsedModel
 from wardround.api.site import AllowedParameter
-from wardround.manifests import prediction, reading
+from wardround.manifests import prediction, reading, training
 from wardround.manifests.closed import Workload
 from wardround.manifests.training import ReferenceModel, TrainingJob, build
 from wardround.wire import codec, mounts
@@ -187,6 +187,8 @@ PREDICTION = prediction.PredictionJob(
     dataset=DATASET,
     models_claim="models",
     hub_fingerprint="sha256:" + "c" * 64,
+    participant="site-a",
+    parameters=TRAIN.parameters,
     operator_image=OURS,
     isolation=TRAIN.isolation,
     isolation_seconds=TRAIN.isolation_seconds,
@@ -201,6 +203,36 @@ def test_the_job_of_a_prediction_is_the_one_that_was_reviewed() -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(yaml.safe_dump(job, sort_keys=False, width=120))
     assert job == yaml.safe_load(golden.read_text())
+
+
+CODED = dataclasses.replace(
+    PREDICTION,
+    spec=dataclasses.replace(PREDICTION.spec, code=Code(image=TRAIN.trainer_image, command=tuple(TRAIN.command))),
+)
+
+
+def test_the_job_of_a_prediction_with_the_code_of_its_model_is_the_one_that_was_reviewed() -> None:
+    golden = HERE / "prediction-code.yaml"
+    job = prediction.build(CODED)
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(yaml.safe_dump(job, sort_keys=False, width=120))
+    assert job == yaml.safe_load(golden.read_text())
+
+
+def test_the_code_of_a_model_mounts_no_claim_and_has_none_of_the_predictions_variables() -> None:
+    spec = prediction.build(CODED)["spec"]["template"]["spec"]
+    claims = {each["name"] for each in spec["volumes"] if "persistentVolumeClaim" in each}
+    assert claims == {"rows", "models", "answers"}
+    [code] = [each for each in spec["initContainers"] if each["image"] != OURS]
+    assert code["name"] == "model"
+    assert not claims & {each["name"] for each in code["volumeMounts"]}
+    assert {each["name"] for each in code["volumeMounts"] if not each.get("readOnly")} == {"out", "scratch"}
+    assert {each["name"] for each in code["env"]} == set(training.THREADS)
+    # The answer is written by a container that sees no rows, and the rows are read by one that sees no answer.
+    [merge] = spec["containers"]
+    assert "rows" not in {each["name"] for each in merge["volumeMounts"]}
+    [view] = [each for each in spec["initContainers"] if each["name"] == "view"]
+    assert "answers" not in {each["name"] for each in view["volumeMounts"]}
 
 
 def test_a_job_of_a_prediction_waits_in_the_hospitals_queue() -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from tests.players.hospital import OURS
 from tests.unit.plans_site.test_dataset import SPEC
-from tests.worlds.site import CONTROL, NOW, UNPROVEN, a_pod, a_site, ended
+from tests.worlds.site import CONTROL, NOW, UNPROVEN, a_pod, a_site, ended, running, waiting
 from wardround.api import conditions, prediction
-from wardround.api.prediction import PredictionStatus
+from wardround.api.prediction import PREDICT_SECONDS, Code, PredictionStatus
 from wardround.api.site import PredictionClaims, Site
 from wardround.plans import closed_job
 from wardround.plans import prediction as plans
@@ -207,6 +207,111 @@ def test_a_job_in_a_queue_waits_as_long_as_the_queue_wants() -> None:
     queued = made(job=dataclasses.replace(JOB, suspended=True))
     planned = plans.plan(seen(made=queued, now=NOW + timedelta(days=3)))
     assert shown(planned, "Reconciling") == ("Predicting", "The Job waits in its queue.")
+
+
+IMAGE = "registry.example/own@sha256:" + "5" * 64
+CODE = Code(image=IMAGE, command=("python", "/trainer.py"))
+CODED = dataclasses.replace(ASKED, spec=dataclasses.replace(ASKED.spec, code=CODE))
+
+
+def listing(images: tuple[str, ...] = (IMAGE,), commands: tuple[tuple[str, ...], ...] = (CODE.command,)) -> Site:
+    plain = site()
+    policy = dataclasses.replace(plain.spec.policy, images=images, commands=commands)
+    return dataclasses.replace(plain, spec=dataclasses.replace(plain.spec, policy=policy))
+
+
+def coded(*steps: dict[str, Any], failed: str = "", complete: bool = False, **status: Any) -> Plan:
+    """The plan for a Prediction that names code, after its pod has come so far."""
+    pod = dataclasses.replace(a_pod(*steps, **status), deadline_seconds=PREDICT_SECONDS)
+    job = dataclasses.replace(JOB, failed=failed, complete=complete)
+    return plans.plan(seen(prediction=CODED, site=listing(), made=Made(job=job, pod=pod, created=NOW)))
+
+
+VIEWED, WATCHED = ended("view", 0, "{}"), running("isolation")
+
+
+def test_a_job_with_code_has_what_the_site_allows() -> None:
+    planned = plans.plan(seen(prediction=CODED, site=listing()))
+    assert planned.create is not None
+    assert planned.create.spec.code == CODE
+    assert planned.create.parameters == listing().spec.policy.parameters
+    assert planned.create.participant == listing().spec.hub.participant_namespace
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason", "words"),
+    [
+        (listing(images=()), "ImageNotAllowed", IMAGE),
+        (listing(commands=()), "CommandNotAllowed", '["python", "/trainer.py"]'),
+    ],
+)
+def test_code_that_the_hospital_has_not_listed_waits_for_the_hospital(policy: Site, reason: str, words: str) -> None:
+    planned = plans.plan(seen(prediction=CODED, site=policy))
+    assert shown(planned, "Stalled")[0] == reason
+    assert words in shown(planned, "Stalled")[1]
+    assert planned.create is None
+
+
+def test_an_answer_of_code_is_complete() -> None:
+    merge = ended("merge", 0, json.dumps({"prediction": PREDICTED}))
+    planned = coded(VIEWED, ended("isolation", 0), ended("model", 0), merge, complete=True)
+    assert shown(planned, "Complete")[0] == "Predicted"
+    assert planned.status.answer is not None
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason", "words"),
+    [
+        (
+            [ended("view", 65, json.dumps({"reason": "CodeDiffers", "message": "another command"}))],
+            "CodeDiffers",
+            "Make a new Prediction with the code",
+        ),
+        ([VIEWED, WATCHED, ended("model", 1)], "TrainerFailed", "Container model ended with exit code 1"),
+        ([VIEWED, WATCHED, ended("model", 137, reason="OOMKilled")], "OutOfMemory", "Container model needed more"),
+        (
+            [VIEWED, ended("isolation", 0), ended("model", 0), ended("merge", 65, '{"reason": "OutputMissing"}')],
+            "OutputMissing",
+            "",
+        ),
+    ],
+)
+def test_the_code_of_a_model_fails_as_that_of_a_round(steps: list[dict[str, Any]], reason: str, words: str) -> None:
+    planned = coded(*steps, failed="PodFailed", phase="Failed")
+    assert shown(planned, "Failed")[0] == reason
+    assert words in shown(planned, "Failed")[1]
+
+
+def test_what_the_code_says_of_its_end_counts_for_nothing() -> None:
+    """Its termination message could carry a patient's values into the status."""
+    forged = {"prediction": PREDICTED, "reason": "AnswerExists", "message": "patient 7 is ill"}
+    planned = coded(VIEWED, WATCHED, ended("model", 1, json.dumps(forged)), failed="PodFailed", phase="Failed")
+    reason, message = shown(planned, "Failed")
+    assert reason == "TrainerFailed"
+    assert "patient 7" not in message
+    assert planned.status.answer is None
+    done = coded(VIEWED, ended("isolation", 0), ended("model", 0, json.dumps(forged)), ended("merge", 0), complete=True)
+    assert shown(done, "Failed")[0] == "PodFailed"
+
+
+def test_a_network_that_opens_ends_the_pod_while_the_code_runs() -> None:
+    opened = ended("isolation", 75, json.dumps({"reason": "NetworkOpen", "message": "the pod reaches hub"}))
+    planned = coded(VIEWED, opened, running("model"))
+    assert shown(planned, "Failed")[0] == "NetworkOpen"
+    assert planned.delete == JOB
+
+
+def test_an_answer_after_the_network_opened_is_none() -> None:
+    opened = ended("isolation", 75, json.dumps({"reason": "NetworkOpen", "message": "the pod reaches hub"}))
+    merge = ended("merge", 0, json.dumps({"prediction": PREDICTED}))
+    planned = coded(VIEWED, opened, ended("model", 0), merge, complete=True)
+    assert shown(planned, "Failed")[0] == "NetworkOpen"
+    assert planned.status.answer is None
+
+
+def test_an_image_that_cannot_be_pulled_is_named_while_the_pod_waits() -> None:
+    planned = coded(VIEWED, WATCHED, waiting("model", "ImagePullBackOff"), phase="Pending")
+    assert "cannot pull the image of container model" in shown(planned, "Reconciling")[1]
 
 
 def test_without_a_site_nothing_happens() -> None:

@@ -26,6 +26,8 @@ NEVER_STARTED = ("StartError", "ContainerCannotRun")
 USUAL_START_SECONDS = 30.0
 # How long a kubelet may take to stop a pod whose time is over and report it, and to remove a pod that was deleted.
 KUBELET_STOPS_WITHIN, KUBELET_REMOVES_WITHIN = timedelta(seconds=90), timedelta(seconds=120)
+# The last container of a training pod, and of a Prediction's.
+LAST = ("check", "merge")
 NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", *NEVER_PULLED)
 
 
@@ -88,7 +90,7 @@ def silent_from(pod: Pod) -> datetime | None:
 
     By then the node should have removed a pod that was deleted, or stopped a pod whose time is over.
     """
-    if pod.phase in ("Succeeded", "Failed") or pod.step("check").succeeded:
+    if pod.phase in ("Succeeded", "Failed") or any(pod.step(name).succeeded for name in LAST):
         return None
     times = [pod.gone_by + KUBELET_REMOVES_WITHIN] if pod.gone_by else []
     if pod.started and pod.deadline_seconds is not None:
@@ -135,7 +137,7 @@ def _ended_with_pod(pod: Pod, sidecar: Step) -> bool:
     if sidecar.succeeded:
         return True
     others = [step.finished for step in pod.steps.values() if step.finished is not None]
-    over = pod.step("check").exit_code is not None or any(step.failed for step in pod.steps.values())
+    over = any(pod.step(name).exit_code is not None for name in LAST) or any(step.failed for step in pod.steps.values())
     return over and sidecar.finished is not None and sidecar.finished >= max(others)
 
 
