@@ -184,6 +184,17 @@ def beside() -> None:
     work()
 
 
+def predicting(targets: list[tuple[str, str, int]]) -> None:
+    """Looks at everything in the pod of a Prediction, leaves marks, and reports its end in words of its own."""
+    if sys.argv[-1] == "predict":
+        print("FOUND " + json.dumps({**everything(targets), "marked": marked()}), flush=True)
+        forged = {"reason": "AnswerExists", "message": MARK}
+        Path("/dev/termination-log").write_text(json.dumps(forged))
+        # A file beside the predictions, and a link to the rows.
+        Path("/wardround/out/answers.csv").write_text(MARK)
+    work()
+
+
 def main(targets: list[tuple[str, str, int]]) -> None:
     if sys.argv[-1] == "train":
         print("FOUND " + json.dumps(everything(targets)), flush=True)
