@@ -164,10 +164,10 @@ class Round:
             schema=SCHEMA,
             now=now(),
         )
-        at_once = STRATEGIES[self.strategy].at_once
+        terms = STRATEGIES[self.strategy]
         tasks, sizes = tuple(self.sent.values()), [self.stored_bytes(name) for name in self.sent]
         base = self.base.manifest.header.length if self.base else None
-        room = scratch(sizes, base, self.scratch_limit, at_once=at_once)
+        room = scratch(sizes, base, self.scratch_limit, at_once=terms.at_once, moments=terms.moments)
         action = Aggregate(number=number, tasks=tasks, until=now() + timedelta(hours=1), scratch=room)
         store = StoreAccess(self.server.origin, self.server.ca)
         text = aggregations.plan(

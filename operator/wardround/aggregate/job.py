@@ -12,7 +12,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
@@ -23,11 +23,12 @@ from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.counts import evaluation_layout
 from wardround.aggregate.outliers import Size, too_large
 from wardround.aggregate.plan import Failure
-from wardround.aggregate.reduction import Reduction, SliceReduction, Weighted
+from wardround.aggregate.reduction import Moments, Reduction, SliceReduction, Weighted
 from wardround.aggregate.resealed import Resealing
 from wardround.aggregate.rules import Differs, rule_for
 from wardround.aggregate.scratch import Scratch
 from wardround.aggregate.slices import NotFinite, Run, runs
+from wardround.aggregate.state import open_moments
 from wardround.aggregate.strategies import Facts, strategy
 from wardround.aggregate.updates import Form, SealedFile, Usable, examine, read_layout
 from wardround.aggregate.weights import limits, scales, shares
@@ -51,11 +52,12 @@ from wardround.wire.aggregation import (
     PlannedUpload,
     PlannedUploads,
 )
+from wardround.wire.frozen import is_frozen
 
 logger = logging.getLogger(__name__)
 
 EXAMINED_AT_ONCE = 4
-CHANGED_MEANWHILE = "The store returned other bytes for an update when the aggregation Job read it a second time."
+CHANGED_MEANWHILE = "The store returned other bytes for an update, the base or the server state than it had stored."
 
 
 async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: datetime) -> AggregationResult:
@@ -78,8 +80,8 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
         examined_at = time.perf_counter()
         agree(examined.usable, examined.left_out, initial=plan.base_digest is None)
         layout = form.layout or await agreed_layout(examined.usable)
-        old = base.file if base else None
-        result = await Aggregation(store, plan, layout, old, examined, scratch, buffers).run()
+        old, moments = base.file if base else None, await open_moments(store, plan)
+        result = await Aggregation(store, plan, layout, old, moments, examined, scratch, buffers).run()
     except StoreError as error:
         raise store_failed(error) from None
     closing = time.perf_counter() - examined_at
@@ -288,11 +290,13 @@ class Aggregation:
         plan: AggregationPlan,
         layout: Layout,
         base: SealedFile | None,
+        moments: Sequence[SealedFile],
         examined: Examined,
         scratch: Scratch,
         buffers: Buffers,
     ) -> None:
         self._store = store
+        self._moments = moments
         self._plan = plan
         self._strategy = strategy(plan.strategy, plan.parameters)
         self._layout = layout
@@ -327,9 +331,17 @@ class Aggregation:
         body = bodies.Body(plan.data_key, header)
         try:
             weights = await self._weights()
-            async with SealedResult(self._store, plan.put, body, self._scratch) as sealed:
-                await self._reduce(sealed, weights)
-                await sealed.finish()
+            async with AsyncExitStack() as stack:
+                planned = plan.state.moments if plan.state else ()
+                files = [(plan.put, body), *((each.put, bodies.Body(each.data_key, each.header)) for each in planned)]
+                sealed, *moments = [
+                    await stack.enter_async_context(SealedResult(self._store, put, each, self._scratch))
+                    for put, each in files
+                ]
+                await self._reduce([sealed, *moments], weights)
+                # The result's list of segments comes last: if it is there, everything else is.
+                for each in (*moments, sealed):
+                    await each.finish()
         except Differs:
             raise Failure(
                 "SchemasDiffer",
@@ -365,6 +377,7 @@ class Aggregation:
             aggregated=tuple(each.participant for each in self._usable),
             counted=counted if plan.task == "Train" else (),
             left_out=self._examined.left_out,
+            state=tuple(each.segments_digest for each in moments),
         )
 
     def _parts(self) -> list[metrics.Part]:
@@ -395,7 +408,7 @@ class Aggregation:
             logger.info("%s gives no weight to the updates of %s", self._plan.strategy, ", ".join(unused))
         return weights
 
-    async def _reduce(self, sealed: SealedResult, weights: Sequence[float]) -> None:
+    async def _reduce(self, sealed: Sequence[SealedResult], weights: Sequence[float]) -> None:
         plan = self._plan
         updates = [
             Weighted(each.file, weight)
@@ -405,11 +418,20 @@ class Aggregation:
         reduction = (
             self._in_slices(updates)
             if _at_once(plan)
-            else Reduction(updates, self._base, self._layout, self._runs(), self._buffers)
+            else Reduction(
+                updates,
+                self._base,
+                self._layout,
+                self._runs(),
+                self._buffers,
+                rules=self._strategy.rules(),
+                moments=Moments(len(sealed) - 1, self._moments),
+            )
         )
         async with aclosing(reduction.segments()) as segments:
-            async for segment in segments:
-                await sealed.append(segment)
+            async for made in segments:
+                for file, segment in zip(sealed, made, strict=True):
+                    await file.append(segment)
 
     def _in_slices(self, updates: Sequence[Weighted]) -> SliceReduction:
         size, rules = slice_bytes(len(self._plan.updates)), self._strategy.rules()
@@ -417,7 +439,13 @@ class Aggregation:
 
     def _runs(self) -> list[Run]:
         plan = self._plan
-        return runs(self._layout, lambda name, dtype: rule_for(plan.task, plan.initial, name, dtype))
+        keeps = plan.base is not None
+        return runs(
+            self._layout,
+            lambda name, dtype: (
+                "Base" if keeps and is_frozen(name, plan.frozen) else rule_for(plan.task, plan.initial, name, dtype)
+            ),
+        )
 
 
 class SealedResult:

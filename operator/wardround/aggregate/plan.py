@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from wardround.aggregate import planned_state
 from wardround.wire import codec, strategies
 from wardround.wire.aggregation import (
     AggregationAnswer,
@@ -60,6 +61,8 @@ def parse(data: bytes) -> AggregationPlan:
             "PlanUnreadable",
             "The plan's base does not fit its round: only a Train round that is not an initial round has a base.",
         )
+    if problem := planned_state.unfit(plan):
+        raise Failure("PlanUnreadable", problem)
     return plan
 
 

@@ -40,8 +40,20 @@ class Weighted:
     share: float
 
 
+@dataclass(frozen=True)
+class Moments:
+    """The moments of a server optimizer: how many there are, and the files `before` this round; none to begin anew."""
+
+    count: int = 0
+    before: Sequence[SealedFile] = ()
+
+
+NO_MOMENTS = Moments()
+
+
 class Reduction:
-    """Reduces updates of one layout. `base`: the model to which their mean difference is added, if there is one."""
+    """Reduces updates of one layout. `base`: the model to which their mean difference is added, if there is one.
+    `moments`: those of the optimizer in `rules`, if there is one."""
 
     def __init__(
         self,
@@ -51,6 +63,8 @@ class Reduction:
         all_runs: Sequence[Run],
         buffers: Buffers,
         *,
+        rules: Rules = RULES,
+        moments: Moments = NO_MOMENTS,
         threads: int = THREADS,
         block: int = BLOCK,
     ) -> None:
@@ -58,34 +72,37 @@ class Reduction:
         self._base = base
         self._layout = layout
         self._runs = all_runs
+        self._rules = rules
+        self._moments = moments
         self._threads = threads
         self._buffers = buffers
 
-    async def segments(self) -> AsyncGenerator[bytes, None]:
-        """Yield the result's segments in order. Raises Refused("Altered"), StoreError, rules.Differs and
-        slices.NotFinite."""
+    async def segments(self) -> AsyncGenerator[list[bytes], None]:
+        """Yield the result's segments in order, each with the segment of each moment. Raises Refused("Altered"),
+        StoreError, rules.Differs and slices.NotFinite."""
         jobs = (self._job(index) for index in range(segment_count(self._layout.length)))
         async with aclosing(ordered(jobs, self._threads)) as results:
             async for segment in results:
                 yield segment
 
-    def _job(self, index: int) -> Callable[[], Awaitable[bytes]]:
+    def _job(self, index: int) -> Callable[[], Awaitable[list[bytes]]]:
         return lambda: self._segment(index)
 
-    async def _segment(self, index: int) -> bytes:
+    async def _segment(self, index: int) -> list[bytes]:
         start, size = segment_span(index, self._layout.length)
-        reduction = SegmentReduction(list(within(self._runs, start, start + size)))
-        with self._buffers.lent(1 + max(map(len, self._blocks))) as (sealed, *plain):
+        reduction = SegmentReduction(list(within(self._runs, start, start + size)), self._rules)
+        last = [*([self._base] if self._base is not None else []), *self._moments.before]
+        with self._buffers.lent(1 + max(len(last), *map(len, self._blocks))) as (sealed, *plain):
             opened = [each[:size] for each in plain]
             for block in self._blocks:
                 files = [each.file for each in block]
                 fetched = await asyncio.gather(*(file.fetch(index) for file in files))
                 await beside(_open, files, index, fetched, opened, sealed)
                 await beside(reduction.add, opened[: len(block)], [each.share for each in block])
-            if self._base is not None:
-                await beside(_open, [self._base], index, [await self._base.fetch(index)], opened, sealed)
+            fetched = await asyncio.gather(*(file.fetch(index) for file in last))
+            await beside(_open, last, index, fetched, opened, sealed)
             head, base = self._layout.header[start : start + size], opened[0] if self._base else None
-            return await beside(reduction.result, head, base)
+            return await beside(reduction.results, head, base, opened[1 : len(last)], self._moments.count)
 
 
 class SliceReduction:
@@ -115,12 +132,12 @@ class SliceReduction:
         self._slice = slice_size
         self._threads = threads
 
-    async def segments(self) -> AsyncGenerator[bytes, None]:
-        """Yield the result's segments in order. See Reduction.segments."""
+    async def segments(self) -> AsyncGenerator[list[bytes], None]:
+        """Yield the result's segments in order, each in a list of its own. See Reduction.segments."""
         jobs = (self._job(self._segment, index) for index in range(segment_count(self._layout.length)))
         async with aclosing(ordered(jobs, self._threads)) as results:
             async for segment in results:
-                yield segment
+                yield [segment]
 
     async def distances(self) -> Array:
         """Return the squared distances between all updates. Raises Refused("Altered")."""

@@ -1,4 +1,8 @@
-"""Cuts a canonical tensor file into runs, and reduces one segment; pure, knows no keys and no store."""
+"""Cuts a canonical tensor file into runs, and reduces one segment; pure, knows no keys and no store.
+
+The moments of a server optimizer are files with the layout of the model. So a number of the model and its moments lie
+at one offset.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from wardround.aggregate.optimizers import Optimized
 from wardround.aggregate.rules import RULES, SLICE, Rule, RuleName, Rules, finite
 from wardround.tensors import DTYPES, FLOATS, Array, Layout, widen_into
 
@@ -98,10 +103,27 @@ class SegmentReduction:
 
         Raises NotFinite if the sum of finite updates overflows the dtype.
         """
-        pieces: list[bytes | memoryview] = [head]
+        return self.results(head, base, (), 0)[0]
+
+    def results(
+        self, head: bytes, base: bytes | memoryview | None, before: Sequence[bytes | memoryview], moments: int
+    ) -> list[bytes]:
+        """Return the reduced segment, and the segment of each moment of a server optimizer. `before`: those of the
+        round before; empty if the optimizer begins anew. Tensors that the optimizer does not touch have moments of
+        zero bytes.
+
+        Raises NotFinite if a number of the model or of a moment overflows the dtype.
+        """
+        files: list[list[bytes | memoryview]] = [[head] for _ in range(1 + moments)]
         for run, rule in self._rules:
-            reduced = rule.result(None if base is None else values(base, run))
-            if not finite(reduced, run.dtype):
-                raise NotFinite
-            pieces.append(np.ascontiguousarray(reduced, DTYPES[run.dtype]).data)
-        return b"".join(pieces)
+            old = None if base is None else values(base, run)
+            if isinstance(rule, Optimized) and old is not None:
+                made = rule.moved(old, [values(each, run) for each in before] if before else None)
+            else:
+                made = [rule.result(old)]
+            made += [np.zeros_like(made[0]) for _ in range(1 + moments - len(made))]
+            for pieces, reduced in zip(files, made, strict=False):
+                if not finite(reduced, run.dtype):
+                    raise NotFinite
+                pieces.append(np.ascontiguousarray(reduced, DTYPES[run.dtype]).data)
+        return [b"".join(pieces) for pieces in files]

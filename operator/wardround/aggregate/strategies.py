@@ -6,12 +6,13 @@ Masked sums, Statistics and Evaluate add sums, whatever the strategy is.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from wardround.aggregate.optimizers import Adagrad, Adam, Momentum, Optimized, Optimizer, Yogi
 from wardround.aggregate.rules import RULES, Rules, TrimmedDelta, TrimmedMean
 from wardround.tensors import Array
 from wardround.wire.strategies import Parameters
@@ -136,6 +137,16 @@ class GeometricMedian(Strategy):
         return [float(each) for each in weights]
 
 
+@dataclass(frozen=True)
+class ServerOptimizer(FedAvg):
+    """A step of an optimizer along the mean difference of FedAvg."""
+
+    optimizer: Optimizer
+
+    def rules(self) -> Rules:
+        return {**RULES, "Delta": partial(Optimized, optimizer=self.optimizer)}
+
+
 def _equal(count: int) -> list[float]:
     return [1 / count] * count
 
@@ -147,6 +158,8 @@ def strategy(name: str, parameters: Parameters) -> Strategy:
             return FedAvg()
         case "NormBounding":
             return NormBounding(float(parameters["largestNorm"]))
+        case "FedAvgM" | "FedAdagrad" | "FedAdam" | "FedYogi":
+            return ServerOptimizer(_optimizer(name, {key: float(text) for key, text in parameters.items()}))
         case "Median":
             return TrimmedMeans(None)
         case "TrimmedMean":
@@ -157,4 +170,18 @@ def strategy(name: str, parameters: Parameters) -> Strategy:
             return Krum(int(parameters["hostile"]), int(parameters["chosen"]))
         case "GeometricMedian":
             return GeometricMedian()
+    raise ValueError(name)
+
+
+def _optimizer(name: str, given: Mapping[str, float]) -> Optimizer:
+    rate = given["serverLearningRate"]
+    match name:
+        case "FedAvgM":
+            return Momentum(rate, given["momentum"])
+        case "FedAdagrad":
+            return Adagrad(rate, given["beta1"], given["tau"])
+        case "FedAdam":
+            return Adam(rate, given["beta1"], given["tau"], given["beta2"])
+        case "FedYogi":
+            return Yogi(rate, given["beta1"], given["tau"], given["beta2"])
     raise ValueError(name)

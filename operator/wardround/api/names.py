@@ -101,6 +101,11 @@ def model_location(round_uid: str, number: int) -> str:
     return f"{models_prefix(round_uid)}{number}"
 
 
+def moment_location(round_uid: str, number: int, index: int) -> str:
+    """Where a moment of a server optimizer lies, beside the result."""
+    return f"{model_location(round_uid, number)}/moment-{index}"
+
+
 def updates_prefix(round_uid: str) -> str:
     return f"updates/{round_uid}/"
 

@@ -8,6 +8,7 @@ from wardround.api import names
 from wardround.api.federatedround import FederatedRound, Gate
 from wardround.api.roundtask import RoundTask
 from wardround.api.site import LEAST_CELL
+from wardround.documents import server_states
 from wardround.documents.assignments import Recipient, fetch, image_digest, object_lengths
 from wardround.documents.keys import Model
 from wardround.manifests.aggregation import ACTIVE_SECONDS, AggregationJob
@@ -92,6 +93,9 @@ def plan(
         put=PlannedUploads(
             parts=tuple(_put(presigner.put(f"{location}/{part_name(i)}", now, URL_SECONDS)) for i in parts),
             segments=_put(presigner.put(f"{location}/segments", now, URL_SECONDS)),
+        ),
+        state=server_states.planned(
+            federated_round, action.number, image_digest(federated_round), trained, presigner, now, URL_SECONDS
         ),
         store=store,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from wardround.plans.round.types import StoredModel
 from wardround.sealing.keys import SigningKey
 from wardround.wire.models import ModelManifest
+from wardround.wire.server_state import StateManifest
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,25 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class ServerState:
+    """The state of a server optimizer that lies beside a result: the key of each moment, and the signed manifest as
+    text, and parsed. The keys leave the hub for no hospital and no reader of models."""
+
+    data_keys: tuple[bytes, ...] = field(repr=False)
+    text: str
+    manifest: StateManifest
+
+
+@dataclass(frozen=True)
 class Model:
     """A stored result: its data key, its signed manifest as text, and parsed. `card`: its signed card as text, "" for a
-    result that is no model."""
+    result that is no model. `state`: that of the server optimizer that made it. `state_damaged`: the hub has a state,
+    but this hub did not sign it for this result."""
 
     data_key: bytes = field(repr=False)
     text: str
     manifest: ModelManifest
     stored: StoredModel
     card: str = ""
+    state: ServerState | None = None
+    state_damaged: bool = False

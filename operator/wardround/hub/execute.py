@@ -15,7 +15,7 @@ from wardround.api.names import CANCELLED, GRANTS_BYTES, GRANTS_EXPIRE, REFUSED
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import manifest
 from wardround.api.times import to_seconds
-from wardround.documents import aggregations, cards, models
+from wardround.documents import aggregations, cards, models, server_states
 from wardround.documents.assignments import Recipient, assign, grant
 from wardround.documents.keys import Model
 from wardround.hub import vault
@@ -235,7 +235,9 @@ class Execution:
         # First the cards of what this round measured: once the result is kept, the plan does not ask for this again.
         await self._revise_card(action.model.result)
         card = await self._card(action.model, manifest)
-        await vault.keep_model(self.hub.client, self.round, Model(plan.data_key, text, manifest, action.model, card))
+        state = server_states.made(plan, answer.state, manifest, self.hub.identity.key)
+        model = Model(plan.data_key, text, manifest, action.model, card, state)
+        await vault.keep_model(self.hub.client, self.round, model)
 
     async def _card(self, stored: StoredModel, manifest: ModelManifest) -> str:
         """The signed card of the model that this round has made; "" if it has made none."""

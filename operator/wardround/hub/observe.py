@@ -85,6 +85,8 @@ async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observ
         base_uid=start.uid,
         base_model=start.model.stored if start.model else None,
         base_card=start.model is not None and bool(start.model.card),
+        base_state=start.model.state.manifest if start.model and start.model.state else None,
+        base_state_damaged=start.model is not None and start.model.state_damaged,
         base_deleted=start.deleted,
         references=tuple(
             Reference(

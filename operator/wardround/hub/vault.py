@@ -4,11 +4,13 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from wardround.api import names
 from wardround.api.federatedround import FederatedRound
 from wardround.api.modelpush import ModelPush
+from wardround.documents import server_states
 from wardround.documents.keys import Identity, Model
 from wardround.documents.pushes import SealedPush
 from wardround.kube.errors import NotFound
@@ -23,6 +25,7 @@ from wardround.sealing.keys import (
     load_signing_key,
 )
 from wardround.sealing.manifests import open_model
+from wardround.sealing.refused import Refused
 from wardround.store.presign import Credentials
 from wardround.wire import canonical, codec
 from wardround.wire.models import Header
@@ -106,7 +109,15 @@ async def model(client: Api, round_uid: str, identity: Identity) -> Model | None
     text = value(item, "manifest").decode()
     stored = codec.parse(StoredModel, json.loads(value(item, "result")))
     card = value(item, "card").decode() if "card" in item["data"] else ""
-    return Model(value(item, "dataKey"), text, open_model(text, identity.key.public_key()), stored, card)
+    manifest = open_model(text, identity.key.public_key())
+    result = Model(value(item, "dataKey"), text, manifest, stored, card)
+    if "serverState" not in item["data"]:
+        return result
+    try:
+        state, keys = value(item, "serverState").decode(), value(item, "serverStateKeys")
+        return replace(result, state=server_states.opened(state, keys, manifest, identity.key.public_key()))
+    except (Refused, KeyError, ValueError):
+        return replace(result, state_damaged=True)
 
 
 async def results(client: Api, namespace: str, name: str) -> Objects:
@@ -130,13 +141,15 @@ def kept_for(result: Object) -> frozenset[str] | None:
 
 
 async def keep_model(client: Api, federated_round: FederatedRound, model: Model) -> None:
-    """Stores the key, the signed manifest, the record and the card of a round's result."""
+    """Stores the key, the signed manifest, the record, the card and the server state of a round's result."""
     data = {
         "dataKey": model.data_key,
         "manifest": model.text.encode(),
         "result": canonical.dumps(codec.dump(model.stored)),
         **({"card": model.card.encode()} if model.card else {}),
     }
+    if model.state is not None:
+        data |= {"serverState": model.state.text.encode(), "serverStateKeys": b"".join(model.state.data_keys)}
     await client.create_if_absent(
         secret(names.model_secret(federated_round.metadata.uid), client.namespace, data, federated_round)
     )

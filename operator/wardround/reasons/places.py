@@ -65,7 +65,7 @@ _LISTED: Mapping[str, str] = {
     "NothingToAggregate ParticipantNotApproved ParticipantSuspended ParticipantUnknown PlanUnreadable "
     "PushedVersionNotFound QuorumImpossible "
     "ReferenceDiffers ReferenceFailed ReferenceLost ReferenceNotFound ReferenceReplaced ReferenceTaskDiffers "
-    "RoundSchemaInvalid RoundSchemaNotFound SchemaDiffersFromBase "
+    "RoundSchemaInvalid RoundSchemaNotFound SchemaDiffersFromBase ServerStateUnusable "
     "HubTooOld QuorumNotMet ResultNotFinite SchemasDiffer SiteTooOld StoreInconsistent StrategyImpossible "
     "TooFewForStrategy TooFewParticipants TooManyLeftOut TooMuchForScratch TooMuchToAggregate",
     ROUND_STALLED: "BaseNotFound BaseUnusable DatasetDiffers DatasetNotFound DatasetUnknown "

@@ -150,6 +150,14 @@ _BASES = (
         meaning="The round and the rounds that it starts from form a circle, so they wait for each other.",
         action="Apply a new round that starts from an earlier round.",
     ),
+    _hub(
+        name="ServerStateUnusable",
+        meaning="The hub's server state of the round that this round starts from was not signed by this hub for the "
+        "result of that round. Somebody may have changed the Secret of the result.",
+        action="Find out who changed the Secret: the API server's audit log of the namespace wardround-hub names them. "
+        "Then restore the Secret from a backup (docs/operations.md), or apply a new round with another "
+        "aggregation.strategy or another base.",
+    ),
     Reason(
         name="BaseDeleted",
         owner=ROUND,

@@ -31,6 +31,7 @@ SALT_BYTES = 32
 
 MODEL = "Model"
 UPDATE = "Update"
+SERVER_STATE = "ServerState"
 
 
 def new_file_key() -> bytes:

@@ -24,6 +24,7 @@ ASSIGNMENT = "application/vnd.wardround.assignment+json"
 MODEL = "application/vnd.wardround.model.v1+json"
 UPDATE = "application/vnd.wardround.update.v1+json"
 CARD = "application/vnd.wardround.card.v1+json"
+SERVER_STATE = "application/vnd.wardround.server-state.v1+json"
 OFFER = "application/vnd.wardround.push-offer.v1+json"
 
 # An envelope is part of a Kubernetes object, which holds at most 1.5 MiB.

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from wardround.api.names import UID
 from wardround.sealing import envelope, untrusted
-from wardround.sealing.body import MODEL, MOST_PARTS, PART, UPDATE, ciphertext_length
+from wardround.sealing.body import MODEL, MOST_PARTS, PART, SERVER_STATE, UPDATE, ciphertext_length
 from wardround.sealing.keys import (
     SUITE,
     DecryptionKey,
@@ -30,6 +30,7 @@ from wardround.wire.assignment import MOST_REFERENCES, Assignment
 from wardround.wire.card import ModelCard
 from wardround.wire.grants import Grants, PushGrants, PushOffer, TransferGrants
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
+from wardround.wire.server_state import StateManifest
 
 _UNREADABLE = envelope.UNREADABLE
 # Characters of all assignments that are kept open. A common one has some 5,000. A hub that writes many long ones takes
@@ -113,6 +114,20 @@ def parse_model(payload: Mapping[str, object]) -> ModelManifest:
     """Return the payload of a model manifest. Raises Refused("ManifestUnreadable")."""
     manifest = untrusted.parse(ModelManifest, payload, _UNREADABLE)
     _check_header(manifest.header, MODEL, manifest.bytes)
+    return manifest
+
+
+def sign_state(manifest: StateManifest, key: SigningKey) -> str:
+    """Return the envelope of the manifest of a server optimizer's state."""
+    return envelope.sign_envelope(codec.dump_document(manifest), envelope.SERVER_STATE, key)
+
+
+def open_state(text: str, key: VerificationKey) -> StateManifest:
+    """Return a signed manifest of a state. Raises Refused: ManifestUnreadable or SignatureInvalid."""
+    payload = envelope.open_envelope(text, envelope.SERVER_STATE, key)
+    manifest = untrusted.parse(StateManifest, payload, _UNREADABLE)
+    for moment in manifest.moments:
+        _check_header(moment.header, SERVER_STATE, ciphertext_length(moment.header.length))
     return manifest
 
 

@@ -21,7 +21,7 @@ from wardround.api.meta import Meta
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.api.times import to_seconds
-from wardround.documents import aggregations, assignments
+from wardround.documents import aggregations, assignments, server_states
 from wardround.documents.assignments import Recipient
 from wardround.documents.keys import Identity, Model
 from wardround.plans.round import plan as round_plan
@@ -146,6 +146,7 @@ class Hub:
             base=base,
             base_uid=base.metadata.uid if base else "",
             base_model=_stored(under_way.base),
+            base_state=under_way.base.state.manifest if under_way.base and under_way.base.state else None,
             references=self._references(under_way.round),
             aggregation=under_way.aggregation,
             model=under_way.model,
@@ -239,12 +240,16 @@ class Hub:
         )
 
     def _keep(self, action: StoreModel, under_way: _Round) -> None:
-        answer, data_key = action.answer, aggregation_plan.parse(under_way.plan).data_key
+        answer, plan = action.answer, aggregation_plan.parse(under_way.plan)
         location = action.model.result.location
         manifest = ModelManifest(answer.header, answer.digest, answer.segments_digest, location, answer.bytes)
         under_way.model = action.model
         self.models[under_way.round.metadata.uid] = Model(
-            data_key, sign_model(manifest, self.identity.key), manifest, action.model
+            plan.data_key,
+            sign_model(manifest, self.identity.key),
+            manifest,
+            action.model,
+            state=server_states.made(plan, answer.state, manifest, self.identity.key),
         )
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 from wardround.wire import codec
 from wardround.wire.grants import Get
 from wardround.wire.models import Header, ModelManifest
+from wardround.wire.server_state import StateManifest
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,33 @@ class PlannedUploads:
 
 
 @dataclass(frozen=True)
+class PlannedMoment:
+    """A moment of a server optimizer that the Job stores beside the result: under this key and header."""
+
+    data_key: bytes = field(repr=False)
+    header: Header
+    location: str
+    put: PlannedUploads
+
+
+@dataclass(frozen=True)
+class PlannedStart:
+    """The state from which a server optimizer goes on: that of the base. `data_keys`, `gets`: of each moment."""
+
+    manifest: StateManifest
+    data_keys: tuple[bytes, ...] = field(repr=False)
+    gets: tuple[Get, ...]
+
+
+@dataclass(frozen=True)
+class PlannedState:
+    """The state of a server optimizer. `start`: None to begin anew."""
+
+    moments: tuple[PlannedMoment, ...]
+    start: PlannedStart | None
+
+
+@dataclass(frozen=True)
 class StoreAccess:
     """The store's address for this Job."""
 
@@ -83,7 +111,8 @@ class AggregationPlan:
     `least_cell`: the least `min_cell` of a hospital that the hub accepts. `references`: names of the rounds with whose
     models an Evaluate round compares its own. `gate`: None if the round asks for no verdict. `frozen`: patterns
     of the names of tensors that training must not change (wire/frozen.py). `reads_twice`: scratch has no room for the
-    ciphertext of base and updates, so the Job reads them from the store a second time."""
+    ciphertext of base and updates, so the Job reads them from the store a second time. `state`: only of a strategy with
+    a server optimizer."""
 
     round: PlannedRound
     task: str
@@ -108,6 +137,7 @@ class AggregationPlan:
     base: PlannedBase | None
     updates: tuple[PlannedUpdate, ...]
     put: PlannedUploads
+    state: PlannedState | None
     store: StoreAccess
 
 
@@ -184,6 +214,7 @@ class AggregationResult:
     if its update has no weight. Empty without room.
     `aggregated`: the combined participants. Without room, `aggregated` or `uncounted` is empty. It then means all
     participants in neither the other list nor `left_out`.
+    `state`: `segments_digest` of each moment that the Job stored.
     """
 
     header: Header
@@ -201,6 +232,7 @@ class AggregationResult:
     aggregated: tuple[str, ...]
     counted: tuple[int, ...]
     left_out: tuple[LeftOut, ...]
+    state: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

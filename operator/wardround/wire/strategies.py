@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 FEDAVG = "FedAvg"
-WHOLE, DECIMAL = re.compile(r"[1-9][0-9]{0,2}", re.ASCII), re.compile(r"[0-9]{1,6}([.][0-9]{1,6})?", re.ASCII)
+WHOLE = re.compile(r"[1-9][0-9]{0,2}", re.ASCII)
+DECIMAL = re.compile(r"(?=.*[1-9])[0-9]{1,6}([.][0-9]{1,6})?", re.ASCII)
+FRACTION = re.compile(r"0([.][0-9]{1,6})?", re.ASCII)
 Parameters = Mapping[str, str]
 
 
@@ -21,7 +23,8 @@ class Terms:
     `parameters`: pattern and words for each value; all of them are required. `fewest`: the fewest updates that it can
     combine. `mixes`: the fewest hospitals of a quorum whose updates make up the result. `weighted`: updates count by
     samples, else each update counts once. `differences`: it needs differences from a base, not first weights.
-    `at_once`: it reads all updates at once, from scratch.
+    `at_once`: it reads all updates at once, from scratch. `moments`: how many numbers its server optimizer remembers
+    for each number of the model, from one round to the next.
     """
 
     parameters: Mapping[str, tuple[re.Pattern[str], str]]
@@ -30,10 +33,12 @@ class Terms:
     weighted: bool = False
     differences: bool = False
     at_once: bool = True
+    moments: int = 0
 
 
 _COUNT = (WHOLE, "a whole number from 1 to 999")
-_NORM = (DECIMAL, "a number above 0 with at most six digits before and after the point")
+_POSITIVE = (DECIMAL, "a number above 0 with at most six digits before and after the point")
+_FRACTION = (FRACTION, "a number from 0 to below 1 with at most six digits after the point")
 
 
 def _constant(number: int) -> Callable[[Parameters], int]:
@@ -48,11 +53,21 @@ def _everybody(parameters: Parameters, quorum: int) -> int:
     return quorum
 
 
+def _optimizer(moments: int, **parameters: tuple[re.Pattern[str], str]) -> Terms:
+    """The terms of FedAvg whose mean difference is the gradient of a server optimizer."""
+    given = {"serverLearningRate": _POSITIVE, **parameters}
+    return Terms(given, _constant(1), _everybody, weighted=True, differences=True, at_once=False, moments=moments)
+
+
 STRATEGIES: Mapping[str, Terms] = {
     FEDAVG: Terms({}, _constant(1), _everybody, weighted=True, at_once=False),
     "NormBounding": Terms(
-        {"largestNorm": _NORM}, _constant(1), _everybody, weighted=True, differences=True, at_once=False
+        {"largestNorm": _POSITIVE}, _constant(1), _everybody, weighted=True, differences=True, at_once=False
     ),
+    "FedAvgM": _optimizer(1, momentum=_FRACTION),
+    "FedAdagrad": _optimizer(2, beta1=_FRACTION, tau=_POSITIVE),
+    "FedAdam": _optimizer(2, beta1=_FRACTION, beta2=_FRACTION, tau=_POSITIVE),
+    "FedYogi": _optimizer(2, beta1=_FRACTION, beta2=_FRACTION, tau=_POSITIVE),
     "Median": Terms({}, _constant(3), _everybody),
     "TrimmedMean": Terms({"trimmed": _COUNT}, lambda given: 2 * int(given["trimmed"]) + 1, _everybody),
     "Krum": Terms({"hostile": _COUNT}, lambda given: 2 * int(given["hostile"]) + 3, _one),
@@ -75,7 +90,7 @@ def unknown(strategy: str, parameters: Parameters) -> str:
         wanted = " and ".join(terms.parameters)
         return f"{strategy} takes {f'exactly the parameters {wanted}' if wanted else 'no parameters'}."
     for name, (pattern, words) in terms.parameters.items():
-        if not pattern.fullmatch(parameters[name]) or float(parameters[name]) == 0:
+        if not pattern.fullmatch(parameters[name]):
             return f"The parameter {name} of {strategy} has to be {words}, written as a string."
     return ""
 
@@ -83,6 +98,11 @@ def unknown(strategy: str, parameters: Parameters) -> str:
 def fewest(strategy: str, parameters: Parameters) -> int:
     """The fewest updates that the strategy can combine."""
     return STRATEGIES[strategy].fewest(parameters)
+
+
+def moments(strategy: str) -> int:
+    """How many numbers the strategy remembers for each number of the model."""
+    return STRATEGIES[strategy].moments
 
 
 def mixes(strategy: str, parameters: Parameters, quorum: int) -> int:
@@ -99,8 +119,8 @@ def impossible(strategy: str, parameters: Parameters, *, task: str, initial: boo
         return f"A {task} round adds sums, so its strategy is {FEDAVG}, not {strategy}."
     if initial and terms.differences:
         return (
-            f"An initial round cannot use {strategy}: its hospitals send weights, and {strategy} bounds only "
-            "differences from a base."
+            f"An initial round cannot use {strategy}: its hospitals send weights, and {strategy} needs differences "
+            "from a base."
         )
     if not terms.weighted and float(max_share) < 1:
         return f"{strategy} counts each hospital once, so maxWeightShare has to be 1."

@@ -35,6 +35,12 @@ def strategy(name: str, quorum: int = 9, **parameters: str) -> dict[str, Any]:
     return {"aggregation": aggregation, "quorum": {"min": quorum}, "participants": {"names": names}}
 
 
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "FedAvgM": {"serverLearningRate": "1", "momentum": "0.9", "maxWeightShare": "0.5"},
+    "FedAdagrad": {"serverLearningRate": "0.1", "beta1": "0", "tau": "0.000001"},
+    "FedAdam": {"serverLearningRate": "0.1", "beta1": "0.9", "beta2": "0.99", "tau": "0.001"},
+    "FedYogi": {"serverLearningRate": "0.1", "beta1": "0.9", "beta2": "0.99", "tau": "0.001"},
+}
 BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     "base and initial": (federated_round(base={"roundName": "r0"}), "exactly one of base"),
     "neither base nor initial": (without(federated_round(), "initial"), "exactly one of base"),
@@ -154,7 +160,7 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     "evaluation with a strategy": (evaluation(**strategy("Median")), "no other strategy than FedAvg"),
     "norm bounding of first weights": (
         federated_round(**strategy("NormBounding", largestNorm="2")),
-        "NormBounding bounds only differences",
+        "the strategy needs differences from a base",
     ),
     "unknown strategy": (federated_round(**strategy("Bulyan")), 'supported values: "FedAvg"'),
     "krum without a parameter": (federated_round(**strategy("Krum")), "not those of the strategy"),
@@ -169,6 +175,22 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     "half a hospital": (federated_round(**strategy("TrimmedMean", trimmed="1.5")), "not a number that it takes"),
     "a bound of zero": (
         without(federated_round(base={"roundName": "r0"}, **strategy("NormBounding", largestNorm="0.0")), "initial"),
+        "not a number that it takes",
+    ),
+    "an optimizer of first weights": (
+        federated_round(**strategy("FedAvgM", serverLearningRate="1", momentum="0.9")),
+        "the strategy needs differences from a base",
+    ),
+    "adam without beta2": (
+        federated_round(**strategy("FedAdam", serverLearningRate="0.1", beta1="0.9", tau="0.001")),
+        "not those of the strategy",
+    ),
+    "a momentum of one": (
+        federated_round(**strategy("FedAvgM", serverLearningRate="1", momentum="1.0")),
+        "not a number that it takes",
+    ),
+    "a server that does not learn": (
+        federated_round(**strategy("FedAdagrad", serverLearningRate="0.0", beta1="0", tau="0.001")),
         "not a number that it takes",
     ),
     "a share that has no effect": (
@@ -227,6 +249,10 @@ def test_the_api_server_refuses_a_bad_round_and_says_why(api: Api, case: str) ->
                 base={"roundName": "r0"}, **strategy("NormBounding", largestNorm="0.25", maxWeightShare="0.5")
             ),
             "initial",
+        ),
+        *(
+            without(federated_round(base={"roundName": "r0"}, **strategy(name, **parameters)), "initial")
+            for name, parameters in OPTIMIZERS.items()
         ),
     ],
 )

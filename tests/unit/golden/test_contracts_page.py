@@ -20,7 +20,7 @@ import yaml
 from lab.topology import ROOT
 from wardround.plans.assignment import REFUSALS
 from wardround.reasons.registry import REASONS
-from wardround.wire import aggregation, assignment, card, codec, grants, models, outcome, training, update
+from wardround.wire import aggregation, assignment, card, codec, grants, models, outcome, server_state, training, update
 
 PAGE = ROOT / "docs" / "contracts.md"
 HEAD = "| document | fields and their types |\n|---|---|\n"
@@ -32,6 +32,7 @@ TABLES: tuple[tuple[type, ...], ...] = (
         models.Header,
         models.ModelManifest,
         models.UpdateManifest,
+        server_state.StateManifest,
         grants.Grants,
         grants.TransferGrants,
         grants.PushGrants,

@@ -22,7 +22,10 @@ from wardround.wire.aggregation import (
     LeftOut,
     PlannedBase,
     PlannedGate,
+    PlannedMoment,
     PlannedRound,
+    PlannedStart,
+    PlannedState,
     PlannedUpdate,
     PlannedUpload,
     PlannedUploads,
@@ -67,6 +70,7 @@ from wardround.wire.outcome import (
     OwnMetric,
     Remark,
 )
+from wardround.wire.server_state import StateManifest, StateMoment
 from wardround.wire.training import (
     CONTRACT,
     DatasetView,
@@ -107,6 +111,13 @@ def header(kind: str, participant: str) -> Header:
 
 
 MODEL = ModelManifest(header("Model", ""), digest("d"), digest("e"), f"models/{UID}/1", 21)
+STATE = StateManifest(
+    result_digest=digest("d"),
+    strategy="FedAvgM",
+    parameters={"serverLearningRate": "1", "momentum": "0.9"},
+    frozen=("wardround.input.*",),
+    moments=(StateMoment(header("ServerState", ""), digest("f"), f"models/{UID}/1/moment-0"),),
+)
 GET = Get(f"{STORE}/segments", (f"{STORE}/part-00000",))
 PUT = Put(f"{STORE}/part-00000", 21, {"If-None-Match": "*", "Content-Length": "21"})
 UPLOAD = PlannedUpload(f"{STORE}/part-00000", {"If-None-Match": "*"})
@@ -253,6 +264,7 @@ FORMATS: dict[str, Any] = {
         delivery=AssignedDelivery(model_name="heart", model_uid=UID, version=3, keep=5, card="{}"),
     ),
     "model": MODEL,
+    "server-state": STATE,
     "update": UpdateManifest(
         header=header("Update", "site-a"),
         digest=digest("d"),
@@ -324,6 +336,17 @@ FORMATS: dict[str, Any] = {
         base=PlannedBase(MODEL, b"base", GET),
         updates=(PlannedUpdate("site-a", 1, "{}", b"signing", (f"{STORE}/part-00000",)),),
         put=PlannedUploads((UPLOAD,), PlannedUpload(f"{STORE}/segments", {"If-None-Match": "*"})),
+        state=PlannedState(
+            (
+                PlannedMoment(
+                    b"moment",
+                    STATE.moments[0].header,
+                    STATE.moments[0].location,
+                    PlannedUploads((UPLOAD,), PlannedUpload(f"{STORE}/segments", {"If-None-Match": "*"})),
+                ),
+            ),
+            PlannedStart(STATE, (b"before",), (GET,)),
+        ),
         store=StoreAccess(STORE, "PEM"),
     ),
     "aggregation-result": AggregationResult(
@@ -353,6 +376,7 @@ FORMATS: dict[str, Any] = {
         aggregated=("site-a",),
         counted=(290,),
         left_out=LEFT_OUT,
+        state=(digest("f"),),
     ),
     "card": ModelCard(
         version=1,

@@ -42,7 +42,7 @@ MEDIAN = {"strategy": "Median"}
         ),
         (
             {"aggregation": {"strategy": "NormBounding", "parameters": {"largestNorm": "2"}}},
-            "An initial round cannot use NormBounding: its hospitals send weights, and NormBounding bounds only "
+            "An initial round cannot use NormBounding: its hospitals send weights, and NormBounding needs "
             "differences from a base.",
         ),
         (

@@ -69,7 +69,12 @@ def test_a_series_that_starts_from_a_pushed_version_computes_no_statistics() -> 
 
 
 def test_rounds_for_which_the_strategy_is_impossible_use_fedavg() -> None:
-    for name, parameters, first in (("NormBounding", {"largestNorm": "2"}, "FedAvg"), ("Median", {}, "Median")):
+    momentum = {"serverLearningRate": "1", "momentum": "0.9"}
+    for name, parameters, first in (
+        ("NormBounding", {"largestNorm": "2"}, "FedAvg"),
+        ("FedAvgM", momentum, "FedAvg"),
+        ("Median", {}, "Median"),
+    ):
         template = replace(model().spec.round, aggregation=Aggregation(strategy=name, parameters=parameters))
         world = World(replace(model(), spec=replace(model().spec, round=template)))
         world.settle()

@@ -25,6 +25,7 @@ from wardround.plans.round.base import base_lost, model_uid
 from wardround.plans.round.columns import made_with
 from wardround.plans.round.parts import Part, PartState
 from wardround.plans.round.scratch import GIB, Scratch, scratch
+from wardround.plans.round.server_state import goes_on, in_words, state_unusable
 from wardround.plans.round.status import COLLECTED
 from wardround.plans.round.strategy import too_much_for_scratch
 from wardround.plans.round.types import Aggregate, Aggregation, StoredModel, StoreModel, Verdict
@@ -42,7 +43,7 @@ from wardround.wire.aggregation import (
     CombinedVerdict,
     LeftOut,
 )
-from wardround.wire.strategies import STRATEGIES
+from wardround.wire.strategies import STRATEGIES, moments
 
 AGGREGATION_TRIES = 3
 # A kubelet that is alive has by then removed a pod whose grace period for deletion is over.
@@ -77,9 +78,9 @@ def aggregate(view: View, number: int) -> Verdict:
     if missing:
         late = list_of("Missing", not_done(view, sent))
         return failed(view, "QuorumNotMet", sentences(missing, "The hub combined nothing.", late))
-    if lost := base_lost(view):
+    if lost := base_lost(view) or state_unusable(view):
         return lost
-    if _plan_bytes(sent) > LARGEST_PLAN:
+    if _plan_bytes(sent, moments(view.round.spec.aggregation.strategy)) > LARGEST_PLAN:
         return failed(
             view,
             "TooMuchToAggregate",
@@ -91,7 +92,11 @@ def aggregate(view: View, number: int) -> Verdict:
     return Verdict(
         course="Progressing",
         reason="Aggregating",
-        message=sentences(f"The hub is combining the updates of {hospitals(len(sent))}.", _reading(view)),
+        message=sentences(
+            f"The hub is combining the updates of {hospitals(len(sent))}.",
+            in_words(view, goes_on(view.seen)),
+            _reading(view),
+        ),
         actions=(
             *view.cancel("NotSentInTime"),
             Aggregate(
@@ -110,8 +115,9 @@ def _scratch(view: View) -> Scratch:
     sent = view.having(PartState.SENT)
     base = view.seen.base_model if view.round.spec.task == "Train" and view.round.spec.initial is None else None
     sizes = [part.task.status.upload.bytes for part in sent if part.task.status.upload]
-    at_once = STRATEGIES[view.round.spec.aggregation.strategy].at_once
-    return scratch(sizes, base.result.bytes if base else None, view.seen.scratch_limit, at_once=at_once)
+    terms = STRATEGIES[view.round.spec.aggregation.strategy]
+    whole = base.result.bytes if base else None
+    return scratch(sizes, whole, view.seen.scratch_limit, at_once=terms.at_once, moments=terms.moments)
 
 
 def _reading(view: View) -> str:
@@ -147,8 +153,11 @@ def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
         release=_release(view),
         pushed=view.seen.base_model.pushed if view.seen.base_model else None,
         model_uid=model_uid(view.round),
+        server_state=goes_on(view.seen),
     )
-    return completed(view, model, StoreModel(number=number, answer=answer, model=model))
+    return completed(
+        view, model, in_words(view, model.server_state), StoreModel(number=number, answer=answer, model=model)
+    )
 
 
 def _release(view: View) -> Release:
@@ -224,7 +233,7 @@ def _combining(view: View, node_dead: datetime | None) -> Verdict:
     return Verdict(
         course="Progressing",
         reason="Aggregating",
-        message=sentences(REASONS["Aggregating"].meaning, _reading(view)),
+        message=sentences(REASONS["Aggregating"].meaning, in_words(view, goes_on(view.seen)), _reading(view)),
         attention=view.attention(),
         stages=(COLLECTED,),
         again=(until, *([node_dead] if node_dead else [])),
@@ -246,11 +255,12 @@ def _store_away(view: View, job: Aggregation, answer: AggregationFailure) -> Ver
     )
 
 
-def _plan_bytes(sent: tuple[Part, ...]) -> int:
-    """About how large the aggregation's Secret gets: a URL for each part, of the base and the result too."""
+def _plan_bytes(sent: tuple[Part, ...], moments: int) -> int:
+    """About how large the aggregation's Secret gets: a URL for each part, of the base and the result too, and of the
+    moments of a server optimizer before and after."""
     parts = [-(-part.task.status.upload.bytes // PART) for part in sent if part.task.status.upload]
     manifests = sum(len(part.task.status.update.manifest) for part in sent if part.task.status.update)
-    return URL_BYTES * (sum(parts) + 2 * max(parts, default=0)) + manifests
+    return URL_BYTES * (sum(parts) + 2 * (1 + moments) * max(parts, default=0)) + manifests
 
 
 def _all_but(view: View, absent: Collection[str]) -> tuple[str, ...]:

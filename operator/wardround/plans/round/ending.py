@@ -2,6 +2,7 @@
 
 from wardround.api import conditions
 from wardround.plans.round.parts import SUSPENDED, puts_until
+from wardround.plans.round.server_state import in_words
 from wardround.plans.round.status import is_over
 from wardround.plans.round.types import Action, Cancel, CleanUp, Verdict
 from wardround.plans.round.verdicts import completed
@@ -28,7 +29,7 @@ def over(view: View) -> Verdict | None:
 def complete(view: View) -> Verdict | None:
     """The result is stored: whatever happened before, the round is complete."""
     model = view.seen.model
-    return None if model is None else completed(view, model)
+    return None if model is None else completed(view, model, in_words(view, model.server_state))
 
 
 def suspended(view: View) -> Verdict | None:

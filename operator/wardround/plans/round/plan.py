@@ -12,6 +12,7 @@ from wardround.plans.round.delivery import delivery_not_ready
 from wardround.plans.round.dispatch import dispatch, never_dispatched, quorum_impossible
 from wardround.plans.round.ending import complete, over, suspended
 from wardround.plans.round.references import references_not_ready
+from wardround.plans.round.server_state import state_unusable
 from wardround.plans.round.status import status
 from wardround.plans.round.strategy import strategy_impossible
 from wardround.plans.round.types import CleanUp, Observation, Plan, Verdict
@@ -27,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     aggregated,
     suspended,
     base_not_ready,
+    state_unusable,
     schema_not_ready,
     references_not_ready,
     delivery_not_ready,

@@ -24,12 +24,15 @@ class Scratch:
     reads_twice: bool
 
 
-def scratch(updates: Iterable[int], base: int | None, limit: int, *, at_once: bool = False) -> Scratch:
+def scratch(
+    updates: Iterable[int], base: int | None, limit: int, *, at_once: bool = False, moments: int = 0
+) -> Scratch:
     """`updates`: bytes of ciphertext of each. `base`: bytes of plaintext of the model that the round starts from.
-    `at_once`: the strategy needs all updates at once, so they are sealed again in small slices."""
+    `at_once`: the strategy needs all updates at once, so they are sealed again in small slices. `moments`: files of the
+    result's size that the strategy stores beside the result."""
     sizes = list(updates)
     # The part of the result that is uploaded, and the part that is made. A result is no larger than an update.
-    parts = min(2 * PART, max(sizes, default=0)) + SPARE
+    parts = (1 + moments) * min(2 * PART, max(sizes, default=0)) + SPARE
     kept = [resealed_length(size, slice_bytes(len(sizes))) for size in sizes] if at_once else sizes
     whole = sum(kept) + (0 if base is None else ciphertext_length(base)) + parts
     return Scratch(whole, False) if whole <= limit else Scratch(parts, True)

@@ -11,6 +11,7 @@ from wardround.api.roundtask import RoundTask
 from wardround.plans.round.scratch import SCRATCH_LIMIT, Scratch
 from wardround.wire.aggregation import AggregationAnswer, AggregationResult, LeftOut
 from wardround.wire.assignment import AssignedPushed, AssignedSchema
+from wardround.wire.server_state import StateManifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class StoredModel:
     `quorum`: the fewest hospitals that the round asked for. `release`: who may get the result; Readers only if this
     round and every round that led to it said so. `pushed`: the model that a person has pushed, if it is this model or
     one that led to it. `model_uid`: of the FederatedModel that controlled the round; empty if a person has made it.
+    `server_state`: how the server optimizer went on (plans/round/server_state.py); empty without one.
     """
 
     task: Task
@@ -52,6 +54,7 @@ class StoredModel:
     release: Release = "Participants"
     pushed: AssignedPushed | None = None
     model_uid: str = ""
+    server_state: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,8 @@ class Observation:
 
     `base`: the live round that the spec names as base or for its statistics. `base_model`: the result that the round
     starts from, if the hub has one that it can use. `base_card`: whether the hub has a card of that result.
+    `base_state`: the state of the server optimizer that made that result. `base_state_damaged`: this hub has not signed
+    the state that it has for that result.
     `base_uid`: UID of the round that made that result. `base_deleted`: that round is gone. If there is no `base_model`
     either, it was gone before this round was applied.
     `references`: those of the spec, in its order.
@@ -91,6 +96,8 @@ class Observation:
     base_deleted: bool = False
     base_model: StoredModel | None = None
     base_card: bool = False
+    base_state: StateManifest | None = None
+    base_state_damaged: bool = False
     references: tuple[Reference, ...] = ()
     aggregation: Aggregation | None = None
     model: StoredModel | None = None

@@ -1,0 +1,39 @@
+"""Opens the state of a server optimizer, which the round before has stored.
+
+A state is read once, while the updates are combined. The manifest of the hub says which bytes the store has to return.
+"""
+
+from __future__ import annotations
+
+from wardround.aggregate.plan import Failure
+from wardround.aggregate.updates import SealedFile
+from wardround.ports import Store
+from wardround.sealing.body import Body
+from wardround.sealing.files import HASH_BYTES
+from wardround.sealing.refused import Refused
+from wardround.wire import digests
+from wardround.wire.aggregation import AggregationPlan, PlannedStart
+
+
+async def open_moments(store: Store, plan: AggregationPlan) -> list[SealedFile]:
+    """Return the moments from which the optimizer goes on; none if it begins anew. Raises Failure and StoreError."""
+    start = plan.state.start if plan.state else None
+    return [await _open_moment(store, start, index) for index in range(len(start.gets))] if start else []
+
+
+async def _open_moment(store: Store, start: PlannedStart, index: int) -> SealedFile:
+    moment, get = start.manifest.moments[index], start.gets[index]
+    try:
+        body = Body(start.data_keys[index], moment.header)
+    except Refused:
+        raise Failure(
+            "PlanUnreadable", "The key of the server state in the plan does not open this server state."
+        ) from None
+    hashes = await store.get_bytes(get.segments, HASH_BYTES * body.segments)
+    if digests.digest(hashes) != moment.segments_digest:
+        raise Failure(
+            "StoreInconsistent",
+            "For the server state of the base, the store returned another list of segments than the hub signed. The "
+            "aggregation stopped.",
+        )
+    return SealedFile(store, get.parts, body, hashes)

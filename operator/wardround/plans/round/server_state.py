@@ -1,0 +1,65 @@
+"""Rules about the state of a server optimizer: whether a round goes on from the state of its base, or begins anew."""
+
+from enum import StrEnum
+
+from wardround.api.federatedround import FederatedRoundSpec
+from wardround.plans.round.base import described_base, named_base
+from wardround.plans.round.types import Observation, Verdict
+from wardround.plans.round.verdicts import advice, failed
+from wardround.plans.round.view import View
+from wardround.wire.server_state import StateManifest
+from wardround.wire.strategies import moments
+
+
+class Going(StrEnum):
+    """How a server optimizer goes on. Each value but CONTINUED says why it begins anew."""
+
+    CONTINUED = "Continued"
+    NO_STATE = "NoState"
+    OTHER_STRATEGY = "OtherStrategy"
+    OTHER_PARAMETERS = "OtherParameters"
+    OTHER_FROZEN = "OtherFrozenTensors"
+
+
+_WHY = {
+    Going.NO_STATE: "has no server state",
+    Going.OTHER_STRATEGY: "was made with another strategy",
+    Going.OTHER_PARAMETERS: "was made with other aggregation.parameters",
+    Going.OTHER_FROZEN: "was made with another exchange.frozen",
+}
+
+
+def going_on(spec: FederatedRoundSpec, state: StateManifest | None) -> Going:
+    """How the optimizer of a round goes on. `state`: that of the base."""
+    if state is None:
+        return Going.NO_STATE
+    if state.strategy != spec.aggregation.strategy:
+        return Going.OTHER_STRATEGY
+    if dict(state.parameters) != dict(spec.aggregation.parameters):
+        return Going.OTHER_PARAMETERS
+    return Going.CONTINUED if state.frozen == tuple(sorted(spec.exchange.frozen)) else Going.OTHER_FROZEN
+
+
+def goes_on(seen: Observation) -> str:
+    """How the optimizer of this round goes on, for the record of its result; empty without one."""
+    spec = seen.round.spec
+    return going_on(spec, seen.base_state) if spec.base is not None and moments(spec.aggregation.strategy) else ""
+
+
+def in_words(view: View, going: str) -> str:
+    """A sentence about the server optimizer of a round; empty without one."""
+    if not going:
+        return ""
+    strategy, base = view.round.spec.aggregation.strategy, named_base(view.round)
+    if going == Going.CONTINUED:
+        return f"{strategy} continues with the server state of {base}."
+    return f"{strategy} begins with a new server state, because {base} {_WHY[Going(going)]}."
+
+
+def state_unusable(view: View) -> Verdict | None:
+    """Fails a round whose optimizer would go on from a state that this hub has not signed for its base."""
+    reason = "ServerStateUnusable"
+    if not view.seen.base_state_damaged or not moments(view.round.spec.aggregation.strategy):
+        return None
+    message = f"The server state that the hub has for {described_base(view.round)} does not belong to it."
+    return failed(view, reason, f"{message} {advice(reason)}")
