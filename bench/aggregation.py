@@ -91,14 +91,15 @@ async def _measure(folder: Path, options: argparse.Namespace) -> Times:
             played = await _round(server, store, folder, options.participants, options.parameters)
             played.strategy = options.strategy
             played.strategy_parameters = dict(each.split("=", 1) for each in options.given)
+            plans = [await played.plan(number + 1) for number in range(options.runs)]
         peers = [] if options.no_peers else list(_peers(folder, options.participants, options.parameters))
         print(f"{options.participants} updates of {options.parameters} float32 in {TENSORS} tensors", flush=True)
-        for number in range(options.runs):
+        for plan in plans:
             with _scratch(folder) as scratch:
                 times["floor"].append(_fetch_floor(played, server, scratch))
                 times["opening"].append(_opening(played, scratch))
             with _scratch(folder) as scratch:
-                _aggregate(played, number, scratch, times)
+                _aggregate(plan, scratch, times)
             for peer, program in peers:
                 done = _run([str(program), "-m", "bench.peers", peer, "aggregate", str(folder / peer)])
                 times[peer].append(float(done.stdout))
@@ -171,12 +172,12 @@ def _open_part(part: tuple[Body, Path, int]) -> None:
             index += 1
 
 
-def _aggregate(played: Round, number: int, scratch: Path, times: Times) -> None:
-    """Run the Job's process once. Each run writes its result to a place of its own."""
-    plan, log = scratch / "plan.json", scratch / "termination-log"
-    plan.write_bytes(played.plan(number + 1))
+def _aggregate(plan: bytes, scratch: Path, times: Times) -> None:
+    """Run the Job's process once. Each plan has a place of its own for the result."""
+    path, log = scratch / "plan.json", scratch / "termination-log"
+    path.write_bytes(plan)
     environment = {"PYTHONPATH": str(ROOT / "operator"), "WARDROUND_TERMINATION_LOG": str(log)}
-    command = [sys.executable, "-m", "wardround", "aggregate", str(plan), str(scratch)]
+    command = [sys.executable, "-m", "wardround", "aggregate", str(path), str(scratch)]
     measured = _process(command, environment)
     times["wall"].append(measured.seconds)
     times["rss"].append(measured.peak / 1e6)

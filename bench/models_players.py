@@ -17,6 +17,7 @@ from typing import Any
 
 from tests.integration.api.objects import HUB, condition
 from wardround.aggregate import plan as plans
+from wardround.aggregate.update_list import listed_updates
 from wardround.api import names
 from wardround.api.conditions import NEVER
 from wardround.api.times import to_seconds
@@ -155,7 +156,8 @@ class Kubelet(Player):
         for upload in (plan.put.parts[0], plan.put.segments):
             await self.store.put_bytes(upload.url, upload.headers, secrets.token_bytes(UPDATE_BYTES))
         number = int(job["metadata"]["labels"][names.ATTEMPT])
-        message = plans.spell(answer(plan, number)).decode()
+        hospitals = tuple([each.participant async for each in listed_updates(self.store, plan.listed)])
+        message = plans.spell(answer(plan, number, hospitals)).decode()
         meta = {"name": name, "namespace": HUB, **template["metadata"]}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
         now = to_seconds(datetime.now(UTC))
@@ -171,7 +173,7 @@ class Kubelet(Player):
         self.answered += 1
 
 
-def answer(plan: AggregationPlan, number: int) -> AggregationResult:
+def answer(plan: AggregationPlan, number: int, hospitals: tuple[str, ...]) -> AggregationResult:
     """The answer of an aggregation that combined all updates, with invented numbers. Each later model has a slightly
     lower loss or a slightly higher one, so the gate has all its verdicts."""
     dice = random.Random(plan.round.uid)  # noqa: S311 - no secret
@@ -186,7 +188,6 @@ def answer(plan: AggregationPlan, number: int) -> AggregationResult:
         schema_digest=digests.digest(b"schema"),
         length=UPDATE_BYTES - body.TAG,
     )
-    hospitals = tuple(sorted(each.participant for each in plan.updates))
     measures = plan.task == "Evaluate" or plan.base is not None
     people = SAMPLES * len(hospitals)
 

@@ -30,9 +30,11 @@ from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.task import Update, Upload
 from wardround.documents import aggregations
 from wardround.documents.keys import Model
+from wardround.documents.update_list import UpdateList
 from wardround.plans.round.scratch import SCRATCH_LIMIT, scratch
 from wardround.plans.round.types import Aggregate, Observation
 from wardround.sealing import body, files, keys, manifests, untrusted
+from wardround.store.put_each import put_each
 from wardround.store.transfer import Store
 from wardround.wire import canonical
 from wardround.wire.aggregation import StoreAccess
@@ -156,7 +158,7 @@ class Round:
         """The one part of an update as the store has it on disk."""
         return self.server.folder / "wardround" / "updates" / self.uid / "1" / participant / "part-00000"
 
-    def plan(self, number: int = 1) -> bytes:
+    async def plan(self, number: int = 1) -> bytes:
         """`plan.json` of the Job that combines what was sent. `number`: of the aggregation."""
         seen = Observation(
             round=self.object,
@@ -170,8 +172,11 @@ class Round:
         room = scratch(sizes, base, self.scratch_limit, at_once=terms.at_once, moments=terms.moments)
         action = Aggregate(number=number, tasks=tasks, until=now() + timedelta(hours=1), scratch=room)
         store = StoreAccess(self.server.origin, self.server.ca)
+        presigner, key = self.server.presigner, self.hub.round_key
+        updates = UpdateList(seen, action, presigner, now())
+        await put_each(self.store, updates.objects())
         text = aggregations.plan(
-            seen, action, self.hub.round_key, self.base, presigner=self.server.presigner, store=store, now=now()
+            seen, action, key, self.base, updates.planned, presigner=presigner, store=store, now=now()
         )
         text = canonical.dumps(json.loads(text) | {"references": list(self.references), "gate": self.gate})
         self.data_key = plan.parse(text).data_key
@@ -180,7 +185,7 @@ class Round:
     async def aggregate(self) -> tuple[int, dict[str, Any]]:
         """Run the Job's process in a thread of its own; return exit code and answer."""
         path, log = self.folder / "plan.json", self.folder / "termination-log"
-        path.write_bytes(self.plan())
+        path.write_bytes(await self.plan())
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
         code = await run_job(path, scratch, log)

@@ -30,6 +30,7 @@ from wardround.aggregate.scratch import Scratch
 from wardround.aggregate.slices import NotFinite, Run, runs
 from wardround.aggregate.state import open_moments
 from wardround.aggregate.strategies import Facts, strategy
+from wardround.aggregate.update_list import listed_updates
 from wardround.aggregate.updates import Form, SealedFile, Usable, examine, read_layout
 from wardround.aggregate.weights import limits, scales, shares
 from wardround.ports import Store
@@ -73,7 +74,7 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
         base = await open_base(store, plan, kept)
         evaluated = evaluation_layout(len(plan.references)) if plan.task == "Evaluate" else None
         form = Form(plan.task, plan.least_cell, evaluated or (base.layout if base else None), plan.frozen)
-        places = Resealing(scratch, slice_bytes(len(plan.updates))) if _at_once(plan) else kept
+        places = Resealing(scratch, slice_bytes(plan.listed.updates)) if _at_once(plan) else kept
         examined = await examine_all(store, plan, form, now, places, base.file if base and kept else None, buffers)
         examined = without_outliers(examined, plan.max_samples)
         require_enough(plan, examined)
@@ -172,41 +173,43 @@ async def examine_all(
     The reduction reads them again, from scratch or from the store. The result is uploaded part by part, so a fault in
     an update's last byte must be known before its first byte is added.
     """
-    turns = asyncio.Semaphore(EXAMINED_AT_ONCE)
     key = DecryptionKey.load(plan.private_key)
+    answers: dict[str, Usable | LeftOut] = {}
 
-    async def one(update: PlannedUpdate) -> Usable | LeftOut:
-        async with turns:
-            try:
-                return await examine(
-                    store, update, expected_update(plan, update, form), form, key, now, scratch, buffers
-                )
-            except Refused as refused:
-                return LeftOut(update.participant, refused.reason)
+    async def one(update: PlannedUpdate) -> None:
+        expected = expected_update(plan, update, form)
+        try:
+            answer = await examine(store, update, expected, form, key, now, scratch, buffers)
+        except Refused as refused:
+            answers[update.participant] = LeftOut(update.participant, refused.reason)
+        else:
+            answers[update.participant] = answer
 
     async def keep(base: SealedFile) -> None:
-        async with turns:
-            try:
-                await base.read_through(lambda segment: None, buffers)
-            except Refused:
-                raise _base_changed("other bytes") from None
+        try:
+            await base.read_through(lambda segment: None, buffers)
+        except Refused:
+            raise _base_changed("other bytes") from None
 
-    kept = [asyncio.ensure_future(keep(base))] if base else []
-    updates = sorted(plan.updates, key=lambda each: each.participant)
-    examined = [asyncio.ensure_future(one(update)) for update in updates]
-    tasks = [*kept, *examined]
+    running = {asyncio.ensure_future(keep(base))} if base else set()
     try:
-        await asyncio.gather(*tasks)
+        async with aclosing(listed_updates(store, plan.listed)) as updates:
+            async for update in updates:
+                running.add(asyncio.ensure_future(one(update)))
+                if len(running) == EXAMINED_AT_ONCE:
+                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.gather(*done)
+        await asyncio.gather(*running)
     finally:
         # After an error, no thread may still write into scratch, because the caller closes it.
-        for task in tasks:
+        for task in running:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    answers = [each.result() for each in examined]
-    read = [each for each in answers if isinstance(each, Usable)]
+        await asyncio.gather(*running, return_exceptions=True)
+    in_order = [answers[name] for name in sorted(answers)]
+    read = [each for each in in_order if isinstance(each, Usable)]
     uncounted = tuple(each.participant for each in read if plan.task == "Evaluate" and each.withheld)
     usable = [each for each in read if each.participant not in uncounted]
-    left_out = tuple(each for each in answers if isinstance(each, LeftOut))
+    left_out = tuple(each for each in in_order if isinstance(each, LeftOut))
     if not usable:
         raise Failure("NothingToAggregate", "", left_out, len(uncounted))
     return Examined(usable, uncounted, left_out)
@@ -434,7 +437,7 @@ class Aggregation:
                     await file.append(segment)
 
     def _in_slices(self, updates: Sequence[Weighted]) -> SliceReduction:
-        size, rules = slice_bytes(len(self._plan.updates)), self._strategy.rules()
+        size, rules = slice_bytes(self._plan.listed.updates), self._strategy.rules()
         return SliceReduction(updates, self._base, self._layout, self._runs(), self._buffers, size, rules=rules)
 
     def _runs(self) -> list[Run]:

@@ -114,6 +114,11 @@ def update_location(round_uid: str, attempt: int, participant: str) -> str:
     return f"updates/{round_uid}/{attempt}/{participant}"
 
 
+def list_location(round_uid: str, number: int, nonce: str) -> str:
+    """Where the list of updates for an aggregation is. `nonce`: of one try to store it."""
+    return f"updates/{round_uid}/lists/{number}-{nonce}"
+
+
 def round_ref(namespace: str, name: str) -> dict[str, str]:
     return {ROUND_REF: f"{namespace}/{name}"}
 

@@ -9,11 +9,11 @@ from wardround.api.federatedround import FederatedRound, Gate
 from wardround.api.roundtask import RoundTask
 from wardround.api.site import LEAST_CELL
 from wardround.documents import server_states
-from wardround.documents.assignments import Recipient, fetch, image_digest, object_lengths
+from wardround.documents.assignments import fetch, image_digest, object_lengths
 from wardround.documents.keys import Model
+from wardround.documents.update_list import URL_SECONDS
 from wardround.manifests.aggregation import ACTIVE_SECONDS, AggregationJob
 from wardround.plans.round.types import Aggregate, Observation
-from wardround.sealing import untrusted
 from wardround.sealing.body import new_file_key, part_name
 from wardround.sealing.keys import DecryptionKey
 from wardround.store.presign import Presigner, Upload
@@ -22,15 +22,12 @@ from wardround.wire.aggregation import (
     AggregationPlan,
     PlannedBase,
     PlannedGate,
+    PlannedList,
     PlannedRound,
-    PlannedUpdate,
     PlannedUpload,
     PlannedUploads,
     StoreAccess,
 )
-
-# A pod's deadline starts only when the pod has a node, so the URLs must live longer.
-URL_SECONDS = ACTIVE_SECONDS + 3600
 
 
 def job(
@@ -55,13 +52,15 @@ def plan(
     action: Aggregate,
     key: DecryptionKey,
     base: Model | None,
+    listed: PlannedList,
     *,
     presigner: Presigner,
     store: StoreAccess,
     now: datetime,
     least_cell: int = LEAST_CELL,
 ) -> bytes:
-    """`plan.json`, with a fresh data key for the result. `presigner` and `store`: the store as the hub reaches it."""
+    """`plan.json`, with a fresh data key for the result. `listed`: the updates, in the store (UpdateList). `presigner`
+    and `store`: the store as the hub reaches it."""
     federated_round, spec, uid = seen.round, seen.round.spec, seen.round.metadata.uid
     trained = base if spec.task == "Train" and spec.initial is None else None
     location = names.model_location(uid, action.number)
@@ -89,7 +88,7 @@ def plan(
         reads_twice=action.scratch.reads_twice,
         base_digest=_base_digest(federated_round, base),
         base=_base(trained, presigner, now) if trained else None,
-        updates=tuple(_update(seen, task, presigner, now) for task in action.tasks),
+        listed=listed,
         put=PlannedUploads(
             parts=tuple(_put(presigner.put(f"{location}/{part_name(i)}", now, URL_SECONDS)) for i in parts),
             segments=_put(presigner.put(f"{location}/segments", now, URL_SECONDS)),
@@ -122,20 +121,6 @@ def _base_digest(federated_round: FederatedRound, base: Model | None) -> str | N
 
 def _base(base: Model, presigner: Presigner, now: datetime) -> PlannedBase:
     return PlannedBase(base.manifest, base.data_key, fetch(base, presigner, now, URL_SECONDS))
-
-
-def _update(seen: Observation, task: RoundTask, presigner: Presigner, now: datetime) -> PlannedUpdate:
-    recipient = Recipient.from_participant(seen.participants[task.metadata.namespace])
-    location = names.update_location(seen.round.metadata.uid, task.spec.attempt, recipient.name)
-    upload, update = task.status.upload, task.status.update
-    parts = range(len(object_lengths(upload.bytes if upload else 0)))
-    return PlannedUpdate(
-        participant=recipient.name,
-        attempt=task.spec.attempt,
-        manifest=update.manifest if update else "",
-        signing_key=untrusted.decode(recipient.signing, "KeyUnusable"),
-        get=tuple(presigner.get(f"{location}/{part_name(i)}", now, URL_SECONDS) for i in parts),
-    )
 
 
 def _put(upload: Upload) -> PlannedUpload:

@@ -18,6 +18,7 @@ from wardround.api.times import to_seconds
 from wardround.documents import aggregations, cards, models, server_states
 from wardround.documents.assignments import Recipient, assign, grant
 from wardround.documents.keys import Model
+from wardround.documents.update_list import UpdateList
 from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.kube.errors import ApiError
@@ -42,6 +43,7 @@ from wardround.sealing.manifests import open_card, sign_card, sign_model
 from wardround.sealing.refused import Refused
 from wardround.store.admin import delete_prefix
 from wardround.store.errors import StoreError
+from wardround.store.put_each import put_each
 from wardround.tabular.dataschema import SchemaInvalid
 from wardround.threads import beside
 from wardround.wire import codec
@@ -217,8 +219,18 @@ class Execution:
             self.round, action, namespace=self.hub.settings.namespace, image=self.hub.settings.image, now=now
         )
         store = StoreAccess(self.hub.settings.store_internal, self.hub.settings.store_ca)
+        updates = UpdateList(self.seen, action, self.hub.internal, now)
+        await put_each(self.hub.store, updates.objects())
         plan = await beside(
-            aggregations.plan, self.seen, action, key, self.base, presigner=self.hub.internal, store=store, now=now
+            aggregations.plan,
+            self.seen,
+            action,
+            key,
+            self.base,
+            updates.planned,
+            presigner=self.hub.internal,
+            store=store,
+            now=now,
         )
         await self.hub.client.create_if_absent(aggregation.secret(job, plan))
         await self.hub.client.create_if_absent(aggregation.build(job))

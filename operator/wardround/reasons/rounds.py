@@ -261,8 +261,10 @@ _QUORUM = (
 _HUB = (
     _round(
         name="TooMuchToAggregate",
-        meaning="The updates of all hospitals together are too large for one aggregation Job.",
-        action="Name fewer hospitals, or train a smaller model, in a new round.",
+        meaning="One aggregation Job cannot combine what the round would ask for: more than 512 updates, or a model "
+        "that is too large for the round's strategy.",
+        action="In a new round, name at most 512 hospitals, or use a selector that matches fewer Participants. For a "
+        "model that is too large, use the strategy FedAvg.",
     ),
     _hub(
         name="TooMuchForScratch",

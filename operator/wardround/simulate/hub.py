@@ -24,6 +24,7 @@ from wardround.api.times import to_seconds
 from wardround.documents import aggregations, assignments, server_states
 from wardround.documents.assignments import Recipient
 from wardround.documents.keys import Identity, Model
+from wardround.documents.update_list import UpdateList
 from wardround.plans.round import plan as round_plan
 from wardround.plans.round.status import is_over
 from wardround.plans.round.types import (
@@ -43,6 +44,7 @@ from wardround.simulate.errors import SimulationError
 from wardround.simulate.hospital import Hospital, Means, Order, Worked
 from wardround.simulate.store import ACCESS, SIGNER
 from wardround.simulate.wait import wait_for
+from wardround.store.put_each import put_each
 from wardround.tabular.dataschema import SchemaInvalid
 from wardround.wire import aggregation as answers
 from wardround.wire.assignment import AssignedSchema
@@ -218,11 +220,14 @@ class Hub:
 
     def _aggregate(self, action: Aggregate, under_way: _Round, seen: Observation) -> None:
         assert under_way.key is not None, "the plan makes the round's key before it asks"
+        updates = UpdateList(seen, action, SIGNER, self.now)
+        wait_for(put_each(self.means.store, updates.objects()))
         under_way.plan = aggregations.plan(
             seen,
             action,
             under_way.key,
             under_way.base,
+            updates.planned,
             presigner=SIGNER,
             store=ACCESS,
             now=self.now,

@@ -1,4 +1,4 @@
-"""The plan of an aggregation Job (`plan.json`), and its answer (the termination message).
+"""The plan of an aggregation Job (`plan.json`), its list of updates, and its answer (the termination message).
 
 Shapes: docs/contracts.md, section 7.
 """
@@ -41,6 +41,30 @@ class PlannedUpdate:
     manifest: str
     signing_key: bytes
     get: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ListPage:
+    """A page of the list of updates: some of them, in the order of their participants' names."""
+
+    updates: tuple[PlannedUpdate, ...]
+
+
+@dataclass(frozen=True)
+class PlannedPage:
+    """Where the store has a page of the list of updates, sealed, and its length."""
+
+    url: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class PlannedList:
+    """The list of updates in the store. `key`: opens its pages (sealing/pages.py). `updates`: how many it names."""
+
+    key: bytes = field(repr=False)
+    updates: int
+    pages: tuple[PlannedPage, ...]
 
 
 @dataclass(frozen=True)
@@ -111,8 +135,9 @@ class AggregationPlan:
     `least_cell`: the least `min_cell` of a hospital that the hub accepts. `references`: names of the rounds with whose
     models an Evaluate round compares its own. `gate`: None if the round asks for no verdict. `frozen`: patterns
     of the names of tensors that training must not change (wire/frozen.py). `reads_twice`: scratch has no room for the
-    ciphertext of base and updates, so the Job reads them from the store a second time. `state`: only of a strategy with
-    a server optimizer."""
+    ciphertext of base and updates, so the Job reads them from the store a second time. `listed`: the updates. Their
+    list is in the store, because a Secret has no room for the URLs of many large updates. `state`: only of a strategy
+    with a server optimizer."""
 
     round: PlannedRound
     task: str
@@ -135,7 +160,7 @@ class AggregationPlan:
     reads_twice: bool
     base_digest: str | None
     base: PlannedBase | None
-    updates: tuple[PlannedUpdate, ...]
+    listed: PlannedList
     put: PlannedUploads
     state: PlannedState | None
     store: StoreAccess

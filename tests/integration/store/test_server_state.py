@@ -142,7 +142,7 @@ def moments(chain: Chain, made: Round, answer: AggregationResult) -> list[bytes]
 
 async def carried_out(made: Round, number: int = 1) -> AggregationResult | AggregationFailure:
     path, scratch = made.folder / "plan.json", made.folder / "scratch"
-    path.write_bytes(made.plan(number))
+    path.write_bytes(await made.plan(number))
     scratch.mkdir(exist_ok=True)
     return await aggregation.carry_out(path, scratch)
 

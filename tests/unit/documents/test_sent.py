@@ -27,6 +27,7 @@ from wardround.api.participant import SiteReport
 from wardround.documents import aggregations
 from wardround.documents.assignments import Recipient, assign, grant, object_lengths
 from wardround.documents.keys import Model
+from wardround.documents.update_list import UpdateList
 from wardround.hub.context import Context
 from wardround.hub.observe import aggregation, read_answer
 from wardround.hub.settings import SettingMissing, Settings, read
@@ -83,7 +84,9 @@ def recipient() -> Recipient:
 def planned(seen: Observation, action: Aggregate, base: Model | None = None) -> AggregationPlan:
     """As the aggregation Job reads it."""
     store = StoreAccess(INTERNAL.origin, "")
-    text = aggregations.plan(seen, action, ROUND_KEY, base, presigner=INTERNAL, store=store, now=NOW)
+    updates = UpdateList(seen, action, INTERNAL, NOW)
+    assert list(updates.objects())
+    text = aggregations.plan(seen, action, ROUND_KEY, base, updates.planned, presigner=INTERNAL, store=store, now=NOW)
     return aggregate_plan.parse(text)
 
 
@@ -262,10 +265,8 @@ def test_the_aggregation_reads_the_plan_that_the_hub_writes(
     document = planned(seen, action, base)
     assert document.location == f"models/{current.metadata.uid}/2"
     assert (document.base_digest, document.base is not None) == (base_digest, has_base)
-    assert [update.participant for update in document.updates] == list(NAMES)
+    assert document.listed.updates == len(NAMES)
     assert document.max_samples == dict.fromkeys(NAMES, 1000)
-    assert document.updates[0].signing_key == untrusted.decode(keys("site-a").signing, "x")
-    assert f"updates/{current.metadata.uid}/1/site-a/part-00000?" in document.updates[0].get[0]
     assert len(document.put.parts) == 1
     assert document.put.segments.url.startswith(INTERNAL.origin)
     assert DecryptionKey.load(document.private_key).public.raw == ROUND_KEY.public.raw

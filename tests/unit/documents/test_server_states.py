@@ -19,7 +19,7 @@ from wardround.sealing.manifests import sign_model, sign_state
 from wardround.sealing.refused import Refused
 from wardround.store.presign import Credentials, Presigner
 from wardround.wire import codec
-from wardround.wire.aggregation import AggregationPlan, PlannedStart, PlannedState, StoreAccess
+from wardround.wire.aggregation import AggregationPlan, PlannedList, PlannedStart, PlannedState, StoreAccess
 from wardround.wire.server_state import StateManifest
 
 PRESIGNER = Presigner("https://store.example", "wardround", "us-east-1", Credentials("access", "secret"))
@@ -41,6 +41,7 @@ def text_of(base: Model, **spec: Any) -> bytes:
         action,
         HUB.round_key,
         base,
+        PlannedList(bytes(32), 0, ()),
         presigner=PRESIGNER,
         store=StoreAccess("https://store.example", ""),
         now=NOW,

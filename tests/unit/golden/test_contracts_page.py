@@ -39,7 +39,7 @@ TABLES: tuple[tuple[type, ...], ...] = (
         grants.PushOffer,
     ),
     (training.RequestedTask, training.TrainingTask, training.PrivateReport, update.UpdateClaims, outcome.Outcome),
-    (aggregation.AggregationPlan, aggregation.AggregationResult, aggregation.AggregationFailure),
+    (aggregation.AggregationPlan, aggregation.ListPage, aggregation.AggregationResult, aggregation.AggregationFailure),
     (card.ModelCard,),
 )
 OURS = re.compile(r"wardround\.io/[a-z-]+(?![a-z0-9])")

@@ -20,9 +20,12 @@ from wardround.wire.aggregation import (
     CombinedMetric,
     CombinedVerdict,
     LeftOut,
+    ListPage,
     PlannedBase,
     PlannedGate,
+    PlannedList,
     PlannedMoment,
+    PlannedPage,
     PlannedRound,
     PlannedStart,
     PlannedState,
@@ -334,7 +337,7 @@ FORMATS: dict[str, Any] = {
         reads_twice=False,
         base_digest=digest("b"),
         base=PlannedBase(MODEL, b"base", GET),
-        updates=(PlannedUpdate("site-a", 1, "{}", b"signing", (f"{STORE}/part-00000",)),),
+        listed=PlannedList(b"list", 1, (PlannedPage(f"{STORE}/page-00000", 700),)),
         put=PlannedUploads((UPLOAD,), PlannedUpload(f"{STORE}/segments", {"If-None-Match": "*"})),
         state=PlannedState(
             (
@@ -349,6 +352,7 @@ FORMATS: dict[str, Any] = {
         ),
         store=StoreAccess(STORE, "PEM"),
     ),
+    "list-page": ListPage((PlannedUpdate("site-a", 1, "{}", b"signing", (f"{STORE}/part-00000",)),)),
     "aggregation-result": AggregationResult(
         header=MODEL.header,
         digest=digest("d"),

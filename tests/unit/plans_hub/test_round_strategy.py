@@ -15,6 +15,7 @@ from tests.unit.plans_hub.builders import (
     federated_round,
     observation,
     over,
+    participant,
     sent,
 )
 from tests.unit.plans_hub.reading import condition_of, message_of, of_type
@@ -87,6 +88,57 @@ def test_a_quorum_whose_updates_cannot_all_be_in_scratch_is_not_asked() -> None:
         accepted = federated_round(**changes, aggregation={"strategy": strategy})
         made = plan(observation(accepted, **known, scratch_limit=limit * GIB))
         assert len(of_type(made, Dispatch)) == len(NAMES)
+
+
+def test_room_for_the_updates_of_a_quorum_is_not_enough_because_all_hospitals_may_send() -> None:
+    names = (*NAMES, "site-d")
+    spec: dict[str, Any] = {"initial": None, "base": {"roundName": "train-0"}, "participants": {"names": list(names)}}
+    current = federated_round(**spec, aggregation=MEDIAN, quorum={"min": 3})
+    known: dict[str, Any] = {
+        "base": over(federated_round("train-0", "base-uid"), "Complete"),
+        "base_model": replace(STORED, result=replace(STORED.result, bytes=GIB)),
+        "base_uid": "base-uid",
+        "participants": {name: participant(name) for name in names},
+    }
+    refused = plan(observation(current, **known, scratch_limit=5 * GIB))
+    assert condition_of(refused, "Failed") == ("True", "TooMuchForScratch")
+    assert "The updates of 4 hospitals need more" in message_of(refused, "Failed")
+    assert len(of_type(plan(observation(current, **known, scratch_limit=6 * GIB)), Dispatch)) == len(names)
+
+
+@pytest.mark.parametrize(("matched", "asked"), [(512, 512), (513, 0)])
+def test_a_round_whose_selector_matches_more_hospitals_than_an_aggregation_combines_asks_none(
+    matched: int, asked: int
+) -> None:
+    names = [f"site-{number}" for number in range(matched)]
+    spec: dict[str, Any] = {"participants": {"selector": {"matchLabels": {"country": "de"}}}}
+    made = plan(observation(federated_round(**spec), participants={name: participant(name) for name in names}))
+    assert len(of_type(made, Dispatch)) == asked
+    if not asked:
+        assert condition_of(made, "Failed") == ("True", "TooMuchToAggregate")
+        assert message_of(made, "Failed").startswith("The round would ask 513 hospitals. The round's author: In a new")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "gigabytes", "asked"), [("FedAdam", 14, 0), ("FedAdam", 12, 3), ("FedAvg", 26, 3)]
+)
+def test_a_model_whose_urls_no_plan_holds_is_not_trained(strategy: str, gigabytes: int, asked: int) -> None:
+    optimizer = {"serverLearningRate": "1", "beta1": "0.9", "beta2": "0.99", "tau": "0.001"}
+    given = optimizer if strategy == "FedAdam" else {}
+    spec: dict[str, Any] = {"initial": None, "base": {"roundName": "train-0"}}
+    current = federated_round(**spec, aggregation={"strategy": strategy, "parameters": given})
+    known: dict[str, Any] = {
+        "base": over(federated_round("train-0", "base-uid"), "Complete"),
+        "base_model": replace(STORED, result=replace(STORED.result, bytes=gigabytes * 10**9)),
+        "base_uid": "base-uid",
+    }
+    made = plan(observation(current, **known))
+    assert len(of_type(made, Dispatch)) == asked
+    if not asked:
+        assert condition_of(made, "Failed") == ("True", "TooMuchToAggregate")
+        assert message_of(made, "Failed").startswith(
+            "The base has 14.0 GB. With the strategy FedAdam, an aggregation combines models of at most 13.4 GB."
+        )
 
 
 def test_updates_that_turn_out_too_large_for_scratch_are_not_combined() -> None:

@@ -23,7 +23,7 @@ from wardround.metrics import registry
 from wardround.metrics.digits import rounded_count
 from wardround.plans.round.base import base_lost, model_uid
 from wardround.plans.round.columns import made_with
-from wardround.plans.round.parts import Part, PartState
+from wardround.plans.round.parts import PartState
 from wardround.plans.round.scratch import GIB, Scratch, scratch
 from wardround.plans.round.server_state import goes_on, in_words, state_unusable
 from wardround.plans.round.status import COLLECTED
@@ -34,7 +34,6 @@ from wardround.plans.round.view import View, hospitals, left_out, shortfall
 from wardround.plans.states import remaining
 from wardround.reasons.registry import REASONS
 from wardround.reasons.transfers import NO_RESULT
-from wardround.sealing.body import PART
 from wardround.wire.aggregation import (
     AggregationFailure,
     AggregationResult,
@@ -43,7 +42,7 @@ from wardround.wire.aggregation import (
     CombinedVerdict,
     LeftOut,
 )
-from wardround.wire.strategies import STRATEGIES, moments
+from wardround.wire.strategies import STRATEGIES
 
 AGGREGATION_TRIES = 3
 # A kubelet that is alive has by then removed a pod whose grace period for deletion is over.
@@ -52,9 +51,6 @@ NODE_DEAD_AFTER = timedelta(seconds=30)
 COMBINED_WITHIN = timedelta(hours=1)
 # Between tries to combine while the store is away: doubled each time, up to the longest.
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
-# Kubernetes takes a Secret of 1 MiB and refuses a larger one however often it is asked.
-LARGEST_PLAN = 1_000_000
-URL_BYTES = 640
 
 
 def aggregated(view: View) -> Verdict | None:
@@ -80,13 +76,6 @@ def aggregate(view: View, number: int) -> Verdict:
         return failed(view, "QuorumNotMet", sentences(missing, "The hub combined nothing.", late))
     if lost := base_lost(view) or state_unusable(view):
         return lost
-    if _plan_bytes(sent, moments(view.round.spec.aggregation.strategy)) > LARGEST_PLAN:
-        return failed(
-            view,
-            "TooMuchToAggregate",
-            f"The aggregation reads its plan from one Secret. The plan for {len(sent)} updates of this size is too "
-            f"long for a Secret. {advice('TooMuchToAggregate')}",
-        )
     if STRATEGIES[view.round.spec.aggregation.strategy].at_once and _scratch(view).reads_twice:
         return failed(view, "TooMuchForScratch", too_much_for_scratch(view, len(sent)))
     return Verdict(
@@ -253,14 +242,6 @@ def _store_away(view: View, job: Aggregation, answer: AggregationFailure) -> Ver
         attention=view.attention(),
         again=(job.ended + pause, view.deadline),
     )
-
-
-def _plan_bytes(sent: tuple[Part, ...], moments: int) -> int:
-    """About how large the aggregation's Secret gets: a URL for each part, of the base and the result too, and of the
-    moments of a server optimizer before and after."""
-    parts = [-(-part.task.status.upload.bytes // PART) for part in sent if part.task.status.upload]
-    manifests = sum(len(part.task.status.update.manifest) for part in sent if part.task.status.update)
-    return URL_BYTES * (sum(parts) + 2 * (1 + moments) * max(parts, default=0)) + manifests
 
 
 def _all_but(view: View, absent: Collection[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from wardround.api.times import to_seconds
 from wardround.plans import versions
 from wardround.plans.round.columns import differing
 from wardround.plans.round.status import DISPATCHED, STARTED
+from wardround.plans.round.strategy import too_much_to_aggregate
 from wardround.plans.round.types import Dispatch, MakeRoundKey, Verdict
 from wardround.plans.round.verdicts import advice, failed, list_of, sentences
 from wardround.plans.round.view import View, hospitals, named, nowhere_offered, selected, shortfall, tell, unfit
@@ -70,7 +71,12 @@ def dispatch(view: View) -> Verdict | None:
     if view.dispatched:
         return None
     candidates = _candidates(view)
-    return _wait(view, candidates) or _give_up(view, candidates) or _ask_all(view, candidates)
+    return (
+        _wait(view, candidates)
+        or _give_up(view, candidates)
+        or too_much_to_aggregate(view, len(candidates.fit))
+        or _ask_all(view, candidates)
+    )
 
 
 def ask(view: View, name: str, roster: tuple[str, ...], after: RoundTask | None = None) -> Dispatch:

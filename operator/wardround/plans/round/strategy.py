@@ -4,8 +4,13 @@ from wardround.plans.round.scratch import GIB, scratch
 from wardround.plans.round.types import Verdict
 from wardround.plans.round.verdicts import advice, failed
 from wardround.plans.round.view import View, hospitals
-from wardround.sealing.body import ciphertext_length
+from wardround.sealing.body import PART, ciphertext_length, part_lengths
 from wardround.wire.strategies import STRATEGIES, impossible
+
+# A round that names its hospitals names no more (crds/federatedrounds.yaml).
+MOST_UPDATES = 512
+# In bytes. Kubernetes takes a Secret of 1 MiB and refuses a larger one however often it is asked.
+LARGEST_PLAN, URL_BYTES = 900_000, 750
 
 
 def strategy_impossible(view: View) -> Verdict | None:
@@ -22,18 +27,45 @@ def strategy_impossible(view: View) -> Verdict | None:
     )
     if problem:
         return failed(view, "StrategyImpossible", f"{problem} {advice('StrategyImpossible')}")
-    return _beyond_scratch(view)
+    return _beyond_scratch(view, spec.quorum.min)
 
 
-def _beyond_scratch(view: View) -> Verdict | None:
-    """Not even the updates of a quorum would fit. Their size is known from the base: an update has its tensors."""
+def too_much_to_aggregate(view: View, updates: int) -> Verdict | None:
+    """Fails a round that would ask for more updates than one aggregation can combine. A Deliver round has none."""
+    if view.round.spec.task == "Deliver":
+        return None
+    if updates > MOST_UPDATES:
+        advised = advice("TooMuchToAggregate")
+        return failed(view, "TooMuchToAggregate", f"The round would ask {hospitals(updates)}. {advised}")
+    return _beyond_plan(view) or _beyond_scratch(view, updates)
+
+
+def _beyond_plan(view: View) -> Verdict | None:
+    """The plan holds the URLs of the base, of the result, and of the moments of a server optimizer before and after."""
+    strategy, base = view.round.spec.aggregation.strategy, view.seen.base_model
+    files = 2 * (1 + STRATEGIES[strategy].moments)
+    most = LARGEST_PLAN // (URL_BYTES * files)
+    if view.dispatched or view.round.spec.task != "Train" or base is None:
+        return None
+    if len(part_lengths(base.result.bytes)) <= most:
+        return None
+    return failed(
+        view,
+        "TooMuchToAggregate",
+        f"The base has {base.result.bytes / 1e9:.1f} GB. With the strategy {strategy}, an aggregation combines models "
+        f"of at most {most * PART / 1e9:.1f} GB. {advice('TooMuchToAggregate')}",
+    )
+
+
+def _beyond_scratch(view: View, updates: int) -> Verdict | None:
+    """So many updates would not fit. Their size is known from the base: an update has its tensors."""
     spec, base = view.round.spec, view.seen.base_model
     if view.dispatched or spec.base is None or base is None or not STRATEGIES[spec.aggregation.strategy].at_once:
         return None
-    updates = [ciphertext_length(base.result.bytes)] * spec.quorum.min
-    if not scratch(updates, base.result.bytes, view.seen.scratch_limit, at_once=True).reads_twice:
+    sizes = [ciphertext_length(base.result.bytes)] * updates
+    if not scratch(sizes, base.result.bytes, view.seen.scratch_limit, at_once=True).reads_twice:
         return None
-    return failed(view, "TooMuchForScratch", too_much_for_scratch(view, spec.quorum.min))
+    return failed(view, "TooMuchForScratch", too_much_for_scratch(view, updates))
 
 
 def too_much_for_scratch(view: View, updates: int) -> str:
