@@ -5,6 +5,9 @@
 hospital has flipped its labels, and one in which it has other units.
 
 The reference trainer trains. Each repeat has other seeds, other first weights and another order of rows.
+
+A hospital whose columns have changed refuses its file (ColumnsChanged). Then the rounds of the series go on without
+this hospital. With `--gate-alone`, hospitals forget their columns after each reading, so the gate alone decides.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import copy
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +31,8 @@ from lab.demo_data import Table
 
 IMAGE = "registry.example/trainer@sha256:" + "b" * 64
 MIN_EVENTS = 20
+# A further series goes on without a hospital that refuses its file.
+LEAST_HOSPITALS = 2
 # The images stay locked while a container runs, so a container does not play all repeats.
 PER_CONTAINER = 25
 AS_EXPORTED = "as-exported"
@@ -39,13 +44,15 @@ Object = dict[str, Any]
 
 @dataclass
 class Scenario:
-    """Rounds in the order in which they are played. `files`: which file each hospital has in a round. `series`: by
-    name, the rounds in which the gate compares the models of this series with the version before."""
+    """Rounds in the order in which they are played. `files`: which file each hospital has in a round. `trainings`: by
+    name of the series, its Train rounds. `series`: by name, the rounds in which the gate compares the models of this
+    series with the version before."""
 
     tables: Mapping[str, Mapping[str, Table]]
     fixed_split: bool
     rounds: list[Object] = field(default_factory=list)
     files: dict[str, dict[str, str]] = field(default_factory=dict)
+    trainings: dict[str, list[str]] = field(default_factory=dict)
     series: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, made: Object, files: Mapping[str, str]) -> str:
@@ -65,22 +72,23 @@ class Scenario:
         for number in range(1, demo_rounds.FURTHER_ROUNDS + 1):
             training, comparison = copy.deepcopy(chain.training[-1]), copy.deepcopy(chain.evaluation)
             training["metadata"]["name"], comparison["metadata"]["name"] = f"{name}-r{number}", f"{name}-c{number}"
-            training["spec"]["base"] = {"roundName": last}
+            training["spec"] |= {"base": {"roundName": last}, "quorum": {"min": LEAST_HOSPITALS}}
             training["spec"]["parameters"] |= parameters
             last = self.add(training, files)
+            self.trainings.setdefault(name, []).append(last)
             comparison["spec"] |= {"base": {"roundName": last}, "references": [base], "rows": "Validation"}
             comparison["spec"] |= {"metrics": ["loss"], "gate": {"minEvents": MIN_EVENTS}}
             self.series.setdefault(name, []).append(self.add(comparison, files))
         return last
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, *, gate_alone: bool) -> None:
         demo_data.write_folders(folder / "data")
         for variant, tables in self.tables.items():
             (folder / "variants" / variant).mkdir(parents=True)
             for name, table in tables.items():
                 demo_data.write(table, folder / "variants" / variant / f"{name}.csv")
-        said = {"rounds": self.rounds, "files": self.files, "fixedSplit": self.fixed_split}
-        (folder / "scenario.json").write_text(json.dumps(said), "utf-8")
+        scenario = {"rounds": self.rounds, "files": self.files, "fixedSplit": self.fixed_split, "gateAlone": gate_alone}
+        (folder / "scenario.json").write_text(json.dumps(scenario), "utf-8")
         folder.chmod(0o755)
 
 
@@ -88,22 +96,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", choices=sorted(CASES), required=True)
     parser.add_argument("--repeats", type=int, default=100)
+    parser.add_argument("--gate-alone", action="store_true", help="hospitals forget their columns after each reading")
     options = parser.parse_args()
     scenario = CASES[options.case]()
     counts: dict[str, Counter[str]] = {name: Counter() for name in scenario.series}
+    refusals: Counter[str] = Counter()
     with TemporaryDirectory() as name:
         folder = Path(name)
-        scenario.write(folder)
+        scenario.write(folder, gate_alone=options.gate_alone)
         for first in range(0, options.repeats, PER_CONTAINER):
             last = min(first + PER_CONTAINER, options.repeats)
             for repeat in _play(folder, first, last):
                 for series, comparisons in scenario.series.items():
                     said = chosen([repeat[each] for each in comparisons])
-                    counts[series][f"{said['outcome']}, {said['reason']}"] += 1
-                    print(repeat["repeat"], series, said["outcome"], said["reason"], said["differences"], flush=True)
+                    refused = by_hospital(repeat["refused"], scenario.trainings[series])
+                    refusals[series] += refused
+                    decided = "without the refused rows" if refused else "with all rows"
+                    counts[series][f"{said['outcome']}, {said['reason']}, of a model {decided}"] += 1
+                    print(repeat["repeat"], series, said["outcome"], said["reason"], decided, said["differences"])
+                    sys.stdout.flush()
     for series, outcomes in counts.items():
-        told = "; ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())
-        print(f"{options.case}, {series}: {told} (n={outcomes.total()})")
+        decisions = "; ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())
+        number = outcomes.total()
+        print(f"{options.case}, {series}: hospital refused: {refusals[series]} of {number}. Gate: {decisions}")
 
 
 def chosen(comparisons: list[Object]) -> Object:
@@ -112,6 +127,11 @@ def chosen(comparisons: list[Object]) -> Object:
     A loss that the result may not show counts as the largest.
     """
     return min(comparisons, key=lambda each: Decimal(each["loss"] or "Infinity"))
+
+
+def by_hospital(refused: Mapping[str, Mapping[str, str]], trainings: Sequence[str]) -> bool:
+    """Whether a hospital refused its own file in all Train rounds, so that no model learned from it."""
+    return all("ColumnsChanged" in refused.get(each, {}).values() for each in trainings)
 
 
 def demo() -> Scenario:

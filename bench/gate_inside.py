@@ -15,7 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from wardround.pod import columns_record
+from wardround.pod.folders import Folders
 from wardround.simulate.play import Finished, play
+from wardround.simulate.pod import Ended
 from wardround.simulate.prepared import prepared
 from wardround.simulate.trainers import reference
 
@@ -30,7 +33,8 @@ def main() -> None:
 
 
 def repeat(folder: Path, scenario: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """The verdicts and losses of the Evaluate rounds, by the name of the round."""
+    """The verdicts and losses of the Evaluate rounds, by the name of the round. `refused`: by name of the round and of
+    the hospital, why a hospital sent nothing."""
     rounds = copy.deepcopy(scenario["rounds"])
     for each in rounds:
         if each["spec"]["task"] == "Train":
@@ -43,14 +47,22 @@ def repeat(folder: Path, scenario: Mapping[str, Any], number: int) -> dict[str, 
         simulation = prepared(rounds, data, seed=number, trainer=reference())
         names = [each.metadata.name for each in simulation.rounds]
         _place(folder, data, scenario["files"][names[0]])
-        result: dict[str, Any] = {"repeat": number}
-        for following, finished in zip([*names[1:], None], play(simulation), strict=True):
+        result: dict[str, Any] = {"repeat": number, "refused": {}}
+        played = play(simulation, watch=_forget if scenario["gateAlone"] else lambda _: None)
+        for following, finished in zip([*names[1:], None], played, strict=True):
             assert isinstance(finished, Finished), finished
+            result["refused"][finished.name] = {each.participant: each.reason for each in finished.attention}
             if finished.task == "Evaluate":
                 result[finished.name] = _numbers(finished)
             if following is not None:
                 _place(folder, data, scenario["files"][following])
         return result
+
+
+def _forget(ended: Ended) -> None:
+    """Removes what `prepare` remembers of columns."""
+    if ended.verb == "prepare":
+        shutil.rmtree(Folders(ended.container.folder).secrets / columns_record.FOLDER, ignore_errors=True)
 
 
 def _place(folder: Path, data: Path, variants: Mapping[str, str]) -> None:

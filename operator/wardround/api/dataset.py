@@ -54,7 +54,8 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
-    """`fields`: what the file writes otherwise than the DataSchema `schema_name`. `read_every`: seconds."""
+    """`fields`: what the file writes otherwise than the DataSchema `schema_name`. `columns_version`: with another
+    number, what `prepare` remembers of the columns begins anew. `read_every`: seconds."""
 
     claim_name: str
     schema_name: str
@@ -64,6 +65,7 @@ class DatasetSpec:
     format: Literal["CSV", "Parquet"] = "CSV"
     fields: tuple[LocalField, ...] | None = None
     missing_values: tuple[str, ...] = ("", "NA")
+    columns_version: int | None = None
     read_every: int | None = None
 
 

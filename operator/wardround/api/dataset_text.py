@@ -30,6 +30,7 @@ SPEC: Members = {
     "identifier": functools.partial(members, IDENTIFIER),
     "fields": functools.partial(items, functools.partial(members, FIELD)),
     "missingValues": quoted_items,
+    "columnsVersion": str,
     "split": functools.partial(members, SPLIT),
 }
 

@@ -20,6 +20,7 @@ from wardround.wire.outcome import LeftOutTotal, Outcome
 # What `prepare` can say against the data itself; NetworkOpen and its own faults are not the dataset's.
 OF_THE_DATA = (
     "ColumnMissing",
+    "ColumnsChanged",
     "DataReplaced",
     "DataUnreadable",
     "IdentifiersChanged",

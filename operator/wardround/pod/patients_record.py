@@ -6,15 +6,11 @@ patients as 1001.0 in place of 1001. Then held-out patients would enter training
 
 from __future__ import annotations
 
-import json
-import secrets
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from wardround import durable
+from wardround.pod import records
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
-from wardround.wire import canonical
 
 if TYPE_CHECKING:
     from wardround.pod.survey import Positions
@@ -31,11 +27,11 @@ def hold(folders: Folders, name: str, positions: Positions) -> None:
     `positions`: of all patients of the file in the split, distinct and ascending. Patients may come, and fewer than
     half may leave between two readings. Raises Failure (IdentifiersChanged, PodFailed).
     """
-    place = folders.secrets / FOLDER / f"{name}.json"
+    place = records.place(folders, FOLDER, name)
     texts = [_text(each) for each in positions.tolist()]
     present = set(texts)
     try:
-        before = _read(place)
+        before = _remembered(records.read(place))
         if before and sum(each in present for each in before) * 2 < len(before):
             raise Failure("IdentifiersChanged", _message(name))
         kept = [each for each in before if each in present]
@@ -43,9 +39,9 @@ def hold(folders: Folders, name: str, positions: Positions) -> None:
         # of the record, and the file after it, with the new spelling alone, would pass.
         record = [*kept, *(each for each in texts[: 2 * REMEMBERED] if each not in kept)][:REMEMBERED]
         if record and record != before:
-            _write(place, record)
+            records.write(place, record)
     except (OSError, ValueError) as error:
-        raise Failure("PodFailed", f"{_named(place)} cannot be used: {type(error).__name__}") from None
+        raise Failure("PodFailed", f"{records.words(place)} cannot be used: {type(error).__name__}") from None
 
 
 def _message(name: str) -> str:
@@ -62,27 +58,10 @@ def _text(position: int) -> str:
     return f"{position:0{_HEX_DIGITS}x}"
 
 
-def _read(place: Path) -> list[str]:
-    """The remembered positions; none before the first reading. Raises OSError, ValueError."""
-    try:
-        record = json.loads(place.read_bytes())
-    except FileNotFoundError:
+def _remembered(record: Any) -> list[str]:
+    """The remembered positions; none before the first reading. Raises ValueError."""
+    if record is None:
         return []
     if not isinstance(record, list) or not all(isinstance(each, str) for each in record):
         raise ValueError("no record")
     return record
-
-
-def _write(place: Path, positions: list[str]) -> None:
-    """Raises OSError. Of several pods, the last one's record counts."""
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = place.with_name(f".{secrets.token_hex(8)}")
-    try:
-        durable.write(draft, canonical.dumps(positions), 0o600)
-        durable.publish(draft, place)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _named(place: Path) -> str:
-    return f"secrets/{FOLDER}/{place.name} on the claim `state`"

@@ -48,6 +48,7 @@ from wardround.wire.training import (
 )
 
 if TYPE_CHECKING:
+    from wardround.pod.column_sample import Sample
     from wardround.pod.survey import Counts, Positions
 
 # The newest rounds that are over and keep the state that their training left.
@@ -81,10 +82,11 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
     """Validates and splits the rows; writes view, task.json and private report. Returns the termination message.
 
     Raises Failure (DataUnreadable, DataReplaced, ColumnMissing, TooManyRowsLeftOut, TooFewSamples, SplitKeyLost,
-    SplitKeyChanged, SplitChanged, IdentifiersChanged, EvaluationsUsedUp, EvaluationsUnreadable, PodFailed).
+    SplitKeyChanged, SplitChanged, IdentifiersChanged, ColumnsChanged, EvaluationsUsedUp, EvaluationsUnreadable,
+    PodFailed).
     """
     # Imported here because Arrow is slow to import, and the gate runs first.
-    from wardround.pod import survey
+    from wardround.pod import columns_record, survey
 
     request, dataset = work.request, work.dataset
     key_file = dataset["split"].get("keyFile", "")
@@ -109,6 +111,7 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
     if left_out := survey.too_many_left_out(counts.whole, work.max_left_out, work.min_cell):
         raise Failure("TooManyRowsLeftOut", left_out, counted=read)
     patients_record.hold(folders, work.dataset_name, counts.patients)
+    columns_record.hold(folders, work.dataset_name, dataset, table, counts.sample)
     samples = _samples(counts, work, read)
     if work.task == "Evaluate" and not counts.withheld:
         read = _count_evaluation(folders, work, counts, read, now)
@@ -199,14 +202,15 @@ def _scored(work: Work) -> split.Side:
 
 @dataclass(frozen=True)
 class _Counts:
-    """`whole`: of the whole file. `patients`: positions of all patients of the file. `view_rows`, `view_patients`: of
-    the rows that train or are evaluated. `people`: patients in the rows over which metrics are computed. `view`: digest
-    of the rows that the researchers' image sees. `labels`: digest of the labels and patients over which metrics are
-    computed. `features`: the inputs in the view.
+    """`whole`: of the whole file. `patients`: positions of all patients of the file. `sample`: of the rows of the file.
+    `view_rows`, `view_patients`: of the rows that train or are evaluated. `people`: patients in the rows over which
+    metrics are computed. `view`: digest of the rows that the researchers' image sees. `labels`: digest of the labels
+    and patients over which metrics are computed. `features`: the inputs in the view.
     """
 
     whole: Counts
     patients: Positions
+    sample: Sample
     view_rows: int
     view_patients: int
     people: int
@@ -222,6 +226,7 @@ def _write_view(folders: Folders, path: Path, table: schema.Schema, sides: split
     from pyarrow import parquet
 
     from wardround.pod import dataset, labels, survey, view_file
+    from wardround.pod.column_sample import Sample
 
     layout = dataset.view_schema(table)
     features = [feature.name for feature in table.features]
@@ -232,7 +237,7 @@ def _write_view(folders: Folders, path: Path, table: schema.Schema, sides: split
         view = {side: (folders.view_file(side), layout.names) for side in ("train", "validation")}
     columns = {file: pa.schema([layout.field(name) for name in names]) for file, names in view.values()}
     digest = order.ViewDigest()
-    read = survey.Survey(table, sides)
+    read, sample = survey.Survey(table, sides), Sample()
     bucket = labels.Bucket(table.binary_target)
     counted: split.Side = scored if evaluate else "train"
     view_rows = 0
@@ -242,6 +247,7 @@ def _write_view(folders: Folders, path: Path, table: schema.Schema, sides: split
         writers = {file: files.enter_context(view_file.Writer(file, names)) for file, names in columns.items()}
         for batch in dataset.read(path, work.dataset["format"], table, read.reading):
             positions = read.add(batch)
+            sample.add(positions, batch.view)
             belongs = np.array([sides.side_at(position) for position in positions.tolist()], dtype=object)
             view_rows += int(np.count_nonzero(belongs == counted))
             view_patients.append(np.unique(positions[belongs == counted]))
@@ -261,6 +267,7 @@ def _write_view(folders: Folders, path: Path, table: schema.Schema, sides: split
     return _Counts(
         whole=read.counts(),
         patients=read.patients(),
+        sample=sample,
         view_rows=view_rows,
         view_patients=_distinct(view_patients),
         people=bucket.people[0],

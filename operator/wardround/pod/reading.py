@@ -71,13 +71,14 @@ def _counted(
 ) -> tuple[Outcome, list[Failure]]:
     """The counts of the file, and the reasons for which no round would train on it."""
     # Imported here because Arrow is slow to import, and the gate runs first.
-    from wardround.pod import dataset, survey
+    from wardround.pod import columns_record, dataset, survey
+    from wardround.pod.column_sample import Sample
 
-    whole = survey.Survey(table, sides)
+    whole, sample = survey.Survey(table, sides), Sample()
     try:
         path = raw_file(folders, reading.dataset)
         for batch in dataset.read(path, reading.dataset["format"], table, whole.reading):
-            whole.add(batch)
+            sample.add(whole.add(batch), batch.view)
     except Failure as failure:
         return Outcome(), [failure]
     counts = whole.counts()
@@ -90,6 +91,7 @@ def _counted(
     if not words["TooManyRowsLeftOut"]:
         try:
             patients_record.hold(folders, reading.dataset_name, whole.patients())
+            columns_record.hold(folders, reading.dataset_name, reading.dataset, table, sample)
         except Failure as failure:
             found.insert(0, failure)
     return survey.outcome(counts, reading.min_cell), found

@@ -104,8 +104,8 @@ _LISTED: Mapping[str, str] = {
     "HubTooOld NotApproved NotEnrolled ParticipantUnknown SiteTooOld Suspended TooManyTasks",
     CONNECTED: "Connected Connecting EnrolmentExpired HubForbids HubUnreachable NotEnrolled",
     LINK_LOCAL: "LinkLocalAbsent LinkLocalOpen LinkLocalSilent",
-    DATASET: "ColumnMissing DataReplaced DataUnreadable IdentifiersChanged NotReadYet Read SchemaInvalid "
-    "SchemaNotFound SplitChanged SplitKeyChanged SplitKeyLost TooFewSamples TooManyRowsLeftOut",
+    DATASET: "ColumnMissing ColumnsChanged DataReplaced DataUnreadable IdentifiersChanged NotReadYet Read "
+    "SchemaInvalid SchemaNotFound SplitChanged SplitKeyChanged SplitKeyLost TooFewSamples TooManyRowsLeftOut",
     REMARKS: "ClassLeftOut OneClass RowsRepeated TargetsContradict",
     APPROVAL: "ApprovalOver ApprovalUnreadable ApprovalUsedUp SeriesApproved SeriesDenied",
     PREDICTION_COMPLETE: "Predicted",

@@ -154,7 +154,7 @@ class DataSchema:
 def digest(schema: DataSchema) -> str:
     """SHA-256 of the meaning, which must be equal within a round: the target, and all that each field has but its
     description. The order of the fields and of their categories counts."""
-    return _digest([schema.target, *map(_meaning, schema.fields)])
+    return _digest([schema.target, *map(meaning, schema.fields)])
 
 
 def columns_digest(schema: DataSchema) -> str:
@@ -166,10 +166,11 @@ def columns_digest(schema: DataSchema) -> str:
 
 def field_digests(schema: DataSchema) -> tuple[tuple[str, str], ...]:
     """Each field's name and the beginning of the SHA-256 of its meaning, in order. They find the field that differs."""
-    return tuple((each.name, _digest(_meaning(each)).removeprefix("sha256:")[:FIELD_DIGEST]) for each in schema.fields)
+    return tuple((each.name, _digest(meaning(each)).removeprefix("sha256:")[:FIELD_DIGEST]) for each in schema.fields)
 
 
-def _meaning(field: Field) -> list[Any]:
+def meaning(field: Field) -> list[Any]:
+    """All that a field has but its description, as values of JSON."""
     bounds = [field.minimum, field.maximum]
     return [field.name, field.type, field.unit, field.required, *bounds, list(field.categories)]
 

@@ -95,6 +95,7 @@ def odd(spec: Object) -> Object:
         *({"name": each} for each in ODDITIES),
     ]
     spec["missingValues"] = ODDITIES
+    spec["columnsVersion"] = 1_000_000
     return spec
 
 
@@ -217,6 +218,7 @@ CHANGES: dict[str, Callable[[Object], Any]] = {
     "no fields": lambda spec: spec.pop("fields"),
     "another order": lambda spec: spec["fields"].reverse(),
     "a missing value": lambda spec: spec.update(missingValues=["", "NA", "17.3"]),
+    "another version of the columns": lambda spec: spec.update(columnsVersion=2),
     "another key": lambda spec: spec["split"].update(keyFile="known-to-the-attacker"),
     "another fraction": lambda spec: spec["split"].update(test="0.9"),
 }

@@ -22,6 +22,7 @@ SPEC: dict[str, Any] = {
         {"name": "age"},
     ],
     "identifier": {"type": "string", "column": "patient"},
+    "columnsVersion": 12,
     "format": "CSV",
     "schemaName": "breast-v1",
     "path": "cases.csv",
@@ -44,7 +45,7 @@ def test_the_text_does_not_depend_on_the_order_of_keys() -> None:
         '{"path":"cases.csv","format":"CSV","identifier":{"column":"patient","type":"string"},"fields":['
         '{"name":"radius","from":"RADIUS","scale":"0.1","offset":"0","missingValues":["-1"]},'
         '{"name":"side","categories":[{"name":"left","from":"links"},{"name":"left","from":"l"}]},'
-        '{"name":"age"}],"missingValues":["","NA"],'
+        '{"name":"age"}],"missingValues":["","NA"],"columnsVersion":12,'
         '"split":{"keyFile":"split.key","validation":"0.15","test":"0.2"}}'
     )
 

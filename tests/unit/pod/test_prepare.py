@@ -42,6 +42,7 @@ def test_training_gets_training_and_validation_rows_and_no_test_rows(tmp_path: P
         "secrets/split/breast/key",
         "secrets/split-records/breast.json",
         "secrets/patients/breast.json",
+        "secrets/columns/breast.json",
     }
     evaluated = world.pod(tmp_path / "evaluate")
     held_out = prepare(evaluated, world.task("Evaluate"))
@@ -64,6 +65,7 @@ def test_evaluation_gets_features_and_the_scorer_gets_labels_in_the_same_order(t
         "secrets/split/breast/key",
         "secrets/split-records/breast.json",
         "secrets/patients/breast.json",
+        "secrets/columns/breast.json",
         "secrets/evaluations/breast.json",
         "secrets/evaluations/lock",
     }

@@ -27,7 +27,7 @@ def test_a_reading_counts_like_a_training_pod_and_leaves_nothing(reader: Reader)
     assert (outcome.left_out, outcome.quality) == (trained.left_out, trained.quality)
     assert outcome.split_fingerprint == split.fingerprint(world.SPLIT_KEY)
     left = {each for each in files(reader.folders) if not each.startswith("trained/")}
-    records = {"secrets/split-records/breast.json", "secrets/patients/breast.json"}
+    records = {f"secrets/{each}/breast.json" for each in ("split-records", "patients", "columns")}
     assert left == {"secrets/split/breast/key", "termination-log"} | records
 
 

@@ -48,8 +48,8 @@ def test_the_page_names_the_reasons_for_which_a_file_is_refused() -> None:
     *_, table = PAGE.read_text("utf-8").partition("## When the whole file is refused")
     named = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     assert named == [
-        *("ColumnMissing", "DataUnreadable", "DataReplaced", "IdentifiersChanged", "TooManyRowsLeftOut"),
-        "TooFewSamples",
+        *("ColumnMissing", "DataUnreadable", "DataReplaced", "IdentifiersChanged", "ColumnsChanged"),
+        *("TooManyRowsLeftOut", "TooFewSamples"),
     ]
     assert all(name in REASONS for name in named)
 

@@ -25,8 +25,8 @@ NO_PARTICIPANTS = "You may not read the hospitals' Participants. So this report 
 # Reasons about a hospital's data.
 DATA_REASONS = frozenset(
     {
-        *("ClassLeftOut", "ColumnMissing", "DataReplaced", "DataUnreadable", "DatasetDiffers", "DatasetNotAllowed"),
-        *("DatasetNotFound", "DatasetUnknown", "IdentifiersChanged", "OneClass", "RowsRepeated"),
+        *("ClassLeftOut", "ColumnMissing", "ColumnsChanged", "DataReplaced", "DataUnreadable", "DatasetDiffers"),
+        *("DatasetNotAllowed", "DatasetNotFound", "DatasetUnknown", "IdentifiersChanged", "OneClass", "RowsRepeated"),
         *("SchemaDiffersFromBase", "SchemaInvalid"),
         *("SchemaNotFound", "SchemasDiffer", "SplitChanged", "SplitKeyChanged", "SplitKeyLost", "TargetsContradict"),
         *("TooFewSamples", "TooManyLeftOut", "TooManyRowsLeftOut", "WrongSchema"),

@@ -1,0 +1,130 @@
+"""Counts how often `prepare` refuses a file for the scale of its columns: `python -m bench.units`. Asserts nothing.
+
+Two readings of a hospital are drawn from a published table, some thousand times. Files that are in order show false
+alarms: the same patients and as many new ones, other patients, a new class of the target, and the patients of another
+centre. Files with one column in another unit show what the rule misses. The tables are those of the benchmark of
+accuracy, and columns of random numbers with wide ranges.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bench import accuracy_diabetes, accuracy_mixed
+from lab import demo_data
+from lab.splits import Cases
+from wardround.tabular import column_scales
+
+Values = npt.NDArray[np.float64]
+Draw = np.random.Generator
+
+PEOPLE = (20, 50, 200)
+FACTORS = {"1.8": 1.8, "2.2": 2.2046, "2.54": 2.54, "10": 10.0, "18": 18.016, "100": 100.0, "1/10": 0.1}
+# Of the patients of a file, so many more are in the next one.
+NEW_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Table:
+    """`values`: of shape (people, columns). `positive`, `centre`: of each person."""
+
+    name: str
+    values: Values
+    positive: npt.NDArray[np.bool_]
+    centre: npt.NDArray[np.str_]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=1000, help="pairs of readings for each table, kind and size")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    draw = np.random.default_rng(options.seed)
+    for table in tables(draw):
+        columns = table.values.shape[1]
+        for people in PEOPLE:
+            alarms: dict[str, list[int]] = {}
+            for _ in range(options.repeats):
+                for kind, before, now in pairs(table, people, draw):
+                    alarms.setdefault(kind, []).append(refused(before, now))
+            for kind, counts in alarms.items():
+                files, wrong = np.count_nonzero(counts), sum(counts)
+                print(
+                    f"{table.name}, {people} people, {kind}: refused {files} of {len(counts)} files, "
+                    f"{wrong} of {len(counts) * columns} columns",
+                    flush=True,
+                )
+            for name, factor in FACTORS.items():
+                seen = [noticed(table, people, factor, draw) for _ in range(max(1, options.repeats // 10))]
+                rate = f"noticed {sum(seen)} of {len(seen) * columns} columns"
+                print(f"{table.name}, {people} people, factor {name}: {rate}", flush=True)
+
+
+def tables(draw: Draw) -> Iterator[Table]:
+    made = demo_data.tables()
+    faulty = {(name, row) for name, faults in demo_data.BLEMISHES.items() for row, *_ in faults}
+    rows = [row for name in made for place, row in enumerate(made[name][1]) if (name, place) not in faulty]
+    wisconsin = Cases(made["site-a"][0], rows, np.array([row[1] == "1" for row in rows]))
+    yield Table("wisconsin", wisconsin.values, wisconsin.malignant, np.full(len(rows), "one"))
+    diabetes = accuracy_diabetes.cases()
+    numbers = [place for place, name in enumerate(accuracy_diabetes.FEATURES) if name != "sex"]
+    yield Table("diabetes", diabetes.values[:, numbers], diabetes.malignant, np.full(len(diabetes.rows), "one"))
+    mixed, centres = accuracy_mixed.cases(accuracy_mixed.published())
+    # The first two features are categories.
+    yield Table("mixed", mixed.values[:, 2:], mixed.malignant, centres)
+    yield Table("wide", wide(draw), draw.random(2000) < 0.1, np.full(2000, "one"))
+
+
+def wide(draw: Draw) -> Values:
+    """20 columns of 2,000 people: logarithms with standard deviations of 1 and 1.5, and counts that are mostly 0."""
+    skewed = [draw.lognormal(0.0, sd, (2000, 8)) for sd in (1.0, 1.5)]
+    counts = draw.negative_binomial(0.5, 0.1, (2000, 4)).astype(np.float64)
+    return np.column_stack([*skewed, counts])
+
+
+def pairs(table: Table, people: int, draw: Draw) -> Iterator[tuple[str, Values, Values]]:
+    """Two readings of a hospital that are in order, of each kind."""
+    everybody = np.arange(len(table.values))
+    first, others = drawn(everybody, people, draw), drawn(everybody, people, draw)
+    yield "as many new patients", table.values[first], table.values[np.concatenate([first, others])]
+    yield "other patients", table.values[first], table.values[others]
+    for truth in (False, True):
+        one, other = (drawn(np.flatnonzero(table.positive == each), people, draw) for each in (truth, not truth))
+        yield "as many of a new class", table.values[one], table.values[np.concatenate([one, other])]
+    centres = np.unique(table.centre)
+    if len(centres) > 1:
+        one, other = (
+            drawn(np.flatnonzero(table.centre == each), people, draw) for each in draw.choice(centres, 2, replace=False)
+        )
+        yield "as many of another centre", table.values[one], table.values[np.concatenate([one, other])]
+        yield "only patients of another centre", table.values[one], table.values[other]
+
+
+def drawn(chosen: npt.NDArray[np.int64], people: int, draw: Draw) -> npt.NDArray[np.int64]:
+    """With replacement, so that the tables may be smaller than two files."""
+    return draw.choice(chosen, people)
+
+
+def refused(before: Values, now: Values) -> int:
+    """The number of columns for which the second file is refused."""
+    scales = (
+        (column_scales.measured(one), column_scales.measured(other)) for one, other in zip(before.T, now.T, strict=True)
+    )
+    return sum(one is not None and other is not None and column_scales.changed(one, other) for one, other in scales)
+
+
+def noticed(table: Table, people: int, factor: float, draw: Draw) -> int:
+    """The number of columns whose other unit shows, each alone."""
+    everybody = np.arange(len(table.values))
+    first = drawn(everybody, people, draw)
+    later = np.concatenate([first, drawn(everybody, round(people * NEW_SHARE), draw)])
+    return refused(table.values[first], table.values[later] * factor)
+
+
+if __name__ == "__main__":
+    main()
