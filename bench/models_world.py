@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,13 @@ KINDS = ("FederatedModel", "ModelVersion", "FederatedRound", "RoundTask", "Job",
 TOKEN_SECONDS = 24 * 3600
 PLAYERS = "players"
 MEMORY = re.compile(r"^(VmRSS|VmHWM):\s+(\d+) kB$", re.MULTILINE)
+# Libraries import other packages if they are there, such as the official client. The image has none of these packages,
+# so their memory must not count.
+_STARTER = """
+import runpy, sys
+sys.modules.update(dict.fromkeys(sys.argv[1:]))
+runpy.run_module("bench.models_operator", run_name="__main__")
+"""
 
 
 @dataclass
@@ -194,7 +202,11 @@ def _operator(folder: Path, api: Api, server: Server, *, trace: bool) -> Iterato
     chart = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}"}
     with (folder / "operator.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "bench.models_operator"], stdin=subprocess.PIPE, stderr=log, cwd=ROOT, env=chart
+            [sys.executable, "-c", _STARTER, *_absent()],
+            stdin=subprocess.PIPE,
+            stderr=log,
+            cwd=ROOT,
+            env=chart,
         )
         try:
             assert process.stdin is not None
@@ -206,6 +218,18 @@ def _operator(folder: Path, api: Api, server: Server, *, trace: bool) -> Iterato
                 process.terminate()
             process.wait()
             print((folder / "operator.log").read_text()[-3000:], file=sys.stderr)
+
+
+def _absent() -> list[str]:
+    """Modules of this environment that the operator's image does not have."""
+    lines = (ROOT / "requirements/operator.txt").read_text().splitlines()
+    image = {_normal(line.partition("==")[0]) for line in lines if "==" in line}
+    modules = packages_distributions().items()
+    return sorted(name for name, packages in modules if not image & set(map(_normal, packages)))
+
+
+def _normal(package: str) -> str:
+    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def made(folder: Path) -> Path:
