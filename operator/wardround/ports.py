@@ -101,7 +101,8 @@ class Watcher(Protocol):
 
 
 class Watch(Protocol):
-    """Makes a Watcher. It calls `on_object(kind, object)` for each object that is listed or changes."""
+    """Makes a Watcher. It calls `on_object(kind, object)` for each object that is listed or changes. An object that is
+    gone has a `deletionTimestamp`."""
 
     def __call__(
         self, client: Api, kinds: Iterable[str], on_object: OnObject, *, namespaces: tuple[str, ...] | None

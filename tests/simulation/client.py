@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.simulation.apiserver import Follower, Place, Server, thawed
 from wardround.api.times import to_seconds
+from wardround.kube.controller import gone
 from wardround.kube.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from wardround.kube.patch import merge_patch
 from wardround.kube.resources import RESOURCES
@@ -183,4 +184,4 @@ class Watcher:
             if event == "LISTED":
                 self._waited.discard((kind, namespace))
             elif event != "LISTING":
-                self._on_object(kind, item)
+                self._on_object(kind, gone(item) if event == "DELETED" else item)

@@ -1,8 +1,9 @@
 """Conditions of all kinds, and how to change them. Decides nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from wardround.api.times import read_time, to_seconds
 
@@ -32,6 +33,12 @@ def find(conditions: Conditions, kind: str) -> Condition | None:
 def is_true(conditions: Conditions, kind: str) -> bool:
     condition = find(conditions, kind)
     return condition is not None and condition.status == "True"
+
+
+def is_final(item: Mapping[str, Any]) -> bool:
+    """Whether a round or a task has ended. `item`: as an API server sends it, which may be that of another party."""
+    known = (item.get("status") or {}).get("conditions") or ()
+    return any(each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in known)
 
 
 def since(conditions: Conditions, kind: str, status: Status = "True") -> datetime | None:

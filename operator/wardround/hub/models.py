@@ -58,13 +58,15 @@ class ModelController:
             return (Wake(Key(kind, meta["namespace"], meta["name"])),)
         if kind == modelversion.KIND:
             return (Wake(Key(self.kind, meta["namespace"], item["spec"]["modelName"])),)
+        if _runs_as_made(item):
+            return ()
         owners = meta.get("ownerReferences", ())
         return tuple(
             Wake(Key(self.kind, meta["namespace"], each["name"])) for each in owners if each["kind"] == self.kind
         )
 
     async def run(self) -> None:
-        """Nothing to run: each event of a model and of its rounds names the model."""
+        """Nothing to run: events wake this controller."""
 
     async def reconcile(self, key: Key) -> float | None:
         """Raises ApiError. An action may be repeated: after a crash the plan comes again."""
@@ -86,13 +88,14 @@ class ModelController:
 
     async def _observe(self, model: FederatedModel) -> Observation:
         series, meta = model.status.series, model.metadata
+        ended = series is not None and series.stage == "Ended"
         now = self._hub.clock()
         if series is None:
             return Observation(model=model, patients=await self._patients(model), now=now)
         seen = Observation(
             model=model,
             round=await self._round(meta.namespace, rounds.last(series).name),
-            versions=await self._versions(model, rounds.version_name(meta, series.number)),
+            versions=await self._versions(model, rounds.version_name(meta, series.number) if ended else ""),
             delivery=await self._round(meta.namespace, model.status.delivery.round) if model.status.delivery else None,
             now=now,
         )
@@ -100,7 +103,7 @@ class ModelController:
             return seen
         best = model_plan.best_name(series)
         seen = replace(seen, best=await self._own_round(meta, best) if best else None)
-        if series.stage != "Ended":
+        if not ended:
             return seen
         measuring = model_plan.measuring_name(series)
         return replace(
@@ -123,13 +126,14 @@ class ModelController:
         return live if live and rounds.controls(model, live.metadata) else None
 
     async def _versions(self, model: FederatedModel, needed: str) -> dict[str, ModelVersion]:
-        """The model's versions by name, and one of another model under the name that is `needed`."""
+        """The model's versions by name, and one of another model under the name that is `needed`, if a name is."""
         namespace, client = model.metadata.namespace, self._hub.client
         labels = f"{names.MODEL_UID}={model.metadata.uid}"
         found = [modelversion.parse(each) for each in await client.list(modelversion.KIND, namespace, labels=labels)]
         versions = {each.metadata.name: each for each in found}
-        if needed not in versions and (item := await client.get_if_exists(modelversion.KIND, needed, namespace)):
-            versions[needed] = modelversion.parse(item)
+        if needed and needed not in versions:
+            item = await client.get_if_exists(modelversion.KIND, needed, namespace)
+            versions |= {needed: modelversion.parse(item)} if item else {}
         return versions
 
     async def _rounds(self, model: FederatedModel) -> dict[str, str]:
@@ -196,3 +200,9 @@ class ModelController:
             generation=before.metadata.generation,
         )
         await self._hub.reporter.write(item, before.status, replace(measured, conditions=known))
+
+
+def _runs_as_made(federated_round: Object) -> bool:
+    """Whether a round is under way, and nobody has changed its spec. Then the model waits for its end."""
+    meta = federated_round["metadata"]
+    return meta["generation"] == 1 and "deletionTimestamp" not in meta and not conditions.is_final(federated_round)

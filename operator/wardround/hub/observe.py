@@ -67,10 +67,9 @@ async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observ
         client.list("Pod", labels=job_labels),
     )
     # In one call: if two were made and the first failed, nobody would look at the second's failure.
-    listed, model, named = await asyncio.gather(
-        lists, _model(client, federated_round.metadata.uid, identity), _named(client, federated_round)
-    )
+    listed, named = await asyncio.gather(lists, _named(client, federated_round))
     task_items, secrets, jobs, pods = listed
+    model = _opened(next(filter(vault.is_result, secrets), None), federated_round.metadata.uid, identity)
     tasks = tuple(map(roundtask.parse, task_items))
     start = await _start(client, federated_round, started_from(task_items), named, identity)
     references = await _references(client, federated_round, task_items, identity)
@@ -220,9 +219,14 @@ async def _source(
 
 
 async def _model(client: Api, uid: str, identity: Identity) -> Model | None:
+    """A round's stored result, see `_opened`."""
+    return _opened(await client.get_if_exists("Secret", names.model_secret(uid)), uid, identity)
+
+
+def _opened(secret: Object | None, uid: str, identity: Identity) -> Model | None:
     """A round's stored result; None also if the hub cannot use it, since that must not stop rounds that wait for it."""
     try:
-        return await vault.model(client, uid, identity)
+        return vault.read_model(secret, identity)
     except (Refused, KeyError, ValueError) as damage:
         # Signed by another key than the hub has now, or changed by hand.
         logger.error("Secret %s cannot be used: %s", names.model_secret(uid), type(damage).__name__)

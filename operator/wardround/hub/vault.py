@@ -103,7 +103,11 @@ async def note(client: Api, item: Object, notes: Mapping[str, str], *, emptied: 
 
 async def model(client: Api, round_uid: str, identity: Identity) -> Model | None:
     """A round's stored result, or None. Raises Refused if the manifest is not signed by this hub."""
-    item = await client.get_if_exists("Secret", names.model_secret(round_uid))
+    return read_model(await client.get_if_exists("Secret", names.model_secret(round_uid)), identity)
+
+
+def read_model(item: Object | None, identity: Identity) -> Model | None:
+    """The result in a Secret, or None. Raises Refused if the manifest is not signed by this hub."""
     if item is None or not item.get("data"):
         return None  # its round was deleted, and the Secret is only a memory
     text = value(item, "manifest").decode()

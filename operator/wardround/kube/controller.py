@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from wardround.api.times import to_seconds
+from wardround.clock import system_clock
 from wardround.kube.queue import WorkQueue
 from wardround.ports import Object
 
@@ -30,6 +32,13 @@ class Wake(NamedTuple):
 
     key: Key
     behind: bool = False
+
+
+def gone(item: Object) -> Object:
+    """The object as the last event shows it, with a `deletionTimestamp`. The API server gives an object none if it
+    deletes the object at once."""
+    now = to_seconds(system_clock())
+    return {**item, "metadata": {"deletionTimestamp": now, **item["metadata"]}}
 
 
 class Source(Enum):

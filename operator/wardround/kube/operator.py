@@ -19,6 +19,7 @@ import kopf
 
 from wardround.clock import Draw, system_clock, system_draw
 from wardround.kube.client import SMALL_PAGE, backoff, failed_in_a_row
+from wardround.kube.controller import gone
 from wardround.kube.errors import ApiError
 from wardround.kube.resources import RESOURCES
 from wardround.ports import Api, Object, OnObject
@@ -34,7 +35,7 @@ class Watcher:
     """Watches some kinds at one API server, in exact namespaces or everywhere.
 
     `on_object(kind, object)` is called in the main loop for each object listed and each event; it should only derive
-    keys and add them to a queue.
+    keys and add them to a queue. An object that is gone has a `deletionTimestamp`.
     """
 
     def __init__(
@@ -128,7 +129,8 @@ class Watcher:
 
             # A coroutine: Kopf would run a function in threads, and each thread costs memory.
             async def changed(event: Any, kind: str = kind, **_: Any) -> None:
-                emit(kind, dict(event["object"]))
+                item = dict(event["object"])
+                emit(kind, gone(item) if event["type"] == "DELETED" else item)
 
             kopf.on.event(group, version, resource.plural, id=f"changed-{resource.plural}", registry=registry)(changed)
         return registry

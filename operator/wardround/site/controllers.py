@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from wardround.api import approval, dataschema, dataset, participant, roundtask, sitetask
+from wardround.api import approval, conditions, dataschema, dataset, participant, roundtask, sitetask
 from wardround.api import site as sites
 from wardround.api.names import DATASET, ROLE, ROLE_TRAINING, ROUND_UID, SITE
 from wardround.kube.controller import Key, Source, Wake
@@ -132,7 +132,8 @@ class TaskController:
         name, labels = item["metadata"]["name"], item["metadata"].get("labels") or {}
         match kind:
             case sitetask.KIND | roundtask.KIND:
-                return (Wake(task_key(self._namespace, name), behind=_is_over(item)),)
+                # What is left to do about a task that has ended keeps no other task waiting.
+                return (Wake(task_key(self._namespace, name), behind=conditions.is_final(item)),)
             case "Job" | "Pod" if _only_reads(item):
                 return ()
             case "Job" if labels.get(ROLE) == ROLE_TRAINING:
@@ -153,9 +154,3 @@ def _only_reads(item: Object) -> bool:
     """Whether a Job or pod reads a Dataset without a round."""
     labels = item["metadata"].get("labels") or {}
     return labels.get(ROLE) == ROLE_TRAINING and ROUND_UID not in labels
-
-
-def _is_over(item: Object) -> bool:
-    """Whether a task has ended: what is left to do about it keeps no other task waiting."""
-    conditions = (item.get("status") or {}).get("conditions") or ()
-    return any(each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in conditions)

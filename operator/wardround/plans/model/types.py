@@ -13,11 +13,11 @@ from wardround.api.modelversion import ModelVersion, VersionVerdict
 @dataclass(frozen=True, kw_only=True)
 class Observation:
     """`patients`: the training patients that the hospitals of the model tell; None if none tells. `round`: the live
-    round under the name of the last one of the series. `versions`: the live ModelVersions of this model by name, and
-    one of another model if it has the name that the series needs. Once a series compares or has ended, `best` is the
-    round that made its best model. Once it has ended, `measuring` is the round that has measured that model, or None
-    if none has, and `rounds` has the UIDs of all live rounds of this model by name. `delivery`: the live round under
-    the name of the newest Deliver round."""
+    round under the name of the last one of the series. `versions`: the live ModelVersions of this model by name. Once a
+    series compares or has ended, `best` is the round that made its best model. Once it has ended, `versions` also has
+    the ModelVersion of another model that has the name that the series needs, `measuring` is the round that has
+    measured the best model, or None if none has, and `rounds` has the UIDs of all live rounds of this model by name.
+    `delivery`: the live round under the name of the newest Deliver round."""
 
     model: FederatedModel
     round: FederatedRound | None = None
