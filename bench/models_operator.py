@@ -46,7 +46,7 @@ class Report:
         self._trace = trace
         self._before: tracemalloc.Snapshot | None = None
         if trace:
-            tracemalloc.start(12)
+            tracemalloc.start(1)
 
     def write(self) -> None:
         told: dict[str, Any] = {"requests": CountingClient.counts, "threads": threading.active_count()}

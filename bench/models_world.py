@@ -199,7 +199,11 @@ def _operator(folder: Path, api: Api, server: Server, *, trace: bool) -> Iterato
         "report": str(folder / "report"),
         "trace": trace,
     }
-    chart = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}"}
+    chart = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}",
+        "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "1"),
+    }
     with (folder / "operator.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", _STARTER, *_absent()],
