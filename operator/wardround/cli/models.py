@@ -18,6 +18,7 @@ from wardround.cli.objects import printable
 from wardround.reasons.registry import reason_for
 from wardround.sealing.keys import DecryptionKey
 from wardround.wire import canonical
+from wardround.wire.card import ModelCard
 from wardround.wire.digests import DIGEST
 
 INSTALL = "pip install '.[cli,models]'"
@@ -57,10 +58,13 @@ def pull(hub: Cluster, kind: str, name: str, namespace: str, path: Path, fingerp
         raise CommandError(f"Nothing was written: {failure}.") from None
     finally:
         hub.delete(modeltransfer.KIND, made["metadata"]["name"], namespace)
-    return [
-        f"Wrote {path}: the model of round {card.round_name}, {card.hospitals} hospitals, {card.people} people, "
-        f"{len(card.metrics)} numbers on its card (revision {card.revision})",
-    ]
+    return [f"Wrote {path}: {_described(card)}, {len(card.metrics)} numbers on its card (revision {card.revision})"]
+
+
+def _described(card: ModelCard) -> str:
+    if not card.hospitals:
+        return f"the weights that a person pushed as {card.round_name}; no hospital has trained them here"
+    return f"the model of round {card.round_name}, {card.hospitals} hospitals, {card.people} people"
 
 
 def _manifest(namespace: str, source: Mapping[str, str], key: DecryptionKey, user: str) -> Object:

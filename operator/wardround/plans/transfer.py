@@ -73,9 +73,12 @@ def _released(seen: Observation) -> str:
 
 
 def _enough_hospitals(seen: Observation) -> str:
-    """Each hospital has accepted the quorum, so the quorum is at least the largest policy.minQuorum of them."""
-    assert seen.stored is not None, "an earlier rule"
-    return "" if len(seen.stored.aggregated) >= seen.stored.quorum else "TransferTooFewHospitals"
+    """Each hospital has accepted the quorum, so the quorum is at least the largest policy.minQuorum of them. Pushed
+    weights tell nothing of a hospital. A model that hospitals have trained from them does."""
+    stored = seen.stored
+    assert stored is not None, "an earlier rule"
+    enough = stored.as_pushed or len(stored.aggregated) >= stored.quorum
+    return "" if enough else "TransferTooFewHospitals"
 
 
 def _key(seen: Observation) -> str:

@@ -19,7 +19,7 @@ from tests.integration.api.objects import FEDERATION, HUB, federated_model, fede
 from tests.integration.hub.conftest import World, token
 from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import conditions, play_kubelet, until_condition
-from tests.integration.hub.test_transfers import bind
+from tests.integration.hub.test_transfers import bind, pulled
 from wardround import tensors
 from wardround.api import modelpush, names
 from wardround.card import folder, push
@@ -229,6 +229,33 @@ async def test_a_model_starts_from_the_pushed_version_and_computes_no_statistics
     with pytest.raises(Refused, match="initial is immutable"):
         writer.admin.patch("FederatedModel", "of-pushed", {"spec": {"initial": {"pushed": "other"}}}, FEDERATION)
     writer.admin.delete("FederatedModel", "of-pushed", FEDERATION)
+
+
+async def test_a_reader_gets_the_pushed_weights_and_not_the_model_that_hospitals_made_of_them(
+    writer: World, kubeconfig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The updates are zeros, so the two files are equal. The rounds say nothing of a release."""
+    place = written(tmp_path / "model", network())
+    assert await by_command(kubeconfig, place, "readable", FINGERPRINT["hub"]) == 0
+    writer.admin.create(federated_round("from-readable", base={"versionName": "readable"}, initial=None))
+    weights = {name: np.zeros_like(array) for name, array in network().items()}
+    async with Store(writer.server.origin, writer.server.ca) as store:
+        for hospital in writer.hospitals.values():
+            await hospital.send("from-readable", [], 100, store, tmp_path, tensors=weights)
+    ended = await writer.client.get("FederatedRound", "from-readable", FEDERATION)
+    await play_kubelet(writer, str(ended["metadata"]["uid"]))
+    await until_condition(writer, "from-readable", "Complete", "Complete")
+    assert await pulled(kubeconfig, "mv/readable", tmp_path / "before", FINGERPRINT["hub"]) == 2
+    assert "forbidden" in capsys.readouterr().err
+    bind(writer, ACCOUNT, "wardround-model-reader", FEDERATION, name="writer-reads")
+    writer.admin.await_right(ACCOUNT, "create", "modeltransfers.wardround.io", FEDERATION)
+    assert await pulled(kubeconfig, "mv/readable", tmp_path / "pulled", FINGERPRINT["hub"]) == 0
+    assert "the weights that a person pushed as readable" in capsys.readouterr().out
+    loaded = folder.load(tmp_path / "pulled", FINGERPRINT["hub"])
+    assert loaded.model == (place / folder.MODEL_FILE).read_bytes()
+    assert (loaded.card.hospitals, loaded.card.release) == (0, "Readers")
+    assert await pulled(kubeconfig, "fr/from-readable", tmp_path / "trained", FINGERPRINT["hub"]) == 2
+    assert "TransferNotReleased" in capsys.readouterr().err
 
 
 async def test_a_round_waits_for_the_version_and_says_what_is_missing(writer: World) -> None:

@@ -50,11 +50,11 @@ async def released(world: World, tmp_path_factory: pytest.TempPathFactory) -> As
     yield made_round
 
 
-def bind(world: World, user: str, role: str, namespace: str) -> None:
+def bind(world: World, user: str, role: str, namespace: str, name: str = "") -> None:
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
-        "metadata": {"name": f"transfers-{user.rpartition(':')[2]}", "namespace": namespace},
+        "metadata": {"name": name or f"transfers-{user.rpartition(':')[2]}", "namespace": namespace},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],
     }

@@ -14,6 +14,7 @@ from wardround.api.meta import Meta
 from wardround.api.modeltransfer import ModelTransfer, ModelTransferSpec
 from wardround.api.times import to_seconds
 from wardround.plans.transfer import Observation, Plan, plan
+from wardround.wire.assignment import AssignedPushed
 
 TRANSFER = ModelTransfer(
     metadata=Meta(name="pull-1", namespace=FEDERATION, uid="uid", generation=1, creation_timestamp=to_seconds(NOW)),
@@ -59,6 +60,35 @@ def test_a_model_that_the_person_may_not_have_is_refused_for_good(change: dict[s
     # A second look does not change the answer, whatever has changed.
     again = plan(replace(SEEN, transfer=after, now=NOW + timedelta(seconds=60)))
     assert (again.give, again.status, again.requeue_after) == (False, made.status, 540)
+
+
+PUSHED = replace(
+    STORED,
+    release="Readers",
+    aggregated=(),
+    pushed=AssignedPushed(digest=STORED.result.digest, requested_by="wanda"),
+)
+
+
+def test_whoever_may_read_models_gets_the_weights_that_a_person_pushed() -> None:
+    made = plan(replace(SEEN, stored=PUSHED))
+    assert (made.give, reason(made, "Complete")) == (True, "TransferReady")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"release": "Participants", "aggregated": ("site-a", "site-b", "site-c")}, "TransferNotReleased"),
+        # Also if the hospitals' updates change nothing, so that the file is the one that was pushed.
+        ({"aggregated": ("site-a", "site-b"), "quorum": 3}, "TransferTooFewHospitals"),
+        ({"pushed": AssignedPushed(digest="sha256:" + "0" * 64, requested_by="wanda")}, "TransferTooFewHospitals"),
+    ],
+)
+def test_a_model_that_hospitals_trained_from_pushed_weights_keeps_its_own_rules(
+    change: dict[str, Any], expected: str
+) -> None:
+    made = plan(replace(SEEN, stored=replace(PUSHED, **change)))
+    assert (made.give, reason(made, "Failed")) == (False, expected)
 
 
 @pytest.mark.parametrize("seconds", [600, 6000])

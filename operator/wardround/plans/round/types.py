@@ -56,6 +56,11 @@ class StoredModel:
     model_uid: str = ""
     server_state: str = ""
 
+    @property
+    def as_pushed(self) -> bool:
+        """Whether these are the weights that a person has pushed, so that no hospital's update is in them."""
+        return self.pushed is not None and not self.aggregated and self.pushed.digest == self.result.digest
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
