@@ -24,6 +24,9 @@ _ALIASES = {
     "Dataset": ("dataset", "datasets", "dset"),
     "FederatedModel": ("federatedmodel", "federatedmodels", "fm"),
     "ModelVersion": ("modelversion", "modelversions", "mv"),
+    "ModelTransfer": ("modeltransfer", "modeltransfers", "mt"),
+    "ModelPush": ("modelpush", "modelpushes", "mpush"),
+    "Prediction": ("prediction", "predictions", "pred"),
 }
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from wardround.reasons.reason import NOBODY, ROUND, Reason
+from wardround.reasons.reason import NOBODY, READER, ROUND, Reason
 
 _nobody = partial(Reason, owner=NOBODY)
 _author = partial(Reason, owner=ROUND)
+_reader = partial(Reason, owner=READER)
 
 _METRICS = "the metrics of the new version with those of the current version"
 _DECIDE = "Then decide whether the new version becomes current: if so, set spec.current.version of the FederatedModel."
@@ -209,13 +210,13 @@ MODELS = (
         "model's key for this person.",
         action="Nothing to do: the command `model pull`, which made the ModelTransfer, fetches the model.",
     ),
-    _author(
+    _reader(
         name="TransferWithoutResult",
         meaning="The ModelTransfer names a round or version that does not exist in its namespace, or of which the hub "
         "has no result.",
         action="In a new ModelTransfer, name a Train round that is Complete, or a ModelVersion.",
     ),
-    _author(
+    _reader(
         name="TransferWithoutModel",
         meaning="The ModelTransfer names a round that has made no model. The results of Statistics and Evaluate "
         "rounds are sums over patients, and the hub operator gives them to nobody.",
@@ -234,7 +235,7 @@ MODELS = (
         "round.",
         action="Train a model in a round to which at least quorum.min hospitals send updates.",
     ),
-    _author(
+    _reader(
         name="TransferKeyUnusable",
         meaning="The hub operator cannot read spec.publicKey of the ModelTransfer as a public key.",
         action="Delete the ModelTransfer. Then run the command `model pull` again: it makes another ModelTransfer "

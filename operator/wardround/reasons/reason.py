@@ -16,6 +16,7 @@ CLUSTER = "the administrator of the hospital's cluster"
 NETWORK = "the network administrators of the hospital and the hub"
 NOBODY = "nobody"
 PUSHER = "the person who pushes the model"
+READER = "the person who asks for the model"
 
 # Exit codes of our containers. The last three are EX_DATAERR, EX_SOFTWARE and EX_TEMPFAIL of sysexits.h.
 EXIT_CODE, EXIT_DATA, EXIT_OUR_FAULT, EXIT_TRY_AGAIN = 1, 65, 70, 75

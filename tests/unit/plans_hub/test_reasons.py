@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 from wardround.reasons.places import PLACES
-from wardround.reasons.reason import CLUSTER, HOSPITAL, HUB, IMAGE, NETWORK, NOBODY, PUSHER, ROUND, ROUND_OR_HOSPITAL
+from wardround.reasons.reason import (
+    CLUSTER,
+    HOSPITAL,
+    HUB,
+    IMAGE,
+    NETWORK,
+    NOBODY,
+    PUSHER,
+    READER,
+    ROUND,
+    ROUND_OR_HOSPITAL,
+)
 from wardround.reasons.registry import REASONS, advise, reason_for
 from wardround.reasons.training import POD
 
@@ -79,7 +90,7 @@ def test_every_reason_in_the_registry_is_used() -> None:
 def test_every_reason_says_what_happened_who_acts_and_how(name: str) -> None:
     reason = REASONS[name]
     assert reason.name == name
-    assert reason.owner in {HOSPITAL, IMAGE, ROUND, ROUND_OR_HOSPITAL, HUB, CLUSTER, NETWORK, NOBODY, PUSHER}
+    assert reason.owner in {HOSPITAL, IMAGE, ROUND, ROUND_OR_HOSPITAL, HUB, CLUSTER, NETWORK, NOBODY, PUSHER, READER}
     for text in (reason.meaning, reason.action):
         assert re.match(r"[A-Z]|spec\.|policy\.", text)
         assert text.endswith(".")

@@ -2,7 +2,7 @@
 
 import argparse
 
-from wardround.cli import explain, verbs
+from wardround.cli import explain, explain_requests, verbs
 from wardround.cli.arguments import Parsers, hint_of_namespace, target
 from wardround.cli.cluster import Cluster
 from wardround.clock import system_clock
@@ -35,4 +35,6 @@ def explanation(cluster: Cluster, kind: str, name: str, namespace: str) -> expla
     beat = verbs.lease(cluster, namespace) if kind in ("Participant", "RoundTask") else None
     if kind in ("RoundTask", "SiteTask"):
         return explain.explain_task(item, beat, now)
+    if kind in explain_requests.KINDS:
+        return explain_requests.explain_request(item, now)
     return explain.explain_long_lived(item, beat, now)
