@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from wardround.confine import confine
+from wardround.pipe import quietly
 
 VERBS = {
     "hub-operator": "wardround.hub.operator",
@@ -68,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[0] in VERBS:
         confine()
     module = importlib.import_module(modules[arguments[0]])
+    if arguments[0] in FOR_PEOPLE:
+        return quietly(lambda: int(module.main(arguments[1:])))
     return int(module.main(arguments[1:]))
 
 

@@ -1,7 +1,6 @@
 """kubectl-wardround: puts the verbs together and turns errors into exit codes. Modules of `commands` do the work."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 
@@ -20,9 +19,9 @@ from wardround.cli.commands import (
 )
 from wardround.cli.errors import CommandError
 from wardround.cli.terminal import say
+from wardround.pipe import quietly
 from wardround.wire import codec
 
-NOBODY_READS = 141
 # In the order of the help. A module with a verb has the function `add`.
 _COMMANDS = (
     hospitals,
@@ -42,15 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done (`watch`: Complete), 1 `watch`: Failed or deleted, `dataset check` and `dataset read`: not
     Ready, `dataschema digests`: something differs, 2 the command failed, 3 `watch`: its --timeout is over, 141 the
     reader of the output has closed it (as if SIGPIPE had ended the program)."""
-    try:
-        try:
-            return carry_out(arguments)
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes again when it exits, and must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NOBODY_READS
+    return quietly(lambda: carry_out(arguments))
 
 
 def carry_out(arguments: list[str] | None) -> int:

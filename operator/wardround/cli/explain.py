@@ -27,6 +27,7 @@ from wardround.api.modelversion import ModelVersion
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.api.site import Site
+from wardround.cli import absent
 from wardround.cli.findings import (
     Finding,
     heard,
@@ -40,7 +41,6 @@ from wardround.cli.findings import (
     of_task,
 )
 from wardround.cli.objects import Object, Task, began, created, metrics, printable, read, seconds, stages
-from wardround.metrics.registry import METRICS
 from wardround.plans.round.verdicts import withheld
 from wardround.reasons.registry import REASONS, reason_for
 
@@ -211,21 +211,9 @@ HEADLINES: tuple[Headline, ...] = (_complete, _failed, _stalled, _suspended, _ru
 
 
 def _absent(spec: FederatedRoundSpec, result: Result) -> str:
-    """Declared metrics that the result lacks, although nothing has failed."""
     if spec.task == "Statistics":
         return ""
-    present = {each.name for each in result.metrics}
-    absent = [each for each in spec.metrics if each not in present]
-    few = "too few people are behind the metric, or only one hospital sent it"
-    groups = {
-        few: [each for each in absent if each in METRICS],
-        f"Wardround does not compute the metric, and no hospital's trainer reports it; or {few}": [
-            each for each in absent if each not in METRICS
-        ],
-    }
-    return " ".join(
-        f"Declared, but not in the result ({why}): {', '.join(names)}." for why, names in groups.items() if names
-    )
+    return absent.sentences(spec.metrics, (each.name for each in result.metrics))
 
 
 def _took(federated_round: FederatedRound) -> str:

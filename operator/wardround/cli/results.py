@@ -15,6 +15,7 @@ from rich.text import Text
 
 from wardround.api import federatedround, roundtask
 from wardround.api.federatedround import FederatedRound, Result, ResultDifference, ResultMetric
+from wardround.cli import absent
 from wardround.cli.errors import CommandError
 from wardround.cli.objects import Object, read
 from wardround.metrics.registry import LOSS_DIFFERENCE, REFERENCE_LOSS
@@ -23,6 +24,11 @@ from wardround.wire import codec
 Format = Literal["csv", "json"]
 COLUMNS = ("metric", "value", "low", "high", "better", "people", "hospitals", "rows", "model", "reference")
 WITHHELD = "withheld: fewer people than policy.minCell are in a class"
+# As metrics/digits.py rounds them.
+ROUNDED = (
+    "The result gives numbers of people, positives and rows rounded: to two digits below 1,000, to three below 10,000, "
+    "else to four."
+)
 NOT_TOLD = "not shown: policy.tellOwnMetrics of the Site is false, or the number would reveal that of another hospital"
 
 
@@ -37,10 +43,11 @@ class Hospital:
 
 @dataclass(frozen=True)
 class Results:
-    """The numbers of one round. `rows`: in the order of COLUMNS. `hospitals`: those in the result, and those whose
-    RoundTask the reader may see."""
+    """The numbers of one round. `declared`: names of its metrics. `rows`: in the order of COLUMNS. `hospitals`: those
+    in the result, and those whose RoundTask the reader may see."""
 
     title: str
+    declared: tuple[str, ...]
     result: Result
     rows: tuple[tuple[str, ...], ...]
     hospitals: tuple[Hospital, ...]
@@ -55,7 +62,8 @@ def results(round_: Object, tasks: list[Object]) -> Results:
             f"Round {name} has no result. To see how far it is, or why it failed: kubectl wardround explain "
             f"federatedround/{shown.metadata.name} -n {shown.metadata.namespace}"
         )
-    return Results(_title(name, shown, result), result, result_rows(result), _hospitals(result, tasks))
+    declared = () if shown.spec.task == "Statistics" else shown.spec.metrics
+    return Results(_title(name, shown, result), declared, result, result_rows(result), _hospitals(result, tasks))
 
 
 def result_rows(result: Result) -> tuple[tuple[str, ...], ...]:
@@ -90,6 +98,12 @@ def table(shown: Results) -> Table:
         interval = f"{low} to {high}" if low and high else ""
         made.add_row(*map(Text, (name, value, interval, *others[: len(columns)])))
     return made
+
+
+def notes(shown: Results) -> list[str]:
+    """What the table cannot show: which declared metrics have no number, and that numbers of people are rounded."""
+    missing = absent.sentences(shown.declared, (each.name for each in shown.result.metrics))
+    return [each for each in (missing, ROUNDED if shown.rows else "") if each]
 
 
 def table_by_hospital(shown: Results) -> Table:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wardround.api.modelversion import ModelVersion
-from wardround.cli import results
+from wardround.cli import absent, results
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import ModelObjects
 from wardround.wire import codec
@@ -61,6 +61,16 @@ def table(shown: ModelObjects) -> Table:
         before = each[0]
         made.add_row(*map(Text, cells))
     return made
+
+
+def notes(shown: ModelObjects) -> list[str]:
+    """What the table cannot show: which declared metrics a version lacks, and that numbers of people are rounded."""
+    made = []
+    for each in shown.versions:
+        names = [metric.name for metric in each.status.metrics]
+        if names and (missing := absent.sentences(shown.model.spec.round.metrics, names)):
+            made.append(f"modelversion/{each.metadata.name}: {missing}")
+    return [*made, results.ROUNDED]
 
 
 def text(shown: ModelObjects, output: results.Format) -> str:

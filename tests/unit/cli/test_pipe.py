@@ -10,15 +10,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
+MANY = "wardround.pipe.quietly(lambda: sum(print('x' * 1000) is None for _ in range(1000)))"
 
 
-@pytest.mark.parametrize("arguments", [["enrol", "site-d", "--new"], ["--help"], ["explain", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "wardround.cli", "enrol", "site-d", "--new"],
+        ["-m", "wardround.cli", "--help"],
+        ["-m", "wardround.cli", "explain", "--help"],
+        ["-m", "wardround", "predict", "--help"],
+        ["-m", "wardround", "simulate", "--help"],
+        ["-c", f"import sys, wardround.pipe; sys.exit({MANY})"],
+    ],
+)
 def test_a_command_ends_without_a_traceback_if_its_pipe_is_closed(arguments: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "wardround.cli", *arguments],
+            [sys.executable, *arguments],
             stdout=writer,
             stderr=subprocess.PIPE,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "operator")},

@@ -13,6 +13,7 @@ from tests.unit.cli.required import REQUIRED, RESULT, metric
 from wardround.cli import results
 from wardround.cli.errors import CommandError
 from wardround.cli.results import Results
+from wardround.metrics.digits import rounded_count
 
 METRICS = [
     metric("loss", "0.12", low="0.08", high="0.16", better="Lower", rows="Test"),
@@ -108,6 +109,24 @@ def test_the_verdict_of_a_gate_stands_in_the_title_and_in_json() -> None:
     verdict = {"outcome": "Undecided", "reason": "TooFewSeen", "reference": "", "unseen": ["site-c"]}
     assert shown(verdict=verdict).title.endswith("1 withheld, verdict Undecided (TooFewSeen)")
     assert json.loads(results.text(shown(verdict=verdict), "json", by_hospital=False))["verdict"] == verdict
+
+
+def test_a_declared_metric_without_a_number_is_named_below_the_table() -> None:
+    declared = round_()
+    declared["spec"]["metrics"] = ["loss", "brier", "f1"]
+    missing, rounded = results.notes(results.results(declared, []))
+    assert missing.startswith("Declared, but not in the result (too few people")
+    assert "): brier. Declared, but not in the result (Wardround does not compute the metric" in missing
+    assert missing.endswith("): f1.")
+    assert rounded == results.ROUNDED
+    # A Statistics round measures nothing.
+    declared["spec"]["task"] = "Statistics"
+    assert results.notes(results.results(declared, [])) == [results.ROUNDED]
+
+
+def test_below_the_table_stands_how_numbers_of_people_are_rounded() -> None:
+    assert results.notes(shown()) == [results.ROUNDED]
+    assert [rounded_count(each) for each in (99, 999.4, 9_994, 123_456)] == [99, 1000, 9990, 123_500]
 
 
 def test_by_hospital_a_hospital_that_tells_has_its_numbers_and_others_say_why_not() -> None:

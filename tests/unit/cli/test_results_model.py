@@ -15,6 +15,7 @@ from wardround.cli.cluster import Cluster
 from wardround.cli.commands import results as command
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import ModelObjects
+from wardround.cli.results import ROUNDED
 
 Object = dict[str, Any]
 TRAINED, COMPARED = "heart-s2-r1-0123abcd", "heart-s2-c1-0123abcd"
@@ -93,6 +94,14 @@ def test_the_table_has_an_interval_and_says_which_version_is_the_current_one() -
     text = console.file.getvalue()
     assert "fed/heart, current version 1, series 2" in text
     assert "0.28 to 0.34" in text
+
+
+def test_below_the_table_stand_the_declared_metrics_that_a_version_lacks() -> None:
+    """Version 1 has no number yet."""
+    missing, rounded = results_model.notes(objects())
+    assert missing.startswith("modelversion/heart-v2-0123abcd: Declared, but not in the result (")
+    assert missing.endswith("): auc, people, positives.")
+    assert rounded == ROUNDED
 
 
 def test_csv_and_json_have_the_same_numbers() -> None:

@@ -53,6 +53,8 @@ def _print_round(hub: Cluster, name: str, namespace: str, options: argparse.Name
         print(results.text(shown, options.output, by_hospital=options.by_hospital), end="")
     else:
         _print(results.table_by_hospital(shown) if options.by_hospital else results.table(shown), PIPE_WIDTH)
+        for note in () if options.by_hospital else results.notes(shown):
+            print(note)
     return 0
 
 
@@ -64,6 +66,7 @@ def _print_model(hub: Cluster, name: str, namespace: str, options: argparse.Name
         print(results_model.text(shown, options.output), end="")
     else:
         _print(results_model.table(shown), WIDE_PIPE)
+        print("\n".join(results_model.notes(shown)))
     return 0
 
 

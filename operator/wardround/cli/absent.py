@@ -1,0 +1,23 @@
+"""Says which declared metrics a result lacks, although nothing has failed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wardround.metrics.registry import METRICS
+
+FEW = "too few people are behind the metric, or only one hospital sent it"
+UNREPORTED = f"Wardround does not compute the metric, and no hospital's trainer reports it; or {FEW}"
+
+
+def sentences(declared: Iterable[str], present: Iterable[str]) -> str:
+    """One sentence for each cause, or nothing. `present`: names of the metrics in the result."""
+    known = set(present)
+    absent = [each for each in declared if each not in known]
+    groups = {
+        FEW: [each for each in absent if each in METRICS],
+        UNREPORTED: [each for each in absent if each not in METRICS],
+    }
+    return " ".join(
+        f"Declared, but not in the result ({why}): {', '.join(names)}." for why, names in groups.items() if names
+    )
