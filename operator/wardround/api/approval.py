@@ -18,8 +18,8 @@ MOST_TASKS = 512
 
 @dataclass(frozen=True, kw_only=True)
 class ApprovalSpec:
-    """`author`: the user who makes it. `terms`: canonical JSON of plans.approval.SeriesTerms. `max_rounds`: of Train
-    and Statistics tasks. `until`: None only in a denial. `withdrawn_by`: the user who has withdrawn it."""
+    """`author`: the user who makes it. `terms`: canonical JSON of plans.terms.SeriesTerms or SweepTerms. `max_rounds`:
+    of Train and Statistics tasks. `until`: None only in a denial. `withdrawn_by`: the user who has withdrawn it."""
 
     author: str
     terms: str

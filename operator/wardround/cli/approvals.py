@@ -21,7 +21,8 @@ from wardround.cli.cluster import Object
 from wardround.cli.errors import CommandError
 from wardround.cli.objects import printable
 from wardround.plans import approval as approvals
-from wardround.plans.approval import SeriesTerms
+from wardround.plans import terms
+from wardround.plans.terms import SeriesTerms, SweepTerms
 from wardround.wire import versions
 from wardround.wire.assignment import AssignedPushed, Assignment, Quorum
 
@@ -66,7 +67,7 @@ def reviewed(item: Object, listed: Sequence[Object]) -> Reviewed:
 
 def series_terms(known: Reviewed) -> SeriesTerms:
     """Raises CommandError for the task of a round that a person has made."""
-    series = approvals.terms(known.assignment)
+    series = terms.series_terms(known.assignment)
     if series is None:
         raise CommandError("The task belongs to no FederatedModel, so you can approve or deny only this task.")
     return series
@@ -74,9 +75,8 @@ def series_terms(known: Reviewed) -> SeriesTerms:
 
 def of_the_model(known: Reviewed) -> list[Approval]:
     """The Approvals of the task's model, whatever their terms are."""
-    series = series_terms(known)
-    read = [(each, approvals.read_terms(each)) for each in known.approvals]
-    return [each for each, terms in read if terms is not None and terms.model_uid == series.model_uid]
+    uid = series_terms(known).model_uid
+    return [each for each in known.approvals if approvals.series_of_model(each, uid) is not None]
 
 
 def approve_model(
@@ -88,31 +88,43 @@ def approve_model(
     spec = {
         "verdict": "Approve",
         "author": author,
-        "terms": approvals.text(series),
-        "maxRounds": _limit("--rounds", rounds, 2 * (series.rounds + 1)),
-        "maxEvaluations": _limit("--evaluations", evaluations, 2 * PLANNED_EVALUATIONS),
-        "until": _until(until, now),
+        "terms": terms.text(series),
+        "maxRounds": limit("--rounds", rounds, 2 * planned_rounds(series)),
+        "maxEvaluations": limit("--evaluations", evaluations, 2 * PLANNED_EVALUATIONS),
+        "until": end(until, now),
     }
-    return _object(known, series, spec)
+    return approval_object(known, f"{prefix(series.model_name)}-s{series.series}", spec)
+
+
+def planned_rounds(series: SeriesTerms | SweepTerms) -> int:
+    """Of one model: its Train rounds, and the Statistics round."""
+    return series.rounds + 1
 
 
 def deny_model(known: Reviewed, author: str) -> Object:
     """The Approval that denies the task's model. Raises CommandError."""
     series = series_terms(known)
-    return _object(known, series, {"verdict": "Deny", "author": author, "terms": approvals.text(series)})
+    spec = {"verdict": "Deny", "author": author, "terms": terms.text(series)}
+    return approval_object(known, f"{prefix(series.model_name)}-s{series.series}", spec)
 
 
-def _object(known: Reviewed, series: SeriesTerms, spec: Object) -> Object:
+def prefix(model_name: str) -> str:
+    """The beginning of an Approval's name."""
+    return model_name[:NAME_LENGTH].rstrip("-.")
+
+
+def approval_object(known: Reviewed, beginning: str, spec: Object) -> Object:
+    """An Approval in the namespace of the task, under a new name."""
     taken = {each.metadata.name for each in known.approvals}
-    short = approvals.digest(spec["terms"]).partition(":")[2][:DIGEST_DIGITS]
-    base = f"{series.model_name[:NAME_LENGTH].rstrip('-.')}-s{series.series}-{short}"
+    base = f"{beginning}-{terms.digest(spec['terms']).partition(':')[2][:DIGEST_DIGITS]}"
     names = (base if number == 1 else f"{base}-{number}" for number in range(1, len(taken) + 2))
     name = next(each for each in names if each not in taken)
     meta = {"name": name, "namespace": known.task.metadata.namespace}
     return {"apiVersion": API_VERSION, "kind": approval.KIND, "metadata": meta, "spec": spec}
 
 
-def _limit(option: str, wanted: int | None, default: int) -> int:
+def limit(option: str, wanted: int | None, default: int) -> int:
+    """Raises CommandError."""
     if wanted is None:
         return min(default, MOST_TASKS)
     if not 0 <= wanted <= MOST_TASKS:
@@ -120,7 +132,8 @@ def _limit(option: str, wanted: int | None, default: int) -> int:
     return wanted
 
 
-def _until(text: str | None, now: datetime) -> str:
+def end(text: str | None, now: datetime) -> str:
+    """Raises CommandError."""
     if text is None:
         return to_seconds(now + timedelta(days=DAYS))
     try:
@@ -144,14 +157,14 @@ def review(known: Reviewed, now: datetime) -> list[str]:
         "",
         f"This task: {_kind(asks)} in round {asks.round_name} of federation {asks.round_namespace}, attempt "
         f"{asks.attempt}, until {asks.expires}",
-        *_listed(_of_task(asks)),
+        *listed(_of_task(asks)),
     ]
     if not _ended(task):
         lines += [
             f"  To approve this task alone: kubectl wardround approve {known.where} --uid {task.metadata.uid}",
             f"  To deny it: kubectl wardround deny {known.where}",
         ]
-    series = approvals.terms(asks)
+    series = terms.series_terms(asks)
     if series is not None:
         lines += ["", *_of_series(known, series, now)]
     return [printable(each) for each in lines]
@@ -197,7 +210,7 @@ def _of_task(asks: Assignment) -> Mapping[str, str]:
         "DataSchema": asks.schema.digest,
         "image": asks.image if runs else "Wardround's own",
         "command": " ".join(asks.command) if runs else "Wardround's own",
-        "parameters": _parameters(asks.parameters),
+        "parameters": parameters(asks.parameters),
         "starts from": start if runs else "nothing",
         "compares with": ", ".join(each.round_name for each in asks.references) or "no other model",
         "metrics": ", ".join(asks.metrics) if runs else "none",
@@ -210,30 +223,7 @@ def _of_task(asks: Assignment) -> Mapping[str, str]:
 
 def _of_series(known: Reviewed, series: SeriesTerms, now: datetime) -> Iterator[str]:
     yield f"Its model: {series.model_name} (UID {series.model_uid}) of federation {series.federation}"
-    yield from _listed(
-        {
-            "pushed weights": _pushed(series.pushed),
-            "series": f"number {series.series}, at most {series.rounds} Train rounds",
-            "tasks": ", ".join(series.tasks),
-            "Dataset": series.dataset_name,
-            "DataSchema": series.schema,
-            "image": series.image,
-            "command": " ".join(series.command),
-            "parameters": _parameters(series.parameters),
-            "schedules": "; ".join(
-                f"{each.parameter}: " + ", ".join(f"{step.value} from round {step.from_round}" for step in each.steps)
-                for each in series.schedules
-            )
-            or "none",
-            "frozen tensors": ", ".join(series.frozen) or "none",
-            "metrics": ", ".join(series.metrics),
-            "quorum": f"{_quorum(series.quorum)}; in evaluations {_quorum(series.evaluation_quorum)}",
-            "IP sockets": "open for the code" if series.resources.local_sockets else "closed",
-            "accelerators": str(series.resources.accelerators_per_node),
-            "result for": series.release,
-            "digest": approvals.digest(approvals.text(series)),
-        }
-    )
+    yield from listed(facts(series))
     if names := approvals.deviations(known.assignment):
         yield (
             f"  This task differs from the terms of its series ({', '.join(names)}), so no Approval of the model "
@@ -244,7 +234,34 @@ def _of_series(known: Reviewed, series: SeriesTerms, now: datetime) -> Iterator[
         yield f"  {_standing(each, series, now)}"
     uid = known.task.metadata.uid
     yield f"  To approve the model: kubectl wardround approve {known.where} --model --uid {uid}"
+    yield f"  To see and approve all models of its sweep: kubectl wardround approve {known.where} --sweep"
     yield f"  To deny the model: kubectl wardround deny {known.where} --model"
+
+
+def facts(series: SeriesTerms | SweepTerms) -> Mapping[str, str]:
+    """What a series asks for, or each series of a sweep."""
+    return {
+        "pushed weights": _pushed(series.pushed),
+        "series": f"number {series.series}, at most {series.rounds} Train rounds",
+        "tasks": ", ".join(series.tasks),
+        "Dataset": series.dataset_name,
+        "DataSchema": series.schema,
+        "image": series.image,
+        "command": " ".join(series.command),
+        "parameters": parameters(series.parameters),
+        "schedules": "; ".join(
+            f"{each.parameter}: " + ", ".join(f"{step.value} from round {step.from_round}" for step in each.steps)
+            for each in series.schedules
+        )
+        or "none",
+        "frozen tensors": ", ".join(series.frozen) or "none",
+        "metrics": ", ".join(series.metrics),
+        "quorum": f"{_quorum(series.quorum)}; in evaluations {_quorum(series.evaluation_quorum)}",
+        "IP sockets": "open for the code" if series.resources.local_sockets else "closed",
+        "accelerators": str(series.resources.accelerators_per_node),
+        "result for": series.release,
+        "digest": terms.digest(terms.text(series)),
+    }
 
 
 def _standing(each: Approval, series: SeriesTerms, now: datetime) -> str:
@@ -256,14 +273,14 @@ def _standing(each: Approval, series: SeriesTerms, now: datetime) -> str:
         return words
     over = " (over)" if (ends := read_time(spec.until or "")) is None or ends <= now else ""
     counts = f"{status.rounds} of {spec.max_rounds} rounds, {status.evaluations} of {spec.max_evaluations} evaluations"
-    terms = approvals.read_terms(each)
-    others = approvals.differing(terms, series) if terms else ()
+    approved = approvals.series_of_model(each, series.model_uid)
+    others = terms.differing(approved, series) if approved else ()
     differs = f"; its terms differ in {', '.join(others)}" if others else ""
     return f"{words}, until {spec.until}{over}, {counts}{differs}"
 
 
-def _parameters(parameters: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in parameters.items()) or "none"
+def parameters(values: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items()) or "none"
 
 
 def _quorum(quorum: Quorum) -> str:
@@ -271,6 +288,6 @@ def _quorum(quorum: Quorum) -> str:
     return f"at least {quorum.min}{required}"
 
 
-def _listed(facts: Mapping[str, str]) -> list[str]:
-    width = max(map(len, facts))
-    return [f"  {name:<{width}}  {value}" for name, value in facts.items()]
+def listed(known: Mapping[str, str]) -> list[str]:
+    width = max(map(len, known))
+    return [f"  {name:<{width}}  {value}" for name, value in known.items()]

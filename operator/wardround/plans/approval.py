@@ -11,92 +11,15 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
 
 from wardround.api import conditions
 from wardround.api.approval import Approval, ApprovalStatus
 from wardround.api.times import read_time, to_seconds
+from wardround.plans import terms
 from wardround.plans.schedules import scheduled
+from wardround.plans.terms import SeriesTerms
 from wardround.reasons.registry import REASONS
-from wardround.wire import canonical, codec, digests
-from wardround.wire.assignment import (
-    DIGEST,
-    LABEL,
-    RELEASE,
-    AssignedModel,
-    AssignedPushed,
-    AssignedReference,
-    AssignedSchedule,
-    Assignment,
-    Quorum,
-    Resources,
-)
-
-# Of `spec.terms`.
-LONGEST_TERMS = 65536
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeriesTerms:
-    """What a person approves: all that the tasks of a series ask for. `schema`: digest of the DataSchema. `pushed`: the
-    weights that people have pushed and from which the tasks start, or the model was made that they start from."""
-
-    federation: Annotated[str, LABEL]
-    model_name: str
-    model_uid: str
-    series: int
-    rounds: int
-    tasks: tuple[str, ...]
-    image: str
-    command: tuple[str, ...]
-    parameters: Mapping[str, str]
-    schedules: tuple[AssignedSchedule, ...]
-    dataset_name: str
-    schema: Annotated[str, DIGEST]
-    frozen: tuple[str, ...]
-    metrics: tuple[str, ...]
-    quorum: Quorum
-    evaluation_quorum: Quorum
-    resources: Resources
-    release: Annotated[str, RELEASE]
-    pushed: tuple[AssignedPushed, ...] = ()
-
-
-def terms(assignment: Assignment) -> SeriesTerms | None:
-    """The terms of the series that the task belongs to; None for a round that a person has made."""
-    model = assignment.model
-    if model is None:
-        return None
-    return SeriesTerms(
-        federation=assignment.round_namespace,
-        model_name=model.name,
-        model_uid=model.uid,
-        series=model.series,
-        rounds=model.rounds,
-        tasks=model.tasks,
-        image=model.image,
-        command=model.command,
-        parameters=model.parameters,
-        schedules=model.schedules,
-        dataset_name=assignment.dataset_name,
-        schema=assignment.schema.digest,
-        frozen=model.frozen,
-        metrics=model.metrics,
-        quorum=model.quorum,
-        evaluation_quorum=model.evaluation_quorum,
-        resources=model.resources,
-        release=assignment.release,
-        pushed=tuple(sorted(assignment.pushed, key=lambda each: (each.digest, each.requested_by))),
-    )
-
-
-def text(series: SeriesTerms) -> str:
-    """The one spelling of the terms, as it stands in an Approval."""
-    return codec.write_document(series).decode()
-
-
-def digest(terms_text: str) -> str:
-    return digests.digest(terms_text.encode())
+from wardround.wire.assignment import AssignedModel, AssignedReference, Assignment, Resources
 
 
 def task_key(round_uid: str, attempt: int) -> str:
@@ -190,15 +113,6 @@ def deviations(assignment: Assignment) -> tuple[str, ...]:
 # An Approval
 
 
-def read_terms(approval: Approval) -> SeriesTerms | None:
-    """The terms of an Approval; None if they are not the canonical text of terms."""
-    try:
-        document = canonical.loads(approval.spec.terms.encode())
-        return codec.parse_document(SeriesTerms, document)
-    except ValueError:
-        return None
-
-
 def is_over(approval: Approval, now: datetime) -> bool:
     """Whether it was withdrawn, or its time is over."""
     if approval.spec.withdrawn_by is not None:
@@ -230,15 +144,16 @@ class Approvals:
 
 def counted(approvals: Approvals, terms_text: str, *, evaluations: bool) -> frozenset[str]:
     """The accepted tasks of these terms. They count for every Approval of the terms, so that a new one does not begin
-    at zero."""
-    known = digest(terms_text)
+    at zero. An Approval of a sweep does not say of which model a task was, so all its tasks count for each of them."""
+    wanted = terms.texts(terms_text)
     listed = (
         key
         for each in approvals.every
-        if each.spec.terms == terms_text
+        if not wanted.isdisjoint(terms.texts(each.spec.terms))
         for key in (each.status.evaluation_tasks if evaluations else each.status.round_tasks)
     )
-    remembered = (each.key for each in approvals.earlier if each.terms == known and each.evaluation is evaluations)
+    known = {terms.digest(each) for each in wanted}
+    remembered = (each.key for each in approvals.earlier if each.terms in known and each.evaluation is evaluations)
     return frozenset((*listed, *remembered))
 
 
@@ -248,17 +163,20 @@ def limit(approval: Approval, *, evaluations: bool) -> int:
 
 def covering(assignment: Assignment, approvals: Approvals, now: datetime) -> Approval | None:
     """The Approval that covers this task, the oldest if there are several."""
-    series = terms(assignment)
+    series = terms.series_terms(assignment)
     if series is None or deviations(assignment):
         return None
-    wanted, evaluations = text(series), is_evaluation(assignment)
-    others = counted(approvals, wanted, evaluations=evaluations) - {task_key(assignment.round_uid, assignment.attempt)}
-    fitting = [
+    evaluations, own = is_evaluation(assignment), {task_key(assignment.round_uid, assignment.attempt)}
+    fitting = (
         each
         for each in _oldest_first(approvals.every)
-        if each.spec.terms == wanted and is_approval(each, now) and len(others) < limit(each, evaluations=evaluations)
-    ]
-    return fitting[0] if fitting else None
+        if terms.covers(each.spec.terms, series) and is_approval(each, now)
+    )
+    for each in fitting:
+        others = counted(approvals, each.spec.terms, evaluations=evaluations) - own
+        if len(others) < limit(each, evaluations=evaluations):
+            return each
+    return None
 
 
 def denying(assignment: Assignment, approvals: Approvals) -> Approval | None:
@@ -266,44 +184,42 @@ def denying(assignment: Assignment, approvals: Approvals) -> Approval | None:
     if assignment.model is None:
         return None
     for each in _oldest_first(approvals.every):
-        series = read_terms(each)
-        if each.spec.verdict != "Deny" or each.spec.withdrawn_by is not None or series is None:
+        if each.spec.verdict != "Deny" or each.spec.withdrawn_by is not None:
             continue
-        if (series.federation, series.model_uid) == (assignment.round_namespace, assignment.model.uid):
+        denied = {(series.federation, series.model_uid) for series in terms.read(each.spec.terms)}
+        if (assignment.round_namespace, assignment.model.uid) in denied:
             return each
     return None
 
 
 def why_not_covered(assignment: Assignment, approvals: Approvals, now: datetime) -> str:
     """For the hospital's people: why no Approval of the task's model covers the task; "" if there is none of it."""
-    series = terms(assignment)
+    series = terms.series_terms(assignment)
     if series is None:
         return ""
     for each in reversed(_oldest_first(approvals.every)):
-        approved = read_terms(each)
-        if each.spec.verdict != "Approve" or approved is None or approved.model_uid != series.model_uid:
-            continue
-        return f"Approval {each.metadata.name} does not cover the task: {_reason(each, approved, assignment, now)}."
+        approved = series_of_model(each, series.model_uid)
+        if each.spec.verdict == "Approve" and approved is not None:
+            return f"Approval {each.metadata.name} does not cover the task: {_reason(each, approved, assignment, now)}."
     return ""
 
 
+def series_of_model(approval: Approval, model_uid: str) -> SeriesTerms | None:
+    """The terms of this model's series in an Approval; None if it is not about the model."""
+    return next((each for each in terms.read(approval.spec.terms) if each.model_uid == model_uid), None)
+
+
 def _reason(approval: Approval, approved: SeriesTerms, assignment: Assignment, now: datetime) -> str:
-    series = terms(assignment)
+    series = terms.series_terms(assignment)
     assert series is not None, "only a task of a series is compared with an Approval"
     if is_over(approval, now):
         return "a person has withdrawn it, or its time is over"
-    if names := differing(approved, series):
+    if names := terms.differing(approved, series):
         return f"the hub now asks for other terms ({', '.join(names)})"
     if names := deviations(assignment):
         return f"the task differs from the terms that its assignment states for the series ({', '.join(names)})"
     kind = "evaluations" if is_evaluation(assignment) else "rounds"
     return f"the site has accepted as many {kind} as the Approval allows"
-
-
-def differing(one: SeriesTerms, other: SeriesTerms) -> tuple[str, ...]:
-    """Names of the terms in which two series differ, as they stand in `spec.terms`."""
-    mine, theirs = codec.dump_document(one), codec.dump_document(other)
-    return tuple(name for name in mine if mine[name] != theirs[name])
 
 
 def _oldest_first(approvals: Iterable[Approval]) -> list[Approval]:
@@ -325,8 +241,8 @@ def count(approval: Approval, assignment: Assignment, approvals: Approvals) -> A
 def stands_for(approval: Approval, assignment: Assignment, now: datetime) -> bool:
     """Whether this very Approval covers a task that was accepted by it. The courier asks this too: its count lies in
     the Approval, where the site operator may only add to it."""
-    series = terms(assignment)
-    if series is None or deviations(assignment) or text(series) != approval.spec.terms:
+    series = terms.series_terms(assignment)
+    if series is None or deviations(assignment) or not terms.covers(approval.spec.terms, series):
         return False
     evaluations = is_evaluation(assignment)
     keys = approval.status.evaluation_tasks if evaluations else approval.status.round_tasks
@@ -359,7 +275,7 @@ def status(approval: Approval, now: datetime) -> ApprovalStatus:
 
 
 def _standing(approval: Approval, now: datetime) -> tuple[str, bool]:
-    if read_terms(approval) is None:
+    if not terms.read(approval.spec.terms):
         return "ApprovalUnreadable", False
     if is_over(approval, now):
         return "ApprovalOver", False

@@ -285,3 +285,65 @@ async def test_a_site_operator_that_lies_gets_nothing_from_the_courier(manual: S
     }
     with pytest.raises(Refused, match="forbidden"):
         site.api.create({**forged, "spec": spec}, user=OPERATOR)
+
+
+def member(number: int, epochs: str, **changes: Any) -> AssignedModel:
+    """A model of a sweep over epochs."""
+    uid = f"{SERIES.uid[:-1]}{number}"
+    return dataclasses.replace(SERIES, name=f"breast-{number}", uid=uid, parameters={"epochs": epochs}, **changes)
+
+
+async def test_a_person_approves_the_models_of_a_sweep_once_and_no_other_model(manual: Site, person: Person) -> None:
+    site = manual
+    models = [member(number, epochs) for number, epochs in enumerate(("5", "6", "7"))]
+    tasks = [ask(site, series=each, parameters=each.parameters) for each in models]
+    for name in tasks:
+        await reason(site, name, "Accepted", "WaitingForApproval")
+    text = await person.runs("approve", f"st/{tasks[0]}", "--sweep", code=2)
+    assert "3 models of federation breast-cancer ask for the same, but for epochs:" in text
+    assert [line.split()[:2] for line in text.splitlines() if "(UID" in line] == [
+        [each.name, f"epochs={each.parameters['epochs']}"] for each in models
+    ]
+    digest = text.split("--digest ")[1].split()[0]
+    # A hub adds a model after the person has read.
+    late = member(3, "8")
+    added = ask(site, series=late, parameters=late.parameters)
+    await reason(site, added, "Accepted", "WaitingForApproval")
+    changed = await person.runs("approve", f"st/{tasks[0]}", "--sweep", "--digest", digest, code=2)
+    assert "The models of the sweep now have other terms" in changed
+    await person.runs("deny", f"st/{added}")
+    await reason(site, added, "Failed", "Denied")
+    await person.runs("approve", f"st/{tasks[0]}", "--sweep", "--digest", digest, "--rounds", "4")
+    for name in tasks:
+        await reason(site, name, "Accepted", "Accepted")
+        assert site.task(name)["status"]["decision"]["approval"] == only(site)["metadata"]["name"]
+    outside = {
+        "a model that claims the name and the value of another": dataclasses.replace(models[0], uid=late.uid),
+        "the value of another model": dataclasses.replace(models[0], parameters=models[1].parameters),
+        "a value outside the sweep": dataclasses.replace(models[0], parameters={"epochs": "50"}),
+        "more rounds": dataclasses.replace(models[0], rounds=4),
+    }
+    for what, each in outside.items():
+        name = ask(site, series=each, parameters=each.parameters)
+        await reason(site, name, "Accepted", "WaitingForApproval")
+        assert not site.task(name)["status"].get("decision"), what
+    sealed = await site.hub.seal_model(b"a base")
+    second = ask(site, series=models[1], parameters=models[1].parameters, model=sealed, initial=False)
+    fetched = site.folder(second) / "in" / "model.safetensors"
+    await eventually("the courier agrees", fetched.exists)
+    # Four rounds in all, whatever the model.
+    beyond = ask(site, series=models[2], parameters=models[2].parameters)
+    await reason(site, beyond, "Accepted", "WaitingForApproval")
+    assert only(site)["status"]["rounds"] == 4
+
+
+async def test_without_another_model_there_is_no_sweep_to_approve(manual: Site, person: Person) -> None:
+    site, one = manual, member(0, "5")
+    first = ask(site, series=one, parameters=one.parameters)
+    other = dataclasses.replace(member(1, "6"), rounds=9)
+    unlike = ask(site, series=other, parameters=other.parameters)
+    for name in (first, unlike):
+        await reason(site, name, "Accepted", "WaitingForApproval")
+    said = await person.runs("approve", f"st/{first}", "--sweep", code=2)
+    assert "There is no sweep to approve: no task of another model here asks for the same" in said
+    assert site.api.call("GET", APPROVALS)["items"] == []

@@ -24,8 +24,6 @@ from wardround.api.approval import Approval
 from wardround.api.approval import parse as parse_approval
 from wardround.api.sitetask import CourierReport
 from wardround.api.task import Update, Upload
-from wardround.plans.approval import terms as series_terms
-from wardround.plans.approval import text as terms_text
 from wardround.plans.courier.report import report
 from wardround.plans.courier.step import (
     POLL_SECONDS,
@@ -58,6 +56,8 @@ from wardround.plans.courier.types import (
     Trouble,
     TryAgain,
 )
+from wardround.plans.terms import series_terms
+from wardround.plans.terms import text as terms_text
 from wardround.sealing.keys import hub_fingerprint
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import AssignedBase, AssignedDelivery, AssignedModel

@@ -29,9 +29,10 @@ from wardround.api.approval import Approval, ApprovalStatus
 from wardround.api.sitetask import SiteTask, TaskDecision
 from wardround.api.times import to_seconds
 from wardround.plans import approval as approvals
-from wardround.plans.approval import Approvals, EarlierTask, SeriesTerms
+from wardround.plans.approval import Approvals, EarlierTask
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.types import CountTask, Observation, Plan, WriteStatus
+from wardround.plans.terms import SeriesTerms, differing, digest, series_terms, text
 from wardround.wire.assignment import (
     AssignedModel,
     AssignedPushed,
@@ -76,7 +77,7 @@ STATISTICS = dataclasses.replace(
 
 
 def terms(task: Assignment) -> SeriesTerms:
-    series = approvals.terms(task)
+    series = series_terms(task)
     assert series is not None
     return series
 
@@ -89,7 +90,7 @@ MANUAL = a_site(approval="Manual", localSockets=True, minQuorum=1, release="Read
 def an_approval(
     series: SeriesTerms = TERMS, *, name: str = "breast-s1", status: dict[str, Any] | None = None, **spec: Any
 ) -> Approval:
-    known = {"author": "alice", "terms": approvals.text(series), "maxRounds": 8, "maxEvaluations": 2}
+    known = {"author": "alice", "terms": text(series), "maxRounds": 8, "maxEvaluations": 2}
     times = {} if spec.get("verdict") == "Deny" else {"until": to_seconds(UNTIL)}
     return approval.parse(
         {
@@ -150,7 +151,7 @@ def test_a_hub_that_changes_one_term_falls_outside_the_approval(name: str) -> No
     changed = dataclasses.replace(TRAIN, **assignment, model=dataclasses.replace(MODEL, **model))
     assert approvals.deviations(changed) == (), "the task agrees with what the hub says of its series"
     assert not covers(changed, an_approval())
-    assert len(approvals.differing(TERMS, terms(changed))) == 1
+    assert len(differing(TERMS, terms(changed))) == 1
 
 
 def test_an_approval_of_pushed_weights_covers_no_others() -> None:
@@ -223,7 +224,7 @@ def test_a_round_of_a_person_is_covered_by_no_approval() -> None:
         {"verdict": "Deny"},
         {"maxRounds": 0},
         {"terms": "{}"},
-        {"terms": approvals.text(TERMS) + " "},
+        {"terms": text(TERMS) + " "},
     ],
     ids=str,
 )
@@ -259,7 +260,7 @@ def test_the_last_round_is_covered_and_the_next_one_is_not() -> None:
 
 
 def earlier_task(key: str, series: SeriesTerms = TERMS, *, evaluation: bool = False) -> EarlierTask:
-    return EarlierTask(key=key, terms=approvals.digest(approvals.text(series)), evaluation=evaluation)
+    return EarlierTask(key=key, terms=digest(text(series)), evaluation=evaluation)
 
 
 def test_a_new_approval_of_the_same_terms_does_not_begin_at_zero() -> None:

@@ -19,6 +19,7 @@ from tests.simulation.virtual import VirtualLoop, play
 from wardround.api.names import HUB_CONFIG_MAP
 from wardround.card.folder import Folder, load
 from wardround.plans import approval as approvals
+from wardround.plans import terms
 from wardround.ports import Object
 from wardround.wire import versions
 from wardround.wire.assignment import Assignment
@@ -148,11 +149,11 @@ def test_every_task_of_the_series_says_what_the_whole_series_asks_for(trained: T
     assert {each.task for each in trained.assignments} == {"Statistics", "Train", "Evaluate"}
     assert {each.model.round for each in trained.assignments if each.model} == {0, 1, 2}
     assert [approvals.deviations(each) for each in trained.assignments if approvals.deviations(each)] == []
-    known = {approvals.text(terms) if (terms := approvals.terms(each)) else "" for each in trained.assignments}
+    known = {terms.text(series) if (series := terms.series_terms(each)) else "" for each in trained.assignments}
     [only] = known
-    terms = json.loads(only)
-    assert (terms["modelName"], terms["series"], terms["rounds"]) == ("breast", 1, TRAININGS)
-    assert terms["parameters"] == OWN_ROUND["parameters"]
+    document = json.loads(only)
+    assert (document["modelName"], document["series"], document["rounds"]) == ("breast", 1, TRAININGS)
+    assert document["parameters"] == OWN_ROUND["parameters"]
 
 
 def test_the_version_is_the_best_round_with_its_numbers(trained: Trained) -> None:

@@ -1,10 +1,10 @@
-"""The verbs review, deny and withdraw of a hospital, and approve for a task or a model: read, ask, write."""
+"""The verbs review, deny and withdraw of a hospital, and approve for a task, a model or a sweep: read, ask, write."""
 
 import argparse
 
 from wardround.api import approval, sitetask
 from wardround.api.approval import MOST_TASKS
-from wardround.cli import approvals, verbs
+from wardround.cli import approvals, approved_sweeps, verbs
 from wardround.cli.approvals import Reviewed
 from wardround.cli.arguments import Parsers, hint_of_namespace, target
 from wardround.cli.cluster import Cluster
@@ -15,6 +15,11 @@ from wardround.clock import system_clock
 NO_TERMINAL = (
     "The command cannot ask you, because standard input is not a terminal. Read what the task asks for (kubectl "
     "wardround review), and approve it with --uid UID."
+)
+
+NO_TERMINAL_FOR_A_SWEEP = (
+    "The command cannot ask you, because standard input is not a terminal. Read what the models ask for, and approve "
+    "them with --digest."
 )
 
 
@@ -56,7 +61,18 @@ def add_to_approve(approve: argparse.ArgumentParser) -> None:
     approve.add_argument(
         "--model", action="store_true", help="approve all tasks of the model's series that have the terms of this task"
     )
-    most = f"at most {MOST_TASKS}; default: twice as many as the series plans, because each attempt counts"
+    approve.add_argument(
+        "--sweep",
+        action="store_true",
+        help="approve by one Approval all models whose tasks wait here and ask for the same as this task's model, but "
+        "for the values of parameters. Shows the models first",
+    )
+    approve.add_argument(
+        "--digest",
+        metavar="sha256:..",
+        help="with --sweep: approve without a question if the terms of the models have this digest",
+    )
+    most = f"at most {MOST_TASKS}; default: twice as many as the series plan, because each attempt counts"
     approve.add_argument("--rounds", type=int, metavar="N", help=f"the most Train and Statistics tasks: {most}")
     approve.add_argument("--evaluations", type=int, metavar="N", help=f"the most Evaluate tasks: {most}")
     approve.add_argument(
@@ -75,6 +91,10 @@ def run_review(site: Cluster, options: argparse.Namespace) -> int:
 
 
 def run_approve(site: Cluster, options: argparse.Namespace) -> int:
+    if options.sweep:
+        return _approve_sweep(site, options)
+    if options.digest:
+        raise CommandError("Use --digest only with --sweep. For a task or a model, use --uid.")
     known = _reviewed(site, options, options.name)
     uid = known.task.metadata.uid
     if options.uid and options.uid != uid:
@@ -101,6 +121,38 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
     )
     site.create(made)
     say(f"Approved until {made['spec']['until']}. To end it: {_withdrawal(made['metadata'])}")
+    return 0
+
+
+def _approve_sweep(site: Cluster, options: argparse.Namespace) -> int:
+    if options.model or options.uid:
+        raise CommandError("Use --sweep without --model and --uid. To approve without a question, use --digest.")
+    known = _reviewed(site, options, options.name)
+    chosen = approved_sweeps.sweep(known, site.list(sitetask.KIND, known.task.metadata.namespace))
+    if options.digest and options.digest != chosen.digest:
+        raise CommandError(
+            f"The models of the sweep now have other terms ({chosen.digest}). Read them again, without --digest: "
+            f"kubectl wardround approve {known.where} --sweep."
+        )
+    if not (options.digest or options.yes):
+        print("\n".join(approved_sweeps.review(known, chosen)))
+        if not confirmed("Does the hospital agree? [y/N] ", NO_TERMINAL_FOR_A_SWEEP):
+            say("Nothing is approved.")
+            return 2
+    made = approved_sweeps.approve_sweep(
+        known,
+        chosen,
+        rounds=options.rounds,
+        evaluations=options.evaluations,
+        until=options.until,
+        author=site.user(),
+        now=system_clock(),
+    )
+    site.create(made)
+    say(
+        f"Approved {len(chosen.terms.models)} models until {made['spec']['until']}. To end it: "
+        f"{_withdrawal(made['metadata'])}"
+    )
     return 0
 
 

@@ -62,7 +62,7 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "approve",
         parents=[shared],
         help="on the hub: pin a hospital's keys after you have compared their fingerprint. At a hospital: approve a "
-        "task or a model",
+        "task, a model or a sweep",
     )
     approve.add_argument("name", metavar="NAME|sitetask/NAME", help="a hospital at the hub, or a task at the hospital")
     approve.add_argument(

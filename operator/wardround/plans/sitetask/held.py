@@ -12,6 +12,7 @@ from datetime import datetime
 from wardround.api import conditions
 from wardround.api.sitetask import SiteTask
 from wardround.plans import approval as approvals
+from wardround.plans import terms
 from wardround.plans.assignment import UNREADABLE, Issue, issue, open_signed
 from wardround.plans.sitetask.state import is_accepted, is_final, needs_no_place
 from wardround.sealing import untrusted
@@ -82,13 +83,13 @@ def read_signed(envelope: str, hub_key: str) -> Signed | None:
     """None if the key does not open the envelope."""
     try:
         opened = open_signed(envelope, hub_key)
-        series = approvals.terms(opened)
+        series = terms.series_terms(opened)
         return Signed(
             hub=hub_fingerprint(untrusted.decode(hub_key, "HubNotPinned")),
             issue=issue(opened),
             expires=untrusted.time(opened.expires, UNREADABLE),
             state_rounds=tuple(state for state in opened.state_rounds if state),
-            terms=approvals.digest(approvals.text(series)) if series else "",
+            terms=terms.digest(terms.text(series)) if series else "",
             evaluation=approvals.is_evaluation(opened),
         )
     except Refused:

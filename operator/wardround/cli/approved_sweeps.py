@@ -1,0 +1,118 @@
+"""Finds the models of a sweep among a hospital's tasks, shows them, and makes the one Approval of all. Fetches nothing.
+
+The hub signs no name of a sweep, and the hospital needs none: an Approval lists the models and their values, so it
+covers no other model, whatever that one claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from wardround.api.approval import MOST_TASKS
+from wardround.api.conditions import is_true
+from wardround.cli import approvals
+from wardround.cli.approvals import PLANNED_EVALUATIONS, Reviewed
+from wardround.cli.cluster import Object
+from wardround.cli.errors import CommandError
+from wardround.cli.objects import printable
+from wardround.plans import approval as plans
+from wardround.plans import terms
+from wardround.plans.terms import LONGEST_TERMS, MOST_MODELS, SeriesTerms, SweepTerms
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """`omitted`: names of models that one Approval has no room for."""
+
+    terms: SweepTerms
+    omitted: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return terms.text(self.terms)
+
+    @property
+    def digest(self) -> str:
+        return terms.digest(self.text)
+
+
+def sweep(known: Reviewed, tasks: Sequence[Object]) -> Sweep:
+    """The models whose tasks ask for the same as this task's model, but for the values of parameters. `tasks`: all
+    SiteTasks of the hospital. Raises CommandError if there is no other model."""
+    own = approvals.series_terms(known)
+    found = {own.model_uid: (known.assignment.issued, own)}
+    for item in tasks:
+        if (each := _alike(item, own)) and each[1].model_uid != own.model_uid:
+            uid = each[1].model_uid
+            # Of two tasks of a model, the newer one says what its series asks for now.
+            found[uid] = max(found.get(uid, each), each, key=lambda one: one[0])
+    series = [own, *sorted((each for _, each in found.values() if each is not own), key=lambda each: each.model_name)]
+    room = min(MOST_MODELS, MOST_TASKS // approvals.planned_rounds(own))
+    made = terms.sweep_terms(series[:room])
+    if made is None:
+        why = (
+            "no task of another model here asks for the same with other values of parameters"
+            if len(series) == 1
+            else f"one Approval covers at most {MOST_TASKS} rounds, and each model asks for {own.rounds + 1}"
+        )
+        raise CommandError(f"There is no sweep to approve: {why}. To approve this model alone, use --model.")
+    return Sweep(made, tuple(each.model_name for each in series[room:]))
+
+
+def approve_sweep(
+    known: Reviewed,
+    chosen: Sweep,
+    *,
+    rounds: int | None,
+    evaluations: int | None,
+    until: str | None,
+    author: str,
+    now: datetime,
+) -> Object:
+    """The Approval of all models of the sweep. Without `rounds` and `evaluations`, twice as many as their series plan,
+    because each attempt counts. Raises CommandError."""
+    if len(chosen.text.encode()) > LONGEST_TERMS:
+        raise CommandError("The terms of these models are too long for one Approval. Approve each model with --model.")
+    models = len(chosen.terms.models)
+    spec = {
+        "verdict": "Approve",
+        "author": author,
+        "terms": chosen.text,
+        "maxRounds": approvals.limit("--rounds", rounds, 2 * models * approvals.planned_rounds(chosen.terms)),
+        "maxEvaluations": approvals.limit("--evaluations", evaluations, 2 * models * PLANNED_EVALUATIONS),
+        "until": approvals.end(until, now),
+    }
+    first = approvals.prefix(approvals.series_terms(known).model_name)
+    return approvals.approval_object(known, f"{first}-sweep", spec)
+
+
+def review(known: Reviewed, chosen: Sweep) -> list[str]:
+    """What the models ask for, in words, and the command that approves them."""
+    asks = chosen.terms
+    varied = ", ".join(asks.models[0].values) or "nothing"
+    lines = [
+        f"{len(asks.models)} models of federation {asks.federation} ask for the same, but for {varied}:",
+        *approvals.listed({each.name: f"{approvals.parameters(each.values)} (UID {each.uid})" for each in asks.models}),
+        "Each of them:",
+        *approvals.listed(approvals.facts(asks)),
+        f"  {approvals.NOT_BOUND}",
+    ]
+    if chosen.omitted:
+        lines.append(f"  One Approval has no room for: {', '.join(chosen.omitted)}. Approve these after that.")
+    command = f"kubectl wardround approve {known.where} --sweep --digest {chosen.digest}"
+    lines.append(f"  To approve these models: {command}")
+    return [printable(each) for each in lines]
+
+
+def _alike(item: Object, own: SeriesTerms) -> tuple[str, SeriesTerms] | None:
+    """When the hub issued this task and the terms of its series, if that may be one of the sweep."""
+    try:
+        other = approvals.reviewed(item, ())
+    except CommandError:
+        return None  # The site refuses a task that cannot be read.
+    series = terms.series_terms(other.assignment)
+    if series is None or is_true(other.task.status.conditions, "Failed") or plans.deviations(other.assignment):
+        return None
+    return (other.assignment.issued, series) if terms.alike(series) == terms.alike(own) else None
