@@ -231,6 +231,18 @@ class RoundVerdict:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HospitalVerdicts:
+    """How many hospitals told their own verdict on one reference (policy.tellVerdicts), and what it was. `hospitals`:
+    the sum of the others."""
+
+    reference: str
+    hospitals: int
+    better: int
+    worse: int
+    undecided: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """`columns_digest`, `schema_digest`: of the DataSchema. `withheld`: how many hospitals sent no sums, because
     too few people are in a class. `hospitals_omitted`: there was no room for `hospitals`."""
@@ -243,6 +255,7 @@ class Result:
     calibration: tuple[CalibrationGroup, ...] = ()
     differences: tuple[ResultDifference, ...] = ()
     verdict: RoundVerdict | None = None
+    hospital_verdicts: tuple[HospitalVerdicts, ...] = ()
     withheld: int = 0
     hospitals: tuple[HospitalResult, ...] = ()
     hospitals_omitted: bool = False

@@ -7,14 +7,18 @@ from typing import Any
 from wardround.api.meta import Meta
 from wardround.api.task import TaskSpec, TaskStatus, Update, Upload
 from wardround.wire import codec
+from wardround.wire.outcome import ToldOutcome
 
 KIND = "RoundTask"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoundTaskStatus(TaskStatus):
+    """`verdicts`: of this hospital, in the order of the round's references. None unless its Site tells them."""
+
     upload: Upload | None = None
     update: Update | None = None
+    verdicts: tuple[ToldOutcome, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -103,6 +103,7 @@ class Policy:
     max_left_out: str = "0.1"
     tell_own_metrics: bool = False
     tell_new_patients: bool = False
+    tell_verdicts: bool = False
     max_evaluations: int = 20
     link_local: LinkLocal = "Warn"
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from wardround.api.meta import Meta
 from wardround.api.task import TaskSpec, TaskStatus, Update, Upload
 from wardround.wire import codec
-from wardround.wire.outcome import OwnMetric
+from wardround.wire.outcome import OwnMetric, OwnOutcome
 
 KIND = "SiteTask"
 
@@ -46,10 +46,21 @@ class TaskDecision:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnVerdict:
+    """Whether the model of an Evaluate round is better than a reference on the hospital's own people. `reference`: the
+    round that made it, as the assignment names it."""
+
+    reference: str
+    outcome: OwnOutcome
+
+
+@dataclass(frozen=True, kw_only=True)
 class SiteTaskStatus(TaskStatus):
-    """`metrics`: the hospital's own numbers. Neither they nor `decision` leave the hospital."""
+    """`metrics`: the hospital's own numbers. Neither they nor `decision` leave the hospital. `verdicts`: the hospital's
+    own, in the order of the references. The hub hears them only if policy.tellVerdicts allows it."""
 
     metrics: tuple[OwnMetric, ...] = ()
+    verdicts: tuple[OwnVerdict, ...] = ()
     decision: TaskDecision | None = None
     courier: CourierReport | None = None
 

@@ -137,7 +137,16 @@ def text(shown: Results, output: Format, *, by_hospital: bool) -> str:
 def fields(result: Result) -> Object:
     """The fields of status.result that people read."""
     dumped = codec.dump(result)
-    shown_fields = ("metrics", "calibration", "differences", "verdict", "withheld", "samples", "digest")
+    shown_fields = (
+        "metrics",
+        "calibration",
+        "differences",
+        "verdict",
+        "hospitalVerdicts",
+        "withheld",
+        "samples",
+        "digest",
+    )
     return {name: dumped.get(name) for name in shown_fields}
 
 
@@ -157,6 +166,11 @@ def _title(name: str, federated_round: FederatedRound, result: Result) -> str:
         parts.append(f"{result.withheld} withheld")
     if result.verdict:
         parts.append(f"verdict {result.verdict.outcome} ({result.verdict.reason})")
+    parts += [
+        f"own verdicts against {each.reference} of {each.hospitals} hospitals: Better {each.better}, Worse "
+        f"{each.worse}, Undecided {each.undecided}"
+        for each in result.hospital_verdicts
+    ]
     if result.hospitals_omitted:
         parts.append("the answer of the aggregation had no room for the numbers of single hospitals")
     return ", ".join(parts)

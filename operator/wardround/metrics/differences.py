@@ -78,6 +78,15 @@ def surely_worse_by(hospitals: Sequence[Numbers], reference: int, error: float) 
     return max(bounds, default=-LARGEST_DIFFERENCE)
 
 
+def deviations(numbers: Numbers, reference: int) -> float:
+    """By how many standard errors the mean difference of one hospital is above 0. Infinite if all differences are
+    equal, and not 0. 0 for fewer than two people."""
+    sums = _sums(numbers, reference)
+    if sums.people <= 1 or sums.total == 0:
+        return 0.0
+    return sums.total / math.sqrt(sums.variance) if sums.variance > 0 else math.copysign(math.inf, sums.total)
+
+
 def is_contradicted(hospitals: Sequence[Numbers], reference: int, error: float) -> bool:
     """Whether the rows of one hospital contradict the reference. There, it is surely worse than a model that knows only
     this hospital's prevalence. But over the other hospitals, it is better than one that knows only theirs.

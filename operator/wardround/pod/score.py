@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from wardround.metrics import own_verdicts
+from wardround.metrics.estimates import Numbers
 from wardround.pod import labels, output, own, update
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import log, run
 from wardround.tensors import Writer, layout_of
 from wardround.wire import codec, layouts, mounts
-from wardround.wire.outcome import Outcome
+from wardround.wire.outcome import Outcome, OwnOutcome
 from wardround.wire.training import PrivateReport
 
 
@@ -33,7 +35,8 @@ def score(folders: Folders) -> Outcome | None:
         )
         shapes = layouts.evaluation(report.references)
         _publish(folders, report, {name: np.zeros(shape) for name, shape in shapes.items()})
-        return None
+        verdicts = _verdicts(report, None)
+        return Outcome(verdicts=verdicts) if verdicts else None
     rows = len(labels.read(folders.labels_file).labels)
     references = [folders.reference_out(name) for name in mounts.REFERENCES[: report.references]]
     for folder in (folders.out, *references):
@@ -41,7 +44,20 @@ def score(folders: Folders) -> Outcome | None:
     numbers = labels.count(folders, output.PREDICTIONS, references)
     _publish(folders, report, {**numbers, "salt": update.salt_tensor(report.salt)})
     differences = own.differences(numbers, report.references, report.min_cell, report.rows)
-    return Outcome(metrics=(*own.computed(numbers, report.min_cell, report.rows), *differences))
+    metrics = (*own.computed(numbers, report.min_cell, report.rows), *differences)
+    return Outcome(metrics=metrics, verdicts=_verdicts(report, numbers))
+
+
+def _verdicts(report: PrivateReport, numbers: Numbers | None) -> tuple[OwnOutcome, ...] | None:
+    """The hospital's own verdict on each reference. Only on validation rows, as the gate's: test rows choose no model.
+
+    `numbers`: None if they are withheld.
+    """
+    if report.rows != "Validation" or not report.references:
+        return None
+    if numbers is None:
+        return own_verdicts.too_few(report.references)
+    return own_verdicts.decide(numbers, report.references, report.min_cell)
 
 
 def _publish(folders: Folders, report: PrivateReport, numbers: Mapping[str, npt.NDArray[np.float64]]) -> None:

@@ -15,6 +15,9 @@ from wardround.wire import canonical, codec
 from wardround.wire.layouts import Rows
 
 Heard = Literal["Open", "Silent", "Absent"]
+# What one hospital says of a model beside a reference, and what of it the hub may hear.
+OwnOutcome = Literal["Better", "Worse", "Undecided", "TooFewPeople"]
+ToldOutcome = Literal["Better", "Worse", "Undecided"]
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,8 @@ class Outcome:
     weight that this task claims. `remarks`: what looks wrong in valid rows. `link_local`: from the sidecar.
     `parameter`: the parameter that the training code refuses; it counts only if the round has set it.
     `split_fingerprint`: of the key of the Dataset's split.
-    `evaluations`: only of an evaluation. `metrics`: from `check` and `score`. They stay at the hospital.
+    `evaluations`: only of an evaluation. `metrics`: from `check` and `score`. They stay at the hospital. `verdicts`:
+    from `score`, on the references in their order.
     `prediction`: only of a Prediction's pod.
     """
 
@@ -150,6 +154,7 @@ class Outcome:
     link_local: LinkLocalHeard | None = None
     parameter: str | None = None
     metrics: tuple[OwnMetric, ...] | None = None
+    verdicts: tuple[OwnOutcome, ...] | None = None
     prediction: Predicted | None = None
 
 

@@ -112,6 +112,7 @@ def test_only_the_courier_writes_its_part_of_a_status(site: Api, user: str) -> N
         {"conditions": [condition("Trained")]},
         {"failure": {"class": "Site", "reason": "Denied"}},
         {"timeline": [{"stage": "Trained", "time": "2026-01-01T00:00:00Z"}]},
+        {"verdicts": [{"reference": "heart-1", "outcome": "Better"}]},
         {"observedGeneration": 9},
     ],
     ids=lambda change: next(iter(change)),

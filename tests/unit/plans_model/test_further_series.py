@@ -15,11 +15,18 @@ WEEKLY = {"trigger": {"cron": "0 2 * * 1", "timeZone": "Europe/Berlin"}}
 MONDAY = "2026-11-30T01:00:00Z"
 
 
-def trained(*outcomes: Any, losses: list[str | None] | None = None, rounds: int = 2, **spec: Any) -> World:
+def trained(
+    *outcomes: Any,
+    losses: list[str | None] | None = None,
+    rounds: int = 2,
+    hospitals_say: tuple[int, int, int, int] | None = None,
+    **spec: Any,
+) -> World:
     """A model after its first series, and after one more for each outcome of a comparison."""
     world = World(
         model(rounds=rounds, spec={**WEEKLY, **spec}), losses or ["0.5", "0.4"], outcomes=list(outcomes) or ["Accepted"]
     )
+    world.hospitals_say = hospitals_say
     world.run()
     for _ in outcomes:
         world.run_next()
@@ -192,6 +199,17 @@ def test_a_worse_candidate_stays_a_version_and_never_counts() -> None:
     base = world.rounds[world.series.rounds[0].name].spec.base
     assert base is not None
     assert base.round_name == world.versions["heart-v1-0123abcd"].spec.round_name
+
+
+def test_verdicts_of_hospitals_stand_in_the_message_and_decide_nothing() -> None:
+    quiet, world = trained("Accepted"), trained("Accepted", hospitals_say=(2, 0, 2, 0))
+    assert world.current == quiet.current == 2
+    assert world.verdict(2)[:2] == quiet.verdict(2)[:2]
+    assert world.verdict(2)[2].endswith(
+        "Compared with version 1, 2 hospitals told their own verdict: Better 0, Worse 2, Undecided 0."
+    )
+    # The verdict of one hospital is no count.
+    assert trained("Accepted", hospitals_say=(1, 0, 1, 0)).verdict(2)[2] == quiet.verdict(2)[2]
 
 
 def test_a_worse_version_with_a_low_loss_is_not_the_best_one() -> None:

@@ -11,6 +11,7 @@ from wardround.api.federatedround import (
     INITIAL_WEIGHTS,
     FederatedRound,
     FederatedRoundStatus,
+    HospitalVerdicts,
     Outcome,
     Result,
     ResultMetric,
@@ -66,7 +67,8 @@ def model(name: str = "heart", spec: Object | None = None, **series: Any) -> Fed
 @dataclass
 class World:
     """`losses`: of the models of the Train rounds, in order of their creation and then anew; None for a loss that
-    nobody told. `outcomes`: of comparisons, likewise. `hospitals`: over how many each loss is. `patients`: that the
+    nobody told. `outcomes`: of comparisons, likewise. `hospitals`: over how many each loss is. `hospitals_say`: how
+    many told a verdict in a comparison, and how many of them Better, Worse and Undecided. `patients`: that the
     hospitals tell. `columns`, `schema`: digests of the next rounds that end. `created`, `made`: names of rounds and
     of versions, in order. `tasks`: of the rounds, by name. `pinned`: numbers that were in spec.current."""
 
@@ -74,6 +76,7 @@ class World:
     losses: list[str | None] = field(default_factory=lambda: ["0.5", "0.4", "0.3"])
     outcomes: list[Outcome] = field(default_factory=lambda: ["Accepted"])
     hospitals: tuple[int, ...] = (2,)
+    hospitals_say: tuple[int, int, int, int] | None = None
     patients: int | None = None
     columns: str = "sha256:" + "c" * 64
     schema: str = "sha256:" + "5" * 64
@@ -233,6 +236,8 @@ class World:
             digest="sha256:" + "d" * 64, location="models/x", bytes=9, samples=20, metrics=self._metrics(live)
         )
         result = replace(result, columns_digest=self.columns, schema_digest=self.schema, verdict=self._verdict(live))
+        if self.hospitals_say and live.spec.references:
+            result = replace(result, hospital_verdicts=self._hospital_verdicts(live, *self.hospitals_say))
         self._end(live, "Complete", result)
 
     def fail(self, name: str, reason: str = "QuorumNotMet") -> None:
@@ -278,6 +283,14 @@ class World:
         if base in (INITIAL_WEIGHTS, self.model.spec.initial.pushed):
             return "0.69"
         return self.losses[self._trained.index(base) % len(self.losses)]
+
+    def _hospital_verdicts(
+        self, live: FederatedRound, hospitals: int, better: int, worse: int, undecided: int
+    ) -> tuple[HospitalVerdicts, ...]:
+        return tuple(
+            HospitalVerdicts(reference=each, hospitals=hospitals, better=better, worse=worse, undecided=undecided)
+            for each in live.spec.references
+        )
 
     def _verdict(self, live: FederatedRound) -> RoundVerdict | None:
         if live.spec.gate is None:

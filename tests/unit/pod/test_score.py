@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,7 @@ from wardround.pod.score import score
 from wardround.wire import codec, layouts
 from wardround.wire.codec import read_document
 from wardround.wire.mounts import REFERENCES, Reference
-from wardround.wire.outcome import write
+from wardround.wire.outcome import OwnOutcome, write
 from wardround.wire.training import PrivateReport, RequestedTask, TrainingTask
 
 
@@ -169,6 +169,60 @@ def test_each_reference_is_compared_on_the_same_people(tmp_path: Path) -> None:
         told = own[f"lossDifference{number}"]
         assert (told.value, told.better, told.people) == (text(total / people, people), "Lower", people)
     assert len(write(outcome)) < MESSAGE_LIMIT
+
+
+ROWS = {"rows": "Validation"}
+
+
+def two_comparisons(tmp_path: Path, **changes: Any) -> tuple[Folders, Any]:
+    """An evaluation on many validation rows, and their labels."""
+    lines = [f"patient-{number},{10 + number / 100},50,{number % 2}" for number in range(1000)]
+    folders = world.pod(tmp_path, lines)
+    prepare(folders, {**comparing(), **changes})
+    return folders, read_labels(folders.labels_file).labels
+
+
+def test_a_hospital_computes_its_own_verdict_on_each_reference(tmp_path: Path) -> None:
+    folders, truth = two_comparisons(tmp_path, **ROWS)
+    good = np.where(truth == 1, 0.8, 0.2)
+    predict_all(folders, good, np.full(len(truth), 0.5), np.where(truth == 1, 0.9, 0.1))
+    outcome = score(folders)
+    assert outcome is not None
+    assert outcome.verdicts == ("Better", "Worse")
+    predict_all(folders, good, good, good)
+    outcome = score(folders)
+    assert outcome is not None
+    assert outcome.verdicts == ("Undecided", "Undecided")
+
+
+def test_a_verdict_is_of_no_update(tmp_path: Path) -> None:
+    """What the courier sends is the same whatever the verdict is said to be."""
+    folders, truth = two_comparisons(tmp_path, **ROWS)
+    predict_all(folders, np.where(truth == 1, 0.8, 0.2), *[np.full(len(truth), 0.5)] * 2)
+    score(folders)
+    sent = b"".join(each.read_bytes() for each in folders.update.iterdir())
+    assert not any(word.encode() in sent for word in get_args(OwnOutcome))
+    assert sorted(each.name for each in folders.update.iterdir()) == ["update.json", "update.safetensors"]
+
+
+def test_a_hospital_gives_no_verdict_on_test_rows_or_without_references(tmp_path: Path, folders: Folders) -> None:
+    test_rows, truth = two_comparisons(tmp_path / "test", rows="Test")
+    predict_all(test_rows, *[np.full(len(truth), 0.5)] * 3)
+    predict(folders, [0.5] * len(labels(folders)))
+    for each in (test_rows, folders):
+        outcome = score(each)
+        assert outcome is not None
+        assert outcome.verdicts is None
+
+
+@pytest.mark.parametrize("lines", ["few people", "few positives"])
+def test_a_hospital_with_too_few_people_says_so_to_its_own_people(tmp_path: Path, lines: str) -> None:
+    folders = world.pod(tmp_path, FEW[lines])
+    prepare(folders, {**comparing(), **ROWS})
+    outcome = score(folders)
+    assert outcome is not None
+    assert outcome.verdicts == ("TooFewPeople", "TooFewPeople")
+    assert outcome.metrics is None
 
 
 def test_the_code_of_each_reference_gets_its_own_task_and_no_other(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from wardround.api import conditions, federatedround, modelversion
 from wardround.api.federatedmodel import SeriesStatus
-from wardround.api.federatedround import FederatedRound, Outcome, RoundVerdict
+from wardround.api.federatedround import FederatedRound, HospitalVerdicts, Outcome, RoundVerdict
 from wardround.api.modelversion import ModelVersion, VersionVerdict
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import Delete, Observation
@@ -14,6 +14,8 @@ from wardround.reasons.registry import REASONS
 LOSS = "loss"
 # So many hospitals' names a verdict says.
 NAMED = 16
+# A version shows the own verdicts of so many hospitals or more.
+FEWEST_HOSPITALS = 2
 
 
 def own(seen: Observation) -> list[ModelVersion]:
@@ -70,7 +72,8 @@ def verdict(seen: Observation, series: SeriesStatus) -> VersionVerdict:
     if result is None:
         return VersionVerdict(outcome="Undecided", reason="ComparisonFailed", message=_failure(seen, series))
     told = result.verdict or RoundVerdict(outcome="Undecided", reason="NotMeasured")
-    sentences = (_words(told.reason), _reference(seen, told.reference), _unseen(told.unseen))
+    hospitals = (_hospitals(seen, each) for each in result.hospital_verdicts)
+    sentences = (_words(told.reason), _reference(seen, told.reference), _unseen(told.unseen), *hospitals)
     return VersionVerdict(outcome=told.outcome, reason=told.reason, message=" ".join(filter(None, sentences)))
 
 
@@ -136,6 +139,19 @@ def _unseen(names: Sequence[str]) -> str:
         return ""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"These hospitals trained the model, but sent no numbers: {', '.join(names[:NAMED])}{more}."
+
+
+def _hospitals(seen: Observation, each: HospitalVerdicts) -> str:
+    """What hospitals say of their own people. People read it: it is no part of the outcome. A count over one hospital
+    is that hospital's verdict, and a version has more readers than a round."""
+    if each.hospitals < FEWEST_HOSPITALS:
+        return ""
+    version = next((one for one in own(seen) if one.spec.round_name == each.reference), None)
+    reference = f"version {version.spec.version}" if version else f"round {each.reference}"
+    return (
+        f"Compared with {reference}, {each.hospitals} hospitals told their own verdict: Better {each.better}, Worse "
+        f"{each.worse}, Undecided {each.undecided}."
+    )
 
 
 def _failure(seen: Observation, series: SeriesStatus) -> str:

@@ -21,6 +21,7 @@ from wardround.api.timeline import reached
 from wardround.api.times import to_seconds
 from wardround.metrics import registry
 from wardround.metrics.digits import rounded_count
+from wardround.plans.round import hospital_verdicts
 from wardround.plans.round.base import base_lost, model_uid
 from wardround.plans.round.columns import made_with
 from wardround.plans.round.parts import PartState
@@ -265,6 +266,7 @@ def _result(view: View, number: int, answer: AggregationResult, names: tuple[str
         ),
         differences=tuple(_difference(view, each) for each in answer.differences),
         verdict=_verdict(answer.verdict),
+        hospital_verdicts=hospital_verdicts.counted(spec, view.having(PartState.SENT), names),
         withheld=answer.withheld,
         hospitals=tuple(
             HospitalResult(

@@ -16,6 +16,7 @@ from wardround.plans.sitetask.state import is_final
 from wardround.plans.sitetask.types import Observation, RefuseReplay, TellHub
 from wardround.reasons.registry import REASONS
 from wardround.wire.assignment import Assignment
+from wardround.wire.outcome import ToldOutcome
 
 # Stages on which the hub's deadlines depend. The hub hears of the others with the next message.
 STAGES_AT_ONCE = ("Started",)
@@ -31,7 +32,7 @@ def tell(
     task = seen.mirrored
     if task is None:
         return (), None
-    after = mirror(status, task, assignment)
+    after = mirror(status, task, assignment, tells=seen.site.spec.policy.tell_verdicts)
     heard_ago = (seen.now - seen.hub_heard).total_seconds() if seen.hub_heard else math.inf
     seconds = due(task.status, after, heard_ago)
     if seconds != 0:
@@ -47,8 +48,10 @@ def refuse_replay(seen: Observation) -> tuple[RefuseReplay, ...]:
     return (RefuseReplay(status=refuse_recreated(there, seen.now)),)
 
 
-def mirror(status: SiteTaskStatus, task: RoundTask, assignment: Assignment | None) -> RoundTaskStatus:
-    """The RoundTask's status, from the SiteTask's."""
+def mirror(
+    status: SiteTaskStatus, task: RoundTask, assignment: Assignment | None, *, tells: bool = False
+) -> RoundTaskStatus:
+    """The RoundTask's status, from the SiteTask's. `tells`: policy.tellVerdicts of the Site."""
     courier = status.courier or CourierReport()
     failure = dataclasses.replace(status.failure, message=None) if status.failure else None
     return RoundTaskStatus(
@@ -57,8 +60,18 @@ def mirror(status: SiteTaskStatus, task: RoundTask, assignment: Assignment | Non
         failure=failure,
         upload=courier.upload,
         update=courier.update,
+        verdicts=_verdicts(status, task, tells=tells),
         timeline=status.timeline,
     )
+
+
+def _verdicts(status: SiteTaskStatus, task: RoundTask, *, tells: bool) -> tuple[ToldOutcome, ...] | None:
+    """The hospital's verdicts, if its Site tells them. A policy that changes does not concern a task whose end the hub
+    knows. TooFewPeople is not told: it says how many people the hospital has."""
+    if is_final(task):
+        return task.status.verdicts
+    told = tuple(each.outcome for each in status.verdicts if each.outcome != "TooFewPeople")
+    return told if tells and told and len(told) == len(status.verdicts) else None
 
 
 def due(before: RoundTaskStatus, after: RoundTaskStatus, heard_ago: float) -> float | None:

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Literal
 
 from wardround.api import conditions, timeline
-from wardround.api.sitetask import SiteTask, SiteTaskStatus, TaskDecision
+from wardround.api.sitetask import OwnVerdict, SiteTask, SiteTaskStatus, TaskDecision
 from wardround.api.times import to_seconds
 from wardround.plans.sitetask.stages import POD_STAGES
 from wardround.plans.sitetask.state import JOB_NOT_ADMITTED, is_final
 from wardround.plans.sitetask.types import Change, CreateJob, DeleteJob, DeleteTask, Mirror, Verdict
 from wardround.plans.sitetask.view import WAITING, View
-from wardround.wire.outcome import OwnMetric
+from wardround.wire.outcome import Outcome, OwnMetric
 
 DOING: Mapping[type[Change], str] = {
     CreateJob: "make the training Job",
@@ -52,6 +52,7 @@ def status(view: View, verdict: Verdict) -> SiteTaskStatus:
         failure=verdict.failure or seen.task.status.failure,
         timeline=reached,
         metrics=_own_metrics(view) or seen.task.status.metrics,
+        verdicts=_own_verdicts(view) or seen.task.status.verdicts,
         decision=_decision(view),
     )
 
@@ -75,10 +76,28 @@ def _decision(view: View) -> TaskDecision | None:
 
 def _own_metrics(view: View) -> tuple[OwnMetric, ...]:
     """The numbers that `check` or `score` left for the hospital's own people."""
-    check = view.seen.pod.step("check") if view.seen.pod else None
-    if check is None or not check.succeeded or check.report is None:
+    report = _report(view)
+    return report.metrics or () if report else ()
+
+
+def _own_verdicts(view: View) -> tuple[OwnVerdict, ...]:
+    """The verdicts of `score`, with the names that the assignment gives the references."""
+    report, assignment = _report(view), view.assignment
+    outcomes = report.verdicts or () if report else ()
+    references = assignment.references if assignment else ()
+    if len(outcomes) != len(references):
         return ()
-    return check.report.metrics or ()
+    return tuple(
+        OwnVerdict(reference=each.round_name, outcome=outcome)
+        for each, outcome in zip(references, outcomes, strict=True)
+    )
+
+
+def _report(view: View) -> Outcome | None:
+    """The termination message of `check` or `score`, once it has succeeded. No other container's counts: researchers'
+    code can write one."""
+    check = view.seen.pod.step("check") if view.seen.pod else None
+    return check.report if check is not None and check.succeeded else None
 
 
 def final_status(task: SiteTask, *, tidy: bool) -> SiteTaskStatus:
