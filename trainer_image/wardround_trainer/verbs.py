@@ -66,7 +66,9 @@ def train(folders: Folders) -> None:
     # Of the base: it is what all hospitals combined. The trained model of one hospital is nobody's result.
     _write_probabilities(folders.validation, network.predict(base, held_out))
     measured = network.measure(base, held_out, held_out_target) if len(held_out) else {}
-    declared = {name: value for name, value in measured.items() if name in work.metrics}
+    # `steps` is no number of the base, but the strategy FedNova reads it among the metrics.
+    reported = measured | {"steps": steps}
+    declared = {name: value for name, value in reported.items() if name in work.metrics}
     task.write_json(folders.out / "metrics.json", {"steps": steps, "base": declared})
     task.write_json(folders.out / "progress.json", {"step": steps, "steps": steps})
     _log(f"train: {steps} steps on {len(rows)} rows")

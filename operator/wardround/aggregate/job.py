@@ -18,7 +18,7 @@ from datetime import datetime
 from fractions import Fraction
 from types import TracebackType
 
-from wardround.aggregate import gate, metrics
+from wardround.aggregate import gate, metrics, steps
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.counts import evaluation_layout
 from wardround.aggregate.outliers import Size, too_large
@@ -76,7 +76,10 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
         form = Form(plan.task, plan.least_cell, evaluated or (base.layout if base else None), plan.frozen)
         places = Resealing(scratch, slice_bytes(plan.listed.updates)) if _at_once(plan) else kept
         examined = await examine_all(store, plan, form, now, places, base.file if base and kept else None, buffers)
-        examined = without_outliers(examined, plan.max_samples)
+        wants_steps = strategy(plan.strategy, plan.parameters).wants_steps
+        if wants_steps:
+            examined = without_steps(examined)
+        examined = without_outliers(examined, plan.max_samples, by_step=wants_steps)
         require_enough(plan, examined)
         examined_at = time.perf_counter()
         agree(examined.usable, examined.left_out, initial=plan.base_digest is None)
@@ -215,9 +218,31 @@ async def examine_all(
     return Examined(usable, uncounted, left_out)
 
 
-def without_outliers(examined: Examined, max_samples: Mapping[str, int]) -> Examined:
-    """Leaves out updates that are far larger than the others. `max_samples`: as of the plan."""
-    marks = too_large([Size(each.norm, each.samples, max_samples.get(each.participant)) for each in examined.usable])
+def without_steps(examined: Examined) -> Examined:
+    """Leaves out updates whose training code reports no number of steps. Raises Failure if that leaves nothing."""
+    lacking = [each.participant for each in examined.usable if steps.reported(each.reported) is None]
+    out = (*examined.left_out, *(LeftOut(name, "StepsMissing") for name in lacking))
+    usable = [each for each in examined.usable if each.participant not in lacking]
+    if not usable:
+        raise Failure("NothingToAggregate", "", out, len(examined.uncounted))
+    return replace(examined, usable=usable, left_out=out)
+
+
+def counted_steps(usable: Sequence[Usable]) -> list[int]:
+    """The local steps that count of updates that report them."""
+    return steps.counted([steps.reported(each.reported) or 1 for each in usable])
+
+
+def without_outliers(examined: Examined, max_samples: Mapping[str, int], *, by_step: bool = False) -> Examined:
+    """Leaves out updates that are far larger than the others. `max_samples`: as of the plan. `by_step`: compare the
+    updates divided by their local steps, which is what FedNova adds."""
+    divisors = counted_steps(examined.usable) if by_step else [1] * len(examined.usable)
+    marks = too_large(
+        [
+            Size(each.norm / divisor, each.samples, max_samples.get(each.participant))
+            for each, divisor in zip(examined.usable, divisors, strict=True)
+        ]
+    )
     out = tuple(
         LeftOut(each.participant, "UpdateTooLarge") for each, mark in zip(examined.usable, marks, strict=True) if mark
     )
@@ -405,7 +430,8 @@ class Aggregation:
         distances = None
         if self._strategy.wants_distances:
             distances = await self._in_slices([Weighted(each.file, 1.0) for each in self._usable]).distances()
-        weights = self._strategy.weights(Facts(self._shares, [each.norm for each in self._usable], distances))
+        local = counted_steps(self._usable) if self._strategy.wants_steps else ()
+        weights = self._strategy.weights(Facts(self._shares, [each.norm for each in self._usable], distances, local))
         unused = [each.participant for each, weight in zip(self._usable, weights, strict=True) if weight == 0]
         if unused:
             logger.info("%s gives no weight to the updates of %s", self._plan.strategy, ", ".join(unused))

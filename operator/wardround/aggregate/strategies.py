@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -28,18 +29,21 @@ class Facts:
     """What the examination knows of the usable updates, in the participants' order.
 
     `shares`: by samples, up to the hub's limits; they sum to 1. `norms`: Euclidean, over all floats. `distances`: the
-    squared Euclidean distances between updates, if the strategy wants them.
+    squared Euclidean distances between updates, if the strategy wants them. `steps`: the local steps that count, if the
+    strategy wants them.
     """
 
     shares: Sequence[float]
     norms: Sequence[float]
     distances: Array | None = None
+    steps: Sequence[int] = ()
 
 
 class Strategy(ABC):
-    """The arithmetic of a strategy. Its terms are in wire/strategies.py. `wants_distances`: see Facts."""
+    """The arithmetic of a strategy. Its terms: wire/strategies.py. `wants_distances`, `wants_steps`: see Facts."""
 
     wants_distances: bool = False
+    wants_steps: bool = False
 
     def rules(self) -> Rules:
         """Return the rules for the tensors of a round."""
@@ -55,6 +59,20 @@ class FedAvg(Strategy):
 
     def weights(self, facts: Facts) -> list[float]:
         return list(facts.shares)
+
+
+class FedNova(Strategy):
+    """The mean of differences, each divided by its number of local steps, times the mean number of steps (Wang et al.,
+    NeurIPS 2020). With equal numbers it is FedAvg. The division is that of the paper for plain SGD: a number of steps
+    says less about SGD with momentum or Adam."""
+
+    wants_steps = True
+
+    def weights(self, facts: Facts) -> list[float]:
+        exact = [Fraction(share) for share in facts.shares]
+        # Shares of floats sum to 1 only nearly, and equal numbers have to cancel.
+        mean = sum((share * steps for share, steps in zip(exact, facts.steps, strict=True)), Fraction(0)) / sum(exact)
+        return [float(share * mean / steps) for share, steps in zip(exact, facts.steps, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -158,6 +176,8 @@ def strategy(name: str, parameters: Parameters) -> Strategy:
             return FedAvg()
         case "NormBounding":
             return NormBounding(float(parameters["largestNorm"]))
+        case "FedNova":
+            return FedNova()
         case "FedAvgM" | "FedAdagrad" | "FedAdam" | "FedYogi":
             return ServerOptimizer(_optimizer(name, {key: float(text) for key, text in parameters.items()}))
         case "Median":

@@ -28,7 +28,7 @@ from wardround.plans.model.series import parameters
 from wardround.plans.model.types import CreateDelivery, CreateRound, CreateVersion, OwnVersion
 from wardround.wire import codec
 from wardround.wire.assignment import AssignedModel, AssignedSchedule, AssignedStep
-from wardround.wire.strategies import FEDAVG, STRATEGIES
+from wardround.wire.strategies import FEDAVG, STRATEGIES, evaluated
 
 # All that the hub operator makes for a series.
 TASKS_OF_SERIES = ("Statistics", "Train", "Evaluate Validation")
@@ -92,7 +92,7 @@ def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any
         image=template.image,
         command=template.command,
         exchange=template.exchange if entry.task == "Train" else Exchange(),
-        metrics=template.metrics,
+        metrics=template.metrics if entry.task == "Train" else evaluated(template.metrics),
         resources=template.resources,
         parameters=parameters(series, entry.number),
         seed=model.spec.initial.seed if entry.task == "Train" else 0,

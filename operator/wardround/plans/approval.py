@@ -20,6 +20,7 @@ from wardround.plans.schedules import scheduled
 from wardround.plans.terms import SeriesTerms
 from wardround.reasons.registry import REASONS
 from wardround.wire.assignment import AssignedModel, AssignedReference, Assignment, Resources
+from wardround.wire.strategies import evaluated
 
 
 def task_key(round_uid: str, attempt: int) -> str:
@@ -62,7 +63,8 @@ def _frozen(task: Assignment, model: AssignedModel) -> bool:
 
 
 def _metrics(task: Assignment, model: AssignedModel) -> bool:
-    return task.task == "Statistics" or task.metrics == model.metrics
+    asked = model.metrics if task.task == "Train" else evaluated(model.metrics)
+    return task.task == "Statistics" or task.metrics == asked
 
 
 def _quorum(task: Assignment, model: AssignedModel) -> bool:

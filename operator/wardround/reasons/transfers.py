@@ -152,6 +152,15 @@ _UPDATES = (
         "Wardround's own code cannot make such an update.",
     ),
     Reason(
+        name="StepsMissing",
+        owner=HOSPITAL,
+        meaning="The aggregation left out the update, because the strategy of the round is FedNova, and the training "
+        "code reports no number of local steps. Or the hospital withholds its numbers, because too few people are in "
+        "its validation rows.",
+        action="Let the training code write a whole number from 1 on as `steps` under `base` of metrics.json "
+        "(docs/training-image.md). If the hospital withholds its numbers, apply a new round with the strategy FedAvg.",
+    ),
+    Reason(
         name="UpdateTooLarge",
         owner=HOSPITAL,
         meaning="The aggregation left out the update, because its norm is more than 30 times the middle norm of the "

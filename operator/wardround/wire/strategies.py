@@ -6,7 +6,7 @@ The hub's plan and the aggregation Job read the same table. The rules of the CRD
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 FEDAVG = "FedAvg"
@@ -24,7 +24,8 @@ class Terms:
     combine. `mixes`: the fewest hospitals of a quorum whose updates make up the result. `weighted`: updates count by
     samples, else each update counts once. `differences`: it needs differences from a base, not first weights.
     `at_once`: it reads all updates at once, from scratch. `moments`: how many numbers its server optimizer remembers
-    for each number of the model, from one round to the next.
+    for each number of the model, from one round to the next. `metrics`: what the round has to declare among its
+    metrics, because the strategy needs it from the training code.
     """
 
     parameters: Mapping[str, tuple[re.Pattern[str], str]]
@@ -34,6 +35,7 @@ class Terms:
     differences: bool = False
     at_once: bool = True
     moments: int = 0
+    metrics: tuple[str, ...] = ()
 
 
 _COUNT = (WHOLE, "a whole number from 1 to 999")
@@ -59,6 +61,9 @@ def _optimizer(moments: int, **parameters: tuple[re.Pattern[str], str]) -> Terms
     return Terms(given, _constant(1), _everybody, weighted=True, differences=True, at_once=False, moments=moments)
 
 
+# Numbers of local steps, which training code reports as a metric. They say nothing about a model.
+STEPS = "steps"
+
 STRATEGIES: Mapping[str, Terms] = {
     FEDAVG: Terms({}, _constant(1), _everybody, weighted=True, at_once=False),
     "NormBounding": Terms(
@@ -68,6 +73,7 @@ STRATEGIES: Mapping[str, Terms] = {
     "FedAdagrad": _optimizer(2, beta1=_FRACTION, tau=_POSITIVE),
     "FedAdam": _optimizer(2, beta1=_FRACTION, beta2=_FRACTION, tau=_POSITIVE),
     "FedYogi": _optimizer(2, beta1=_FRACTION, beta2=_FRACTION, tau=_POSITIVE),
+    "FedNova": Terms({}, _constant(1), _everybody, weighted=True, differences=True, at_once=False, metrics=(STEPS,)),
     "Median": Terms({}, _constant(3), _everybody),
     "TrimmedMean": Terms({"trimmed": _COUNT}, lambda given: 2 * int(given["trimmed"]) + 1, _everybody),
     "Krum": Terms({"hostile": _COUNT}, lambda given: 2 * int(given["hostile"]) + 3, _one),
@@ -95,6 +101,11 @@ def unknown(strategy: str, parameters: Parameters) -> str:
     return ""
 
 
+def evaluated(metrics: tuple[str, ...]) -> tuple[str, ...]:
+    """The metrics of a series that its Evaluate rounds declare too: those that are not there for the strategy alone."""
+    return tuple(each for each in metrics if each != STEPS)
+
+
 def fewest(strategy: str, parameters: Parameters) -> int:
     """The fewest updates that the strategy can combine."""
     return STRATEGIES[strategy].fewest(parameters)
@@ -110,7 +121,16 @@ def mixes(strategy: str, parameters: Parameters, quorum: int) -> int:
     return STRATEGIES[strategy].mixes(parameters, quorum)
 
 
-def impossible(strategy: str, parameters: Parameters, *, task: str, initial: bool, max_share: str, quorum: int) -> str:
+def impossible(
+    strategy: str,
+    parameters: Parameters,
+    *,
+    task: str,
+    initial: bool,
+    max_share: str,
+    quorum: int,
+    metrics: Collection[str],
+) -> str:
     """A sentence that says why a round cannot have this strategy; empty if it can."""
     if problem := unknown(strategy, parameters):
         return problem
@@ -122,6 +142,8 @@ def impossible(strategy: str, parameters: Parameters, *, task: str, initial: boo
             f"An initial round cannot use {strategy}: its hospitals send weights, and {strategy} needs differences "
             "from a base."
         )
+    if missing := [name for name in terms.metrics if name not in metrics]:
+        return f"{strategy} needs {' and '.join(missing)} from the training code, so spec.metrics has to contain it."
     if not terms.weighted and float(max_share) < 1:
         return f"{strategy} counts each hospital once, so maxWeightShare has to be 1."
     if quorum < terms.fewest(parameters):

@@ -193,6 +193,14 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
         federated_round(**strategy("FedAdagrad", serverLearningRate="0.0", beta1="0", tau="0.001")),
         "not a number that it takes",
     ),
+    "fednova without steps": (
+        without(federated_round(base={"roundName": "r0"}, **strategy("FedNova")), "initial"),
+        "Add steps to metrics",
+    ),
+    "fednova of first weights": (
+        federated_round(metrics=["steps"], **strategy("FedNova")),
+        "the strategy needs differences from a base",
+    ),
     "a share that has no effect": (
         federated_round(**strategy("Median", maxWeightShare="0.5")),
         "maxWeightShare has no effect",
@@ -250,6 +258,7 @@ def test_the_api_server_refuses_a_bad_round_and_says_why(api: Api, case: str) ->
             ),
             "initial",
         ),
+        without(federated_round(base={"roundName": "r0"}, metrics=["loss", "steps"], **strategy("FedNova")), "initial"),
         *(
             without(federated_round(base={"roundName": "r0"}, **strategy(name, **parameters)), "initial")
             for name, parameters in OPTIMIZERS.items()

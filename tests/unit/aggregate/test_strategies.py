@@ -15,7 +15,10 @@ from wardround.aggregate.strategies import Facts, GeometricMedian, Krum, NormBou
 from wardround.tensors import Array
 from wardround.wire import strategies
 
-GIVEN = {"largestNorm": "2", "trimmed": "1", "hostile": "1", "chosen": "2"}
+GIVEN = {
+    **{"largestNorm": "2", "trimmed": "1", "hostile": "1", "chosen": "2"},
+    **{"serverLearningRate": "0.1", "momentum": "0.9", "beta1": "0.9", "beta2": "0.99", "tau": "0.001"},
+}
 
 
 def parameters(name: str) -> dict[str, str]:
@@ -36,7 +39,7 @@ def test_every_strategy_of_the_api_has_its_arithmetic() -> None:
     for name in strategies.STRATEGIES:
         used = strategy(name, parameters(name))
         assert used.rules().keys() == RULES.keys()
-        assert sum(used.weights(Facts([0.2] * 5, [1.0] * 5, np.ones((5, 5)) - np.eye(5)))) == pytest.approx(1)
+        assert sum(used.weights(Facts([0.2] * 5, [1.0] * 5, np.ones((5, 5)) - np.eye(5), [1] * 5))) == pytest.approx(1)
 
 
 def test_fedavg_weighs_by_shares_and_norm_bounding_scales_the_long_ones_down() -> None:
@@ -130,6 +133,8 @@ def test_one_of_three_hospitals_makes_the_geometric_median_the_update_of_another
     [
         ("FedAvg", {}, 1, 9),
         ("NormBounding", {"largestNorm": "1"}, 1, 9),
+        ("FedAvgM", {"serverLearningRate": "1", "momentum": "0.9"}, 1, 9),
+        ("FedNova", {}, 1, 9),
         ("Median", {}, 3, 9),
         ("TrimmedMean", {"trimmed": "2"}, 5, 9),
         ("Krum", {"hostile": "2"}, 7, 1),

@@ -48,7 +48,7 @@ OTHER_WORDS = {
     "tasks and policies": "Train Statistics Evaluate Deliver Policy Manual Approve Deny Warn Refuse",
     "classes": "Site Code Platform Network",
     "of updates": "Base Delta Equal FedAvg Largest Mean Model Pairs Samples Sum Update",
-    "strategies": "FedAdagrad FedAdam FedYogi GeometricMedian Krum Median MultiKrum NormBounding TrimmedMean",
+    "strategies": "FedAdagrad FedAdam FedNova FedYogi GeometricMedian Krum Median MultiKrum NormBounding TrimmedMean",
     "how a server optimizer goes on": "Continued NoState OtherStrategy OtherParameters OtherFrozenTensors ServerState",
     "rows that a round measures": "Test Validation",
     "why rows are left out": "AboveMaximum BelowMinimum IdentifierMissing NotAnInteger NotInEnum RowMalformed",

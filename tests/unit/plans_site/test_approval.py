@@ -105,6 +105,17 @@ def covers(task: Assignment, *every: Approval, earlier: tuple[EarlierTask, ...] 
     return approvals.covering(task, Approvals(every=every, earlier=earlier), NOW) is not None
 
 
+def test_the_evaluations_of_a_series_do_not_declare_the_number_of_steps() -> None:
+    """Training code reports it for the strategy FedNova, and an evaluation has none."""
+    model = dataclasses.replace(MODEL, metrics=("loss", "steps"))
+    train = dataclasses.replace(TRAIN, model=model, metrics=("loss", "steps"))
+    evaluation = dataclasses.replace(EVALUATE, model=model, metrics=("loss",))
+    assert approvals.deviations(train) == ()
+    assert approvals.deviations(evaluation) == ()
+    assert approvals.deviations(dataclasses.replace(train, metrics=("loss",))) != ()
+    assert approvals.deviations(dataclasses.replace(evaluation, metrics=("loss", "steps"))) != ()
+
+
 @pytest.mark.parametrize("task", [TRAIN, EVALUATE, STATISTICS], ids=lambda each: each.task)
 def test_an_approval_covers_all_tasks_of_the_series(task: Assignment) -> None:
     assert approvals.deviations(task) == ()

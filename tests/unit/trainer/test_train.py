@@ -96,6 +96,13 @@ def test_the_base_models_probabilities_over_the_validation_rows_are_written_in_t
     assert written == pytest.approx(1 / (1 + np.exp(-odds)), rel=1e-12)
 
 
+def test_the_number_of_steps_is_reported_if_the_round_declares_it(ready: Any, run: Any) -> None:
+    ready.task(parameters={"epochs": "3", "batchSize": "16"}, metrics=["loss", "steps"])
+    assert run(ready, "train") == 0
+    written = ready.json("metrics.json")
+    assert written["base"]["steps"] == written["steps"] > 3
+
+
 def test_without_validation_rows_no_metric_is_written(ready: Any, run: Any) -> None:
     """A loss over training rows would be another number under the same name."""
     ready.view("validation", 0)

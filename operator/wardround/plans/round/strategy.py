@@ -24,6 +24,7 @@ def strategy_impossible(view: View) -> Verdict | None:
         initial=spec.initial is not None,
         max_share=spec.aggregation.max_weight_share,
         quorum=spec.quorum.min,
+        metrics=spec.metrics,
     )
     if problem:
         return failed(view, "StrategyImpossible", f"{problem} {advice('StrategyImpossible')}")
