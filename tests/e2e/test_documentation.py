@@ -141,6 +141,7 @@ NOT_RUN_INLINE = {
     "pip install '.[cli]'": "tests.documentation.tools does, without fetching the dependencies again",
     "pip install '.[cli,data]'": "as above, and tests/unit/cli/test_dataset_check.py runs what it is for",
     "pip install '.[cli,models]'": "as above, and tests/integration/hub/test_transfers.py runs what it is for",
+    "pip install '.[mlflow]'": "as above, and tests/integration/cli/test_mlflow.py installs its pins",
     "pip install '.[models]'": "as above, and tests/unit/card runs what it is for",
     "pip install '.[simulate]'": "as above",
     "pip install torch safetensors": "hundreds of megabytes: tests/e2e/test_rounds.py simulates in the trainer image",

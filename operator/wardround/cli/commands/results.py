@@ -1,14 +1,16 @@
 """The verb results: prints the numbers of a round, or of the versions and rounds of a model."""
 
 import argparse
+import os
 
 from rich.console import Console
 from rich.table import Table
 
-from wardround.cli import model_objects, results, results_model, verbs
+from wardround.cli import mlflow_runs, mlflow_store, model_objects, results, results_model, verbs
 from wardround.cli.arguments import Parsers, hint_of_namespace, target
 from wardround.cli.cluster import Cluster
 from wardround.cli.errors import CommandError
+from wardround.cli.model_objects import ModelObjects
 
 PIPE_WIDTH = 160
 # The rows of a model name an object too.
@@ -31,7 +33,16 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         help="of a round: show each hospital's own numbers, if policy.tellOwnMetrics of its Site is true",
     )
     telling.add_argument(
-        "-o", dest="output", choices=("csv", "json"), help="the format of the output; default: a table"
+        "-o",
+        dest="output",
+        choices=("csv", "json", "mlflow"),
+        help="the format of the output; default: a table. mlflow: write the versions of a model into MLflow",
+    )
+    telling.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        default=os.environ.get("MLFLOW_TRACKING_URI", ""),
+        help="with -o mlflow: the MLflow server or database; default: the variable MLFLOW_TRACKING_URI",
     )
     telling.set_defaults(run=run_results)
 
@@ -49,6 +60,8 @@ def run_results(hub: Cluster, options: argparse.Namespace) -> int:
 
 def _print_round(hub: Cluster, name: str, namespace: str, options: argparse.Namespace) -> int:
     shown = results.results(*verbs.round_with_tasks(hub, name, namespace))
+    if options.output == "mlflow":
+        raise CommandError("`results -o mlflow` writes the versions of a model: name federatedmodel/NAME.")
     if options.output:
         print(results.text(shown, options.output, by_hospital=options.by_hospital), end="")
     else:
@@ -62,11 +75,24 @@ def _print_model(hub: Cluster, name: str, namespace: str, options: argparse.Name
     if options.by_hospital:
         raise CommandError("--by-hospital shows the hospitals of one round: name federatedround/NAME.")
     shown = model_objects.read(*verbs.model_with_rounds(hub, name, namespace))
+    if options.output == "mlflow":
+        return _write_runs(shown, options.tracking_uri)
     if options.output:
         print(results_model.text(shown, options.output), end="")
     else:
         _print(results_model.table(shown), WIDE_PIPE)
         print("\n".join(results_model.notes(shown)))
+    return 0
+
+
+def _write_runs(shown: ModelObjects, uri: str) -> int:
+    where = mlflow_runs.place(uri)
+    runs = mlflow_runs.runs(shown)
+    written = mlflow_store.write(uri, shown.name, runs)
+    print(
+        f"Experiment {shown.name} of {where} has the {len(runs)} versions of the model: {written.made} new runs, "
+        f"{written.points} new numbers."
+    )
     return 0
 
 

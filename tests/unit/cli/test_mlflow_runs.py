@@ -1,0 +1,101 @@
+"""The versions of a model as runs of MLflow: only numbers that `results` prints, and no secret of the address."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, cast
+
+import pytest
+
+from tests.unit.cli.test_results_model import LOSS, MODEL, ROUNDS, TRAINED, VERSIONS, objects, version
+from wardround.cli import mlflow_runs, verbs
+from wardround.cli.__main__ import parser
+from wardround.cli.cluster import Cluster
+from wardround.cli.commands import results as command
+from wardround.cli.errors import CommandError
+from wardround.cli.mlflow_runs import Point
+
+
+def test_a_run_has_the_intervals_people_and_hospitals_of_its_version() -> None:
+    first, second = mlflow_runs.runs(objects())
+    assert (first.key, second.key) == ("v1", "v2")
+    assert first.points == ()
+    own = [each for each in second.points if each.step == 0]
+    assert own == [
+        Point("validation.loss", 0.31, 0),
+        Point("validation.loss.low", 0.28, 0),
+        Point("validation.loss.high", 0.34, 0),
+        Point("validation.loss.people", 412, 0),
+        Point("validation.loss.hospitals", 3, 0),
+    ]
+    assert second.started == "2026-11-27T12:01:00Z"
+
+
+def test_the_rounds_of_the_newest_series_are_the_steps_of_its_version() -> None:
+    first, second = mlflow_runs.runs(objects())
+    assert [each for each in second.points if each.step == 1 and each.metric == "series.validation.loss"] == [
+        Point("series.validation.loss", 0.31, 1)
+    ]
+    assert not [each for each in first.points if each.metric.startswith("series.")]
+
+
+def test_a_version_whose_round_is_gone_keeps_what_its_object_says() -> None:
+    [run] = mlflow_runs.runs(objects(versions=[version(2, TRAINED, LOSS)], rounds=[]))
+    assert run.params["round"] == TRAINED
+    assert "image" not in run.params
+    assert run.started is None
+
+
+def test_rows_that_differ_have_names_that_differ() -> None:
+    both = version(2, TRAINED, LOSS, {**LOSS, "rows": "Test", "value": "0.4"})
+    [run] = mlflow_runs.runs(objects(versions=[both]))
+    values = {each.metric: each.value for each in run.points if each.step == 0}
+    assert (values["validation.loss"], values["test.loss"]) == (0.31, 0.4)
+
+
+def test_a_run_takes_only_points_that_it_lacks() -> None:
+    points = [Point("a", 1.0, 0), Point("a", 2.0, 1), Point("b", 3.0, 0)]
+    assert mlflow_runs.changed(points, {("a", 0): 1.0, ("a", 1): 1.5}) == points[1:]
+
+
+def test_a_model_without_versions_says_what_to_do() -> None:
+    with pytest.raises(CommandError, match=r"no version yet.*explain federatedmodel/heart -n fed"):
+        mlflow_runs.runs(objects(versions=[]))
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://ann:secret@mlflow.example:5000/path?token=secret", "https://mlflow.example:5000"),
+        ("postgresql+psycopg2://ann:secret@db.example/runs", "postgresql+psycopg2://db.example"),
+        ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
+    ],
+)
+def test_people_see_the_server_without_user_password_and_query(uri: str, shown: str) -> None:
+    assert mlflow_runs.place(uri) == shown
+
+
+@pytest.mark.parametrize("uri", ["", "mlruns", "file:///data", "databricks"])
+def test_a_text_that_is_no_server_or_database_is_refused(uri: str) -> None:
+    with pytest.raises(CommandError, match="takes the address of an MLflow server or database"):
+        mlflow_runs.place(uri)
+
+
+def test_a_message_of_the_client_loses_the_secrets_of_the_address() -> None:
+    uri = "https://ann:se%2Fcret@mlflow.example/path?token=abc"
+    said = f"cannot reach {uri}: se%2Fcret, se/cret and token=abc at ann:se%2Fcret@mlflow.example are wrong for ann"
+    clean = mlflow_runs.without_secrets(said, uri)
+    assert clean == "cannot reach ...: ..., ... and ... at ...@mlflow.example are wrong for ann"
+
+
+def test_the_command_refuses_a_round_and_an_address_before_it_imports_mlflow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verbs, "model_with_rounds", lambda *_: (MODEL, VERSIONS, ROUNDS))
+    words = ["results", "fm/heart", "-n", "fed", "-o", "mlflow"]
+    with pytest.raises(CommandError, match="--tracking-uri takes the address"):
+        command.run_results(cast(Cluster, None), parser().parse_args([*words, "--tracking-uri", "mlruns"]))
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    missing: Any = parser().parse_args([*words, "--tracking-uri", "sqlite:////nowhere/x.db"])
+    with pytest.raises(CommandError, match=r"needs mlflow, which is not installed.*\[mlflow\]"):
+        command.run_results(cast(Cluster, None), missing)
