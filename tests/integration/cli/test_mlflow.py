@@ -27,7 +27,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("mlflow")
     install = ("pip", "install", "-q", "--no-deps", "--require-hashes", "--python", sys.executable)
     pins = ("--target", str(folder / "packages"), "-r", str(ROOT / "requirements/mlflow.txt"))
-    subprocess.run([sys.executable, "-m", "uv", *install, *pins], check=True, timeout=300)
+    subprocess.run([sys.executable, "-m", "uv", *install, *pins], check=True, timeout=900)
     path = os.pathsep.join((str(ROOT / "operator"), str(ROOT), str(folder / "packages")))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DO_NOT_"))}
     command = [sys.executable, "-m", "tests.integration.cli.written_runs", f"sqlite:///{folder / 'runs.db'}", WRONG]
@@ -37,7 +37,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert ran.returncode == 0, ran.stderr
     answer: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
