@@ -41,6 +41,10 @@ NOT_RUN = {
     ("docs/operations.md", "kubectl delete secret hub-signing-key -n wardround-hub"): (
         "would end the federation that runs: tests/integration/hub/test_hub_key.py renews a hub's key"
     ),
+    (
+        "docs/data-file.md",
+        "spec:",
+    ): "a part of a Dataset: tests/unit/tabular/test_data_file_page.py reads a file with it",
     ("docs/operations.md", "- level: Request"): (
         "a rule for the audit policy that a cluster's API server reads when it starts; the lab's has none"
     ),

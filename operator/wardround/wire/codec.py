@@ -20,6 +20,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, is_dataclass
+from datetime import date
 from functools import cache
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -243,8 +244,10 @@ def _object(cls: Any, closed: bool) -> Reader:
 
 def _scalar(kind: Any, closed: bool) -> Reader:
     def text(value: Any) -> Any:
+        if isinstance(value, bool | int | float | date):
+            raise _Wrong("expected a text, which YAML needs in quotes here")
         if not isinstance(value, str):
-            raise _Wrong("expected str")
+            raise _Wrong("expected a text")
         return value
 
     def reader(value: Any) -> Any:

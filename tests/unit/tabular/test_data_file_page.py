@@ -7,10 +7,11 @@ import re
 
 import pyarrow as pa
 import pytest
+import yaml
 
 from lab.topology import ROOT
 from wardround.reasons.registry import REASONS
-from wardround.tabular import columns, problems
+from wardround.tabular import columns, problems, schema
 from wardround.tabular.dataschema import Field
 from wardround.tabular.schema import Source
 
@@ -74,3 +75,30 @@ def test_a_value_is_read_as_the_page_says(kind: str, text: str, said: str) -> No
     assert column.numbers is not None
     days = datetime.date.fromisoformat(said) - datetime.date(1970, 1, 1) if kind == "date" else None
     assert column.numbers[0] == (float(said) if days is None else days.days)
+
+
+def test_the_datasets_example_reads_a_file_as_the_page_says() -> None:
+    """Units, words of a category, and words of a boolean."""
+    [text] = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    spec = yaml.safe_load(text)["spec"] | {"identifier": {"column": "id", "type": "string"}}
+    described = {
+        "fields": [
+            {"name": "radius", "type": "number", "unit": "mm"},
+            {"name": "temperature", "type": "number", "unit": "Cel"},
+            {"name": "side", "type": "string", "categories": ["left", "right"]},
+            {"name": "smoker", "type": "boolean"},
+            {"name": "ill", "type": "integer", "categories": ["0", "1"]},
+        ],
+        "target": "ill",
+    }
+    read = {each.field.name: each for each in schema.parse(described, spec).sources}
+    lines = {"radius": ["1.5", "-999"], "temperature": ["98.6", "NA"], "side": ["rechts", "unknown"], "smoker": ["yes"]}
+    checked = {name: columns.check(pa.array(values), read[name], needed=True) for name, values in lines.items()}
+    for name, value in (("radius", 15.0), ("temperature", 37.0), ("smoker", 1.0)):
+        numbers = checked[name].numbers
+        assert numbers is not None
+        assert numbers[0] == pytest.approx(value, abs=1e-4)
+    assert checked["side"].text.to_pylist()[0] == "right"
+    for name in ("radius", "temperature", "side"):
+        assert {reason for reason, mask in checked[name].problems if mask[1]} == {problems.MISSING}
+        assert not any(mask[0] for _, mask in checked[name].problems)

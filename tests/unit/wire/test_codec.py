@@ -84,7 +84,9 @@ def test_an_object_leaves_out_none_and_ignores_unknown_fields() -> None:
         ({"kind": []}, "task.kind: expected one of A, B"),
         ({"named": {"a": "1"}}, "task.named.a: expected int"),
         ({"named": []}, "task.named: expected an object"),
-        ({"class": None}, "task.class: expected str"),
+        ({"class": None}, "task.class: expected a text"),
+        ({"class": 0.2}, "task.class: expected a text, which YAML needs in quotes here"),
+        ({"class": False}, "task.class: expected a text, which YAML needs in quotes here"),
     ],
 )
 def test_a_faulty_document_is_refused_and_the_error_names_the_field(change: dict[str, Any], message: str) -> None:
