@@ -164,6 +164,7 @@ NOT_RUN_INLINE = {
     "python -m bench.gate --case demo --repeats 20": MINUTES,
     "python -m bench.gate --case faults --gate-alone": MINUTES,
     "python -m bench.units": MINUTES,
+    "python -m bench.models": "takes hours and asserts nothing: docs/figures.md is written from it",
     "python -m bench.robustness --splits 10": MINUTES,
     "python -m bench.federation": MINUTES,
     "python -m bench.simulate": MINUTES,
