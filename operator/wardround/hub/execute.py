@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import singledispatchmethod
+from functools import cached_property, singledispatchmethod
 from typing import Any
 
 from wardround.api import conditions, federatedmodel, names, roundtask
@@ -149,7 +149,7 @@ class Execution:
         recipient = self._recipient(action.participant)
         key = await self.key.get()
         identity, now = self.hub.identity, self.hub.clock()
-        model = await self._assigned_model()
+        model = await self._series
         spec = assign(self.round, recipient, action, key.public.raw, self.base, identity, now, self.references, model)
         labels = names.task_labels(round_meta.name, uid, recipient.name, action.attempt)
         if self.base is not None:
@@ -179,6 +179,11 @@ class Execution:
                 action.attempt,
             )
         return None
+
+    @cached_property
+    def _series(self) -> asyncio.Future[AssignedModel | None]:
+        """Read once for the RoundTasks of all hospitals."""
+        return asyncio.ensure_future(self._assigned_model())
 
     async def _assigned_model(self) -> AssignedModel | None:
         """The series that the round belongs to; None for a round that a person has made, or whose model is gone."""

@@ -37,21 +37,36 @@ def test_a_round_wakes_its_model_when_it_has_ended_or_somebody_has_changed_or_de
     assert woken(gone(series_round(1, runs))) == model
 
 
+def begin_series(hub: LoneHub, hospitals: list[str]) -> None:
+    for name in hospitals:
+        hub.enrol(name)
+    template: Object = {"image": IMAGE, "datasetName": "breast", "schemaName": "breast-v1"}
+    template |= {"participants": {"names": hospitals}, "quorum": {"min": 2}}
+    spec = {"round": template, "series": {"rounds": 1}}
+    hub._create("wardround.io/v1alpha1", "FederatedModel", "breast", FEDERATION, spec=spec)
+
+
+def test_a_model_is_not_read_for_each_hospital_that_its_round_asks() -> None:
+    def reads(count: int) -> int:
+        async def main(loop: VirtualLoop) -> int:
+            hub, hospitals = LoneHub(loop), [f"site-{number}" for number in range(count)]
+            async with hub.running():
+                begin_series(hub, hospitals)
+                await hub.settle()
+                [made] = hub.server.select("FederatedRound", FEDERATION)
+                assert list(hub.tasks(made["metadata"]["name"])) == hospitals
+                return sum(each.kind == "FederatedModel" for each in hub.server.reads)
+
+        return play(main)
+
+    assert reads(2) == reads(8)
+
+
 def test_a_running_round_that_somebody_deletes_is_made_again() -> None:
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
-        for name in HOSPITALS:
-            hub.enrol(name)
-        template: Object = {"image": IMAGE, "datasetName": "breast", "schemaName": "breast-v1"}
-        template |= {"participants": {"names": HOSPITALS}, "quorum": {"min": 2}}
         async with hub.running():
-            hub._create(
-                "wardround.io/v1alpha1",
-                "FederatedModel",
-                "breast",
-                FEDERATION,
-                spec={"round": template, "series": {"rounds": 1}},
-            )
+            begin_series(hub, HOSPITALS)
             await hub.settle()
             [first] = hub.server.select("FederatedRound", FEDERATION)
             hub.server.remove(Place("FederatedRound", FEDERATION, first["metadata"]["name"]))
