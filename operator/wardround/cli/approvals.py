@@ -5,8 +5,6 @@ plans/approval.py says what an Approval covers.
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,11 +17,10 @@ from wardround.api.sitetask import SiteTask
 from wardround.api.times import parse_time, read_time, to_seconds
 from wardround.cli.cluster import Object
 from wardround.cli.errors import CommandError
-from wardround.cli.objects import printable
+from wardround.cli.objects import assignment_of, printable
 from wardround.plans import approval as approvals
 from wardround.plans import terms
 from wardround.plans.terms import SeriesTerms, SweepTerms
-from wardround.wire import versions
 from wardround.wire.assignment import AssignedPushed, Assignment, Quorum
 
 DAYS = 90
@@ -53,15 +50,13 @@ def reviewed(item: Object, listed: Sequence[Object]) -> Reviewed:
     """The task as its assignment says, whoever has signed it: the site refuses a task of another hub than the pinned
     one, whatever a person approves. `listed`: the Approvals. Raises CommandError."""
     task = sitetask.parse(item)
-    try:
-        payload = base64.b64decode(json.loads(task.spec.assignment)["payload"], validate=True)
-        assignment = versions.read(json.loads(payload))
-    except (KeyError, TypeError, ValueError, RecursionError, versions.NotUnderstood) as fault:
+    assignment = assignment_of(task)
+    if assignment is None:
         name, namespace = task.metadata.name, task.metadata.namespace
         raise CommandError(
             f"The assignment of SiteTask {name} cannot be read, so the site refuses the task: kubectl wardround "
             f"explain sitetask/{name} -n {namespace}."
-        ) from fault
+        )
     return Reviewed(task, assignment, tuple(approval.parse(each) for each in listed))
 
 

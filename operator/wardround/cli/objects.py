@@ -16,8 +16,8 @@ from wardround.api.roundtask import RoundTask
 from wardround.api.sitetask import SiteTask
 from wardround.api.timeline import Timeline
 from wardround.api.times import parse_time, read_time
-from wardround.wire import codec
-from wardround.wire.assignment import LABEL
+from wardround.wire import codec, versions
+from wardround.wire.assignment import LABEL, Assignment
 
 Object = dict[str, Any]
 Task = RoundTask | SiteTask
@@ -44,6 +44,15 @@ def assigned(task: Task) -> AssignedNames:
         return codec.parse(AssignedNames, json.loads(payload))
     except (KeyError, TypeError, ValueError, RecursionError, codec.Malformed):
         return AssignedNames()
+
+
+def assignment_of(task: Task) -> Assignment | None:
+    """The whole assignment of a task, whoever signed it; None if it cannot be read."""
+    try:
+        payload = base64.b64decode(json.loads(task.spec.assignment)["payload"], validate=True)
+        return versions.read(json.loads(payload))
+    except (KeyError, TypeError, ValueError, RecursionError, versions.NotUnderstood):
+        return None
 
 
 def stages(timeline: Timeline) -> list[tuple[str, datetime]]:

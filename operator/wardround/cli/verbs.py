@@ -165,6 +165,14 @@ def data_schema(cluster: Cluster, name: str, namespace: str) -> Object | None:
         return None
 
 
+def site_of(cluster: Cluster, namespace: str) -> Object | None:
+    """The Site of a hospital's namespace, or None if there is none or the caller may not read it."""
+    try:
+        return cluster.get("Site", "site", namespace)
+    except ForbiddenError:
+        return None
+
+
 def lease(hub: Cluster, name: str) -> Object | None:
     """The heartbeat of a site on the hub."""
     return hub.get("Lease", "site", name)

@@ -1,12 +1,17 @@
-"""The verb report: writes the report of a model into one HTML file."""
+"""The verb report: writes the report of a model, or a hospital's own report, into one HTML file."""
 
 import argparse
+import os
+import stat
 from pathlib import Path
 
+from wardround.api import dataset, federatedmodel, site, sitetask
 from wardround.cli import verbs
 from wardround.cli.arguments import Parsers, hint_of_namespace, target
 from wardround.cli.cluster import Cluster
 from wardround.cli.errors import CommandError
+from wardround.cli.hospital_report import build as hospital_build
+from wardround.cli.hospital_report import seen as hospital_seen
 from wardround.cli.report import build, page, seen
 from wardround.clock import system_clock
 
@@ -15,13 +20,18 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     reporting = parsers.add_parser(
         "report",
         parents=[shared],
-        help="write the report of a model into one HTML file that needs no network",
+        help="write the report of a model, or a hospital's own report, into one HTML file that needs no network",
         description="Writes one HTML file about a FederatedModel. The file shows how the model improved, its versions "
         "with 95 % intervals, calibration and the card. It says which hospitals took part, which ones rounds left out "
         "and why, and what the hub knows about the quality of their data. It also shows how long each stage took. The "
-        "file has no script, loads nothing from a network, and shows no number of a single hospital.",
+        "file has no script, loads nothing from a network, and shows no number of a single hospital. At a hospital, "
+        "`report sitetask/NAME` writes the hospital's own report on the model of this task, and `report site/site` on "
+        "all models. That file holds the hospital's own numbers, its verdicts and the quality of its data. It stays in "
+        "the hospital.",
     )
-    reporting.add_argument("target", metavar="federatedmodel/NAME")
+    reporting.add_argument(
+        "target", metavar="KIND/NAME", help="federatedmodel/NAME on the hub; sitetask/NAME or site/site at a hospital"
+    )
     reporting.add_argument(
         "-o",
         "--output",
@@ -33,18 +43,27 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     reporting.set_defaults(run=run_report)
 
 
-def run_report(hub: Cluster, options: argparse.Namespace) -> int:
+def run_report(cluster: Cluster, options: argparse.Namespace) -> int:
     kind, name = target(options.target)
-    if kind != "FederatedModel":
-        raise CommandError("`report` is about a FederatedModel: federatedmodel/NAME.")
-    namespace = options.namespace or hub.default_namespace
-    with hint_of_namespace(hub, options, kind, name):
-        written = html(hub, name, namespace)
+    own = kind in (sitetask.KIND, site.KIND)
+    if not own and kind != federatedmodel.KIND:
+        raise CommandError(
+            "`report` is about federatedmodel/NAME on the hub, or about sitetask/NAME or site/site at a hospital."
+        )
+    namespace = options.namespace or cluster.default_namespace
+    with hint_of_namespace(cluster, options, kind, name):
+        written = hospital_html(cluster, kind, name, namespace) if own else html(cluster, name, namespace)
     try:
-        options.output.write_text(written, encoding="utf-8")
+        _write(options.output, written, private=own)
     except OSError as error:
         raise CommandError(f"{options.output} cannot be written: {error.strerror}. Name another file.") from error
-    print(f"Wrote {options.output}: the report of model {namespace}/{name}. Open it in a browser.")
+    if own:
+        print(
+            f"Wrote {options.output}: this hospital's own report. Open it in a browser. It holds numbers of this "
+            "hospital alone, so keep it in the hospital."
+        )
+    else:
+        print(f"Wrote {options.output}: the report of model {namespace}/{name}. Open it in a browser.")
     return 0
 
 
@@ -54,3 +73,36 @@ def html(hub: Cluster, name: str, namespace: str) -> str:
     schema = verbs.data_schema(hub, model["spec"]["round"]["schemaName"], namespace)
     fetched = (model, versions, rounds), verbs.tasks_of(hub, rounds), verbs.participants(hub), schema
     return page.page(build.document(seen.parse(*fetched, system_clock())))
+
+
+def hospital_html(cluster: Cluster, kind: str, name: str, namespace: str) -> str:
+    """The report of a hospital, about the model of a SiteTask or about all that the site holds. Raises CommandError."""
+    named = verbs.needed(cluster, kind, name, namespace)
+    found = hospital_seen.parse(
+        namespace,
+        named if kind == site.KIND else verbs.site_of(cluster, namespace),
+        cluster.list(sitetask.KIND, namespace),
+        cluster.list(dataset.KIND, namespace),
+        system_clock(),
+    )
+    if kind == sitetask.KIND:
+        found = hospital_seen.about(found, name)
+        if not found.groups:
+            raise CommandError(
+                f"The assignment of SiteTask {name} cannot be read: kubectl wardround explain sitetask/{name} -n "
+                f"{namespace}. For a report on all other tasks: kubectl wardround report site/site -n {namespace}."
+            )
+    return page.page(hospital_build.document(found))
+
+
+def _write(path: Path, text: str, *, private: bool) -> None:
+    """`private`: nobody but the caller reads the file, also one that existed. Raises OSError."""
+    with open(path, "w", encoding="utf-8", opener=_private if private else None) as file:
+        file.write(text)
+
+
+def _private(path: str, flags: int) -> int:
+    file = os.open(path, flags, 0o600)
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        os.fchmod(file, 0o600)
+    return file

@@ -11,6 +11,7 @@ from statistics import median
 from wardround.api.conditions import find
 from wardround.api.federatedround import FederatedRound
 from wardround.api.roundtask import RoundTask
+from wardround.api.timeline import Timeline
 from wardround.cli.objects import stages
 from wardround.cli.report.document import Bar, BarChart, Block, Paragraph, Section, Table
 from wardround.cli.report.seen import Seen
@@ -181,7 +182,16 @@ def _between(start: datetime, ends: Sequence[datetime | None]) -> tuple[float, .
 
 def _inside_hospitals(seen: Seen) -> Table | None:
     known = {each.metadata.name for each in seen.ran()}
-    tasks = [dict(stages(task.status.timeline)) for (_, name), task in seen.newest_tasks().items() if name in known]
+    tasks = [task.status.timeline for (_, name), task in seen.newest_tasks().items() if name in known]
+    return stage_seconds(
+        tasks, "Seconds of each stage inside hospitals, over {} tasks of the newest series that sent an update"
+    )
+
+
+def stage_seconds(timelines: Sequence[Timeline], caption: str) -> Table | None:
+    """How long each stage took in tasks that sent an update; None without such a task. `caption`: with a place for
+    their number."""
+    tasks = [dict(stages(each)) for each in timelines]
     sent = [each for each in tasks if "Accepted" in each and "Sent" in each]
     if not sent:
         return None
@@ -190,8 +200,7 @@ def _inside_hospitals(seen: Seen) -> Table | None:
         (name, f"{median(values):.1f}", f"{max(values):.1f}")
         for (_, name), values in zip(HOSPITAL_STAGES[1:], zip(*spent, strict=True), strict=True)
     )
-    caption = f"Seconds of each stage inside hospitals, over {len(sent)} tasks of the newest series that sent an update"
-    return Table(caption, ("stage", "median", "longest"), rows, numbers=("median", "longest"))
+    return Table(caption.format(len(sent)), ("stage", "median", "longest"), rows, numbers=("median", "longest"))
 
 
 def data_quality(seen: Seen) -> Section:

@@ -110,6 +110,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
+    """`notice`: what a reader has to know before anything else; "" for nothing."""
+
     title: str
     facts: Facts
     sections: tuple[Section, ...]
+    notice: str = ""

@@ -37,6 +37,7 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bo
   overflow-wrap: break-word; font-weight: 400; min-width: 4rem; max-width: 30rem; }
 thead th { background: var(--head); font-weight: 600; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
+.notice { border: 2px solid var(--focus); border-radius: .25rem; padding: .6rem .9rem; font-weight: 600; }
 figure { margin: 1.25rem 0; }
 figure h3 { font-size: 1rem; margin: 0 0 .5rem; }
 figcaption { color: var(--quiet); margin-top: .5rem; }
@@ -76,11 +77,15 @@ def page(document: Document) -> str:
         "body",
         None,
         tag("a", {"class": "skip", "href": "#main"}, "Skip to the content"),
-        tag("header", None, tag("h1", None, document.title), _facts(document.facts)),
+        tag("header", None, tag("h1", None, document.title), *_notice(document.notice), _facts(document.facts)),
         tag("nav", {"aria-label": "Sections"}, tag("ul", None, *links)),
         tag("main", {"id": "main"}, *(_section(each) for each in document.sections)),
     )
     return f"<!doctype html>\n{tag('html', {'lang': 'en'}, head, body)}\n"
+
+
+def _notice(text: str) -> tuple[Markup, ...]:
+    return (tag("p", {"class": "notice", "role": "note"}, text),) if text else ()
 
 
 def _section(section: Section) -> Markup:
