@@ -237,11 +237,16 @@ class Summary:
 @dataclass(frozen=True, kw_only=True)
 class DeliveryStatus:
     """The newest delivery. `number`: it counts deliveries. `version`: name of the ModelVersion. `round`: name of the
-    Deliver round."""
+    Deliver round. `recipients`: the hospitals that the round asks because they joined later; empty if it asks all that
+    the model's rounds select. `asked`: the hospitals that deliveries of this version have asked, without those of a
+    round that is not over. `complete`: whether an earlier delivery of this version is Complete."""
 
     number: int
     version: str
     round: str
+    recipients: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    complete: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from wardround.api import conditions, federatedmodel, federatedround, modelversion, names
+from wardround.api import conditions, federatedmodel, federatedround, modelversion, names, roundtask
 from wardround.api.federatedmodel import FederatedModel
 from wardround.api.federatedround import FederatedRound
 from wardround.api.meta import Meta
@@ -19,7 +19,7 @@ from wardround.hub.context import Context
 from wardround.hub.observe import get_round
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import Forbidden, Invalid
-from wardround.plans.model import patients
+from wardround.plans.model import delivery, patients, selection
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import (
@@ -34,6 +34,7 @@ from wardround.plans.model.types import (
     ReportVersion,
     SuspendRound,
 )
+from wardround.plans.round.status import is_over
 from wardround.ports import Object
 from wardround.reasons.registry import REASONS
 from wardround.wire import codec
@@ -99,6 +100,10 @@ class ModelController:
             delivery=await self._round(meta.namespace, model.status.delivery.round) if model.status.delivery else None,
             now=now,
         )
+        if seen.delivery is not None and is_over(seen.delivery) and delivery.is_wanted(model):
+            asked = await self._asked(seen.delivery) if delivery.asks_whom(model) else frozenset()
+            participants = (await self._hub.participants.objects()).values()
+            seen = replace(seen, askable=selection.askable(model, participants), asked=asked)
         if series.stage not in ("Comparing", "Ended"):
             return seen
         best = model_plan.best_name(series)
@@ -115,6 +120,13 @@ class ModelController:
 
     async def _patients(self, model: FederatedModel) -> int | None:
         return patients.told(model, (await self._hub.participants.objects()).values())
+
+    async def _asked(self, live: FederatedRound) -> frozenset[str]:
+        """The hospitals that have a task of this round."""
+        tasks = await self._hub.client.list(
+            roundtask.KIND, everywhere=True, labels=f"{names.ROUND_UID}={live.metadata.uid}"
+        )
+        return frozenset(each["metadata"]["namespace"] for each in tasks)
 
     async def _round(self, namespace: str, name: str) -> FederatedRound | None:
         live = await get_round(self._hub.client, namespace, name)

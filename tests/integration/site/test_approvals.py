@@ -329,6 +329,7 @@ async def test_a_person_approves_the_models_of_a_sweep_once_and_no_other_model(m
         assert not site.task(name)["status"].get("decision"), what
     sealed = await site.hub.seal_model(b"a base")
     second = ask(site, series=models[1], parameters=models[1].parameters, model=sealed, initial=False)
+    await reason(site, second, "Accepted", "Accepted")
     fetched = site.folder(second) / "in" / "model.safetensors"
     await eventually("the courier agrees", fetched.exists)
     # Four rounds in all, whatever the model.

@@ -21,6 +21,7 @@ from wardround.api.meta import OwnerReference
 from wardround.api.modelversion import ModelVersion
 from wardround.api.times import to_seconds
 from wardround.documents import models
+from wardround.plans.model import delivery as deliveries
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import (
@@ -70,7 +71,8 @@ class World:
     nobody told. `outcomes`: of comparisons, likewise. `hospitals`: over how many each loss is. `hospitals_say`: how
     many told a verdict in a comparison, and how many of them Better, Worse and Undecided. `patients`: that the
     hospitals tell. `columns`, `schema`: digests of the next rounds that end. `created`, `made`: names of rounds and
-    of versions, in order. `tasks`: of the rounds, by name. `pinned`: numbers that were in spec.current."""
+    of versions, in order. `tasks`: of the rounds, by name. `pinned`: numbers that were in spec.current.
+    `ready`: hospitals that the hub may ask. `asked`: by Deliver round that is over, the hospitals that it asked."""
 
     model: FederatedModel
     losses: list[str | None] = field(default_factory=lambda: ["0.5", "0.4", "0.3"])
@@ -87,6 +89,8 @@ class World:
     made: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     pinned: list[int] = field(default_factory=list)
+    ready: set[str] = field(default_factory=lambda: {"site-a", "site-b"})
+    asked: dict[str, frozenset[str]] = field(default_factory=dict)
     now: datetime = NOW
     _trained: list[str] = field(default_factory=list)
     _compared: list[str] = field(default_factory=list)
@@ -123,6 +127,8 @@ class World:
             return Observation(model=self.model, patients=self.patients, now=self.now)
         known = series.stage in ("Comparing", "Ended")
         ended = series.stage == "Ended"
+        delivery = self.rounds.get(self.model.status.delivery.round) if self.model.status.delivery else None
+        looks = delivery is not None and bool(delivery.status.conditions) and deliveries.is_wanted(self.model)
         return Observation(
             model=self.model,
             round=self.rounds.get(rounds.last(series).name),
@@ -131,7 +137,11 @@ class World:
             versions=dict(self.versions),
             rounds={name: each.metadata.uid for name, each in self.rounds.items()} if ended else {},
             patients=self.patients,
-            delivery=self.rounds.get(self.model.status.delivery.round) if self.model.status.delivery else None,
+            delivery=delivery,
+            askable=self._selected() if looks else frozenset(),
+            asked=self.asked[delivery.metadata.name]
+            if delivery is not None and looks and deliveries.asks_whom(self.model)
+            else frozenset(),
             now=self.now,
         )
 
@@ -263,8 +273,13 @@ class World:
             self.pinned.append(version)
         self.edit(current=None if version is None else Pinned(version=version))
 
+    def _selected(self) -> frozenset[str]:
+        return frozenset(self.ready.intersection(self.model.spec.round.participants.names or ()))
+
     def _end(self, live: FederatedRound, kind: str, result: Result | None, reason: str = "Complete") -> None:
         ended = Condition(type=kind, status="True", reason=reason, last_transition_time=to_seconds(self.now))
+        if live.spec.task == "Deliver":
+            self.asked[live.metadata.name] = frozenset(self.ready.intersection(live.spec.participants.names or ()))
         status = FederatedRoundStatus(conditions=(ended,), result=result)
         self.rounds[live.metadata.name] = replace(live, status=status)
 

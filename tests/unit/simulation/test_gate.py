@@ -89,7 +89,6 @@ def retrained() -> Retrained:
         async with federation.running(data):
             item = model()
             item["spec"]["evaluation"] = {}
-            del item["spec"]["deliver"]
             federation.apply(item)
             await ended(1)
             await another(2)

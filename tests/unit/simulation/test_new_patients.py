@@ -75,7 +75,6 @@ def grown() -> Grown:
             item = model()
             item["spec"]["trigger"] = {"newPatients": NEW_PATIENTS}
             item["spec"]["series"]["rounds"] = 1
-            del item["spec"]["deliver"]
             federation.apply(item)
             await ended(1)
             claim = folder / GROWING / "claims" / SITE_NAMESPACE / "data"

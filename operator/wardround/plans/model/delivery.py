@@ -1,33 +1,75 @@
 """Decides when the current version of a model is delivered, and what the status says of the delivery. Pure.
 
 Each change of the current version is a delivery of its own, with a FederatedRound of the task Deliver. The status names
-that round before the round is created. If somebody deletes the round, the hub operator delivers the version again.
+that round before the round is created. Hospitals that join later get the current version by a delivery of their own. If
+somebody deletes the round, the hub operator delivers the version again.
 """
 
 from dataclasses import replace
 
 from wardround.api import conditions
 from wardround.api.conditions import Condition
-from wardround.api.federatedmodel import DeliveryStatus, FederatedModelStatus
+from wardround.api.federatedmodel import DeliveryStatus, FederatedModel, FederatedModelStatus
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import CreateDelivery, Observation, SuspendRound
 from wardround.plans.round.status import is_over
 from wardround.reasons.registry import REASONS
 
 DELIVERED = "Delivered"
+# As many as a round can name.
+MOST_HOSPITALS = 512
 Action = CreateDelivery | SuspendRound
+
+
+def is_wanted(model: FederatedModel) -> bool:
+    return model.spec.deliver.recipients == "Participants" and not model.spec.suspend
+
+
+def asks_whom(model: FederatedModel) -> bool:
+    """Whether the status does not say yet which hospitals its delivery asks."""
+    delivery = model.status.delivery
+    return delivery is not None and not delivery.recipients and not delivery.asked
 
 
 def named(seen: Observation, made: FederatedModelStatus) -> FederatedModelStatus:
     """The status with the delivery that is due, if one is."""
-    spec, before, current = seen.model.spec, made.delivery, made.current
-    if spec.deliver.recipients == "Nobody" or spec.suspend or current is None or current not in seen.versions:
+    before, current = made.delivery, made.current
+    if not is_wanted(seen.model) or current is None or current not in seen.versions:
         return made
-    if before is not None and before.version == current:
-        return made
-    number = before.number + 1 if before else 1
-    delivery = DeliveryStatus(number=number, version=current, round=rounds.delivery_name(seen.model.metadata, number))
-    return replace(made, delivery=delivery)
+    if before is None or before.version != current:
+        number = before.number + 1 if before else 1
+        return replace(made, delivery=_delivery(seen, number, current))
+    return replace(made, delivery=_to_all_again(seen, before) or _to_new_hospitals(seen, before))
+
+
+def _delivery(seen: Observation, number: int, version: str) -> DeliveryStatus:
+    return DeliveryStatus(number=number, version=version, round=rounds.delivery_name(seen.model.metadata, number))
+
+
+def _to_all_again(seen: Observation, before: DeliveryStatus) -> DeliveryStatus | None:
+    """If people delete a Deliver round that was over, they want another one to all hospitals."""
+    if seen.delivery is not None or not _was_over(before):
+        return None
+    return replace(before, recipients=(), asked=(), complete=False)
+
+
+def _was_over(delivery: DeliveryStatus) -> bool:
+    """Whether the status was written when the round of the delivery was over."""
+    return bool(delivery.asked) and {*delivery.recipients} <= {*delivery.asked}
+
+
+def _to_new_hospitals(seen: Observation, before: DeliveryStatus) -> DeliveryStatus:
+    """Once a delivery is over, hospitals that no delivery of this version has asked get one of their own."""
+    live = seen.delivery
+    if live is None or not is_over(live) or not rounds.controls(seen.model.metadata, live.metadata):
+        return before
+    asked = sorted({*before.asked, *before.recipients, *seen.asked})
+    joined = sorted(seen.askable.difference(asked))[: max(0, MOST_HOSPITALS - len(asked))]
+    if not asked or not joined:
+        return replace(before, asked=tuple(asked[:MOST_HOSPITALS]))
+    complete = before.complete or conditions.is_true(live.status.conditions, "Complete")
+    following = _delivery(seen, before.number + 1, before.version)
+    return replace(following, recipients=tuple(joined), asked=tuple(asked), complete=complete)
 
 
 def actions(seen: Observation) -> tuple[Action, ...]:
@@ -38,9 +80,11 @@ def actions(seen: Observation) -> tuple[Action, ...]:
     live = seen.delivery
     if live is None:
         version = seen.versions.get(delivery.version)
-        wanted = spec.deliver.recipients == "Participants" and not spec.suspend
-        wanted = wanted and delivery.version == seen.model.status.current
-        return (CreateDelivery(name=delivery.round, version=version),) if version and wanted else ()
+        if version is None or not is_wanted(seen.model) or delivery.version != seen.model.status.current:
+            return ()
+        if _was_over(delivery):
+            return ()  # First the status says that all hospitals are asked again.
+        return (CreateDelivery(name=delivery.round, version=version, recipients=delivery.recipients),)
     if is_over(live) or live.spec.suspend == spec.suspend or not rounds.controls(seen.model.metadata, live.metadata):
         return ()
     return (SuspendRound(name=live.metadata.name, suspend=spec.suspend),)
@@ -51,7 +95,8 @@ def condition(seen: Observation, made: FederatedModelStatus) -> FederatedModelSt
     delivery = made.delivery
     if delivery is None:
         return made
-    holds, reason, message = _outcome(seen, delivery, delivery == seen.model.status.delivery)
+    before = seen.model.status.delivery
+    holds, reason, message = _outcome(seen, delivery, before is not None and before.number == delivery.number)
     known = conditions.set_condition(
         made.conditions,
         DELIVERED,
@@ -71,7 +116,10 @@ def _outcome(seen: Observation, delivery: DeliveryStatus, is_observed: bool) -> 
         if spec.deliver.recipients == "Nobody":
             return False, "DeliveryOff", ""
         when = " once spec.suspend is false" if spec.suspend else ""
-        return False, "Delivering", f"The hub operator makes round {delivery.round}{when}."
+        message = f"The hub operator makes round {delivery.round}{when}."
+        if delivery.complete:
+            return True, "DeliveryComplete", f"{_joined(delivery)} {message}"
+        return False, "Delivering", message
     if not rounds.controls(seen.model.metadata, live.metadata):
         message = f"FederatedRound {delivery.round} exists, but does not belong to this model."
         return False, "NameTaken", f"{message} {REASONS['NameTaken'].advice}"
@@ -82,8 +130,17 @@ def _outcome(seen: Observation, delivery: DeliveryStatus, is_observed: bool) -> 
     if _holds(failed):
         why = f" ({failed.reason})" if failed else ""
         message = f"Round {delivery.round} has failed{why}. Read why: `kubectl wardround explain {where}`."
+        if delivery.complete:
+            return True, "DeliveryComplete", f"{_joined(delivery)} {message}"
         return False, "DeliveryFailed", f"{message} {REASONS['DeliveryFailed'].advice}"
-    return False, "Delivering", f"Round {delivery.round} waits or runs: `kubectl wardround explain {where}`."
+    message = f"Round {delivery.round} waits or runs: `kubectl wardround explain {where}`."
+    if delivery.complete:
+        return True, "DeliveryComplete", f"{_joined(delivery)} {message}"
+    return False, "Delivering", message
+
+
+def _joined(delivery: DeliveryStatus) -> str:
+    return f"An earlier round brought the version to the hospitals. {', '.join(delivery.recipients)} joined later."
 
 
 def _holds(condition: Condition | None) -> bool:

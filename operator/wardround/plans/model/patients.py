@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from wardround.api.federatedmodel import FederatedModel, SeriesStatus
 from wardround.api.participant import Participant
 from wardround.api.times import read_time
+from wardround.plans.model.selection import selects
 
 # The time from the begin of a series to the begin of the next one for new patients. Nobody can check the number that a
 # hospital states, and each series costs evaluations of all hospitals: by default, each has 20 in 30 days.
@@ -18,23 +19,11 @@ def told(model: FederatedModel, participants: Iterable[Participant]) -> int | No
     numbers = [
         offered.training_patients
         for each in participants
-        if _selected(model, each) and each.status.site is not None
+        if selects(model, each) and not each.spec.suspend and each.status.site is not None
         for offered in each.status.site.datasets or ()
         if offered.name == name and offered.training_patients is not None
     ]
     return sum(numbers) if numbers else None
-
-
-def _selected(model: FederatedModel, participant: Participant) -> bool:
-    wanted, meta = model.spec.round.participants, participant.metadata
-    if participant.spec.suspend:
-        return False
-    if not any(each.namespace == model.metadata.namespace for each in participant.spec.allowed_federations):
-        return False
-    if wanted.names is not None:
-        return meta.name in wanted.names
-    labels = wanted.selector.match_labels if wanted.selector else {}
-    return labels.items() <= meta.labels.items()
 
 
 def enough(model: FederatedModel, series: SeriesStatus, patients: int | None, now: datetime) -> bool:

@@ -174,14 +174,15 @@ def _at_rest(seen: Observation, series: SeriesStatus) -> Verdict:
         course="Settled",
         reason="SeriesSkipped" if series.skipped else "SeriesEnded",
         series=series,
-        again=_next_count(seen),
+        again=_next_look(seen),
     )
 
 
-def _next_count(seen: Observation) -> datetime | None:
-    """When to look again for new patients: no event of a Participant names a model."""
+def _next_look(seen: Observation) -> datetime | None:
+    """When to look again for new patients and new hospitals: no event of a Participant names a model."""
     trigger = seen.model.spec.trigger
-    return seen.now + LONGEST_SLEEP if trigger and trigger.new_patients is not None else None
+    counts = trigger is not None and trigger.new_patients is not None
+    return seen.now + LONGEST_SLEEP if counts or delivery.is_wanted(seen.model) else None
 
 
 def name_taken(seen: Observation, series: SeriesStatus) -> Verdict | None:

@@ -17,7 +17,8 @@ class Observation:
     series compares or has ended, `best` is the round that made its best model. Once it has ended, `versions` also has
     the ModelVersion of another model that has the name that the series needs, `measuring` is the round that has
     measured the best model, or None if none has, and `rounds` has the UIDs of all live rounds of this model by name.
-    `delivery`: the live round under the name of the newest Deliver round."""
+    `delivery`: the live round under the name of the newest Deliver round. Once that round is over, `askable` are the
+    hospitals that a round would ask now, and `asked` those that this one asked, unless the status names them."""
 
     model: FederatedModel
     round: FederatedRound | None = None
@@ -27,6 +28,8 @@ class Observation:
     rounds: Mapping[str, str] = field(default_factory=dict)
     patients: int | None = None
     delivery: FederatedRound | None = None
+    askable: frozenset[str] = frozenset()
+    asked: frozenset[str] = frozenset()
     now: datetime
 
 
@@ -43,10 +46,11 @@ class CreateRound:
 
 @dataclass(frozen=True, kw_only=True)
 class CreateDelivery:
-    """Create a round that brings the version to the hospitals."""
+    """Create a round that brings the version to the hospitals. `recipients`: as of DeliveryStatus."""
 
     name: str
     version: ModelVersion
+    recipients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,31 @@
+"""Decides which hospitals the rounds of a model select, and which of them the hub may ask now. Pure."""
+
+from collections.abc import Iterable
+
+from wardround.api.federatedmodel import FederatedModel
+from wardround.api.participant import Participant
+from wardround.plans import versions
+from wardround.plans.participant import barred, offers, takes_part
+
+
+def selects(model: FederatedModel, participant: Participant) -> bool:
+    """Whether the model's rounds select the hospital, and the hospital takes part in its federation."""
+    wanted, meta = model.spec.round.participants, participant.metadata
+    if not takes_part(participant, model.metadata.namespace):
+        return False
+    if wanted.names is not None:
+        return meta.name in wanted.names
+    labels = wanted.selector.match_labels if wanted.selector else {}
+    return labels.items() <= meta.labels.items()
+
+
+def askable(model: FederatedModel, participants: Iterable[Participant]) -> frozenset[str]:
+    """Names of the selected hospitals that a round of the model would ask at once."""
+    return frozenset(
+        each.metadata.name
+        for each in participants
+        if selects(model, each)
+        and barred(each, model.metadata.namespace) is None
+        and offers(each, model.spec.round.dataset_name)
+        and versions.none_in_common(each) is None
+    )
