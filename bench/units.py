@@ -2,8 +2,8 @@
 
 Two readings of a hospital are drawn from a published table, some thousand times. Files that are in order show false
 alarms: the same patients and as many new ones, other patients, a new class of the target, and the patients of another
-centre. Files with one column in another unit show what the rule misses. The tables are those of the benchmark of
-accuracy, and columns of random numbers with wide ranges.
+centre. Files with one column in another unit, or with exchanged labels, show what the rules miss. The tables are those
+of the benchmark of accuracy, and columns of random numbers with wide ranges.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from bench import accuracy_diabetes, accuracy_mixed
 from lab import demo_data
 from lab.splits import Cases
-from wardround.tabular import column_scales
+from wardround.tabular import column_scales, target_signs
 
 Values = npt.NDArray[np.float64]
 Draw = np.random.Generator
@@ -59,6 +59,9 @@ def main() -> None:
                     f"{wrong} of {len(counts) * columns} columns",
                     flush=True,
                 )
+            for kind in ("exchanged labels", "the same labels"):
+                turns = sum(turned(table, people, kind == "exchanged labels", draw) for _ in range(options.repeats))
+                print(f"{table.name}, {people} people, {kind}: noticed {turns} of {options.repeats} files", flush=True)
             for name, factor in FACTORS.items():
                 seen = [noticed(table, people, factor, draw) for _ in range(max(1, options.repeats // 10))]
                 rate = f"noticed {sum(seen)} of {len(seen) * columns} columns"
@@ -124,6 +127,21 @@ def noticed(table: Table, people: int, factor: float, draw: Draw) -> int:
     first = drawn(everybody, people, draw)
     later = np.concatenate([first, drawn(everybody, round(people * NEW_SHARE), draw)])
     return refused(table.values[first], table.values[later] * factor)
+
+
+def turned(table: Table, people: int, exchanged: bool, draw: Draw) -> bool:
+    """Whether a second file looks as if the labels were exchanged. Both files have other shares of the classes."""
+    signs = []
+    for flip in (False, exchanged):
+        positive = round(people * draw.uniform(0.1, 0.9))
+        numbers = {True: positive, False: people - positive}
+        chosen = np.concatenate(
+            [drawn(np.flatnonzero(table.positive == each), number, draw) for each, number in numbers.items()]
+        )
+        columns = {f"x{place}": column for place, column in enumerate(table.values[chosen].T)}
+        columns["target"] = (table.positive[chosen] != flip).astype(np.float64)
+        signs.append(target_signs.measured(columns, "target"))
+    return target_signs.turned(*signs)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """After the demo, a hospital flips its labels, and the gate keeps the next model away: `python -m lab.demo_gate`.
 
-The hospital's file and the spec of the FederatedModel are afterwards as before.
+The hospital's own pods would refuse the file (ColumnsChanged). Its people accept the change, so that the gate decides.
+The hospital's file and Dataset and the spec of the FederatedModel are afterwards as before.
 """
 
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from lab import demo_data, demo_ending, demo_model, install
+from lab import demo_data, demo_ending, demo_model, demo_rounds, install
 from lab.demo_rounds import MODEL, NAMESPACE
 from lab.errors import LabError
 from lab.install import WRITTEN
@@ -47,13 +48,23 @@ def show(progress: Progress) -> None:
 @contextmanager
 def _flipped_labels(progress: Progress) -> Iterator[None]:
     table, file = demo_data.tables()[HOSPITAL], install.data_folder(HOSPITAL) / "cases.csv"
+    site = Api(str(named(HOSPITAL).kubeconfig))
     demo_data.write(demo_data.flipped(table), file)
     progress(f"{HOSPITAL}: its file now says benign for malignant, and malignant for benign")
+    _accept_columns(site, 1)
+    progress(f"{HOSPITAL}: its people accept the change, which its pods would refuse (spec.columnsVersion)")
     try:
         yield
     finally:
         demo_data.write(table, file)
+        _accept_columns(site, None)
         progress(f"{HOSPITAL}: its file is as before")
+
+
+def _accept_columns(site: Api, version: int | None) -> None:
+    """With another version, the hospital's pods remember the columns of the Dataset anew."""
+    name = str(demo_rounds.dataset()["metadata"]["name"])
+    site.patch("Dataset", name, install.SITE_NAMESPACE, {"spec": {"columnsVersion": version}})
 
 
 if __name__ == "__main__":

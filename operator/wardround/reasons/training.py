@@ -92,13 +92,13 @@ _DATA = (
     _site(
         name="ColumnsChanged",
         exit_code=EXIT_DATA,
-        meaning="The values of a column of the data file have another scale than in an earlier reading, as if the file "
-        "wrote them in another unit. The training pod refused the file.",
+        meaning="A column of the data file seems to have another unit than in an earlier reading, or the labels of the "
+        "target seem to be exchanged. The training pod refused the file.",
         action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the output names the columns. "
-        "Compare them with the former data file. If the unit has changed, export the file in the former unit and run "
-        "`kubectl wardround dataset read DATASET -n SITE_NAMESPACE`, or write scale and offset of the field in "
-        "spec.fields of the Dataset. If the values are right, set spec.columnsVersion of the Dataset to another "
-        "number. Then ask the round's author to apply a new round.",
+        "Compare them with the former data file. If the unit or the labels have changed, export the file as before and "
+        "run `kubectl wardround dataset read DATASET -n SITE_NAMESPACE`, or write scale and offset, or categories, of "
+        "the field in spec.fields of the Dataset. If the values are right, set spec.columnsVersion of the Dataset to "
+        "another number. Then ask the round's author to apply a new round.",
     ),
     _site(
         name="TooManyRowsLeftOut",

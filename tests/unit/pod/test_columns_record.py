@@ -24,23 +24,29 @@ def record_at(folders: Folders) -> Path:
     return folders.secrets / columns_record.FOLDER / "breast.json"
 
 
+def split(lines: list[str]) -> list[list[str]]:
+    return [line.split(",") for line in lines]
+
+
 def with_radius(convert: Callable[[float], float], lines: list[str] = LINES) -> list[str]:
     """The same rows with another radius."""
-    parts = [line.split(",") for line in lines]
+    parts = split(lines)
     return [",".join([patient, f"{convert(float(radius)):.6f}", *others]) for patient, radius, *others in parts]
 
 
 CENTIMETRES = with_radius(lambda radius: radius / 10)
 
 
-def write(folders: Folders, lines: list[str]) -> None:
-    (folders.raw / "cases.csv").write_text("\n".join([world.HEADER, *lines]) + "\n")
+def write(folders: Folders, lines: list[str], header: str = world.HEADER) -> None:
+    (folders.raw / "cases.csv").write_text("\n".join([header, *lines]) + "\n")
 
 
-def next_round(folders: Folders, lines: list[str], kind: str = "Train", **changes: Any) -> None:
+def next_round(
+    folders: Folders, lines: list[str], kind: str = "Train", *, header: str = world.HEADER, **changes: Any
+) -> None:
     for path in (folders.task_file, *folders.data.iterdir()):
         path.unlink(missing_ok=True)
-    write(folders, lines)
+    write(folders, lines, header)
     world.prepare(folders, world.task(kind, **changes))
 
 
@@ -104,7 +110,7 @@ def test_a_hospital_that_mends_a_wrong_unit_by_scale_goes_on(tmp_path: Path) -> 
 def test_another_entry_of_one_field_begins_only_this_column_anew(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
     world.prepare(folders, world.task())
-    parts = [line.split(",") for line in CENTIMETRES]
+    parts = split(CENTIMETRES)
     months = [",".join([patient, radius, str(12 * int(age)), label]) for patient, radius, age, label in parts]
     with pytest.raises(Failure, match="the values of age have"):
         next_round(folders, months, dataset=dataset(fields=[{"name": "mean_radius", "offset": "0.5"}]))
@@ -158,7 +164,8 @@ def test_only_prepare_reads_the_record(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
     world.prepare(folders, world.task())
     assert stat.S_IMODE(record_at(folders).stat().st_mode) == 0o600
-    assert json.loads(record_at(folders).read_text())["scales"].keys() == {"mean_radius", "age"}
+    record = json.loads(record_at(folders).read_text())
+    assert record["scales"].keys() == record["correlations"].keys() == {"mean_radius", "age"}
 
 
 @pytest.mark.parametrize(
@@ -179,3 +186,24 @@ def test_a_damaged_record_ends_the_pod_in_words(tmp_path: Path, text: str) -> No
         next_round(folders, LINES)
     assert caught.value.reason == "PodFailed"
     assert "secrets/columns/breast.json on the claim `state`" in caught.value.message
+
+
+def test_no_task_goes_on_with_exchanged_labels(tmp_path: Path) -> None:
+    header, schema = "patient_id,a,b,c,malignant", world.task()["schema"]
+    schema["fields"][:2] = [{"name": name, "type": "number"} for name in "abc"]
+    lines = [f"{patient},{radius},{float(radius) ** 2},-{radius},{label}" for patient, radius, _, label in split(LINES)]
+    flipped = [f"{line[:-1]}{1 - int(line[-1])}" for line in lines]
+    folders = world.pod(tmp_path, lines, header)
+    world.prepare(folders, world.task(schema=schema))
+    with pytest.raises(Failure) as caught:
+        next_round(folders, flipped, header=header, schema=schema)
+    assert (caught.value.reason, caught.value.field) == ("ColumnsChanged", "malignant")
+    assert caught.value.message.startswith("nearly all columns go with the target malignant in the opposite direction")
+    with pytest.raises(Failure):
+        next_round(folders, flipped, header=header, schema=schema)
+    exchanged = [{"name": "0", "from": "1"}, {"name": "1", "from": "0"}]
+    mended = dataset(fields=[{"name": "malignant", "categories": exchanged}])
+    next_round(folders, flipped, header=header, schema=schema, dataset=mended)
+    with pytest.raises(Failure):
+        next_round(folders, lines, header=header, schema=schema, dataset=mended)
+    next_round(folders, lines, header=header, schema=schema, dataset=mended | {"columnsVersion": 1})

@@ -23,6 +23,7 @@ from wardround.ports import Object
 
 COPIES, LABEL = 3, "malignant"
 MODEL = Place("FederatedModel", FEDERATION, "breast")
+DATASET = Place("Dataset", SITE_NAMESPACE, "breast")
 # A cron line for each minute: a series begins as soon as the trigger is there, and the last one has ended.
 SOON = {"cron": "* * * * *"}
 
@@ -93,6 +94,8 @@ def retrained() -> Retrained:
             await ended(1)
             await another(2)
             flip(folder, "site-b", data["site-b"])
+            # Otherwise the hospital refuses the file (ColumnsChanged).
+            federation.sites["site-b"].change(DATASET, {"spec": {"columnsVersion": 1}})
             await another(3)
             await federation.until("all is in order", lambda: is_true(federation.hub.read(MODEL), "VersionWaits"))
             await federation.until("the first series is deleted", lambda: len(left(federation)[0]) <= 6)
