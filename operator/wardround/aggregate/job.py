@@ -27,11 +27,12 @@ from wardround.aggregate.reduction import Moments, Reduction, SliceReduction, We
 from wardround.aggregate.resealed import Resealing
 from wardround.aggregate.rules import Differs, rule_for
 from wardround.aggregate.scratch import Scratch
+from wardround.aggregate.sealed_file import HashesOnly, Keeping, SealedFile
 from wardround.aggregate.slices import NotFinite, Run, runs
 from wardround.aggregate.state import open_moments
 from wardround.aggregate.strategies import Facts, strategy
 from wardround.aggregate.update_list import listed_updates
-from wardround.aggregate.updates import Form, SealedFile, Usable, examine, read_layout
+from wardround.aggregate.updates import Form, Usable, examine, read_layout
 from wardround.aggregate.weights import limits, scales, shares
 from wardround.ports import Store
 from wardround.sealing import body as bodies
@@ -75,7 +76,8 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
         evaluated = evaluation_layout(len(plan.references)) if plan.task == "Evaluate" else None
         form = Form(plan.task, plan.least_cell, evaluated or (base.layout if base else None), plan.frozen)
         places = Resealing(scratch, slice_bytes(plan.listed.updates)) if _at_once(plan) else kept
-        examined = await examine_all(store, plan, form, now, places, base.file if base and kept else None, buffers)
+        also = base.file if base and not plan.reads_twice else None
+        examined = await examine_all(store, plan, form, now, places, also, buffers)
         wants_steps = strategy(plan.strategy, plan.parameters).wants_steps
         if wants_steps:
             examined = without_steps(examined)
@@ -93,9 +95,9 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
     return result
 
 
-def _for_ciphertext(plan: AggregationPlan, scratch: Scratch) -> Scratch | None:
-    """Where the ciphertext of updates and base is kept. None: the store is read twice."""
-    return None if plan.reads_twice else scratch
+def _for_ciphertext(plan: AggregationPlan, scratch: Scratch) -> Scratch | HashesOnly:
+    """What scratch keeps of updates and base."""
+    return HashesOnly(scratch) if plan.reads_twice else scratch
 
 
 def _at_once(plan: AggregationPlan) -> bool:
@@ -118,7 +120,7 @@ class BaseModel:
     layout: Layout
 
 
-async def open_base(store: Store, plan: AggregationPlan, scratch: Scratch | None) -> BaseModel | None:
+async def open_base(store: Store, plan: AggregationPlan, keeping: Keeping) -> BaseModel | None:
     """Return the plan's base, if it has one. Reads only the header. Raises Failure and StoreError."""
     base = plan.base
     if base is None:
@@ -127,8 +129,7 @@ async def open_base(store: Store, plan: AggregationPlan, scratch: Scratch | None
     hashes = await store.get_bytes(base.get.segments, HASH_BYTES * body.segments)
     if digests.digest(hashes) != base.manifest.segments_digest:
         raise _base_changed("another list of segments")
-    region = scratch.region(ciphertext_length(body.length)) if scratch else None
-    file = SealedFile(store, base.get.parts, body, hashes, region)
+    file = SealedFile(store, base.get.parts, body, keeping, hashes)
     another = Failure(
         "SchemasDiffer", "The file of the base does not have the canonical form that docs/contracts.md describes."
     )
@@ -167,7 +168,7 @@ async def examine_all(
     plan: AggregationPlan,
     form: Form,
     now: datetime,
-    scratch: Scratch | Resealing | None,
+    keeping: Keeping,
     base: SealedFile | None,
     buffers: Buffers,
 ) -> Examined:
@@ -182,7 +183,7 @@ async def examine_all(
     async def one(update: PlannedUpdate) -> None:
         expected = expected_update(plan, update, form)
         try:
-            answer = await examine(store, update, expected, form, key, now, scratch, buffers)
+            answer = await examine(store, update, expected, form, key, now, keeping, buffers)
         except Refused as refused:
             answers[update.participant] = LeftOut(update.participant, refused.reason)
         else:

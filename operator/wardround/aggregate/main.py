@@ -45,15 +45,20 @@ M_ARENA_MAX, HEAPS = -8, 2
 def main(argv: Sequence[str]) -> int:
     """Carry out the plan. `argv`: its path and a folder for scratch, by default the mounted ones. Return the exit
     code."""
-    # By default, glibc raises the threshold by itself, each thread has a heap, and heaps keep freed megabytes.
-    libc = ctypes.CDLL(None)
-    libc.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
-    libc.mallopt(M_ARENA_MAX, HEAPS)
+    limit_heaps()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     path, scratch = map(Path, argv) if argv else (PLAN, SCRATCH)
     answer = asyncio.run(carry_out(path, scratch))
     Path(os.environ.get("WARDROUND_TERMINATION_LOG", TERMINATION_LOG)).write_bytes(plans.spell(answer))
     return end(answer)
+
+
+def limit_heaps() -> None:
+    """Let freed memory go back to the kernel. By default, glibc raises the threshold by itself, each thread has a heap,
+    and heaps keep freed megabytes."""
+    libc = ctypes.CDLL(None)
+    libc.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
+    libc.mallopt(M_ARENA_MAX, HEAPS)
 
 
 async def carry_out(

@@ -19,8 +19,8 @@ import numpy as np
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.distances import squared_distances
 from wardround.aggregate.rules import RULES, Rules
+from wardround.aggregate.sealed_file import SealedFile
 from wardround.aggregate.slices import Run, SegmentReduction, within
-from wardround.aggregate.updates import SealedFile
 from wardround.sealing.body import SEGMENT, segment_count, segment_span
 from wardround.tensors import Array, Layout
 from wardround.threads import beside

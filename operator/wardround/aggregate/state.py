@@ -6,7 +6,7 @@ A state is read once, while the updates are combined. The manifest of the hub sa
 from __future__ import annotations
 
 from wardround.aggregate.plan import Failure
-from wardround.aggregate.updates import SealedFile
+from wardround.aggregate.sealed_file import SealedFile
 from wardround.ports import Store
 from wardround.sealing.body import Body
 from wardround.sealing.files import HASH_BYTES
@@ -36,4 +36,4 @@ async def _open_moment(store: Store, start: PlannedStart, index: int) -> SealedF
             "For the server state of the base, the store returned another list of segments than the hub signed. The "
             "aggregation stopped.",
         )
-    return SealedFile(store, get.parts, body, hashes)
+    return SealedFile(store, get.parts, body, None, hashes)

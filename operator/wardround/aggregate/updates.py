@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import hmac
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,22 +12,15 @@ import numpy as np
 
 from wardround.aggregate import counts
 from wardround.aggregate.buffers import Buffers
-from wardround.aggregate.resealed import Resealed, Resealing
-from wardround.aggregate.scratch import Region, Scratch
+from wardround.aggregate.sealed_file import Keeping, SealedFile
 from wardround.aggregate.slices import NotFinite, Run, check_finite, runs, squares, within
 from wardround.ports import Store
 from wardround.sealing import untrusted
 from wardround.sealing.body import (
-    SEALED_SEGMENT,
     SEGMENT,
-    TAG,
     Body,
-    ciphertext_length,
     part_lengths,
-    sealed_place,
-    segment_span,
 )
-from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.keys import DecryptionKey, load_verification_key
 from wardround.sealing.manifests import ExpectedUpdate, verify_update
 from wardround.sealing.refused import Refused
@@ -38,171 +28,14 @@ from wardround.sealing.sums import open_sums
 from wardround.sealing.wrap import unwrap, update_context
 from wardround.store.errors import MISSING, SHORT, StoreError
 from wardround.tensors import HALF_PRECISION, Array, Layout, NotTensors, header_bytes, parse_header
-from wardround.threads import beside
 from wardround.wire import digests
 from wardround.wire.aggregation import PlannedUpdate
 from wardround.wire.frozen import is_frozen
 from wardround.wire.models import Header, UpdateManifest
 from wardround.wire.update import ValidationSums
 
-_UNREAD = bytes(HASH_BYTES)
 # Covers repr of every finite float.
 NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,24})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
-
-
-class SealedFile:
-    """A sealed file in the store. It is read through once, and then its segments again, in any order.
-
-    With a `region` of scratch, `read_through` keeps the ciphertext there, and with `resealed` the plaintext, sealed
-    again. Without both, the store is read again. A site
-    that holds a file's key can seal two different segments for one place, and with the store's help swap them between
-    the two readings. So the hash of each ciphertext segment that comes from the store is kept and compared.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        urls: tuple[str, ...],
-        body: Body,
-        hashes: bytes | None = None,
-        region: Region | None = None,
-        resealed: Resealed | None = None,
-    ) -> None:
-        """`hashes`: SHA-256 of each ciphertext segment, if known before the first read."""
-        self.body = body
-        self._store = store
-        self._urls = urls
-        self._region = region
-        self._resealed = resealed
-        in_scratch = region is not None or resealed is not None
-        self._compares = hashes is not None or not in_scratch
-        self._in_scratch = in_scratch
-        unread = _UNREAD * body.segments if self._compares else b""
-        self._hashes = bytearray(unread if hashes is None else hashes)
-        self._kept = False
-
-    async def read_through(self, take: Callable[[memoryview], None], buffers: Buffers) -> None:
-        """Fetch all parts in order, and pass each opened segment to `take`, in a thread. `take` must not keep it.
-
-        Raises Refused("Altered"), StoreError, and whatever `take` raises.
-        """
-        with buffers.lent(3) as lent:
-            arriving = _Arriving(self, take, lent)
-            try:
-                for url, length in zip(self._urls, part_lengths(self.body.length), strict=False):
-                    await self._store.get(url, length, arriving.feed)
-                await arriving.finish()
-            finally:
-                await arriving.settle()
-        self._kept = self._in_scratch
-
-    async def segment(self, index: int) -> bytes:
-        """Return the plaintext of one segment. Raises Refused("Altered") and StoreError."""
-        fetched = await self.fetch(index)
-        return await beside(self._opened, index, fetched)
-
-    async def fetch(self, index: int) -> bytes | None:
-        """Return the ciphertext of a segment from the store; None if scratch has it. Raises StoreError."""
-        if self._kept:
-            return None
-        part, offset, size = sealed_place(index, self.body.length)
-        return await self._store.get_bytes(self._urls[part], size, offset=offset)
-
-    def open_fetched(self, index: int, fetched: bytes | None, into: memoryview, room: memoryview) -> None:
-        """Open a segment into a buffer of its length. `fetched`: what `fetch` returned. `room`: a buffer for its
-        ciphertext. Raises Refused("Altered")."""
-        if fetched is not None:
-            self._open_compared(index, fetched, into)
-        elif self._resealed is not None:
-            self._resealed.open_into(index * SEGMENT, into, room)
-        else:
-            assert self._region is not None
-            _, size = segment_span(index, self.body.length)
-            sealed = room[: size + TAG]
-            self._region.read(index * SEALED_SEGMENT, sealed)
-            self.body.open_into(index, sealed, into)
-
-    def open_slice(self, start: int, into: memoryview, room: memoryview) -> None:
-        """Open bytes of a file that was sealed again in scratch. `start`: a multiple of the slice size. `room`: a
-        buffer for a sealed slice. Raises Refused("Altered")."""
-        assert self._kept
-        assert self._resealed is not None
-        self._resealed.open_into(start, into, room)
-
-    def open_arrived(self, index: int, sealed: memoryview, into: memoryview) -> None:
-        """Open a segment that came from the store for the first time, and keep it. Raises Refused("Altered")."""
-        if self._compares:
-            self._open_compared(index, sealed, into)
-        else:
-            self.body.open_into(index, sealed, into)
-        if self._region is not None:
-            self._region.write(index * SEALED_SEGMENT, sealed)
-        if self._resealed is not None:
-            self._resealed.write(index * SEGMENT, into)
-
-    def _open_compared(self, index: int, sealed: bytes | memoryview, into: memoryview) -> None:
-        actual, place = hashlib.sha256(sealed).digest(), slice(HASH_BYTES * index, HASH_BYTES * (index + 1))
-        expected = self._hashes[place]
-        if not hmac.compare_digest(expected, _UNREAD) and not hmac.compare_digest(expected, actual):
-            raise Refused("Altered")
-        self.body.open_into(index, sealed, into)
-        self._hashes[place] = actual
-
-    def _opened(self, index: int, fetched: bytes | None) -> bytes:
-        _, size = segment_span(index, self.body.length)
-        into = bytearray(size)
-        self.open_fetched(index, fetched, memoryview(into), memoryview(bytearray(SEALED_SEGMENT)))
-        return bytes(into)
-
-
-class _Arriving:
-    """Cuts arriving ciphertext into segments. A thread opens a segment while the next one arrives, and no more."""
-
-    def __init__(self, file: SealedFile, take: Callable[[memoryview], None], buffers: Sequence[memoryview]) -> None:
-        self._file = file
-        self._take = take
-        self._filling, self._opening, self._plain = buffers
-        self._filled = 0
-        self._index = 0
-        self._running: asyncio.Future[None] | None = None
-
-    async def feed(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises Refused("Altered") and what `take` raises, for an earlier segment."""
-        rest = memoryview(chunk)
-        while rest:
-            _, size = segment_span(self._index, self._file.body.length)
-            count = min(len(rest), size + TAG - self._filled)
-            self._filling[self._filled : self._filled + count] = rest[:count]
-            self._filled += count
-            rest = rest[count:]
-            if self._filled == size + TAG:
-                await self._open_filled(size)
-
-    async def finish(self) -> None:
-        """Wait for the last segment. Raises like `feed`, and Refused("Missing") if segments are missing."""
-        if self._running is not None:
-            await self._running
-        if self._index < self._file.body.segments:
-            raise Refused("Missing")
-
-    async def settle(self) -> None:
-        """Wait until no thread uses the buffers, also after an error."""
-        if self._running is not None:
-            await asyncio.wait((self._running,))
-            if not self._running.cancelled():
-                self._running.exception()  # retrieved, so that asyncio does not log it
-
-    async def _open_filled(self, size: int) -> None:
-        if self._running is not None:
-            await self._running
-        self._filling, self._opening = self._opening, self._filling
-        self._running = asyncio.ensure_future(beside(self._open, self._index, size))
-        self._filled = 0
-        self._index += 1
-
-    def _open(self, index: int, size: int) -> None:
-        self._file.open_arrived(index, self._opening[: size + TAG], self._plain[:size])
-        self._take(self._plain[:size])
 
 
 @dataclass(frozen=True)
@@ -257,10 +90,10 @@ async def examine(
     form: Form,
     key: DecryptionKey,
     now: datetime,
-    scratch: Scratch | Resealing | None,
+    keeping: Keeping,
     buffers: Buffers,
 ) -> Usable:
-    """Read one update completely, and keep its ciphertext in `scratch` if there is one, or seal it there again. Raises
+    """Read one update completely, and keep in scratch what the second reading needs (`keeping`). Raises
     Refused if the update cannot be used, StoreError if the store fails."""
     manifest = verify_update(update.manifest, load_verification_key(update.signing_key), expected, now)
     _check_claims(form, manifest)
@@ -273,9 +106,7 @@ async def examine(
         raise Refused("WrongSchema")
     if form.task != "Train" and body.length > SEGMENT:
         raise Refused("WrongSchema")
-    region = scratch.region(ciphertext_length(body.length)) if isinstance(scratch, Scratch) else None
-    resealed = scratch.file(body.length) if isinstance(scratch, Resealing) else None
-    file = SealedFile(store, update.get, body, region=region, resealed=resealed)
+    file = SealedFile(store, update.get, body, keeping)
     try:
         frozen = form.frozen if form.task == "Train" else None
         first_pass = _FirstPass(body.length, form.layout, frozen)

@@ -13,7 +13,9 @@ from tests.integration.store.updates import BASE, weights
 from tests.players.store import Server
 from tests.players.stored_round import Round, now
 from wardround import tensors
-from wardround.aggregate.updates import SealedFile
+from wardround.aggregate.buffers import Buffers
+from wardround.aggregate.scratch import Scratch
+from wardround.aggregate.sealed_file import HashesOnly, SealedFile
 from wardround.sealing import body, keys, manifests
 from wardround.sealing.refused import Refused
 from wardround.store.transfer import Store
@@ -267,9 +269,10 @@ async def test_the_aggregation_leaves_out_a_second_update_in_the_place_of_the_fi
     text, key = train.sent["site-a"].status.update, train.hospitals["site-a"].signing.public_key()
     assert text is not None
     sealer = train.hub.opener(manifests.open_update(text.manifest, key))
-    opened = SealedFile(store=train.store, urls=(url,), body=sealer)
-    first = await opened.segment(0)
-    part = train.stored("site-a")
-    part.write_bytes(sealer.seal(0, first[:-16] + b"\x7f" * 16))
-    with pytest.raises(Refused, match="Altered"):
-        await opened.segment(0)
+    with Scratch(train.folder) as scratch:
+        opened = SealedFile(train.store, (url,), sealer, HashesOnly(scratch))
+        await opened.read_through(lambda segment: None, Buffers())
+        first = await opened.segment(0)
+        train.stored("site-a").write_bytes(sealer.seal(0, first[:-16] + b"\x7f" * 16))
+        with pytest.raises(Refused, match="Altered"):
+            await opened.segment(0)

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from wardround.aggregate import job, plan
-from wardround.aggregate.updates import SealedFile, Usable
+from wardround.aggregate.sealed_file import SealedFile
+from wardround.aggregate.updates import Usable
 from wardround.metrics import registry
 from wardround.sealing import body
 from wardround.store.transfer import Store
@@ -174,6 +175,6 @@ def test_a_sites_digest_cannot_control_a_terminal() -> None:
 
 def usable(participant: str, base_digest: str) -> Usable:
     store = Store("https://store.example")
-    file = SealedFile(store, (), body.Body(bytes(32), HEADER))
+    file = SealedFile(store, (), body.Body(bytes(32), HEADER), None, b"")
     header = dataclasses.replace(HEADER, base_digest=base_digest)
     return Usable(participant, header, 1, False, False, 11, 0, {}, {}, file, 0.0, "")

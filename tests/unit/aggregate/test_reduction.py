@@ -17,6 +17,7 @@ from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.reduction import Reduction, Weighted
 from wardround.aggregate.rules import rule_for
 from wardround.aggregate.scratch import Scratch
+from wardround.aggregate.sealed_file import HashesOnly
 from wardround.aggregate.slices import NotFinite, runs
 from wardround.tensors import Array, Layout, Tensor
 
@@ -36,7 +37,7 @@ async def reduced(
     twice: bool = False,
 ) -> bytes:
     with Scratch(folder) as scratch:
-        kept = None if twice else scratch
+        kept = HashesOnly(scratch) if twice else scratch
         files = [Weighted(await sealed(each, kept), share) for each, share in zip(updates, shares, strict=True)]
         old = await sealed(base, kept) if base is not None else None
         all_runs = runs(layout, lambda name, dtype: rule_for("Train", base is None, name, dtype))

@@ -8,9 +8,7 @@ import numpy as np
 
 from wardround import tensors
 from wardround.aggregate.buffers import Buffers
-from wardround.aggregate.resealed import Resealing
-from wardround.aggregate.scratch import Scratch
-from wardround.aggregate.updates import SealedFile
+from wardround.aggregate.sealed_file import Keeping, SealedFile
 from wardround.sealing import body
 from wardround.simulate.store import MemoryStore
 from wardround.tensors import Array, Layout, Tensor
@@ -29,17 +27,15 @@ TENSORS = [
 ]
 
 
-async def sealed(plain: bytes, scratch: Scratch | Resealing | None) -> SealedFile:
-    """A file in a store, read through once. Without scratch, the reduction reads the store again."""
+async def sealed(plain: bytes, keeping: Keeping) -> SealedFile:
+    """A file in a store, read through once."""
     names = dict.fromkeys(("round_uid", "participant", "base_digest", "image_digest", "schema_digest"), "")
     header = body.new_header(KEY, kind=body.UPDATE, attempt=1, length=len(plain), **names)
     made, store = body.Body(KEY, header), MemoryStore()
     spans = (body.segment_span(index, len(plain)) for index in range(made.segments))
     ciphertext = b"".join(made.seal(index, plain[start : start + size]) for index, (start, size) in enumerate(spans))
     await store.put_bytes("part", {}, ciphertext)
-    region = scratch.region(len(ciphertext)) if isinstance(scratch, Scratch) else None
-    resealed = scratch.file(len(plain)) if isinstance(scratch, Resealing) else None
-    file = SealedFile(store, ("part",), made, region=region, resealed=resealed)
+    file = SealedFile(store, ("part",), made, keeping)
     await file.read_through(lambda segment: None, Buffers())
     return file
 

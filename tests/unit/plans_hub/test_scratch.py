@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wardround.plans.round.scratch import GIB, SPARE, Scratch, scratch
-from wardround.sealing.body import PART, ciphertext_length
+from wardround.sealing.body import MOST_PARTS, PART, ciphertext_length
 from wardround.sealing.slices import slice_bytes
 
 UPDATE = ciphertext_length(102_400_000)
@@ -20,7 +20,7 @@ def test_a_round_without_base_needs_less() -> None:
 
 def test_one_byte_above_the_limit_the_store_is_read_twice() -> None:
     assert scratch([UPDATE] * 20, 102_400_000, ROOM).reads_twice is False
-    assert scratch([UPDATE] * 20, 102_400_000, ROOM - 1) == Scratch(UPDATE + SPARE, reads_twice=True)
+    assert scratch([UPDATE] * 20, 102_400_000, ROOM - 1) == Scratch(UPDATE + SPARE + 20 * 98 * 32, reads_twice=True)
 
 
 def test_updates_that_are_read_at_once_are_sealed_in_smaller_slices() -> None:
@@ -31,5 +31,6 @@ def test_updates_that_are_read_at_once_are_sealed_in_smaller_slices() -> None:
 
 
 def test_the_result_never_needs_more_than_two_parts() -> None:
-    assert scratch([10 * PART] * 1000, 10, GIB) == Scratch(2 * PART + SPARE, reads_twice=True)
-    assert 2 * PART + SPARE < GIB  # the least limit that the hub chart takes
+    hashes = 512 * 640 * 32
+    assert scratch([10 * PART] * 512, 10, GIB) == Scratch(2 * PART + SPARE + hashes, reads_twice=True)
+    assert scratch([MOST_PARTS * PART] * 512, 10, GIB).bytes < GIB  # the least limit that the hub chart takes

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wardround.sealing.body import PART, ciphertext_length
+from wardround.sealing.body import PART, SEALED_SEGMENT, ciphertext_length
+from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.slices import resealed_length, slice_bytes
 
 GIB = 1 << 30
@@ -18,7 +19,8 @@ SPARE = 16 << 20
 @dataclass(frozen=True)
 class Scratch:
     """`bytes`: the volume's size. `reads_twice`: the volume has no room for the ciphertext of updates and base, so the
-    Job reads them from the store when it examines them, and again when it combines them."""
+    Job reads them from the store when it examines them, and again when it combines them. Then the volume has room for
+    the hash of each segment of the updates."""
 
     bytes: int
     reads_twice: bool
@@ -35,4 +37,7 @@ def scratch(
     parts = (1 + moments) * min(2 * PART, max(sizes, default=0)) + SPARE
     kept = [resealed_length(size, slice_bytes(len(sizes))) for size in sizes] if at_once else sizes
     whole = sum(kept) + (0 if base is None else ciphertext_length(base)) + parts
-    return Scratch(whole, False) if whole <= limit else Scratch(parts, True)
+    if whole <= limit:
+        return Scratch(whole, reads_twice=False)
+    hashes = HASH_BYTES * sum(-(-size // SEALED_SEGMENT) for size in sizes)
+    return Scratch(parts + hashes, reads_twice=True)

@@ -1,0 +1,220 @@
+"""Reads one sealed file from the store segment by segment, and then again; decides nothing about its content."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from wardround.aggregate.buffers import Buffers
+from wardround.aggregate.resealed import Resealed, Resealing
+from wardround.aggregate.scratch import Region, Scratch
+from wardround.ports import Store
+from wardround.sealing.body import (
+    SEALED_SEGMENT,
+    SEGMENT,
+    TAG,
+    Body,
+    ciphertext_length,
+    part_lengths,
+    sealed_place,
+    segment_span,
+)
+from wardround.sealing.files import HASH_BYTES
+from wardround.sealing.refused import Refused
+from wardround.threads import beside
+
+
+@dataclass(frozen=True)
+class HashesOnly:
+    """Scratch that has no room for ciphertext: it keeps the hash of each segment, and the store is read twice."""
+
+    scratch: Scratch
+
+
+# What scratch keeps of a file: its ciphertext, its plaintext sealed again, or hashes.
+Keeping = Scratch | Resealing | HashesOnly
+
+
+class SealedFile:
+    """A sealed file in the store. It is read through once, and then its segments again, in any order.
+
+    `keeping` says where the second reading finds them. A site that holds a file's key can seal two different segments
+    for one place, and with the store's help swap them between two readings of the store. So the second reading compares
+    the hash of each ciphertext segment with that of the first.
+    """
+
+    def __init__(
+        self, store: Store, urls: Sequence[str], body: Body, keeping: Keeping | None, hashes: bytes | None = None
+    ) -> None:
+        """`hashes`: SHA-256 of each ciphertext segment, if known before the first read. `keeping`: None for a file with
+        known hashes that is read once."""
+        self.body = body
+        self._store = store
+        self._urls = _Urls(urls)
+        self._known = hashes
+        self._region: Region | None = None
+        self._resealed: Resealed | None = None
+        self._hashes: Region | None = None
+        if isinstance(keeping, Resealing):
+            self._resealed = keeping.file(body.length)
+        elif isinstance(keeping, Scratch):
+            self._region = keeping.region(ciphertext_length(body.length))
+        elif keeping is not None and hashes is None:
+            self._hashes = keeping.scratch.region(HASH_BYTES * body.segments)
+        self._read = False
+
+    async def read_through(self, take: Callable[[memoryview], None], buffers: Buffers) -> None:
+        """Fetch all parts in order, and pass each opened segment to `take`, in a thread. `take` must not keep it.
+
+        Raises Refused("Altered"), StoreError, and whatever `take` raises.
+        """
+        with buffers.lent(3) as lent:
+            arriving = _Arriving(self, take, lent)
+            try:
+                for part, length in enumerate(part_lengths(self.body.length)):
+                    await self._store.get(self._urls[part], length, arriving.feed)
+                await arriving.finish()
+            finally:
+                await arriving.settle()
+        self._read = True
+        if self._kept:
+            self._urls = _Urls(())
+
+    @property
+    def _kept(self) -> bool:
+        """Whether scratch has all segments."""
+        return self._read and (self._region is not None or self._resealed is not None)
+
+    async def segment(self, index: int) -> bytes:
+        """Return the plaintext of one segment. Raises Refused("Altered") and StoreError."""
+        fetched = await self.fetch(index)
+        return await beside(self._opened, index, fetched)
+
+    async def fetch(self, index: int) -> bytes | None:
+        """Return the ciphertext of a segment from the store; None if scratch has it. Raises StoreError."""
+        if self._kept:
+            return None
+        part, offset, size = sealed_place(index, self.body.length)
+        return await self._store.get_bytes(self._urls[part], size, offset=offset)
+
+    def open_fetched(self, index: int, fetched: bytes | None, into: memoryview, room: memoryview) -> None:
+        """Open a segment into a buffer of its length. `fetched`: what `fetch` returned. `room`: a buffer for its
+        ciphertext. Raises Refused("Altered")."""
+        if fetched is not None:
+            self._open_compared(index, fetched, into)
+        elif self._resealed is not None:
+            self._resealed.open_into(index * SEGMENT, into, room)
+        else:
+            assert self._region is not None
+            _, size = segment_span(index, self.body.length)
+            sealed = room[: size + TAG]
+            self._region.read(index * SEALED_SEGMENT, sealed)
+            self.body.open_into(index, sealed, into)
+
+    def open_slice(self, start: int, into: memoryview, room: memoryview) -> None:
+        """Open bytes of a file that was sealed again in scratch. `start`: a multiple of the slice size. `room`: a
+        buffer for a sealed slice. Raises Refused("Altered")."""
+        assert self._kept
+        assert self._resealed is not None
+        self._resealed.open_into(start, into, room)
+
+    def open_arrived(self, index: int, sealed: memoryview, into: memoryview) -> None:
+        """Open a segment that came from the store for the first time, and keep it. Raises Refused("Altered")."""
+        self._open_compared(index, sealed, into)
+        if self._region is not None:
+            self._region.write(index * SEALED_SEGMENT, sealed)
+        if self._resealed is not None:
+            self._resealed.write(index * SEGMENT, into)
+        if self._hashes is not None:
+            self._hashes.write(index * HASH_BYTES, hashlib.sha256(sealed).digest())
+
+    def _open_compared(self, index: int, sealed: bytes | memoryview, into: memoryview) -> None:
+        expected = self._expected(index)
+        if expected is not None and not hmac.compare_digest(expected, hashlib.sha256(sealed).digest()):
+            raise Refused("Altered")
+        self.body.open_into(index, sealed, into)
+
+    def _expected(self, index: int) -> bytes | None:
+        """The hash that a segment from the store must have; None if none is known."""
+        if self._known is not None:
+            return self._known[HASH_BYTES * index : HASH_BYTES * (index + 1)]
+        if self._hashes is None or not self._read:
+            return None
+        expected = bytearray(HASH_BYTES)
+        self._hashes.read(index * HASH_BYTES, memoryview(expected))
+        return bytes(expected)
+
+    def _opened(self, index: int, fetched: bytes | None) -> bytes:
+        _, size = segment_span(index, self.body.length)
+        into = bytearray(size)
+        self.open_fetched(index, fetched, memoryview(into), memoryview(bytearray(SEALED_SEGMENT)))
+        return bytes(into)
+
+
+class _Urls:
+    """The URLs of a file's parts, compressed: presigned URLs are long, and those of all updates may be in memory at
+    once. Segments are read in their order, so one URL is kept as it is."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self._packed = zlib.compress("\n".join(urls).encode())
+        self._part = -1
+        self._url = ""
+
+    def __getitem__(self, part: int) -> str:
+        if part != self._part:
+            self._part, self._url = part, zlib.decompress(self._packed).decode().split("\n")[part]
+        return self._url
+
+
+class _Arriving:
+    """Cuts arriving ciphertext into segments. A thread opens a segment while the next one arrives, and no more."""
+
+    def __init__(self, file: SealedFile, take: Callable[[memoryview], None], buffers: Sequence[memoryview]) -> None:
+        self._file = file
+        self._take = take
+        self._filling, self._opening, self._plain = buffers
+        self._filled = 0
+        self._index = 0
+        self._running: asyncio.Future[None] | None = None
+
+    async def feed(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises Refused("Altered") and what `take` raises, for an earlier segment."""
+        rest = memoryview(chunk)
+        while rest:
+            _, size = segment_span(self._index, self._file.body.length)
+            count = min(len(rest), size + TAG - self._filled)
+            self._filling[self._filled : self._filled + count] = rest[:count]
+            self._filled += count
+            rest = rest[count:]
+            if self._filled == size + TAG:
+                await self._open_filled(size)
+
+    async def finish(self) -> None:
+        """Wait for the last segment. Raises like `feed`, and Refused("Missing") if segments are missing."""
+        if self._running is not None:
+            await self._running
+        if self._index < self._file.body.segments:
+            raise Refused("Missing")
+
+    async def settle(self) -> None:
+        """Wait until no thread uses the buffers, also after an error."""
+        if self._running is not None:
+            await asyncio.wait((self._running,))
+            if not self._running.cancelled():
+                self._running.exception()  # retrieved, so that asyncio does not log it
+
+    async def _open_filled(self, size: int) -> None:
+        if self._running is not None:
+            await self._running
+        self._filling, self._opening = self._opening, self._filling
+        self._running = asyncio.ensure_future(beside(self._open, self._index, size))
+        self._filled = 0
+        self._index += 1
+
+    def _open(self, index: int, size: int) -> None:
+        self._file.open_arrived(index, self._opening[: size + TAG], self._plain[:size])
+        self._take(self._plain[:size])
