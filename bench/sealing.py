@@ -1,6 +1,6 @@
 """Measures the speed and memory of sealing, opening and reducing files on this machine. Asserts nothing.
 
-python bench/sealing.py [MiB]
+python -m bench.sealing [MiB [RUNS]]
 """
 
 from __future__ import annotations
@@ -11,11 +11,19 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
+from typing import ParamSpec, TypeVar
 
 from wardround.sealing import body, files, keys, wrap
+from wardround.sealing.opener import FileOpener
+from wardround.wire.models import Header
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @contextmanager
@@ -28,25 +36,74 @@ def timed(name: str, mebibytes: float) -> Iterator[None]:
     print(f"{name:<34} {seconds:7.3f} s  {mebibytes / seconds:7.0f} MiB/s  peak {peak:5.0f} MiB")
 
 
-def seal_and_open(folder: Path, mebibytes: int) -> None:
-    """Seal a file like a courier that sends an update, and open it like a courier that fetches a base."""
-    plain = folder / "plain"
+def seal_and_open(folder: Path, mebibytes: int, runs: int) -> None:
+    """Seal a file like a courier that sends an update, and open it like a courier that fetches a base. In turn with the
+    reference: AES-GCM from file to file by the same threads, without any digest."""
+    plain, sealed, opened = folder / "plain", folder / "sealed", folder / "opened"
     with plain.open("wb") as file:
         for _ in range(mebibytes):
             file.write(os.urandom(1 << 20))
     key = body.new_file_key()
     names = {"round_uid": "uid", "participant": "site-a", "base_digest": "", "image_digest": "", "schema_digest": ""}
-    header = body.new_header(key, kind=body.UPDATE, attempt=1, length=plain.stat().st_size, **names)
-    with timed("seal a file", mebibytes):
-        sealed = files.seal_file(plain, folder / "sealed", header, key)
-    hashes = b""
-    with (folder / "sealed").open("rb") as file:
-        while segment := file.read(body.SEALED_SEGMENT):
-            hashes += hashlib.sha256(segment).digest()
+    rates: dict[str, list[tuple[float, float]]] = {
+        "AES-GCM from file to file": [],
+        "seal a file": [],
+        "open a file": [],
+    }
+    for _ in range(runs):
+        header = body.new_header(key, kind=body.UPDATE, attempt=1, length=plain.stat().st_size, **names)
+        seconds, _ = _timed(_reference, plain, sealed, header, key)
+        rates["AES-GCM from file to file"].append(seconds)
+        sealed.unlink()
+        seconds, made = _timed(files.seal_file, plain, sealed, header, key)
+        rates["seal a file"].append(seconds)
+        seconds, _ = _timed(_open, sealed, opened, header, key, made.digest, _hashes(sealed))
+        rates["open a file"].append(seconds)
+        opened.unlink()
+        sealed.unlink()
+    reference, least = _medians(rates["AES-GCM from file to file"])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    for name, measured in rates.items():
+        middle, used = _medians(measured)
+        ratios = f"{reference / middle:4.2f} of the reference  processor {used:6.3f} s, {used / least:4.1f} times"
+        print(f"{name:<34} {middle:7.3f} s  {mebibytes / middle:7.0f} MiB/s  {ratios}  peak {peak:5.0f} MiB")
+
+
+def _medians(seconds: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return median(wall for wall, _ in seconds), median(used for _, used in seconds)
+
+
+def _timed(work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> tuple[tuple[float, float], T]:
+    """Wall time and processor time, and what `work` returns."""
+    os.sync()
+    start, used = time.perf_counter(), time.process_time()
+    made = work(*arguments, **named)
+    return (time.perf_counter() - start, time.process_time() - used), made
+
+
+def _reference(plain: Path, sealed: Path, header: Header, key: bytes) -> None:
+    cipher = body.Body(key, header)
+    with plain.open("rb") as source, sealed.open("wb") as target:
+
+        def one(index: int) -> None:
+            start, size = body.segment_span(index, header.length)
+            os.pwrite(target.fileno(), cipher.seal(index, os.pread(source.fileno(), size, start)), start)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(one, range(cipher.segments)))
+        os.fsync(target.fileno())
+
+
+def _hashes(sealed: Path) -> bytes:
+    with sealed.open("rb") as file:
+        segments = iter(lambda: file.read(body.SEALED_SEGMENT), b"")
+        return b"".join(hashlib.sha256(each).digest() for each in segments)
+
+
+def _open(sealed: Path, opened: Path, header: Header, key: bytes, digest: str, hashes: bytes) -> None:
     listed = f"sha256:{hashlib.sha256(hashes).hexdigest()}"
-    arguments = (folder / "opened", body.Body(key, header), hashes, listed, sealed.digest)
-    with timed("open a file", mebibytes), files.FileOpener(*arguments) as opener:
-        with (folder / "sealed").open("rb") as file:
+    with FileOpener(opened, body.Body(key, header), hashes, listed, digest) as opener:
+        with sealed.open("rb") as file:
             while chunk := file.read(1 << 18):
                 opener.feed(chunk)
         opener.finish()
@@ -79,9 +136,10 @@ def reduce(mebibytes: int, participants: int) -> None:
 def main() -> None:
     """Run all measurements."""
     mebibytes = int(sys.argv[1]) if len(sys.argv) > 1 else 256
-    wrap_and_unwrap(200)
+    runs = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     with tempfile.TemporaryDirectory() as folder:
-        seal_and_open(Path(folder), mebibytes)
+        seal_and_open(Path(folder), mebibytes, runs)
+    wrap_and_unwrap(200)
     reduce(mebibytes, 3)
 
 

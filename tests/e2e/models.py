@@ -14,9 +14,9 @@ from tests.e2e.federation import Finished
 from wardround import tensors
 from wardround.sealing.body import Body
 from wardround.sealing.envelope import open_envelope
-from wardround.sealing.files import FileOpener
 from wardround.sealing.keys import load_signing_key
 from wardround.sealing.manifests import parse_model
+from wardround.sealing.opener import FileOpener
 
 MODEL = "application/vnd.wardround.model.v1+json"
 Tensors = dict[str, tensors.Array]

@@ -33,7 +33,8 @@ from wardround.documents.keys import Model
 from wardround.documents.update_list import UpdateList
 from wardround.plans.round.scratch import SCRATCH_LIMIT, scratch
 from wardround.plans.round.types import Aggregate, Observation
-from wardround.sealing import body, files, keys, manifests, untrusted
+from wardround.sealing import body, keys, manifests, untrusted
+from wardround.sealing.opener import FileOpener
 from wardround.store.put_each import put_each
 from wardround.store.transfer import Store
 from wardround.wire import canonical
@@ -200,7 +201,7 @@ class Round:
         url = self.server.presigner.get(f"{location}/segments", now(), 600)
         hashes = await self.store.get_bytes(url, 32 * opened.segments)
         path = self.folder / "result"
-        with files.FileOpener(path, opened, hashes, answer["segmentsDigest"], answer["digest"]) as opener:
+        with FileOpener(path, opened, hashes, answer["segmentsDigest"], answer["digest"]) as opener:
             for index, length in enumerate(body.part_lengths(header.length)):
                 url = self.server.presigner.get(f"{location}/{body.part_name(index)}", now(), 600)
                 opener.feed(await self.store.get_bytes(url, length))

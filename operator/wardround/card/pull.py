@@ -14,9 +14,10 @@ from wardround.card import folder
 from wardround.card.folder import FolderRefused, Signed
 from wardround.sealing import untrusted
 from wardround.sealing.body import Body, part_lengths, segment_count
-from wardround.sealing.files import HASH_BYTES, FileOpener
+from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.keys import DecryptionKey, hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import open_model, open_transfer
+from wardround.sealing.opener import FileOpener
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import transfer_context, unwrap
 from wardround.wire.card import ModelCard

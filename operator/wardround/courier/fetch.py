@@ -7,18 +7,24 @@ from functools import partial
 
 from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder
+from wardround.parallel import run_all
 from wardround.plans.courier.turns import is_too_slow
 from wardround.plans.courier.types import Fetch
 from wardround.ports import Store
-from wardround.sealing.body import PART, Body, part_lengths, segment_count
-from wardround.sealing.files import HASH_BYTES, FileOpener
+from wardround.sealing.body import Body, part_lengths, segment_count
+from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.keys import DecryptionKey, VerificationKey
 from wardround.sealing.manifests import open_model
+from wardround.sealing.opener import FileOpener
+from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import base_context, unwrap
 from wardround.store.errors import SHORT, TOO_SLOW, StoreError
 from wardround.threads import beside
 from wardround.wire.grants import Get
 from wardround.wire.models import ModelManifest
+
+# Parts that are fetched at once. Each needs 2 MiB of memory.
+PARTS = 2
 
 
 async def fetch(
@@ -49,28 +55,39 @@ async def fetch(
         raise StoreError(TOO_SLOW)
     target = folder.root / order.input.path
     await beside(partial(target.parent.mkdir, parents=True, exist_ok=True))
-    opener = await beside(FileOpener, target, body, bytes(hashes), manifest.segments_digest, manifest.digest)
+    open_file = partial(FileOpener, target, body, bytes(hashes), manifest.segments_digest, manifest.digest)
+    opener = await beside(partial(open_file, resumable=True))
+    keep = True
     try:
         while not opener.whole:
-            before = opener.pause()
+            before = opener.opened
             finished = await turn.some(partial(_go_on, opener, grant, lengths, store))
-            if is_too_slow(finished=finished, before=before, after=opener.pause()):
+            if is_too_slow(finished=finished, before=before, after=opener.opened):
                 raise StoreError(TOO_SLOW)
         await beside(opener.finish)
+    except Refused:
+        keep = False
+        raise
     finally:
-        await beside(opener.close)
+        await beside(partial(opener.close, keep=keep))
 
 
 async def _go_on(opener: FileOpener, grant: Get, lengths: Sequence[int], store: Store) -> None:
-    """Fetch what is missing. A fetch that is cancelled keeps the whole segments that came."""
+    """Fetch the missing parts, some at once. A fetch that is cancelled keeps the whole segments that came."""
+    await run_all((partial(_fetch_part, opener, number, grant, lengths, store) for number in opener.missing), PARTS)
 
-    async def open_chunk(chunk: bytes) -> None:
-        await beside(opener.feed, chunk)
 
-    number, offset = divmod(opener.pause(), PART)
-    for url, length in zip(grant.parts[number:], lengths[number:], strict=True):
-        await store.get(url, length - offset, open_chunk, offset=offset)
-        offset = 0
+async def _fetch_part(opener: FileOpener, number: int, grant: Get, lengths: Sequence[int], store: Store) -> None:
+    part = opener.part(number)
+
+    async def take(chunk: bytes) -> None:
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[part.fill(rest) :]
+            if part.full:
+                await beside(part.open)
+
+    await store.get(grant.parts[number], lengths[number] - part.offset, take, offset=part.offset)
 
 
 def _open(order: Fetch, hub_key: VerificationKey, key: DecryptionKey) -> tuple[ModelManifest, Body]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import accumulate, count
 
 from wardround import durable
 from wardround.api.task import Update
 from wardround.courier.workspace import TaskFolder, Unsafe
+from wardround.parallel import run_all
 from wardround.plans.courier.types import SealedUpdate
 from wardround.ports import Store
 from wardround.sealing import body, untrusted
@@ -18,12 +20,15 @@ from wardround.sealing.manifests import open_update, sign_update
 from wardround.sealing.refused import Refused
 from wardround.sealing.sums import seal_sums
 from wardround.sealing.wrap import update_context, wrap
-from wardround.threads import beside_until_cancelled
+from wardround.threads import beside, beside_until_cancelled
 from wardround.wire import codec, digests
 from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Put
 from wardround.wire.models import Header, UpdateManifest
 from wardround.wire.update import UpdateClaims, ValidationSums, longest_sums
+
+# Parts that are sent at once.
+PARTS = 4
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ def _seal(
         raise Refused("OutputLink") from None
     if base_digest and claims.base_digest != base_digest:
         raise Refused("WrongBase")
+    folder.sent.unlink(missing_ok=True)  # it is about a ciphertext that was never whole
     file_key = body.new_file_key()
     header = body.new_header(
         file_key,
@@ -129,11 +135,17 @@ def _sealed_sums(file_key: bytes, header: Header, sums: bytes, assignment: Assig
 
 
 async def send(puts: tuple[Put, ...], store: Store, folder: TaskFolder) -> None:
-    """Put every part of the ciphertext into the store, by grants that fit it. Raises StoreError.
+    """Put the parts of the ciphertext that are not sent yet into the store, by grants that fit it, some at once. Raises
+    StoreError.
 
     If the store already has a part, an earlier run has stored it from the same ciphertext.
     """
-    offset = 0
-    for put in puts:
+    sent = await beside(folder.sent_parts)
+    offsets = accumulate((put.bytes for put in puts), initial=0)
+
+    async def send_part(number: int, put: Put, offset: int) -> None:
         await store.put_file(put.url, put.headers, folder.ciphertext, offset, put.bytes)
-        offset += put.bytes
+        await beside(folder.note_sent, number)
+
+    missing = (each for each in zip(count(), puts, offsets, strict=False) if each[0] not in sent)
+    await run_all((partial(send_part, *each) for each in missing), PARTS)

@@ -48,6 +48,23 @@ class TaskFolder:
         """The manifest's file. It exists only if the ciphertext beside it is whole and belongs to it."""
         return self.sealed / "manifest.json"
 
+    @property
+    def sent(self) -> Path:
+        """The numbers of the parts of the ciphertext that the store has, one a line."""
+        return self.sealed / "sent"
+
+    def sent_parts(self) -> frozenset[int]:
+        """The parts of the ciphertext that the store has. After a power cut, it may lack some."""
+        try:
+            lines = self.sent.read_text("ascii").splitlines(keepends=True)
+        except FileNotFoundError:
+            return frozenset()
+        return frozenset(int(line) for line in lines if line.endswith("\n") and line.strip().isdigit())
+
+    def note_sent(self, part: int) -> None:
+        with self.sent.open("a", encoding="ascii") as file:
+            file.write(f"{part}\n")
+
     def make(self) -> None:
         for folder in (self.input, self.update, self.sealed):
             folder.mkdir(parents=True, exist_ok=True)

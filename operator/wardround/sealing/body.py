@@ -86,6 +86,13 @@ class Body:
             raise ValueError(f"segment {index} has {size} bytes, not {len(plaintext)}")
         return self._cipher.encrypt(self._nonce(index), plaintext, self._header_digest)
 
+    def seal_into(self, index: int, plaintext: memoryview, into: memoryview) -> None:
+        """Encrypt segment `index` into a buffer that is longer by TAG. See `seal`."""
+        _, size = segment_span(index, self.length)
+        if len(plaintext) != size:
+            raise ValueError(f"segment {index} has {size} bytes, not {len(plaintext)}")
+        self._cipher.encrypt_into(self._nonce(index), plaintext, self._header_digest, into)
+
     def open(self, index: int, sealed: bytes | memoryview) -> bytes:
         """Decrypt segment `index`. Raises Refused("Altered") unless it is that segment of this file."""
         _, size = segment_span(index, self.length)

@@ -23,9 +23,10 @@ from wardround.cli.__main__ import main
 from wardround.kube.errors import NotFound
 from wardround.ports import Object
 from wardround.sealing.body import Body, segment_count
-from wardround.sealing.files import HASH_BYTES, FileOpener
+from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.keys import DecryptionKey, hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import open_model, open_transfer
+from wardround.sealing.opener import FileOpener
 from wardround.sealing.refused import Refused as Unopened
 from wardround.sealing.wrap import transfer_context, unwrap
 from wardround.store.transfer import Store

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from wardround.sealing import body, files
+from wardround.sealing.opener import FileOpener
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
 from wardround.wire.models import Header
@@ -145,9 +146,7 @@ def test_a_sealed_file_opens_from_chunks_of_any_size(tmp_path: Path, length: int
     head, sealed, cipher = sealed_file(tmp_path, plain)
     assert sealed == files.SealedFile(digests.digest(plain), len(cipher))
     listed = hashes(cipher)
-    with files.FileOpener(
-        tmp_path / "out", body.Body(KEY, head), listed, digests.digest(listed), sealed.digest
-    ) as opener:
+    with FileOpener(tmp_path / "out", body.Body(KEY, head), listed, digests.digest(listed), sealed.digest) as opener:
         for place in range(0, len(cipher), 300_007):
             opener.feed(cipher[place : place + 300_007])
         opener.finish()
@@ -160,9 +159,7 @@ def test_a_segment_that_another_key_holder_sealed_is_refused(tmp_path: Path) -> 
     forged = body.Body(KEY, head).seal(0, b"\x01" * 50)
     listed = hashes(cipher)
     with (
-        files.FileOpener(
-            tmp_path / "out", body.Body(KEY, head), listed, digests.digest(listed), sealed.digest
-        ) as opener,
+        FileOpener(tmp_path / "out", body.Body(KEY, head), listed, digests.digest(listed), sealed.digest) as opener,
         pytest.raises(Refused, match="Altered"),
     ):
         opener.feed(forged)
@@ -173,11 +170,11 @@ def test_a_file_that_is_too_short_or_too_long_is_not_published(tmp_path: Path) -
     head, sealed, cipher = sealed_file(tmp_path, bytes(50))
     listed = hashes(cipher)
     arguments = (tmp_path / "out", body.Body(KEY, head), listed, digests.digest(listed), sealed.digest)
-    with files.FileOpener(*arguments) as opener:
+    with FileOpener(*arguments) as opener:
         opener.feed(cipher[:-1])
         with pytest.raises(Refused, match="Altered"):
             opener.finish()
-    with files.FileOpener(*arguments) as opener, pytest.raises(Refused, match="Altered"):
+    with FileOpener(*arguments) as opener, pytest.raises(Refused, match="Altered"):
         opener.feed(cipher + b"\x00")
     assert not (tmp_path / "out").exists()
 
@@ -185,7 +182,7 @@ def test_a_file_that_is_too_short_or_too_long_is_not_published(tmp_path: Path) -
 def test_a_segment_list_with_another_digest_is_refused(tmp_path: Path) -> None:
     head, sealed, cipher = sealed_file(tmp_path, bytes(50))
     with pytest.raises(Refused, match="Altered"):
-        files.FileOpener(tmp_path / "out", body.Body(KEY, head), hashes(cipher), "sha256:0", sealed.digest)
+        FileOpener(tmp_path / "out", body.Body(KEY, head), hashes(cipher), "sha256:0", sealed.digest)
 
 
 def test_a_file_of_another_length_than_its_header_is_not_sealed(tmp_path: Path) -> None:

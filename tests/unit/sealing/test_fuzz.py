@@ -17,7 +17,8 @@ import pytest
 from tests.unit.sealing.noise import TIMES, documents, noise, refuses
 from tests.unit.sealing.test_manifests import ASSIGNMENT, EXPECTED, HEADER, NOW, PUBLIC, SIGNING, UPDATE
 from wardround.courier.send import read_claims
-from wardround.sealing import body, envelope, files, keys, manifests, wrap
+from wardround.sealing import body, envelope, keys, manifests, wrap
+from wardround.sealing.opener import FileOpener
 from wardround.wire import canonical, codec, digests
 from wardround.wire.grants import Grants, Put
 from wardround.wire.models import Header, ModelManifest
@@ -139,9 +140,7 @@ def test_changed_ciphertext_never_becomes_a_file(tmp_path: Path) -> None:
     hashes = hashlib.sha256(good).digest()
 
     def read(data: bytes) -> None:
-        with files.FileOpener(
-            tmp_path / "model", sealed, hashes, digests.digest(hashes), digests.digest(plain)
-        ) as opener:
+        with FileOpener(tmp_path / "model", sealed, hashes, digests.digest(hashes), digests.digest(plain)) as opener:
             opener.feed(data)
             opener.finish()
 

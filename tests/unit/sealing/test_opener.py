@@ -1,0 +1,124 @@
+"""A model is opened part by part, several at once, and what is whole survives an error."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from pathlib import Path
+
+import pytest
+
+from wardround.sealing import body
+from wardround.sealing.opener import FileOpener, PartOpener
+from wardround.sealing.refused import Refused
+from wardround.wire import digests
+
+KEY = bytes(32)
+# Two parts, the last one short.
+PLAIN = os.urandom(1 << 20) * 65 + b"the end"
+
+
+class Sealed:
+    def __init__(self, plain: bytes) -> None:
+        names = dict.fromkeys(("round_uid", "participant", "base_digest", "image_digest", "schema_digest"), "")
+        self.body = body.Body(KEY, body.new_header(KEY, kind=body.MODEL, attempt=1, length=len(plain), **names))
+        spans = (body.segment_span(index, len(plain)) for index in range(self.body.segments))
+        segments = [self.body.seal(index, plain[start : start + size]) for index, (start, size) in enumerate(spans)]
+        self.hashes = b"".join(hashlib.sha256(each).digest() for each in segments)
+        ciphertext = b"".join(segments)
+        self.parts = [ciphertext[start : start + body.PART] for start in range(0, len(ciphertext), body.PART)]
+        self.digest = digests.digest(plain)
+
+    def opener(self, path: Path, *, resumable: bool = True) -> FileOpener:
+        listed = digests.digest(self.hashes)
+        return FileOpener(path, self.body, self.hashes, listed, self.digest, resumable=resumable)
+
+
+@pytest.fixture(scope="module")
+def sealed() -> Sealed:
+    return Sealed(PLAIN)
+
+
+def feed(part: PartOpener, data: bytes, chunk: int = 300_007) -> None:
+    for start in range(0, len(data), chunk):
+        rest = memoryview(data)[start : start + chunk]
+        while rest:
+            rest = rest[part.fill(rest) :]
+            if part.full:
+                part.open()
+
+
+def test_parts_that_arrive_at_once_make_the_model(sealed: Sealed, tmp_path: Path) -> None:
+    with sealed.opener(tmp_path / "model") as opener, ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda number: feed(opener.part(number), sealed.parts[number]), (1, 0)))
+        opener.finish()
+    assert (tmp_path / "model").read_bytes() == PLAIN
+    assert [each.name for each in tmp_path.iterdir()] == ["model"]
+
+
+def test_an_interrupted_part_goes_on_at_the_segment_that_it_reached(sealed: Sealed, tmp_path: Path) -> None:
+    with sealed.opener(tmp_path / "model") as opener:
+        feed(opener.part(0), sealed.parts[0][: 3 * body.SEALED_SEGMENT + 77])
+        part = opener.part(0)
+        assert (opener.opened, part.offset) == (3, 3 * body.SEALED_SEGMENT)
+        feed(part, sealed.parts[0][part.offset : 4 * body.SEALED_SEGMENT])
+        assert opener.opened == 4
+
+
+def test_after_a_crash_the_whole_parts_are_not_fetched_again(sealed: Sealed, tmp_path: Path) -> None:
+    first = sealed.opener(tmp_path / "model")
+    feed(first.part(1), sealed.parts[1])
+    feed(first.part(0), sealed.parts[0][: 2 * body.SEALED_SEGMENT])
+    with sealed.opener(tmp_path / "model") as opener:  # the process of the first one has died
+        assert list(opener.missing) == [0]
+        for number in opener.missing:
+            feed(opener.part(number), sealed.parts[number])
+        opener.finish()
+    assert (tmp_path / "model").read_bytes() == PLAIN
+    first.close(keep=True)
+
+
+def left_behind(sealed: Sealed, path: Path) -> None:
+    opener = sealed.opener(path)
+    feed(opener.part(1), sealed.parts[1])
+    opener.close(keep=True)
+
+
+def test_parts_of_another_model_are_not_taken(sealed: Sealed, tmp_path: Path) -> None:
+    left_behind(sealed, tmp_path / "model")
+    sealed = copy(sealed)
+    sealed.digest = "sha256:" + "0" * 64
+    with sealed.opener(tmp_path / "model") as opener:
+        assert list(opener.missing) == [0, 1]
+
+
+def test_parts_that_somebody_changed_on_disk_are_not_published(sealed: Sealed, tmp_path: Path) -> None:
+    left_behind(sealed, tmp_path / "model")
+    with (tmp_path / ".model.partial").open("r+b") as file:
+        file.seek(64 << 20)
+        file.write(b"other bytes")
+    with sealed.opener(tmp_path / "model") as opener:
+        feed(opener.part(0), sealed.parts[0])
+        with pytest.raises(Refused, match="Altered"):
+            opener.finish()
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_file_that_is_not_resumable_leaves_nothing(sealed: Sealed, tmp_path: Path) -> None:
+    with sealed.opener(tmp_path / "model", resumable=False) as opener:
+        feed(opener.part(1), sealed.parts[1])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_segment_in_another_place_is_refused(sealed: Sealed, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="Altered"), sealed.opener(tmp_path / "model") as opener:
+        feed(opener.part(0), sealed.parts[1])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_with_more_bytes_than_it_has_is_refused(sealed: Sealed, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="Altered"), sealed.opener(tmp_path / "model") as opener:
+        feed(opener.part(1), sealed.parts[1] + b"x")
+    assert list(tmp_path.iterdir()) == []
