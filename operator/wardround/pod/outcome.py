@@ -72,14 +72,17 @@ def run(verb: str, body: Callable[[], Outcome | None]) -> int:
 
 
 def terminate(outcome: Outcome) -> None:
-    """Writes the termination message. Shortens the names of ignored columns, then `quality`, then `message`, to stay
-    within MESSAGE_LIMIT."""
+    """Writes the termination message. Shortens the names of ignored columns, then `quality`, `metrics` and `message`,
+    to stay within MESSAGE_LIMIT."""
     while len(text := write(outcome)) > MESSAGE_LIMIT:
         ignored = outcome.ignored_columns
         if ignored and ignored.named:
             outcome = replace(outcome, ignored_columns=replace(ignored, named=ignored.named[:-1]))
         elif outcome.quality:
             outcome = replace(outcome, quality=outcome.quality[:-1])
+        elif outcome.metrics:
+            # A round may declare 16 names of 64 characters each for numbers that the training code reports.
+            outcome = replace(outcome, metrics=outcome.metrics[:-1])
         else:
             # Characters, of which one may take several bytes.
             message = outcome.message or ""

@@ -27,6 +27,7 @@ from wardround.wire.outcome import (
     LeftOutRows,
     LeftOutTotal,
     Outcome,
+    OwnMetric,
     Remark,
 )
 
@@ -475,6 +476,21 @@ def test_the_longest_report_fits_a_termination_message(tmp_path: Path, monkeypat
     assert said.message is not None
     assert (said.reason, said.rows, said.left_out.rows) == ("TooManyRowsLeftOut", 768, 768)
     assert len(said.left_out.classes) == survey.MOST_CLASSES
+
+
+def test_a_round_with_many_long_metric_names_cannot_keep_a_pod_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message has room for the first numbers."""
+    monkeypatch.setenv("WARDROUND_TERMINATION_LOG", str(tmp_path / "log"))
+    names = [f"m{number:02}{'x' * 61}" for number in range(30)]
+    metrics = tuple(OwnMetric(name=each, value="-1.7977e+308", people=10**8, rows="Validation") for each in names)
+    outcome.terminate(Outcome(metrics=metrics))
+    said = wire.read((tmp_path / "log").read_text())
+    assert said is not None
+    assert said.metrics is not None
+    assert 20 < len(said.metrics) < 30
+    assert said.metrics == metrics[: len(said.metrics)]
 
 
 def test_a_long_message_in_any_script_fits_a_termination_message(
