@@ -128,7 +128,7 @@ def test_a_state_of_another_result_is_refused() -> None:
     with pytest.raises(Refused):
         opened(STATE, BEFORE)
     with pytest.raises(Refused):
-        opened(STATE, result(UID, b"another"))
+        opened(STATE, result(UID, b"87654321"))
 
 
 def test_a_state_without_one_of_its_keys_is_refused() -> None:
