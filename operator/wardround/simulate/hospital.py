@@ -32,10 +32,10 @@ from wardround.documents.keys import Model
 from wardround.manifests import training
 from wardround.network.probe import LEAST_SECONDS
 from wardround.plans import dataset as dataset_plan
-from wardround.plans import site as site_plan
 from wardround.plans.assignment import Claim, Terms, base_digest, decide
 from wardround.plans.courier.step import inputs
 from wardround.plans.courier.types import Fetch, Input
+from wardround.plans.site import report as site_report
 from wardround.plans.sitetask import failure as failures
 from wardround.plans.sitetask.job import training_job
 from wardround.plans.sitetask.types import Control, ObservedDataset
@@ -129,7 +129,7 @@ class Hospital:
         Raises SimulationError for a Dataset that the hospital could not offer.
         """
         offered = [self._dataset(name, spec, now) for name, spec in self.datasets.items()]
-        report = site_plan.report(self.site(hub_fingerprint), offered)
+        report = site_report.report(self.site(hub_fingerprint), offered)
         spec = {
             "keyFingerprint": self.identity.fingerprint,
             "allowedFederations": [{"namespace": each} for each in self.federations],

@@ -14,7 +14,7 @@ from wardround.api.site import Hub
 from wardround.kube import tokens
 from wardround.kube.client import Client
 from wardround.kube.errors import ApiError, Conflict, Forbidden, NotFound, Unauthorized
-from wardround.plans.site import Link
+from wardround.plans.site.types import Link, TokenLife
 from wardround.ports import Api, TokenSource
 from wardround.reasons.registry import REASONS
 
@@ -42,7 +42,7 @@ class Credentials:
     namespace: str
 
     @classmethod
-    def of(cls, secret: Mapping[str, Any]) -> Credentials:
+    def parse(cls, secret: Mapping[str, Any]) -> Credentials:
         """Raises NotEnrolled naming the key that is missing."""
         data = secret.get("data") or {}
         values = {}
@@ -91,7 +91,7 @@ class HubLink:
         """
         name = hub.enrolment_secret_name
         try:
-            credentials = Credentials.of(await self._own.get("Secret", name))
+            credentials = Credentials.parse(await self._own.get("Secret", name))
             if credentials.namespace != hub.participant_namespace:
                 raise NotEnrolled(
                     f"The enrolment is for {credentials.namespace}, but Site.spec.hub.participantNamespace is "
@@ -132,16 +132,20 @@ class HubLink:
         else:
             self._set(Link("HubUnreachable", f"{REASONS['HubUnreachable'].meaning} {failure}"))
 
-    async def renew_token(self, hub: Hub, now: datetime) -> None:
-        """A new token once half of the present one's life is over. Raises ApiError."""
+    def token_life(self) -> TokenLife | None:
+        """None without a token, and for a token that does not say how long it lives."""
+        return token_life(self._credentials.token) if self._credentials else None
+
+    async def renew_token(self, hub: Hub) -> None:
+        """Gets a new token from the hub, and keeps it in the enrolment Secret. Raises ApiError."""
         credentials, client = self._credentials, self.client
-        if credentials is None or client is None or not due(credentials.token, now):
+        if credentials is None or client is None:
             return
         answer = await client.create_token(SERVICE_ACCOUNT, TOKEN_SECONDS)
         token = str(answer["status"]["token"])
         secret = await self._own.get("Secret", hub.enrolment_secret_name)
         try:
-            if Credentials.of(secret) != credentials:
+            if Credentials.parse(secret) != credentials:
                 return  # somebody has just put others there
         except NotEnrolled:
             return  # or none: the next look says so
@@ -170,11 +174,11 @@ class HubLink:
             self._changed()
 
 
-def due(token: str, now: datetime) -> bool:
-    """Whether half of a token's life is over. A token that does not say (not a JWT) is left alone."""
+def token_life(token: str) -> TokenLife | None:
+    """None for a token that does not say how long it lives (not a JWT)."""
     claims = tokens.claims(token)
     try:
-        issued, expires = float(claims["iat"]), float(claims["exp"])
-    except (ValueError, KeyError, TypeError):
-        return False
-    return now.astimezone(UTC).timestamp() >= issued + (expires - issued) / 2
+        issued, expires = (datetime.fromtimestamp(float(claims[name]), UTC) for name in ("iat", "exp"))
+    except (ValueError, KeyError, TypeError, OverflowError, OSError):
+        return None
+    return TokenLife(issued, expires)

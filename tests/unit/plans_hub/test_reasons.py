@@ -134,7 +134,7 @@ def test_a_job_that_was_not_admitted_is_not_taken_for_a_pod_without_memory() -> 
 
 KINDS = {
     "Dataset": ("plans/dataset.py",),
-    "Site": ("plans/site.py", "plans/link_local.py", "plans/versions.py"),
+    "Site": ("plans/site", "plans/link_local.py", "plans/versions.py"),
     "Participant": ("plans/participant.py", "plans/versions.py"),
     "FederatedRound": ("plans/round", "plans/participant.py", "plans/versions.py"),
     "RoundTask": ("plans/sitetask", "plans/assignment.py", "plans/waits.py"),

@@ -17,7 +17,7 @@ from wardround.api.dataset import DatasetStatus
 from wardround.api.site import Policy
 from wardround.plans import reading
 from wardround.plans.published import PAUSE, publish, seconds_to_next
-from wardround.plans.site import report
+from wardround.plans.site.report import report
 
 TELLS = dataclasses.replace(Policy(), tell_new_patients=True)
 

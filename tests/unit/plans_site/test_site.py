@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from tests.worlds.site import FINGERPRINT, NOW, a_site
+from tests.worlds.site import FINGERPRINT, NOW, a_record, a_site, a_task
 from wardround.api import conditions, participant
 from wardround.api.conditions import Condition
 from wardround.api.dataset import Dataset
 from wardround.api.dataset import parse as parse_dataset
 from wardround.api.participant import Participant, PublicKeys
 from wardround.api.site import CourierIdentity, Site, SiteStatus
-from wardround.plans.site import Link, LinkState, Seen, plan, report
+from wardround.plans.site.report import report
+from wardround.plans.site.status import status
+from wardround.plans.site.types import Link, LinkState, Observation
+from wardround.plans.sitetask.held import HeldTask
 from wardround.wire.versions import KNOWN, LATEST
 
 KEYS = PublicKeys(signing="QQ==", decryption="Qg==")
@@ -25,17 +29,20 @@ def a_participant(**spec: object) -> Participant:
     return participant.parse({"metadata": {"name": "site-a"}, "spec": {"keyFingerprint": FINGERPRINT, **spec}})
 
 
+def status_of(site: Site, link: Link, known: Participant | None = None, held: Sequence[HeldTask] = ()) -> SiteStatus:
+    return status(Observation(site=site, link=link, participant=known, held=held, now=NOW))
+
+
 def reason(site: Site = SITE, state: LinkState = "Connected", known: Participant | None = None) -> tuple[str, str]:
-    status = plan(Seen(site, Link(state, "said"), known), NOW)
-    condition = conditions.find(status.conditions, "Ready")
+    condition = conditions.find(status_of(site, Link(state, "said"), known).conditions, "Ready")
     assert condition is not None
     return condition.status, condition.reason
 
 
 def test_a_site_that_holds_as_many_tasks_as_it_may_says_so() -> None:
     for tasks, ready in ((255, "Approved"), (256, "TooManyTasks")):
-        status = plan(Seen(SITE, Link("Connected", ""), a_participant(), tasks), NOW)
-        condition = conditions.find(status.conditions, "Ready")
+        held = (a_record(a_task()),) * tasks
+        condition = conditions.find(status_of(SITE, Link("Connected"), a_participant(), held).conditions, "Ready")
         assert condition is not None
         assert condition.reason == ready
 
@@ -51,9 +58,9 @@ def test_without_its_hub_a_site_is_not_ready_and_says_why(state: LinkState) -> N
 
 def test_expired_enrolment_needs_a_person_and_an_unreachable_hub_does_not() -> None:
     for state, stalled in (("EnrolmentExpired", True), ("HubUnreachable", False)):
-        status = plan(Seen(SITE, Link(state), a_participant()), NOW)  # type: ignore[arg-type]
-        assert conditions.is_true(status.conditions, "Stalled") is stalled
-        assert conditions.is_true(status.conditions, "HubConnected") is False
+        after = status_of(SITE, Link(state), a_participant())  # type: ignore[arg-type]
+        assert conditions.is_true(after.conditions, "Stalled") is stalled
+        assert conditions.is_true(after.conditions, "HubConnected") is False
 
 
 def test_what_the_hub_says_of_the_participant_is_told_here() -> None:
@@ -69,7 +76,7 @@ def test_a_site_that_pins_another_hub_needs_a_person_before_any_task_comes() -> 
         known = a_participant()
         known = dataclasses.replace(known, status=dataclasses.replace(known.status, hub_fingerprint=fingerprint))
         assert reason(known=known) == expected
-        stalled = plan(Seen(SITE, Link("Connected"), known), NOW).conditions
+        stalled = status_of(SITE, Link("Connected"), known).conditions
         assert conditions.is_true(stalled, "Stalled") is (expected[0] == "False")
 
 
@@ -79,7 +86,7 @@ def test_a_site_whose_hub_knows_none_of_its_versions_says_who_has_to_upgrade(too
     known = a_participant()
     known = dataclasses.replace(known, status=dataclasses.replace(known.status, conditions=(ready,)))
     assert reason(known=known) == ("False", too_old)
-    after = plan(Seen(SITE, Link("Connected"), known), NOW).conditions
+    after = status_of(SITE, Link("Connected"), known).conditions
     stalled = conditions.find(after, "Stalled")
     assert stalled is not None
     assert stalled.status == "True"
@@ -94,7 +101,7 @@ def test_a_site_publishes_the_versions_that_its_policy_accepts() -> None:
 
 def test_a_site_without_keys_waits_for_its_courier() -> None:
     assert reason(site=a_site(), known=a_participant()) == ("False", "NoKeys")
-    condition = conditions.find(plan(Seen(a_site(), Link("Connected"), a_participant()), NOW).conditions, "Ready")
+    condition = conditions.find(status_of(a_site(), Link("Connected"), a_participant()).conditions, "Ready")
     assert condition is not None
     assert condition.message.endswith(": kubectl logs deployment/courier -n hospital-a")
 

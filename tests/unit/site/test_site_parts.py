@@ -21,9 +21,10 @@ from wardround.network import addresses
 from wardround.network.probe import Answers
 from wardround.network.probe import Target as Asked
 from wardround.network.probe import probe as ask
+from wardround.plans.site.plan import renewal_due
 from wardround.plans.sitetask.job import requested
 from wardround.site import control
-from wardround.site.link import Credentials, HubLink, NotEnrolled, due
+from wardround.site.link import Credentials, HubLink, NotEnrolled, token_life
 from wardround.wire import codec
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import LiveRounds
@@ -37,14 +38,14 @@ def token(hours: float) -> str:
 
 
 def test_a_token_is_renewed_once_half_of_its_life_is_over() -> None:
-    assert not due(token(24), ISSUED + timedelta(hours=11))
-    assert due(token(24), ISSUED + timedelta(hours=12))
-    assert due(token(1), ISSUED + timedelta(minutes=31))
+    assert not renewal_due(token_life(token(24)), ISSUED + timedelta(hours=11))
+    assert renewal_due(token_life(token(24)), ISSUED + timedelta(hours=12))
+    assert renewal_due(token_life(token(1)), ISSUED + timedelta(minutes=31))
 
 
 @pytest.mark.parametrize("text", ["", "opaque", "a.b.c", "a.!!.c", "a.e30.c"])
 def test_a_token_that_does_not_say_when_it_ends_is_left_alone(text: str) -> None:
-    assert not due(text, ISSUED)
+    assert not renewal_due(token_life(text), ISSUED)
 
 
 def secret(**data: str) -> dict[str, object]:
@@ -54,14 +55,14 @@ def secret(**data: str) -> dict[str, object]:
 
 def test_an_enrolment_without_one_of_its_parts_names_the_part_and_not_its_content() -> None:
     with pytest.raises(NotEnrolled, match=r"ca\.crt"):
-        Credentials.of(secret(**{"ca.crt": ""}))
+        Credentials.parse(secret(**{"ca.crt": ""}))
     with pytest.raises(NotEnrolled, match="server"):
-        Credentials.of({"data": {}})
+        Credentials.parse({"data": {}})
 
 
 def test_a_token_that_the_hub_does_not_take_is_expired_or_revoked_and_the_command_is_whole() -> None:
     link = HubLink(Client("https://own", "", lambda: "", "hospital-a"), lambda: None)
-    link._credentials = Credentials.of(secret())
+    link._credentials = Credentials.parse(secret())
     link.heartbeat(Unauthorized("renew Lease site", "401"))
     assert link.state.state == "EnrolmentExpired"
     assert "the token has expired, or the hub's administrator has revoked it" in link.state.message
@@ -70,7 +71,7 @@ def test_a_token_that_the_hub_does_not_take_is_expired_or_revoked_and_the_comman
 
 
 def test_a_token_is_not_in_what_is_printed() -> None:
-    assert "abc" not in repr(Credentials.of(secret()))
+    assert "abc" not in repr(Credentials.parse(secret()))
 
 
 def test_resolvers_on_loopback_are_no_targets(tmp_path: Path) -> None:

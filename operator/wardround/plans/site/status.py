@@ -1,23 +1,17 @@
-"""Decides whether a Site is ready for tasks, and what it reports to the hub; compares facts, reads no clock."""
+"""Decides the status of the Site: whether it is ready for tasks. Compares facts, reads no clock."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from collections.abc import Callable
 
 from wardround.api import conditions
-from wardround.api.dataset import Dataset
-from wardround.api.participant import Participant
-from wardround.api.site import Site, SiteStatus
+from wardround.api.site import SiteStatus
 from wardround.plans import versions
+from wardround.plans.site.types import Observation
 from wardround.plans.sitetask import memory
 from wardround.reasons.registry import REASONS
-from wardround.wire import codec
 
-LinkState = Literal["Connecting", "Connected", "NotEnrolled", "EnrolmentExpired", "HubForbids", "HubUnreachable"]
 VERSIONS_DIFFER = (versions.SITE_TOO_OLD, versions.HUB_TOO_OLD)
 # These do not heal by waiting: a person has to act.
 STALLED = (
@@ -32,24 +26,8 @@ STALLED = (
 )
 
 
-@dataclass(frozen=True)
-class Link:
-    """How the site stands with its hub, by the last renewal of its Lease there."""
-
-    state: LinkState
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class Seen:
-    site: Site
-    link: Link
-    participant: Participant | None
-    tasks: int = 0  # SiteTasks, ended or not
-
-
-def plan(seen: Seen, now: datetime) -> SiteStatus:
-    """Status of the Site; `courier` is left as it is."""
+def status(seen: Observation) -> SiteStatus:
+    """The Site's status; `courier` is left as it is."""
     if seen.link.state == "Connecting" and conditions.find(seen.site.status.conditions, "HubConnected") is not None:
         return seen.site.status  # a restart is no news: what holds now is known in a moment
     generation = seen.site.metadata.generation
@@ -59,72 +37,43 @@ def plan(seen: Seen, now: datetime) -> SiteStatus:
         seen.link.state == "Connected",
         seen.link.state,
         seen.link.message,
-        now=now,
+        now=seen.now,
         generation=generation,
     )
     approved = ("Approved", "The site is connected to the hub, and the hub trusts its keys.")
     reason, message = next((verdict for rule in RULES if (verdict := rule(seen))), approved)
     ready = reason == "Approved"
-    after = conditions.set_condition(after, "Ready", ready, reason, message, now=now, generation=generation)
+    after = conditions.set_condition(after, "Ready", ready, reason, message, now=seen.now, generation=generation)
     if ready:
-        after = conditions.settled(after, reason, now=now, generation=generation)
+        after = conditions.settled(after, reason, now=seen.now, generation=generation)
     elif reason in STALLED:
-        after = conditions.stalled(after, reason, message, now=now, generation=generation)
+        after = conditions.stalled(after, reason, message, now=seen.now, generation=generation)
     else:
-        after = conditions.progressing(after, reason, message, now=now, generation=generation)
+        after = conditions.progressing(after, reason, message, now=seen.now, generation=generation)
     return dataclasses.replace(seen.site.status, observed_generation=generation, conditions=after)
-
-
-def report(site: Site, datasets: Sequence[Dataset]) -> dict[str, Any]:
-    """`status.site` of the Participant on the hub: of Datasets those that some federation may use. How many
-    accelerators a node has only the nodes know."""
-    keys = site.status.courier.keys if site.status.courier else None
-    listed = {each.name for each in site.spec.policy.datasets}
-    offered = [
-        {
-            "name": each.metadata.name,
-            "schemaDigest": each.status.schema_digest,
-            **({"columnsDigest": each.status.columns_digest} if each.status.columns_digest else {}),
-            **_published(site, each),
-        }
-        for each in sorted(datasets, key=lambda d: d.metadata.name)
-        if each.status.schema_digest and each.metadata.name in listed
-    ]
-    return {
-        **({"keys": codec.dump(keys)} if keys else {}),
-        "assignmentVersions": list(versions.accepted(site.spec.policy.lowest_assignment_version)),
-        "datasets": offered,
-        "accelerators": [{"resourceName": site.spec.workload.accelerator.resource_name}],
-    }
-
-
-def _published(site: Site, each: Dataset) -> dict[str, int]:
-    if not site.spec.policy.tell_new_patients or each.status.published is None:
-        return {}
-    return {"trainingPatients": each.status.published.training_patients}
 
 
 Verdict = tuple[str, str] | None
 
 
-def _not_enrolled(seen: Seen) -> Verdict:
+def _not_enrolled(seen: Observation) -> Verdict:
     if seen.link.state not in ("NotEnrolled", "EnrolmentExpired", "HubForbids"):
         return None
     return seen.link.state, seen.link.message
 
 
-def _no_keys(seen: Seen) -> Verdict:
+def _no_keys(seen: Observation) -> Verdict:
     if seen.site.status.courier is not None and seen.site.status.courier.keys is not None:
         return None
     log = f"kubectl logs deployment/courier -n {seen.site.metadata.namespace}"
     return "NoKeys", f"The courier has not published this site's keys yet. Read the courier's log: {log}"
 
 
-def _not_connected(seen: Seen) -> Verdict:
+def _not_connected(seen: Observation) -> Verdict:
     return None if seen.link.state == "Connected" else (seen.link.state, seen.link.message)
 
 
-def _unknown(seen: Seen) -> Verdict:
+def _unknown(seen: Observation) -> Verdict:
     if seen.participant is not None:
         return None
     name = seen.site.spec.hub.participant_namespace
@@ -134,7 +83,7 @@ def _unknown(seen: Seen) -> Verdict:
     )
 
 
-def _not_pinned(seen: Seen) -> Verdict:
+def _not_pinned(seen: Observation) -> Verdict:
     """Only to say it before a task is refused for it: what is pinned comes over another channel."""
     published = seen.participant.status.hub_fingerprint if seen.participant else None
     if published is None or published == seen.site.spec.hub.fingerprint:
@@ -145,17 +94,17 @@ def _not_pinned(seen: Seen) -> Verdict:
     )
 
 
-def _suspended(seen: Seen) -> Verdict:
+def _suspended(seen: Observation) -> Verdict:
     if seen.participant is None or not seen.participant.spec.suspend:
         return None
     return "Suspended", REASONS["ParticipantSuspended"].about(seen.participant.metadata.name).text
 
 
-def _full(seen: Seen) -> Verdict:
-    return ("TooManyTasks", memory.FULL) if seen.tasks >= memory.MOST else None
+def _full(seen: Observation) -> Verdict:
+    return ("TooManyTasks", memory.FULL) if len(seen.held) >= memory.MOST else None
 
 
-def _not_approved(seen: Seen) -> Verdict:
+def _not_approved(seen: Observation) -> Verdict:
     if seen.participant is None:
         return None
     pinned = seen.participant.spec.key_fingerprint
@@ -172,7 +121,7 @@ def _not_approved(seen: Seen) -> Verdict:
     return None
 
 
-def _no_common_version(seen: Seen) -> Verdict:
+def _no_common_version(seen: Observation) -> Verdict:
     """What the hub says in the Participant: this site does not know which versions the hub writes."""
     ready = conditions.find(seen.participant.status.conditions, "Ready") if seen.participant else None
     if seen.participant is None or ready is None or ready.reason not in VERSIONS_DIFFER:
@@ -180,7 +129,7 @@ def _no_common_version(seen: Seen) -> Verdict:
     return ready.reason, REASONS[ready.reason].about(seen.participant.metadata.name).text
 
 
-RULES: tuple[Callable[[Seen], Verdict], ...] = (
+RULES: tuple[Callable[[Observation], Verdict], ...] = (
     _not_enrolled,
     _no_keys,
     _not_connected,

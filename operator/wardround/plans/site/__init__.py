@@ -1,0 +1,1 @@
+"""Decides what a look at the Site comes to; no I/O."""
