@@ -10,7 +10,6 @@ from wardround.api import approval, dataset, sitetask
 from wardround.api.sitetask import SiteTask, SiteTaskStatus
 from wardround.api.task import manifest
 from wardround.kube.errors import ApiError, Conflict, Forbidden, Invalid
-from wardround.manifests.training import build
 from wardround.plans.sitetask import arrival
 from wardround.plans.sitetask import plan as plans
 from wardround.plans.sitetask.arrival import Arrival, ArrivalPlan
@@ -119,7 +118,7 @@ class Execution:
 
     @perform.register
     async def _create_job(self, action: CreateJob) -> None:
-        await self._context.own.create(build(action.job))
+        await self._context.own.create(action.job)
         self._context.held.put(self._task, holds_job=True)
 
     @perform.register

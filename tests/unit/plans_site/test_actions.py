@@ -35,6 +35,7 @@ from tests.worlds.site import (
 )
 from wardround.api import conditions
 from wardround.api.roundtask import RoundTask
+from wardround.manifests.training import build
 from wardround.plans.sitetask import arrival
 from wardround.plans.sitetask.arrival import FULL_SECONDS, Arrival
 from wardround.plans.sitetask.hub import PROGRESS_SECONDS
@@ -124,15 +125,17 @@ def test_the_job_is_made_from_what_the_plan_has_seen() -> None:
     task = a_task(envelope=signed(state_round=STATE), status=ready())
     going = a_task("going", spec=ELSEWHERE, status=accepted())
     create = only(seen(task, others=(going,), max_samples=500), CreateJob)
-    assert create.job == training_job(
-        a_site(),
-        task,
-        dataclasses.replace(ASSIGNMENT, state_round=STATE),
-        BREAST,
-        control=CONTROL,
-        max_samples=500,
-        live=LiveRounds(("round-uid", "z"), (STATE,), "2026-11-24T12:00:00Z"),
-        operator_image=OURS,
+    assert create.job == build(
+        training_job(
+            a_site(),
+            task,
+            dataclasses.replace(ASSIGNMENT, state_round=STATE),
+            BREAST,
+            control=CONTROL,
+            max_samples=500,
+            live=LiveRounds(("round-uid", "z"), (STATE,), "2026-11-24T12:00:00Z"),
+            operator_image=OURS,
+        )
     )
 
 

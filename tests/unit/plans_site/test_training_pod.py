@@ -28,7 +28,6 @@ from tests.worlds.site import (
     waiting,
 )
 from wardround.api.dataset import Limits
-from wardround.manifests.training import build
 from wardround.plans.sitetask.hub import mirror
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.pod import Source, parse_job, parse_pod
@@ -121,10 +120,9 @@ def test_a_job_says_which_rows_its_pod_reads() -> None:
     dataset = {**BREAST.spec, "path": "$HOME/$$(FILE).csv"}
     observation = seen(a_task(status=ready()), datasets={"breast": dataclasses.replace(BREAST, spec=dataset)})
     [create] = [each for each in plan(observation).actions if isinstance(each, CreateJob)]
-    manifest = build(create.job)
-    manifest["metadata"]["uid"] = "job-uid"
+    metadata = create.job["metadata"] | {"uid": "job-uid"}
     assert BREAST.schema is not None
-    assert parse_job(manifest).source == Source.described(dataset, BREAST.schema)
+    assert parse_job(create.job | {"metadata": metadata}).source == Source.described(dataset, BREAST.schema)
 
 
 def test_a_dataset_says_with_which_limits_a_training_pod_has_compared_its_file() -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from wardround.api import conditions
 from wardround.api.task import Failure
 from wardround.api.times import to_seconds
+from wardround.manifests.training import build
 from wardround.plans import assignment as assignments
 from wardround.plans import waits
 from wardround.plans.approval import is_approval
@@ -237,7 +238,7 @@ def _creates_job(view: View) -> Verdict | None:
     except Refused as refused:
         return failed(Failure.by(refused.reason, str(refused)))
     reason, message = _last_try(seen)
-    return _progress(view, reason, message, marks=INPUT_READY, changes=(CreateJob(job=job),))
+    return _progress(view, reason, message, marks=INPUT_READY, changes=(CreateJob(job=build(job)),))
 
 
 def _live(view: View) -> LiveRounds:

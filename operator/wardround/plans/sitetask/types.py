@@ -13,7 +13,7 @@ from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.site import Site, SiteStatus
 from wardround.api.sitetask import SiteTask, SiteTaskSpec, SiteTaskStatus
 from wardround.api.task import Failure
-from wardround.manifests.training import TrainingJob
+from wardround.manifests.pod import Manifest
 from wardround.plans.sitetask.held import HeldTask
 from wardround.plans.sitetask.pod import Job, Pod
 from wardround.wire.assignment import Assignment
@@ -137,9 +137,9 @@ class Mirror:
 
 @dataclass(frozen=True, kw_only=True)
 class CreateJob:
-    """Create this training Job."""
+    """Create this training Job. `job`: the whole object."""
 
-    job: TrainingJob
+    job: Manifest
 
 
 @dataclass(frozen=True, kw_only=True)
