@@ -25,8 +25,8 @@ from wardround.kube.client import Client
 from wardround.kube.errors import Conflict, NotFound
 from wardround.metrics import registry
 from wardround.ports import Object
+from wardround.presign import Presigner
 from wardround.sealing import body
-from wardround.store.presign import Presigner
 from wardround.store.transfer import Store
 from wardround.wire import digests
 from wardround.wire.aggregation import (

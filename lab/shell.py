@@ -18,7 +18,7 @@ def write() -> None:
         link.symlink_to(toolchain.tool(name))
     plugin = FOLDER / "kubectl-wardround"
     plugin.write_text(
-        f'#!/bin/sh\nPYTHONPATH="{ROOT / "operator"}" exec "{Path(sys.executable)}" -m wardround.cli "$@"\n',
+        f'#!/bin/sh\nPYTHONPATH="{ROOT / "operator"}" exec "{Path(sys.executable)}" -m wardround.kubectl "$@"\n',
         encoding="utf-8",
     )
     plugin.chmod(0o755)

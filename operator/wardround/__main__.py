@@ -92,7 +92,7 @@ def usage() -> str:
 def _command_line(arguments: list[str]) -> int:
     """Runs a verb of `kubectl wardround`."""
     try:
-        module = importlib.import_module("wardround.cli.__main__")
+        module = importlib.import_module("wardround.kubectl")
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in CLI_PACKAGES:

@@ -49,7 +49,7 @@ class Series:
         hub = f"--kubeconfig={named('hub').kubeconfig}"
         words = (verb, f"fm/{self.name}", "-n", self.federation.namespace, hub)
         return subprocess.run(
-            (sys.executable, "-m", "wardround.cli", *words), capture_output=True, text=True, timeout=ROUND_SECONDS
+            (sys.executable, "-m", "wardround.kubectl", *words), capture_output=True, text=True, timeout=ROUND_SECONDS
         )
 
     def _rounds(self) -> list[Object]:

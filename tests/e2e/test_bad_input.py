@@ -17,7 +17,7 @@ from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import CHANGING, LACKING, REVERSED, STEPS, UNTRAINED, Federation, Finished, data_schema
 from wardround.api.federatedround import DEFAULT_COMMAND
-from wardround.cli.__main__ import main
+from wardround.kubectl import main
 
 ELSEWHERE = "e2e-stranger"
 TRAINER = list(DEFAULT_COMMAND)

@@ -66,7 +66,8 @@ import importlib, pathlib, pyarrow.parquet, pyarrow.csv, ssl, wardround
 root = pathlib.Path(wardround.__file__).parent
 for path in sorted(root.rglob("*.py")):
     name = ".".join(("wardround", *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
-    if not name.startswith("wardround.cli") and not name.endswith("__main__"):
+    command_line = name.startswith(("wardround.cli", "wardround.extras", "wardround.kubectl"))
+    if not command_line and not name.endswith("__main__"):
         importlib.import_module(name)
 assert all(list(path.parent.glob(f"__pycache__/{path.stem}.*.pyc")) for path in root.rglob("*.py"))
 assert ssl.create_default_context().get_ca_certs()

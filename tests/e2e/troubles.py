@@ -22,7 +22,7 @@ from lab.topology import named
 from tests.conditions import is_true
 from tests.e2e.clusters import PATIENCE_SECONDS, eventually
 from tests.e2e.federation import Federation
-from wardround.cli.__main__ import main as kubectl_wardround
+from wardround.kubectl import main as kubectl_wardround
 
 Object = dict[str, Any]
 DAY_SECONDS = 24 * 3600

@@ -20,11 +20,11 @@ from wardround.documents.keys import Identity, Model
 from wardround.plans.round.types import Dispatch, StoredModel
 from wardround.plans.schema import assigned
 from wardround.ports import Store
+from wardround.presign import Presigner
 from wardround.sealing import body
 from wardround.sealing.keys import DecryptionKey, dump_verification_key, generate_signing_key, hub_fingerprint
 from wardround.sealing.manifests import sign_assignment, sign_model
 from wardround.sealing.wrap import base_context, unwrap, update_context, wrap
-from wardround.store.presign import Presigner
 from wardround.wire import canonical, digests
 from wardround.wire.assignment import AssignedBase, Assignment
 from wardround.wire.models import ModelManifest, UpdateManifest

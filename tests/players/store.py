@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab import toolchain
 from tests.certificates import certificates
-from wardround.store.presign import Credentials, Presigner
+from wardround.presign import Credentials, Presigner
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,11 @@ from wardround.hub.settings import Settings
 from wardround.network.probe import LEAST_SECONDS
 from wardround.plans.sitetask.types import Control
 from wardround.ports import Api, Object, TokenSource
+from wardround.presign import Credentials as StoreCredentials
+from wardround.presign import Presigner
 from wardround.simulate.trainers import Trainer as TrainingProgram
 from wardround.site.link import FIELD_MANAGER, Credentials
 from wardround.site.operator import SiteOperator
-from wardround.store.presign import Credentials as StoreCredentials
-from wardround.store.presign import Presigner
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.versions import LATEST
 

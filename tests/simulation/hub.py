@@ -18,7 +18,7 @@ from wardround.api.names import BUCKET
 from wardround.hub.operator import Controllers, HubOperator, controllers
 from wardround.hub.settings import Settings
 from wardround.ports import Object
-from wardround.store.presign import Credentials, Presigner
+from wardround.presign import Credentials, Presigner
 
 NAMESPACE, FEDERATION = "wardround-hub", "breast-cancer"
 IMAGE = "registry.example/trainer@sha256:" + "b" * 64

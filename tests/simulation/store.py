@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from wardround.clock import Clock
+from wardround.presign import Presigner
 from wardround.store.errors import MISSING, NOT_PINNED, REFUSED, SHORT, StoreError
-from wardround.store.presign import Presigner
 
 SIGNED_AT = "%Y%m%dT%H%M%SZ"
 

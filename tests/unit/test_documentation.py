@@ -8,7 +8,7 @@ import pytest
 from tests.documentation import PAGES, blocks, inline_commands
 from tests.e2e import test_one_cluster
 from tests.e2e.test_documentation import NOT_RUN, NOT_RUN_INLINE, RUN_INLINE, TRIED
-from wardround.cli.__main__ import parser
+from wardround.kubectl import parser
 
 
 def test_every_command_in_the_documentation_is_listed() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from wardround.__main__ import CLI_PACKAGES, COMMAND_LINE, FOR_PEOPLE, VERBS, main
-from wardround.cli.__main__ import parser
+from wardround.kubectl import parser
 
 
 @pytest.mark.parametrize("argv", [[], ["agregate"]])

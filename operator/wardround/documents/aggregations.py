@@ -14,9 +14,9 @@ from wardround.documents.keys import Model
 from wardround.documents.update_list import URL_SECONDS
 from wardround.manifests.aggregation import ACTIVE_SECONDS, AggregationJob
 from wardround.plans.round.types import Aggregate, Observation
+from wardround.presign import Presigner, Upload
 from wardround.sealing.body import new_file_key, part_name
 from wardround.sealing.keys import DecryptionKey
-from wardround.store.presign import Presigner, Upload
 from wardround.wire import codec
 from wardround.wire.aggregation import (
     AggregationPlan,

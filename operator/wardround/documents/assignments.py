@@ -12,12 +12,12 @@ from wardround.api.task import TaskSpec
 from wardround.api.times import to_microseconds, to_seconds
 from wardround.documents.keys import Identity, Model
 from wardround.plans.round.types import Dispatch
+from wardround.presign import Presigner
 from wardround.sealing import untrusted
 from wardround.sealing.body import PART, part_lengths, part_name
 from wardround.sealing.keys import SUITE, RecipientKey
 from wardround.sealing.manifests import seal_grants, sign_assignment
 from wardround.sealing.wrap import base_context, wrap
-from wardround.store.presign import Presigner
 from wardround.wire import canonical, versions
 from wardround.wire.assignment import (
     AssignedBase,

@@ -17,13 +17,13 @@ from wardround.documents import cards
 from wardround.documents.keys import Identity, Model
 from wardround.plans.push import Examined, expires
 from wardround.plans.round.types import StoredModel
+from wardround.presign import Presigner
 from wardround.sealing import untrusted
 from wardround.sealing.body import MODEL, new_header, part_lengths, part_name, segment_count
 from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.keys import RecipientKey
 from wardround.sealing.manifests import seal_push, sign_card, sign_model, sign_offer
 from wardround.sealing.wrap import transfer_context, wrap
-from wardround.store.presign import Presigner
 from wardround.wire import canonical, codec
 from wardround.wire.assignment import AssignedPushed, AssignedSchema
 from wardround.wire.grants import PushGrants, PushOffer, Put

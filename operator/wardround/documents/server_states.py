@@ -11,11 +11,11 @@ from wardround.api import names
 from wardround.api.federatedround import FederatedRound
 from wardround.documents.keys import Model, ServerState
 from wardround.plans.round.server_state import Going, going_on
+from wardround.presign import Presigner
 from wardround.sealing.body import KEY_BYTES, SERVER_STATE, new_file_key, new_header, part_lengths, part_name
 from wardround.sealing.keys import SigningKey, VerificationKey
 from wardround.sealing.manifests import open_state, sign_state
 from wardround.sealing.refused import Refused
-from wardround.store.presign import Presigner
 from wardround.wire.aggregation import (
     AggregationPlan,
     PlannedMoment,

@@ -9,11 +9,11 @@ from wardround.api.times import to_seconds
 from wardround.documents.assignments import fetch
 from wardround.documents.keys import Identity, Model
 from wardround.plans.transfer import expires
+from wardround.presign import Presigner
 from wardround.sealing import untrusted
 from wardround.sealing.keys import RecipientKey
 from wardround.sealing.manifests import seal_transfer
 from wardround.sealing.wrap import transfer_context, wrap
-from wardround.store.presign import Presigner
 from wardround.wire import canonical
 from wardround.wire.grants import TransferGrants
 

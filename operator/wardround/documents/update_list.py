@@ -13,10 +13,10 @@ from wardround.api.roundtask import RoundTask
 from wardround.documents.assignments import Recipient, object_lengths
 from wardround.manifests.aggregation import ACTIVE_SECONDS
 from wardround.plans.round.types import Aggregate, Observation
+from wardround.presign import Presigner, Upload
 from wardround.sealing import untrusted
 from wardround.sealing.body import part_name
 from wardround.sealing.pages import new_page_key, seal_page
-from wardround.store.presign import Presigner, Upload
 from wardround.wire import codec
 from wardround.wire.aggregation import ListPage, PlannedList, PlannedPage, PlannedUpdate
 

@@ -10,7 +10,7 @@ from wardround.hub.settings import Settings
 from wardround.kube.events import Reporter
 from wardround.kube.index import Index
 from wardround.ports import AdministeredStore, Api
-from wardround.store.presign import Presigner
+from wardround.presign import Presigner
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,9 @@ from wardround.kube.queue import WorkQueue
 from wardround.kube.retries import Retries
 from wardround.ports import AdministeredStore, Api, OpenStore, Watch
 from wardround.ports import Watcher as RunningWatcher
+from wardround.presign import Credentials, Presigner
 from wardround.store.admin import ensure_bucket
 from wardround.store.errors import StoreError
-from wardround.store.presign import Credentials, Presigner
 from wardround.store.transfer import Store as RealStore
 
 WORKERS = 8

@@ -17,11 +17,11 @@ from wardround.api.modelpush import LARGEST_HEADER, ModelPush
 from wardround.documents.pushes import SealedPush, location
 from wardround.plans.push import Examined
 from wardround.ports import Store
+from wardround.presign import Presigner
 from wardround.sealing.body import TAG, Body, ciphertext_length, part_lengths, part_name, segment_span
 from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.refused import Refused
 from wardround.store.errors import MISSING, SHORT, StoreError
-from wardround.store.presign import Presigner
 from wardround.tensors import DTYPES, FLOATS, HALF_PRECISION, Layout, NotTensors
 from wardround.threads import beside
 from wardround.wire import digests

@@ -16,6 +16,7 @@ from wardround.documents.pushes import SealedPush
 from wardround.kube.errors import NotFound
 from wardround.plans.round.types import StoredModel
 from wardround.ports import Api, Object, Objects
+from wardround.presign import Credentials
 from wardround.sealing.keys import (
     DecryptionKey,
     dump_signing_key,
@@ -26,7 +27,6 @@ from wardround.sealing.keys import (
 )
 from wardround.sealing.manifests import open_model
 from wardround.sealing.refused import Refused
-from wardround.store.presign import Credentials
 from wardround.wire import canonical, codec
 from wardround.wire.models import Header
 

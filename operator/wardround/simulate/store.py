@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
+from wardround.presign import Credentials, Presigner
 from wardround.store.errors import MISSING, SHORT, StoreError
-from wardround.store.presign import Credentials, Presigner
 from wardround.wire.aggregation import StoreAccess
 
 ORIGIN = "memory://store"

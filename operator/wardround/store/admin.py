@@ -6,8 +6,8 @@ from datetime import datetime
 from xml.etree import ElementTree
 
 from wardround.ports import AdministeredStore
+from wardround.presign import Presigner
 from wardround.store.errors import MISSING, REFUSED, StoreError
-from wardround.store.presign import Presigner
 
 _SECONDS = 60
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wardround.ports import Store
+from wardround.presign import Upload
 from wardround.store.errors import REFUSED, StoreError
-from wardround.store.presign import Upload
 from wardround.threads import beside
 
 

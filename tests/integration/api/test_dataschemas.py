@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.api.apiserver import Api, Refused, account
 from tests.integration.api.objects import FEDERATION, data_schema
-from wardround.cli.__main__ import main
+from wardround.kubectl import main
 from wardround.plans.schema import assigned
 
 Object = dict[str, Any]

@@ -12,7 +12,7 @@ import yaml
 
 from tests.integration.api.apiserver import Api, until
 from tests.integration.api.objects import DIGEST
-from wardround.cli.__main__ import main
+from wardround.kubectl import main
 
 Object = dict[str, Any]
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]

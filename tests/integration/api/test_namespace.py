@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.api.apiserver import Api
 from tests.integration.api.objects import FEDERATION, federated_round
-from wardround.cli.__main__ import main
+from wardround.kubectl import main
 
 NAME = "elsewhere"
 

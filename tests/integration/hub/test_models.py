@@ -17,9 +17,9 @@ from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import conditions
 from tests.players.hub import Hub
 from wardround.api import federatedround, names
-from wardround.cli.__main__ import main
 from wardround.hub import vault
 from wardround.kube.errors import NotFound
+from wardround.kubectl import main
 from wardround.ports import Object
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

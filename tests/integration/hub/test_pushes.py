@@ -24,13 +24,13 @@ from wardround import tensors
 from wardround.api import modelpush, names
 from wardround.card import folder, push
 from wardround.card.push import Asked, Prepared
-from wardround.cli.__main__ import main
 from wardround.clock import system_clock
 from wardround.kube.errors import NotFound
+from wardround.kubectl import main
 from wardround.ports import Object
+from wardround.presign import Credentials, Presigner
 from wardround.sealing.keys import DecryptionKey
 from wardround.store.admin import list_keys
-from wardround.store.presign import Credentials, Presigner
 from wardround.store.transfer import Store
 from wardround.wire import canonical, digests
 

@@ -16,7 +16,7 @@ from tests.integration.api.objects import FEDERATION, federated_round
 from tests.integration.hub.conftest import World, as_account
 from tests.integration.hub.hospital import Hospital, until
 from tests.integration.hub.rounds import conditions, until_condition
-from wardround.cli.__main__ import main
+from wardround.kubectl import main
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 NAME = "site-r"

@@ -14,8 +14,8 @@ from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import conditions
 from tests.integration.hub.test_models import end, loss, newest
 from wardround.api import names
-from wardround.cli.__main__ import main
 from wardround.kube.errors import NotFound
+from wardround.kubectl import main
 from wardround.ports import Object
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

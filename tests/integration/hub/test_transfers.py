@@ -19,8 +19,8 @@ from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import complete_round, conditions, play_kubelet, sent_round, until_condition
 from wardround.api import names
 from wardround.card import folder
-from wardround.cli.__main__ import main
 from wardround.kube.errors import NotFound
+from wardround.kubectl import main
 from wardround.ports import Object
 from wardround.sealing.body import Body, segment_count
 from wardround.sealing.files import HASH_BYTES

@@ -17,9 +17,9 @@ from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, PERSON, Site
 from tests.integration.site.hub import Object
 from tests.integration.site.play import condition, enrolled, job_of
 from tests.worlds.site import ASSIGNMENT
-from wardround.cli.__main__ import main
 from wardround.courier import main as courier
 from wardround.kube.client import Client
+from wardround.kubectl import main
 from wardround.wire.assignment import AssignedModel, AssignedPushed
 
 pytestmark = pytest.mark.own_courier

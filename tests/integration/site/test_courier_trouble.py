@@ -24,7 +24,7 @@ from wardround.courier import main as courier
 from wardround.courier.settings import Settings
 from wardround.kube.client import Client
 from wardround.plans.courier import turns
-from wardround.store.presign import Credentials, Presigner
+from wardround.presign import Credentials, Presigner
 from wardround.wire import digests
 
 MODEL = bytes(3 << 20)

@@ -15,9 +15,9 @@ from yarl import URL
 
 from tests.certificates import certificates
 from tests.players.store import Server
+from wardround.presign import Credentials, Presigner
 from wardround.store import admin
 from wardround.store.errors import StoreError
-from wardround.store.presign import Credentials, Presigner
 from wardround.store.transfer import Store
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from wardround.cli import dataschemas
-from wardround.cli.__main__ import main
+from wardround.kubectl import main
 from wardround.plans.schema import assigned
 from wardround.tabular import dataschema
 

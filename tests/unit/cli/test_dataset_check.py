@@ -21,8 +21,8 @@ from pyarrow import csv, parquet
 from lab import demo_data
 from lab.topology import ROOT
 from tests.unit.pod import world
-from wardround.cli import datasets
-from wardround.cli.__main__ import main
+from wardround.extras import dataset_check
+from wardround.kubectl import main
 from wardround.pod.outcome import Failure
 from wardround.tabular import split
 from wardround.wire import codec
@@ -234,7 +234,7 @@ def test_a_hospital_with_too_few_patients_of_a_class_hears_what_it_withholds(lap
     code, text = laptop.check(dataset(), lines)
     assert code == 0
     shown = text.splitlines()
-    example = split.parse(world.SPLIT, datasets.EXAMPLE_KEY)
+    example = split.parse(world.SPLIT, dataset_check.EXAMPLE_KEY)
     sides = {side: [n for n in range(300) if example.side(f"patient-{n}") == side] for side in ("validation", "test")}
     for side, numbers in sides.items():
         positive = sum(number < 9 for number in numbers)
@@ -480,7 +480,7 @@ def test_a_limit_that_no_site_can_have_is_refused(laptop: Laptop, option: list[s
 def test_without_its_extra_the_command_names_what_installs_it(tmp_path: Path, module: str) -> None:
     (tmp_path / "d.yaml").write_text(f"{json.dumps(dataset())}\n---\n{json.dumps(data_schema())}")
     (tmp_path / "cases.csv").write_text(world.HEADER)
-    program = f"import sys; sys.modules[{module!r}] = None; from wardround.cli.__main__ import main; sys.exit(main())"
+    program = f"import sys; sys.modules[{module!r}] = None; from wardround.kubectl import main; sys.exit(main())"
     ended = subprocess.run(
         [sys.executable, "-c", program, "dataset", "check", str(tmp_path / "d.yaml"), str(tmp_path / "cases.csv")],
         capture_output=True,

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from wardround.cli import enrolment, verbs
-from wardround.cli.__main__ import main, parser
 from wardround.cli.arguments import hospital, target
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.commands.hospitals import run_enrol
 from wardround.cli.errors import CommandError, ForbiddenError
 from wardround.cli.terminal import write_private
+from wardround.kubectl import main, parser
 from wardround.sealing.keys import participant_fingerprint
 
 ROLES = Path(__file__).parents[3] / "charts/hub/templates/rbac.yaml"

@@ -14,13 +14,13 @@ import pytest
 from tests.unit.cli import hospital
 from tests.unit.cli.test_printable import HOSTILE
 from tests.unit.cli.test_report import EVIL, elements, parsed
-from wardround.cli.__main__ import parser
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands import report as command
 from wardround.cli.errors import CommandError
 from wardround.cli.hospital_report import build, seen
 from wardround.cli.report import page
 from wardround.cli.report.document import IntervalChart, LineChart, Section, Table
+from wardround.kubectl import parser
 
 # Texts with a fixed set of values, times, and the signed assignment.
 FIXED = {"assignment", "creationTimestamp", "time", "type", "status", "rows", "outcome", "class", "verdict", "kind"}

@@ -9,11 +9,11 @@ import pytest
 
 from tests.unit.cli.test_results_model import LOSS, MODEL, ROUNDS, TRAINED, VERSIONS, objects, version
 from wardround.cli import mlflow_runs, verbs
-from wardround.cli.__main__ import parser
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands import results as command
 from wardround.cli.errors import CommandError
 from wardround.cli.mlflow_runs import Point
+from wardround.kubectl import parser
 
 
 def test_a_run_has_the_intervals_people_and_hospitals_of_its_version() -> None:

@@ -16,9 +16,9 @@ MANY = "wardround.pipe.quietly(lambda: sum(print('x' * 1000) is None for _ in ra
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["-m", "wardround.cli", "enrol", "site-d", "--new"],
-        ["-m", "wardround.cli", "--help"],
-        ["-m", "wardround.cli", "explain", "--help"],
+        ["-m", "wardround.kubectl", "enrol", "site-d", "--new"],
+        ["-m", "wardround.kubectl", "--help"],
+        ["-m", "wardround.kubectl", "explain", "--help"],
         ["-m", "wardround", "predict", "--help"],
         ["-m", "wardround", "simulate", "--help"],
         ["-c", f"import sys, wardround.pipe; sys.exit({MANY})"],

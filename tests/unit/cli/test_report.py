@@ -14,12 +14,12 @@ import pytest
 from tests.unit.cli import reported
 from tests.unit.cli.test_printable import HOSTILE
 from wardround.cli import verbs
-from wardround.cli.__main__ import parser
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands import report as command
 from wardround.cli.errors import CommandError
 from wardround.cli.report import build, charts, course, page
 from wardround.cli.report.document import Document, Facts, LineChart, Point, Section, Table
+from wardround.kubectl import parser
 from wardround.reasons.registry import REASONS
 
 EVIL = "</td></title></style><script>alert(1)</script><img src=x onerror=\"alert('1')\">&amp;"

@@ -10,12 +10,12 @@ from rich.console import Console
 
 from tests.unit.cli.required import REQUIRED, RESULT, metric
 from wardround.cli import model_objects, results_model, verbs
-from wardround.cli.__main__ import parser
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands import results as command
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import ModelObjects
 from wardround.cli.results import ROUNDED
+from wardround.kubectl import parser
 
 Object = dict[str, Any]
 TRAINED, COMPARED = "heart-s2-r1-0123abcd", "heart-s2-c1-0123abcd"

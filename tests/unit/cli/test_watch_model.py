@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.unit.cli.required import REQUIRED, RESULT, metric
 from tests.unit.cli.rounds import START, at, condition
-from wardround.cli import __main__ as program
+from wardround import kubectl as program
 from wardround.cli import explain, model_objects, verbs, watch_model
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands import watch as command

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.cli.rounds import condition, round_
-from wardround.cli import __main__ as program
+from wardround import kubectl as program
 from wardround.cli import verbs
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands import watch as command

@@ -37,6 +37,7 @@ from wardround.kube.index import Index
 from wardround.manifests import aggregation as manifest
 from wardround.plans.round.scratch import Scratch
 from wardround.plans.round.types import Aggregate, Dispatch, Observation
+from wardround.presign import Credentials, Presigner
 from wardround.sealing import untrusted
 from wardround.sealing.body import PART, ciphertext_length
 from wardround.sealing.keys import (
@@ -48,7 +49,6 @@ from wardround.sealing.keys import (
 from wardround.sealing.manifests import open_assignment, open_grants, open_model, sign_model
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import base_context, unwrap
-from wardround.store.presign import Credentials, Presigner
 from wardround.store.transfer import Store
 from wardround.wire import assignment
 from wardround.wire.aggregation import AggregationFailure, AggregationPlan, LeftOut, StoreAccess

@@ -15,9 +15,9 @@ from wardround.documents import aggregations, server_states
 from wardround.documents.keys import Model, ServerState
 from wardround.plans.round.scratch import Scratch
 from wardround.plans.round.types import Aggregate
+from wardround.presign import Credentials, Presigner
 from wardround.sealing.manifests import sign_model, sign_state
 from wardround.sealing.refused import Refused
-from wardround.store.presign import Credentials, Presigner
 from wardround.wire import codec
 from wardround.wire.aggregation import AggregationPlan, PlannedList, PlannedStart, PlannedState, StoreAccess
 from wardround.wire.server_state import StateManifest

@@ -18,11 +18,11 @@ from wardround.documents.update_list import PAGE, UpdateList
 from wardround.plans.round.parts import LARGEST_MANIFEST
 from wardround.plans.round.scratch import Scratch
 from wardround.plans.round.types import Aggregate, Observation
+from wardround.presign import Credentials
 from wardround.sealing import untrusted
 from wardround.sealing.body import MOST_PARTS, PART
 from wardround.sealing.keys import DecryptionKey
 from wardround.simulate.store import ACCESS, SIGNER, MemoryStore, Signer
-from wardround.store.presign import Credentials
 from wardround.store.put_each import put_each
 from wardround.wire.aggregation import PlannedList, PlannedUpdate
 

@@ -12,7 +12,7 @@ from tests.unit.plans_hub.builders import NOW, observation, participant
 from wardround.documents.assignments import Recipient
 from wardround.hub.execute import Execution
 from wardround.hub.vault import RoundKey
-from wardround.store.presign import Credentials, Presigner, Upload
+from wardround.presign import Credentials, Presigner, Upload
 
 
 class Slow(Presigner):

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "reasons.md"
 CODE = ROOT / "operator" / "wardround"
 # Rooms whose words of this form are mostly Kubernetes', or that only show what others say.
-OTHER_ROOMS = {"reasons", "api", "cli", "kube", "manifests", "simulate"}
+OTHER_ROOMS = {"reasons", "api", "cli", "extras", "kube", "manifests", "simulate"}
 REASON = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)*")
 OTHER_WORDS = {
     "kinds": "DataSchema Dataset FederatedRound Job Lease Participant Pod RoundTask Secret ServiceAccount Site "

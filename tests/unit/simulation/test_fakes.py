@@ -45,8 +45,8 @@ from tests.simulation.virtual import START, Stuck, VirtualLoop, play
 from wardround.clock import system_clock
 from wardround.kube.errors import Unauthorized
 from wardround.ports import Object, Store
+from wardround.presign import Credentials, Presigner
 from wardround.store import admin
-from wardround.store.presign import Credentials, Presigner
 
 __all__ = [
     "client",

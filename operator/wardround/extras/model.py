@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from wardround.cli import models, pushes
 from wardround.cli.arguments import Parsers, seconds, target
 from wardround.cli.cluster import Cluster
+from wardround.extras import model_pull, model_push
 
 
 def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
@@ -76,13 +76,13 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
 def run_model_pull(hub: Cluster, options: argparse.Namespace) -> int:
     kind, name = target(options.target)
     namespace = options.namespace or hub.default_namespace
-    lines = models.pull(hub, kind, name, namespace, options.output, options.hub_fingerprint, options.timeout)
+    lines = model_pull.pull(hub, kind, name, namespace, options.output, options.hub_fingerprint, options.timeout)
     print("\n".join(lines))
     return 0
 
 
 def run_model_push(hub: Cluster, options: argparse.Namespace) -> int:
     namespace = options.namespace or hub.default_namespace
-    asked = pushes.Wanted(options.name, namespace, options.schema, options.hub_fingerprint, options.timeout)
-    print("\n".join(pushes.push(hub, options.folder, asked)))
+    asked = model_push.Wanted(options.name, namespace, options.schema, options.hub_fingerprint, options.timeout)
+    print("\n".join(model_push.push(hub, options.folder, asked)))
     return 0

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from wardround.api.site import LEAST_CELL, Policy
 from wardround.api.times import to_microseconds
-from wardround.cli import datasets, readings
+from wardround.cli import readings
 from wardround.cli.arguments import Parsers, patients, seconds, share_of_rows
 from wardround.cli.cluster import Cluster
 from wardround.cli.errors import CommandError, MissingError
 from wardround.clock import system_clock
+from wardround.extras import dataset_check
 
 POLL_SECONDS = 1.0
 
@@ -92,7 +93,7 @@ def run_dataset_read(site: Cluster, options: argparse.Namespace) -> int:
 
 
 def run_dataset_check(_: Cluster, options: argparse.Namespace) -> int:
-    limits = datasets.Limits(options.max_left_out, options.min_cell)
-    checked = datasets.check(options.manifest, options.file, limits, options.schema)
+    limits = dataset_check.Limits(options.max_left_out, options.min_cell)
+    checked = dataset_check.check(options.manifest, options.file, limits, options.schema)
     print("\n".join(checked.lines))
     return 0 if checked.ready else 1

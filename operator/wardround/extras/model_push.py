@@ -14,7 +14,7 @@ from wardround.api.meta import API_VERSION
 from wardround.api.modelpush import ModelPush
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError
-from wardround.cli.models import INSTALL, POLL_SECONDS
+from wardround.extras.model_pull import INSTALL, POLL_SECONDS
 from wardround.reasons.registry import reason_for
 from wardround.sealing.keys import DecryptionKey
 from wardround.wire import canonical

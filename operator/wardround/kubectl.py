@@ -1,4 +1,4 @@
-"""kubectl-wardround: puts the verbs together and turns errors into exit codes. Modules of `commands` do the work."""
+"""kubectl-wardround: puts the verbs of `cli.commands` and `extras` together, and turns errors into exit codes."""
 
 import argparse
 import sys
@@ -8,10 +8,8 @@ from wardround.cli.cluster import Cluster
 from wardround.cli.commands import (
     approvals,
     dataschema,
-    dataset,
     explain,
     hospitals,
-    model,
     report,
     results,
     sweep,
@@ -19,6 +17,7 @@ from wardround.cli.commands import (
 )
 from wardround.cli.errors import CommandError
 from wardround.cli.terminal import say
+from wardround.extras import dataset, model
 from wardround.pipe import quietly
 from wardround.wire import codec
 
