@@ -56,7 +56,7 @@ def _against(compared: Sequence[Part], references: Sequence[str]) -> tuple[Paire
     if not compared:
         return ()
     scaled = [part.scaled() for part in compared]
-    found = []
+    differences = []
     for place, name in enumerate(references):
         each = difference(scaled, place, least_cell(compared))
         if each is None or each.low is None or each.high is None:
@@ -69,8 +69,8 @@ def _against(compared: Sequence[Part], references: Sequence[str]) -> tuple[Paire
             people=each.people,
             events=each.events,
         )
-        found.append(paired)
-    return tuple(found)
+        differences.append(paired)
+    return tuple(differences)
 
 
 def _without_one(unscaled: Sequence[Part], references: Sequence[str]) -> Iterator[Paired]:

@@ -76,8 +76,8 @@ def combine(
     totals = {name: _total(name, group, specificity) for name, group in groups.items() if group.may_be_told}
     metrics = {name: _metric(name, estimate, groups[name]) for name, estimate in totals.items() if estimate is not None}
     curve = _curve(counted) if CALIBRATION in declared else ()
-    told = _differences(counted, references, with_loss=LOSS in declared)
-    return Combined(metrics, curve, _own_numbers(groups, specificity), told)
+    paired = _differences(counted, references, with_loss=LOSS in declared)
+    return Combined(metrics, curve, _own_numbers(groups, specificity), paired)
 
 
 @dataclass(frozen=True)

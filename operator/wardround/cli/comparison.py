@@ -22,14 +22,14 @@ COMPARED = ("task", "rows", "base", "references", "datasetName", "schemaName", "
 
 def version(shown: ModelObjects) -> ModelVersion:
     """The current version of a model, or the newest one without a current version. Raises CommandError."""
-    found = shown.current or (shown.versions[-1] if shown.versions else None)
-    if found is None:
+    chosen = shown.current or (shown.versions[-1] if shown.versions else None)
+    if chosen is None:
         meta = shown.model.metadata
         raise CommandError(
             f"Model {shown.name} has no version yet. To see how far it is: kubectl wardround explain "
             f"federatedmodel/{meta.name} -n {meta.namespace}"
         )
-    return found
+    return chosen
 
 
 def federated_round(one: ModelObjects, other: ModelObjects) -> Object:

@@ -50,10 +50,12 @@ def from_file(path: Path) -> Described:
         documents = list(yaml.safe_load_all(path.read_text("utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CommandError(f"{path} cannot be read as YAML: {error}") from error
-    found = [each for each in documents if isinstance(each, dict) and each.get("kind") == dataschema_api.KIND]
-    if len(found) != 1:
-        raise CommandError(f"{path} has {len(found) or 'no'} objects of kind DataSchema. Give a file with exactly one.")
-    return described(str(path), found[0].get("spec"))
+    schemas = [each for each in documents if isinstance(each, dict) and each.get("kind") == dataschema_api.KIND]
+    if len(schemas) != 1:
+        raise CommandError(
+            f"{path} has {len(schemas) or 'no'} objects of kind DataSchema. Give a file with exactly one."
+        )
+    return described(str(path), schemas[0].get("spec"))
 
 
 def described(place: str, spec: Any) -> Described:
@@ -82,8 +84,8 @@ def digests(one: Described) -> Answer:
 def compared(one: Described, other: Described) -> Answer:
     """Whether both have the same digest, and otherwise all that differs."""
     lines = [f"{each.place}: {dataschema.digest(each.schema)}" for each in (one, other)]
-    found = list(_differences(one, other))
-    return _answer([*lines, *(found or ["The two DataSchemas mean the same."])], equal=not found)
+    differences = list(_differences(one, other))
+    return _answer([*lines, *(differences or ["The two DataSchemas mean the same."])], equal=not differences)
 
 
 def _differences(one: Described, other: Described) -> Iterator[str]:

@@ -80,9 +80,9 @@ def _alike(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
     yield from groups.values()
 
 
-def _beyond(message: str, *said: str) -> str:
+def _beyond(message: str, *parts: str) -> str:
     """What a message says that is not said beside it."""
-    for each in said:
+    for each in parts:
         message = message.replace(each, "")
     return "" if not message.strip(" .:") else " ".join(message.split())
 
@@ -151,8 +151,8 @@ def _findings(seen: _Round) -> tuple[Finding, ...]:
 def _of_hospital(seen: _Round, hospital: str, task: RoundTask) -> list[Finding]:
     """A round that has ended or is suspended calls back what is on its way: that explains nothing."""
     called_back = seen.ended or seen.spec.suspend
-    said = of_task(hospital, task, participant=hospital, waits=not seen.ended)
-    return [each for each in said if not (called_back and each.reason == "Cancelled")]
+    findings = of_task(hospital, task, participant=hospital, waits=not seen.ended)
+    return [each for each in findings if not (called_back and each.reason == "Cancelled")]
 
 
 Headline = Callable[[_Round, tuple[Finding, ...]], Explanation | None]

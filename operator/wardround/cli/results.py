@@ -177,12 +177,12 @@ def _title(name: str, federated_round: FederatedRound, result: Result) -> str:
 
 
 def _hospitals(result: Result, tasks: list[Object]) -> tuple[Hospital, ...]:
-    told = {each.name: {metric.name: metric.value for metric in each.metrics} for each in result.hospitals}
+    numbers = {each.name: {metric.name: metric.value for metric in each.metrics} for each in result.hospitals}
     attempts = sorted((read(roundtask.parse, each) for each in tasks), key=lambda each: each.spec.attempt)
     sent = {task.metadata.namespace: task.status.update for task in attempts if task.status.update}
-    names = sorted({*told, *sent})
+    names = sorted({*numbers, *sent})
     return tuple(
-        Hospital(name, told.get(name, {}), "" if told.get(name) else _note(withheld=sent[name].withheld))
+        Hospital(name, numbers.get(name, {}), "" if numbers.get(name) else _note(withheld=sent[name].withheld))
         for name in names
     )
 

@@ -118,5 +118,5 @@ def _role(shown: ModelObjects, version: ModelVersion) -> str:
 
 def _title(shown: ModelObjects) -> str:
     current, series = shown.current, shown.model.status.series
-    told = f"current version {current.spec.version}" if current else "no current version"
-    return f"{shown.name}, {told}" + (f", series {series.number}" if series else "")
+    version = f"current version {current.spec.version}" if current else "no current version"
+    return f"{shown.name}, {version}" + (f", series {series.number}" if series else "")

@@ -75,15 +75,15 @@ def from_file(path: Path) -> Object:
         documents = list(yaml.safe_load_all(path.read_text("utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CommandError(f"{path} cannot be read as YAML: {error}") from error
-    found = [each for each in documents if isinstance(each, dict) and each.get("kind") == federatedmodel.KIND]
-    if len(found) != 1:
-        count = len(found) or "no"
+    models = [each for each in documents if isinstance(each, dict) and each.get("kind") == federatedmodel.KIND]
+    if len(models) != 1:
+        count = len(models) or "no"
         raise CommandError(f"{path} has {count} objects of kind FederatedModel. Give a file with exactly one.")
     try:
-        federatedmodel.parse(found[0])
+        federatedmodel.parse(models[0])
     except codec.Malformed as error:
         raise CommandError(f"The FederatedModel in {path} cannot be read: {error}.") from error
-    return found[0]
+    return models[0]
 
 
 def members(model: Object, varied: Mapping[str, Sequence[str]], namespace: str) -> tuple[Member, ...]:
@@ -95,7 +95,7 @@ def members(model: Object, varied: Mapping[str, Sequence[str]], namespace: str) 
             f"These values make {number} models. A sweep has 2 to {MOST_MODELS} models: change the values after --set."
         )
     sweep = str(model["metadata"]["name"])
-    found = []
+    made = []
     for combination in itertools.product(*varied.values()):
         chosen = dict(zip(varied, combination, strict=True))
         short = hashlib.sha256(canonical.dumps(chosen)).hexdigest()[:HASH_DIGITS]
@@ -107,8 +107,8 @@ def members(model: Object, varied: Mapping[str, Sequence[str]], namespace: str) 
         labels = {**(model["metadata"].get("labels") or {}), names.SWEEP: names.label_value(sweep)}
         metadata = {"name": name, "namespace": namespace, "labels": labels}
         item = {"apiVersion": model["apiVersion"], "kind": federatedmodel.KIND, "metadata": metadata, "spec": spec}
-        found.append(Member(name, chosen, item))
-    return tuple(found)
+        made.append(Member(name, chosen, item))
+    return tuple(made)
 
 
 def missing(planned: Iterable[Member], live: Mapping[str, Object]) -> tuple[Member, ...]:
@@ -167,19 +167,19 @@ def lines(ranked: Sequence[Ranked], namespace: str) -> list[str]:
     """How many models were compared, and on which rows, and what to do next."""
     compared = [each for each in ranked if each.compared]
     over = f" of {compared[0].loss.hospitals} hospitals" if compared and compared[0].loss else ""
-    said = [f"Compared: {len(compared)} of {len(ranked)} models, by their loss on validation rows{over}."]
+    answer = [f"Compared: {len(compared)} of {len(ranked)} models, by their loss on validation rows{over}."]
     others = [each for each in ranked if each.loss and not each.compared]
     if others:
-        said.append(f"Not compared: {len(others)} models, whose loss is over another number of hospitals.")
+        answer.append(f"Not compared: {len(others)} models, whose loss is over another number of hospitals.")
     if len(compared) > 1:
         first, second = (each.member.name for each in compared[:2])
-        said += [
+        answer += [
             f"The lowest of {len(compared)} losses is too low on average, because it was chosen for being the lowest. "
             "No test row was read.",
             f"To compare the first two in pairs: kubectl wardround compare federatedmodel/{first} "
             f"federatedmodel/{second} -n {namespace}",
         ]
-    return said
+    return answer
 
 
 def _spec(item: Object) -> FederatedModelSpec:

@@ -138,15 +138,15 @@ def model_with_rounds(hub: Cluster, name: str, namespace: str) -> tuple[Object, 
 def tasks_of(hub: Cluster, rounds: list[Object]) -> list[Object] | None:
     """The RoundTasks of these rounds, or None if the caller may not read the participants' namespaces."""
     uids = [each["metadata"]["uid"] for each in rounds]
-    found: list[Object] = []
+    tasks: list[Object] = []
     try:
         # A URL has a largest length.
         for start in range(0, len(uids), MOST_UIDS):
             some = ",".join(uids[start : start + MOST_UIDS])
-            found += hub.list("RoundTask", labels=f"{ROUND_UID} in ({some})")
+            tasks += hub.list("RoundTask", labels=f"{ROUND_UID} in ({some})")
     except ForbiddenError:
         return None
-    return found
+    return tasks
 
 
 def participants(hub: Cluster) -> list[Object] | None:

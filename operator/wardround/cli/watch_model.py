@@ -158,9 +158,9 @@ def _footer(shown: FederatedModel) -> str:
     if is_true(status.conditions, "Suspended"):
         return "suspended"
     if _exit_code(shown) == COMPLETE:
-        said = [f"the series has ended. Current version: {status.current or 'none'}"]
+        ending = [f"the series has ended. Current version: {status.current or 'none'}"]
         notes = (find(status.conditions, kind) for kind in ("VersionWaits", "Scheduled"))
-        return ". ".join((*said, *(each.message.rstrip(".") for each in notes if each and each.status == "True")))
+        return ". ".join((*ending, *(each.message.rstrip(".") for each in notes if each and each.status == "True")))
     message = reconciling.message if reconciling and reconciling.status == "True" else ""
     return message or "waits for the hub operator"
 

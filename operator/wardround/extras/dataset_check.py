@@ -82,14 +82,14 @@ def check(manifest: Path, file: Path, limits: Limits, schema_file: Path | None =
     name = (item.get("metadata") or {}).get("name", "")
     lines = [f"Dataset {name} with the file {file.name}"]
     if table is not None:
-        read, found = _read(file, spec.get("format", "CSV"), table, sides, limits)
+        read, of_file = _read(file, spec.get("format", "CSV"), table, sides, limits)
         lines += _of_schema(table)
         lines += ignored_columns.lines(len(read.ignored), read.ignored[: ignored_columns.MOST_NAMED])
         if read.counts:
             lines += _of_rows(read.counts, read.places, name, "line" if spec.get("format", "CSV") == "CSV" else "row")
-            lines += _of_split(read.counts, limits, trains=not found) if sides else []
+            lines += _of_split(read.counts, limits, trains=not of_file) if sides else []
             lines += _of_columns(read)
-        faults += found
+        faults += of_file
     if faults:
         lines.append(f"Not Ready: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}")
         lines += [f"  {each.reason}: {each.message}" for each in faults]
@@ -124,12 +124,12 @@ def _schema(manifest: Path, name: Any) -> Any:
 
 def _dataset(manifest: Path) -> dict[str, Any]:
     """The one Dataset of a file that may hold other objects. Raises CommandError."""
-    found = _objects(manifest, dataset.KIND)
-    if len(found) != 1:
+    datasets = _objects(manifest, dataset.KIND)
+    if len(datasets) != 1:
         raise CommandError(
-            f"{manifest} has {len(found) or 'no'} objects of kind Dataset. Give a file that has exactly one."
+            f"{manifest} has {len(datasets) or 'no'} objects of kind Dataset. Give a file that has exactly one."
         )
-    return found[0]
+    return datasets[0]
 
 
 def _parsed(

@@ -164,7 +164,7 @@ class Execution:
             created = await self.hub.client.create_if_absent(task)
         except ApiError as failure:
             # A quota, a policy or a webhook may be corrected: the plan asks again. No other participant waits for it.
-            message = failure.said[: conditions.MESSAGE_LIMIT]
+            message = failure.answer[: conditions.MESSAGE_LIMIT]
             self.hub.refusals.note(attempt, message, self.hub.clock())
             if task_refused(recipient.name, message) not in self.round.status.attention:
                 logger.warning("round %s/%s: %s", round_meta.namespace, round_meta.name, failure)

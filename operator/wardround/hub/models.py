@@ -119,7 +119,7 @@ class ModelController:
         )
 
     async def _patients(self, model: FederatedModel) -> int | None:
-        return patients.told(model, (await self._hub.participants.objects()).values())
+        return patients.training_patients(model, (await self._hub.participants.objects()).values())
 
     async def _asked(self, live: FederatedRound) -> frozenset[str]:
         """The hospitals that have a task of this round."""
@@ -141,8 +141,8 @@ class ModelController:
         """The model's versions by name, and one of another model under the name that is `needed`, if a name is."""
         namespace, client = model.metadata.namespace, self._hub.client
         labels = f"{names.MODEL_UID}={model.metadata.uid}"
-        found = [modelversion.parse(each) for each in await client.list(modelversion.KIND, namespace, labels=labels)]
-        versions = {each.metadata.name: each for each in found}
+        listed = [modelversion.parse(each) for each in await client.list(modelversion.KIND, namespace, labels=labels)]
+        versions = {each.metadata.name: each for each in listed}
         if needed and needed not in versions:
             item = await client.get_if_exists(modelversion.KIND, needed, namespace)
             versions |= {needed: modelversion.parse(item)} if item else {}

@@ -15,11 +15,11 @@ from wardround.kube.resources import Resource
 
 
 class ApiError(Exception):
-    """Any answer but success. The message has verb, kind and name, and the server's own words (`said`)."""
+    """Any answer but success. The message has verb, kind and name, and the server's own words (`answer`)."""
 
-    def __init__(self, doing: str, said: str) -> None:
-        super().__init__(f"{doing}: {said}")
-        self.said = said
+    def __init__(self, doing: str, answer: str) -> None:
+        super().__init__(f"{doing}: {answer}")
+        self.answer = answer
 
 
 class NotFound(ApiError):
@@ -93,14 +93,14 @@ def status_error(
 ) -> ApiError:
     """The exception for a `Status`, such as a watch sends it too."""
     code = status.get("code", 500) if code is None else code
-    said = f"{code} {status.get('message') or status.get('reason') or ''}".rstrip()
+    answer = f"{code} {status.get('message') or status.get('reason') or ''}".rstrip()
     if (status.get("kind"), status.get("apiVersion")) != ("Status", "v1"):
-        return Unavailable(doing, f"{said.rstrip('.')}. {STRANGER}")
+        return Unavailable(doing, f"{answer.rstrip('.')}. {STRANGER}")
     reason = str(status.get("reason", ""))
     kind = NAMELESS.get(reason)
     if kind is None and _names(status.get("details"), resource, name):
         kind = NAMING.get(reason)
-    return (kind or Unavailable)(doing, said)
+    return (kind or Unavailable)(doing, answer)
 
 
 def _names(details: object, resource: Resource, name: str) -> bool:

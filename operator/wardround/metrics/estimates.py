@@ -86,14 +86,14 @@ def estimates(
         recalibrated = _recalibration(numbers, min_cell, apart)
         made |= {name: each for name, each in recalibrated.items() if name in names}
     people = numbers["people"].tolist()
-    told = {
-        name: _told(each, min_cell, hidden=too_few(people, min_cell, classes=registry.METRICS[name].labels))
+    published = {
+        name: _publishable(each, min_cell, hidden=too_few(people, min_cell, classes=registry.METRICS[name].labels))
         for name, each in made.items()
     }
     hospitals = [each for each, _ in apart] or [numbers]
     return {
         name: each and replace(each, people_without_largest=_without_largest(name, hospitals))
-        for name, each in told.items()
+        for name, each in published.items()
     }
 
 
@@ -163,7 +163,7 @@ def _apart(hospitals: Hospitals) -> list[tuple[Floats, float]]:
     return [(_Histogram.read(each).both, least) for each, least in hospitals] if len(hospitals) > 1 else []
 
 
-def _told(each: Estimate | None, min_cell: float, *, hidden: bool) -> Estimate | None:
+def _publishable(each: Estimate | None, min_cell: float, *, hidden: bool) -> Estimate | None:
     return None if each is None or hidden or each.denominator < _at_least(min_cell) else each
 
 

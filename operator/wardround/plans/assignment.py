@@ -177,9 +177,9 @@ class Decision:
         if not self.asked:
             return reason.text
         asked = self.asked if len(self.asked) <= LONGEST_ASKED else self.asked[:LONGEST_ASKED] + "..."
-        said = f"{reason.meaning} The assignment asks for {asked}."
-        whole = f"{said} {reason.advice}"
-        return whole if len(whole) <= conditions.MESSAGE_LIMIT else said
+        cause = f"{reason.meaning} The assignment asks for {asked}."
+        whole = f"{cause} {reason.advice}"
+        return whole if len(whole) <= conditions.MESSAGE_LIMIT else cause
 
 
 def verify(claim: Claim) -> Assignment:

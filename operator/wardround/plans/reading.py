@@ -99,7 +99,7 @@ def _plan(seen: Observation) -> Plan:
             left = (made.created + LONGEST - seen.now).total_seconds()
             return Plan(status=_status(seen, None), again_seconds=left)
         # The next look sees what is due then.
-        return Plan(status=_told(seen, made), delete=made.job, again_seconds=0.0)
+        return Plan(status=_after_the_end(seen, made), delete=made.job, again_seconds=0.0)
     status = _status(seen, None)
     digest = status.schema_digest
     if seen.site is None:
@@ -175,7 +175,7 @@ def _status(seen: Observation, step: Step | None, limits: Limits | None = None) 
     )
 
 
-def _told(seen: Observation, made: Made) -> DatasetStatus:
+def _after_the_end(seen: Observation, made: Made) -> DatasetStatus:
     """The status after a Job's end. Of another generation it says nothing: that Dataset is no more."""
     before = _status(seen, None)
     if (made.generation, made.schema_digest) != (seen.generation, before.schema_digest):

@@ -90,11 +90,11 @@ def counted(count: Count, rows: Rows, work: str, models: int, limit: int, now: d
 
 def _kept(count: Count, limit: int, now: datetime) -> tuple[Evaluation, ...]:
     """The entries of the last 90 days, and for each side of the split the newest, twice as many as the limit."""
-    newest = {id(each) for rows in get_args(Rows) for each in _of(count, rows)[-2 * limit :]}
+    newest = {id(each) for rows in get_args(Rows) for each in _of_rows(count, rows)[-2 * limit :]}
     return tuple(each for each in count.evaluations if id(each) in newest or parse_time(each.at) > now - KEPT)
 
 
-def _of(count: Count, rows: Rows) -> list[Evaluation]:
+def _of_rows(count: Count, rows: Rows) -> list[Evaluation]:
     return [each for each in count.evaluations if each.rows == rows]
 
 
@@ -124,16 +124,16 @@ def hold(
             "writable and not full"
         )
         raise Failure("PodFailed", message) from None
-    told = budgets(after or before, limit, now)
+    left = budgets(after or before, limit, now)
     if after:
-        return told, ""
+        return left, ""
     until = _allowed_from(_valid(before, rows, now), models, limit)
-    return told, _used_up(dataset, next(each for each in told if each.rows == rows), models, limit, until)
+    return left, _used_up(dataset, next(each for each in left if each.rows == rows), models, limit, until)
 
 
 def _valid(count: Count, rows: Rows, now: datetime) -> Sequence[Evaluation]:
     """The evaluations that count now, also those at a time that this clock has not reached."""
-    return [each for each in _of(count, rows) if parse_time(each.at) > now - WINDOW]
+    return [each for each in _of_rows(count, rows) if parse_time(each.at) > now - WINDOW]
 
 
 def _budget(count: Count, rows: Rows, limit: int, now: datetime) -> EvaluationBudget:

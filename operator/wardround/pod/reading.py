@@ -58,9 +58,9 @@ def read(folders: Folders, reading: Reading) -> Outcome:
         faults.append(Failure("DataUnreadable", str(error)))
     read = Outcome()
     if table is not None and sides is not None and not faults:
-        read, found = _counted(folders, reading, table, sides)
+        read, refusals = _counted(folders, reading, table, sides)
         read = replace(read, split_fingerprint=split.fingerprint(secret))
-        faults += found
+        faults += refusals
     if faults:
         raise _joined(faults, read)
     return read
@@ -87,14 +87,14 @@ def _counted(
         "TooManyRowsLeftOut": survey.too_many_left_out(counts, reading.max_left_out, reading.min_cell),
         "TooFewSamples": survey.too_few_samples(counts, "train", counts.sides["train"], needed),
     }
-    found = [Failure(name, text) for name, text in words.items() if text]
+    failures = [Failure(name, text) for name, text in words.items() if text]
     if not words["TooManyRowsLeftOut"]:
         try:
             patients_record.hold(folders, reading.dataset_name, whole.patients())
             columns_record.hold(folders, reading.dataset_name, reading.dataset, table, sample)
         except Failure as failure:
-            found.insert(0, failure)
-    return survey.outcome(counts, reading.min_cell), found
+            failures.insert(0, failure)
+    return survey.outcome(counts, reading.min_cell), failures
 
 
 def raw_file(folders: Folders, dataset: Mapping[str, Any]) -> Path:

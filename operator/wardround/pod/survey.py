@@ -152,7 +152,7 @@ class Survey:
     def counts(self) -> Counts:
         """All counts, after the last batch."""
         kept, left_out = _distinct(self._kept), _distinct(self._left_out)
-        patients = {value: _distinct(found) for value, found in self._class_patients.items()}
+        patients = {value: _distinct(positions) for value, positions in self._class_patients.items()}
         classes = tuple(
             ClassCount(
                 value=f"{value:g}",
@@ -207,8 +207,8 @@ class Survey:
 
 def count_file(path: Path, kind: str, table: Schema, sides: Split) -> FileCounts:
     """Reads a whole file of a person who checks it. The failure is ColumnMissing, DataUnreadable or DataReplaced."""
-    survey, columns, found = Survey(table, sides), comparison.Comparison(table), places.Places()
-    survey.reading.places = found
+    survey, columns, first_places = Survey(table, sides), comparison.Comparison(table), places.Places()
+    survey.reading.places = first_places
     try:
         for batch in dataset.read(path, kind, table, survey.reading):
             survey.add(batch)
@@ -216,7 +216,7 @@ def count_file(path: Path, kind: str, table: Schema, sides: Split) -> FileCounts
     except Failure as failure:
         return FileCounts(None, comparison.Alike(), survey.reading.ignored, {}, failure)
     malformed = survey.reading.quality[problems.EVERY_FIELD, problems.ROW_MALFORMED]
-    lines = places.located(path, kind, found, malformed)
+    lines = places.located(path, kind, first_places, malformed)
     return FileCounts(survey.counts(), columns.alike(), survey.reading.ignored, lines)
 
 

@@ -160,8 +160,8 @@ class Hub:
     def _pass_time(self, federated_round: FederatedRound, seconds: float | None) -> None:
         """Let the time pass for which the plan waits. Raises SimulationError if it waits for no time."""
         if seconds is None:
-            said = [each for each in federated_round.status.conditions if each.status == "True" and each.message]
-            why = " ".join(each.message for each in said)
+            reached = [each for each in federated_round.status.conditions if each.status == "True" and each.message]
+            why = " ".join(each.message for each in reached)
             raise SimulationError(f"Round {federated_round.metadata.name} does not go on: {why}")
         self.now += timedelta(seconds=max(seconds, 1.0))
 

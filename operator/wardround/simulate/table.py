@@ -96,7 +96,7 @@ def rows(ended: Iterable[Finished | Skipped]) -> list[Row]:
     return [row for each in _finished(ended) for row in (*_total_rows(each), *_hospital_rows(each))]
 
 
-def _told(finished: Finished) -> tuple[HospitalResult, ...]:
+def _telling(finished: Finished) -> tuple[HospitalResult, ...]:
     """The holdout is alone in its rounds: its numbers are the result."""
     return () if finished.source == HOLDOUT else finished.result.hospitals
 
@@ -122,7 +122,7 @@ def _total_rows(finished: Finished) -> Iterator[Row]:
 def _hospital_rows(finished: Finished) -> Iterator[Row]:
     """Only metrics that the round's result has, too."""
     totals = {row.metric: row for row in _total_rows(finished)}
-    for hospital in _told(finished):
+    for hospital in _telling(finished):
         for metric in hospital.metrics:
             if total := totals.get(metric.name):
                 value = float(metric.value)
@@ -180,7 +180,7 @@ def as_json(ended: Iterable[Finished | Skipped]) -> list[dict[str, Any]]:
             "hospitals": each.aggregated,
             "withheld": list(each.withheld),
             "metrics": [{**codec.dump(metric), "rows": _side(each, metric)} for metric in each.result.metrics],
-            "byHospital": {own.name: {metric.name: metric.value for metric in own.metrics} for own in _told(each)},
+            "byHospital": {own.name: {metric.name: metric.value for metric in own.metrics} for own in _telling(each)},
             "differences": [{**codec.dump(other), "rows": _side(each, other)} for other in each.result.differences],
             "verdict": codec.dump(each.result.verdict) if each.result.verdict else None,
         }

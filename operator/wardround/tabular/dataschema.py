@@ -219,9 +219,9 @@ def check(document: Any) -> Checked:
             faults.append(f"DataSchema: field {name!r} is listed twice. Remove one of the two, or rename it")
             continue
         names.append(name)
-        field, found = _field(name, raw)
-        faults += [f"DataSchema: field {name!r}: {fault}" for fault in found]
-        if field is not None and not found:
+        field, field_faults = _field(name, raw)
+        faults += [f"DataSchema: field {name!r}: {fault}" for fault in field_faults]
+        if field is not None and not field_faults:
             fields[name] = field
     target = document.get("target")
     if not isinstance(target, str) or target not in names:
@@ -262,9 +262,9 @@ def _field(name: str, raw: Mapping[str, Any]) -> tuple[Field | None, list[str]]:
     lowest, highest = bounds["minimum"], bounds["maximum"]
     if lowest is not None and highest is not None and lowest > highest:
         faults.append("the minimum is above the maximum. Exchange them")
-    categories, found = _categories(kind, given.get("categories"))
+    categories, category_faults = _categories(kind, given.get("categories"))
     unit, required = str(given.get("unit", "")), given.get("required") is True
-    return Field(name, kind, unit, required, lowest, highest, categories), faults + found
+    return Field(name, kind, unit, required, lowest, highest, categories), faults + category_faults
 
 
 _KINDS = {"number": "finite number", "integer": "whole number", "date": "date", "string": "text", "boolean": "boolean"}

@@ -160,7 +160,7 @@ def test_the_hospitals_of_the_model_that_tell_are_added(
     hospitals: list[tuple[str, int | None]], expected: int | None
 ) -> None:
     known = [hospital(*each) for each in hospitals]
-    assert patients.told(selecting(names=["site-a", "site-b"]), known) == expected
+    assert patients.training_patients(selecting(names=["site-a", "site-b"]), known) == expected
 
 
 def test_a_selector_selects_only_hospitals_of_the_federation() -> None:
@@ -169,10 +169,10 @@ def test_a_selector_selects_only_hospitals_of_the_federation() -> None:
         hospital("site-b", 22, federation="another"),
         hospital("site-c", 44, dataset="heart"),
     ]
-    assert patients.told(selecting(selector={"matchLabels": {"region": "north"}}), known) == 11
-    assert patients.told(selecting(selector={"matchLabels": {"region": "south"}}), known) is None
+    assert patients.training_patients(selecting(selector={"matchLabels": {"region": "north"}}), known) == 11
+    assert patients.training_patients(selecting(selector={"matchLabels": {"region": "south"}}), known) is None
 
 
 def test_the_number_of_a_suspended_hospital_does_not_count() -> None:
     known = [hospital("site-a", 11), hospital("site-b", 22, suspend=True)]
-    assert patients.told(selecting(names=["site-a", "site-b"]), known) == 11
+    assert patients.training_patients(selecting(names=["site-a", "site-b"]), known) == 11

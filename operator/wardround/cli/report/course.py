@@ -68,9 +68,9 @@ def _round_counts(seen: Seen) -> Table:
     rows = []
     for each in seen.ran():
         counts, result = each.status.participants, each.status.result
-        told = (counts.selected, counts.accepted, counts.sent, counts.failed, counts.aggregated) if counts else ()
+        numbers = (counts.selected, counts.accepted, counts.sent, counts.failed, counts.aggregated) if counts else ()
         withheld = str(result.withheld) if result else ""
-        rows.append((seen.model.place(each), _outcome(each), *(map(str, told) if told else [""] * 5), withheld))
+        rows.append((seen.model.place(each), _outcome(each), *(map(str, numbers) if numbers else [""] * 5), withheld))
     columns = ("round", "outcome", "asked", "accepted", "sent", "failed", "combined", "withheld")
     caption = (
         "Number of hospitals in each round of the newest series. Withheld: the hospital is not in the numbers, because "
@@ -124,17 +124,17 @@ def _left_out(seen: Seen) -> Table:
 
 def _reasons(seen: Seen) -> dict[tuple[str, str], list[str]]:
     """Places of rounds by hospital and reason."""
-    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    places: dict[tuple[str, str], list[str]] = defaultdict(list)
     newest = seen.newest_tasks()
     for each in seen.ran():
         place = seen.model.place(each)
-        told = {(one.participant, one.reason) for one in each.status.attention}
+        entries = {(one.participant, one.reason) for one in each.status.attention}
         for (hospital, round_name), task in newest.items():
             if round_name == each.metadata.name:
-                told |= {(hospital, reason) for reason in _task_reasons(task)}
-        for entry in sorted(told):
-            found[entry].append(place)
-    return found
+                entries |= {(hospital, reason) for reason in _task_reasons(task)}
+        for entry in sorted(entries):
+            places[entry].append(place)
+    return places
 
 
 def _task_reasons(task: RoundTask) -> list[str]:
@@ -154,10 +154,10 @@ def times(seen: Seen) -> Section:
     shown = finished[-MOST_BARS:]
     bars = tuple(Bar(seen.model.place(each), spent) for each, spent in shown)
     total = sum(sum(spent) for _, spent in finished)
-    said = f"All rounds together took {total:.1f} seconds."
+    caption = f"All rounds together took {total:.1f} seconds."
     if len(shown) < len(finished):
-        said += f" The chart shows the last {MOST_BARS} of {len(finished)} rounds."
-    chart = BarChart("Seconds of each round by stage", said, names, bars, table)
+        caption += f" The chart shows the last {MOST_BARS} of {len(finished)} rounds."
+    chart = BarChart("Seconds of each round by stage", caption, names, bars, table)
     inside = _inside_hospitals(seen)
     return Section("time", "Time by stage", (chart, *([inside] if inside else [])))
 

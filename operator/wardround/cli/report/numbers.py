@@ -54,12 +54,12 @@ def _line(seen: Seen, name: str) -> LineChart | None:
         numbers=("value", "people", "hospitals"),
     )
     first, last = entries[0][1], entries[-1][1]
-    said = (
+    caption = (
         f"From {first.value} after the first measured round to {last.value} after the last one. {MEANINGS[name]} The "
         "lines and the band show 95 % intervals."
     )
     marked = " The filled point is the round with the lowest log loss." if any(each.marked for each in points) else ""
-    return LineChart(title, said + marked, "Train round", TITLES[name], tuple(points), table)
+    return LineChart(title, caption + marked, "Train round", TITLES[name], tuple(points), table)
 
 
 def comparison(seen: Seen) -> Section:
@@ -85,9 +85,9 @@ def comparison(seen: Seen) -> Section:
     nothing = Paragraph(f"No number of a version is over at least {FEWEST_HOSPITALS} hospitals.")
     blocks: list[Block] = [table if rows else nothing]
     verdicts = [
-        (seen.role(each), f"{told.outcome} ({told.reason}). {told.message}".strip())
+        (seen.role(each), f"{verdict.outcome} ({verdict.reason}). {verdict.message}".strip())
         for each in versions
-        if (told := each.status.verdict) is not None
+        if (verdict := each.status.verdict) is not None
     ]
     if verdicts:
         blocks += [Paragraph("What the gate says of each version:"), Facts(tuple(verdicts))]
@@ -120,11 +120,11 @@ def _differences(seen: Seen, federated_round: FederatedRound) -> IntervalChart:
         for each in differences
         if (value := number(each.value)) is not None
     )
-    said = (
+    caption = (
         "Left of zero, the first model of the pair has the lower log loss, and is better. If the 95 % interval holds "
         "zero, either may be better."
     )
-    return IntervalChart(title, said, "difference in log loss", points, table)
+    return IntervalChart(title, caption, "difference in log loss", points, table)
 
 
 def calibration(seen: Seen) -> Section:
@@ -156,11 +156,11 @@ def calibration(seen: Seen) -> Section:
         )
         for each in versions
     )
-    said = (
+    caption = (
         "Each point is a group of people with similar predictions. On the diagonal, the observed share of positive "
         "people equals the predicted probability. Above it, the model predicts too little, below it too much."
     )
-    chart = CalibrationChart("Predicted probability and observed share, on validation rows", said, curves, table)
+    chart = CalibrationChart("Predicted probability and observed share, on validation rows", caption, curves, table)
     return Section("calibration", "Calibration", (chart,))
 
 

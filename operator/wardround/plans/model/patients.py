@@ -13,7 +13,7 @@ from wardround.plans.model.selection import selects
 PAUSE = timedelta(days=7)
 
 
-def told(model: FederatedModel, participants: Iterable[Participant]) -> int | None:
+def training_patients(model: FederatedModel, participants: Iterable[Participant]) -> int | None:
     """The sum over the hospitals that the model's rounds select. None if no hospital tells a number."""
     name = model.spec.round.dataset_name
     numbers = [

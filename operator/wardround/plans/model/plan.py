@@ -144,11 +144,11 @@ def series_over(seen: Observation, series: SeriesStatus) -> Verdict | None:
 def _listed(seen: Observation, series: SeriesStatus, best: FederatedRound, version: ModelVersion) -> Verdict:
     """The version keeps its round, says what the gate says, and is listed from now on."""
     actions: list[KeepRound | ReportVersion] = []
-    told = version.status.verdict or versions.verdict(seen, series)
+    verdict = version.status.verdict or versions.verdict(seen, series)
     if not any(each.uid == version.metadata.uid for each in best.metadata.owner_references):
         actions.append(KeepRound(round=best, version=version))
     if not conditions.is_true(version.status.conditions, "Ready"):
-        actions.append(ReportVersion(version=version, measured_by=seen.measuring, verdict=told))
+        actions.append(ReportVersion(version=version, measured_by=seen.measuring, verdict=verdict))
     automatic = seen.model.spec.gate.promote == "Automatic" and seen.model.spec.current is None
     name = version.metadata.name
     return Verdict(
@@ -156,7 +156,7 @@ def _listed(seen: Observation, series: SeriesStatus, best: FederatedRound, versi
         reason="SeriesEnded",
         series=replace(series, version=name),
         actions=tuple(actions),
-        added=Added(name, promoted=told.outcome == "Accepted" and automatic),
+        added=Added(name, promoted=verdict.outcome == "Accepted" and automatic),
         at_once=True,
     )
 

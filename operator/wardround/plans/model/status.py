@@ -155,9 +155,9 @@ def _waits(after: Observation) -> _Condition:
 
 
 def _decide(version: ModelVersion) -> str:
-    told, number = version.status.verdict, version.spec.version
-    found = f"Version {number} is {told.outcome}. {told.message} " if told else ""
-    return f"{found}To use it, set spec.current.version to {number}."
+    verdict, number = version.status.verdict, version.spec.version
+    outcome = f"Version {number} is {verdict.outcome}. {verdict.message} " if verdict else ""
+    return f"{outcome}To use it, set spec.current.version to {number}."
 
 
 def _scheduled(after: Observation, verdict: Verdict) -> _Condition:

@@ -47,8 +47,8 @@ def best(seen: Observation) -> ModelVersion | None:
 
 def references(seen: Observation) -> tuple[str, ...]:
     """The rounds of the current version and of the best one so far, with which the gate compares a candidate."""
-    found = (each.spec.round_name for each in (current(seen), best(seen)) if each is not None)
-    return tuple(dict.fromkeys(found))
+    rounds = (each.spec.round_name for each in (current(seen), best(seen)) if each is not None)
+    return tuple(dict.fromkeys(rounds))
 
 
 def not_compared(seen: Observation) -> str | None:
@@ -71,10 +71,10 @@ def verdict(seen: Observation, series: SeriesStatus) -> VersionVerdict:
     result = seen.round.status.result if seen.round else None
     if result is None:
         return VersionVerdict(outcome="Undecided", reason="ComparisonFailed", message=_failure(seen, series))
-    told = result.verdict or RoundVerdict(outcome="Undecided", reason="NotMeasured")
+    decided = result.verdict or RoundVerdict(outcome="Undecided", reason="NotMeasured")
     hospitals = (_hospitals(seen, each) for each in result.hospital_verdicts)
-    sentences = (_words(told.reason), _reference(seen, told.reference), _unseen(told.unseen), *hospitals)
-    return VersionVerdict(outcome=told.outcome, reason=told.reason, message=" ".join(filter(None, sentences)))
+    sentences = (_words(decided.reason), _reference(seen, decided.reference), _unseen(decided.unseen), *hospitals)
+    return VersionVerdict(outcome=decided.outcome, reason=decided.reason, message=" ".join(filter(None, sentences)))
 
 
 def waiting(seen: Observation) -> ModelVersion | None:
@@ -84,8 +84,8 @@ def waiting(seen: Observation) -> ModelVersion | None:
     newest = listed[-1] if listed else None
     if newest is None or newest.metadata.name in seen.model.status.served:
         return None
-    told = newest.status.verdict
-    return newest if told is not None and told.outcome != "Worse" else None
+    verdict = newest.status.verdict
+    return newest if verdict is not None and verdict.outcome != "Worse" else None
 
 
 def superfluous(seen: Observation, series: SeriesStatus) -> tuple[Delete, ...]:
