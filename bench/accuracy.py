@@ -99,7 +99,7 @@ def main() -> None:
     if options.case == SMALL:
         measured = demo_splits.measure(say, options.splits, options.seed, pooled=True)
         on_all: list[dict[str, dict[str, float]]] = [
-            {model: {"accuracy": value} for (model, who), value in each.items() if who == EVERYBODY}
+            {model: {"accuracy": value} for (model, patients), value in each.items() if patients == EVERYBODY}
             for each in measured
         ]
         comparison = demo_splits.compare(measured)

@@ -182,9 +182,9 @@ def _aggregate(plan: bytes, scratch: Path, times: Times) -> None:
     times["wall"].append(measured.seconds)
     times["rss"].append(measured.peak / 1e6)
     times["processor"].append(measured.processor)
-    if found := CLOSING.search(measured.errors):
-        times["closing"].append(float(found[1]))
-        times["scratch"].append(int(found[2]) / 1e6)
+    if closing := CLOSING.search(measured.errors):
+        times["closing"].append(float(closing[1]))
+        times["scratch"].append(int(closing[2]) / 1e6)
 
 
 # A small parent: Linux counts a parent's memory as its child's until the child has called execve.

@@ -108,12 +108,12 @@ def main() -> None:
             last = min(first + PER_CONTAINER, options.repeats)
             for repeat in _play(folder, first, last):
                 for series, comparisons in scenario.series.items():
-                    said = chosen([repeat[each] for each in comparisons])
+                    choice = chosen([repeat[each] for each in comparisons])
                     refused = by_hospital(repeat["refused"], scenario.trainings[series])
                     refusals[series] += refused
                     decided = "without the refused rows" if refused else "with all rows"
-                    counts[series][f"{said['outcome']}, {said['reason']}, of a model {decided}"] += 1
-                    print(repeat["repeat"], series, said["outcome"], said["reason"], decided, said["differences"])
+                    counts[series][f"{choice['outcome']}, {choice['reason']}, of a model {decided}"] += 1
+                    print(repeat["repeat"], series, choice["outcome"], choice["reason"], decided, choice["differences"])
                     sys.stdout.flush()
     for series, outcomes in counts.items():
         decisions = "; ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())

@@ -99,8 +99,8 @@ def next_minute(now: datetime) -> datetime:
 
 def verdict(trained: Trained) -> str:
     """What the gate says of the version of a series, and which version is the current one."""
-    said = trained.made.status.verdict
-    words = f"{said.outcome} ({said.reason}). {said.message}".rstrip() if said else "nothing"
+    verdict = trained.made.status.verdict
+    words = f"{verdict.outcome} ({verdict.reason}). {verdict.message}".rstrip() if verdict else "nothing"
     return (
         f"The gate says of version {trained.made.spec.version}: {words} "
         f"The current version is {trained.current.spec.version}."
@@ -112,12 +112,13 @@ def delivered(hub: Api, version: ModelVersion) -> str:
     until = time.monotonic() + DELIVERY_SECONDS
     while True:
         status = read(hub).model.status
-        told = conditions.find(status.conditions, "Delivered")
+        delivered = conditions.find(status.conditions, "Delivered")
         newest = status.delivery is not None and status.delivery.version == version.metadata.name
-        if newest and told is not None and told.status == "True":
-            return told.message or ""
-        if (newest and told is not None and told.reason == "DeliveryFailed") or time.monotonic() > until:
-            raise LabError(f"Version {version.spec.version} is not delivered: {told.message if told else 'no round'}")
+        if newest and delivered is not None and delivered.status == "True":
+            return delivered.message or ""
+        if (newest and delivered is not None and delivered.reason == "DeliveryFailed") or time.monotonic() > until:
+            cause = delivered.message if delivered else "no round"
+            raise LabError(f"Version {version.spec.version} is not delivered: {cause}")
         time.sleep(LOOK_SECONDS)
 
 

@@ -71,7 +71,7 @@ def summary(
 
 def own_metrics(evaluation: Finished, hospital: str) -> Metrics:
     """A model's metrics on the hospital's own test rows. The demo's hospitals tell them (policy.tellOwnMetrics)."""
-    return _metrics(_told(evaluation, hospital))
+    return _metrics(_metrics_of(evaluation, hospital))
 
 
 def union_metrics(evaluation: Finished) -> Metrics:
@@ -99,7 +99,7 @@ def table(results: Mapping[str, Any], evaluation: Finished, display_names: Mappi
     for name in METRICS:
         result.add_column(name, justify="right")
     for hospital, entry in results["hospitals"].items():
-        result.add_row(display_names[hospital], _rows(_told(evaluation, hospital)), *_cells(entry["federated"]))
+        result.add_row(display_names[hospital], _rows(_metrics_of(evaluation, hospital)), *_cells(entry["federated"]))
     result.add_section()
     total, common = evaluation.round["status"]["result"].get("metrics") or [], results["common"]
     cells = [_with_interval(name, common["federated"][name], common["intervals"][name]) for name in METRICS]
@@ -164,7 +164,7 @@ def _round(finished: Finished) -> dict[str, Any]:
     }
 
 
-def _told(evaluation: Finished, hospital: str) -> Sequence[Mapping[str, str]]:
+def _metrics_of(evaluation: Finished, hospital: str) -> Sequence[Mapping[str, str]]:
     """The hospital's own metrics in the result; empty if the hospital withholds them."""
     hospitals = evaluation.round["status"]["result"].get("hospitals") or []
     return next((each.get("metrics") or [] for each in hospitals if each["name"] == hospital), [])

@@ -37,10 +37,10 @@ def init(task: dict) -> None:
     }
     statistics = ROOT / "base" / "statistics.safetensors"
     if statistics.exists():
-        found = load_file(statistics)
-        centred = found["sum"] / found["count"]
-        variance = found["squares"] / found["count"] - centred**2
-        model["input.mean"] = (found["shift"] + centred).astype(np.float32)
+        sums = load_file(statistics)
+        centred = sums["sum"] / sums["count"]
+        variance = sums["squares"] / sums["count"] - centred**2
+        model["input.mean"] = (sums["shift"] + centred).astype(np.float32)
         model["input.std"] = np.sqrt(np.maximum(variance, 1e-12)).astype(np.float32)
     save_file(model, OUT / "model.safetensors")
 

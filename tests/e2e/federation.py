@@ -106,9 +106,9 @@ class Finished:
     def attention(self, participant: str) -> Object:
         """What the round says of a participant; fails the test where it says nothing."""
         attention = self.round["status"].get("attention") or []
-        [said] = [each for each in attention if each["participant"] == participant] or [None]
-        assert said is not None, f"{self.name} says nothing of {participant}: {self.round['status']}"
-        return dict(said)
+        [entry] = [each for each in attention if each["participant"] == participant] or [None]
+        assert entry is not None, f"{self.name} says nothing of {participant}: {self.round['status']}"
+        return dict(entry)
 
     def task(self, participant: str) -> Object:
         """A participant's latest task."""

@@ -68,7 +68,7 @@ def attempt(target: tuple[str, str, int]) -> str:
 
 def reached(targets: list[tuple[str, str, int]]) -> list[list[Any]]:
     with ThreadPoolExecutor(32) as pool:
-        return [[*target, said] for target, said in zip(targets, pool.map(attempt, targets), strict=True)]
+        return [[*target, answer] for target, answer in zip(targets, pool.map(attempt, targets), strict=True)]
 
 
 def files() -> dict[str, str]:
@@ -103,7 +103,7 @@ def rows() -> dict[str, list[dict[str, float]]]:
 
 def sockets() -> dict[str, str]:
     """The kernel's answer for each address family that could reach another host."""
-    said = {}
+    answers = {}
     for family in (
         socket.AF_UNIX,
         socket.AF_INET,
@@ -114,10 +114,10 @@ def sockets() -> dict[str, str]:
     ):
         try:
             socket.socket(family, socket.SOCK_DGRAM).close()
-            said[family.name] = "open"
+            answers[family.name] = "open"
         except OSError as error:
-            said[family.name] = errno.errorcode.get(error.errno or 0, str(error.errno))
-    return said
+            answers[family.name] = errno.errorcode.get(error.errno or 0, str(error.errno))
+    return answers
 
 
 def loopback() -> str:
@@ -132,11 +132,11 @@ def loopback() -> str:
                     os._exit(0)
             server.settimeout(SECONDS)
             with server.accept()[0] as line:
-                said = line.recv(5).decode()
+                greeting = line.recv(5).decode()
             os.wait()
     except OSError as error:
         return errno.errorcode.get(error.errno or 0, str(error.errno))
-    return said
+    return greeting
 
 
 def everything(targets: list[tuple[str, str, int]]) -> dict[str, Any]:
@@ -174,13 +174,13 @@ def models() -> dict[str, str]:
 def beside() -> None:
     """Looks for other models of the same evaluation. Then leaves a mark in each folder that takes one."""
     if sys.argv[-1] == "predict":
-        found = {
+        report = {
             "files": sorted(files()),
             "models": models(),
             "mounts": Path("/proc/self/mounts").read_text().splitlines(),
             "processes": processes(),
         }
-        print("FOUND " + json.dumps({**found, "marked": marked()}), flush=True)
+        print("FOUND " + json.dumps({**report, "marked": marked()}), flush=True)
     work()
 
 

@@ -18,7 +18,7 @@ from lab.trainer_python import GIVEN
 def main(fingerprint: str) -> None:
     model = wardround_model.load(f"{GIVEN}/model", hub_fingerprint=fingerprint)
     with torch.inference_mode():
-        found = model(torch.from_numpy(np.load(f"{GIVEN}/rows.npy")))
+        outputs = model(torch.from_numpy(np.load(f"{GIVEN}/rows.npy")))
     try:
         refusal = ""
         wardround_model.load(f"{GIVEN}/model", hub_fingerprint="sha256:" + "0" * 64)
@@ -27,7 +27,7 @@ def main(fingerprint: str) -> None:
     tensors = sorted(model.state_dict())
     print(
         json.dumps(
-            {"probabilities": found.tolist(), "features": model.features, "refusal": refusal, "tensors": tensors}
+            {"probabilities": outputs.tolist(), "features": model.features, "refusal": refusal, "tensors": tensors}
         )
     )
 

@@ -73,9 +73,9 @@ class Caught:
             for site in self._sites:
                 workspace = folder_of(named(site), SITE_NAMESPACE, "workspace")
                 # update.json comes last, so update.safetensors is complete.
-                for said in workspace.glob("tasks/*/update/update.json"):
+                for file in workspace.glob("tasks/*/update/update.json"):
                     self._copy(
-                        said.with_name("update.safetensors"), self._folder / site / f"{said.parts[-3]}.safetensors"
+                        file.with_name("update.safetensors"), self._folder / site / f"{file.parts[-3]}.safetensors"
                     )
 
     def _copy(self, update: Path, target: Path) -> None:

@@ -44,7 +44,7 @@ class Series:
     def live(self) -> Object:
         return self.federation.kubectl("hub").get("federatedmodel", self.name, "-n", self.federation.namespace)
 
-    def said(self, verb: str) -> subprocess.CompletedProcess[str]:
+    def ask(self, verb: str) -> subprocess.CompletedProcess[str]:
         """What `kubectl wardround VERB fm/NAME` prints, and its exit code."""
         hub = f"--kubeconfig={named('hub').kubeconfig}"
         words = (verb, f"fm/{self.name}", "-n", self.federation.namespace, hub)

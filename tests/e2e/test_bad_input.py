@@ -109,8 +109,8 @@ def test_a_missing_column_makes_a_dataset_not_ready_without_any_round(
     """A pod of our own code reads the file when the Dataset is applied, and again when a person asks for it."""
 
     def status() -> Any:
-        found = federation.kubectl("site-b").get("dataset", lacking, "-n", federation.site_namespace)
-        return found.get("status") or {}
+        listed = federation.kubectl("site-b").get("dataset", lacking, "-n", federation.site_namespace)
+        return listed.get("status") or {}
 
     eventually("the Dataset is read", lambda: (status().get("reading") or {}).get("reason") == "ColumnMissing")
     [ready] = [each for each in status()["conditions"] if each["type"] == "Ready"]
@@ -143,8 +143,8 @@ def test_a_missing_column_is_named_only_at_the_hospital(federation: Federation, 
 
     def dataset_says() -> bool:
         dataset = federation.kubectl("site-b").get("dataset", lacking, "-n", federation.site_namespace)
-        said = condition(dataset, "Ready")
-        return said is not None and said.reason == "ColumnMissing" and "tumour_grade" in said.message
+        ready = condition(dataset, "Ready")
+        return ready is not None and ready.reason == "ColumnMissing" and "tumour_grade" in ready.message
 
     eventually("the Dataset names the column", dataset_says)
 
@@ -197,8 +197,8 @@ def test_a_hospital_refuses_a_command_that_it_does_not_list(
 ) -> None:
     """The image is allowed."""
     made = round_(federation, f"command-{name}", "Train", initial={}, command=words)
-    said = _refused_on_both_sides(federation, made, "CommandNotAllowed")
-    assert json.dumps(words) in said
+    message = _refused_on_both_sides(federation, made, "CommandNotAllowed")
+    assert json.dumps(words) in message
 
 
 @pytest.mark.parametrize(
@@ -217,8 +217,8 @@ def test_a_hospital_refuses_parameters_that_it_does_not_allow(
     federation: Federation, name: str, given: dict[str, str], message_part: str
 ) -> None:
     made = round_(federation, f"parameters-{name}", "Train", initial={}, parameters=given)
-    said = _refused_on_both_sides(federation, made, "ParametersNotAllowed")
-    assert message_part in said
+    text = _refused_on_both_sides(federation, made, "ParametersNotAllowed")
+    assert message_part in text
     # The round's author gets the parameter's name and value, and the hospital's bound.
     message = federation.finished(made["metadata"]["name"]).attention("site-b")["message"]
     refused = json.loads(message_part.partition(":")[0])
@@ -231,8 +231,8 @@ def test_a_hospital_refuses_a_dataset_to_an_unlisted_federation(federation: Fede
     theirs = dataclasses.replace(federation, namespace=demo_rounds.NAMESPACE)
     federation.kubectl("hub").apply(*demo_rounds.documents("federation.yaml"), data_schema(theirs.namespace))
     made = round_(theirs, "reserved", datasetName=lacking)
-    said = _refused_on_both_sides(theirs, made, "DatasetNotAllowed")
-    assert json.dumps({"name": lacking, "federations": [federation.namespace, theirs.namespace]}) in said
+    message = _refused_on_both_sides(theirs, made, "DatasetNotAllowed")
+    assert json.dumps({"name": lacking, "federations": [federation.namespace, theirs.namespace]}) in message
     explanation = theirs.finished(made["metadata"]["name"]).attention("site-b")["message"]
     assert f"does not let federation {theirs.namespace} use Dataset {lacking}" in explanation
 
@@ -246,8 +246,8 @@ def _refused_on_both_sides(federation: Federation, made: dict[str, Any], reason:
     name = task["metadata"]["name"]
     own = federation.site_task("site-b", name)
     for side in (task, own):
-        assert (said := condition(side, "Failed")) is not None
-        assert (said.status, said.reason) == ("True", reason)
+        assert (failed := condition(side, "Failed")) is not None
+        assert (failed.status, failed.reason) == ("True", reason)
         assert (accepted := condition(side, "Accepted")) is not None
         assert (accepted.status, accepted.reason) == ("False", reason)
     job = ("get", "job", name, "-n", federation.site_namespace, "--ignore-not-found", "-o", "name")
@@ -352,9 +352,9 @@ def _says(federation: Federation, made: dict[str, Any], reason: str) -> None:
 def _eventually_says(federation: Federation, made: dict[str, Any], reason: str) -> None:
     meta = made["metadata"]
 
-    def said() -> bool:
+    def explained() -> bool:
         item = federation.kubectl("hub").get("federatedround", meta["name"], "-n", meta["namespace"])
         conditions = [condition(item, kind) for kind in ("Stalled", "Failed")]
         return any(each and each.status == "True" and each.reason == reason and each.message for each in conditions)
 
-    eventually(f"{meta['name']} says {reason}", said)
+    eventually(f"{meta['name']} says {reason}", explained)

@@ -66,9 +66,9 @@ def test_the_courier_refuses_a_model_that_a_key_holder_replaced(federation: Fede
         finished = federation.finished(made["metadata"]["name"])
     assert finished.failed.reason == "QuorumNotMet"
     assert "Altered" in finished.failed.message
-    said = finished.attention(SITE)
-    assert said["reason"] == "Altered"
-    assert said["message"]
+    attention = finished.attention(SITE)
+    assert attention["reason"] == "Altered"
+    assert attention["message"]
     [task] = finished.tasks
     own = federation.site_task(SITE, task["metadata"]["name"])
     for side in (task, own):

@@ -45,9 +45,9 @@ class Combined:
     def left_out(self, hospital: str) -> str:
         """The reason. Fails the test if the message does not name the hospital."""
         name = self.names.get(hospital, hospital)
-        said = self.lenient.attention(name)
-        assert name in said["message"]
-        return str(said["reason"])
+        attention = self.lenient.attention(name)
+        assert name in attention["message"]
+        return str(attention["reason"])
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -51,7 +51,7 @@ class Stopped:
     finished: Finished
     first: str
     last: str
-    said: str
+    log: str
 
     @property
     def attempts(self) -> int:
@@ -60,11 +60,11 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Lost:
-    """A round whose training pod's node died. `said`: the first attempt's RoundTask and SiteTask, before the node
+    """A round whose training pod's node died. `sides`: the first attempt's RoundTask and SiteTask, before the node
     came back."""
 
     finished: Finished
-    said: list[dict[str, Any]]
+    sides: list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +115,13 @@ def test_the_pod_after_a_stopped_pod_resumes_from_the_checkpoint(
     seen = stopped[stop].result()
     assert seen.attempts == STOPS[stop]
     assert seen.last != seen.first
-    [line] = [each for each in seen.said.splitlines() if RESUMED in each]
+    [line] = [each for each in seen.log.splitlines() if RESUMED in each]
     assert 0 < int(line.removeprefix(RESUMED)) < STEPS
 
 
 def test_a_task_on_a_dead_node_is_a_platform_failure_and_is_retried(lost: Future[Lost]) -> None:
     seen = lost.result()
-    for side in seen.said:
+    for side in seen.sides:
         failure = side["status"]["failure"]
         assert (failure["reason"], failure["class"]) == ("NodeLost", "Platform")
     assert max(int(task["spec"]["attempt"]) for task in seen.finished.tasks) == 2
@@ -155,8 +155,8 @@ def _lost(federation: Federation, base: Finished) -> Lost:
         kubectl("patch", "pod", pod, *here, "--subresource=status", "--type=merge", "-p", patch)
         eventually("the hub asks again", lambda: len(federation.tasks_of(name)) == 2)
         [task] = [each for each in federation.tasks_of(name) if int(each["spec"]["attempt"]) == 1]
-        said = [task, federation.site_task(DEAD, task["metadata"]["name"])]
-    return Lost(federation.completed(name), said)
+        sides = [task, federation.site_task(DEAD, task["metadata"]["name"])]
+    return Lost(federation.completed(name), sides)
 
 
 def _begun(federation: Federation, base: Finished, site: str, **training: Any) -> str:

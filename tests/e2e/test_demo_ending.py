@@ -23,9 +23,9 @@ REFUSED = f"kubectl wardround watch federatedround/{AGAIN} -n {demo_rounds.NAMES
 @pytest.fixture(scope="module")
 def theirs(federation: Federation) -> Iterator[Federation]:
     """The demo's federation, with a Complete round in place of the demo's last, and the file for a further round."""
-    found = replace(federation, namespace=demo_rounds.NAMESPACE)
+    federation_of_demo = replace(federation, namespace=demo_rounds.NAMESPACE)
     hub = federation.kubectl("hub")
-    hub.apply(*demo_rounds.documents("federation.yaml"), data_schema(found.namespace))
+    hub.apply(*demo_rounds.documents("federation.yaml"), data_schema(federation_of_demo.namespace))
     together = demo_rounds.federated(federation.images.trainer.reference)
     last = copy.deepcopy(together.training[-1])
     del last["spec"]["base"]
@@ -33,11 +33,11 @@ def theirs(federation: Federation) -> Iterator[Federation]:
     last["spec"]["parameters"]["epochs"] = "0"  # what is learnt is no matter here
     names = (last["metadata"]["name"], FURTHER, AGAIN)
     # Rounds of an earlier run have ended already.
-    hub("delete", "fr", *names, "-n", found.namespace, "--ignore-not-found")
-    found.run_rounds(last)
+    hub("delete", "fr", *names, "-n", federation_of_demo.namespace, "--ignore-not-found")
+    federation_of_demo.run_rounds(last)
     (WRITTEN / demo_ending.FURTHER_FILE).write_text(demo_ending.further_text(together, "train-5"), encoding="utf-8")
-    yield found
-    hub("delete", "fr", *names, "-n", found.namespace, "--ignore-not-found")
+    yield federation_of_demo
+    hub("delete", "fr", *names, "-n", federation_of_demo.namespace, "--ignore-not-found")
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 def test_the_demos_last_commands_run_a_round_and_then_refuse_it(theirs: Federation, shell: Shell) -> None:
     assert [REFUSED in each for each in COMMANDS].count(True) == 1
     assert COMMANDS[-1].startswith("helm upgrade")
-    told = shell.run("\n".join(COMMANDS).replace(REFUSED, f"{REFUSED} || [ $? = 1 ]"))
-    assert "round: complete, 3 aggregated" in told
-    assert f"FederatedRound {theirs.namespace}/{AGAIN} has failed: QuorumNotMet." in told
-    assert "site-a: QuorumTooSmall" in told
+    ended = shell.run("\n".join(COMMANDS).replace(REFUSED, f"{REFUSED} || [ $? = 1 ]"))
+    assert "round: complete, 3 aggregated" in ended
+    assert f"FederatedRound {theirs.namespace}/{AGAIN} has failed: QuorumNotMet." in ended
+    assert "site-a: QuorumTooSmall" in ended
     policy = theirs.kubectl("site-a").get("site", "site", "-n", SITE_NAMESPACE)["spec"]["policy"]
     assert policy["minQuorum"] == 1
 
@@ -67,6 +67,6 @@ def test_the_log_of_a_training_job_is_the_training_codes_output(theirs: Federati
     name = theirs.completed("train-5").task("site-a")["metadata"]["name"]
     site = theirs.kubectl("site-a")
     shown, train, check = (
-        site("logs", f"job/{name}", "-n", SITE_NAMESPACE, *of) for of in ((), ("-c", "train"), ("-c", "check"))
+        site("logs", f"job/{name}", "-n", SITE_NAMESPACE, *flags) for flags in ((), ("-c", "train"), ("-c", "check"))
     )
     assert shown == train != check

@@ -245,14 +245,14 @@ def test_the_commands_for_watching_show_the_round(shell: Shell) -> None:
         "job/TASK": "job/$TASK",
     }
     shown = at("hub", shell, block.filled(here).replace("SITE_NAMESPACE", SITE_NAMESPACE))
-    for what in (
+    for kind in (
         "participant.wardround.io/site-a",
         "round: complete",
         "hospitals combined",
         "statistics is complete",
         "SiteTask",
     ):
-        assert what in shown
+        assert kind in shown
 
 
 @pytest.mark.usefixtures("statistics")

@@ -55,9 +55,9 @@ def test_entrypoints_are_the_contracts(built: Images) -> None:
 
 
 def test_a_second_build_builds_nothing(built: Images) -> None:
-    said: list[str] = []
-    assert images.build_all(said.append) == built
-    assert said == []
+    lines: list[str] = []
+    assert images.build_all(lines.append) == built
+    assert lines == []
 
 
 def test_the_operator_image_can_import_all_verbs() -> None:
@@ -87,10 +87,10 @@ def test_the_trainer_passes_its_tests_inside_its_image() -> None:
     volumes = [*borrowed, f"{ROOT / 'tests' / 'unit' / 'trainer'}:/opt/trainer:ro"]
     arguments = ["-q", "-p", "no:cacheprovider", "-W", "error", "--import-mode=importlib", "/opt/trainer"]
     script = f"import sys; sys.path.insert(0, '/opt/tests'); import pytest; sys.exit(pytest.main({arguments}))"
-    said = images.run_in(images.TRAINER, ["python", "-c", script], volumes, progress)
-    print(said)
-    assert " passed" in said
-    assert "skipped" not in said
+    output = images.run_in(images.TRAINER, ["python", "-c", script], volumes, progress)
+    print(output)
+    assert " passed" in output
+    assert "skipped" not in output
 
 
 def test_a_model_loaded_with_torch_predicts_as_an_evaluation_to_a_millionth(tmp_path: Path) -> None:
@@ -99,9 +99,9 @@ def test_a_model_loaded_with_torch_predicts_as_an_evaluation_to_a_millionth(tmp_
     np.save(tmp_path / "given" / "rows.npy", pod.rows)
     arguments = [made.identity.fingerprint]
     mounted = ("tests/e2e", "lab")
-    said = trainer_python.run("tests.e2e.loaded_inside", arguments, tmp_path / "given", mounted, progress)
-    found = json.loads(said.splitlines()[-1])
-    assert np.abs(np.array(found["probabilities"]) - pod.probabilities).max() < 1e-6
-    assert found["features"] == ["age", "radius"]
-    assert found["tensors"] == sorted(weights(HIDDEN))
-    assert "is signed by the hub" in found["refusal"]
+    output = trainer_python.run("tests.e2e.loaded_inside", arguments, tmp_path / "given", mounted, progress)
+    answers = json.loads(output.splitlines()[-1])
+    assert np.abs(np.array(answers["probabilities"]) - pod.probabilities).max() < 1e-6
+    assert answers["features"] == ["age", "radius"]
+    assert answers["tensors"] == sorted(weights(HIDDEN))
+    assert "is signed by the hub" in answers["refusal"]

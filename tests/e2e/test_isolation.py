@@ -68,11 +68,11 @@ ALONE: Object = {"participants": {"names": [SITE]}}
 class Inside:
     """The findings of the hostile code."""
 
-    found: Object
+    report: Object
 
     @property
     def open(self) -> set[Target]:
-        return opened(self.found["reached"])
+        return opened(self.report["reached"])
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,10 @@ def link(federation: Federation, inside: Inside) -> Link:
     assert inside.open == set()
     close, reopen = (block.text for block in section("docs/operations.md", "IPv6 link-local"))
     kubectl, place = federation.kubectl(SITE), federation.name(BEHIND_POLICIES)
-    told = _told(federation)
+    texts = _log(federation)
 
-    def said(policy: str, seconds: float = PATIENCE_SECONDS) -> Object:
-        settings = json.dumps({**told, "WARDROUND_LINK_LOCAL": policy})
+    def condition_with(policy: str, seconds: float = PATIENCE_SECONDS) -> Object:
+        settings = json.dumps({**texts, "WARDROUND_LINK_LOCAL": policy})
         answer: Object = json.loads(
             kubectl("exec", "-i", "-n", place, "probe", "--", "python", "-", settings, str(seconds), stdin=GATE)
         )
@@ -123,11 +123,11 @@ def link(federation: Federation, inside: Inside) -> Link:
             {"apiVersion": "networking.k8s.io/v1", **deny}, _bare_pod(place, federation.images.operator.reference)
         )
         kubectl("wait", "pod/probe", "-n", place, "--for=condition=Ready", f"--timeout={PATIENCE_SECONDS:.0f}s")
-        opened, refused = said("Warn"), said("Refuse", 0.5)
+        opened, refused = condition_with("Warn"), condition_with("Refuse", 0.5)
         _on_the_node(close)
         try:
             federation.apply(local)
-            return Link(opened, refused, said("Refuse"), federation.completed(local["metadata"]["name"]))
+            return Link(opened, refused, condition_with("Refuse"), federation.completed(local["metadata"]["name"]))
         finally:
             _on_the_node(reopen)
 
@@ -139,18 +139,18 @@ def without_walls(federation: Federation, targets: list[Target]) -> set[Target]:
     They differ by the NetworkPolicies alone. Asked again where a busy machine's answer has come too late.
     """
     kubectl, place = federation.kubectl(SITE), federation.name(WITHOUT_WALLS)
-    found: set[Target] = set()
+    reached: set[Target] = set()
 
     def all_answer() -> bool:
-        said = kubectl("exec", "-i", "-n", place, "probe", "--", "python", "-", stdin=_source(_probe(targets)))
-        found.update(opened(json.loads(said)))
-        return found >= {*ANSWERS}
+        answer = kubectl("exec", "-i", "-n", place, "probe", "--", "python", "-", stdin=_source(_probe(targets)))
+        reached.update(opened(json.loads(answer)))
+        return reached >= {*ANSWERS}
 
     with kubectl.namespace(place):
         kubectl.apply(_bare_pod(place, federation.images.trainer.reference))
         kubectl("wait", "pod/probe", "-n", place, "--for=condition=Ready", f"--timeout={PATIENCE_SECONDS:.0f}s")
         eventually("what is there answers", all_answer)
-    return found
+    return reached
 
 
 def test_the_same_probes_succeed_without_isolation(
@@ -164,24 +164,24 @@ def test_the_same_probes_succeed_without_isolation(
 
 
 def test_hostile_code_reaches_nothing(inside: Inside, targets: list[Target], without_walls: set[Target]) -> None:
-    assert {tuple(each[:3]) for each in inside.found["reached"]} == set(targets) > without_walls
+    assert {tuple(each[:3]) for each in inside.report["reached"]} == set(targets) > without_walls
     assert inside.open == set()
 
 
 def test_hostile_code_opens_no_socket_out_of_its_pod(inside: Inside) -> None:
     """The code runs in a real round's pod, started by the launcher."""
-    made = dict(inside.found["sockets"])
+    made = dict(inside.report["sockets"])
     assert made.pop("AF_UNIX") == "open"
     assert set(made.values()) == {"EAFNOSUPPORT"}
 
 
 def test_hostile_code_finds_no_token_and_no_secret(federation: Federation, inside: Inside) -> None:
     """Compares the content of the site's Secrets with everything that the code saw."""
-    seen = json.dumps(inside.found)
-    environment = inside.found["environment"]
+    seen = json.dumps(inside.report)
+    environment = inside.report["environment"]
     assert not [name for name in environment if any(word in name for word in ("TOKEN", "SECRET", "PASSWORD", "KEY"))]
-    assert "secrets" not in "\n".join(inside.found["mounts"])
-    assert not [path for path in inside.found["files"] if "secrets" in path]
+    assert "secrets" not in "\n".join(inside.report["mounts"])
+    assert not [path for path in inside.report["files"] if "secrets" in path]
     with administrator(SITE) as admin:
         secrets = admin.call("GET", f"/api/v1/namespaces/{federation.site_namespace}/secrets")["items"]
     values = [value for secret in secrets for value in (secret.get("data") or {}).values() if len(value) > 64]
@@ -192,19 +192,19 @@ def test_hostile_code_finds_no_token_and_no_secret(federation: Federation, insid
 
 
 def test_hostile_code_sees_no_process_of_its_neighbours(inside: Inside) -> None:
-    assert all("wardround " not in line and "/pause" not in line for line in inside.found["processes"])
-    assert len(inside.found["processes"]) == 1
+    assert all("wardround " not in line and "/pause" not in line for line in inside.report["processes"])
+    assert len(inside.report["processes"]) == 1
 
 
 def test_hostile_code_sees_only_the_files_of_its_task(inside: Inside) -> None:
-    files = [path for path in inside.found["files"] if path.startswith("/wardround")]
+    files = [path for path in inside.report["files"] if path.startswith("/wardround")]
     assert sorted(files) == [
         "/wardround/base/model.safetensors",
         "/wardround/data/train.parquet",
         "/wardround/data/validation.parquet",
         "/wardround/task/task.json",
     ]
-    mounted = {line.split()[1] for line in inside.found["mounts"] if line.split()[1].startswith("/wardround")}
+    mounted = {line.split()[1] for line in inside.report["mounts"] if line.split()[1].startswith("/wardround")}
     folders = ("task", "data", "base", "out", "checkpoint", "state/in", "state/out")
     [launcher] = mounted - {f"/wardround/{each}" for each in folders}
     assert re.fullmatch("/wardround-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/mounted/after/others", launcher)
@@ -219,11 +219,11 @@ def test_hostile_code_sees_neither_raw_data_nor_test_rows(federation: Federation
     patients = list(csv.DictReader(raw.splitlines()))
     identifier = dataset["identifier"]["column"]
     schema = federation.kubectl(SITE).get("dataschema", SCHEMA, "-n", federation.site_namespace)["spec"]
-    everything = json.dumps(inside.found)
+    everything = json.dumps(inside.report)
     assert key.decode() not in everything
     assert not [each[identifier] for each in patients if each[identifier] in everything]
     features = [each["name"] for each in schema["fields"] if each["name"].endswith(("_area", "_perimeter"))]
-    seen = {_fingerprint(row, features) for view in inside.found["rows"].values() for row in view}
+    seen = {_fingerprint(row, features) for view in inside.report["rows"].values() for row in view}
     held_out: set[tuple[str, ...]] = set()
     trained: set[tuple[str, ...]] = set()
     for patient in patients:
@@ -232,15 +232,15 @@ def test_hostile_code_sees_neither_raw_data_nor_test_rows(federation: Federation
     assert held_out
     assert seen & trained
     assert not seen & (held_out - trained)
-    assert all(identifier not in row for view in inside.found["rows"].values() for row in view)
+    assert all(identifier not in row for view in inside.report["rows"].values() for row in view)
 
 
 def test_without_a_policy_engine_no_row_is_read(federation: Federation) -> None:
     made = federation.manifest("unguarded", "Statistics", **ALONE)
     with _without_policies(federation):
         federation.apply(made)
-        said = _network_open(federation, made)
-    assert "node (ICMP)" in said
+        message = _network_open(federation, made)
+    assert "node (ICMP)" in message
 
 
 def test_training_ends_when_its_sidecar_or_its_isolation_ends(federation: Federation) -> None:
@@ -288,8 +288,8 @@ def test_the_documented_commands_close_an_open_link(link: Link) -> None:
 
 def test_a_round_with_local_sockets_has_loopback_and_reaches_nothing(federation: Federation, link: Link) -> None:
     inside = _inside(federation, link.local)
-    assert inside.found["loopback"] == "heard"
-    assert {name for name, said in inside.found["sockets"].items() if said == "open"} == {
+    assert inside.report["loopback"] == "heard"
+    assert {name for name, state in inside.report["sockets"].items() if state == "open"} == {
         *("AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK")
     }
     assert inside.open == set()
@@ -314,7 +314,7 @@ def test_a_hospital_that_does_not_allow_local_sockets_refuses_them(federation: F
     assert link.local.attention(STRICT)["reason"] == "LocalSocketsNotAllowed"
 
 
-def _told(federation: Federation) -> dict[str, str]:
+def _log(federation: Federation) -> dict[str, str]:
     """The gate's settings in this site's last training pod."""
     jobs = federation.kubectl(SITE).get(
         "jobs",
@@ -370,14 +370,14 @@ def _trains(federation: Federation, task: str) -> bool:
 def _targets(federation: Federation) -> list[Target]:
     """All targets around a training pod: hub, store, other hospitals, its cluster's components, and its neighbours."""
     site = named(SITE)
-    found = [HUB_API, STORE, LOCAL_API, *RESOLVER, *NAMES, ("tcp", "169.254.169.254", 80)]
+    targets = [HUB_API, STORE, LOCAL_API, *RESOLVER, *NAMES, ("tcp", "169.254.169.254", 80)]
     for host in (site.wan, site.management, site.pod_gateway):
-        found += [("icmp", host, 0), *(("tcp", host, port) for port in (22, API_PORT, 10250, 2379, 53))]
-    found += [("icmp", HUB, 0), ("tcp", named("site-a").wan, API_PORT), ("icmp", named("site-a").wan, 0)]
-    found += [("icmp", site.management_peer, 0)]
+        targets += [("icmp", host, 0), *(("tcp", host, port) for port in (22, API_PORT, 10250, 2379, 53))]
+    targets += [("icmp", HUB, 0), ("tcp", named("site-a").wan, API_PORT), ("icmp", named("site-a").wan, 0)]
+    targets += [("icmp", site.management_peer, 0)]
     for address in _addresses(federation, "kube-system") + _addresses(federation, federation.site_namespace):
-        found += [("icmp", address, 0), *(("tcp", address, port) for port in (53, 8080, 9153)), ("udp", address, 53)]
-    return found
+        targets += [("icmp", address, 0), *(("tcp", address, port) for port in (53, 8080, 9153)), ("udp", address, 53)]
+    return targets
 
 
 def _addresses(federation: Federation, namespace: str) -> list[str]:
@@ -411,7 +411,7 @@ def _probe(targets: list[Target]) -> str:
 
 
 def opened(reached: list[list[Any]]) -> set[Target]:
-    return {(way, host, port) for way, host, port, said in reached if said == "open"}
+    return {(way, host, port) for way, host, port, state in reached if state == "open"}
 
 
 def _bare_pod(namespace: str, image: str) -> Object:

@@ -45,16 +45,16 @@ def logs(federation: Federation, left_before: None) -> dict[str, str]:
 @pytest.mark.parametrize("container", STARTED)
 def test_code_of_a_prepared_image_opens_only_unix_sockets(logs: dict[str, str], container: str) -> None:
     assert prepared.PAST not in logs[container]
-    said = _found(logs[container])
-    assert calls.sockets(said) == {"UNIX stream", "UNIX datagram", "UNIX raw", "UNIX pair"}
+    answers = _answers(logs[container])
+    assert calls.sockets(answers) == {"UNIX stream", "UNIX datagram", "UNIX raw", "UNIX pair"}
 
 
 def test_code_of_an_image_cannot_redirect_a_later_containers_mount(logs: dict[str, str]) -> None:
     """The image does not know the launcher's path, but its code does, and `init` and `train` share volumes."""
-    assert _found(logs["init"])["trap"] == "EPERM"
+    assert _answers(logs["init"])["trap"] == "EPERM"
 
 
-def _found(log: str) -> dict[str, str]:
+def _answers(log: str) -> dict[str, str]:
     [line] = [each for each in log.splitlines() if each.startswith("FOUND ")]
-    said: dict[str, str] = json.loads(line.removeprefix("FOUND "))["said"]
-    return said
+    answers: dict[str, str] = json.loads(line.removeprefix("FOUND "))["said"]
+    return answers

@@ -117,8 +117,8 @@ def test_hospitals_train_the_base_and_compare_the_models(
     own = federation.site_task("site-a", second.task("site-a")["metadata"]["name"])["status"]["metrics"]
     [shown, _] = second.result["hospitals"]
     assert shown["name"] == "site-a"
-    [told] = [each["value"] for each in shown["metrics"] if each["name"] == "loss"]
-    assert {each["name"]: each["value"] for each in own}["loss"] == told
+    [reported] = [each["value"] for each in shown["metrics"] if each["name"] == "loss"]
+    assert {each["name"]: each["value"] for each in own}["loss"] == reported
     assert federation.site_task("site-c", second.task("site-c")["metadata"]["name"])["status"].get("metrics", []) == []
     base, after = result(first, tmp_path), result(second, tmp_path)
     assert {name: values.dtype for name, values in after.items()} == dict.fromkeys(base, np.float32)
@@ -150,29 +150,29 @@ def test_hospitals_train_the_base_and_compare_the_models(
         assert_alone(beside(federation, task, container), made)
 
 
-def assert_alone(found: dict[str, Any], own: Finished) -> None:
+def assert_alone(report: dict[str, Any], own: Finished) -> None:
     """The code of a model has found its own model, and nothing that another model has or has left."""
     files = ("base/model.safetensors", "data/evaluation.parquet", "task/task.json")
-    assert [each for each in found["files"] if each.startswith("/wardround")] == [
+    assert [each for each in report["files"] if each.startswith("/wardround")] == [
         f"/wardround/{each}" for each in files
     ]
-    assert not [each for each in found["files"] if hostile.MARK in each]
-    assert found["models"] == {"/wardround/base/model.safetensors": own.result["digest"].removeprefix("sha256:")}
-    assert len(found["processes"]) == 1
-    mounted = {line.split()[1] for line in found["mounts"]}
+    assert not [each for each in report["files"] if hostile.MARK in each]
+    assert report["models"] == {"/wardround/base/model.safetensors": own.result["digest"].removeprefix("sha256:")}
+    assert len(report["processes"]) == 1
+    mounted = {line.split()[1] for line in report["mounts"]}
     assert {each for each in mounted if each.startswith("/wardround/")} == {
         f"/wardround/{each}" for each in ("task", "data", "base", "out", "state/in")
     }
     # The code could leave marks here, so another model's marks would be among its files if the folders were shared.
-    assert found["marked"] == ["/wardround/out", "/tmp", "/dev/shm"]
+    assert report["marked"] == ["/wardround/out", "/tmp", "/dev/shm"]
 
 
 def beside(federation: Federation, task: str, container: str) -> dict[str, Any]:
     """The findings of the code of one model, in an evaluation at site-a."""
     log = federation.kubectl("site-a")("logs", "-n", federation.site_namespace, f"job/{task}", "-c", container)
     [line] = [each for each in log.splitlines() if each.startswith("FOUND ")]
-    found: dict[str, Any] = json.loads(line.removeprefix("FOUND "))
-    return found
+    report: dict[str, Any] = json.loads(line.removeprefix("FOUND "))
+    return report
 
 
 def test_a_series_ends_with_a_version_and_people_can_follow_it(model: Series) -> None:
@@ -184,9 +184,9 @@ def test_a_series_ends_with_a_version_and_people_can_follow_it(model: Series) ->
     assert len(losses) == 2
     assert version["spec"]["roundName"] == series["best"] == min(losses, key=lambda name: float(losses[name]))
     assert {each["name"]: each["value"] for each in version["status"]["metrics"]} == {"loss": losses[series["best"]]}
-    followed, explained = model.said("watch"), model.said("explain")
-    told = model.said("results")
-    assert f"modelversion/{version['metadata']['name']}" in told.stdout, told.stderr
+    followed, explained = model.ask("watch"), model.ask("explain")
+    results = model.ask("results")
+    assert f"modelversion/{version['metadata']['name']}" in results.stdout, results.stderr
     assert (followed.returncode, explained.returncode) == (0, 0), followed.stderr + explained.stderr
     assert f"{series['best']}: Train " in followed.stdout
     assert f"Current version: {version['metadata']['name']}" in followed.stdout
@@ -247,9 +247,9 @@ def test_a_person_predicts_at_the_hospital_with_the_delivered_version(model: Ser
 
 
 def difference_from(reference: str, result: dict[str, Any]) -> tuple[str, ...]:
-    [told] = [each for each in result["differences"] if each["reference"] == reference]
-    assert (told["better"], told["hospitals"]) == ("Lower", 2)
-    return told["value"], told["low"], told["high"], told["referenceLoss"], str(told["people"]), str(told["events"])
+    [gain] = [each for each in result["differences"] if each["reference"] == reference]
+    assert (gain["better"], gain["hospitals"]) == ("Lower", 2)
+    return gain["value"], gain["low"], gain["high"], gain["referenceLoss"], str(gain["people"]), str(gain["events"])
 
 
 def expected_difference(hospitals: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -390,18 +390,18 @@ def test_a_round_gets_an_offered_accelerator_and_waits_for_a_missing_one(federat
     name = two["metadata"]["name"]
     federation.apply(one, two)
     try:
-        found: list[Condition | None] = []
+        seen: list[Condition | None] = []
         there = ("-n", federation.site_namespace)
 
         def both_say() -> bool:
             tasks = federation.tasks_of(name)
             # The site copies the task a moment later.
             own = [federation.kubectl("site-a").find("sitetask", each["metadata"]["name"], *there) for each in tasks]
-            found[:] = [condition(each, "Reconciling") for each in (*tasks, *own) if each]
-            return [each.reason for each in found if each] == ["Unschedulable"] * 2
+            seen[:] = [condition(each, "Reconciling") for each in (*tasks, *own) if each]
+            return [each.reason for each in seen if each] == ["Unschedulable"] * 2
 
         eventually("both sides say that it waits", both_say)
-        assert (at_site := found[1]) is not None
+        assert (at_site := seen[1]) is not None
         assert "nvidia.com/gpu" in at_site.message
         federation.completed(one["metadata"]["name"])
     finally:
@@ -412,16 +412,16 @@ def test_a_hospital_that_is_cut_off_is_left_out_and_named(federation: Federation
     def own_site() -> dict[str, Any]:
         return federation.kubectl(CUT).get("site", "site", "-n", federation.site_namespace)
 
-    def said() -> Condition:
-        found = condition(own_site(), "HubConnected")
-        assert found is not None
-        return found
+    def connection() -> Condition:
+        connected = condition(own_site(), "HubConnected")
+        assert connected is not None
+        return connected
 
     finished = federation.completed(cut_off)
     assert finished.round["status"]["participants"]["aggregated"] == 2
     assert finished.attention(CUT)["reason"] == "NotSentInTime"
-    eventually("the hospital says that the hub is away", lambda: said().reason == "HubUnreachable")
-    assert (said().status, bool(said().message)) == ("False", True)
+    eventually("the hospital says that the hub is away", lambda: connection().reason == "HubUnreachable")
+    assert (connection().status, bool(connection().message)) == ("False", True)
     network.heal(named(CUT))
     eventually("the hospital is back", lambda: is_true(own_site(), "HubConnected"))
     # The site gets the task when its watch has noticed that the connection is back.

@@ -24,12 +24,12 @@ def test_a_misspelt_dataset_is_reported_to_the_rounds_author(federation: Federat
     name, hub = made["metadata"]["name"], federation.kubectl("hub")
     federation.apply(made)
 
-    def said() -> bool:
+    def listed() -> bool:
         stalled = condition(hub.get("fr", name, "-n", federation.namespace), "Stalled")
         return stalled is not None and stalled.status == "True" and stalled.reason == "DatasetUnknown"
 
     try:
-        eventually(f"{name} waits", said)
+        eventually(f"{name} waits", listed)
         round_, tasks = verbs.round_with_tasks(federation.hub, name, federation.namespace)
         explanation = explain.text(explain.explain_round(round_, tasks, {}, datetime.now(UTC)))
     finally:

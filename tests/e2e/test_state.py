@@ -125,8 +125,8 @@ def log(federation: Federation, site: str, round_: Finished) -> str:
 def printed_state(federation: Federation, site: str, round_: Finished) -> Object:
     """The state that a round's training printed."""
     [line] = [each for each in log(federation, site, round_).splitlines() if each.startswith("FOUND ")]
-    said: Object = json.loads(line.removeprefix("FOUND "))
-    return said
+    answer: Object = json.loads(line.removeprefix("FOUND "))
+    return answer
 
 
 def _sent(federation: Federation, name: str, sites: Sequence[str]) -> bool:
@@ -136,6 +136,6 @@ def _sent(federation: Federation, name: str, sites: Sequence[str]) -> bool:
 
 def _refuse(hospital: Played, tasks: list[Object]) -> None:
     [task] = [each for each in tasks if each["metadata"]["namespace"] == hospital.name]
-    said = {"status": "False", "reason": "Denied", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-    status = {"conditions": [{"type": "Accepted", **said}]}
+    denial = {"status": "False", "reason": "Denied", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    status = {"conditions": [{"type": "Accepted", **denial}]}
     hospital.api.patch_status("RoundTask", task["metadata"]["name"], status, hospital.name)

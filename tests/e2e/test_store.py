@@ -46,7 +46,7 @@ class Spy:
         _copy(files_below(store), self.sealed)
         _copy([each for each in files_below(workspace / "tasks") if each.suffix == ".safetensors"], self.clear)
 
-    def of(self, folder: str) -> dict[str, bytes]:
+    def objects_in(self, folder: str) -> dict[str, bytes]:
         return {path: content for path, content in self.sealed.items() if f"/{folder}/" in path}
 
 
@@ -81,8 +81,8 @@ def test_the_spy_copied_all_objects(observed: Observed) -> None:
     """The control: without it, the tests below would prove nothing."""
     assert {Path(path).name for path in observed.spy.clear} >= {"model.safetensors", "update.safetensors"}
     for finished in (observed.first, observed.second):
-        assert observed.spy.of(f"models/{finished.uid}")
-        assert observed.spy.of(f"updates/{finished.uid}")
+        assert observed.spy.objects_in(f"models/{finished.uid}")
+        assert observed.spy.objects_in(f"updates/{finished.uid}")
 
 
 def test_the_store_holds_no_byte_of_a_tensor(observed: Observed) -> None:

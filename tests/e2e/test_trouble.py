@@ -136,8 +136,8 @@ def test_an_unapproved_hospital_is_named_and_gets_no_task(story: Story) -> None:
     stalled = _condition(story.worst.first, "Stalled")
     assert (stalled.status, stalled.reason) == ("True", "ParticipantNotApproved")
     assert UNAPPROVED in stalled.message
-    [said] = story.worst.first["status"]["attention"]
-    assert (said["participant"], said["reason"]) == (UNAPPROVED, "ParticipantNotApproved")
+    [entry] = story.worst.first["status"]["attention"]
+    assert (entry["participant"], entry["reason"]) == (UNAPPROVED, "ParticipantNotApproved")
     assert story.worst.first_tasks == []
     ready = _condition(story.worst.participant, "Ready")
     assert (ready.status, ready.reason) == ("False", "NotApproved")
@@ -161,17 +161,17 @@ def test_a_hospital_that_pins_another_hub_refuses_and_both_sides_report_it(story
         assert side["status"]["failure"]["class"] == "Site"
     failed = _condition(story.worst.site_tasks[MISTAKEN], "Failed")
     assert "hub.fingerprint in the values of the site chart" in failed.message
-    [said] = [each for each in story.worst.second["status"]["attention"] if each["participant"] == MISTAKEN]
-    assert said["reason"] == "HubNotPinned"
-    assert said["message"]
+    [entry] = [each for each in story.worst.second["status"]["attention"] if each["participant"] == MISTAKEN]
+    assert entry["reason"] == "HubNotPinned"
+    assert entry["message"]
     assert story.second.attention(MISTAKEN)["reason"] == "HubNotPinned"
 
 
 def test_the_site_of_a_hospital_that_pins_another_hub_reports_it(story: Story) -> None:
     for kind, status in (("Ready", "False"), ("Stalled", "True")):
-        said = _condition(story.worst.sites[MISTAKEN], kind)
-        assert (said.status, said.reason) == (status, "HubNotPinned")
-        assert "spec.hub.fingerprint" in said.message
+        shown = _condition(story.worst.sites[MISTAKEN], kind)
+        assert (shown.status, shown.reason) == (status, "HubNotPinned")
+        assert "spec.hub.fingerprint" in shown.message
 
 
 def test_a_hospital_with_an_expired_enrolment_reports_what_to_request(story: Story) -> None:
@@ -205,9 +205,9 @@ def test_both_sides_wait_for_a_missing_store_and_report_it(story: Story) -> None
         for side in sides:
             waits = _condition(side, "Reconciling")
             assert (waits.status, waits.reason) == ("True", "StoreUnreachable")
-        [said] = [each for each in round_["status"]["attention"] if each["participant"] == site]
-        assert said["reason"] == "StoreUnreachable"
-        assert said["message"]
+        [entry] = [each for each in round_["status"]["attention"] if each["participant"] == site]
+        assert entry["reason"] == "StoreUnreachable"
+        assert entry["message"]
 
 
 def test_sent_updates_wait_for_a_store_that_fails_before_aggregation(story: Story) -> None:
@@ -265,11 +265,11 @@ def _worst(federation: Federation, first: Object, second: Object) -> Seen:
 
 
 def _until_said(federation: Federation, site: str, reason: str, kind: str = "HubConnected") -> None:
-    def said() -> bool:
+    def explained() -> bool:
         item = federation.kubectl(site).get("site", "site", "-n", federation.site_namespace)
         return _condition(item, kind).reason == reason
 
-    eventually(f"the Site of {site} says {reason}", said)
+    eventually(f"the Site of {site} says {reason}", explained)
 
 
 def _waiting_for_the_store(federation: Federation, made: Object, site: str) -> tuple[Object, Object, Object]:
@@ -277,7 +277,7 @@ def _waiting_for_the_store(federation: Federation, made: Object, site: str) -> t
     name = made["metadata"]["name"]
     objects: list[Object] = []
 
-    def said() -> bool:
+    def explained() -> bool:
         round_ = _round(federation, made)
         there = [task for task in federation.tasks_of(name) if task["metadata"]["namespace"] == site]
         if not there or (site, "StoreUnreachable") not in _attention(round_):
@@ -285,7 +285,7 @@ def _waiting_for_the_store(federation: Federation, made: Object, site: str) -> t
         objects[:] = [round_, there[0], federation.site_task(site, there[0]["metadata"]["name"])]
         return all(_reason(task) == "StoreUnreachable" for task in objects[1:])
 
-    eventually(f"{site} waits for the store", said, ROUND_SECONDS)
+    eventually(f"{site} waits for the store", explained, ROUND_SECONDS)
     round_, there, here = objects
     return round_, there, here
 

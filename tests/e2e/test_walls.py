@@ -48,7 +48,7 @@ with multiprocessing.Manager() as manager:
 
 
 @pytest.fixture(scope="module")
-def said(federation: Federation) -> Iterator[dict[str, str]]:
+def answers(federation: Federation) -> Iterator[dict[str, str]]:
     """The log of each container."""
     kubectl, place = federation.kubectl(SITE), federation.name("only-the-launcher")
     with kubectl.namespace(place):
@@ -58,14 +58,14 @@ def said(federation: Federation) -> Iterator[dict[str, str]]:
         yield {name: kubectl("logs", "-n", place, "probe", "-c", name) for name in (*WAYS, "missing", "torch")}
 
 
-def test_no_policy_selects_these_pods(federation: Federation, said: dict[str, str]) -> None:
+def test_no_policy_selects_these_pods(federation: Federation, answers: dict[str, str]) -> None:
     kubectl: Kubectl = federation.kubectl(SITE)
     assert kubectl.get("networkpolicies", "-n", federation.name("only-the-launcher"))["items"] == []
-    assert said
+    assert answers
 
 
-def test_without_the_launcher_every_kind_of_socket_opens(said: dict[str, str]) -> None:
-    bare = _found(said["bare"])
+def test_without_the_launcher_every_kind_of_socket_opens(answers: dict[str, str]) -> None:
+    bare = _answers(answers["bare"])
     assert {f"{family} {kind}" for family in ("UNIX", "INET", "INET6") for kind in ("stream", "datagram")} <= {
         name for name, answer in bare.items() if answer == "open"
     }
@@ -74,45 +74,45 @@ def test_without_the_launcher_every_kind_of_socket_opens(said: dict[str, str]) -
     assert bare["x32"] != "SIGSYS"
 
 
-def test_under_the_launcher_only_unix_sockets_open(said: dict[str, str]) -> None:
+def test_under_the_launcher_only_unix_sockets_open(answers: dict[str, str]) -> None:
     """Tried from Python, from a static program, by int 0x80 and by x32 numbers."""
-    launched = _found(said["launched"])
+    launched = _answers(answers["launched"])
     assert calls.sockets(launched) == {"UNIX stream", "UNIX datagram", "UNIX raw", "UNIX pair"}
     assert launched["int 0x80"] == launched["x32"] == "SIGSYS"
 
 
-def test_access_to_other_processes_is_refused(said: dict[str, str]) -> None:
-    launched = _found(said["launched"])
+def test_access_to_other_processes_is_refused(answers: dict[str, str]) -> None:
+    launched = _answers(answers["launched"])
     assert {launched[f"io_uring_{name}"] for name in ("setup", "enter", "register")} == {"ENOSYS"}
     refused = ("pidfd_getfd", *calls.NUMBERS["x86_64"])
     assert {name: launched[name] for name in refused} == dict.fromkeys(refused, "EPERM")
     assert launched["core"] == "1,1"
 
 
-def test_no_code_leaves_a_queue_in_its_pod(said: dict[str, str]) -> None:
+def test_no_code_leaves_a_queue_in_its_pod(answers: dict[str, str]) -> None:
     """Queues of POSIX belong to the pod: the code of the next model would see their names."""
-    assert _found(said["bare"])["queue"] == "open"
-    assert _found(said["launched"])["queue"] == _found(said["local"])["queue"] == "EMFILE"
+    assert _answers(answers["bare"])["queue"] == "open"
+    assert _answers(answers["launched"])["queue"] == _answers(answers["local"])["queue"] == "EMFILE"
 
 
-def test_local_sockets_add_only_ip(said: dict[str, str]) -> None:
-    launched, local = _found(said["launched"]), _found(said["local"])
+def test_local_sockets_add_only_ip(answers: dict[str, str]) -> None:
+    launched, local = _answers(answers["launched"]), _answers(answers["local"])
     opened = calls.sockets(local) - calls.sockets(launched)
     assert {name.split()[0] for name in opened if name in calls.BY_FAMILY} == {"INET", "INET6", "NETLINK"}
     assert local["netlink of the packet filter"] == "EAFNOSUPPORT"
     assert local["int 0x80"] == local["x32"] == "SIGSYS"
 
 
-def test_torch_with_workers_and_managers_runs_under_the_launcher(said: dict[str, str]) -> None:
-    assert "TRAINED [112.0, 1.0]" in said["torch"]
+def test_torch_with_workers_and_managers_runs_under_the_launcher(answers: dict[str, str]) -> None:
+    assert "TRAINED [112.0, 1.0]" in answers["torch"]
 
 
-def test_the_log_names_a_command_that_the_image_lacks(said: dict[str, str]) -> None:
-    assert "launch: this image has no program no-such-trainer" in said["missing"]
-    assert "ENDED 127" in said["missing"]
+def test_the_log_names_a_command_that_the_image_lacks(answers: dict[str, str]) -> None:
+    assert "launch: this image has no program no-such-trainer" in answers["missing"]
+    assert "ENDED 127" in answers["missing"]
 
 
-def _found(text: str) -> dict[str, str]:
+def _answers(text: str) -> dict[str, str]:
     [line] = [each for each in text.splitlines() if each.startswith("FOUND ")]
     results: dict[str, str] = json.loads(line.removeprefix("FOUND "))["said"]
     return results

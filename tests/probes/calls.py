@@ -126,16 +126,16 @@ def pair(family: int) -> str:
 def called(number: int) -> str:
     """The outcome of a call with harmless arguments: most that pass fail with EINVAL or EFAULT."""
     libc = ctypes.CDLL(None, use_errno=True)
-    said = libc.syscall(ctypes.c_long(number), ctypes.c_long(0), *(ctypes.c_long(0) for _ in range(5)))
-    return "open" if said >= 0 else named(ctypes.get_errno())
+    code = libc.syscall(ctypes.c_long(number), ctypes.c_long(0), *(ctypes.c_long(0) for _ in range(5)))
+    return "open" if code >= 0 else named(ctypes.get_errno())
 
 
 def in_a_child(number: int) -> str:
     """As `called`, in a child, because ptrace(PTRACE_TRACEME) would make this process a traced one."""
     child = os.fork()
     if child == 0:
-        said = called(number)
-        os._exit(0 if said == "open" else getattr(errno, said))
+        answer = called(number)
+        os._exit(0 if answer == "open" else getattr(errno, answer))
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return "open" if status == 0 else named(status)
 
@@ -163,9 +163,9 @@ def named(number: int | None) -> str:
     return errno.errorcode.get(number or 0, str(number))
 
 
-def sockets(said: dict[str, str]) -> set[str]:
+def sockets(answers: dict[str, str]) -> set[str]:
     """The calls that passed the filter, whether or not the kernel then made a socket."""
-    return {name for name in (*BY_FAMILY, *PROGRAMS, "interfaces") if said.get(name) not in (None, *WALLS)}
+    return {name for name in (*BY_FAMILY, *PROGRAMS, "interfaces") if answers.get(name) not in (None, *WALLS)}
 
 
 def everything() -> dict[str, str]:

@@ -43,8 +43,8 @@ def main() -> None:
     sys.path.insert(0, "/prepared")
     from tests.probes import calls
 
-    said = {"trap": trap() if sys.argv[-1] == "init" else "", **calls.everything()}
-    print("FOUND " + json.dumps({"said": said}), flush=True)
+    answers = {"trap": trap() if sys.argv[-1] == "init" else "", **calls.everything()}
+    print("FOUND " + json.dumps({"said": answers}), flush=True)
     os.execv(PYTHON, [PYTHON, *sys.argv[1:]])
 
 

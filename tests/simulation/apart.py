@@ -97,9 +97,9 @@ def _failure(message: Message) -> Exception:
     name, text = message["raised"], message["text"]
     if name == "StoreError":
         return StoreError(text, message["status"])
-    doing, _, said = text.partition(": ")
+    doing, _, words = text.partition(": ")
     kind: type[ApiError] = getattr(errors, name)
-    return kind(doing, said)
+    return kind(doing, words)
 
 
 @dataclass
@@ -170,12 +170,12 @@ class ServerElsewhere(Server):
         return str(self._call("account", token=token, doing=doing))
 
     def read(self, place: Place) -> Object:
-        found: Object = self._call("read", place=place)
-        return found
+        item: Object = self._call("read", place=place)
+        return item
 
     def select(self, kind: str, namespace: str | None, labels: str = "", fields: str = "") -> list[Object]:
-        found: list[Object] = self._call("select", kind=kind, namespace=namespace, labels=labels, fields=fields)
-        return found
+        items: list[Object] = self._call("select", kind=kind, namespace=namespace, labels=labels, fields=fields)
+        return items
 
     def create(self, item: Object, account: str = "admin", manager: str = "") -> Object:
         made: Object = self._call("create", item=item, account=account, manager=manager)
@@ -189,8 +189,8 @@ class ServerElsewhere(Server):
         self._call("remove", place=place, **how)
 
     def follow(self, follower: Follower) -> None:
-        what = {key: getattr(follower, key) for key in ("kind", "namespace", "labels", "fields")}
-        self._numbers[follower] = self._call("follow", **what)
+        selection = {key: getattr(follower, key) for key in ("kind", "namespace", "labels", "fields")}
+        self._numbers[follower] = self._call("follow", **selection)
         self._look(follower)
 
     def leave(self, follower: Follower) -> None:
@@ -201,8 +201,8 @@ class ServerElsewhere(Server):
         if follower not in self._numbers:
             return
         for event, item in self._call("events", number=self._numbers[follower]):
-            told: Event = (event, marshal.dumps(item))
-            follower.events.put_nowait(told)
+            entry: Event = (event, marshal.dumps(item))
+            follower.events.put_nowait(entry)
         self._loop.call_later(STEP_SECONDS, self._look, follower)
 
 

@@ -147,9 +147,9 @@ class Server:
 
     def select(self, kind: str, namespace: str | None, labels: str = "", fields: str = "") -> Objects:
         follower = Follower(kind, namespace, labels, fields)
-        found = [each for place, each in self._stored[kind].items() if follower.sees(place, each.item)]
-        self.reads.append(Read(kind, len(found)))
-        return [thawed(each.frozen) for each in found]
+        items = [each for place, each in self._stored[kind].items() if follower.sees(place, each.item)]
+        self.reads.append(Read(kind, len(items)))
+        return [thawed(each.frozen) for each in items]
 
     def follow(self, follower: Follower) -> None:
         self._followers.append(follower)
@@ -318,5 +318,5 @@ def _without(item: Object, paths: Iterable[str]) -> Object:
 
 def thawed(frozen: Frozen) -> Object:
     """A copy of its own for who asks."""
-    found: Object = marshal.loads(frozen)
-    return found
+    item: Object = marshal.loads(frozen)
+    return item

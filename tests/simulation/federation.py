@@ -148,13 +148,13 @@ class Federation:
     def round(self, name: str) -> Object:
         return self.hub.read(Place("FederatedRound", demo_rounds.NAMESPACE, name))
 
-    async def until(self, what: str, holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+    async def until(self, event: str, holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
         """Raises TimeoutError if it does not come true within so many virtual seconds."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while not holds():
             if loop.time() > deadline:
-                raise TimeoutError(f"not within {seconds:.0f} virtual seconds: {what}")
+                raise TimeoutError(f"not within {seconds:.0f} virtual seconds: {event}")
             await asyncio.sleep(0.5)
 
     async def over(self, name: str) -> Object:
@@ -261,8 +261,8 @@ class Federation:
         await self.until(f"{name} offers its data", offers)
 
     def _facts(self) -> enrolment.HubFacts | None:
-        found = self.hub.select("ConfigMap", HUB_NAMESPACE, fields=f"metadata.name={HUB_CONFIG_MAP}")
-        return enrolment.hub_facts(found[0], HUB_NAMESPACE) if found else None
+        maps = self.hub.select("ConfigMap", HUB_NAMESPACE, fields=f"metadata.name={HUB_CONFIG_MAP}")
+        return enrolment.hub_facts(maps[0], HUB_NAMESPACE) if maps else None
 
     def _client(self, server: Server, account: str, namespace: str, *, field_manager: str = "") -> Client:
         token = server.token(f"{namespace}:{account}", YEAR)

@@ -20,10 +20,10 @@ WITH_STATUS = frozenset({"Job", "Pod"})
 def schemas() -> dict[str, Schema]:
     """By kind. Read once: YAML is slow."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    found = [yaml.load(path.read_text("utf-8"), loader) for path in sorted(CRDS.glob("*.yaml"))]
+    crds = [yaml.load(path.read_text("utf-8"), loader) for path in sorted(CRDS.glob("*.yaml"))]
     return {
         crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
-        for crd in found
+        for crd in crds
     }
 
 

@@ -112,8 +112,8 @@ class Node:
         folder = pod.folder / "volumes" / str(volume["name"])
         if (secret := volume.get("secret")) and not folder.exists():
             folder.mkdir(parents=True)
-            found = self.server.read(Place("Secret", pod.namespace, secret["secretName"]))
-            for name, value in found.get("data", {}).items():
+            item = self.server.read(Place("Secret", pod.namespace, secret["secretName"]))
+            for name, value in item.get("data", {}).items():
                 (folder / name).write_bytes(base64.b64decode(value))
         return folder
 
@@ -141,8 +141,8 @@ class Pod:
 
     @property
     def spec(self) -> Object:
-        found: Object = self.job["spec"]["template"]["spec"]
-        return found
+        spec: Object = self.job["spec"]["template"]["spec"]
+        return spec
 
     @property
     def _place(self) -> Place:

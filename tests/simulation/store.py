@@ -84,8 +84,8 @@ class Objects:
         elif method == "DELETE":
             self.stored.pop(let.key, None)
         elif method == "GET" and not let.key:
-            found = sorted(key for key in self.stored if key.startswith(let.query.get("prefix", "")))
-            contents = "".join(f"<Contents><Key>{escape(key)}</Key></Contents>" for key in found)
+            keys = sorted(key for key in self.stored if key.startswith(let.query.get("prefix", "")))
+            contents = "".join(f"<Contents><Key>{escape(key)}</Key></Contents>" for key in keys)
             return f"<ListBucketResult>{contents}</ListBucketResult>".encode()
         elif method != "HEAD":
             raise StoreError(REFUSED, 405)
@@ -104,10 +104,10 @@ class Store:
         await sink(await self.get_bytes(url, length, offset=offset))
 
     async def get_bytes(self, url: str, length: int, *, offset: int = 0) -> bytes:
-        found = self._objects.read((await self._let_in("GET", url, {})).key)[offset : offset + length]
-        if len(found) != length:
+        data = self._objects.read((await self._let_in("GET", url, {})).key)[offset : offset + length]
+        if len(data) != length:
             raise StoreError(SHORT, 416)
-        return found
+        return data
 
     async def put_file(self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int) -> bool:
         data = await asyncio.to_thread(path.read_bytes)

@@ -176,9 +176,9 @@ def test_no_answer_goes_onto_the_claim_of_a_dataset(api: Api, helm: Helm, asked:
 def test_the_spec_of_a_prediction_is_immutable_and_its_status_is_the_operators(api: Api, asked: Object) -> None:
     with pytest.raises(Refused, match="immutable"):
         api.patch("Prediction", "new-cases", {"spec": {"model": {"version": "v2"}}}, NAMESPACE)
-    said = {"conditions": [{**asked["status"]["conditions"][0], "reason": "Predicting"}]}
+    change = {"conditions": [{**asked["status"]["conditions"][0], "reason": "Predicting"}]}
     with pytest.raises(Refused, match="written by the site operator alone"):
-        api.patch_status("Prediction", "new-cases", said, NAMESPACE)
+        api.patch_status("Prediction", "new-cases", change, NAMESPACE)
 
 
 def test_the_policy_admits_the_job_of_a_prediction(api: Api, asked: Object) -> None:
@@ -283,9 +283,9 @@ UNCOMPARED = (
 def test_the_policy_refuses_a_job_that_differs_from_its_prediction(api: Api, asked: Object, attack: Attack) -> None:
     job = prediction_job(asked["metadata"]["uid"])
     attack.change(job)
-    said = refusal(api, job, OPERATOR)
-    assert "ValidatingAdmissionPolicy" in said
-    assert attack.words in said
+    message = refusal(api, job, OPERATOR)
+    assert "ValidatingAdmissionPolicy" in message
+    assert attack.words in message
 
 
 @pytest.mark.parametrize("attack", [*POD, *UNCOMPARED], ids=lambda each: each.name)
@@ -294,9 +294,9 @@ def test_the_policy_bounds_a_job_whose_prediction_nobody_made(api: Api, attack: 
     job = prediction_job(NOBODYS)
     assert refusal(api, job, OPERATOR) == ""
     attack.change(job)
-    said = refusal(api, job, OPERATOR)
-    assert "ValidatingAdmissionPolicy" in said
-    assert attack.words in said
+    message = refusal(api, job, OPERATOR)
+    assert "ValidatingAdmissionPolicy" in message
+    assert attack.words in message
 
 
 @pytest.mark.parametrize("attack", POD, ids=lambda each: each.name)

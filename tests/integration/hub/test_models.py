@@ -200,8 +200,8 @@ async def test_a_model_whose_round_the_api_server_refuses_says_why_and_goes_on_w
 
     async def stalled() -> str | None:
         item = await world.client.get("FederatedModel", "refused", FEDERATION)
-        told = [each for each in item["status"]["conditions"] if each["type"] == "Stalled" and each["status"] == "True"]
-        return str(told[0]["message"]) if told and told[0]["reason"] == "RoundRefused" else None
+        true = [each for each in item["status"]["conditions"] if each["type"] == "Stalled" and each["status"] == "True"]
+        return str(true[0]["message"]) if true and true[0]["reason"] == "RoundRefused" else None
 
     message: str = await until(stalled, "RoundRefused")
     assert "spec.parameters" in message

@@ -191,8 +191,8 @@ async def test_pushed_weights_become_a_version_from_which_rounds_start(
         async with Store(writer.server.origin, writer.server.ca) as store:
             for hospital in writer.hospitals.values():
                 assignment = hospital.assignment(await hospital.task(name))
-                said = [(each.digest, each.requested_by) for each in assignment.pushed]
-                assert said == [(digest, ACCOUNT)]
+                pushed = [(each.digest, each.requested_by) for each in assignment.pushed]
+                assert pushed == [(digest, ACCOUNT)]
                 await hospital.send(name, [], 100, store, tmp_path, tensors=weights)
         await play_kubelet(writer, str(created["metadata"]["uid"]))
         await until_condition(writer, name, "Complete", "Complete")
@@ -262,8 +262,8 @@ async def test_a_round_waits_for_the_version_and_says_what_is_missing(writer: Wo
     spec = {"base": {"versionName": "never-pushed"}, "initial": None}
     writer.admin.create(federated_round("waits-for-push", **spec))
     live = await until_condition(writer, "waits-for-push", "Stalled", "PushedVersionNotFound")
-    [said] = [each["message"] for each in live["status"]["conditions"] if each["type"] == "Stalled"]
-    assert "has no ModelVersion never-pushed that was pushed" in said
+    [message] = [each["message"] for each in live["status"]["conditions"] if each["type"] == "Stalled"]
+    assert "has no ModelVersion never-pushed that was pushed" in message
     writer.admin.delete("FederatedRound", "waits-for-push", FEDERATION)
 
 

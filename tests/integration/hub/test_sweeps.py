@@ -63,19 +63,19 @@ async def test_a_sweep_is_made_once_ranked_and_its_first_two_are_compared_in_pai
     file = tmp_path / "model.yaml"
     file.write_text(yaml.safe_dump(model))
     command = ("sweep", str(file), "--set", "epochs=1,2")
-    said = await runs(world, capsys, *command)
-    assert said.count("Created federatedmodel/") == 2
-    assert "Compared: 0 of 2 models" in said
+    output = await runs(world, capsys, *command)
+    assert output.count("Created federatedmodel/") == 2
+    assert "Compared: 0 of 2 models" in output
     first, second = models(world)
     assert {each["spec"]["deliver"]["to"] for each in (first, second)} == {"Nobody"}
     one, two = (each["metadata"]["name"] for each in (first, second))
     await trained(world, one, "0.5")
     await trained(world, two, "0.4")
 
-    said = await runs(world, capsys, *command)
-    assert "Created" not in said
-    assert "Compared: 2 of 2 models, by their loss on validation rows of 2 hospitals." in said
-    assert said.index(two) < said.index(one)
+    output = await runs(world, capsys, *command)
+    assert "Created" not in output
+    assert "Compared: 2 of 2 models, by their loss on validation rows of 2 hospitals." in output
+    assert output.index(two) < output.index(one)
     # The version of either model waits for people.
     for each in models(world):
         assert "current" not in each["status"]
@@ -86,8 +86,8 @@ async def test_a_sweep_is_made_once_ranked_and_its_first_two_are_compared_in_pai
     async def made() -> Object | None:
         path = f"/apis/wardround.io/v1alpha1/namespaces/{FEDERATION}/federatedrounds"
         items = (await asyncio.to_thread(world.admin.call, "GET", path))["items"]
-        found = [each for each in items if each["metadata"]["name"].startswith("compare-")]
-        return found[0] if found else None
+        comparisons = [each for each in items if each["metadata"]["name"].startswith("compare-")]
+        return comparisons[0] if comparisons else None
 
     live: Object = await until(made, "the round of the comparison")
     spec = live["spec"]
@@ -101,8 +101,8 @@ async def test_a_sweep_is_made_once_ranked_and_its_first_two_are_compared_in_pai
     numbers = {"value": "-0.1", "low": "-0.2", "high": "-0.05", "better": "Lower", "people": 80, "events": 30}
     over = {"hospitals": 2, "rows": "Validation", "model": base, "reference": reference}
     await end(world, live, "Complete", differences=[{**numbers, **over}])
-    said = await running
-    assert "-0.2 to -0.05" in said
+    output = await running
+    assert "-0.2 to -0.05" in output
     # The same comparison costs no second evaluation.
     assert "Created" not in await runs(world, capsys, "compare", f"fm/{two}", f"fm/{one}")
     for name in (one, two):

@@ -94,8 +94,8 @@ async def reason(site: Site, name: str, kind: str, expected: str) -> None:
 
 def only(site: Site) -> Object:
     [approval] = site.api.call("GET", APPROVALS)["items"]
-    found: Object = approval
-    return found
+    live: Object = approval
+    return live
 
 
 def ask(site: Site, series: AssignedModel | None = SERIES, **changes: Any) -> str:
@@ -145,8 +145,8 @@ async def test_pushed_weights_are_refused_by_default_and_then_wait_for_a_person_
     await approved(site, person)
     refused = ask(site, pushed=pushed)
     await reason(site, refused, "Accepted", "PushedModelNotAllowed")
-    said = condition(site.task(refused), "Accepted")["message"]
-    assert f'weights {pushed[0].digest} pushed by "wanda"' in said
+    message = condition(site.task(refused), "Accepted")["message"]
+    assert f'weights {pushed[0].digest} pushed by "wanda"' in message
     site.api.patch("Site", "site", {"spec": {"policy": {"pushedModels": True}}}, NAMESPACE)
     try:
         waits = ask(site, pushed=pushed)

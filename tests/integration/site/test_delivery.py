@@ -60,8 +60,8 @@ async def ended(site: Site, name: str) -> tuple[str, str]:
         final = [each for each in known if each["type"] in ("Complete", "Failed") and each["status"] == "True"]
         return (final[0]["type"], final[0]["reason"]) if final else None
 
-    found: tuple[str, str] = await eventually(f"the hub hears the end of {name}", end)
-    return found
+    reason: tuple[str, str] = await eventually(f"the hub hears the end of {name}", end)
+    return reason
 
 
 async def test_a_delivered_version_is_whole_and_nothing_else_changes_it(site: Site) -> None:

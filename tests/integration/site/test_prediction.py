@@ -18,8 +18,8 @@ PREDICTED = {"version": "v3", "digest": "sha256:" + "a" * 64, "answered": 40, "o
 
 
 def asked(site: Site, name: str) -> Object:
-    found: Object = site.api.get("Prediction", name, NAMESPACE)
-    return found
+    item: Object = site.api.get("Prediction", name, NAMESPACE)
+    return item
 
 
 def pin(site: Site) -> None:
@@ -48,10 +48,10 @@ def ends(site: Site, job: Object, outcome: Object, code: int = 0) -> None:
 
 
 async def job_for(site: Site, made: Object) -> Object:
-    found: Object = await eventually(
+    job: Object = await eventually(
         "the Job that predicts", lambda: job_of(site, names.prediction_name(made["metadata"]["uid"]))
     )
-    return found
+    return job
 
 
 async def test_a_person_sees_how_many_rows_have_an_answer_and_the_hub_sees_nothing(site: Site) -> None:

@@ -31,8 +31,8 @@ MISSING = {"reason": "ColumnMissing", "class": "Site", "message": "the data has 
 
 
 def dataset(site: Site) -> Object:
-    found: Object = site.api.get("Dataset", "breast", NAMESPACE)
-    return found
+    item: Object = site.api.get("Dataset", "breast", NAMESPACE)
+    return item
 
 
 def reading(site: Site) -> Object | None:
@@ -62,11 +62,11 @@ def ends(api: Api, job: Object, outcome: Object, code: int = 0) -> None:
 async def another(site: Site, job: Object) -> Object:
     """The next Job. The pods of the Jobs before are still there: no garbage collector runs here."""
 
-    def found() -> Object | None:
+    def live_job() -> Object | None:
         newer = reading(site)
         return newer if newer and newer["metadata"]["uid"] != job["metadata"]["uid"] else None
 
-    made: Object = await eventually("the next Job", found)
+    made: Object = await eventually("the next Job", live_job)
     return made
 
 
@@ -195,12 +195,12 @@ async def test_a_dataset_with_a_dataschema_of_another_federation_says_so(site: S
     site.api.apply(other)
     site.api.apply({**DATASET, "spec": {**DATASET["spec"], "schemaName": "heart-v1"}})
 
-    def said() -> Object:
-        found: Object = dataset(site).get("status", {}).get("reading") or {}
-        return found
+    def reading() -> Object:
+        status: Object = dataset(site).get("status", {}).get("reading") or {}
+        return status
 
-    await eventually("the Dataset says that no pod reads it", lambda: said().get("reason") == "JobNotAdmitted")
-    assert "policy.dataSchemas" in said()["message"]
+    await eventually("the Dataset says that no pod reads it", lambda: reading().get("reason") == "JobNotAdmitted")
+    assert "policy.dataSchemas" in reading()["message"]
     site.api.delete("Dataset", "breast", NAMESPACE)
     site.api.delete("DataSchema", "heart-v1", NAMESPACE)
 
@@ -208,7 +208,7 @@ async def test_a_dataset_with_a_dataschema_of_another_federation_says_so(site: S
 async def test_the_hub_reads_the_number_of_training_patients_only_if_the_policy_says_so(site: Site) -> None:
     """It is rounded down to a multiple of 11."""
 
-    def told() -> int | None:
+    def patients() -> int | None:
         report = site.api.get("Participant", PARTICIPANT, PARTICIPANT)["status"].get("site") or {}
         known = {each["name"]: each.get("trainingPatients") for each in report.get("datasets", ())}
         return known.get("breast")
@@ -220,13 +220,13 @@ async def test_the_hub_reads_the_number_of_training_patients_only_if_the_policy_
     ends(site.api, job, {**READ, "trainingPatients": 290})
     await eventually("it is counted", lambda: dataset(site).get("status", {}).get("trainingPatients") == 290)
     assert "published" not in dataset(site)["status"]
-    assert told() is None
+    assert patients() is None
     try:
         site.api.patch("Site", "site", {"spec": {"policy": {"tellNewPatients": True}}}, NAMESPACE)
-        await eventually("the hub reads it", lambda: told() == 286)
+        await eventually("the hub reads it", lambda: patients() == 286)
         assert dataset(site)["status"]["published"]["trainingPatients"] == 286
     finally:
         site.api.patch("Site", "site", {"spec": {"policy": {"tellNewPatients": False}}}, NAMESPACE)
-    await eventually("the hub reads it no more", lambda: told() is None)
+    await eventually("the hub reads it no more", lambda: patients() is None)
     # Other tests need a Dataset that nobody has read.
     site.api.delete("Dataset", "breast", NAMESPACE)

@@ -50,9 +50,9 @@ async def test_an_evaluation_adds_sums_and_tells_what_follows_from_them(evaluati
     }
     expected = estimates.estimates(both, 11)
     for name in evaluation.metrics:
-        estimate, told = expected[name], answer["metrics"][name]
+        estimate, metric = expected[name], answer["metrics"][name]
         assert estimate is not None
-        assert (told["value"], told["people"], told["hospitals"]) == (text(estimate.value, 40), 100, 2)
+        assert (metric["value"], metric["people"], metric["hospitals"]) == (text(estimate.value, 40), 100, 2)
     assert answer["byHospital"] == {}
 
 
@@ -83,16 +83,16 @@ async def test_paired_sums_add_up_to_the_difference_from_each_reference(
     assert (answer["aggregated"], answer["withheld"]) == (["site-a", "site-b"], 1)
     result = await round_.result(answer)
     assert result["differences"] == pytest.approx(compared(40)["differences"] + compared(60)["differences"], abs=1e-9)
-    for place, told in enumerate(answer["differences"]):
+    for place, number in enumerate(answer["differences"]):
         expected = difference([compared(40), compared(60)], place, 11)
         assert expected is not None
-        assert told["reference"] == f"heart-{place + 1}"
-        assert told["value"] == text(expected.value, 40)
-        assert (told["low"], told["high"]) == (
+        assert number["reference"] == f"heart-{place + 1}"
+        assert number["value"] == text(expected.value, 40)
+        assert (number["low"], number["high"]) == (
             end_text(expected.low or 0, 40, upper=False),
             end_text(expected.high or 0, 40, upper=True),
         )
-        assert (told["people"], told["events"], told["hospitals"]) == (100, 50, 2)
+        assert (number["people"], number["events"], number["hospitals"]) == (100, 50, 2)
     assert len(answer["differences"]) == 2
 
 

@@ -30,9 +30,9 @@ async def test_train_tells_the_numbers_of_the_base_over_validation_people(train:
     both = sums.add([courier.sums_over(people, seed=seed) for seed, people in enumerate((40, 60, 50))])
     expected = estimates.estimates(both, 11)
     for name in ("loss", "auc"):
-        estimate, told = expected[name], answer["metrics"][name]
+        estimate, metric = expected[name], answer["metrics"][name]
         assert estimate is not None
-        assert (told["value"], told["people"], told["hospitals"]) == (text(estimate.value, 90), 150, 3)
+        assert (metric["value"], metric["people"], metric["hospitals"]) == (text(estimate.value, 90), 150, 3)
     assert answer["metrics"]["own"]["value"] == text((0 * 40 + 60 + 2 * 50) / 150, 40 + 50)
     assert set(answer["byHospital"]) == {"site-a", "site-b", "site-c"}
     assert "threshold" not in answer["metrics"]

@@ -40,8 +40,8 @@ def verdict(*parts: Part, min_events: int = 20, **trained: int) -> CombinedVerdi
     [(EQUAL, "Accepted", "NotWorse"), (0.5, "Accepted", "NotWorse"), (-0.5, "Worse", "WorseThanReference")],
 )
 def test_the_gate_decides_from_the_sums_of_all_hospitals(gain: float, outcome: str, reason: str) -> None:
-    told = verdict(hospital("a", 200, gain), hospital("b", 300, gain))
-    assert (told.outcome, told.reason, told.unseen) == (outcome, reason, ())
+    made = verdict(hospital("a", 200, gain), hospital("b", 300, gain))
+    assert (made.outcome, made.reason, made.unseen) == (outcome, reason, ())
 
 
 def test_a_small_loss_is_seen_that_the_told_difference_hides() -> None:
@@ -65,8 +65,8 @@ def test_hospitals_without_sums_are_named_and_count_by_their_training_rows() -> 
 def test_a_hospital_that_states_many_training_rows_does_not_stand_for_those_that_nobody_saw() -> None:
     """In training, it counts for ten times the middle number."""
     measured = hospital("a", 200), hospital("z", 300)
-    told = verdict(*measured, a=3000, b=3000, c=3000, z=30_000)
-    assert (told.outcome, told.reason, told.unseen) == ("Undecided", "TooFewSeen", ("b", "c"))
+    made = verdict(*measured, a=3000, b=3000, c=3000, z=30_000)
+    assert (made.outcome, made.reason, made.unseen) == ("Undecided", "TooFewSeen", ("b", "c"))
     assert verdict(*measured, a=3000, b=300, z=30_000).outcome == "Accepted"
 
 
@@ -77,8 +77,8 @@ def test_a_large_hospital_that_nobody_saw_counts_with_all_its_rows() -> None:
 
 
 def test_a_candidate_that_is_better_in_the_total_and_worse_at_one_hospital_is_left_to_people() -> None:
-    told = verdict(hospital("a", 300, -0.5), hospital("b", 900, 1.0))
-    assert (told.outcome, told.reason, told.unseen) == ("Undecided", "WorseAtHospital", ())
+    made = verdict(hospital("a", 300, -0.5), hospital("b", 900, 1.0))
+    assert (made.outcome, made.reason, made.unseen) == ("Undecided", "WorseAtHospital", ())
     assert verdict(hospital("a", 300, 0.5), hospital("b", 900, 1.0)).outcome == "Accepted"
 
 
@@ -129,8 +129,8 @@ def test_one_hospital_cannot_get_a_worse_candidate_accepted() -> None:
     for seed in range(20):
         honest = confident("a", 200, 8, seed), confident("b", 50, 5, seed)
         assert verdict(*honest).outcome == "Worse"
-        told = verdict(*honest, praising("c", 69))
-        assert (told.outcome, told.reason) == ("Undecided", "WorseWithoutOne")
+        made = verdict(*honest, praising("c", 69))
+        assert (made.outcome, made.reason) == ("Undecided", "WorseWithoutOne")
 
 
 def test_one_hospital_among_two_cannot_get_a_worse_candidate_accepted() -> None:
@@ -142,10 +142,10 @@ def test_a_limit_of_its_people_does_not_remove_a_hospital_from_the_gate() -> Non
     """Scaled to nine people, it is in no number. Its people still say that the candidate is worse there."""
     limited = replace(hospital("a", 300, -0.5), scale=0.03)
     for accepting in (praising("c", 69), replace(praising("c", 69), tells=True)):
-        told = verdict(limited, hospital("b", 300), accepting, b=100, c=100)
-        assert (told.outcome, told.reason) == ("Undecided", "WorseAtHospital")
-    told = verdict(replace(confident("a", 300, 5, 3), scale=0.03), replace(praising("c", 300), tells=True), c=100)
-    assert (told.outcome, told.reason) == ("Undecided", "WorseWithoutOne")
+        made = verdict(limited, hospital("b", 300), accepting, b=100, c=100)
+        assert (made.outcome, made.reason) == ("Undecided", "WorseAtHospital")
+    made = verdict(replace(confident("a", 300, 5, 3), scale=0.03), replace(praising("c", 300), tells=True), c=100)
+    assert (made.outcome, made.reason) == ("Undecided", "WorseWithoutOne")
 
 
 def retrained(
@@ -167,8 +167,8 @@ def test_a_candidate_that_has_learned_little_of_flipped_labels_is_not_accepted()
     """It is better in the total and at the hospital with the flipped labels, and not worse at the others."""
     for seed in range(100):
         parts = [retrained(name, 3 * seed + place, flips=name == "b") for place, name in enumerate("abc")]
-        told = verdict(*parts)
-        assert (told.outcome, told.reason) == ("Undecided", "RowsContradictReference")
+        made = verdict(*parts)
+        assert (made.outcome, made.reason) == ("Undecided", "RowsContradictReference")
         honest = [retrained(name, 3 * seed + place) for place, name in enumerate("abc")]
         assert verdict(*honest).outcome == "Accepted"
 
@@ -211,8 +211,8 @@ def test_hospitals_without_comparison_leave_the_gate_undecided() -> None:
 
 
 def test_a_verdict_holds_no_number() -> None:
-    told = codec.dump(verdict(hospital("a", 200, -0.5), hospital("b", 300, -0.5)))
-    assert told == {"outcome": "Worse", "reason": "WorseThanReference", "reference": CURRENT, "unseen": []}
+    made = codec.dump(verdict(hospital("a", 200, -0.5), hospital("b", 300, -0.5)))
+    assert made == {"outcome": "Worse", "reason": "WorseThanReference", "reference": CURRENT, "unseen": []}
 
 
 def equal_to_reference(people: int, right: float) -> Part:
@@ -239,14 +239,14 @@ def test_ten_verdicts_tell_a_hospital_that_takes_part_more_than_the_difference_t
     low, high, reasons = 0.05, 0.9, set()
     for _ in range(10):
         middle = (low + high) / 2
-        told = verdict(*compared(middle))
-        reasons.add(told.reason)
-        low, high = (middle, high) if told.reason == "NotShown" else (low, middle)
+        made = verdict(*compared(middle))
+        reasons.add(made.reason)
+        low, high = (middle, high) if made.reason == "NotShown" else (low, middle)
     # With the loss that it states, the hospital contradicts the reference.
     assert reasons == {"NotShown", "RowsContradictReference"}
-    found = 0.1 * (math.log(2) - (loss_of_others - math.log(high)) / 2)
+    margin = 0.1 * (math.log(2) - (loss_of_others - math.log(high)) / 2)
     exact = difference([part.scaled() for part in compared(0.8)], 0, 11)
     assert exact is not None
     assert exact.high is not None
-    assert found == pytest.approx(exact.high, abs=0.001)
+    assert margin == pytest.approx(exact.high, abs=0.001)
     assert abs(float(first.high) - exact.high) > 0.002

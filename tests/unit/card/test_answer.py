@@ -218,10 +218,10 @@ def environment(made: Made, root: Path, **changes: str) -> dict[str, str]:
     }
 
 
-def said(root: Path) -> outcome.Outcome:
-    found = outcome.read((root / "log").read_text())
-    assert found is not None
-    return found
+def report(root: Path) -> outcome.Outcome:
+    written = outcome.read((root / "log").read_text())
+    assert written is not None
+    return written
 
 
 def test_the_verb_reports_the_answer_and_each_refusal(root: Path, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,20 +229,20 @@ def test_the_verb_reports_the_answer_and_each_refusal(root: Path, made: Made, mo
     for name, value in environment(made, root).items():
         monkeypatch.setenv(name, value)
     assert answer.main(()) == 0
-    predicted = said(root).prediction
+    predicted = report(root).prediction
     assert predicted is not None
     assert (predicted.answered, predicted.outside) == (3, 0)
     # A pod that was evicted after it had written the answer, and before anybody knew of its end.
     assert answer.main(()) == 0
-    assert said(root).prediction == predicted
+    assert report(root).prediction == predicted
     [file] = left(root)
     (root / "answers" / file).write_text("of another program")
     assert answer.main(()) == 65
-    assert (said(root).reason, said(root).failure_class) == ("AnswerExists", "Site")
+    assert (report(root).reason, report(root).failure_class) == ("AnswerExists", "Site")
     written(root / "raw" / "new.csv", "patient")
     monkeypatch.setenv("WARDROUND_ANSWER_PATH", "other.csv")
     assert answer.main(()) == 65
-    assert said(root).reason == "ColumnMissing"
+    assert report(root).reason == "ColumnMissing"
 
 
 @pytest.mark.parametrize(

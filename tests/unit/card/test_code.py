@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from tests.unit.card.models import DATASET, OWN_CODE, THRESHOLD, Made, write_folder, write_own
 from tests.unit.card.scored import built_in, own_image, scored
-from tests.unit.card.test_answer import UID, environment, left, said
+from tests.unit.card.test_answer import UID, environment, left, report
 from tests.unit.card.test_predict import HEADER, WITHOUT_TARGET, cases, line, written
 from wardround.api import parameters_text
 from wardround.api.site import AllowedParameter
@@ -228,17 +228,17 @@ def test_the_verbs_report_the_answer_and_each_refusal(root: Path, made: Made, mo
         monkeypatch.setenv(name, value)
     assert view.main(()) == 0
     assert merge.main(()) == 1
-    assert said(root).reason == "OutputMissing"
+    assert report(root).reason == "OutputMissing"
     own_image(root)
     assert merge.main(()) == 0
-    predicted = said(root).prediction
+    predicted = report(root).prediction
     assert predicted is not None
     assert (predicted.answered, predicted.outside) == (3, 0)
     # A pod that was evicted after it had written the answer.
     assert merge.main(()) == 0
     monkeypatch.setenv("WARDROUND_COMMAND", command_text(["python", "/other.py"]))
     assert view.main(()) == 65
-    assert (said(root).reason, said(root).failure_class) == ("CodeDiffers", "Site")
+    assert (report(root).reason, report(root).failure_class) == ("CodeDiffers", "Site")
 
 
 @pytest.mark.parametrize(

@@ -133,14 +133,14 @@ def test_a_probability_is_recalibrated_by_the_line_on_the_card(made: Made, tmp_p
 
 
 def test_a_line_of_test_rows_counts_without_one_of_validation_rows_and_half_a_line_does_not(made: Made) -> None:
-    def found(*metrics: CardMetric) -> predict.Recalibration | None:
+    def recalibration(*metrics: CardMetric) -> predict.Recalibration | None:
         return predict.recalibration(replace(made.card, metrics=metrics))
 
-    test = found(*line("Test"))
+    test = recalibration(*line("Test"))
     assert test is not None
     assert (test.rows, test.people, test.hospitals, test.round_name) == ("Test", 2300, 2, "evaluate")
-    assert found(line("Validation")[0]) is None
-    assert found(line("Validation")[0], line("Validation", round_name="another")[1]) is None
+    assert recalibration(line("Validation")[0]) is None
+    assert recalibration(line("Validation")[0], line("Validation", round_name="another")[1]) is None
 
 
 def test_the_notes_say_on_which_rows_and_people_the_numbers_were_chosen(made: Made) -> None:

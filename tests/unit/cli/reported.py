@@ -74,7 +74,7 @@ def federated_round(place: str, start: int, task: str, base: str | None, **resul
     elif base:
         spec["base"] = {"roundName": base}
     hospitals = [{"name": "site-a", "metrics": [{"name": "loss", "value": OWN_LOSS}]}]
-    told = {
+    published = {
         **RESULT,
         "digest": "sha256:" + "d" * 64,
         "samples": 15846,
@@ -91,7 +91,7 @@ def federated_round(place: str, start: int, task: str, base: str | None, **resul
             "participants": {"selected": 4, "accepted": 3, "sent": 2, "failed": 1, "aggregated": 2},
             "attention": [{"participant": "site-d", "reason": "ParticipantSuspended", "message": "It is suspended."}],
             "timeline": [{"stage": stage, "time": at(start + after)} for stage, after in stages],
-            "result": {**told, **result},
+            "result": {**published, **result},
         },
     }
 
@@ -191,7 +191,7 @@ def objects() -> Object:
     return {"model": (model(), versions, rounds()), "tasks": tasks, "participants": PARTICIPANTS, "schema": SCHEMA}
 
 
-def parsed(found: Object) -> Seen:
+def parsed(items: Object) -> Seen:
     return seen.parse(
-        found["model"], found["tasks"], found["participants"], found["schema"], START + timedelta(minutes=5)
+        items["model"], items["tasks"], items["participants"], items["schema"], START + timedelta(minutes=5)
     )

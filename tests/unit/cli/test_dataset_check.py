@@ -387,9 +387,9 @@ def test_no_line_number_leaves_a_pod(tmp_path: Path, capfd: pytest.CaptureFixtur
     written = "".join(
         path.read_bytes().decode("latin-1") for path in folders.root.rglob("*") if path.suffix in (".json", ".txt")
     )
-    said = "".join(capfd.readouterr()) + str(codec.dump(report)) + written
-    assert "'IdentifierMissing'" in said
-    assert not [number for number in (44, 104, 114, 204, 294, 304) if re.search(rf"\b{number}\b", said)]
+    output = "".join(capfd.readouterr()) + str(codec.dump(report)) + written
+    assert "'IdentifierMissing'" in output
+    assert not [number for number in (44, 104, 114, 204, 294, 304) if re.search(rf"\b{number}\b", output)]
 
 
 def test_rows_whose_target_cannot_be_read_are_counted_beside_the_classes(laptop: Laptop) -> None:

@@ -78,7 +78,7 @@ def explained(conditions: tuple[str, ...]) -> str:
     return "".join(line for each in explanations for line in explain.text(each).split("\n"))
 
 
-def told(conditions: tuple[str, ...]) -> str:
+def reported(conditions: tuple[str, ...]) -> str:
     shown = results.results(item("FederatedRound", *conditions), [item("RoundTask", *conditions)])
     drawn = io.StringIO()
     for each in (results.table(shown), results.table_by_hospital(shown)):
@@ -88,7 +88,7 @@ def told(conditions: tuple[str, ...]) -> str:
 
 
 @pytest.mark.parametrize("conditions", ENDS, ids=lambda conditions: conditions[0])
-@pytest.mark.parametrize("show", [watched, explained, told])
+@pytest.mark.parametrize("show", [watched, explained, reported])
 def test_no_shown_text_controls_a_terminal_or_is_markup(
     show: Callable[[tuple[str, ...]], str], conditions: tuple[str, ...]
 ) -> None:

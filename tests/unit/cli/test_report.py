@@ -41,8 +41,8 @@ METRICS = ("loss", "auc")
 NUMBERS = {"value", "low", "high", "from", "to", "observed"}
 
 
-def written(found: Any | None = None) -> str:
-    return page.page(build.document(reported.parsed(found or reported.objects())))
+def written(objects: Any | None = None) -> str:
+    return page.page(build.document(reported.parsed(objects or reported.objects())))
 
 
 def parsed(text: str) -> ElementTree.Element:
@@ -133,16 +133,16 @@ def test_no_number_of_a_single_hospital_is_in_the_page() -> None:
 
 def test_totals_over_one_hospital_are_left_out_with_their_calibration() -> None:
     """A Site may tell its own number to those who read the round. The page goes to more people."""
-    found = reported.objects()
-    model, versions, rounds = found["model"]
+    objects = reported.objects()
+    model, versions, rounds = objects["model"]
     alone = [each for item in (*versions, *rounds) for each in own_numbers(item)]
     for each in alone:
         each["hospitals"] = 1
-    text = written({**found, "model": (model, versions, rounds)})
+    text = written({**objects, "model": (model, versions, rounds)})
     parsed(text)
-    told = {str(each["value"]) for each in alone}
-    assert {"0.302", "0.93", "-0.029"} <= told
-    assert not [value for value in told if value in text]
+    values = {str(each["value"]) for each in alone}
+    assert {"0.302", "0.93", "-0.029"} <= values
+    assert not [value for value in values if value in text]
     assert ">0.76<" not in text
     assert "numbers of single hospitals" in text
     # One metric over one hospital hides the groups, which do not say over how many they are.
@@ -172,11 +172,11 @@ def test_the_page_says_who_was_left_out_and_why() -> None:
 
 
 def test_a_failed_round_says_why() -> None:
-    found = reported.objects()
-    failed = found["model"][2][4]["status"]
+    objects = reported.objects()
+    failed = objects["model"][2][4]["status"]
     failed["conditions"] = [{"type": "Failed", "status": "True", "reason": "QuorumNotMet", "message": "Too few."}]
     del failed["result"]
-    assert ">Failed: QuorumNotMet<" in written(found)
+    assert ">Failed: QuorumNotMet<" in written(objects)
 
 
 def test_who_may_not_read_hospitals_gets_a_report_that_says_what_is_missing() -> None:
@@ -188,8 +188,8 @@ def test_who_may_not_read_hospitals_gets_a_report_that_says_what_is_missing() ->
 
 
 def test_a_model_before_its_first_round_has_a_report() -> None:
-    found = reported.objects()
-    bare = {"metadata": found["model"][0]["metadata"], "spec": reported.SPEC}
+    objects = reported.objects()
+    bare = {"metadata": objects["model"][0]["metadata"], "spec": reported.SPEC}
     text = written({"model": (bare, [], []), "tasks": [], "participants": [], "schema": None})
     parsed(text)
     assert "No model of this series is measured over at least 2 hospitals." in text
@@ -229,11 +229,11 @@ def test_reasons_about_data_exist() -> None:
 def test_the_command_writes_the_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    found = reported.objects()
-    monkeypatch.setattr(verbs, "model_with_rounds", lambda *_: found["model"])
-    monkeypatch.setattr(verbs, "tasks_of", lambda *_: found["tasks"])
-    monkeypatch.setattr(verbs, "participants", lambda *_: found["participants"])
-    monkeypatch.setattr(verbs, "data_schema", lambda *_: found["schema"])
+    objects = reported.objects()
+    monkeypatch.setattr(verbs, "model_with_rounds", lambda *_: objects["model"])
+    monkeypatch.setattr(verbs, "tasks_of", lambda *_: objects["tasks"])
+    monkeypatch.setattr(verbs, "participants", lambda *_: objects["participants"])
+    monkeypatch.setattr(verbs, "data_schema", lambda *_: objects["schema"])
     path = tmp_path / "heart.html"
     words = ["report", "fm/heart", "-n", "fed", "-o"]
     assert command.run_report(cast(Cluster, None), parser().parse_args([*words, str(path)])) == 0

@@ -140,8 +140,8 @@ def test_by_hospital_a_hospital_that_tells_has_its_numbers_and_others_say_why_no
 
 
 def test_who_may_not_read_tasks_sees_the_hospitals_that_the_result_names() -> None:
-    found = results.results(round_(hospitals=TOLD), [])
-    assert [each.name for each in found.hospitals] == ["site-a"]
+    shown_results = results.results(round_(hospitals=TOLD), [])
+    assert [each.name for each in shown_results.hospitals] == ["site-a"]
 
 
 def test_of_several_attempts_the_newest_says_whether_a_hospital_is_withheld() -> None:
@@ -172,9 +172,9 @@ def test_json_has_the_fields_of_the_result() -> None:
     assert document["metrics"] == METRICS
     assert (document["withheld"], document["calibration"]) == (1, curve)
     assert "hospitals" not in document
-    told = json.loads(results.text(shown(hospitals=TOLD), "json", by_hospital=True))["hospitals"]
-    assert told[0] == {"name": "site-a", "metrics": {"loss": "0.2", "auc": "0.95"}, "note": ""}
-    assert told[1]["metrics"] == {}
+    hospitals = json.loads(results.text(shown(hospitals=TOLD), "json", by_hospital=True))["hospitals"]
+    assert hospitals[0] == {"name": "site-a", "metrics": {"loss": "0.2", "auc": "0.95"}, "note": ""}
+    assert hospitals[1]["metrics"] == {}
 
 
 def test_a_round_without_a_result_names_the_command_that_says_why() -> None:

@@ -114,12 +114,12 @@ def test_the_lowest_loss_is_first_and_the_answer_says_how_many_were_compared() -
     ranked = sweeps.ranking((one, two, three, four), live, made)
     assert [each.member.name for each in ranked] == [two.name, one.name, three.name, four.name]
     assert [each.compared for each in ranked] == [True, True, False, False]
-    said = sweeps.lines(ranked, NAMESPACE)
-    assert said[0] == "Compared: 2 of 4 models, by their loss on validation rows of 3 hospitals."
-    assert said[1] == "Not compared: 1 models, whose loss is over another number of hospitals."
-    assert "The lowest of 2 losses is too low on average" in said[2]
+    output = sweeps.lines(ranked, NAMESPACE)
+    assert output[0] == "Compared: 2 of 4 models, by their loss on validation rows of 3 hospitals."
+    assert output[1] == "Not compared: 1 models, whose loss is over another number of hospitals."
+    assert "The lowest of 2 losses is too low on average" in output[2]
     compare = f"kubectl wardround compare federatedmodel/{two.name} federatedmodel/{one.name} -n {NAMESPACE}"
-    assert said[3].endswith(compare)
+    assert output[3].endswith(compare)
 
 
 def test_without_a_loss_nothing_has_a_rank_and_the_state_says_why() -> None:

@@ -22,8 +22,8 @@ def ask(hub: LoneHub) -> None:
 
 
 def transfer(hub: LoneHub) -> Object | None:
-    found = hub.server.select("ModelTransfer", FEDERATION, fields="metadata.name=pull-1")
-    return found[0] if found else None
+    items = hub.server.select("ModelTransfer", FEDERATION, fields="metadata.name=pull-1")
+    return items[0] if items else None
 
 
 def failed(item: Object) -> str:

@@ -48,10 +48,10 @@ def test_paired_sums_equal_a_slow_loop_over_patients(visits: int, prevalence: fl
     references = another(rows, 2), another(rows, 3, shift=-1.0)
     made = counted(rows, *references)["differences"]
     assert made.shape == (2, 3)
-    for found, reference in zip(made.tolist(), references, strict=True):
+    for row, reference in zip(made.tolist(), references, strict=True):
         differences = slow_differences(rows, reference)
         loss = math.fsum(slow_losses(rows, reference).values())
-        assert found == pytest.approx([loss, math.fsum(differences), math.fsum(d * d for d in differences)], abs=1e-9)
+        assert row == pytest.approx([loss, math.fsum(differences), math.fsum(d * d for d in differences)], abs=1e-9)
 
 
 def test_probabilities_of_both_models_are_clipped() -> None:
@@ -135,7 +135,7 @@ def test_two_chosen_models_would_tell_one_persons_label_so_references_are_result
     """An attack that nobody can make with results of the federation (docs/security.md): the two models differ for one
     person of 300, to whom the model gives the least probability. The told difference is 0 only if this person is
     negative, although it has two decimals."""
-    told = 0
+    guessed = 0
     for trial in range(1000):
         rows = hospital(300, 0.3, trial)
         chosen = trial % 300
@@ -145,8 +145,8 @@ def test_two_chosen_models_would_tell_one_persons_label_so_references_are_result
         model[chosen] = 1e-6
         made = difference([counted(Rows(rows.labels, model, rows.patients), reference)], 0, 11)
         assert made is not None
-        told += (text(made.value, made.people) != "0") == bool(rows.labels[chosen])
-    assert told == 1000
+        guessed += (text(made.value, made.people) != "0") == bool(rows.labels[chosen])
+    assert guessed == 1000
 
 
 def test_two_models_of_one_training_tell_no_single_persons_label() -> None:

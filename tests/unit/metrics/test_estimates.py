@@ -176,8 +176,8 @@ def test_nothing_that_depends_on_labels_is_told_if_a_class_is_too_small(positive
     labels = np.repeat([1, 0], [positives, negatives])
     chances = np.random.default_rng(1).random(len(labels))
     made = estimates(sums.count(labels, chances, range(len(labels))), 11)
-    told = {name for name, each in made.items() if each is not None}
-    assert told == ({"people", "rows"} if len(labels) >= 11 else set())
+    names = {name for name, each in made.items() if each is not None}
+    assert names == ({"people", "rows"} if len(labels) >= 11 else set())
 
 
 def test_one_patient_with_many_visits_is_one_patient() -> None:

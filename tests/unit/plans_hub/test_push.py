@@ -39,8 +39,8 @@ EXAMINED = Examined(tensors=NETWORK, segments_digest=DIGEST, bytes=116)
 
 
 def reason(made: Plan, kind: str) -> str:
-    found = conditions.find(made.status.conditions, kind)
-    return found.reason if found and found.status == "True" else ""
+    shown = conditions.find(made.status.conditions, kind)
+    return shown.reason if shown and shown.status == "True" else ""
 
 
 def does(made: Plan) -> list[str]:

@@ -125,12 +125,12 @@ def test_the_threshold_comes_with_the_metric_that_it_is_of() -> None:
 
 
 def test_a_result_has_the_numbers_of_hospitals_that_tell_them_and_says_if_they_had_no_room() -> None:
-    told = replace(combined(*NAMES), by_hospital={"site-b": {"loss": "0.25", "CallThisNumber": "1"}})
-    result = plan(aggregating(answer=told)).status.result
+    hidden_names = replace(combined(*NAMES), by_hospital={"site-b": {"loss": "0.25", "CallThisNumber": "1"}})
+    result = plan(aggregating(answer=hidden_names)).status.result
     assert result is not None
     assert result.hospitals == (HospitalResult(name="site-b", metrics=(Metric(name="loss", value="0.25"),)),)
     assert not result.hospitals_omitted
-    result = plan(aggregating(answer=replace(told, by_hospital=None))).status.result
+    result = plan(aggregating(answer=replace(hidden_names, by_hospital=None))).status.result
     assert result is not None
     assert (result.hospitals, result.hospitals_omitted) == ((), True)
 
@@ -148,8 +148,8 @@ def test_a_withheld_evaluation_is_not_aggregated_and_nobody_has_failed(named: tu
     answer = replace(combined(*named), withheld=1, uncounted=("site-c",))
     made = plan(aggregating(spec=EVALUATE, answer=answer))
     assert condition_of(made, "Complete") == ("True", "Complete")
-    found = counts(made)
-    assert (found.sent, found.failed, found.aggregated) == (3, 0, 2)
+    numbers = counts(made)
+    assert (numbers.sent, numbers.failed, numbers.aggregated) == (3, 0, 2)
     assert attention_of(made) == {}
     [store] = of_type(made, StoreModel)
     assert store.model.aggregated == ("site-a", "site-b")

@@ -252,7 +252,7 @@ def test_a_running_evaluation_fails_if_a_reference_cannot_be_opened_any_more() -
 HEART, OTHER = (Meta(name=name, namespace="heart", uid=f"uid-of-{name}") for name in ("heart", "other"))
 
 
-def of(model: Meta | None, federated: FederatedRound) -> FederatedRound:
+def owned(model: Meta | None, federated: FederatedRound) -> FederatedRound:
     """The round, under the control of the model."""
     owners = (owner(KIND, model),) if model else ()
     return replace(federated, metadata=replace(federated.metadata, owner_references=owners))
@@ -262,9 +262,9 @@ def of(model: Meta | None, federated: FederatedRound) -> FederatedRound:
 def test_a_round_of_a_model_does_not_start_from_a_round_that_somebody_has_put_in_the_place_of_its_base(
     model: Meta | None,
 ) -> None:
-    base = of(model, over(federated_round("train-0", "uid-0"), "Complete"))
+    base = owned(model, over(federated_round("train-0", "uid-0"), "Complete"))
     seen = with_base(base=base, base_model=STORED)
-    made = plan(replace(seen, round=of(HEART, seen.round)))
+    made = plan(replace(seen, round=owned(HEART, seen.round)))
     assert not of_type(made, Dispatch)
     assert condition_of(made, "Failed") == ("True", "BaseReplaced")
 
@@ -272,26 +272,26 @@ def test_a_round_of_a_model_does_not_start_from_a_round_that_somebody_has_put_in
 @pytest.mark.parametrize("model", [None, OTHER])
 def test_a_round_of_a_model_is_not_compared_with_a_round_that_somebody_has_put_there(model: Meta | None) -> None:
     assert READY.round is not None
-    seen = comparing(replace(READY, round=of(model, READY.round)))
-    base = of(HEART, seen.base) if seen.base else None
-    made = plan(replace(seen, round=of(HEART, seen.round), base=base))
+    seen = comparing(replace(READY, round=owned(model, READY.round)))
+    base = owned(HEART, seen.base) if seen.base else None
+    made = plan(replace(seen, round=owned(HEART, seen.round), base=base))
     assert not of_type(made, Dispatch)
     assert condition_of(made, "Failed") == ("True", "ReferenceReplaced")
     assert READY.name in message_of(made, "Failed")
 
 
 def test_a_round_of_a_model_starts_from_another_round_of_the_model_and_is_compared_with_one() -> None:
-    base = of(HEART, over(federated_round("train-0", "uid-0"), "Complete"))
+    base = owned(HEART, over(federated_round("train-0", "uid-0"), "Complete"))
     seen = with_base(base=base, base_model=STORED)
-    assert len(of_type(plan(replace(seen, round=of(HEART, seen.round))), Dispatch)) == 3
+    assert len(of_type(plan(replace(seen, round=owned(HEART, seen.round))), Dispatch)) == 3
     assert READY.round is not None
-    compared = comparing(replace(READY, round=of(HEART, READY.round)))
-    base_of_it = of(HEART, compared.base) if compared.base else None
-    assert len(of_type(plan(replace(compared, round=of(HEART, compared.round), base=base_of_it)), Dispatch)) == 3
+    compared = comparing(replace(READY, round=owned(HEART, READY.round)))
+    base_of_it = owned(HEART, compared.base) if compared.base else None
+    assert len(of_type(plan(replace(compared, round=owned(HEART, compared.round), base=base_of_it)), Dispatch)) == 3
 
 
 def test_a_round_that_a_person_made_starts_from_a_round_of_a_model() -> None:
-    base = of(HEART, over(federated_round("train-0", "uid-0"), "Complete"))
+    base = owned(HEART, over(federated_round("train-0", "uid-0"), "Complete"))
     assert len(of_type(plan(with_base(base=base, base_model=STORED)), Dispatch)) == 3
 
 
@@ -300,21 +300,21 @@ def test_a_round_of_a_model_uses_no_result_that_is_left_of_a_round_of_somebody_e
     """A person has put a round in the place of the base, and has deleted it again once it was Complete."""
     left = replace(STORED, model_uid=uid)
     seen = with_base(base_model=left, base_uid="uid-0", base_deleted=True)
-    made = plan(replace(seen, round=of(HEART, seen.round)))
+    made = plan(replace(seen, round=owned(HEART, seen.round)))
     assert (of_type(made, Dispatch), condition_of(made, "Failed")) == ([], ("True", "BaseReplaced"))
     compared = comparing(Reference(name="heart-1", uid="uid-1", deleted=True, model=left))
-    base = of(HEART, compared.base) if compared.base else None
-    made = plan(replace(compared, round=of(HEART, compared.round), base=base))
+    base = owned(HEART, compared.base) if compared.base else None
+    made = plan(replace(compared, round=owned(HEART, compared.round), base=base))
     assert (of_type(made, Dispatch), condition_of(made, "Failed")) == ([], ("True", "ReferenceReplaced"))
 
 
 def test_a_round_of_a_model_uses_the_result_that_is_left_of_another_round_of_the_model() -> None:
     seen = with_base(base_model=replace(STORED, model_uid=HEART.uid), base_uid="uid-0", base_deleted=True)
-    assert len(of_type(plan(replace(seen, round=of(HEART, seen.round))), Dispatch)) == 3
+    assert len(of_type(plan(replace(seen, round=owned(HEART, seen.round))), Dispatch)) == 3
 
 
 def test_a_result_remembers_the_model_whose_round_made_it() -> None:
     seen = aggregating(answer=combined(*NAMES))
     for model, uid in ((None, ""), (HEART, HEART.uid)):
-        [store] = of_type(plan(replace(seen, round=of(model, seen.round))), StoreModel)
+        [store] = of_type(plan(replace(seen, round=owned(model, seen.round))), StoreModel)
         assert store.model.model_uid == uid

@@ -30,8 +30,8 @@ SEEN = Observation(
 
 
 def reason(made: Plan, kind: str) -> str:
-    found = conditions.find(made.status.conditions, kind)
-    return found.reason if found and found.status == "True" else ""
+    shown = conditions.find(made.status.conditions, kind)
+    return shown.reason if shown and shown.status == "True" else ""
 
 
 def test_a_released_model_is_given_until_the_transfer_expires() -> None:

@@ -133,8 +133,8 @@ def test_a_trigger_that_names_no_time_is_told_at_once_and_stalls_at_the_end(trig
     world = World(model(rounds=1))
     world.edit(trigger=trigger)
     world.settle()
-    status, told, message = world.condition("Scheduled")
-    assert (status, told, world.condition("Reconciling")[0]) == ("False", reason, "True")
+    status, shown_reason, message = world.condition("Scheduled")
+    assert (status, shown_reason, world.condition("Reconciling")[0]) == ("False", reason, "True")
     assert str(trigger.cron) in message or trigger.time_zone in message
     world.run()
     assert world.condition("Stalled") == ("True", reason, message)

@@ -17,9 +17,9 @@ FIFTY = {"newPatients": 50}
 WEEK = timedelta(days=7)
 
 
-def trained(told: int | None, **trigger: Any) -> World:
+def trained(count: int | None, **trigger: Any) -> World:
     """A model whose first series began a week ago with this number of training patients, and has ended."""
-    world = World(model(rounds=1, spec={"trigger": trigger or FIFTY}), patients=told)
+    world = World(model(rounds=1, spec={"trigger": trigger or FIFTY}), patients=count)
     world.run()
     assert (world.series.number, world.series.stage) == (1, "Ended")
     world.now += WEEK
@@ -98,8 +98,8 @@ def test_the_first_number_that_a_hospital_tells_is_no_growth() -> None:
 
 def test_fewer_patients_begin_no_series() -> None:
     world = trained(110)
-    for told in (0, 55, 110):
-        world.patients = told
+    for count in (0, 55, 110):
+        world.patients = count
         world.run()
     assert (world.series.number, world.series.training_patients) == (1, 110)
 
@@ -127,9 +127,9 @@ def test_a_cron_line_that_names_no_time_stops_both() -> None:
 
 
 def hospital(
-    name: str, told: int | None, *, federation: str = "federation", dataset: str = "breast", suspend: bool = False
+    name: str, count: int | None, *, federation: str = "federation", dataset: str = "breast", suspend: bool = False
 ) -> Participant:
-    offered = {"name": dataset, **({} if told is None else {"trainingPatients": told})}
+    offered = {"name": dataset, **({} if count is None else {"trainingPatients": count})}
     return participant.parse(
         {
             "metadata": {"name": name, "namespace": name, "labels": {"region": "north"}},

@@ -17,11 +17,11 @@ def time(text: str) -> datetime:
 
 def starts(cron: str, zone: str, begin: str, count: int) -> list[str]:
     """So many starts after `begin`, each computed from the one before."""
-    now, found = time(begin), []
+    now, times = time(begin), []
     for _ in range(count):
-        found.append(after(Trigger(cron=cron, time_zone=zone), now).at)
-        now = time(found[-1])
-    return found
+        times.append(after(Trigger(cron=cron, time_zone=zone), now).at)
+        now = time(times[-1])
+    return times
 
 
 def test_a_start_is_at_the_time_of_its_zone() -> None:
@@ -50,8 +50,8 @@ def test_a_start_is_never_in_the_past_in_the_second_of_two_equal_hours(minute: i
 
 
 def test_a_line_for_each_hour_counts_both_equal_hours() -> None:
-    found = starts("0 * * * *", BERLIN, "2026-10-24T23:30:00Z", 3)
-    assert found == ["2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z", "2026-10-25T02:00:00Z"]
+    times = starts("0 * * * *", BERLIN, "2026-10-24T23:30:00Z", 3)
+    assert times == ["2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z", "2026-10-25T02:00:00Z"]
 
 
 def test_a_missed_start_stays_and_is_due() -> None:
@@ -75,17 +75,17 @@ def test_a_changed_trigger_counts_from_now() -> None:
     ["", "soon", "0 2 * *", "0 2 * * 1 2026", "61 2 * * 1", "0 2 31 2 *", "@daily", "*/0 * * * *", "5L/2 * * * *"],
 )
 def test_a_line_that_names_no_time_is_told(cron: str) -> None:
-    with pytest.raises(TriggerInvalid) as told:
+    with pytest.raises(TriggerInvalid) as refusal:
         after(Trigger(cron=cron), time("2026-11-28T12:00:00Z"))
-    assert told.value.reason == "CronInvalid"
-    assert cron in str(told.value)
+    assert refusal.value.reason == "CronInvalid"
+    assert cron in str(refusal.value)
 
 
 @pytest.mark.parametrize("zone", ["Mars", "Europe", "../etc/passwd", "/etc/passwd", "", "Europe/Berlin\x00"])
 def test_an_unknown_time_zone_is_told(zone: str) -> None:
-    with pytest.raises(TriggerInvalid) as told:
+    with pytest.raises(TriggerInvalid) as refusal:
         after(Trigger(cron="0 2 * * *", time_zone=zone), time("2026-11-28T12:00:00Z"))
-    assert told.value.reason == "TimeZoneUnknown"
+    assert refusal.value.reason == "TimeZoneUnknown"
 
 
 def test_any_text_is_a_line_or_is_refused() -> None:

@@ -25,9 +25,9 @@ def end_of(world: World) -> list[tuple[str, int, str]]:
 
 
 def condition(world: World, kind: str) -> tuple[str, str]:
-    found = conditions.find(world.model.status.conditions, kind)
-    assert found is not None
-    return found.status, found.reason
+    shown = conditions.find(world.model.status.conditions, kind)
+    assert shown is not None
+    return shown.status, shown.reason
 
 
 def test_a_series_computes_statistics_trains_and_evaluates_the_last_model() -> None:

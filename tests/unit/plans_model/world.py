@@ -112,14 +112,14 @@ class World:
         return self.model.status.next.at
 
     def verdict(self, number: int) -> tuple[str, str, str]:
-        told = self.versions[rounds.version_name(self.model.metadata, number)].status.verdict
-        assert told is not None
-        return told.outcome, told.reason, told.message
+        verdict = self.versions[rounds.version_name(self.model.metadata, number)].status.verdict
+        assert verdict is not None
+        return verdict.outcome, verdict.reason, verdict.message
 
     def condition(self, kind: str) -> tuple[str, str, str]:
-        found = conditions.find(self.model.status.conditions, kind)
-        assert found is not None
-        return found.status, found.reason, found.message
+        shown = conditions.find(self.model.status.conditions, kind)
+        assert shown is not None
+        return shown.status, shown.reason, shown.message
 
     def observe(self) -> Observation:
         series = self.model.status.series

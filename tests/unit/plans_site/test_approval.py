@@ -344,9 +344,9 @@ def test_a_task_that_is_not_covered_waits_and_its_people_read_why() -> None:
     assert "Approval breast-s1 does not cover the task: the hub now asks for other terms (parameters)." in (
         accepted_condition.message
     )
-    told = tell_hub_action(planned)
-    assert told is not None
-    assert not any("breast-s1" in each.message for each in told.status.conditions)
+    action = tell_hub_action(planned)
+    assert action is not None
+    assert not any("breast-s1" in each.message for each in action.status.conditions)
 
 
 def test_an_approval_does_not_replace_the_policy() -> None:
@@ -452,9 +452,9 @@ def test_the_plan_looks_again_when_the_approval_ends() -> None:
 )
 def test_an_approval_says_how_it_stands(known: Approval, reason: str, status: str) -> None:
     after = approvals.status(known, NOW)
-    found = condition({"status": {"conditions": [dataclasses.asdict(each) for each in after.conditions]}}, "Ready")
-    assert found is not None
-    assert (found.reason, found.status) == (reason, status)
+    ready = condition({"status": {"conditions": [dataclasses.asdict(each) for each in after.conditions]}}, "Ready")
+    assert ready is not None
+    assert (ready.reason, ready.status) == (reason, status)
     assert (after.withdrawn_at is not None) is (known.spec.withdrawn_by is not None)
     assert approvals.status(dataclasses.replace(known, status=after), NOW) == after
 

@@ -128,9 +128,9 @@ def test_a_model_on_the_claim_completes_the_task_and_the_hub_hears_of_no_update(
     done = delivering(status=accepted(courier={"delivery": "Done"}))
     planned = plan(done)
     assert (holds(planned.status, "Complete").status, holds(planned.status, "Complete").reason) == ("True", "Delivered")
-    told = hub_status(done)
-    assert holds(told, "Complete").status == "True"
-    assert (told.update, told.upload) == (None, None)
+    at_hub = hub_status(done)
+    assert holds(at_hub, "Complete").status == "True"
+    assert (at_hub.update, at_hub.upload) == (None, None)
 
 
 def test_a_delivery_keeps_no_task_from_its_place_to_train() -> None:

@@ -35,14 +35,14 @@ def after(outcome: Outcome, before: SiteStatus | None = None, *, minutes: float 
     return plan(before or SiteStatus(conditions=READY), watched, generation=1, now=reported)
 
 
-def said(status: SiteStatus) -> Condition:
+def link_local(status: SiteStatus) -> Condition:
     condition = conditions.find(status.conditions, CONDITION)
     assert condition is not None
     return condition
 
 
 def test_an_answer_is_said_with_the_command_that_closes_it() -> None:
-    condition = said(after(Finding("Open", tuple(ANSWERS)).outcome))
+    condition = link_local(after(Finding("Open", tuple(ANSWERS)).outcome))
     assert (condition.status, condition.reason) == ("False", "LinkLocalOpen")
     assert COMMAND in condition.message
     assert len(condition.message) <= MESSAGE_LIMIT
@@ -51,7 +51,7 @@ def test_an_answer_is_said_with_the_command_that_closes_it() -> None:
 @pytest.mark.parametrize(("heard", "status"), [("Silent", "Unknown"), ("Absent", "True")])
 def test_silence_is_not_called_closed_and_takes_a_finding_back(heard: Any, status: str) -> None:
     opened = after(Finding("Open", ("neighbour over link-local (ICMP)",)).outcome)
-    assert said(after(Finding(heard).outcome, opened, minutes=1)).status == status
+    assert link_local(after(Finding(heard).outcome, opened, minutes=1)).status == status
 
 
 def test_what_an_older_pod_heard_does_not_replace_what_a_newer_one_did() -> None:

@@ -109,7 +109,7 @@ def test_all_but_the_newest_finished_tasks_are_surplus_and_what_runs_never_is() 
     assert [each.name for each in surplus([running, *tasks])] == ["task-001", "task-000"]
 
 
-def told(task: SiteTask, kind: str) -> roundtask.RoundTask:
+def at_hub(task: SiteTask, kind: str) -> roundtask.RoundTask:
     there = a_round_task(task)
     known = roundtask.parse({"metadata": {"name": "x"}, "spec": {**SPEC}, "status": {"conditions": [condition(kind)]}})
     return roundtask.RoundTask(metadata=there.metadata, spec=there.spec, status=known.status)
@@ -135,7 +135,7 @@ def newer(number: int, count: int = REMEMBERED) -> tuple[SiteTask, ...]:
 
 def test_an_old_finished_task_goes_with_its_job_once_the_site_would_not_take_it_again() -> None:
     task = an_old_task()
-    there = told(task, "Complete")
+    there = at_hub(task, "Complete")
     for round_task in (there, None):
         assert change_names(plan(seen(task, round_task=round_task, others=newer(1)))) == ("DeleteTask",)
     assert change_names(plan(seen(task, round_task=there, others=newer(1)[1:]))) == ()
@@ -150,7 +150,7 @@ def test_a_task_that_the_site_would_take_again_is_remembered_whatever_the_time()
     refused = tuple(a_task(f"x-{n}", status={"conditions": [condition("Failed")]}) for n in range(KEPT))
     for others in (newer(1)[1:], (*newer(1)[1:], *newer(-1, 1)), newer(1 - REMEMBERED), (*newer(1)[1:], *refused)):
         for now in (NOW, NOW + timedelta(days=999)):
-            made = plan(seen(task, round_task=told(task, "Complete"), others=others, now=now))
+            made = plan(seen(task, round_task=at_hub(task, "Complete"), others=others, now=now))
             assert "DeleteTask" not in change_names(made)
             assert "DeleteTask" not in change_names(plan(seen(task, round_task=None, others=others, now=now)))
 
@@ -176,7 +176,7 @@ def test_a_site_takes_hundreds_of_tasks_in_two_hours_and_none_of_them_twice() ->
         held[name] = replace(task, status=a_task(status=ended("Complete")).status)
         for each in dispensable(map(a_record, held.values())):
             others = tuple(other for key, other in held.items() if key != each)
-            assert change_names(plan(seen(held[each], round_task=told(held[each], "Complete"), others=others))) == (
+            assert change_names(plan(seen(held[each], round_task=at_hub(held[each], "Complete"), others=others))) == (
                 "DeleteTask",
             )
             forgotten.append(held.pop(each))
@@ -210,7 +210,7 @@ OTHER_DER = dump_verification_key(OTHER_HUB.public_key())
 def test_a_wrong_pin_lets_the_site_forget_nothing() -> None:
     """The administrator corrects it, and the old assignment comes again."""
     task, mistaken = an_old_task(), pinned("sha256:" + "0" * 64)
-    for round_task in (told(task, "Complete"), None):
+    for round_task in (at_hub(task, "Complete"), None):
         made = plan(seen(task, site=mistaken, round_task=round_task, others=newer(1)[1:]))
         assert "DeleteTask" not in change_names(made)
     assert dispensable(map(a_record, (task, *newer(1)[1:]))) == ()

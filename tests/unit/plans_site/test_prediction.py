@@ -73,12 +73,12 @@ def made(outcome: Mapping[str, Any] | None = None, code: int = 0, **changes: Any
 
 def shown(planned: Plan, kind: str) -> tuple[str, str]:
     """Reason and message of a condition that is True."""
-    found = conditions.find(planned.status.conditions, kind)
-    assert found is not None
-    assert found.status == "True"
+    shown = conditions.find(planned.status.conditions, kind)
+    assert shown is not None
+    assert shown.status == "True"
     assert kind in PLACES_OF
-    assert PLACES_OF[kind] in PLACES[found.reason]
-    return found.reason, found.message
+    assert PLACES_OF[kind] in PLACES[shown.reason]
+    return shown.reason, shown.message
 
 
 PLACES_OF = {

@@ -26,11 +26,11 @@ def status(patients: int | None, **changes: Any) -> DatasetStatus:
     return dataclasses.replace(DatasetStatus(), training_patients=patients, **changes)
 
 
-@pytest.mark.parametrize(("patients", "told"), [(0, 0), (10, 0), (11, 11), (21, 11), (290, 286)])
-def test_the_number_is_rounded_down_to_a_multiple_of_11(patients: int, told: int) -> None:
+@pytest.mark.parametrize(("patients", "rounded"), [(0, 0), (10, 0), (11, 11), (21, 11), (290, 286)])
+def test_the_number_is_rounded_down_to_a_multiple_of_11(patients: int, rounded: int) -> None:
     published = publish(status(patients), TELLS, NOW).published
     assert published is not None
-    assert published.training_patients == told
+    assert published.training_patients == rounded
 
 
 def test_by_default_nothing_is_published() -> None:

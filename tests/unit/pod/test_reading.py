@@ -15,8 +15,8 @@ from wardround.tabular import split
 
 
 def files(folders: Folders) -> set[str]:
-    found = (path for path in folders.root.rglob("*") if path.is_file() and path.parent != folders.raw)
-    return {str(path.relative_to(folders.root)) for path in found}
+    files = (path for path in folders.root.rglob("*") if path.is_file() and path.parent != folders.raw)
+    return {str(path.relative_to(folders.root)) for path in files}
 
 
 def test_a_reading_counts_like_a_training_pod_and_leaves_nothing(reader: Reader) -> None:

@@ -154,20 +154,20 @@ def test_each_reference_is_compared_on_the_same_people(tmp_path: Path) -> None:
     outcome = score(folders)
     numbers = world.read(folders.update / "update.safetensors")
     assert {name: values.shape for name, values in numbers.items()} == dict(layouts.evaluation(2))
-    for found, other in zip(numbers["differences"].tolist(), others, strict=True):
+    for row, other in zip(numbers["differences"].tolist(), others, strict=True):
         losses = [
             -np.log(np.where(rows.labels == 1, each, 1 - each)) for each in (model, other)
         ]  # one row for each patient here
         d = losses[0] - losses[1]
-        assert found == pytest.approx([losses[1].sum(), d.sum(), (d * d).sum()], abs=1e-9)
+        assert row == pytest.approx([losses[1].sum(), d.sum(), (d * d).sum()], abs=1e-9)
     alone = sums.count(rows.labels, model, rows.patients)
     assert numbers["loss"].tolist() == alone["loss"].tolist()
     assert outcome is not None
     own = {each.name: each for each in outcome.metrics or ()}
     people = int(numbers["people"][0])
     for number, (_, total, _) in enumerate(numbers["differences"].tolist(), 1):
-        told = own[f"lossDifference{number}"]
-        assert (told.value, told.better, told.people) == (text(total / people, people), "Lower", people)
+        metric = own[f"lossDifference{number}"]
+        assert (metric.value, metric.better, metric.people) == (text(total / people, people), "Lower", people)
     assert len(write(outcome)) < MESSAGE_LIMIT
 
 

@@ -216,13 +216,13 @@ def test_a_volume_on_which_no_key_can_be_made_fails_the_pod(tmp_path: Path) -> N
 
 def test_hospitals_with_the_same_key_file_hold_out_the_same_patients(tmp_path: Path) -> None:
     """One hospital's editor has ended the file with a line feed."""
-    told, held_out = set(), []
+    fingerprints, held_out = set(), []
     for name, content in (("one", world.SPLIT_KEY), ("another", world.SPLIT_KEY + b"\r\n")):
         folders = with_file(fresh(tmp_path / name), content)
-        told.add(prepare(folders, task(keyFile=FILE)).split_fingerprint)
+        fingerprints.add(prepare(folders, task(keyFile=FILE)).split_fingerprint)
         held_out.append(folders.view_file("train").read_bytes())
         assert not key_at(folders).exists()
-    assert told == {split.fingerprint(world.SPLIT_KEY)}
+    assert fingerprints == {split.fingerprint(world.SPLIT_KEY)}
     assert held_out[0] == held_out[1]
 
 

@@ -83,9 +83,9 @@ def test_a_dataset_that_leaves_out_all_of_the_sickest_trains_nobody(tmp_path: Pa
         "such as unknown, in missingValues, and a word for a category in categories of Dataset.spec.fields); of the "
         "rows with malignant 1, 60.4 % are left out"
     )
-    said = failure.outcome
-    assert (said.rows, said.patients) == (220, 220)
-    assert said.left_out == LeftOutTotal(84, 84, (LeftOutClass("1", 84, 55),))
+    report = failure.outcome
+    assert (report.rows, report.patients) == (220, 220)
+    assert report.left_out == LeftOutTotal(84, 84, (LeftOutClass("1", 84, 55),))
 
 
 def test_a_bound_that_is_too_narrow_says_which(tmp_path: Path) -> None:
@@ -106,9 +106,9 @@ def test_no_view_is_left_for_anybody_to_train_on(tmp_path: Path) -> None:
 
 
 def test_a_hospital_may_raise_the_limit(tmp_path: Path) -> None:
-    said = prepare(tmp_path, hospital(lambda age: f"{age} y"), world.task(maxLeftOut="0.28"))
-    assert (said.rows, said.samples is not None) == (220, True)
-    assert said.left_out == LeftOutTotal(84, 84, (LeftOutClass("1", 84, 55),))
+    report = prepare(tmp_path, hospital(lambda age: f"{age} y"), world.task(maxLeftOut="0.28"))
+    assert (report.rows, report.samples is not None) == (220, True)
+    assert report.left_out == LeftOutTotal(84, 84, (LeftOutClass("1", 84, 55),))
 
 
 @pytest.mark.parametrize(("most", "refusal"), [("0.1", False), ("0.099", True), ("0", True), ("1", False)])
@@ -272,8 +272,8 @@ def test_a_code_for_a_missing_value_and_a_missing_identifier_have_advice_of_thei
 def test_a_target_with_one_class_is_remarked_and_trains(tmp_path: Path) -> None:
     """A hospital may have no patient of the other class."""
     lines = [f"patient-{number},{10 + number / 100},50,1" for number in range(60)]
-    said = prepare(tmp_path, lines)
-    assert said.remarks == (Remark("OneClass", 60),)
+    report = prepare(tmp_path, lines)
+    assert report.remarks == (Remark("OneClass", 60),)
     assert prepare(tmp_path / "two", [*lines, "well,10,50,0"]).remarks is None
 
 
@@ -314,8 +314,8 @@ def test_a_class_that_loses_far_more_rows_is_remarked_below_the_limit(
     lines = [f"patient-{number},10,{40 if number >= sick else 'old'},1" for number in range(150)]
     lines += [f"well-{number},10,{40 if number >= well else 'old'},0" for number in range(150)]
     lines += [line.replace("old", "40") for line in lines[:3]]  # patients with a valid row beside the other
-    said = prepare(tmp_path, lines)
-    assert said.remarks == ((Remark("ClassLeftOut", max(sick, well)),) if remarked else None)
+    report = prepare(tmp_path, lines)
+    assert report.remarks == ((Remark("ClassLeftOut", max(sick, well)),) if remarked else None)
 
 
 def test_patients_of_a_class_are_counted_once_however_many_of_their_rows_are_left_out(tmp_path: Path) -> None:
@@ -385,9 +385,9 @@ def test_all_missing_and_double_columns_are_named_at_once(tmp_path: Path) -> Non
 
 def test_a_column_beyond_the_schema_is_counted_and_named(tmp_path: Path) -> None:
     lines = [f"{line},Babbage,1" for line in world.rows(60)]
-    said = prepare(tmp_path, lines, header=world.HEADER + ",doctor,1815-12-10")
-    assert said.ignored_columns == IgnoredColumns(2, (IgnoredColumn("doctor", "NotInSchema"),))
-    assert not [secret for secret in SECRETS if secret in wire.write(said).decode()]
+    report = prepare(tmp_path, lines, header=world.HEADER + ",doctor,1815-12-10")
+    assert report.ignored_columns == IgnoredColumns(2, (IgnoredColumn("doctor", "NotInSchema"),))
+    assert not [secret for secret in SECRETS if secret in wire.write(report).decode()]
 
 
 @pytest.mark.parametrize("header", ["Ada,13.37,40,1,Babbage", "patient_id,mean_radius,age,Lovelace,Babbage"])
@@ -406,11 +406,11 @@ def test_a_termination_message_loses_names_of_ignored_columns_before_it_loses_co
     named = tuple(IgnoredColumn("𐌰" * 64, "NotInSchema") for _ in range(16))
     quality = tuple(LeftOutRows("n" * 100, "Missing", 9) for _ in range(12))
     outcome.terminate(Outcome(quality=quality, ignored_columns=IgnoredColumns(20, named)))
-    said = wire.read((tmp_path / "log").read_text())
-    assert said is not None
-    assert said.ignored_columns is not None
-    assert (said.quality, said.ignored_columns.count) == (quality, 20)
-    assert 0 < len(said.ignored_columns.named) < 16
+    report = wire.read((tmp_path / "log").read_text())
+    assert report is not None
+    assert report.ignored_columns is not None
+    assert (report.quality, report.ignored_columns.count) == (quality, 20)
+    assert 0 < len(report.ignored_columns.named) < 16
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -469,13 +469,13 @@ def test_the_longest_report_fits_a_termination_message(tmp_path: Path, monkeypat
     monkeypatch.setenv("WARDROUND_TERMINATION_LOG", str(tmp_path / "log"))
     outcome.terminate(failure.outcome)
     text = (tmp_path / "log").read_text()
-    said = wire.read(text)
+    report = wire.read(text)
     assert len(text) <= outcome.MESSAGE_LIMIT
-    assert said is not None
-    assert said.left_out is not None
-    assert said.message is not None
-    assert (said.reason, said.rows, said.left_out.rows) == ("TooManyRowsLeftOut", 768, 768)
-    assert len(said.left_out.classes) == survey.MOST_CLASSES
+    assert report is not None
+    assert report.left_out is not None
+    assert report.message is not None
+    assert (report.reason, report.rows, report.left_out.rows) == ("TooManyRowsLeftOut", 768, 768)
+    assert len(report.left_out.classes) == survey.MOST_CLASSES
 
 
 def test_a_round_with_many_long_metric_names_cannot_keep_a_pod_from_ending(
@@ -498,7 +498,7 @@ def test_a_long_message_in_any_script_fits_a_termination_message(
 ) -> None:
     monkeypatch.setenv("WARDROUND_TERMINATION_LOG", str(tmp_path / "log"))
     outcome.terminate(Outcome(reason="ColumnMissing", message="𐌰" * 3000))
-    said = wire.read((tmp_path / "log").read_text())
-    assert said is not None
-    assert said.message is not None
-    assert len(said.message) > 500
+    report = wire.read((tmp_path / "log").read_text())
+    assert report is not None
+    assert report.message is not None
+    assert len(report.message) > 500

@@ -44,7 +44,7 @@ def test_two_rounds_of_one_name_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "words"),
     [
         ({"metrcs": ["loss"]}, "FederatedRound train-1: spec has the unknown field metrcs"),
         ({"quorum": {"minimum": 2}}, "FederatedRound train-1: spec.quorum has the unknown field minimum"),
@@ -55,25 +55,25 @@ def test_two_rounds_of_one_name_are_refused() -> None:
         ({"task": "Trian"}, "FederatedRound train-1: .*expected one of Train"),
     ],
 )
-def test_a_wrong_round_is_refused_with_its_field(change: dict[str, Any], said: str) -> None:
+def test_a_wrong_round_is_refused_with_its_field(change: dict[str, Any], words: str) -> None:
     _, first, _ = short()
     first["spec"] |= change
-    with pytest.raises(SimulationError, match=said):
+    with pytest.raises(SimulationError, match=words):
         names([first])
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "words"),
     [
         ({"metrics": ["loss", "auroc"]}, "FederatedRound evaluate: an Evaluate round has no metric auroc"),
         ({"specificity": "1"}, "FederatedRound evaluate: specificity is a decimal above 0 and below 1"),
         ({"specificity": "abc"}, "FederatedRound evaluate: specificity is a decimal above 0 and below 1"),
     ],
 )
-def test_what_the_api_server_would_refuse_of_an_evaluation_is_refused(change: dict[str, Any], said: str) -> None:
+def test_what_the_api_server_would_refuse_of_an_evaluation_is_refused(change: dict[str, Any], words: str) -> None:
     *_, evaluation = short()
     evaluation["spec"] |= change
-    with pytest.raises(SimulationError, match=said):
+    with pytest.raises(SimulationError, match=words):
         parse_rounds([evaluation])
 
 
@@ -92,7 +92,7 @@ def test_each_folder_with_a_dataset_is_a_hospital(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "instead", "said"),
+    ("text", "instead", "words"),
     [
         ("path: cases.csv", "path: missing.csv", r"Dataset breast: .*site-a has no file missing.csv \(spec.path\)"),
         ("format: CSV", "fromat: CSV", "Dataset breast: spec has the unknown field fromat"),
@@ -101,13 +101,13 @@ def test_each_folder_with_a_dataset_is_a_hospital(data: Path) -> None:
         ("column: patient_id", "column: mean_area", "not Ready: SchemaInvalid: .*is the identifier and also field"),
     ],
 )
-def test_a_wrong_dataset_is_refused(data: Path, tmp_path: Path, text: str, instead: str, said: str) -> None:
+def test_a_wrong_dataset_is_refused(data: Path, tmp_path: Path, text: str, instead: str, words: str) -> None:
     wrong = tmp_path / "wrong"
     shutil.copytree(data, wrong)
     file = wrong / "site-a" / "dataset.yaml"
     assert text in file.read_text()
     file.write_text(file.read_text().replace(text, instead))
-    with pytest.raises(SimulationError, match=said):
+    with pytest.raises(SimulationError, match=words):
         played(short(), wrong)
 
 

@@ -34,8 +34,8 @@ def file(tmp_path: Path) -> Path:
 def run(file: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     def call(*options: str) -> tuple[int, str, str]:
         code = main.main([str(file), "--data", str(data), "--trainer", str(OWN_IMAGE), *options])
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
 
     return call
 
@@ -69,8 +69,8 @@ def test_the_table_of_repeats_has_mean_and_standard_deviation(run: Any) -> None:
 def test_every_output_says_that_a_smaller_cell_is_for_data_of_your_own(run: Any, output: str) -> None:
     code, out, err = run("--min-cell", "1", "-o", output)
     assert code == 0
-    said = " ".join((out if output == "table" else err).split())
-    assert "numbers over fewer than 11 patients are shown" in said
+    output_words = " ".join((out if output == "table" else err).split())
+    assert "numbers over fewer than 11 patients are shown" in output_words
 
 
 def test_a_smaller_cell_shows_more_numbers(run: Any) -> None:
@@ -294,8 +294,8 @@ def test_the_numbers_of_each_hospital_follow_where_the_smallest_cell_allows(data
 def test_numbers_of_single_hospitals_are_only_shown_on_request(run: Any) -> None:
     _, out, _ = run("--min-cell", "1")
     assert "Results by hospital" not in out
-    _, told, _ = run("--min-cell", "1", "--by-hospital")
-    shown = told[told.index("Results by hospital") :]
+    _, by_hospital, _ = run("--min-cell", "1", "--by-hospital")
+    shown = by_hospital[by_hospital.index("Results by hospital") :]
     assert all(name in shown for name in ("site-a", "site-b", "site-c"))
     _, text, _ = run("--min-cell", "1", "--by-hospital", "-o", "json")
     assert {name for each in json.loads(text) for name in each["byHospital"]} == {"site-a", "site-b", "site-c"}

@@ -27,14 +27,14 @@ from wardround.tabular import split
 from wardround.wire import codec
 
 
-def of(finished: list[Finished], repeat: int) -> list[str]:
+def rounds_in(finished: list[Finished], repeat: int) -> list[str]:
     return digests([each for each in finished if each.repeat == repeat])
 
 
 def test_the_first_repeat_is_as_the_files_say_and_the_others_differ(data: Path, once: list[str]) -> None:
     repeated = played(short(), data, repeats=3)
-    assert of(repeated, 1) == once
-    assert len({*of(repeated, 1), *of(repeated, 2), *of(repeated, 3)}) == 9
+    assert rounds_in(repeated, 1) == once
+    assert len({*rounds_in(repeated, 1), *rounds_in(repeated, 2), *rounds_in(repeated, 3)}) == 9
     # Each repeat has another split, so other patients are counted.
     samples = {tuple(each.result.samples for each in repeated if each.repeat == number) for number in (1, 2, 3)}
     assert len(samples) == 3
@@ -44,8 +44,8 @@ def test_the_same_seed_makes_the_same_repeats_and_another_seed_makes_others(data
     first = played(short(), data, repeats=2)
     assert digests(played(short(), data, repeats=2)) == digests(first)
     other = played(short(), data, repeats=2, seed=1)
-    assert of(other, 1) == of(first, 1)
-    assert not set(of(other, 2)) & set(of(first, 2))
+    assert rounds_in(other, 1) == rounds_in(first, 1)
+    assert not set(rounds_in(other, 2)) & set(rounds_in(first, 2))
 
 
 def test_without_secrets_a_simulation_is_still_reproducible(data: Path, once: list[str], tmp_path: Path) -> None:

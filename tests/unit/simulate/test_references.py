@@ -75,7 +75,7 @@ def test_the_differences_are_those_of_a_loop_over_patients(data: Path) -> None:
     first, second = last.result.differences
     assert (first.reference, second.reference, first.model) == ("train-1", "train-2", "train-3")
     assert first.better == "Lower"
-    for place, told in enumerate((first, second), 1):
+    for place, difference in enumerate((first, second), 1):
         apart = patients.differences(place)
         people, smaller = sum(map(len, apart)), min(map(len, apart))
         value = math.fsum(map(math.fsum, apart)) / people
@@ -84,13 +84,13 @@ def test_the_differences_are_those_of_a_loop_over_patients(data: Path) -> None:
             for each in apart
         )
         half = Z * math.sqrt(variance) / people
-        assert (told.value, told.low, told.high) == (
+        assert (difference.value, difference.low, difference.high) == (
             text(value, smaller),
             end_text(value - half, smaller, upper=False),
             end_text(value + half, smaller, upper=True),
         )
-        assert (told.people, told.hospitals) == (rounded_count(people), 2)
-        assert told.events == rounded_count(sum(map(len, patients.positives.values())))
+        assert (difference.people, difference.hospitals) == (rounded_count(people), 2)
+        assert difference.events == rounded_count(sum(map(len, patients.positives.values())))
     # The last model has learned more than the first one.
     assert float(first.value) <= float(second.value) <= 0
     assert float(first.value) < 0

@@ -110,8 +110,8 @@ def retrained() -> Retrained:
 
 
 def verdict(retrained: Retrained, number: int) -> tuple[str, str]:
-    told = retrained.versions[number]["status"]["verdict"]
-    return told["outcome"], told["reason"]
+    verdict = retrained.versions[number]["status"]["verdict"]
+    return verdict["outcome"], verdict["reason"]
 
 
 def current(retrained: Retrained) -> list[int]:

@@ -53,7 +53,7 @@ def grown() -> Grown:
             server = federation.hub if place is MODEL else federation.sites[GROWING]
             return copy.deepcopy(server.read(place))
 
-        def told(hospital: demo_data.Hospital) -> bool:
+        def published(hospital: demo_data.Hospital) -> bool:
             site = federation.participant(hospital.name)["status"]["site"]
             return all("trainingPatients" in each for each in site["datasets"])
 
@@ -71,7 +71,7 @@ def grown() -> Grown:
 
         async with federation.running(demo_data.at_start(made)):
             federation.sites[GROWING].change(DATASET, {"spec": {"readEvery": 6 * HOUR}})
-            await federation.until("all hospitals tell their numbers", lambda: all(map(told, demo_data.HOSPITALS)))
+            await federation.until("all hospitals tell their numbers", lambda: all(map(published, demo_data.HOSPITALS)))
             item = model()
             item["spec"]["trigger"] = {"newPatients": NEW_PATIENTS}
             item["spec"]["series"]["rounds"] = 1
@@ -112,8 +112,8 @@ def test_the_hospital_tells_another_number_a_day_later_and_a_rounded_one(grown: 
     first, second = (each["status"]["published"] for each in grown.datasets)
     assert parse_time(second["at"]) - parse_time(first["at"]) >= timedelta(days=1)
     for each in grown.datasets:
-        told, exact = each["status"]["published"]["trainingPatients"], each["status"]["trainingPatients"]
-        assert told == exact - exact % 11
+        rounded, exact = each["status"]["published"]["trainingPatients"], each["status"]["trainingPatients"]
+        assert rounded == exact - exact % 11
 
 
 def test_the_number_of_new_patients_begins_a_series_that_trains_with_them(grown: Grown) -> None:

@@ -34,8 +34,8 @@ def test_importing_the_client_reads_no_authorities_and_changes_no_variable(tmp_p
     environment = {key: value for key, value in os.environ.items() if key not in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
     environment |= {"PYTHONPATH": f"{ROOT}/operator", **({"SSL_CERT_FILE": str(authorities)} if named else {})}
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, check=True, capture_output=True, text=True)
-    found = json.loads(done.stdout)
-    assert found["imported"] == [0, 0]
-    assert (found["variable"], found["folder"]) == (str(authorities) if named else None, None)
+    answer = json.loads(done.stdout)
+    assert answer["imported"] == [0, 0]
+    assert (answer["variable"], answer["folder"]) == (str(authorities) if named else None, None)
     if named:
-        assert found["system"] == 1
+        assert answer["system"] == 1

@@ -197,7 +197,7 @@ def drawn_text(draw: random.Random) -> str | None:
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_columns_equal_a_loop_over_the_rows(kind: str) -> None:
-    told = set()
+    reasons_seen = set()
     for seed in SEEDS:
         draw = random.Random(f"{kind} {seed}")
         field, local = drawn_field(draw, kind)
@@ -210,10 +210,10 @@ def test_columns_equal_a_loop_over_the_rows(kind: str) -> None:
             continue  # two local names of one category, for example
         texts = [drawn_text(draw) for _ in range(60)]
         expected = [row_by_row(text, source, local, field) for text in texts]
-        found = answers(texts, source)
-        assert found == expected, (field, local)
-        told |= {reason for _, reason in found}
-    assert {"", "Missing"} < told
+        answered = answers(texts, source)
+        assert answered == expected, (field, local)
+        reasons_seen |= {reason for _, reason in answered}
+    assert {"", "Missing"} < reasons_seen
 
 
 def test_most_drawn_fields_are_valid() -> None:
@@ -235,8 +235,8 @@ def test_most_drawn_fields_are_valid() -> None:
 
 def test_a_value_is_converted_before_its_bounds() -> None:
     source = source_of("weight", data_schema=schema_with("weight", minimum="40", maximum="150"))
-    found = answers(["81500", "39999", "151000", "40000"], source)
-    assert found == [(81.5, ""), (None, "BelowMinimum"), (None, "AboveMaximum"), (40.0, "")]
+    answered = answers(["81500", "39999", "151000", "40000"], source)
+    assert answered == [(81.5, ""), (None, "BelowMinimum"), (None, "AboveMaximum"), (40.0, "")]
 
 
 def test_a_value_on_a_bound_is_kept_although_multiplying_rounds() -> None:
@@ -250,8 +250,8 @@ def test_a_value_on_a_bound_is_kept_although_multiplying_rounds() -> None:
 
 
 def test_an_integer_is_whole_after_its_conversion() -> None:
-    found = answers(["30", "24.5", "2.04", "x"], source_of("age", dataset_with("age", scale="10")))
-    assert found == [(None, "AboveMaximum"), (None, "AboveMaximum"), (None, "NotAnInteger"), (None, "NotAnInteger")]
+    answered = answers(["30", "24.5", "2.04", "x"], source_of("age", dataset_with("age", scale="10")))
+    assert answered == [(None, "AboveMaximum"), (None, "AboveMaximum"), (None, "NotAnInteger"), (None, "NotAnInteger")]
     assert answers(["6.6"], source_of("age", dataset_with("age", scale="10"))) == [(66.0, "")]
     assert answers(["792"], source_of("age", dataset_with("age", scale="0.08333333333333333"))) == [(66.0, "")]
 

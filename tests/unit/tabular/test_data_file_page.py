@@ -63,18 +63,18 @@ def test_the_page_has_values_of_each_type() -> None:
     assert len(VALUES) == 25
 
 
-@pytest.mark.parametrize(("kind", "text", "said"), VALUES)
-def test_a_value_is_read_as_the_page_says(kind: str, text: str, said: str) -> None:
+@pytest.mark.parametrize(("kind", "text", "meaning"), VALUES)
+def test_a_value_is_read_as_the_page_says(kind: str, text: str, meaning: str) -> None:
     field = Field("x", kind, unit="mm" if kind == "number" else "")
     column = columns.check(pa.array([text]), Source(field, "x"), needed=True)
-    found = [reason for reason, mask in column.problems if mask.any()]
-    if said.startswith("`"):
-        assert found == [said.strip("`")]
+    problems = [reason for reason, mask in column.problems if mask.any()]
+    if meaning.startswith("`"):
+        assert problems == [meaning.strip("`")]
         return
-    assert found == []
+    assert problems == []
     assert column.numbers is not None
-    days = datetime.date.fromisoformat(said) - datetime.date(1970, 1, 1) if kind == "date" else None
-    assert column.numbers[0] == (float(said) if days is None else days.days)
+    days = datetime.date.fromisoformat(meaning) - datetime.date(1970, 1, 1) if kind == "date" else None
+    assert column.numbers[0] == (float(meaning) if days is None else days.days)
 
 
 def test_the_datasets_example_reads_a_file_as_the_page_says() -> None:

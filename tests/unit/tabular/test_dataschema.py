@@ -77,9 +77,9 @@ def test_words_and_spellings_do_not_change_the_digests(same: dict[str, Any]) -> 
 def test_all_else_changes_the_digest_and_that_of_the_field(other: dict[str, Any], fields: list[str]) -> None:
     assert digest(other) != digest(SCHEMA)
     known = dataschema.field_digests(dataschema.parse(SCHEMA))
-    found = dataschema.field_digests(dataschema.parse(other))
-    assert {len(each) for _, each in found} == {dataschema.FIELD_DIGEST}
-    differing = [each[0] for place, each in enumerate(found) if place >= len(known) or each != known[place]]
+    digests = dataschema.field_digests(dataschema.parse(other))
+    assert {len(each) for _, each in digests} == {dataschema.FIELD_DIGEST}
+    differing = [each[0] for place, each in enumerate(digests) if place >= len(known) or each != known[place]]
     assert differing == fields
 
 

@@ -150,9 +150,9 @@ def test_all_faults_of_both_objects_are_told_at_once() -> None:
             {"name": "pulse"},
         ],
     }
-    told = faults(dataset, schema_with("seen", minimum="1.1.2020"))
-    assert len(told) == 8
-    assert [each.partition(":")[0] for each in told] == ["DataSchema", *["Dataset"] * 7]
+    messages = faults(dataset, schema_with("seen", minimum="1.1.2020"))
+    assert len(messages) == 8
+    assert [each.partition(":")[0] for each in messages] == ["DataSchema", *["Dataset"] * 7]
 
 
 def test_a_field_with_a_fault_in_the_dataschema_is_no_fault_of_the_dataset() -> None:
