@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.accounts import account, administrator, bearer, token_request
 from tests.e2e.admission import training_job
 from tests.e2e.federation import SCHEMA, Federation
-from tests.integration.api import attacks
+from tests.integration.api import attack
 from tests.integration.api.apiserver import HOSPITAL_MANAGER, Api, Refused
 from tests.integration.api.attacks import ATTACKS
 from tests.integration.api.objects import DIGEST, condition, pod_of
@@ -23,8 +23,8 @@ JOBS, PODS = "/apis/batch/v1/namespaces/{}/jobs", "/api/v1/namespaces/{}/pods"
 # The attacks on a training pod's shape that lead to keys, to the network, to raw data or to unlisted code.
 # tests/integration has all attacks.
 DECISIVE = (
-    *(attacks.ROLE, attacks.ACCOUNT, attacks.ENVIRONMENT, attacks.CLAIMS, attacks.SOURCES, attacks.MOUNTS),
-    *(attacks.LISTED, attacks.FEWEST, attacks.KIND, attacks.ALLOWED),
+    *(attack.ROLE, attack.ACCOUNT, attack.ENVIRONMENT, attack.CLAIMS, attack.SOURCES, attack.MOUNTS),
+    *(attack.LISTED, attack.FEWEST, attack.KIND, attack.ALLOWED),
 )
 WORD_FOR_WORD = "WARDROUND_DATASET of prepare differs from the spec"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
-from tests.integration.api.attacks import MOUNTS, TASK_UID, Attack, Object
+from tests.integration.api.attack import MOUNTS, TASK_UID, Attack, Object
 from tests.integration.api.jobs import Change, container
 from tests.unit.golden import test_training_golden as golden
 from tests.unit.golden.test_training_golden import TRAIN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.integration.api.attacks import (
+from tests.integration.api.attack import (
     CELL,
     CHECKPOINTS,
     CLAIMS,

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.integration.api.admission import refusal
 from tests.integration.api.apiserver import Api, until
-from tests.integration.api.attacks import (
+from tests.integration.api.attack import (
     COMMAND,
     ENVIRONMENT,
     LIMITS,
@@ -46,7 +47,7 @@ from tests.integration.api.objects import (
     prediction_job,
     training_job,
 )
-from tests.integration.api.test_predictions import JOBS, NAMESPACE, NOBODYS, OPERATOR, refusal
+from tests.integration.api.test_predictions import JOBS, NAMESPACE, NOBODYS, OPERATOR
 
 Object = dict[str, Any]
 CODE = {"image": TRAINER, "command": ["python", "-m", "wardround_trainer"]}

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.integration.api.admission import refusal
 from tests.integration.api.apiserver import Api, Refused, account, until
-from tests.integration.api.attacks import (
+from tests.integration.api.attack import (
     COMMAND,
     ENVIRONMENT,
     LIMITS,
@@ -79,15 +80,6 @@ def asked(api: Api) -> Iterator[Object]:
     api.delete("Prediction", "new-cases", NAMESPACE)
     api.delete("Dataset", "breast", NAMESPACE)
     api.delete("DataSchema", "breast-v1", NAMESPACE)
-
-
-def refusal(api: Api, item: Object, user: str = "") -> str:
-    """The API server's refusal of an object; empty if it admits the object."""
-    try:
-        api.create(item, user=user, dry_run=True)
-    except Refused as refused:
-        return str(refused)
-    return ""
 
 
 def asks(**spec: Any) -> Object:

@@ -6,166 +6,62 @@ are made with its account and rights, from the Job that it builds.
 
 from __future__ import annotations
 
-import bisect
-import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.integration.api.admission import refusal, until_admitted, until_refused
 from tests.integration.api.apiserver import Api, Refused, account, until
-from tests.integration.api.attacks import CELL, FEWEST, MOST_EVALUATIONS, MOST_LEFT_OUT
+from tests.integration.api.attack import CELL, FEWEST, MOST_EVALUATIONS, MOST_LEFT_OUT
 from tests.integration.api.conftest import Helm
+from tests.integration.api.described import (
+    ABSENT,
+    BREAST,
+    CLAIM,
+    LISTED,
+    LISTED_SCHEMAS,
+    MOVED,
+    NAMESPACE,
+    NOT_LISTED,
+    NOT_THERE,
+    ODD,
+    ODDITIES,
+    OPERATOR,
+    OTHER,
+    SCHEMA,
+    SCHEMA_LABEL,
+    SCHEMA_NOT_LISTED,
+    SCHEMA_WORD_FOR_WORD,
+    UNLISTED,
+    WORD_FOR_WORD,
+    dataset_spec,
+    described_site,
+    job_for,
+    job_of,
+    listing,
+    reading_of,
+    schema_spec,
+)
 from tests.integration.api.jobs import claim, container, variable
-from tests.integration.api.objects import FEDERATION, ROOT, data_schema, dataset, reading_job, site_values, training_job
-from wardround.api import dataset_text, schema_text, variable_text
+from tests.integration.api.objects import ROOT, data_schema, site_values, training_job
+from wardround.api import dataset_text, schema_text
 
 Object = dict[str, Any]
-NAMESPACE = "hospital-b"
-OPERATOR = account(NAMESPACE, "site-operator")
-# Of these, `absent` is listed and does not exist, and `unlisted` exists and is not listed.
-BREAST, ODD, LARGE, MOVED, ABSENT, UNLISTED = "breast", "odd", "large", "moved", "absent", "unlisted"
-LISTED = [BREAST, ODD, LARGE, MOVED, ABSENT]
-SCHEMA, OTHER = "breast-v1", "other"
-LISTED_SCHEMAS = [SCHEMA, ODD, LARGE, OTHER, ABSENT]
-WORD_FOR_WORD, CLAIM = "WARDROUND_DATASET of prepare differs from the spec", "has to be the claim of Dataset"
-SCHEMA_WORD_FOR_WORD = "WARDROUND_SCHEMA of prepare differs from the spec of DataSchema"
-SCHEMA_LABEL = "The label wardround.io/schema of a training Job has to be"
-SCHEMA_NOT_LISTED = "to name that DataSchema. Add"
-NOT_LISTED, NOT_THERE = "to name that Dataset. Add", "no params found for policy binding"
-# Whatever CEL, JSON, Kubernetes or a shell might take for something of its own.
-ODDITIES = [
-    *(
-        "'",
-        '"',
-        "\\",
-        "\\\\",
-        '\\"',
-        "\\a",
-        "\a",
-        "\v",
-        "\\\a",
-        "\b\f\n\r\t",
-        "\x01\x1f\x7f",
-        "\u0085\u2028\ufeff",
-        " ",
-    ),
-    *("$", "$$", "$(WARDROUND_TASK)", "${x}", "{{ .Values }}", "é µ 患者 \U0001f9ec", "a\u0301", '","path":"other.csv'),
-]
-
-
-def listing() -> Object:
-    values = site_values("site-b")
-    values["policy"]["datasets"] = [{"name": name, "federations": [FEDERATION]} for name in LISTED]
-    values["policy"]["dataSchemas"] = LISTED_SCHEMAS
-    return values
 
 
 @pytest.fixture(scope="module")
 def site(api: Api, helm: Helm) -> Iterator[Api]:
-    helm.install("wardround-site", "site", NAMESPACE, listing())
-    made = [dataset(NAMESPACE, name) for name in (BREAST, ODD, MOVED, UNLISTED)]
-    made[1]["spec"] = odd(made[1]["spec"])
-    made += [data_schema(NAMESPACE, name) for name in (SCHEMA, ODD, OTHER, UNLISTED)]
-    made[5]["spec"] = odd_schema()
-    made[6]["spec"]["fields"].pop(0)
-    for each in made:
-        api.create(each)
-    for name in (BREAST, ODD, MOVED):
-        _until_admitted(api, _job(api, name))
-    yield api
-    for each in made:
-        api.delete(each["kind"], each["metadata"]["name"], NAMESPACE)
-    helm.install("wardround-site", "site", NAMESPACE, site_values("site-b"))
-
-
-def odd(spec: Object) -> Object:
-    """A Dataset that says the oddest things wherever people choose the words."""
-    whole = "".join(ODDITIES)
-    spec = copy.deepcopy(spec)
-    spec["path"] = whole
-    spec["schemaName"] = ODD
-    spec["split"] = {"keyFile": whole}
-    spec["identifier"] = {"column": whole, "type": "integer"}
-    spec["fields"] = [
-        {"name": "all", "from": whole, "missingValues": ODDITIES, "scale": "-1e-3", "offset": "+0.5"},
-        {"name": "categories", "categories": [{"name": whole, "from": each} for each in ODDITIES]},
-        {"name": "none", "missingValues": [], "categories": []},
-        *({"name": each} for each in ODDITIES),
-    ]
-    spec["missingValues"] = ODDITIES
-    spec["columnsVersion"] = 1_000_000
-    return spec
-
-
-def odd_schema() -> Object:
-    whole = "".join(ODDITIES)
-    return {
-        "fields": [
-            {"name": "mean", "type": "number", "maximum": "1e3", "minimum": "-0.5", "required": False},
-            *({"name": each, "type": "string", "unit": each, "description": whole} for each in ODDITIES),
-            {"name": "odd", "type": "string", "categories": [*ODDITIES, whole[:128]], "required": True},
-        ],
-        "target": ODDITIES[0],
-    }
-
-
-def _spec(api: Api, name: str) -> Object:
-    dataset_spec: Object = api.get("Dataset", name, NAMESPACE)["spec"]
-    return dataset_spec
-
-
-def _schema(api: Api, name: str) -> Object:
-    schema_spec: Object = api.get("DataSchema", name, NAMESPACE)["spec"]
-    return schema_spec
-
-
-def _job(api: Api, name: str) -> Object:
-    """Returns the Job that the site operator builds for a Dataset in the API."""
-    spec = _spec(api, name)
-    return _job_of(name, spec, _schema(api, spec["schemaName"]))
-
-
-def _job_of(name: str, spec: Object, schema: Object | None = None) -> Object:
-    """`schema`: the DataSchema's spec. Without it, the Job keeps the one of the golden files."""
-    job = training_job(namespace=NAMESPACE)
-    job["metadata"]["labels"].update({"wardround.io/dataset": name, "wardround.io/schema": spec["schemaName"]})
-    claim("dataset")(job)["claimName"] = spec["claimName"]
-    variable("WARDROUND_DATASET_NAME")(job)["value"] = name
-    variable("WARDROUND_DATASET")(job)["value"] = dataset_text.dump(spec).replace("$", "$$")
-    if schema is not None:
-        variable("WARDROUND_SCHEMA")(job)["value"] = schema_text.dump(schema).replace("$", "$$")
-    return job
-
-
-def _reading(api: Api, name: str = BREAST) -> Object:
-    """A Job that reads Dataset `breast`, as one of the Dataset with this name."""
-    return reading_job(api.get("Dataset", name, NAMESPACE)["metadata"]["uid"], NAMESPACE)
-
-
-def _refusal(api: Api, job: Object) -> str:
-    try:
-        api.create(job, user=OPERATOR, dry_run=True)
-    except Refused as refusal:
-        return str(refusal)
-    return ""
-
-
-def _until_refused(api: Api, job: Object, words: str) -> None:
-    """Waits, because the API server applies a changed policy or Dataset with a short delay."""
-    until(f"it is refused for {words!r}", lambda: words in _refusal(api, job))
-
-
-def _until_admitted(api: Api, job: Object) -> None:
-    until("it is admitted", lambda: _refusal(api, job) == "")
+    with described_site(api, helm) as made:
+        yield made
 
 
 @pytest.mark.parametrize("case", ["train", "train-initial", "statistics", "evaluate", "read"])
 def test_the_policy_admits_a_job_that_gives_prepare_the_text_of_the_dataset(site: Api, case: str) -> None:
-    job = _reading(site) if case == "read" else training_job(case, NAMESPACE)
-    assert variable("WARDROUND_DATASET")(job)["value"] == dataset_text.dump(_spec(site, BREAST))
-    assert variable("WARDROUND_SCHEMA")(job)["value"] == schema_text.dump(_schema(site, SCHEMA))
+    job = reading_of(site) if case == "read" else training_job(case, NAMESPACE)
+    assert variable("WARDROUND_DATASET")(job)["value"] == dataset_text.dump(dataset_spec(site, BREAST))
+    assert variable("WARDROUND_SCHEMA")(job)["value"] == schema_text.dump(schema_spec(site, SCHEMA))
     site.create(job, user=OPERATOR, dry_run=True)
 
 
@@ -175,27 +71,27 @@ def test_the_policy_compares_a_job_that_only_reads_with_its_dataset_and_its_sche
         "WARDROUND_SCHEMA": "WARDROUND_SCHEMA of prepare differs",
         "WARDROUND_DATASET_NAME": "WARDROUND_DATASET_NAME of prepare has to be breast",
     }.items():
-        job = _reading(site)
+        job = reading_of(site)
         variable(name)(job)["value"] += "x"
-        assert words in _refusal(site, job)
-    job = _reading(site)
+        assert words in refusal(site, job, OPERATOR)
+    job = reading_of(site)
     claim("dataset")(job)["claimName"] = "breast-datb"
-    assert f"{CLAIM} breast, breast-data" in _refusal(site, job)
-    job = _reading(site)
+    assert f"{CLAIM} breast, breast-data" in refusal(site, job, OPERATOR)
+    job = reading_of(site)
     job["metadata"]["labels"]["wardround.io/dataset"] = UNLISTED
-    assert f"{NOT_LISTED} {UNLISTED} there" in _refusal(site, job)
+    assert f"{NOT_LISTED} {UNLISTED} there" in refusal(site, job, OPERATOR)
 
 
 def test_a_job_reads_only_the_dataset_that_owns_it(site: Api) -> None:
     """The site operator writes the Job's report into its owner's status."""
     refused = "has to have the UID of this Dataset"
-    assert f"only reads Dataset {BREAST} {refused}" in _refusal(site, _reading(site, MOVED))
+    assert f"only reads Dataset {BREAST} {refused}" in refusal(site, reading_of(site, MOVED), OPERATOR)
 
 
 def test_python_and_cel_write_an_odd_dataset_alike(site: Api) -> None:
-    for spec in (_spec(site, ODD), _schema(site, ODD)):
+    for spec in (dataset_spec(site, ODD), schema_spec(site, ODD)):
         assert {each["name"] for each in spec["fields"]} >= set(ODDITIES)
-    assert _refusal(site, _job(site, ODD)) == ""
+    assert refusal(site, job_for(site, ODD), OPERATOR) == ""
 
 
 CHANGES: dict[str, Callable[[Object], Any]] = {
@@ -228,9 +124,9 @@ CHANGES: dict[str, Callable[[Object], Any]] = {
 def test_the_policy_refuses_a_job_that_gives_prepare_another_dataset_text(
     site: Api, change: Callable[[Object], Any]
 ) -> None:
-    spec = _spec(site, BREAST)
+    spec = dataset_spec(site, BREAST)
     change(spec)
-    assert WORD_FOR_WORD in _refusal(site, _job_of(BREAST, spec))
+    assert WORD_FOR_WORD in refusal(site, job_of(BREAST, spec), OPERATOR)
 
 
 SCHEMA_CHANGES: dict[str, Callable[[Object], Any]] = {
@@ -254,47 +150,48 @@ SCHEMA_CHANGES: dict[str, Callable[[Object], Any]] = {
 def test_the_policy_refuses_a_job_that_gives_prepare_another_schema_text(
     site: Api, change: Callable[[Object], Any]
 ) -> None:
-    schema = _schema(site, SCHEMA)
+    schema = schema_spec(site, SCHEMA)
     change(schema)
-    assert f"{SCHEMA_WORD_FOR_WORD} {SCHEMA}" in _refusal(site, _job_of(BREAST, _spec(site, BREAST), schema))
+    job = job_of(BREAST, dataset_spec(site, BREAST), schema)
+    assert f"{SCHEMA_WORD_FOR_WORD} {SCHEMA}" in refusal(site, job, OPERATOR)
 
 
 def test_the_policy_refuses_the_label_and_the_text_of_another_schema(site: Api) -> None:
     """The site operator could choose among all DataSchemas otherwise."""
     for label, schema in ((OTHER, OTHER), (OTHER, SCHEMA), (SCHEMA, OTHER)):
-        job = _job_of(BREAST, _spec(site, BREAST), _schema(site, schema))
+        job = job_of(BREAST, dataset_spec(site, BREAST), schema_spec(site, schema))
         job["metadata"]["labels"]["wardround.io/schema"] = label
         words = f"{SCHEMA_WORD_FOR_WORD} {SCHEMA}" if label == SCHEMA else f"{SCHEMA_LABEL} {SCHEMA}"
-        refusal = _refusal(site, job)
-        assert words in refusal or f"{SCHEMA_WORD_FOR_WORD} {OTHER}" in refusal
+        message = refusal(site, job, OPERATOR)
+        assert words in message or f"{SCHEMA_WORD_FOR_WORD} {OTHER}" in message
 
 
 def test_the_policy_refuses_a_job_without_the_label_of_its_schema(site: Api) -> None:
-    job = _job(site, BREAST)
+    job = job_for(site, BREAST)
     job["metadata"]["labels"].pop("wardround.io/schema")
-    refusal = _refusal(site, job)
-    assert f"{SCHEMA_NOT_LISTED} it there" in refusal or SCHEMA_LABEL in refusal
+    message = refusal(site, job, OPERATOR)
+    assert f"{SCHEMA_NOT_LISTED} it there" in message or SCHEMA_LABEL in message
     job["spec"]["template"]["metadata"]["labels"]["wardround.io/schema"] = SCHEMA
-    assert _refusal(site, job)
+    assert refusal(site, job, OPERATOR)
 
 
 def test_the_policy_refuses_a_schema_that_the_site_does_not_list(site: Api) -> None:
     site.patch("Dataset", MOVED, {"spec": {"schemaName": UNLISTED}}, NAMESPACE)
     try:
-        _until_refused(site, _job(site, MOVED), f"{SCHEMA_NOT_LISTED} {UNLISTED} there")
+        until_refused(site, job_for(site, MOVED), f"{SCHEMA_NOT_LISTED} {UNLISTED} there", OPERATOR)
     finally:
         site.patch("Dataset", MOVED, {"spec": {"schemaName": SCHEMA}}, NAMESPACE)
-        _until_admitted(site, _job(site, MOVED))
+        until_admitted(site, job_for(site, MOVED), OPERATOR)
 
 
 def test_the_policy_refuses_a_listed_schema_that_does_not_exist(site: Api) -> None:
     """No text can stand for it, whoever wrote the Dataset."""
     site.patch("Dataset", MOVED, {"spec": {"schemaName": ABSENT}}, NAMESPACE)
     try:
-        _until_refused(site, _job_of(MOVED, _spec(site, MOVED), _schema(site, SCHEMA)), NOT_THERE)
+        until_refused(site, job_of(MOVED, dataset_spec(site, MOVED), schema_spec(site, SCHEMA)), NOT_THERE, OPERATOR)
     finally:
         site.patch("Dataset", MOVED, {"spec": {"schemaName": SCHEMA}}, NAMESPACE)
-        _until_admitted(site, _job(site, MOVED))
+        until_admitted(site, job_for(site, MOVED), OPERATOR)
 
 
 @pytest.mark.parametrize("name", ["WARDROUND_DATASET", "WARDROUND_SCHEMA"])
@@ -309,42 +206,42 @@ def test_the_policy_refuses_a_listed_schema_that_does_not_exist(site: Api) -> No
     ids=["a blank", "a key twice", "another variable", "nothing"],
 )
 def test_the_policy_compares_text_and_not_meaning(site: Api, name: str, change: Callable[[str], str]) -> None:
-    job = _job(site, BREAST)
+    job = job_for(site, BREAST)
     item = variable(name)(job)
     item["value"] = change(item["value"])
-    assert f"{name} of prepare differs from the spec" in _refusal(site, job)
+    assert f"{name} of prepare differs from the spec" in refusal(site, job, OPERATOR)
 
 
 @pytest.mark.parametrize("name", ["WARDROUND_DATASET", "WARDROUND_SCHEMA"])
 @pytest.mark.parametrize("position", [0, 9])
 def test_the_policy_refuses_a_variable_of_prepare_given_twice(site: Api, name: str, position: int) -> None:
     """If a variable occurs twice, the last one counts."""
-    job = _job(site, BREAST)
+    job = job_for(site, BREAST)
     item = variable(name)(job)
     container("prepare")(job)["env"].insert(position, item | {"value": item["value"].replace("mean", "neam")})
-    assert f"{name} of prepare differs from the spec" in _refusal(site, job)
+    assert f"{name} of prepare differs from the spec" in refusal(site, job, OPERATOR)
 
 
 def test_the_policy_refuses_a_job_with_a_claim_of_another_dataset(site: Api) -> None:
-    job = _job(site, BREAST)
+    job = job_for(site, BREAST)
     claim("dataset")(job)["claimName"] = "breast-datb"
-    assert f"{CLAIM} breast, breast-data" in _refusal(site, job)
+    assert f"{CLAIM} breast, breast-data" in refusal(site, job, OPERATOR)
 
 
 def test_the_policy_refuses_a_job_that_describes_another_dataset(site: Api) -> None:
-    spec = _spec(site, BREAST) | {"schemaName": ODD}
-    assert f"of Dataset {ODD}" in _refusal(site, _job_of(ODD, spec, _schema(site, ODD)))
+    spec = dataset_spec(site, BREAST) | {"schemaName": ODD}
+    assert f"of Dataset {ODD}" in refusal(site, job_of(ODD, spec, schema_spec(site, ODD)), OPERATOR)
 
 
 def test_the_policy_refuses_a_dataset_that_the_site_does_not_list(site: Api) -> None:
-    assert f"{NOT_LISTED} {UNLISTED} there" in _refusal(site, _job(site, UNLISTED))
-    unnamed = _job(site, BREAST)
+    assert f"{NOT_LISTED} {UNLISTED} there" in refusal(site, job_for(site, UNLISTED), OPERATOR)
+    unnamed = job_for(site, BREAST)
     unnamed["metadata"]["labels"].pop("wardround.io/dataset")
-    assert f"{NOT_LISTED} it there" in _refusal(site, unnamed)
-    elsewhere = _job(site, BREAST)
+    assert f"{NOT_LISTED} it there" in refusal(site, unnamed, OPERATOR)
+    elsewhere = job_for(site, BREAST)
     elsewhere["metadata"]["labels"].pop("wardround.io/dataset")
     elsewhere["spec"]["template"]["metadata"]["labels"]["wardround.io/dataset"] = BREAST
-    assert _refusal(site, elsewhere)
+    assert refusal(site, elsewhere, OPERATOR)
 
 
 def test_a_site_without_datasets_reads_none(site: Api, api: Api, helm: Helm) -> None:
@@ -380,14 +277,14 @@ def test_helm_binds_the_comparing_policy_before_it_relaxes_the_refusing_one(helm
 
 
 def test_the_policy_refuses_a_listed_dataset_that_does_not_exist(site: Api) -> None:
-    assert NOT_THERE in _refusal(site, _job_of(ABSENT, _spec(site, BREAST)))
+    assert NOT_THERE in refusal(site, job_of(ABSENT, dataset_spec(site, BREAST)), OPERATOR)
 
 
 def test_the_policy_compares_with_the_current_dataset(site: Api) -> None:
-    before = _job(site, MOVED)
+    before = job_for(site, MOVED)
     site.patch("Dataset", MOVED, {"spec": {"path": "moved.csv"}}, NAMESPACE)
-    _until_refused(site, before, WORD_FOR_WORD)
-    assert _refusal(site, _job(site, MOVED)) == ""
+    until_refused(site, before, WORD_FOR_WORD, OPERATOR)
+    assert refusal(site, job_for(site, MOVED), OPERATOR) == ""
 
 
 NUMBERS = {"WARDROUND_MIN_SAMPLES": FEWEST, "WARDROUND_MIN_CELL": CELL}
@@ -396,145 +293,38 @@ NUMBERS = {"WARDROUND_MIN_SAMPLES": FEWEST, "WARDROUND_MIN_CELL": CELL}
 @pytest.mark.parametrize(("value", "admitted"), [("10", False), ("11", True), ("12", True)])
 @pytest.mark.parametrize("name", NUMBERS)
 def test_the_policy_refuses_fewer_patients_than_the_charts(site: Api, name: str, value: str, admitted: bool) -> None:
-    job = _job(site, BREAST)
+    job = job_for(site, BREAST)
     variable(name)(job)["value"] = value
-    assert (NUMBERS[name] in _refusal(site, job)) is not admitted
+    assert (NUMBERS[name] in refusal(site, job, OPERATOR)) is not admitted
 
 
 @pytest.mark.parametrize("value", ["", "-1", "1e3", " 11", "11\n", "1_1", "$(X)", "9" * 19])
 @pytest.mark.parametrize("name", NUMBERS)
 def test_the_policy_requires_a_number_of_patients_for_prepare(site: Api, name: str, value: str) -> None:
-    job = _job(site, BREAST)
+    job = job_for(site, BREAST)
     variable(name)(job)["value"] = value
-    assert NUMBERS[name] in _refusal(site, job)
+    assert NUMBERS[name] in refusal(site, job, OPERATOR)
 
 
 @pytest.mark.parametrize(("value", "admitted"), [("0.1", True), ("0.099999", True), ("0", True), ("0.100001", False)])
 def test_prepare_is_told_to_leave_out_no_more_rows_than_the_chart(site: Api, value: str, admitted: bool) -> None:
-    job = _job(site, BREAST)
+    job = job_for(site, BREAST)
     variable("WARDROUND_MAX_LEFT_OUT")(job)["value"] = value
-    assert (MOST_LEFT_OUT in _refusal(site, job)) is not admitted
+    assert (MOST_LEFT_OUT in refusal(site, job, OPERATOR)) is not admitted
 
 
 @pytest.mark.parametrize(("value", "admitted"), [("20", True), ("0", True), ("21", False)])
 def test_the_policy_refuses_more_evaluations_than_the_charts(site: Api, value: str, admitted: bool) -> None:
-    job = _job(site, BREAST)
+    job = job_for(site, BREAST)
     variable("WARDROUND_MAX_EVALUATIONS")(job)["value"] = value
-    assert (MOST_EVALUATIONS in _refusal(site, job)) is not admitted
+    assert (MOST_EVALUATIONS in refusal(site, job, OPERATOR)) is not admitted
 
 
 @pytest.mark.parametrize("name", ["", MOVED, "new", f"{BREAST}2", BREAST.upper(), f"{BREAST}\n", f"$({BREAST})"])
 def test_the_policy_refuses_a_job_that_counts_evaluations_under_another_name(site: Api, name: str) -> None:
-    job = _job(site, BREAST)
+    job = job_for(site, BREAST)
     variable("WARDROUND_DATASET_NAME")(job)["value"] = name
-    assert "WARDROUND_DATASET_NAME of prepare has to be breast" in _refusal(site, job)
-    job = _job(site, BREAST)
+    assert "WARDROUND_DATASET_NAME of prepare has to be breast" in refusal(site, job, OPERATOR)
+    job = job_for(site, BREAST)
     container("prepare")(job)["env"].append({"name": "WARDROUND_DATASET_NAME", "value": name})
-    assert "WARDROUND_DATASET_NAME of prepare has to be breast" in _refusal(site, job)
-
-
-def _numbers(count: int, **more: Any) -> list[Object]:
-    return [{"name": f"laboratory_value_{number:04}", "type": "number", **more} for number in range(count)]
-
-
-def _categories(count: int) -> list[Object]:
-    values = [chr(0x21 + number) if number < 0x5E else f"{number:x}" for number in range(256)]
-    return [{"name": f"f{number}", "type": "string", "categories": values} for number in range(count)]
-
-
-# DataSchemas of so many fields beside the target.
-SCHEMA_SHAPES: dict[str, Callable[[int], list[Object]]] = {
-    "fields": _numbers,
-    "bounds": lambda count: _numbers(count, required=True, unit="mmol/L", minimum="0", maximum="1000"),
-    "descriptions": lambda count: _numbers(count, description="$" * 1024),
-    "quotes": lambda count: [{"name": f"{number}" + '"' * 120, "type": "string"} for number in range(count)],
-    "categories": _categories,
-}
-
-
-def _renamed(count: int, **more: Any) -> list[Object]:
-    return [{"name": f"laboratory_value_{number:04}", "from": f"LAB_{number:04}", **more} for number in range(count)]
-
-
-# Datasets with so many local fields.
-DATASET_SHAPES: dict[str, Callable[[int], list[Object]]] = {
-    "fields": _renamed,
-    "units": lambda count: _renamed(count, scale="0.0555", offset="0", missingValues=["-1", "999"]),
-    "quotes": lambda count: _renamed(count, missingValues=["\\" * 64]),
-    "missing values": lambda count: _renamed(count, missingValues=[f"{number}" for number in range(32)]),
-    "categories": lambda count: _renamed(
-        count, categories=[{"name": f"{number:x}", "from": f"{number:x}"} for number in range(256)]
-    ),
-}
-MOST_FIELDS = 999
-
-
-def _most(fault: Callable[[int], str]) -> int:
-    """The largest number of fields without a fault."""
-    return bisect.bisect_left(range(1, MOST_FIELDS + 1), 1, key=lambda count: fault(count) != "")
-
-
-def _schema_of(fields: list[Object]) -> Object:
-    return {"fields": [*fields, {"name": "malignant", "type": "integer"}], "target": "malignant"}
-
-
-@pytest.fixture
-def large(site: Api) -> Iterator[Callable[[list[Object], Object], None]]:
-    """Makes the Dataset `large` of these local fields, with the DataSchema `large` of this spec."""
-    made = dataset(NAMESPACE, LARGE)
-    made["spec"]["schemaName"] = LARGE
-
-    def make(local: list[Object], schema: Object) -> None:
-        made["spec"]["fields"] = local
-        site.create(data_schema(NAMESPACE, LARGE) | {"spec": schema})
-        site.create(made)
-
-    yield make
-    site.delete("Dataset", LARGE, NAMESPACE)
-    site.delete("DataSchema", LARGE, NAMESPACE)
-    _until_refused(site, _job_of(LARGE, made["spec"]), NOT_THERE)
-
-
-Make = Callable[[list[Object], Object], None]
-
-
-@pytest.mark.parametrize("shape", SCHEMA_SHAPES)
-def test_the_policy_admits_the_largest_schema_that_fits_into_a_container(site: Api, large: Make, shape: str) -> None:
-    """The API server limits the cost of each policy expression to about a tenth of a second."""
-    fields = SCHEMA_SHAPES[shape]
-    most = _most(lambda count: schema_text.fault(_schema_of(fields(count))))
-    large([], _schema_of(fields(most)))
-    size = len(schema_text.dump(_schema(site, LARGE)).encode())
-    assert most == MOST_FIELDS or size > variable_text.MOST_BYTES - 4096
-    _until_admitted(site, _job(site, LARGE))
-
-
-@pytest.mark.parametrize("shape", DATASET_SHAPES)
-def test_the_policy_admits_the_largest_dataset_that_fits_into_a_container(site: Api, large: Make, shape: str) -> None:
-    fields = DATASET_SHAPES[shape]
-    spec = _spec(site, BREAST)
-    most = _most(lambda count: dataset_text.fault({**spec, "fields": fields(count)}))
-    large(fields(most), _schema_of(_numbers(1)))
-    size = len(dataset_text.dump(_spec(site, LARGE)).encode())
-    assert most == MOST_FIELDS or size > variable_text.MOST_BYTES - 8192
-    _until_admitted(site, _job(site, LARGE))
-
-
-def test_the_policy_binds_500_columns_word_for_word(site: Api, large: Make) -> None:
-    """Each with a unit, bounds and a description, and with a column, unit and missing values of the hospital."""
-    described = "Concentration in the blood at admission, measured within 24 hours."
-    fields = _numbers(490, unit="mmol/L", minimum="0", maximum="1000", description=described)
-    words = [f"category {number:02}" for number in range(20)]
-    fields += [{"name": f"word_{number}", "type": "string", "categories": words} for number in range(9)]
-    local = _renamed(490, scale="0.0555", offset="0", missingValues=["-1"])
-    spellings = [{"name": word, "from": f"kategorie {word[-2:]}"} for word in words]
-    local += [{"name": f"word_{number}", "from": f"WORT_{number}", "categories": spellings} for number in range(9)]
-    large(local, _schema_of(fields))
-    spec, schema = _spec(site, LARGE), _schema(site, LARGE)
-    assert len(schema["fields"]) == 500
-    assert (dataset_text.fault(spec), schema_text.fault(schema)) == ("", "")
-    _until_admitted(site, _job_of(LARGE, spec, schema))
-    schema["fields"][250]["maximum"] = "1001"
-    assert f"{SCHEMA_WORD_FOR_WORD} {LARGE}" in _refusal(site, _job_of(LARGE, spec, schema))
-    spec["fields"][250]["from"] = "LAB_0251"
-    assert WORD_FOR_WORD in _refusal(site, _job_of(LARGE, spec, _schema(site, LARGE)))
+    assert "WARDROUND_DATASET_NAME of prepare has to be breast" in refusal(site, job, OPERATOR)

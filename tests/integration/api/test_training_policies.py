@@ -5,37 +5,30 @@ Jobs are made with the site operator's own account and rights; pods, which it ca
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.integration.api.apiserver import Api, Refused, account, until
-from tests.integration.api.attacks import (
+from tests.integration.api.admission import refusal, until_admitted
+from tests.integration.api.apiserver import Api, Refused, account
+from tests.integration.api.attack import (
     ALLOWED,
-    ATTACKS,
-    COMMAND,
-    JOB_ATTACKS,
-    LAUNCH,
     LIMITS,
-    LINK_LOCAL,
-    LISTED,
     LONGEST,
     NODES,
     OTHER,
     QUEUE,
     RUNTIME,
     TAINTS,
-    THEIR_IMAGE,
     Attack,
     limited,
 )
+from tests.integration.api.attacks import ATTACKS, JOB_ATTACKS
 from tests.integration.api.conftest import Helm
 from tests.integration.api.jobs import (
     GONE,
-    container,
     inside,
     metadata,
     pod,
@@ -46,26 +39,18 @@ from tests.integration.api.jobs import (
     variable,
 )
 from tests.integration.api.mount_attacks import MOUNT_ATTACKS
+from tests.integration.api.neighbours import NEIGHBOUR, OPERATOR, datasets_of_both_sites
 from tests.integration.api.objects import (
     OURS,
     ROOT,
-    TRAINER,
-    data_schema,
-    dataset,
     pod_of,
     reading_job,
     site_values,
     training_job,
 )
 from tests.integration.api.read_attacks import READ_ATTACKS, READ_JOB_ATTACKS
-from wardround.api import parameters_text
-from wardround.api.site import Policy
-from wardround.wire import codec
 
 Object = dict[str, Any]
-OPERATOR, NEIGHBOUR = account("hospital-a", "site-operator"), account("hospital-b", "site-operator")
-# On its way from the chart's values it passes YAML, JSON, Helm's templates and CEL, and means something in each.
-ODD = """print("it's", 'a \\n {{ .Values.image }} <&> \u00e9\u2028 \\' ,${x})\n# : | - 'train'"""
 JOBS, REPLICAS = account("kube-system", "job-controller"), account("kube-system", "replicaset-controller")
 CASES = [
     "train",
@@ -82,16 +67,8 @@ OF_JOBS = JOB_ATTACKS | READ_JOB_ATTACKS
 
 @pytest.fixture(scope="module", autouse=True)
 def datasets(api: Api) -> Iterator[None]:
-    """Those that the Jobs here are of."""
-    for namespace in ("hospital-a", "hospital-b"):
-        api.create(dataset(namespace))
-        api.create(data_schema(namespace))
-    for namespace, user in (("hospital-a", OPERATOR), ("hospital-b", NEIGHBOUR)):
-        _until_admitted(api, training_job(namespace=namespace), user)
-    yield
-    for namespace in ("hospital-a", "hospital-b"):
-        api.delete("Dataset", "breast", namespace)
-        api.delete("DataSchema", "breast-v1", namespace)
+    with datasets_of_both_sites(api):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +191,7 @@ def test_a_site_admits_pods_only_with_its_placement(api: Api, helm: Helm) -> Non
     values["workload"] = PLACED
     helm.install("wardround-site", "site", "hospital-b", values)
     there = training_job("train-accelerator", "hospital-b")
-    _until_admitted(api, there)
+    until_admitted(api, there, NEIGHBOUR)
     for words, change in (
         (RUNTIME, sets(pod, {"runtimeClassName": GONE})),
         (RUNTIME, sets(pod, {"runtimeClassName": "gvisor"})),
@@ -229,7 +206,7 @@ def test_a_site_admits_pods_only_with_its_placement(api: Api, helm: Helm) -> Non
     ):
         elsewhere = training_job("train-accelerator", "hospital-b")
         change(elsewhere)
-        assert words in _refusal(api, elsewhere)
+        assert words in refusal(api, elsewhere, NEIGHBOUR)
     for change in (
         sets(pod, {"tolerations": PLACED["tolerations"]}),
         sets(pod, {"tolerations": GONE}),
@@ -237,9 +214,9 @@ def test_a_site_admits_pods_only_with_its_placement(api: Api, helm: Helm) -> Non
     ):
         job = training_job("train-accelerator", "hospital-b")
         change(job)
-        assert _refusal(api, job) == ""
+        assert refusal(api, job, NEIGHBOUR) == ""
     helm.install("wardround-site", "site", "hospital-b", site_values("site-b"))
-    _until_admitted(api, training_job(namespace="hospital-b"))
+    until_admitted(api, training_job(namespace="hospital-b"), NEIGHBOUR)
 
 
 def test_the_policy_admits_additions_of_queues_and_sandboxes(site: Api) -> None:
@@ -269,12 +246,12 @@ def test_a_pod_gets_the_groups_of_its_image_only_if_the_chart_allows_them(
     strict, merging = training_job(namespace="hospital-b"), training_job(namespace="hospital-b")
     security(merging).pop("supplementalGroupsPolicy")
     admitted, refused = (merging, strict) if groups_policy == "Merge" else (strict, merging)
-    _until_admitted(api, admitted)
-    assert "supplementalGroupsPolicy" in _refusal(api, refused)
+    until_admitted(api, admitted, NEIGHBOUR)
+    assert "supplementalGroupsPolicy" in refusal(api, refused, NEIGHBOUR)
     policy = api.get("Site", "site", "hospital-b")["spec"]["workload"]["supplementalGroupsPolicy"]
     assert policy == security(admitted).get("supplementalGroupsPolicy", "")
     helm.install("wardround-site", "site", "hospital-b", site_values("site-b"))
-    _until_admitted(api, training_job(namespace="hospital-b"))
+    until_admitted(api, training_job(namespace="hospital-b"), NEIGHBOUR)
 
 
 @pytest.mark.parametrize(
@@ -382,166 +359,6 @@ def test_an_admitted_pod_cannot_be_changed(site: Api, change: Object, words: str
         site.delete("Pod", name, "hospital-a")
 
 
-def test_each_site_in_a_cluster_has_its_own_allow_list(api: Api, helm: Helm) -> None:
-    _at_the_neighbours(helm, images=[OTHER])
-    job = training_job(namespace="hospital-b")
-    container("train")(job)["image"] = OTHER
-    _until_admitted(api, job)
-    with pytest.raises(Refused, match=THEIR_IMAGE):
-        api.create(training_job(namespace="hospital-b"), user=NEIGHBOUR, dry_run=True)
-    api.create(training_job(), user=OPERATOR, dry_run=True)
-
-
-@pytest.mark.parametrize("words", [["julia", "/train.jl"], ["python", "-c", ODD]], ids=["plain", "odd"])
-def test_a_site_admits_a_listed_command_word_for_word(api: Api, helm: Helm, words: list[str]) -> None:
-    _at_the_neighbours(helm, commands=[["another"], words])
-    for case, verb in (("train", "train"), ("train-initial", "train"), ("evaluate", "predict")):
-        job = training_job(case, "hospital-b")
-        container("train")(job)["command"] = [*LAUNCH, *words, verb]
-        if case == "train-initial":
-            container("init")(job)["command"] = [*LAUNCH, *words, "init"]
-        _until_admitted(api, job)
-    for others in ([*words, "more", "train"], [*words[:-1], "train"], [*words[:-1], words[-1] + " ", "train"]):
-        job = training_job(namespace="hospital-b")
-        container("train")(job)["command"] = [*LAUNCH, *others]
-        with pytest.raises(Refused, match=LISTED):
-            api.create(job, user=NEIGHBOUR, dry_run=True)
-    with pytest.raises(Refused, match=LISTED):
-        api.create(training_job(namespace="hospital-b"), user=NEIGHBOUR, dry_run=True)
-    api.create(training_job(), user=OPERATOR, dry_run=True)
-
-
-def test_a_site_admits_local_sockets_only_for_the_rounds_code(api: Api, helm: Helm) -> None:
-    cases = [("train", "train"), ("init", "train-initial"), ("train", "evaluate")]
-    for allowed in (True, False):
-        _at_the_neighbours(helm, localSockets=allowed)
-        for name, case in cases:
-            job = _with_local_sockets(training_job(case, "hospital-b"), name)
-            if allowed:
-                _until_admitted(api, job)
-                api.create(training_job(case, "hospital-b"), user=NEIGHBOUR, dry_run=True)
-            else:
-                _until_refused(api, job, "does not allow --local-sockets (policy.localSockets)")
-        for name, case in (("check", "train"), ("check", "evaluate"), ("train", "statistics")):
-            job = _with_local_sockets(training_job(case, "hospital-b"), name)
-            assert COMMAND in _refusal(api, job)
-    assert api.get("Site", "site", "hospital-b")["spec"]["policy"]["localSockets"] is False
-
-
-def _with_local_sockets(job: Object, name: str) -> Object:
-    container(name)(job)["command"].insert(1, "--local-sockets")
-    for each in ("prepare", "isolation"):
-        variable("WARDROUND_LINK_LOCAL", each)(job)["value"] = "Refuse"
-    return job
-
-
-def test_a_site_without_commands_runs_only_the_built_in_code(api: Api, helm: Helm) -> None:
-    _at_the_neighbours(helm, images=[TRAINER], commands=[])
-    _until_refused(api, training_job(namespace="hospital-b"), LISTED)
-    assert _refusal(api, training_job("statistics", "hospital-b")) == ""
-
-
-def test_a_site_that_accepts_open_link_local_admits_no_local_sockets(api: Api, helm: Helm) -> None:
-    _at_the_neighbours(helm, localSockets=True)
-    job = training_job("train-local-sockets", "hospital-b")
-    _until_admitted(api, job)
-    for name in ("prepare", "isolation"):
-        warned = copy.deepcopy(job)
-        variable("WARDROUND_LINK_LOCAL", name)(warned)["value"] = "Warn"
-        _until_refused(api, warned, LINK_LOCAL)
-
-
-def test_a_site_that_refuses_link_local_refuses_it_in_every_pod(api: Api, helm: Helm) -> None:
-    _at_the_neighbours(helm, linkLocal="Refuse")
-    job = training_job(namespace="hospital-b")
-    for name in ("prepare", "isolation"):
-        variable("WARDROUND_LINK_LOCAL", name)(job)["value"] = "Refuse"
-    _until_admitted(api, job)
-    for name in ("prepare", "isolation"):
-        for value in ("Warn", "", "refuse"):
-            warned = copy.deepcopy(job)
-            variable("WARDROUND_LINK_LOCAL", name)(warned)["value"] = value
-            _until_refused(api, warned, LINK_LOCAL)
-    job["metadata"]["namespace"] = "hospital-a"
-    api.create(job, user=OPERATOR, dry_run=True)
-
-
-# Whatever Helm, YAML, Go's JSON, Python's, CEL or Kubernetes might take for something of its own.
-ODDITIES = [
-    *(
-        "'",
-        '"',
-        "\\",
-        '\\"',
-        "\\u0008",
-        "\b\f\n\r\t\v\a",
-        "\0",
-        "\x01\x1f",
-        "<script>&amp;",
-        "\u2028\u2029",
-        " ",
-        "",
-        "0.10",
-    ),
-    *(
-        "$",
-        "$$",
-        "$(WARDROUND_TASK)",
-        "${x}",
-        "{{ .Values.image }}",
-        "yes",
-        "~",
-        "# x",
-    ),
-    *("é µ 患者 \U0001f9ec", "\ufffd\U0001f9ec", "a\u0301", '"},"steps":{"a":"b'),
-]
-
-
-def _allowing(allowed: list[Object]) -> Object:
-    """Returns the Job that the neighbours' site operator builds if its Site allows these parameters."""
-    job = training_job(namespace="hospital-b")
-    policy = codec.parse(Policy, {"parameters": allowed})
-    variable("WARDROUND_ALLOWED_PARAMETERS")(job)["value"] = _in_a_job(parameters_text.dump(policy.parameters))
-    return job
-
-
-def _in_a_job(text: str) -> str:
-    return text.replace("$", "$$")
-
-
-@pytest.mark.parametrize(
-    "allowed",
-    [
-        [
-            {"name": "b", "minimum": "-1000"},
-            {"name": "a", "maximum": "0.5", "minimum": "0"},
-            {"name": "B"},
-            {"name": "é"},
-        ],
-        [{"name": each, "enum": [*reversed(ODDITIES)]} for each in ODDITIES if each],
-        [{"name": "largest", "enum": [f'{number:02}{chr(92) * 497}"' for number in range(32)]}],
-    ],
-    ids=["bounds", "odd", "large"],
-)
-def test_python_and_helm_write_odd_parameters_alike(api: Api, helm: Helm, allowed: list[Object]) -> None:
-    """The test compares the Site that Helm writes with the Job that the operator builds."""
-    _at_the_neighbours(helm, parameters=allowed)
-    there = api.get("Site", "site", "hospital-b")["spec"]["policy"]["parameters"]
-    assert there == allowed
-    job = _allowing(there)
-    _until_admitted(api, job)
-    assert ALLOWED in _refusal(api, training_job(namespace="hospital-b"))
-    for one in there:
-        for others in ([each for each in there if each != one], [*there, {**one, "name": f"{one['name']}x"}]):
-            assert ALLOWED in _refusal(api, _allowing(others))
-
-
-def test_a_chart_without_parameters_makes_prepare_allow_none(api: Api, helm: Helm) -> None:
-    _at_the_neighbours(helm, parameters=[])
-    _until_admitted(api, _allowing([]))
-    assert ALLOWED in _refusal(api, training_job(namespace="hospital-b"))
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -562,46 +379,13 @@ def test_the_policy_refuses_other_parameters_than_the_charts(site: Api, change: 
     item = variable("WARDROUND_ALLOWED_PARAMETERS")(job)
     assert change(item["value"]) != item["value"]
     item["value"] = change(item["value"])
-    assert ALLOWED in _refusal(site, job, OPERATOR)
-
-
-def test_a_chart_lists_no_more_parameters_than_fit_into_a_pods_environment(helm: Helm) -> None:
-    values = site_values("site-b")
-    values["policy"]["parameters"] = [{"name": "large", "enum": [f"{number:04}" + "x" * 1020 for number in range(32)]}]
-    chart = str(ROOT / "charts/site")
-    output = helm.run("template", "wardround-site", chart, "--namespace", "hospital-b", "--values", helm.values(values))
-    assert output.returncode != 0
-    assert "list fewer parameters" in output.stderr
-
-
-def _at_the_neighbours(helm: Helm, **policy: Any) -> None:
-    values = site_values("site-b")
-    values["policy"] |= policy
-    helm.install("wardround-site", "site", "hospital-b", values)
+    assert ALLOWED in refusal(site, job, OPERATOR)
 
 
 def _job(api: Api, case: str) -> Object:
     if case != "read":
         return training_job(case)
     return reading_job(api.get("Dataset", "breast", "hospital-a")["metadata"]["uid"])
-
-
-def _refusal(api: Api, job: Object, user: str = NEIGHBOUR) -> str:
-    """Returns the API server's refusal of a Job of the neighbours' operator. Empty if the Job is admitted."""
-    try:
-        api.create(job, user=user, dry_run=True)
-    except Refused as refusal:
-        return str(refusal)
-    return ""
-
-
-def _until_admitted(api: Api, job: Object, user: str = NEIGHBOUR) -> None:
-    """Waits, because the API server applies a changed policy with a short delay."""
-    until("it is admitted", lambda: _refusal(api, job, user) == "")
-
-
-def _until_refused(api: Api, job: Object, words: str) -> None:
-    until(f"it is refused for {words!r}", lambda: words in _refusal(api, job))
 
 
 def test_the_policy_ignores_other_namespaces(api: Api) -> None:
