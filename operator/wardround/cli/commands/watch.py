@@ -1,8 +1,10 @@
 """The verb watch: follows a round or a model until it ends, as a live table or as lines."""
 
 import argparse
+import itertools
 import math
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +18,8 @@ from wardround.cli.terminal import say
 from wardround.clock import system_clock
 
 REFRESH_SECONDS = 1.0
+# Reads an object, and makes the screen that shows it.
+Fetch = Callable[[], tuple[Object, Any]]
 
 
 def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
@@ -37,61 +41,65 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
 def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
     kind, name = target(options.target)
     namespace = options.namespace or hub.default_namespace
-    view: watch.View[Any]
-    if kind == "FederatedRound":
-        view = watch.VIEW
-
-        def fetch() -> tuple[Object, Any]:
-            round_, tasks = verbs.round_with_tasks(hub, name, namespace)
-            return round_, watch.view(round_, tasks, system_clock())
-    elif kind == "FederatedModel":
-        view = watch_model.VIEW
-
-        def fetch() -> tuple[Object, Any]:
-            model, versions, rounds = verbs.model_with_rounds(hub, name, namespace)
-            return model, watch_model.view(model_objects.read(model, versions, rounds), system_clock())
-    else:
-        raise CommandError(
-            "`watch` follows federatedround/NAME or federatedmodel/NAME. For other kinds, use kubectl wardround "
-            "explain."
-        )
-
+    view, fetch = _watched(hub, kind, name, namespace)
     until = math.inf if options.timeout is None else time.monotonic() + options.timeout
     with hint_of_namespace(hub, options, kind, name):
-        item, shown = fetch()
-    uid = item["metadata"]["uid"]
-
-    def look() -> Any:
-        try:
-            newer, newest = fetch()
-        except MissingError:
-            return view.deleted(shown)
-        return newest if newer["metadata"]["uid"] == uid else view.deleted(shown)
-
-    def wait() -> bool:
-        """Pauses before the next look. Returns False if there is none: the round or the time is over."""
-        left = until - time.monotonic()
-        if shown.exit_code is not None or left <= 0:
-            return False
-        time.sleep(min(REFRESH_SECONDS, left))
-        return True
-
-    console = Console()
-    if console.is_terminal:
-        with Live(view.table(shown), console=console, auto_refresh=False) as live:
-            while wait():
-                shown = look()
-                live.update(view.table(shown), refresh=True)
-    else:
-        before = None
-        while True:
-            for line in view.lines(before, shown):
-                print(line, flush=True)
-            if not wait():
-                break
-            before, shown = shown, look()
+        item, screen = fetch()
+    screens = _screens(view, fetch, item["metadata"]["uid"], screen, until)
+    shown = _show(view, screens)
     if shown.exit_code is None:
         say(f"After {options.timeout:g} s the {view.subject} has not ended.")
     if shown.exit_code in (None, watch.FAILED) and shown.footer != watch.GONE:
         say(f"To see why, and who acts: kubectl wardround explain {kind.lower()}/{name} -n {namespace}")
     return watch.TIMED_OUT if shown.exit_code is None else shown.exit_code
+
+
+def _watched(hub: Cluster, kind: str, name: str, namespace: str) -> tuple[watch.View[Any], Fetch]:
+    """How an object of this kind is shown, and what reads it. Raises CommandError for other kinds."""
+    if kind == "FederatedRound":
+
+        def fetch_round() -> tuple[Object, Any]:
+            round_, tasks = verbs.round_with_tasks(hub, name, namespace)
+            return round_, watch.view(round_, tasks, system_clock())
+
+        return watch.VIEW, fetch_round
+    if kind == "FederatedModel":
+
+        def fetch_model() -> tuple[Object, Any]:
+            model, versions, rounds = verbs.model_with_rounds(hub, name, namespace)
+            return model, watch_model.view(model_objects.read(model, versions, rounds), system_clock())
+
+        return watch_model.VIEW, fetch_model
+    raise CommandError(
+        "`watch` follows federatedround/NAME or federatedmodel/NAME. For other kinds, use kubectl wardround explain."
+    )
+
+
+def _screens(view: watch.View[Any], fetch: Fetch, uid: str, screen: Any, until: float) -> Iterator[Any]:
+    """What is shown now, and then at each further look, until the object ends or the time is over. An object of another
+    UID is another object: the watched one was deleted."""
+    yield screen
+    while screen.exit_code is None and (left := until - time.monotonic()) > 0:
+        time.sleep(min(REFRESH_SECONDS, left))
+        try:
+            item, newer = fetch()
+            screen = newer if item["metadata"]["uid"] == uid else view.deleted(screen)
+        except MissingError:
+            screen = view.deleted(screen)
+        yield screen
+
+
+def _show(view: watch.View[Any], screens: Iterator[Any]) -> Any:
+    """Shows the screens as a live table, or as lines where no terminal is. Returns the last one."""
+    console = Console()
+    before, shown = None, next(screens)
+    if console.is_terminal:
+        with Live(view.table(shown), console=console, auto_refresh=False) as live:
+            for shown in screens:
+                live.update(view.table(shown), refresh=True)
+        return shown
+    for screen in itertools.chain((shown,), screens):
+        for line in view.lines(before, screen):
+            print(line, flush=True)
+        before = shown = screen
+    return shown
