@@ -26,7 +26,7 @@ class Credentials:
 
 
 @dataclass(frozen=True)
-class Upload:
+class SignedPut:
     """A presigned PUT. Its holder may store one object, once, with exactly these headers."""
 
     url: str = field(repr=False)
@@ -46,7 +46,7 @@ class Presigner:
         """Return a URL that reads one object, until `seconds` after `now`. A request may add `Range`."""
         return self.sign("GET", key, now, seconds)
 
-    def put(self, key: str, now: datetime, seconds: int, length: int | None = None) -> Upload:
+    def put(self, key: str, now: datetime, seconds: int, length: int | None = None) -> SignedPut:
         """Return a PUT that creates one object and cannot replace one.
 
         `length`: the exact number of bytes. Without it, any number is accepted. Only the hub's own aggregation Job gets
@@ -55,7 +55,7 @@ class Presigner:
         headers = {"If-None-Match": "*"}
         if length is not None:
             headers["Content-Length"] = str(length)
-        return Upload(self.sign("PUT", key, now, seconds, headers=headers), headers)
+        return SignedPut(self.sign("PUT", key, now, seconds, headers=headers), headers)
 
     def sign(
         self,

@@ -14,7 +14,7 @@ from wardround.documents.keys import Model
 from wardround.documents.update_list import URL_SECONDS
 from wardround.manifests.aggregation import ACTIVE_SECONDS, AggregationJob
 from wardround.plans.round.types import Aggregate, Observation
-from wardround.presign import Presigner, Upload
+from wardround.presign import Presigner, SignedPut
 from wardround.sealing.body import new_file_key, part_name
 from wardround.sealing.keys import DecryptionKey
 from wardround.wire import codec
@@ -123,5 +123,5 @@ def _base(base: Model, presigner: Presigner, now: datetime) -> PlannedBase:
     return PlannedBase(base.manifest, base.data_key, fetch(base, presigner, now, URL_SECONDS))
 
 
-def _put(upload: Upload) -> PlannedUpload:
+def _put(upload: SignedPut) -> PlannedUpload:
     return PlannedUpload(upload.url, upload.headers)

@@ -13,7 +13,7 @@ from wardround.api.roundtask import RoundTask
 from wardround.documents.assignments import Recipient, object_lengths
 from wardround.manifests.aggregation import ACTIVE_SECONDS
 from wardround.plans.round.types import Aggregate, Observation
-from wardround.presign import Presigner, Upload
+from wardround.presign import Presigner, SignedPut
 from wardround.sealing import untrusted
 from wardround.sealing.body import part_name
 from wardround.sealing.pages import new_page_key, seal_page
@@ -38,7 +38,7 @@ class UpdateList:
         self._location = names.list_location(seen.round.metadata.uid, action.number, secrets.token_hex(8))
         self._pages: list[PlannedPage] = []
 
-    def objects(self) -> Iterator[tuple[Upload, bytes]]:
+    def objects(self) -> Iterator[tuple[SignedPut, bytes]]:
         """Make each page when it is asked for: where to store it, and its sealed bytes."""
         for updates in self._paged():
             index = len(self._pages)

@@ -12,7 +12,7 @@ from tests.unit.plans_hub.builders import NOW, observation, participant
 from wardround.documents.assignments import Recipient
 from wardround.hub.execute import Execution
 from wardround.hub.vault import RoundKey
-from wardround.presign import Credentials, Presigner, Upload
+from wardround.presign import Credentials, Presigner, SignedPut
 
 
 class Slow(Presigner):
@@ -22,7 +22,7 @@ class Slow(Presigner):
         super().__init__("https://store.example", "wardround", "us-east-1", Credentials("access", "secret"))
         self._loop = loop
 
-    def put(self, key: str, now: datetime, seconds: int, length: int | None = None) -> Upload:
+    def put(self, key: str, now: datetime, seconds: int, length: int | None = None) -> SignedPut:
         turned = threading.Event()
         self._loop.call_soon_threadsafe(turned.set)
         assert turned.wait(10), "the loop stands still while URLs are signed"
