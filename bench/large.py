@@ -32,10 +32,10 @@ from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.task import Update, Upload
 from wardround.api.times import to_seconds
 from wardround.plans.round.scratch import GIB
+from wardround.presign import Credentials, Presigner
 from wardround.sealing import body
 from wardround.sealing.manifests import sign_update
 from wardround.sealing.wrap import update_context, wrap
-from wardround.store.presign import Credentials, Presigner
 from wardround.store.transfer import Store
 from wardround.tensors import Layout, Tensor
 from wardround.wire import digests

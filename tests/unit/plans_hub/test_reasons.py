@@ -40,7 +40,7 @@ OTHER_WORDS = {
     "courses and standings of plans": "Progressing Over Refused Settled Waiting",
     "stages of a series": "Comparing Ended Evaluating",
     "choices of a model": "Automatic Current Skip",
-    "verdicts of the gate": "Undecided Worse",
+    "verdicts of the gate, and of a hospital": "Better TooFewPeople Undecided Worse",
     "what the courier does with a SiteTask, and what stands against it": "Follow Observe RemoveFolder Api Gone "
     "Models Store Workspace",
     "what the courier has done about a delivery": "Done",
