@@ -7,7 +7,7 @@ try:
     from wardround.card.folder import FolderRefused
     from wardround_model.module import TableModel, load
 except ModuleNotFoundError as error:
-    if error.name not in ("numpy", "securesystemslib", "torch"):
+    if error.name not in ("numpy", "torch"):
         raise
     raise ModuleNotFoundError(
         f"wardround_model needs {error.name}, which is not installed. Run `pip install torch`, and in a copy of "

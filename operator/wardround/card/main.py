@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _answer(options.folder, options.file, options.dataset, options.hub_fingerprint)
     except ModuleNotFoundError as error:
-        if error.name not in ("numpy", "pyarrow", "securesystemslib"):
+        if error.name not in ("numpy", "pyarrow"):
             raise
         return _failed(f"`predict` needs {error.name}. Run, in a copy of Wardround's repository: {INSTALL}")
 

@@ -33,17 +33,10 @@ def pull(hub: Cluster, kind: str, name: str, namespace: str, path: Path, fingerp
         )
     if path.exists() or not path.absolute().parent.is_dir():
         raise CommandError(f"{path} exists, or the folder above it does not. Name a new folder.")
-    try:
-        from wardround.card.folder import FolderRefused
-        from wardround.card.pull import Asked, DownloadFailed
-        from wardround.card.pull import pull as write
-    except ModuleNotFoundError as error:
-        if error.name != "securesystemslib":
-            raise
-        raise CommandError(
-            f"`model pull` verifies signatures with {error.name}, which is not installed. Run, in a copy of "
-            f"Wardround's repository: {INSTALL}"
-        ) from error
+    from wardround.card.folder import FolderRefused
+    from wardround.card.pull import Asked, DownloadFailed
+    from wardround.card.pull import pull as write
+
     source = _source(hub, kind, name, namespace)
     key, user = DecryptionKey.generate(), hub.user()
     made = hub.create(_manifest(namespace, source, key, user))

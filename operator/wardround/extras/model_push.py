@@ -42,7 +42,7 @@ def push(hub: Cluster, folder: Path, wanted: Wanted) -> list[str]:
         from wardround.card import push as upload
         from wardround.card.folder import FolderRefused
     except ModuleNotFoundError as error:
-        if error.name not in ("numpy", "securesystemslib"):
+        if error.name != "numpy":
             raise
         raise CommandError(
             f"`model push` needs {error.name}, which is not installed. Run, in a copy of Wardround's repository: "

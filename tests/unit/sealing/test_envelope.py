@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import random
 from typing import Any
 
 import pytest
+from securesystemslib.dsse import Envelope
+from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]  # no __all__ there
 
 from wardround.sealing import envelope, keys
 from wardround.sealing.refused import Refused
@@ -29,12 +32,19 @@ def signature(**fields: Any) -> dict[str, Any]:
 
 def signed_bytes(payload: bytes) -> str:
     """An envelope with a valid signature over bytes that `sign_envelope` would not write."""
-    from securesystemslib.dsse import Envelope
-    from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
-
     made = Envelope(payload, envelope.UPDATE, {})
-    made.sign(CryptoSigner(KEY, envelope._public(PUBLIC)))
+    made.sign(CryptoSigner(KEY, SSlibKey.from_crypto(PUBLIC, keyid="any")))
     return canonical.dumps(made.to_dict()).decode()
+
+
+def test_envelopes_are_those_of_the_library_of_dsse() -> None:
+    read = Envelope.from_dict(json.loads(TEXT))
+    assert (read.payload, read.payload_type) == (canonical.dumps(PAYLOAD), envelope.UPDATE)
+    [keyid] = read.signatures
+    assert keyid == hashlib.sha256(keys.dump_verification_key(PUBLIC)).hexdigest()
+    read.verify([SSlibKey.from_crypto(PUBLIC, keyid=keyid)], 1)
+    assert json.loads(TEXT) == read.to_dict()
+    assert envelope.open_envelope(signed_bytes(canonical.dumps(PAYLOAD)), envelope.UPDATE, PUBLIC) == PAYLOAD
 
 
 def test_an_envelope_opens_with_its_key_and_payload_type() -> None:
