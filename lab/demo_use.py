@@ -57,20 +57,24 @@ def predict(progress: Progress) -> None:
 
 def pull(version: ModelVersion, fingerprint: str, progress: Progress) -> Path:
     """A person gets a version as a folder with its card, by the command that people use. Raises LabError."""
-    shell.write()
     folder = WRITTEN / PULLED
     rmtree(folder, ignore_errors=True)
-    hosts = WRITTEN / "hosts"
-    hosts.write_text(f"127.0.0.1 localhost\n{named('hub').wan} {STORE_HOST}\n", encoding="ascii")
-    command = [shell.FOLDER / "kubectl-wardround", "model", "pull", f"federatedmodel/{MODEL}@{version.spec.version}"]
-    command += ["-n", NAMESPACE, "-o", folder, "--hub-fingerprint", fingerprint]
-    command += ["--kubeconfig", named("hub").kubeconfig]
-    words = [*network.inside(named("hub")), *WITH_HOSTS, hosts, *command]
-    done = subprocess.run([str(each) for each in words], capture_output=True, text=True)
+    target = ("model", "pull", f"federatedmodel/{MODEL}@{version.spec.version}", "-n", NAMESPACE)
+    done = by_person(*target, "-o", folder, "--hub-fingerprint", fingerprint)
     if done.returncode:
         raise LabError(f"kubectl wardround model pull failed:\n{done.stderr.strip()}")
     progress(done.stdout.strip())
     return folder
+
+
+def by_person(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs `kubectl wardround WORDS` as a person who reaches the hub's API server and store."""
+    shell.write()
+    hosts = WRITTEN / "hosts"
+    hosts.write_text(f"127.0.0.1 localhost\n{named('hub').wan} {STORE_HOST}\n", encoding="ascii")
+    command = [shell.FOLDER / "kubectl-wardround", *words, "--kubeconfig", named("hub").kubeconfig]
+    inside = [*network.inside(named("hub")), *WITH_HOSTS, hosts, *command]
+    return subprocess.run([str(each) for each in inside], capture_output=True, text=True)
 
 
 def _answer_file() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,9 +61,17 @@ class Series:
         return self.federation.kubectl("hub").find(kind, name, "-n", self.federation.namespace)
 
 
-def applied(federation: Federation, name: str, rounds: int) -> Series:
-    """Apply a model of all sites that trains so many rounds."""
-    made = federation.name(name)
+def applied(
+    federation: Federation,
+    name: str,
+    rounds: int,
+    sites: Sequence[str] = (),
+    spec: Object | None = None,
+    series: Object | None = None,
+) -> Series:
+    """Apply a model of all sites, or of these, that trains so many rounds. `spec`, `series`: more fields of the spec
+    and of its series."""
+    made, asked = federation.name(name), list(sites or federation.sites)
     manifest = {
         "apiVersion": "wardround.io/v1alpha1",
         "kind": "FederatedModel",
@@ -72,14 +81,15 @@ def applied(federation: Federation, name: str, rounds: int) -> Series:
                 "image": federation.images.trainer.reference,
                 "datasetName": DATASET,
                 "schemaName": SCHEMA,
-                "participants": {"names": list(federation.sites)},
-                "quorum": {"min": len(federation.sites)},
+                "participants": {"names": asked},
+                "quorum": {"min": len(asked)},
                 "metrics": ["loss"],
             },
-            "series": {"rounds": rounds, "parameters": dict(PARAMETERS)},
+            "series": {"rounds": rounds, "parameters": dict(PARAMETERS), **(series or {})},
             # The clinic has too few people of a class on its validation side.
             "evaluation": {"quorum": {"min": 2}},
             "deliver": {"to": "Participants"},
+            **(spec or {}),
         },
     }
     federation.apply(manifest)
