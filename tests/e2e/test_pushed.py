@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from lab import demo_rounds, demo_use, install
-from lab.topology import named
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import SCHEMA, UNTRAINED, Federation
 from tests.e2e.series import Series, applied
@@ -57,7 +56,7 @@ def pushed(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> 
     tensors.write(place / folder.MODEL_FILE, network())
     name = federation.name("pretrained")
     own = ("--name", name, "--schema", SCHEMA, "-n", federation.namespace)
-    done = demo_use.by_person("model", "push", place, *own, "--hub-fingerprint", install.fingerprint(named("hub")))
+    done = demo_use.by_person("model", "push", place, *own, "--hub-fingerprint", install.fingerprint(federation.hub))
     assert done.returncode == 0, done.stderr
     return name, digests.file_digest(place / folder.MODEL_FILE)
 
@@ -87,7 +86,7 @@ def test_a_model_starts_from_pushed_weights_where_the_hospital_allows_it(
     assert version["spec"]["digest"] == digest
     # A person gets the version that was pushed, and not the one that the hospital made of it.
     target, where = f"modelversion/{name}", ("-n", federation.namespace)
-    hub = ("--hub-fingerprint", install.fingerprint(named("hub")))
+    hub = ("--hub-fingerprint", install.fingerprint(federation.hub))
     place = install.WRITTEN / federation.name("pulled")
     done = demo_use.by_person("model", "pull", target, "-o", place, *where, *hub)
     assert done.returncode == 0, done.stderr
@@ -102,10 +101,10 @@ def test_a_hospital_refuses_pushed_weights_by_default_and_says_whose_they_are(
 ) -> None:
     name, digest = pushed
     series = model(federation, "refused-pushed", name, (REFUSES,))
-    eventually("the series waits for people", lambda: "SeriesRoundFailed" in series.said("explain").stdout)
+    eventually("the series waits for people", lambda: "SeriesRoundFailed" in series.ask("explain").stdout)
     round_name = series.live()["status"]["series"]["rounds"][0]["name"]
     finished = federation.finished(round_name)
     assert finished.attention(REFUSES)["reason"] == "PushedModelNotAllowed"
     refusal = federation.site_task(REFUSES, finished.task(REFUSES)["metadata"]["name"])["status"]["conditions"]
-    [said] = [each["message"] for each in refusal if each["type"] == "Accepted"]
-    assert f"weights {digest} pushed by " in said
+    [message] = [each["message"] for each in refusal if each["type"] == "Accepted"]
+    assert f"weights {digest} pushed by " in message
