@@ -19,7 +19,7 @@ from wardround.plans.site.types import (
 )
 
 CONNECTED_SECONDS = 300.0
-# Without the hub, also after the hub has failed.
+# While the hub does not answer. This look asks the hub only once the heartbeat has reached it again.
 DISCONNECTED_SECONDS = 5.0
 
 
