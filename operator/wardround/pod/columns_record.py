@@ -26,7 +26,7 @@ FOLDER = "columns"
 # The field of a Dataset by which people accept a change.
 VERSION = "columnsVersion"
 
-Measured = TypeVar("Measured", Scale, Correlation)
+T = TypeVar("T", Scale, Correlation)
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,17 @@ def hold(folders: Folders, name: str, dataset: Mapping[str, Any], table: Schema,
         raise Failure("PodFailed", f"{records.words(place)} cannot be used: {type(error).__name__}") from None
 
 
-def _known(before: Mapping[str, tuple[str, Measured]], columns: Mapping[str, str]) -> dict[str, Measured]:
+def _known(before: Mapping[str, tuple[str, T]], columns: Mapping[str, str]) -> dict[str, T]:
     """What is remembered of the columns that mean the same as before."""
     return {field: measured for field, (column, measured) in before.items() if columns.get(field) == column}
 
 
 def _next(
-    known: Mapping[str, Measured],
-    now: Mapping[str, Measured],
+    known: Mapping[str, T],
+    now: Mapping[str, T],
     columns: Mapping[str, str],
-    near: Callable[[Measured, Measured], bool],
-) -> dict[str, tuple[str, Measured]]:
+    near: Callable[[T, T], bool],
+) -> dict[str, tuple[str, T]]:
     """What to remember. A column that is not near the earlier one, or is not measured now, keeps what is known."""
     new = {field: measured for field, measured in now.items() if field not in known or near(known[field], measured)}
     return {field: (columns[field], measured) for field, measured in {**known, **new}.items()}
