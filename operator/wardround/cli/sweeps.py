@@ -94,6 +94,7 @@ def members(model: Object, varied: Mapping[str, Sequence[str]], namespace: str) 
         raise CommandError(
             f"These values make {number} models. A sweep has 2 to {MOST_MODELS} models: change the values after --set."
         )
+    _refuse_scheduled(model, varied)
     sweep = str(model["metadata"]["name"])
     made = []
     for combination in itertools.product(*varied.values()):
@@ -180,6 +181,19 @@ def lines(ranked: Sequence[Ranked], namespace: str) -> list[str]:
             f"federatedmodel/{second} -n {namespace}",
         ]
     return answer
+
+
+def _refuse_scheduled(model: Object, varied: Iterable[str]) -> None:
+    """From its first step on, a schedule replaces the varied value: with `fromRound: 1`, all models would be equal.
+    Raises CommandError."""
+    schedules = federatedmodel.parse(model).spec.series.schedules
+    if both := sorted(set(varied) & {each.parameter for each in schedules}):
+        scheduled, name = ", ".join(both), model["metadata"]["name"]
+        raise CommandError(
+            f"--set varies {scheduled}, and spec.series.schedules of FederatedModel {name} changes {scheduled} too. A "
+            "schedule replaces the value after --set, so models with equal values would be compared. Remove these "
+            "schedules from the file, or vary other parameters."
+        )
 
 
 def _spec(item: Object) -> FederatedModelSpec:

@@ -16,7 +16,7 @@ from wardround.cli.errors import CommandError
 NAMESPACE = "breast-cancer"
 EXAMPLE = Path(__file__).parents[3] / "examples" / "breast-cancer" / "model.yaml"
 MODEL: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())
-VARIED = {"learningRate": ("0.003", "0.01"), "epochs": ("5",)}
+VARIED = {"weightDecay": ("0", "0.01"), "epochs": ("5",)}
 
 
 def planned(**more: Any) -> tuple[sweeps.Member, ...]:
@@ -51,8 +51,8 @@ def test_each_combination_is_a_model_that_delivers_and_promotes_nothing() -> Non
     given = {"trigger": {"cron": "0 2 * * 1"}, "deliver": {"to": "Participants"}, "current": {"version": 3}}
     made = planned(**given, gate={"minEvents": 30, "promote": "Automatic"})
     assert [dict(each.values) for each in made] == [
-        {"learningRate": "0.003", "epochs": "5"},
-        {"learningRate": "0.01", "epochs": "5"},
+        {"weightDecay": "0", "epochs": "5"},
+        {"weightDecay": "0.01", "epochs": "5"},
     ]
     assert len({each.name for each in made}) == 2
     for each in made:
@@ -102,6 +102,16 @@ def test_a_sweep_has_two_to_thirty_two_models(count: int, refused: bool) -> None
         return
     with pytest.raises(CommandError, match=f"These values make {count} models"):
         sweeps.members(MODEL, varied, NAMESPACE)
+
+
+def test_a_sweep_over_a_scheduled_parameter_is_refused() -> None:
+    """The example has a schedule of learningRate. It would replace the values that the sweep compares."""
+    varied = {"epochs": ("1", "2"), "learningRate": ("0.003", "0.01")}
+    with pytest.raises(CommandError, match=r"--set varies learningRate, and spec\.series\.schedules .* breast changes"):
+        sweeps.members(MODEL, varied, NAMESPACE)
+    without = copy.deepcopy(MODEL)
+    del without["spec"]["series"]["schedules"]
+    assert len(sweeps.members(without, varied, NAMESPACE)) == 4
 
 
 def test_the_lowest_loss_is_first_and_the_answer_says_how_many_were_compared() -> None:
