@@ -11,6 +11,7 @@ HOSPITAL = "the hospital's administrator"
 IMAGE = "the author of the training image"
 ROUND = "the round's author"
 ROUND_OR_HOSPITAL = "the round's author or the hospital's administrator"
+IMAGE_OR_ROUND = "the author of the training image or the round's author"
 HUB = "the hub's administrator"
 CLUSTER = "the administrator of the hospital's cluster"
 NETWORK = "the network administrators of the hospital and the hub"
@@ -77,7 +78,7 @@ class Reason:
     @property
     def advice(self) -> str:
         """Owner and action; only the action if nobody has to act, or if the action names each owner."""
-        if self.owner in (NOBODY, ROUND_OR_HOSPITAL):
+        if self.owner in (NOBODY, ROUND_OR_HOSPITAL, IMAGE_OR_ROUND):
             return self.action
         return f"{self.owner[0].upper()}{self.owner[1:]}: {self.action}"
 

@@ -11,6 +11,7 @@ from wardround.reasons.reason import (
     HOSPITAL,
     HUB,
     IMAGE,
+    IMAGE_OR_ROUND,
     NETWORK,
     ROUND,
     SUSPEND,
@@ -153,12 +154,13 @@ _UPDATES = (
     ),
     Reason(
         name="StepsMissing",
-        owner=HOSPITAL,
-        meaning="The aggregation left out the update, because the strategy of the round is FedNova, and the training "
-        "code reports no number of local steps. Or the hospital withholds its numbers, because too few people are in "
-        "its validation rows.",
-        action="Let the training code write a whole number from 1 on as `steps` under `base` of metrics.json "
-        "(docs/training-image.md). If the hospital withholds its numbers, apply a new round with the strategy FedAvg.",
+        owner=IMAGE_OR_ROUND,
+        meaning="The aggregation left out the update, because the strategy of the round is FedNova, and the update has "
+        "no usable number of local steps. Either the training code reports none, or the hospital withholds its "
+        "numbers, because too few people are in its validation rows.",
+        action="The author of the training image: Let the training code write a whole number from 1 on as `steps` "
+        "under `base` of metrics.json (docs/training-image.md). The round's author: If the training code writes this "
+        "number, the hospital withholds it. Apply a new round with the strategy FedAvg, or without this hospital.",
     ),
     Reason(
         name="UpdateTooLarge",
