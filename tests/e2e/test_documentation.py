@@ -35,6 +35,9 @@ NOT_RUN = {
     ("docs/contracts.md", "apiVersion: wardround.io/v1alpha1"): (
         "all kinds at once, with `...` in them: tests/integration/api/test_kinds.py tries the kinds"
     ),
+    ("docs/federation.md", "apiVersion: wardround.io/v1alpha1"): (
+        "a round with a server optimizer: tests/unit/test_documentation.py reads it"
+    ),
     ("docs/training-image.md", "{"): "a task.json: tests/unit/pod/test_prepare.py compares it with one of `prepare`",
     ("docs/operations.md", "helm upgrade wardround-crds charts/crds -n wardround-site --wait"): UPGRADED,
     ("docs/operations.md", "helm upgrade wardround-crds charts/crds -n wardround-hub --wait"): UPGRADED,

@@ -4,11 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.documentation import PAGES, blocks, inline_commands
+from tests.documentation import PAGES, blocks, inline_commands, section
 from tests.e2e import test_one_cluster
 from tests.e2e.test_documentation import NOT_RUN, NOT_RUN_INLINE, RUN_INLINE, TRIED
+from wardround.api import federatedround
 from wardround.kubectl import parser
+from wardround.wire import strategies
 
 
 def test_every_command_in_the_documentation_is_listed() -> None:
@@ -24,6 +27,13 @@ def test_every_command_in_the_documentation_is_listed() -> None:
         # Sentences name `enrol --bootstrap` without its arguments.
         verb, *rest = command.removesuffix(" --bootstrap").split()[2:]
         assert parser().parse_args([verb, *(rest or ["NAME"])]), command
+
+
+def test_the_round_with_a_server_optimizer_has_all_parameters_of_its_strategy() -> None:
+    (block,) = section("docs/federation.md", "Server optimizers")
+    aggregation = federatedround.parse(yaml.safe_load(block.text)).spec.aggregation
+    assert strategies.moments(aggregation.strategy) > 0
+    assert strategies.unknown(aggregation.strategy, aggregation.parameters) == ""
 
 
 def cells(row: str) -> int:
