@@ -19,7 +19,8 @@ from wardround.sealing import envelope
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import open_card
 from wardround.sealing.refused import Refused
-from wardround.wire import canonical, digests
+from wardround.tabular import dataschema
+from wardround.wire import canonical, codec, digests
 from wardround.wire.card import VERSION, ModelCard
 
 CARD_FILE, MODEL_FILE = "card.json", "model.safetensors"
@@ -57,6 +58,7 @@ def signed(card_envelope: str, hub_key: bytes) -> Signed:
         card = open_card(card_envelope, load_verification_key(hub_key))
     except Refused as refusal:
         raise FolderRefused(f"the hub's signature of the card does not match the card ({refusal.reason})") from None
+    _hold_columns(card)
     outer = json.loads(card_envelope)
     document = {
         "card": json.loads(canonical.decode(outer["payload"])),
@@ -84,6 +86,16 @@ def load_card(path: Path, fingerprint: str) -> ModelCard:
             "administrator tells them"
         )
     return _verified(path, read_file(path, CARD_FILE, CARD_BYTES), fingerprint)
+
+
+def described(path: Path) -> ModelCard | None:
+    """The card in a folder that only the caller's process writes, whoever has signed it. None if it has no card that
+    can be read."""
+    try:
+        document = json.loads(read_file(path, CARD_FILE, CARD_BYTES))
+        return codec.parse_document(ModelCard, document["card"])
+    except (FolderRefused, ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def copy_model(path: Path, card: ModelCard, target: Path) -> None:
@@ -134,7 +146,24 @@ def _verified(path: Path, content: bytes, fingerprint: str) -> ModelCard:
             f"{place} is a card of version {verified.version}. This program reads version {VERSION}: install the "
             "version of Wardround that the hub has"
         )
+    _hold_columns(verified)
     return verified
+
+
+def _hold_columns(card: ModelCard) -> None:
+    """A hospital compares the card's digest of the columns with its own DataSchema, but a model and its code get the
+    columns that the card's fields name. Raises FolderRefused unless both are the same columns."""
+    if card.fields is None:
+        return
+    try:
+        columns = dataschema.columns_digest(dataschema.parse(card.data_schema))
+    except dataschema.SchemaInvalid:
+        columns = ""
+    if columns != card.columns_digest:
+        raise FolderRefused(
+            f"the fields on the card of {card.round_namespace}/{card.round_name} are not those of the DataSchema that "
+            "the card names. Do not use the model, and tell the hub's administrator"
+        )
 
 
 def _envelope(payload: bytes, signature: Any) -> str:

@@ -61,7 +61,14 @@ def package(assignment: Assignment, hub_key: bytes) -> Package:
     if described != (*named, manifest.digest, header.length, header.schema_digest):
         raise Refused("CardDiffers")
     owner = Owner(assignment.round_namespace, wanted.model_name, wanted.model_uid)
-    return Package(owner=owner, version=wanted.version, keep=wanted.keep, digest=manifest.digest, card=signed.text)
+    return Package(
+        owner=owner,
+        version=wanted.version,
+        keep=wanted.keep,
+        digest=manifest.digest,
+        card=signed.text,
+        described=signed.card,
+    )
 
 
 @dataclass(frozen=True)
@@ -87,11 +94,11 @@ class ModelsClaim:
             home.mkdir(exist_ok=True)
             durable.write(home / OWNER_FILE, json.dumps(asdict(wanted.owner)).encode() + b"\n")
             durable.sync(self.root)
-            if seen.digest:
+            if not seen.digest:
+                self._add(wanted, model, version, stop)
+            elif delivery.brings_card(wanted, seen):
                 # The same model again, perhaps with a newer revision of its card.
                 durable.write(version / CARD_FILE, wanted.card.encode())
-            else:
-                self._add(wanted, model, version, stop)
             durable.write(home / CURRENT_FILE, f"{version.name}\n".encode())
             for old in delivery.surplus(wanted, _versions(home)):
                 self._remove(home / delivery.folder_name(old))
@@ -111,14 +118,15 @@ class ModelsClaim:
         home = self.root / wanted.owner.name
         if not os.path.lexists(home):
             return OnClaim()
-        model = home / delivery.folder_name(wanted.version) / MODEL_FILE
+        version = home / delivery.folder_name(wanted.version)
         return OnClaim(
             # A courier that was killed, or a claim that was full, can leave a folder without the owner's file.
             exists=not home.is_dir() or home.is_symlink() or any(not _is_partial(each) for each in home.iterdir()),
             owner=_owner(home / OWNER_FILE),
             versions=_versions(home),
             current=_current(home / CURRENT_FILE),
-            digest=_digest(model),
+            digest=_digest(version / MODEL_FILE),
+            described=folder.described(version),
         )
 
     def _add(self, wanted: Package, model: BinaryIO, version: Path, stop: threading.Event) -> None:

@@ -132,6 +132,30 @@ def test_a_card_of_another_version_is_refused(tmp_path: Path) -> None:
     assert "install the version of Wardround that the hub has" in refusal(write_folder(tmp_path / "later", version=2))
 
 
+def test_a_card_whose_fields_are_not_those_of_its_digest_is_refused(made: Made) -> None:
+    """A hospital compares the digest of the columns with its own DataSchema. But the fields of the card say which
+    columns of the hospital's file the model and its code see: here, the target and a number of the patient."""
+    fields = made.card.fields
+    assert fields
+    [target] = [each for each in fields if each.role == "Target"]
+    chosen = CardField(name="noise", type="integer", role="Target", gap="Allowed")
+    number = CardField(name="mrn", type="integer", role="Feature", gap="Allowed")
+    for changed in (
+        (*fields, number),
+        (*(each for each in fields if each != target), replace(target, role="Feature"), chosen),
+        tuple(reversed(fields)),
+    ):
+        card = sign_card(replace(made.card, fields=changed), made.identity.key)
+        with pytest.raises(FolderRefused, match="not those of the DataSchema"):
+            folder.signed(card, made.identity.public)
+        document = json.loads((made.path / folder.CARD_FILE).read_text())
+        envelope = json.loads(card)
+        document["card"] = json.loads(canonical.decode(envelope["payload"]))
+        document["signature"] = envelope["signatures"][0]["sig"]
+        (made.path / folder.CARD_FILE).write_text(json.dumps(document))
+        assert "not those of the DataSchema" in refusal(made)
+
+
 @pytest.mark.parametrize(
     "change",
     [

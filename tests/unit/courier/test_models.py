@@ -131,6 +131,30 @@ def test_a_version_that_is_delivered_again_gets_the_newest_card_and_no_other_fil
     assert (claim.root / "breast/v1/model.safetensors").stat().st_ino == before
 
 
+def test_an_older_card_does_not_take_the_place_of_a_newer_one(claim: ModelsClaim, delivered: Delivered) -> None:
+    put(claim, delivered, card=delivered.signed(revision=7))
+    put(claim, delivered, card=delivered.signed(revision=6))
+    assert folder.load(claim.root / "breast/v1", delivered.hub.identity.fingerprint).card.revision == 7
+
+
+@pytest.mark.parametrize("case", ["columns", "code", "people"])
+def test_a_later_card_changes_nothing_of_a_version_but_its_numbers(
+    claim: ModelsClaim, delivered: Delivered, case: str
+) -> None:
+    """People of the hospital use the version already: its columns, its code, and who trained it stay."""
+    put(claim, delivered)
+    made = delivered.made.card
+    changed: dict[str, Any] = {
+        "columns": None,
+        "code": replace(made.code, command=("python", "-m", "other")),
+        "people": 9999,
+    }
+    field = "fields" if case == "columns" else case
+    refused = refusal(lambda: put(claim, delivered, card=delivered.signed(revision=7, **{field: changed[case]})))
+    assert refused == "ModelVersionDiffers"
+    assert folder.load(claim.root / "breast/v1", delivered.hub.identity.fingerprint).card == made
+
+
 def test_a_version_never_goes_backwards(claim: ModelsClaim, delivered: Delivered) -> None:
     put(claim, delivered, version=3)
     before = listing(claim)

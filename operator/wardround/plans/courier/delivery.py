@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from wardround.wire.card import ModelCard
 
 # The folder of a version, which is also the text of the file `current`.
 FOLDER = re.compile(r"v([1-9][0-9]{0,8})", re.ASCII)
@@ -21,27 +23,30 @@ class Owner:
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A version to put onto the claim. `digest`: of the model's file. `card`: the content of card.json. `keep`: how
-    many of the newest versions stay."""
+    """A version to put onto the claim. `digest`: of the model's file. `card`: the content of card.json. `described`:
+    the same card, as it was read. `keep`: how many of the newest versions stay."""
 
     owner: Owner
     version: int
     keep: int
     digest: str
     card: str
+    described: ModelCard
 
 
 @dataclass(frozen=True, kw_only=True)
 class OnClaim:
     """What the claim holds under the model's name. `exists`: whether there is anything. `owner`: None if no file says
     it. `versions`: whose folders are there. `current`: None if no version is. `digest`: of the file of the version that
-    is to be delivered, "" if the claim has no such version."""
+    is to be delivered, "" if the claim has no such version. `described`: this version's card, None if the claim has no
+    card of it that can be read."""
 
     exists: bool = False
     owner: Owner | None = None
     versions: Collection[int] = ()
     current: int | None = None
     digest: str = ""
+    described: ModelCard | None = None
 
 
 def folder_name(version: int) -> str:
@@ -62,7 +67,19 @@ def fault(package: Package, seen: OnClaim) -> str:
         return "ModelVersionBackwards"
     if seen.digest not in ("", package.digest):
         return "ModelVersionDiffers"
+    if seen.described and _lasting(seen.described) != _lasting(package.described):
+        return "ModelVersionDiffers"
     return ""
+
+
+def brings_card(package: Package, seen: OnClaim) -> bool:
+    """Whether the card of the package takes the place of the version's card on the claim. An older one does not."""
+    return seen.described is None or package.described.revision >= seen.described.revision
+
+
+def _lasting(card: ModelCard) -> ModelCard:
+    """What no revision of a card changes. People of the hospital may use the version already."""
+    return replace(card, revision=0, issued="", metrics=())
 
 
 def surplus(package: Package, versions: Collection[int]) -> tuple[int, ...]:
