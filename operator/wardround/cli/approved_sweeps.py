@@ -6,7 +6,7 @@ covers no other model, whatever that one claims.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,10 +24,12 @@ from wardround.plans.terms import LONGEST_TERMS, MOST_MODELS, SeriesTerms, Sweep
 
 @dataclass(frozen=True)
 class Sweep:
-    """`omitted`: names of models that one Approval has no room for."""
+    """`omitted`: names of models that one Approval has no room for. `gone`: names and UIDs of models that
+    share their name with a newer one."""
 
     terms: SweepTerms
     omitted: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -48,7 +50,9 @@ def sweep(known: Reviewed, tasks: Sequence[Object]) -> Sweep:
             uid = each[1].model_uid
             # Of two tasks of a model, the newer one says what its series asks for now.
             found[uid] = max(found.get(uid, each), each, key=lambda one: one[0])
-    series = [own, *sorted((each for _, each in found.values() if each is not own), key=lambda each: each.model_name)]
+    newest = _newest(found.values(), own)
+    gone = tuple(f"{each.model_name} (UID {each.model_uid})" for _, each in found.values() if each not in newest)
+    series = [own, *sorted((each for each in newest if each is not own), key=lambda each: each.model_name)]
     room = min(MOST_MODELS, MOST_TASKS // approvals.planned_rounds(own))
     made = terms.sweep_terms(series[:room])
     if made is None:
@@ -58,7 +62,16 @@ def sweep(known: Reviewed, tasks: Sequence[Object]) -> Sweep:
             else f"one Approval covers at most {MOST_TASKS} rounds, and each model asks for {own.rounds + 1}"
         )
         raise CommandError(f"There is no sweep to approve: {why}. To approve this model alone, use --model.")
-    return Sweep(made, tuple(each.model_name for each in series[room:]))
+    return Sweep(made, tuple(each.model_name for each in series[room:]), gone)
+
+
+def _newest(found: Collection[tuple[str, SeriesTerms]], own: SeriesTerms) -> list[SeriesTerms]:
+    """Of two models of one name, the one whose task the hub issued last: somebody has deleted the other one. The model
+    of this task stays in any case, because a person has named it."""
+    newest: dict[str, SeriesTerms] = {}
+    for _, each in sorted(found, key=lambda one: one[0]):
+        newest[each.model_name] = each
+    return list((newest | {own.model_name: own}).values())
 
 
 def approve_sweep(
@@ -75,21 +88,31 @@ def approve_sweep(
     because each attempt counts. Raises CommandError."""
     if len(chosen.text.encode()) > LONGEST_TERMS:
         raise CommandError("The terms of these models are too long for one Approval. Approve each model with --model.")
-    models = len(chosen.terms.models)
     spec = {
         "verdict": "Approve",
         "author": author,
         "terms": chosen.text,
-        "maxRounds": approvals.limit("--rounds", rounds, 2 * models * approvals.planned_rounds(chosen.terms)),
-        "maxEvaluations": approvals.limit("--evaluations", evaluations, 2 * models * PLANNED_EVALUATIONS),
+        "maxRounds": approvals.limit("--rounds", rounds, default_rounds(chosen)),
+        "maxEvaluations": approvals.limit("--evaluations", evaluations, default_evaluations(chosen)),
         "until": approvals.end(until, now),
     }
     first = approvals.prefix(approvals.series_terms(known).model_name)
     return approvals.approval_object(known, f"{first}-sweep", spec)
 
 
-def review(known: Reviewed, chosen: Sweep) -> list[str]:
-    """What the models ask for, in words, and the command that approves them."""
+def default_rounds(chosen: Sweep) -> int:
+    """Train and Statistics tasks of all models together: twice as many as planned, because each attempt counts."""
+    return 2 * len(chosen.terms.models) * approvals.planned_rounds(chosen.terms)
+
+
+def default_evaluations(chosen: Sweep) -> int:
+    """Evaluate tasks of all models together."""
+    return 2 * len(chosen.terms.models) * PLANNED_EVALUATIONS
+
+
+def review(known: Reviewed, chosen: Sweep, *, rounds: int | None = None, evaluations: int | None = None) -> list[str]:
+    """What the models ask for, in words, and the command that approves them. `rounds`, `evaluations`: as the person has
+    given them."""
     asks = chosen.terms
     varied = ", ".join(asks.models[0].values) or "nothing"
     lines = [
@@ -98,9 +121,14 @@ def review(known: Reviewed, chosen: Sweep) -> list[str]:
         "Each of them:",
         *approvals.listed(approvals.facts(asks)),
         f"  {approvals.NOT_BOUND}",
+        f"The Approval covers at most {rounds or default_rounds(chosen)} Train and Statistics tasks and "
+        f"{evaluations or default_evaluations(chosen)} Evaluate tasks of all these models together. One model may use "
+        "them all. For fewer, give --rounds and --evaluations.",
     ]
     if chosen.omitted:
         lines.append(f"  One Approval has no room for: {', '.join(chosen.omitted)}. Approve these after that.")
+    if chosen.gone:
+        lines.append(f"  Not among them, because a newer model has the same name: {', '.join(chosen.gone)}.")
     command = f"kubectl wardround approve {known.where} --sweep --digest {chosen.digest}"
     lines.append(f"  To approve these models: {command}")
     return [printable(each) for each in lines]

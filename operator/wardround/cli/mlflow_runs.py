@@ -1,6 +1,7 @@
 """Describes the versions of a model as runs of MLflow. Pure: knows neither MLflow's client nor a network.
 
-A run holds the numbers that `results -o json` prints of a version, and nothing else.
+A run holds the numbers that `results -o json` prints of a version, but for those of single hospitals: people who read
+MLflow need no right on the hub.
 """
 
 import json
@@ -13,6 +14,7 @@ from wardround.api.federatedround import ResultMetric
 from wardround.api.modelversion import ModelVersion
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import ModelObjects
+from wardround.cli.report.seen import without_single_hospitals
 
 # The tag by which a later command finds the run of a version again.
 KEY = "wardround.version_uid"
@@ -47,6 +49,7 @@ class Run:
 
 def runs(shown: ModelObjects) -> tuple[Run, ...]:
     """One run for each version. Raises CommandError if there is no version."""
+    shown = without_single_hospitals(shown)
     if not shown.versions:
         meta = shown.model.metadata
         raise CommandError(
@@ -133,16 +136,23 @@ def place(uri: str) -> str:
 
     Raises CommandError if the text is no tracking URI.
     """
-    parts = urlsplit(uri)
-    if parts.scheme.partition("+")[0] not in SCHEMES:
-        raise CommandError(
-            "--tracking-uri takes the address of an MLflow server or database, such as https://mlflow.example or "
-            "sqlite:////path/to/mlflow.db. Correct it and repeat the command."
-        )
-    if parts.scheme.partition("+")[0] == "sqlite":
+    wrong = CommandError(
+        "--tracking-uri takes the address of an MLflow server or database, such as https://mlflow.example or "
+        "sqlite:////path/to/mlflow.db. In a user or password, write / as %2F, # as %23, ? as %3F, [ as %5B and @ as "
+        "%40. Correct the address and repeat the command."
+    )
+    try:
+        parts = urlsplit(uri)
+        scheme, host, port = parts.scheme.partition("+")[0], parts.hostname, parts.port
+    except ValueError:
+        # The message of urlsplit quotes a part of the password.
+        raise wrong from None
+    # A password with a character that is not escaped ends the host early, and the rest of it becomes a path.
+    if scheme not in SCHEMES or "@" in parts.path + parts.query + parts.fragment:
+        raise wrong
+    if scheme == "sqlite":
         return f"{parts.scheme}://{parts.path}"
-    host = parts.hostname or "?"
-    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+    return f"{parts.scheme}://{host or '?'}" + (f":{port}" if port else "")
 
 
 def without_secrets(text: str, uri: str) -> str:
@@ -150,7 +160,8 @@ def without_secrets(text: str, uri: str) -> str:
     parts = urlsplit(uri)
     password = parts.password or ""
     user = parts.netloc.rpartition("@")[0]
-    secrets = {uri, user, parts.query, password, unquote(password)} - {""}
+    path = "" if parts.scheme.partition("+")[0] == "sqlite" else parts.path.strip("/")
+    secrets = {uri, user, parts.query, password, unquote(password), path} - {""}
     for each in sorted(secrets, key=len, reverse=True):
         text = text.replace(each, "...")
     return text

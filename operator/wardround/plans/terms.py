@@ -140,9 +140,10 @@ def texts(terms_text: str) -> frozenset[str]:
 
 def sweep_terms(series: Collection[SeriesTerms]) -> SweepTerms | None:
     """The terms of these series together. None unless these are series of 2 to MOST_MODELS models that differ only in
-    the values of the same parameters."""
+    the values of the same parameters. People know a model by its name, so two models of one name are no sweep."""
     by_uid = sorted(series, key=lambda each: each.model_uid)
-    if not 2 <= len({each.model_uid for each in by_uid}) == len(by_uid) <= MOST_MODELS:
+    different = len({each.model_uid for each in by_uid}), len({each.model_name for each in by_uid})
+    if different != (len(by_uid), len(by_uid)) or not 2 <= len(by_uid) <= MOST_MODELS:
         return None
     if len({alike(each) for each in by_uid}) > 1:
         return None

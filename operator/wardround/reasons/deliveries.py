@@ -41,7 +41,8 @@ DELIVERIES = (
     _site(
         name="ModelVersionDiffers",
         owner=HUB,
-        meaning="The claim of models already has this version of the model, but with another model file, other columns or other code.",
+        meaning="The claim of models already has this version of the model, but with another model file, other columns "
+        "or other code.",
         action="Check who can write ModelVersions and Secrets on the hub, because Wardround never changes a version. "
         "If the file at the hospital is damaged, ask the hospital to delete the folder of this version. Then delete "
         "the Deliver round: the hub operator makes another one.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Any, cast
 
 import pytest
@@ -29,6 +30,12 @@ def test_a_run_has_the_intervals_people_and_hospitals_of_its_version() -> None:
         Point("validation.loss.hospitals", 3, 0),
     ]
     assert second.started == "2026-11-27T12:01:00Z"
+
+
+def test_no_number_of_a_single_hospital_leaves_the_hub() -> None:
+    """A hospital agreed that readers of the hub see it. Readers of MLflow need no right on the hub."""
+    alone = version(2, TRAINED, {**LOSS, "hospitals": 1})
+    assert mlflow_runs.runs(objects(versions=[alone], rounds=[]))[0].points == ()
 
 
 def test_the_rounds_of_the_newest_series_are_the_steps_of_its_version() -> None:
@@ -79,6 +86,19 @@ def test_people_see_the_server_without_user_password_and_query(uri: str, shown: 
 def test_a_text_that_is_no_server_or_database_is_refused(uri: str) -> None:
     with pytest.raises(CommandError, match="takes the address of an MLflow server or database"):
         mlflow_runs.place(uri)
+
+
+@pytest.mark.parametrize("password", ["s3cr/et", "s3cr#et", "s3cr?et", "s3cr[et", "12/s3cret", "12#s3cret", "s3cr]et"])
+def test_a_password_that_is_not_escaped_is_neither_printed_nor_sent_to_another_host(password: str) -> None:
+    with pytest.raises(CommandError, match="write / as %2F") as refused:
+        mlflow_runs.place(f"https://bob:{password}@mlflow.example/")
+    assert "s3cr" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_a_message_of_the_client_loses_the_path_of_the_address() -> None:
+    uri = "https://mlflow.example/team/s3cret-path"
+    clean = mlflow_runs.without_secrets("Max retries exceeded with url: /team/s3cret-path/api/2.0/mlflow", uri)
+    assert clean == "Max retries exceeded with url: /.../api/2.0/mlflow"
 
 
 def test_a_message_of_the_client_loses_the_secrets_of_the_address() -> None:

@@ -184,11 +184,22 @@ def test_a_sweep_is_of_two_models_or_more_that_differ_in_values_alone() -> None:
     one = own_terms(member(0))
     assert sweep_terms([one]) is None
     assert sweep_terms([one, one]) is None
-    others = [dataclasses.replace(one, model_uid=f"u-{number:03}") for number in range(MOST_MODELS)]
+    others = [
+        dataclasses.replace(one, model_uid=f"u-{number:03}", model_name=f"heart-{number}")
+        for number in range(MOST_MODELS)
+    ]
     assert sweep_terms(others) is not None
     assert sweep_terms([one, *others]) is None
     for field, value in (("rounds", 9), ("image", "other"), ("parameters", {"epochs": "5"}), ("release", "Readers")):
         assert sweep_terms([one, dataclasses.replace(own_terms(member(1)), **{field: value})]) is None, field  # type: ignore[arg-type]
+
+
+def test_two_models_of_one_name_are_no_sweep() -> None:
+    """A person who reads a list of names would approve a model that the list does not show."""
+    one, other = own_terms(member(0)), own_terms(member(1))
+    assert sweep_terms([one, other]) is not None
+    assert sweep_terms([one, dataclasses.replace(other, model_name=one.model_name)]) is None
+    assert not covers(member(0), an_approval(terms=respelt(models=[{**each, "name": "heart"} for each in MODELS])))
 
 
 def test_an_approval_of_a_sweep_says_how_it_stands() -> None:

@@ -135,7 +135,7 @@ def _approve_sweep(site: Cluster, options: argparse.Namespace) -> int:
             f"kubectl wardround approve {known.where} --sweep."
         )
     if not (options.digest or options.yes):
-        print("\n".join(approved_sweeps.review(known, chosen)))
+        print("\n".join(approved_sweeps.review(known, chosen, rounds=options.rounds, evaluations=options.evaluations)))
         if not confirmed("Does the hospital agree? [y/N] ", NO_TERMINAL_FOR_A_SWEEP):
             say("Nothing is approved.")
             return 2
