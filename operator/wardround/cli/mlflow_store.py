@@ -5,16 +5,15 @@ MLflow is imported here alone, because it is an extra and slow to import.
 
 import importlib
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from wardround.api.times import parse_time
 from wardround.cli import mlflow_runs
 from wardround.cli.errors import CommandError
 from wardround.cli.mlflow_runs import KEY, Run
+from wardround.clock import system_clock
 
 INSTALL = "pip install '.[mlflow]'"
 # Points that MLflow's servers take at once.
@@ -76,7 +75,7 @@ def _complete(client: Any, live: Any, wanted: Run) -> int:
         for metric in {each.metric for each in wanted.points} & live.data.metrics.keys()
         for point in sorted(client.get_metric_history(run_id, metric), key=lambda each: each.timestamp)
     }
-    points, now = mlflow_runs.changed(wanted.points, latest), int(time.time() * 1000)
+    points, now = mlflow_runs.changed(wanted.points, latest), int(system_clock().timestamp() * 1000)
     params = [entities.Param(*each) for each in wanted.params.items() if each[0] not in live.data.params]
     tags = [entities.RunTag(*each) for each in wanted.tags.items() if live.data.tags.get(each[0]) != each[1]]
     client.log_batch(run_id, params=params, tags=tags)
@@ -90,5 +89,5 @@ def _complete(client: Any, live: Any, wanted: Run) -> int:
 
 
 def _milliseconds(run: Run) -> int:
-    started = parse_time(run.started) if run.started else datetime.now(UTC)
+    started = parse_time(run.started) if run.started else system_clock()
     return int(started.timestamp() * 1000)
