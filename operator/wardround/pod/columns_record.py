@@ -132,7 +132,10 @@ def _exchanged(name: str, target: str, version: int) -> str:
 
 
 def _accept(version: int) -> str:
-    return f"If the values are right, set spec.{VERSION} of the Dataset to {version + 1}: all columns then begin anew"
+    return (
+        f"If the former file was wrong and this file is right, set spec.{VERSION} of the Dataset to {version + 1}: "
+        "prepare then forgets what it remembers of all columns"
+    )
 
 
 def _document(record: _Record) -> dict[str, Any]:

@@ -48,14 +48,16 @@ PREDICTIONS = (
         meaning="The pod refused the model: the pinned hub has not signed the model's folder, or its card lacks what a "
         "prediction needs.",
         action="The condition's message says what is wrong. If somebody has changed the folder, delete it, and ask the "
-        "author of the FederatedModel to delete the Deliver round: the hub operator then delivers the version again.",
+        "author of the FederatedModel to delete the Deliver round: the hub operator then delivers the version again. "
+        "If the hub has a new signing key, it cannot deliver an older version again: ask the author to train a new "
+        "one.",
     ),
     _hospital(
         name="CodeNotNamed",
         meaning="Another training image than the built-in trainer made the model, and the Prediction names no code.",
         action="The condition's message has the image and the command of the model's card. If the hospital has "
-        "reviewed them, list them in policy.images and policy.commands in the values of the site chart, and make a new "
-        "Prediction with this spec.code.",
+        "reviewed them, list them in policy.images and policy.commands in the values of the site chart, allow the "
+        "model's parameters in policy.parameters, and make a new Prediction with this spec.code.",
     ),
     _hospital(
         name="CodeDiffers",

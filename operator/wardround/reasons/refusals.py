@@ -35,9 +35,11 @@ REFUSALS = (
         name="HubNotPinned",
         owner=HOSPITAL,
         meaning="The hub signs with another key than the one that this site has pinned.",
-        action="Ask the hub's administrator by telephone for the hub's fingerprint, and compare it with "
-        "hub.fingerprint in the values of the site chart. If the two differ, set hub.fingerprint to the one from the "
-        "telephone. Never copy a fingerprint from a task.",
+        action="Ask the hub's administrator by telephone whether the hub has a new key, and for the hub's fingerprint. "
+        "If this site accepted tasks of the hub before and the administrator has not replaced the key, keep "
+        "hub.fingerprint in the values of the site chart, and treat this as an attack on the hub. Otherwise set "
+        "hub.fingerprint to the one from the telephone. Never copy a fingerprint from a task. After a change of "
+        "hub.fingerprint, Predictions refuse models that the hub has signed with its former key (ModelRefused).",
     ),
     _site(
         name="NotAddressee",

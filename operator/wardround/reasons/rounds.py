@@ -189,8 +189,9 @@ _BASES = (
         name="BaseLost",
         meaning="The hub cannot open the result that this round starts from: its Secret is gone, or the hub's signing "
         "key is another one now.",
-        action="Restore the Secret of that result (model-UID) from your backup. Without a backup, ask the round's "
-        "author to repeat the round that made the result.",
+        action="Restore the Secret of that result (model-UID) from your backup. If the key of the hub is another one, "
+        "find out who has replaced it: nobody may do so without the hub's administrator. Without a backup, or after a "
+        "planned change of the key, ask the round's author to repeat the round that made the result.",
     ),
 )
 _REFERENCES = (

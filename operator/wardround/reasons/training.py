@@ -95,10 +95,11 @@ _DATA = (
         meaning="A column of the data file seems to have another unit than in an earlier reading, or the labels of the "
         "target seem to be exchanged. The training pod refused the file.",
         action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the output names the columns. "
-        "Compare them with the former data file. If the unit or the labels have changed, export the file as before and "
-        "run `kubectl wardround dataset read DATASET -n SITE_NAMESPACE`, or write scale and offset, or categories, of "
-        "the field in spec.fields of the Dataset. If the values are right, set spec.columnsVersion of the Dataset to "
-        "another number. Then ask the round's author to apply a new round.",
+        "Compare them with the former data file. If the file has another unit or other labels by mistake, export it as "
+        "before and run `kubectl wardround dataset read DATASET -n SITE_NAMESPACE`. If the hospital writes them so "
+        "from now on, write scale and offset, or categories, of the field in spec.fields of the Dataset. If the former "
+        "file was wrong, set spec.columnsVersion of the Dataset to another number: prepare then forgets all columns. "
+        "Then ask the round's author to apply a new round.",
     ),
     _site(
         name="TooManyRowsLeftOut",
