@@ -7,19 +7,13 @@ The shape is what the site chart's ValidatingAdmissionPolicy admits and nothing 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
 from wardround.api import dataset_text, names
-from wardround.api.prediction import KIND, PREDICT_SECONDS, PredictionSpec
-from wardround.api.site import AllowedParameter, LinkLocal
+from wardround.api.prediction import KIND, PREDICT_SECONDS
 from wardround.manifests import pod, prediction_code
 from wardround.manifests.closed import (
     OUR_COMMAND,
     SMALL,
     Owner,
-    Workload,
     closed_pod,
     isolation_variables,
     job_metadata,
@@ -27,32 +21,11 @@ from wardround.manifests.closed import (
     pod_labels,
 )
 from wardround.manifests.pod import Manifest
+from wardround.manifests.prediction_job import PredictionJob
 from wardround.wire import prediction as wire
-from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import DATASET_TEXT
 
 CONTAINER = "predict"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictionJob:
-    """All that the Job depends on. `dataset`: the spec as it stands in the API. `hub_fingerprint`: of the hub whose
-    card the model has to have. `participant`: the hospital's name at the hub. `parameters`: what the Site allows."""
-
-    namespace: str
-    name: str
-    uid: str
-    spec: PredictionSpec
-    dataset: Mapping[str, Any]
-    models_claim: str
-    hub_fingerprint: str
-    participant: str
-    parameters: Sequence[AllowedParameter]
-    operator_image: str
-    isolation: Sequence[IsolationTarget]
-    isolation_seconds: float
-    link_local: LinkLocal
-    workload: Workload
 
 
 def build(job: PredictionJob) -> Manifest:

@@ -7,20 +7,17 @@ table of wardround.wire.prediction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from wardround.api import parameters_text, variable_text
 from wardround.api.prediction import Code
 from wardround.manifests import pod
 from wardround.manifests.closed import OUR_COMMAND, SMALL, Workload, launched_in, sidecar
 from wardround.manifests.pod import Manifest
+from wardround.manifests.prediction_job import PredictionJob
 from wardround.manifests.training import OUT_LIMIT, THREADS
 from wardround.wire import mounts
 from wardround.wire import prediction as wire
 from wardround.wire.prediction import Container
-
-if TYPE_CHECKING:
-    from wardround.manifests.prediction import PredictionJob
 
 # Of the container of the model's code.
 VERB = "predict"

@@ -13,7 +13,8 @@ from wardround.api import conditions
 from wardround.api.prediction import PREDICT_SECONDS, Prediction, PredictionStatus
 from wardround.api.site import Site
 from wardround.api.task import Failure
-from wardround.manifests.prediction import CONTAINER, PredictionJob
+from wardround.manifests.prediction import CONTAINER
+from wardround.manifests.prediction_job import PredictionJob
 from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, ClosedJobPlan
 from wardround.plans.sitetask.failure import failure, not_pulled
 from wardround.plans.sitetask.job import workload

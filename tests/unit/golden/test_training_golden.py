@@ -17,6 +17,7 @@ from wardround.api.prediction import Code, Place, PredictionSpec, UsedModel
 from wardround.api.site import AllowedParameter
 from wardround.manifests import prediction, reading, training
 from wardround.manifests.closed import Workload
+from wardround.manifests.prediction_job import PredictionJob
 from wardround.manifests.training import ReferenceModel, TrainingJob, build
 from wardround.wire import codec, mounts
 from wardround.wire.isolation import IsolationTarget
@@ -174,7 +175,7 @@ def test_the_job_that_only_reads_is_the_one_that_was_reviewed() -> None:
     assert job == yaml.safe_load(golden.read_text())
 
 
-PREDICTION = prediction.PredictionJob(
+PREDICTION = PredictionJob(
     namespace=TRAIN.namespace,
     name="new-cases",
     uid=TRAIN.uid,
