@@ -29,7 +29,7 @@ from wardround.card import folder, predict
 from wardround.documents import cards
 from wardround.sealing.keys import dump_verification_key, hub_fingerprint, load_signing_key
 from wardround.sealing.manifests import sign_card
-from wardround.tabular import dataschema, schema
+from wardround.tabular import schema
 from wardround.wire.card import CardArchitecture
 from wardround_trainer import network
 
@@ -77,12 +77,7 @@ def deliver(federation: Federation, name: str, code: Object) -> tuple[Path, str]
     secret = federation.kubectl("hub").get("secret", HUB_SIGNING_KEY, "-n", HUB_NAMESPACE)
     key = load_signing_key(base64.b64decode(secret["data"]["key"]))
     public = dump_verification_key(key.public_key())
-    made = making(
-        (version / folder.MODEL_FILE).read_bytes(),
-        code,
-        schema=described,
-        schema_digest=dataschema.digest(dataschema.parse(described)),
-    )
+    made = making((version / folder.MODEL_FILE).read_bytes(), code, described)
     card = sign_card(cards.first(made, NOW), key)
     (version / folder.CARD_FILE).write_text(folder.signed(card, public).text)
     (home / "current").write_text("v1\n")

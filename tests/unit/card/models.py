@@ -93,14 +93,17 @@ def manifest(data: bytes) -> ModelManifest:
     return ModelManifest(header, digest(data), digest(b"segments"), f"models/{UID}/1", len(data) + 16)
 
 
-def making(data: bytes = b"", spec: dict[str, Any] | None = None, **changes: Any) -> cards.Making:
-    made = training(spec)
+def making(
+    data: bytes = b"", spec: dict[str, Any] | None = None, schema: dict[str, Any] | None = SCHEMA, **changes: Any
+) -> cards.Making:
+    """`schema`: None if the DataSchema was gone when the round ended."""
+    made, table = training(spec), dataschema.parse(SCHEMA if schema is None else schema)
     result = Result(
         digest=digest(data),
         location="l",
         bytes=1,
         samples=398,
-        columns_digest=dataschema.columns_digest(dataschema.parse(SCHEMA)),
+        columns_digest=dataschema.columns_digest(table),
     )
     stored = StoredModel(
         task="Train",
@@ -117,8 +120,8 @@ def making(data: bytes = b"", spec: dict[str, Any] | None = None, **changes: Any
             manifest=manifest(data),
             base=None,
             base_card=None,
-            schema_digest=dataschema.digest(dataschema.parse(SCHEMA)),
-            schema=SCHEMA,
+            schema_digest=dataschema.digest(table),
+            schema=schema,
         ),
         **changes,
     )
