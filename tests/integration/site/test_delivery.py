@@ -17,7 +17,6 @@ from tests.worlds.site import HUB
 from wardround.card import folder
 from wardround.documents import cards
 from wardround.documents.keys import Model
-from wardround.plans.schema import assigned
 from wardround.sealing.manifests import sign_card
 from wardround.wire.assignment import AssignedDelivery, Quorum
 from wardround.wire.card import CardModel
@@ -27,8 +26,7 @@ def card(model: Model) -> str:
     """The card of a model that these columns made."""
     header = model.manifest.header
     described = dataclasses.replace(
-        cards.first(making(), datetime.now(UTC)),
-        columns_digest=assigned(SCHEMA).columns_digest,
+        cards.first(making(schema=SCHEMA), datetime.now(UTC)),
         model=CardModel(digest=model.manifest.digest, bytes=header.length, schema_digest=SCHEMA_DIGEST),
     )
     return sign_card(described, HUB.identity.key)
