@@ -80,14 +80,8 @@ def approve_model(
     """The Approval of the task's series. Without `rounds` and `evaluations`, twice as many as the series plans, because
     each attempt counts. Raises CommandError."""
     series = series_terms(known)
-    spec = {
-        "verdict": "Approve",
-        "author": author,
-        "terms": terms.text(series),
-        "maxRounds": limit("--rounds", rounds, 2 * planned_rounds(series)),
-        "maxEvaluations": limit("--evaluations", evaluations, 2 * PLANNED_EVALUATIONS),
-        "until": end(until, now),
-    }
+    most = limits(series, rounds=rounds, evaluations=evaluations, until=until, now=now)
+    spec = {"verdict": "Approve", "author": author, "terms": terms.text(series), **most}
     return approval_object(known, f"{prefix(series.model_name)}-s{series.series}", spec)
 
 
@@ -118,6 +112,25 @@ def approval_object(known: Reviewed, beginning: str, spec: Object) -> Object:
     return {"apiVersion": API_VERSION, "kind": approval.KIND, "metadata": meta, "spec": spec}
 
 
+def limits(
+    asks: SeriesTerms | SweepTerms, *, rounds: int | None, evaluations: int | None, until: str | None, now: datetime
+) -> Object:
+    """The fields of an Approval's spec that bound it. Raises CommandError."""
+    models = len(asks.models) if isinstance(asks, SweepTerms) else 1
+    return {
+        "maxRounds": limit("--rounds", rounds, 2 * models * planned_rounds(asks)),
+        "maxEvaluations": limit("--evaluations", evaluations, 2 * models * PLANNED_EVALUATIONS),
+        "until": end(until, now),
+    }
+
+
+def limits_in_words(most: Object) -> str:
+    return (
+        f"at most {most['maxRounds']} Train and Statistics tasks and {most['maxEvaluations']} Evaluate tasks, until "
+        f"{most['until']}"
+    )
+
+
 def limit(option: str, wanted: int | None, default: int) -> int:
     """Raises CommandError."""
     if wanted is None:
@@ -143,8 +156,16 @@ def end(text: str | None, now: datetime) -> str:
 # The text of review
 
 
-def review(known: Reviewed, now: datetime) -> list[str]:
-    """What the task and its series ask for, in words, and what a person can do."""
+def review(
+    known: Reviewed,
+    now: datetime,
+    *,
+    rounds: int | None = None,
+    evaluations: int | None = None,
+    until: str | None = None,
+) -> list[str]:
+    """What the task and its series ask for, in words, and what a person can do. `rounds`, `evaluations`, `until`: the
+    limits of an Approval of the model, as the person has given them. Raises CommandError."""
     task, asks = known.task, known.assignment
     lines = [
         f"SiteTask {task.metadata.namespace}/{task.metadata.name} {_state(task)}.",
@@ -154,14 +175,15 @@ def review(known: Reviewed, now: datetime) -> list[str]:
         f"{asks.attempt}, until {asks.expires}",
         *listed(_of_task(asks)),
     ]
-    if not _ended(task):
+    if not has_ended(task):
         lines += [
             f"  To approve this task alone: kubectl wardround approve {known.where} --uid {task.metadata.uid}",
             f"  To deny it: kubectl wardround deny {known.where}",
         ]
     series = terms.series_terms(asks)
     if series is not None:
-        lines += ["", *_of_series(known, series, now)]
+        most = limits(series, rounds=rounds, evaluations=evaluations, until=until, now=now)
+        lines += ["", *_of_series(known, series, most, now)]
     return [printable(each) for each in lines]
 
 
@@ -176,7 +198,7 @@ def _state(task: SiteTask) -> str:
     return f"waits ({accepted.reason})" if accepted else "is new"
 
 
-def _ended(task: SiteTask) -> bool:
+def has_ended(task: SiteTask) -> bool:
     return is_true(task.status.conditions, "Complete") or is_true(task.status.conditions, "Failed")
 
 
@@ -216,7 +238,7 @@ def _of_task(asks: Assignment) -> Mapping[str, str]:
     }
 
 
-def _of_series(known: Reviewed, series: SeriesTerms, now: datetime) -> Iterator[str]:
+def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime) -> Iterator[str]:
     yield f"Its model: {series.model_name} (UID {series.model_uid}) of federation {series.federation}"
     yield from listed(facts(series))
     if names := approvals.deviations(known.assignment):
@@ -225,6 +247,7 @@ def _of_series(known: Reviewed, series: SeriesTerms, now: datetime) -> Iterator[
             "covers it."
         )
     yield f"  {NOT_BOUND}"
+    yield f"  An Approval of the model covers {limits_in_words(most)}."
     for each in of_the_model(known):
         yield f"  {_standing(each, series, now)}"
     uid = known.task.metadata.uid

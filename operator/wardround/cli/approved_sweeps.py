@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wardround.api.approval import MOST_TASKS
-from wardround.api.conditions import is_true
 from wardround.cli import approvals
-from wardround.cli.approvals import PLANNED_EVALUATIONS, Reviewed
+from wardround.cli.approvals import Reviewed
 from wardround.cli.cluster import Object
 from wardround.cli.errors import CommandError
 from wardround.cli.objects import printable
@@ -25,7 +24,7 @@ from wardround.plans.terms import LONGEST_TERMS, MOST_MODELS, SeriesTerms, Sweep
 @dataclass(frozen=True)
 class Sweep:
     """`omitted`: names of models that one Approval has no room for. `gone`: names and UIDs of models that
-    share their name with a newer one."""
+    share their name with a model of the sweep."""
 
     terms: SweepTerms
     omitted: tuple[str, ...] = ()
@@ -88,32 +87,25 @@ def approve_sweep(
     because each attempt counts. Raises CommandError."""
     if len(chosen.text.encode()) > LONGEST_TERMS:
         raise CommandError("The terms of these models are too long for one Approval. Approve each model with --model.")
-    spec = {
-        "verdict": "Approve",
-        "author": author,
-        "terms": chosen.text,
-        "maxRounds": approvals.limit("--rounds", rounds, default_rounds(chosen)),
-        "maxEvaluations": approvals.limit("--evaluations", evaluations, default_evaluations(chosen)),
-        "until": approvals.end(until, now),
-    }
+    most = approvals.limits(chosen.terms, rounds=rounds, evaluations=evaluations, until=until, now=now)
+    spec = {"verdict": "Approve", "author": author, "terms": chosen.text, **most}
     first = approvals.prefix(approvals.series_terms(known).model_name)
     return approvals.approval_object(known, f"{first}-sweep", spec)
 
 
-def default_rounds(chosen: Sweep) -> int:
-    """Train and Statistics tasks of all models together: twice as many as planned, because each attempt counts."""
-    return 2 * len(chosen.terms.models) * approvals.planned_rounds(chosen.terms)
-
-
-def default_evaluations(chosen: Sweep) -> int:
-    """Evaluate tasks of all models together."""
-    return 2 * len(chosen.terms.models) * PLANNED_EVALUATIONS
-
-
-def review(known: Reviewed, chosen: Sweep, *, rounds: int | None = None, evaluations: int | None = None) -> list[str]:
-    """What the models ask for, in words, and the command that approves them. `rounds`, `evaluations`: as the person has
-    given them."""
+def review(
+    known: Reviewed,
+    chosen: Sweep,
+    *,
+    rounds: int | None = None,
+    evaluations: int | None = None,
+    until: str | None = None,
+    now: datetime,
+) -> list[str]:
+    """What the models ask for, in words, and the command that approves them within the same limits. `rounds`,
+    `evaluations`, `until`: as the person has given them. Raises CommandError."""
     asks = chosen.terms
+    most = approvals.limits(asks, rounds=rounds, evaluations=evaluations, until=until, now=now)
     varied = ", ".join(asks.models[0].values) or "nothing"
     lines = [
         f"{len(asks.models)} models of federation {asks.federation} ask for the same, but for {varied}:",
@@ -121,15 +113,15 @@ def review(known: Reviewed, chosen: Sweep, *, rounds: int | None = None, evaluat
         "Each of them:",
         *approvals.listed(approvals.facts(asks)),
         f"  {approvals.NOT_BOUND}",
-        f"The Approval covers at most {rounds or default_rounds(chosen)} Train and Statistics tasks and "
-        f"{evaluations or default_evaluations(chosen)} Evaluate tasks of all these models together. One model may use "
-        "them all. For fewer, give --rounds and --evaluations.",
+        f"The Approval covers {approvals.limits_in_words(most)}. These numbers are of all these models together. One "
+        "model may use them all. For fewer, give --rounds and --evaluations.",
     ]
     if chosen.omitted:
         lines.append(f"  One Approval has no room for: {', '.join(chosen.omitted)}. Approve these after that.")
     if chosen.gone:
-        lines.append(f"  Not among them, because a newer model has the same name: {', '.join(chosen.gone)}.")
-    command = f"kubectl wardround approve {known.where} --sweep --digest {chosen.digest}"
+        lines.append(f"  Not among them, because a model of the list has the same name: {', '.join(chosen.gone)}.")
+    bounds = f"--rounds {most['maxRounds']} --evaluations {most['maxEvaluations']} --until {most['until']}"
+    command = f"kubectl wardround approve {known.where} --sweep --digest {chosen.digest} {bounds}"
     lines.append(f"  To approve these models: {command}")
     return [printable(each) for each in lines]
 
@@ -141,6 +133,7 @@ def _alike(item: Object, own: SeriesTerms) -> tuple[str, SeriesTerms] | None:
     except CommandError:
         return None  # The site refuses a task that cannot be read.
     series = terms.series_terms(other.assignment)
-    if series is None or is_true(other.task.status.conditions, "Failed") or plans.deviations(other.assignment):
+    # A task that has ended may be of a model that nobody has any more.
+    if series is None or approvals.has_ended(other.task) or plans.deviations(other.assignment):
         return None
     return (other.assignment.issued, series) if terms.alike(series) == terms.alike(own) else None

@@ -95,7 +95,8 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
         return _approve_sweep(site, options)
     if options.digest:
         raise CommandError("Use --digest only with --sweep. For a task or a model, use --uid.")
-    known = _reviewed(site, options, options.name)
+    known, now = _reviewed(site, options, options.name), system_clock()
+    bounds = {"rounds": options.rounds, "evaluations": options.evaluations, "until": options.until}
     uid = known.task.metadata.uid
     if options.uid and options.uid != uid:
         raise CommandError(
@@ -103,7 +104,7 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
             f"wardround review {known.where}."
         )
     if not (options.uid or options.yes):
-        print("\n".join(approvals.review(known, system_clock())))
+        print("\n".join(approvals.review(known, now, **bounds)))
         if not confirmed("Does the hospital agree? [y/N] ", NO_TERMINAL):
             say("Nothing is approved.")
             return 2
@@ -111,14 +112,7 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
         _decide(site, known, approved=True)
         say(f"Approved: {known.where}")
         return 0
-    made = approvals.approve_model(
-        known,
-        rounds=options.rounds,
-        evaluations=options.evaluations,
-        until=options.until,
-        author=site.user(),
-        now=system_clock(),
-    )
+    made = approvals.approve_model(known, **bounds, author=site.user(), now=now)
     site.create(made)
     say(f"Approved until {made['spec']['until']}. To end it: {_withdrawal(made['metadata'])}")
     return 0
@@ -127,7 +121,8 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
 def _approve_sweep(site: Cluster, options: argparse.Namespace) -> int:
     if options.model or options.uid:
         raise CommandError("Use --sweep without --model and --uid. To approve without a question, use --digest.")
-    known = _reviewed(site, options, options.name)
+    known, now = _reviewed(site, options, options.name), system_clock()
+    bounds = {"rounds": options.rounds, "evaluations": options.evaluations, "until": options.until}
     chosen = approved_sweeps.sweep(known, site.list(sitetask.KIND, known.task.metadata.namespace))
     if options.digest and options.digest != chosen.digest:
         raise CommandError(
@@ -135,19 +130,11 @@ def _approve_sweep(site: Cluster, options: argparse.Namespace) -> int:
             f"kubectl wardround approve {known.where} --sweep."
         )
     if not (options.digest or options.yes):
-        print("\n".join(approved_sweeps.review(known, chosen, rounds=options.rounds, evaluations=options.evaluations)))
+        print("\n".join(approved_sweeps.review(known, chosen, **bounds, now=now)))
         if not confirmed("Does the hospital agree? [y/N] ", NO_TERMINAL_FOR_A_SWEEP):
             say("Nothing is approved.")
             return 2
-    made = approved_sweeps.approve_sweep(
-        known,
-        chosen,
-        rounds=options.rounds,
-        evaluations=options.evaluations,
-        until=options.until,
-        author=site.user(),
-        now=system_clock(),
-    )
+    made = approved_sweeps.approve_sweep(known, chosen, **bounds, author=site.user(), now=now)
     site.create(made)
     say(
         f"Approved {len(chosen.terms.models)} models until {made['spec']['until']}. To end it: "

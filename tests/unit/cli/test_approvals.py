@@ -1,0 +1,76 @@
+"""What a person reads before an Approval of a model or of a sweep is what the Approval then bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_site.test_sweep_approval import member
+from tests.worlds.site import NOW, a_task, signed
+from wardround.api.times import to_seconds
+from wardround.cli import approvals, approved_sweeps
+from wardround.cli.cluster import Object
+from wardround.cli.errors import CommandError
+from wardround.wire import codec
+from wardround.wire.assignment import Assignment
+
+GIVEN: list[dict[str, Any]] = [{}, {"rounds": 0, "evaluations": 0}, {"rounds": 5, "until": "2030-01-02"}]
+
+
+def site_task(name: str, assignment: Assignment, status: Mapping[str, Any] | None = None) -> Object:
+    changes = {each: getattr(assignment, each) for each in Assignment.__dataclass_fields__}
+    return codec.dump(a_task(name, envelope=signed(**changes), status=status))
+
+
+def ended(kind: str) -> Object:
+    condition = {"type": kind, "status": "True", "reason": kind, "message": "", "lastTransitionTime": to_seconds(NOW)}
+    return {"conditions": [condition]}
+
+
+OWN = site_task("own", member(0))
+
+
+@pytest.mark.parametrize("given", GIVEN, ids=str)
+def test_the_text_of_a_model_shows_the_limits_of_its_approval(given: dict[str, Any]) -> None:
+    known = approvals.reviewed(OWN, ())
+    options = {"rounds": None, "evaluations": None, "until": None} | given
+    spec = approvals.approve_model(known, **options, author="carla", now=NOW)["spec"]
+    words = (
+        f"covers at most {spec['maxRounds']} Train and Statistics tasks and {spec['maxEvaluations']} Evaluate tasks, "
+        f"until {spec['until']}."
+    )
+    assert words in "\n".join(approvals.review(known, NOW, **given))
+
+
+@pytest.mark.parametrize("given", GIVEN, ids=str)
+def test_the_text_of_a_sweep_shows_the_limits_of_its_approval(given: dict[str, Any]) -> None:
+    known = approvals.reviewed(OWN, ())
+    chosen = approved_sweeps.sweep(known, [OWN, site_task("other", member(1))])
+    options = {"rounds": None, "evaluations": None, "until": None} | given
+    spec = approved_sweeps.approve_sweep(known, chosen, **options, author="carla", now=NOW)["spec"]
+    text = "\n".join(approved_sweeps.review(known, chosen, **given, now=NOW))
+    most = f"{spec['maxRounds']} Train and Statistics tasks and {spec['maxEvaluations']} Evaluate tasks"
+    assert f"covers at most {most}, until {spec['until']}." in text
+    bounds = f"--rounds {spec['maxRounds']} --evaluations {spec['maxEvaluations']} --until {spec['until']}"
+    assert f"--digest {chosen.digest} {bounds}" in text
+
+
+@pytest.mark.parametrize("kind", ["Complete", "Failed"])
+def test_a_task_that_has_ended_brings_no_model_into_the_list(kind: str) -> None:
+    known = approvals.reviewed(OWN, ())
+    over = site_task("over", member(1), ended(kind))
+    with pytest.raises(CommandError, match="no sweep to approve"):
+        approved_sweeps.sweep(known, [OWN, over])
+    chosen = approved_sweeps.sweep(known, [OWN, over, site_task("live", member(2))])
+    assert [each.name for each in chosen.terms.models] == ["breast-0", "breast-2"]
+
+
+def test_of_two_models_of_one_name_the_other_one_is_named_as_left_out() -> None:
+    known = approvals.reviewed(OWN, ())
+    twin = member(1, name="breast-0", uid="uid-9")
+    chosen = approved_sweeps.sweep(known, [OWN, site_task("twin", twin), site_task("other", member(1))])
+    assert [each.uid for each in chosen.terms.models] == ["uid-0", "uid-1"]
+    text = "\n".join(approved_sweeps.review(known, chosen, now=NOW))
+    assert "Not among them, because a model of the list has the same name: breast-0 (UID uid-9)." in text
