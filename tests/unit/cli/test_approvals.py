@@ -21,7 +21,8 @@ GIVEN: list[dict[str, Any]] = [{}, {"rounds": 0, "evaluations": 0}, {"rounds": 5
 
 def site_task(name: str, assignment: Assignment, status: Mapping[str, Any] | None = None) -> Object:
     changes = {each: getattr(assignment, each) for each in Assignment.__dataclass_fields__}
-    return codec.dump(a_task(name, envelope=signed(**changes), status=status))
+    made: Object = codec.dump(a_task(name, envelope=signed(**changes), status=status))
+    return made
 
 
 def ended(kind: str) -> Object:
@@ -37,6 +38,7 @@ def test_the_text_of_a_model_shows_the_limits_of_its_approval(given: dict[str, A
     known = approvals.reviewed(OWN, ())
     options = {"rounds": None, "evaluations": None, "until": None} | given
     spec = approvals.approve_model(known, **options, author="carla", now=NOW)["spec"]
+    assert (spec["maxRounds"], spec["maxEvaluations"]) == (given.get("rounds", 8), given.get("evaluations", 4))
     words = (
         f"covers at most {spec['maxRounds']} Train and Statistics tasks and {spec['maxEvaluations']} Evaluate tasks, "
         f"until {spec['until']}."
@@ -50,6 +52,7 @@ def test_the_text_of_a_sweep_shows_the_limits_of_its_approval(given: dict[str, A
     chosen = approved_sweeps.sweep(known, [OWN, site_task("other", member(1))])
     options = {"rounds": None, "evaluations": None, "until": None} | given
     spec = approved_sweeps.approve_sweep(known, chosen, **options, author="carla", now=NOW)["spec"]
+    assert (spec["maxRounds"], spec["maxEvaluations"]) == (given.get("rounds", 16), given.get("evaluations", 8))
     text = "\n".join(approved_sweeps.review(known, chosen, **given, now=NOW))
     most = f"{spec['maxRounds']} Train and Statistics tasks and {spec['maxEvaluations']} Evaluate tasks"
     assert f"covers at most {most}, until {spec['until']}." in text
