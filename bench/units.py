@@ -2,8 +2,9 @@
 
 Two readings of a hospital are drawn from a published table, some thousand times. Files that are in order show false
 alarms: the same patients and as many new ones, other patients, a new class of the target, and the patients of another
-centre. Files with one column in another unit, or with exchanged labels, show what the rules miss. The tables are those
-of the benchmark of accuracy, and columns of random numbers with wide ranges.
+centre. DRIFT has columns that move with each export. Files with one column in another unit, or with exchanged labels,
+show what the rules miss. The tables are those of the benchmark of accuracy, and columns of random numbers with wide
+ranges.
 """
 
 from __future__ import annotations
@@ -25,6 +26,14 @@ Draw = np.random.Generator
 
 PEOPLE = (20, 50, 200)
 FACTORS = {"1.8": 1.8, "2.2": 2.2046, "2.54": 2.54, "10": 10.0, "18": 18.016, "100": 100.0, "1/10": 0.1}
+# Columns whose range moves with each export: by name, the range of a file and of the next one.
+DRIFT = {
+    "year of the export": ((2026.0, 2026.0), (2027.0, 2027.0)),
+    "version of a device": ((4.1, 4.1), (4.2, 4.2)),
+    "code 3 to 4": ((3.0, 3.0), (4.0, 4.0)),
+    "day of the visit, counted over six years, the next month": ((2190.0, 2220.0), (2221.0, 2251.0)),
+    "days of follow-up of a cohort of 60 days, a quarter later": ((30.0, 90.0), (121.0, 181.0)),
+}
 # Of the patients of a file, so many more are in the next one.
 NEW_SHARE = 0.1
 
@@ -45,6 +54,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     draw = np.random.default_rng(options.seed)
+    for name in DRIFT:
+        for people in PEOPLE:
+            refusals = drifted(name, people, options.repeats, np.random.default_rng(options.seed))
+            print(f"drift, {name}, {people} people: refused {refusals} of {options.repeats} files", flush=True)
     for table in tables(draw):
         columns = table.values.shape[1]
         for people in PEOPLE:
@@ -119,6 +132,12 @@ def refused(before: Values, now: Values) -> int:
         (column_scales.measured(one), column_scales.measured(other)) for one, other in zip(before.T, now.T, strict=True)
     )
     return sum(one is not None and other is not None and column_scales.changed(one, other) for one, other in scales)
+
+
+def drifted(name: str, people: int, repeats: int, draw: Draw) -> int:
+    """The number of files that are refused for a column of DRIFT."""
+    former, later = DRIFT[name]
+    return sum(refused(draw.uniform(*former, (people, 1)), draw.uniform(*later, (people, 1))) for _ in range(repeats))
 
 
 def noticed(table: Table, people: int, factor: float, draw: Draw) -> int:
