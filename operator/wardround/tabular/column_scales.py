@@ -1,8 +1,9 @@
 """Decides whether a column of a file has another scale than in an earlier reading; knows no file, round or hospital.
 
 An export may begin to write another unit. The values are then still valid numbers, and training code learns from them.
-A new case mix, drift, or a small hospital is no change of scale: `changed` is True only beyond doubt. docs/figures.md
-has the rates.
+A new case mix, slow drift, the next year or version, or a small hospital is no change of scale: `changed` is True only
+beyond doubt. A column that grows with each export, such as days until the export, cannot be told from one in another
+unit. docs/figures.md has the rates.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 FEWEST_PEOPLE = 20
 # The smallest factor between two units that shows in the quantiles alone. 1 kg is 2.2 lb.
 LEAST_FACTOR = 2.0
+# The smallest factor between two middles whose ranges are apart: one export's drift is less. Below the factors of units
+# (1.8 and 2 mEq are 1 mmol of phosphate and calcium), because patients come and leave. With an offset, the middles of
+# clinical values differ by more than the unit's factor (37 and 98.6 degrees).
+LEAST_FACTOR_APART = 1.5
 # The quantiles' factors may differ by so much, because patients come and leave.
 ALIKE = 1.15
 # The quantiles are kept in steps of at most these shares: of the range from the first to the last quantile, and of the
@@ -61,11 +66,13 @@ def measured(values: npt.NDArray[np.float64]) -> Scale | None:
 def changed(before: Scale, now: Scale) -> bool:
     """Whether the two are scales of different units.
 
-    1. Neither middle lies in the other's range. Most people's values are where before hardly any value was.
+    1. Neither middle lies in the other's range, and the middles differ by a factor or in their sign. Most people's
+       values are where before hardly any value was. The factor excludes narrow columns that drift: their range is a
+       small share of their values.
     2. Or all quantiles have grown by one factor. This shows in columns whose range is wider than the factor.
     """
     apart = not before.holds(now.middle) and not now.holds(before.middle)
-    return apart or _by_one_factor(before.quantiles, now.quantiles)
+    return (apart and _far(before.middle, now.middle)) or _by_one_factor(before.quantiles, now.quantiles)
 
 
 def near(before: Scale, now: Scale) -> bool:
@@ -76,6 +83,12 @@ def near(before: Scale, now: Scale) -> bool:
     """
     most = NEAR * before.width
     return all(abs(new - old) <= most for old, new in zip(before.quantiles, now.quantiles, strict=True))
+
+
+def _far(before: float, now: float) -> bool:
+    """Whether the middles differ by LEAST_FACTOR_APART, or in their sign."""
+    smaller, larger = sorted((abs(before), abs(now)))
+    return before * now <= 0 or larger >= LEAST_FACTOR_APART * smaller
 
 
 def _by_one_factor(before: Sequence[float], now: Sequence[float]) -> bool:

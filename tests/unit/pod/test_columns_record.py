@@ -116,6 +116,20 @@ def test_another_entry_of_one_field_begins_only_this_column_anew(tmp_path: Path)
         next_round(folders, months, dataset=dataset(fields=[{"name": "mean_radius", "offset": "0.5"}]))
 
 
+def test_people_accept_the_change_of_one_column_by_a_text_in_its_missing_values(tmp_path: Path) -> None:
+    """The other columns and the labels are still compared."""
+    folders = world.pod(tmp_path)
+    world.prepare(folders, world.task())
+    accepted = dataset(fields=[{"name": "mean_radius", "missingValues": ["accepted-1"]}])
+    parts = split(CENTIMETRES)
+    months = [",".join([patient, radius, str(12 * int(age)), label]) for patient, radius, age, label in parts]
+    with pytest.raises(Failure, match="the values of age have"):
+        next_round(folders, months, dataset=accepted)
+    next_round(folders, CENTIMETRES, dataset=accepted)
+    with pytest.raises(Failure, match="the values of mean_radius have"):
+        next_round(folders, LINES, dataset=accepted)
+
+
 def test_another_meaning_in_the_data_schema_begins_the_column_anew(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
     world.prepare(folders, world.task())

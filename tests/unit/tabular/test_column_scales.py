@@ -40,6 +40,10 @@ UNITS = [
     ("creatinine in mg/dl, umol/l", 1.0, 0.3, 88.4, 0.0),
     ("haemoglobin in g/dl, g/l", 13.5, 1.6, 10.0, 0.0),
     ("kPa, mmHg", 16.0, 2.4, 7.5, 0.0),
+    ("Celsius, kelvin", 37.0, 0.5, 1.0, 273.15),
+    ("HbA1c in %, mmol/mol", 6.5, 1.0, 10.93, -23.5),
+    ("calcium in mmol/l, mEq/l", 2.4, 0.1, 2.0, 0.0),
+    ("phosphate in mmol/l, mEq/l", 1.1, 0.15, 1.8, 0.0),
 ]
 
 
@@ -84,6 +88,38 @@ def test_a_new_case_mix_is_the_same_scale() -> None:
 def test_of_fewer_than_20_people_nothing_is_measured() -> None:
     assert measured(normal(14, 3.5, column_scales.FEWEST_PEOPLE - 1)) is None
     assert measured(np.zeros(0)) is None
+
+
+def uniform(low: float, high: float, seed: int = 1) -> NDArray[np.float64]:
+    return np.random.default_rng(seed).uniform(low, high, 300)
+
+
+# (name, the values before, the values of the next export)
+DRIFT = [
+    ("year of the export", np.full(500, 2026.0), np.full(500, 2027.0)),
+    ("version of a device's software", np.full(300, 4.1), np.full(300, 4.2)),
+    ("code of a scanner", np.array([3.0] * 400 + [1.0] * 10), np.array([4.0] * 400 + [1.0] * 10)),
+    ("day of the visit in a monthly extract", uniform(2190, 2220), uniform(2221, 2251, seed=2)),
+    ("age in days of a narrow cohort, a quarter later", uniform(700, 760), uniform(700, 760) + 91),
+]
+
+
+@pytest.mark.parametrize(("before", "now"), [each[1:] for each in DRIFT], ids=[each[0] for each in DRIFT])
+def test_a_narrow_column_that_drifts_has_the_same_scale(before: NDArray[np.float64], now: NDArray[np.float64]) -> None:
+    assert not are_changed(before, now)
+    assert not are_changed(now, before)
+
+
+@pytest.mark.parametrize("days", [91.0, 365.0])
+def test_a_column_that_grows_by_a_unit_s_factor_cannot_be_told_from_another_unit(days: float) -> None:
+    """Days of follow-up of a new cohort. docs/data-file.md says what a hospital does with such columns."""
+    assert are_changed(uniform(30, 90), uniform(30, 90) + days)
+
+
+def test_a_constant_that_doubles_has_another_scale() -> None:
+    """A factor of 2 is one between units, as of mmol and mEq of calcium."""
+    nodes = np.concatenate([np.zeros(450), np.full(50, 1.0)])
+    assert are_changed(nodes, nodes * 2)
 
 
 def test_equal_values_have_a_scale_of_their_own() -> None:
