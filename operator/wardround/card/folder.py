@@ -157,7 +157,7 @@ def _hold_columns(card: ModelCard) -> None:
         return
     try:
         columns = dataschema.columns_digest(dataschema.parse(card.data_schema))
-    except dataschema.SchemaInvalid:
+    except ValueError:  # SchemaInvalid, or more than one target
         columns = ""
     if columns != card.columns_digest:
         raise FolderRefused(
