@@ -10,36 +10,41 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 from types import TracebackType
 
-from wardround.aggregate import gate, metrics, steps
+from wardround.aggregate import gate, metrics
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.counts import evaluation_layout
-from wardround.aggregate.outliers import Size, too_large
+from wardround.aggregate.examination import (
+    CHANGED_MEANWHILE,
+    Examined,
+    agree,
+    agreed_layout,
+    counted_steps,
+    examine_all,
+    open_base,
+    require_enough,
+    without_outliers,
+    without_steps,
+)
 from wardround.aggregate.plan import Failure
 from wardround.aggregate.reduction import Moments, Reduction, SliceReduction, Weighted
 from wardround.aggregate.resealed import Resealing
 from wardround.aggregate.rules import Differs, rule_for
 from wardround.aggregate.scratch import Scratch
-from wardround.aggregate.sealed_file import HashesOnly, Keeping, SealedFile
+from wardround.aggregate.sealed_file import HashesOnly, SealedFile
 from wardround.aggregate.slices import NotFinite, Run, runs
 from wardround.aggregate.state import open_moments
 from wardround.aggregate.strategies import Facts, strategy
-from wardround.aggregate.update_list import listed_updates
-from wardround.aggregate.updates import Form, Usable, examine, read_layout
+from wardround.aggregate.updates import Form
 from wardround.aggregate.weights import limits, scales, shares
 from wardround.ports import Store
 from wardround.sealing import body as bodies
 from wardround.sealing.body import ciphertext_length
-from wardround.sealing.files import HASH_BYTES
-from wardround.sealing.keys import DecryptionKey
-from wardround.sealing.manifests import ExpectedUpdate
 from wardround.sealing.refused import Refused
 from wardround.sealing.slices import slice_bytes
 from wardround.store.errors import StoreError
@@ -49,17 +54,12 @@ from wardround.wire import digests, strategies
 from wardround.wire.aggregation import (
     AggregationPlan,
     AggregationResult,
-    LeftOut,
-    PlannedUpdate,
     PlannedUpload,
     PlannedUploads,
 )
 from wardround.wire.frozen import is_frozen
 
 logger = logging.getLogger(__name__)
-
-EXAMINED_AT_ONCE = 4
-CHANGED_MEANWHILE = "The store returned other bytes for an update, the base or the server state than it had stored."
 
 
 async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: datetime) -> AggregationResult:
@@ -110,204 +110,6 @@ def store_failed(error: StoreError) -> Failure:
     return Failure(
         "StoreUnreachable", f"The store failed: {error}. The hub's administrator reads the log of the store."
     )
-
-
-@dataclass(frozen=True)
-class BaseModel:
-    """The model to which differences are added. All updates have its layout and header."""
-
-    file: SealedFile
-    layout: Layout
-
-
-async def open_base(store: Store, plan: AggregationPlan, keeping: Keeping) -> BaseModel | None:
-    """Return the plan's base, if it has one. Reads only the header. Raises Failure and StoreError."""
-    base = plan.base
-    if base is None:
-        return None
-    body = bodies.Body(base.data_key, base.manifest.header)
-    hashes = await store.get_bytes(base.get.segments, HASH_BYTES * body.segments)
-    if digests.digest(hashes) != base.manifest.segments_digest:
-        raise _base_changed("another list of segments")
-    file = SealedFile(store, base.get.parts, body, keeping, hashes)
-    another = Failure(
-        "SchemasDiffer", "The file of the base does not have the canonical form that docs/contracts.md describes."
-    )
-    try:
-        layout = await read_layout(file)
-    except Refused as refused:
-        raise (another if refused.reason == "WrongSchema" else _base_changed("other bytes")) from None
-    if not layout.canonical or layout.schema_digest != base.manifest.header.schema_digest:
-        raise another
-    return BaseModel(file, layout)
-
-
-def _base_changed(content: str) -> Failure:
-    return Failure(
-        "StoreInconsistent", f"For the base, the store returned {content} than the hub signed. The aggregation stopped."
-    )
-
-
-@dataclass(frozen=True)
-class Examined:
-    """The updates of a round, sorted by participant. `uncounted`: participants of an Evaluate round whose update is
-    withheld, so that nothing of it is combined."""
-
-    usable: Sequence[Usable]
-    uncounted: tuple[str, ...]
-    left_out: tuple[LeftOut, ...]
-
-    @property
-    def withheld(self) -> int:
-        """How many participants sent no sums, because too few people are in a class."""
-        return len(self.uncounted) + sum(each.withheld for each in self.usable)
-
-
-async def examine_all(
-    store: Store,
-    plan: AggregationPlan,
-    form: Form,
-    now: datetime,
-    keeping: Keeping,
-    base: SealedFile | None,
-    buffers: Buffers,
-) -> Examined:
-    """Read all updates, and a `base` that scratch is to keep. Raises Failure if no update can be combined.
-
-    The reduction reads them again, from scratch or from the store. The result is uploaded part by part, so a fault in
-    an update's last byte must be known before its first byte is added.
-    """
-    key = DecryptionKey.load(plan.private_key)
-    answers: dict[str, Usable | LeftOut] = {}
-
-    async def one(update: PlannedUpdate) -> None:
-        expected = expected_update(plan, update, form)
-        try:
-            answer = await examine(store, update, expected, form, key, now, keeping, buffers)
-        except Refused as refused:
-            answers[update.participant] = LeftOut(update.participant, refused.reason)
-        else:
-            answers[update.participant] = answer
-
-    async def keep(base: SealedFile) -> None:
-        try:
-            await base.read_through(lambda segment: None, buffers)
-        except Refused:
-            raise _base_changed("other bytes") from None
-
-    running = {asyncio.ensure_future(keep(base))} if base else set()
-    try:
-        async with aclosing(listed_updates(store, plan.listed)) as updates:
-            async for update in updates:
-                running.add(asyncio.ensure_future(one(update)))
-                if len(running) == EXAMINED_AT_ONCE:
-                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                    await asyncio.gather(*done)
-        await asyncio.gather(*running)
-    finally:
-        # After an error, no thread may still write into scratch, because the caller closes it.
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-    in_order = [answers[name] for name in sorted(answers)]
-    read = [each for each in in_order if isinstance(each, Usable)]
-    uncounted = tuple(each.participant for each in read if plan.task == "Evaluate" and each.withheld)
-    usable = [each for each in read if each.participant not in uncounted]
-    left_out = tuple(each for each in in_order if isinstance(each, LeftOut))
-    if not usable:
-        raise Failure("NothingToAggregate", "", left_out, len(uncounted))
-    return Examined(usable, uncounted, left_out)
-
-
-def without_steps(examined: Examined) -> Examined:
-    """Leaves out updates whose training code reports no number of steps. Raises Failure if that leaves nothing."""
-    lacking = [each.participant for each in examined.usable if steps.reported(each.reported) is None]
-    out = (*examined.left_out, *(LeftOut(name, "StepsMissing") for name in lacking))
-    usable = [each for each in examined.usable if each.participant not in lacking]
-    if not usable:
-        raise Failure("NothingToAggregate", "", out, len(examined.uncounted))
-    return replace(examined, usable=usable, left_out=out)
-
-
-def counted_steps(usable: Sequence[Usable]) -> list[int]:
-    """The local steps that count of updates that report them."""
-    return steps.counted([steps.reported(each.reported) or 1 for each in usable])
-
-
-def without_outliers(examined: Examined, max_samples: Mapping[str, int], *, by_step: bool = False) -> Examined:
-    """Leaves out updates that are far larger than the others. `max_samples`: as of the plan. `by_step`: compare the
-    updates divided by their local steps, which is what FedNova adds."""
-    divisors = counted_steps(examined.usable) if by_step else [1] * len(examined.usable)
-    marks = too_large(
-        [
-            Size(each.norm / divisor, each.samples, max_samples.get(each.participant))
-            for each, divisor in zip(examined.usable, divisors, strict=True)
-        ]
-    )
-    out = tuple(
-        LeftOut(each.participant, "UpdateTooLarge") for each, mark in zip(examined.usable, marks, strict=True) if mark
-    )
-    usable = [each for each, mark in zip(examined.usable, marks, strict=True) if not mark]
-    return replace(examined, usable=usable, left_out=(*examined.left_out, *out)) if out else examined
-
-
-def require_enough(plan: AggregationPlan, examined: Examined) -> None:
-    """Raise Failure if fewer updates are left than the strategy of a Train round needs."""
-    if plan.task != "Train":
-        return
-    least = strategies.fewest(plan.strategy, plan.parameters)
-    if len(examined.usable) < least:
-        raise Failure(
-            "TooFewForStrategy",
-            f"{plan.strategy} with these parameters needs {least} updates, and {len(examined.usable)} can be used.",
-            examined.left_out,
-        )
-
-
-def expected_update(plan: AggregationPlan, update: PlannedUpdate, form: Form) -> ExpectedUpdate:
-    """Return the fields that this participant's update must have."""
-    return ExpectedUpdate(
-        round_uid=plan.round.uid,
-        attempt=update.attempt,
-        participant=update.participant,
-        image_digest=plan.image_digest,
-        base_digest=plan.base_digest,
-        schema_digest=form.layout.schema_digest if form.layout else None,
-    )
-
-
-def agree(usable: Sequence[Usable], left_out: tuple[LeftOut, ...], *, initial: bool) -> None:
-    """Raise Failure if initial weights, schemas or frozen tensors differ. The majority does not win: people must find
-    the fault."""
-    _require_one_group(
-        "InitialWeightsDiffer", [each.header.base_digest if initial else "" for each in usable], usable, left_out
-    )
-    _require_one_group("SchemasDiffer", [each.header.schema_digest for each in usable], usable, left_out)
-    # The digest of the initial weights is a hospital's claim. The frozen tensors are those of the initial weights.
-    _require_one_group("InitialWeightsDiffer", [each.frozen_digest for each in usable], usable, left_out)
-
-
-def _require_one_group(
-    reason: str, digests: Sequence[str], usable: Sequence[Usable], left_out: tuple[LeftOut, ...]
-) -> None:
-    groups: dict[str, list[str]] = defaultdict(list)
-    for digest, each in zip(digests, usable, strict=True):
-        groups[digest].append(each.participant)
-    if len(groups) > 1:
-        # A site chose the digest, and people read it in a terminal: escape it.
-        named = "; ".join(f"{', '.join(names)}: {digest[:19]!a}" for digest, names in sorted(groups.items()))
-        raise Failure(reason, named, left_out)
-
-
-async def agreed_layout(usable: Sequence[Usable]) -> Layout:
-    """Return the layout that all updates have. Raises Failure and StoreError.
-
-    It is read again because keeping it would cost memory: a header of 8 MiB makes 100 MiB of objects for each update.
-    """
-    try:
-        return await read_layout(usable[0].file)
-    except Refused:
-        raise Failure("StoreInconsistent", CHANGED_MEANWHILE) from None
 
 
 class Aggregation:

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from wardround.aggregate import job, plan
+from wardround.aggregate import examination, plan
 from wardround.aggregate.sealed_file import SealedFile
 from wardround.aggregate.updates import Usable
 from wardround.metrics import registry
@@ -166,7 +166,7 @@ def test_a_sites_digest_cannot_control_a_terminal() -> None:
     """In an initial round, each site chooses the text of its base's digest."""
     updates = [usable("site-a", "sha256:" + "a" * 64), usable("site-b", "\u001b[2J\u202eharmless")]
     with pytest.raises(plan.Failure) as caught:
-        job.agree(updates, (), initial=True)
+        examination.agree(updates, (), initial=True)
     assert caught.value.answer.reason == "InitialWeightsDiffer"
     assert "site-b" in caught.value.answer.message
     assert caught.value.answer.message.isascii()
