@@ -14,7 +14,7 @@ from wardround.api.federatedround import ResultMetric
 from wardround.api.modelversion import ModelVersion
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import ModelObjects
-from wardround.cli.report.seen import without_single_hospitals
+from wardround.cli.shared_numbers import without_single_hospitals
 
 # The tag by which a later command finds the run of a version again.
 KEY = "wardround.version_uid"

@@ -14,7 +14,8 @@ from wardround.cli.report.document import (
     Section,
     Table,
 )
-from wardround.cli.report.seen import FEWEST_HOSPITALS, Seen, number
+from wardround.cli.report.seen import Seen, number
+from wardround.cli.shared_numbers import FEWEST_HOSPITALS
 
 TITLES = {"loss": "Log loss", "auc": "AUC"}
 MEANINGS = {

@@ -1,19 +1,20 @@
 """What a report is made from, and texts that several sections share. Pure."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from wardround.api import dataschema, participant, roundtask
 from wardround.api.dataschema import DataSchema
-from wardround.api.federatedround import FederatedRound, Result
-from wardround.api.modelversion import ModelVersion, ModelVersionStatus
+from wardround.api.federatedround import FederatedRound
+from wardround.api.modelversion import ModelVersion
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.cli import model_objects
 from wardround.cli.model_objects import ModelObjects
 from wardround.cli.objects import Object, read
+from wardround.cli.shared_numbers import without_single_hospitals
 
 VALIDATION = "validation rows"
 
@@ -66,9 +67,6 @@ class Seen:
 
 
 MOST_VERSIONS = 4
-# A total over one hospital is that hospital's own number. A result has it only if the hospital's Site tells it, but the
-# report goes to more people.
-FEWEST_HOSPITALS = 2
 # A chart of larger numbers shows nothing.
 LARGEST = 1e9
 
@@ -91,32 +89,6 @@ def parse(
         now=now,
         hidden=shown != objects,
     )
-
-
-def without_single_hospitals(objects: ModelObjects) -> ModelObjects:
-    """The objects without all numbers of single hospitals: totals over one, and numbers that a Site tells."""
-    versions = tuple(replace(each, status=_shared_status(each.status)) for each in objects.versions)
-    rounds = tuple(
-        replace(each, status=replace(each.status, result=_shared_result(each.status.result)))
-        if each.status.result
-        else each
-        for each in objects.rounds
-    )
-    return replace(objects, versions=versions, rounds=rounds)
-
-
-def _shared_status(status: ModelVersionStatus) -> ModelVersionStatus:
-    metrics = tuple(each for each in status.metrics if each.hospitals >= FEWEST_HOSPITALS)
-    # Groups do not say over how many hospitals they are. All numbers from the same sums are over the same hospitals.
-    groups = status.calibration if metrics and metrics == status.metrics else ()
-    return replace(status, metrics=metrics, calibration=groups)
-
-
-def _shared_result(result: Result) -> Result:
-    metrics = tuple(each for each in result.metrics if each.hospitals >= FEWEST_HOSPITALS)
-    differences = tuple(each for each in result.differences if each.hospitals >= FEWEST_HOSPITALS)
-    groups = result.calibration if metrics and metrics == result.metrics else ()
-    return replace(result, metrics=metrics, differences=differences, calibration=groups, hospitals=())
 
 
 def number(text: Any) -> float | None:

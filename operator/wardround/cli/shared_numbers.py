@@ -1,0 +1,36 @@
+"""Leaves out the numbers of single hospitals. Reports and MLflow have more readers than the hub. Pure."""
+
+from dataclasses import replace
+
+from wardround.api.federatedround import Result
+from wardround.api.modelversion import ModelVersionStatus
+from wardround.cli.model_objects import ModelObjects
+
+# A total over one hospital is that hospital's own number. A result has it only if the hospital's Site tells it.
+FEWEST_HOSPITALS = 2
+
+
+def without_single_hospitals(objects: ModelObjects) -> ModelObjects:
+    """The objects without all numbers of single hospitals: totals over one, and numbers that a Site tells."""
+    versions = tuple(replace(each, status=_shared_status(each.status)) for each in objects.versions)
+    rounds = tuple(
+        replace(each, status=replace(each.status, result=_shared_result(each.status.result)))
+        if each.status.result
+        else each
+        for each in objects.rounds
+    )
+    return replace(objects, versions=versions, rounds=rounds)
+
+
+def _shared_status(status: ModelVersionStatus) -> ModelVersionStatus:
+    metrics = tuple(each for each in status.metrics if each.hospitals >= FEWEST_HOSPITALS)
+    # Groups do not say over how many hospitals they are. All numbers from the same sums are over the same hospitals.
+    groups = status.calibration if metrics and metrics == status.metrics else ()
+    return replace(status, metrics=metrics, calibration=groups)
+
+
+def _shared_result(result: Result) -> Result:
+    metrics = tuple(each for each in result.metrics if each.hospitals >= FEWEST_HOSPITALS)
+    differences = tuple(each for each in result.differences if each.hospitals >= FEWEST_HOSPITALS)
+    groups = result.calibration if metrics and metrics == result.metrics else ()
+    return replace(result, metrics=metrics, differences=differences, calibration=groups, hospitals=())
