@@ -50,6 +50,17 @@ def seconds(text: str) -> float:
     return value
 
 
+def add_timeout(parser: argparse.ArgumentParser, default: float, waits_for: str) -> None:
+    """Adds `--timeout` to a verb that waits. `default`: seconds. `waits_for`: what the command waits for."""
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=default,
+        metavar="SECONDS",
+        help=f"how long the command waits for {waits_for}; default: %(default)g",
+    )
+
+
 def share_of_rows(text: str) -> Decimal:
     """A share from 0 to 1. Raises ArgumentTypeError."""
     try:

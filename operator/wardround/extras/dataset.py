@@ -7,7 +7,7 @@ from pathlib import Path
 from wardround.api.site import LEAST_CELL, Policy
 from wardround.api.times import to_microseconds
 from wardround.cli import readings
-from wardround.cli.arguments import Parsers, patients, seconds, share_of_rows
+from wardround.cli.arguments import Parsers, add_timeout, patients, share_of_rows
 from wardround.cli.cluster import Cluster
 from wardround.cli.errors import CommandError, MissingError
 from wardround.clock import system_clock
@@ -65,13 +65,7 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "the pod, and shows the outcome. Exit code 0: the Dataset is Ready. Exit code 1: the Dataset is not Ready.",
     )
     reading.add_argument("name", metavar="NAME", help="the name of the Dataset")
-    reading.add_argument(
-        "--timeout",
-        type=seconds,
-        default=600.0,
-        metavar="SECONDS",
-        help="how long the command waits for the pod; default: %(default)g",
-    )
+    add_timeout(reading, 600.0, "the pod")
     reading.set_defaults(run=run_dataset_read)
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from wardround.cli.arguments import Parsers, seconds, target
+from wardround.cli.arguments import Parsers, add_timeout, target
 from wardround.cli.cluster import Cluster
 from wardround.extras import model_pull, model_push
 
@@ -34,13 +34,7 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         help="the fingerprint of the hub's key. Ask the hub's administrator for it. The command refuses a model that "
         "another hub signed",
     )
-    pulling.add_argument(
-        "--timeout",
-        type=seconds,
-        default=60.0,
-        metavar="SECONDS",
-        help="how long the command waits for the hub's answer; default: %(default)g",
-    )
+    add_timeout(pulling, 60.0, "the hub's answer")
     pulling.set_defaults(run=run_model_pull)
     pushing = model_verbs.add_parser(
         "push",
@@ -63,13 +57,7 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         help="the fingerprint of the hub's key. Ask the hub's administrator for it. The command uploads nothing to "
         "another hub",
     )
-    pushing.add_argument(
-        "--timeout",
-        type=seconds,
-        default=600.0,
-        metavar="SECONDS",
-        help="how long the command waits for the hub, twice; default: %(default)g",
-    )
+    add_timeout(pushing, 600.0, "the hub, twice")
     pushing.set_defaults(run=run_model_push)
 
 

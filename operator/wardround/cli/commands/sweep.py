@@ -8,7 +8,7 @@ from rich.console import Console
 
 from wardround.api import conditions, federatedmodel, federatedround, modelversion, names
 from wardround.cli import comparison, model_objects, results, sweeps, verbs
-from wardround.cli.arguments import Parsers, hint_of_namespace, seconds, target
+from wardround.cli.arguments import Parsers, add_timeout, hint_of_namespace, target
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.commands.results import WIDE_PIPE
 from wardround.cli.errors import CommandError
@@ -47,13 +47,7 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     )
     comparing.add_argument("one", metavar="federatedmodel/NAME")
     comparing.add_argument("other", metavar="federatedmodel/NAME")
-    comparing.add_argument(
-        "--timeout",
-        type=seconds,
-        default=3600.0,
-        metavar="SECONDS",
-        help="how long the command waits for the round; default: %(default)g",
-    )
+    add_timeout(comparing, 3600.0, "the round")
     comparing.set_defaults(run=run_compare)
 
 
