@@ -10,6 +10,7 @@ import asyncio
 import base64
 import random
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -49,7 +50,7 @@ VERDICTS = (
 )
 
 
-class Player:
+class Player(ABC):
     """Follows objects of one kind and works on several at once. Ends the benchmark if its own code fails."""
 
     def __init__(self, client: Client, store: Store, presigner: Presigner) -> None:
@@ -86,8 +87,9 @@ class Player:
     async def _fail(self) -> None:
         await self._failed
 
+    @abstractmethod
     async def follow(self) -> None:
-        raise NotImplementedError
+        """Watches and plays, without end."""
 
     async def write(self, item: Object, change: Mapping[str, Any]) -> None:
         """Writes a status, and again on a conflict. An object that is gone needs no status."""

@@ -43,14 +43,14 @@ def sweep(known: Reviewed, tasks: Sequence[Object]) -> Sweep:
     """The models whose tasks ask for the same as this task's model, but for the values of parameters. `tasks`: all
     SiteTasks of the hospital. Raises CommandError if there is no other model."""
     own = approvals.series_terms(known)
-    found = {own.model_uid: (known.assignment.issued, own)}
+    candidates = {own.model_uid: (known.assignment.issued, own)}
     for item in tasks:
         if (each := _alike(item, own)) and each[1].model_uid != own.model_uid:
             uid = each[1].model_uid
             # Of two tasks of a model, the newer one says what its series asks for now.
-            found[uid] = max(found.get(uid, each), each, key=lambda one: one[0])
-    newest = _newest(found.values(), own)
-    gone = tuple(f"{each.model_name} (UID {each.model_uid})" for _, each in found.values() if each not in newest)
+            candidates[uid] = max(candidates.get(uid, each), each, key=lambda one: one[0])
+    newest = _newest(candidates.values(), own)
+    gone = tuple(f"{each.model_name} (UID {each.model_uid})" for _, each in candidates.values() if each not in newest)
     series = [own, *sorted((each for each in newest if each is not own), key=lambda each: each.model_name)]
     room = min(MOST_MODELS, MOST_TASKS // approvals.planned_rounds(own))
     made = terms.sweep_terms(series[:room])
@@ -64,11 +64,11 @@ def sweep(known: Reviewed, tasks: Sequence[Object]) -> Sweep:
     return Sweep(made, tuple(each.model_name for each in series[room:]), gone)
 
 
-def _newest(found: Collection[tuple[str, SeriesTerms]], own: SeriesTerms) -> list[SeriesTerms]:
+def _newest(candidates: Collection[tuple[str, SeriesTerms]], own: SeriesTerms) -> list[SeriesTerms]:
     """Of two models of one name, the one whose task the hub issued last: somebody has deleted the other one. The model
     of this task stays in any case, because a person has named it."""
     newest: dict[str, SeriesTerms] = {}
-    for _, each in sorted(found, key=lambda one: one[0]):
+    for _, each in sorted(candidates, key=lambda one: one[0]):
         newest[each.model_name] = each
     return list((newest | {own.model_name: own}).values())
 

@@ -189,5 +189,5 @@ def objects() -> Object:
     return {"site": site(), "tasks": tasks(), "datasets": [dataset(), dataset("other")]}
 
 
-def parsed(found: Object) -> Seen:
-    return seen.parse(NAMESPACE, found["site"], found["tasks"], found["datasets"], NOW)
+def parsed(known_objects: Object) -> Seen:
+    return seen.parse(NAMESPACE, known_objects["site"], known_objects["tasks"], known_objects["datasets"], NOW)

@@ -26,17 +26,19 @@ from wardround.kubectl import parser
 FIXED = {"assignment", "creationTimestamp", "time", "type", "status", "rows", "outcome", "class", "verdict", "kind"}
 
 
-def written(found: Any | None = None) -> str:
-    return page.page(build.document(hospital.parsed(found or hospital.objects())))
+def written(known_objects: Any | None = None) -> str:
+    return page.page(build.document(hospital.parsed(known_objects or hospital.objects())))
 
 
-def section(name: str, found: Any | None = None) -> Section:
-    [each] = [one for one in build.document(hospital.parsed(found or hospital.objects())).sections if one.name == name]
+def section(name: str, known_objects: Any | None = None) -> Section:
+    [each] = [
+        one for one in build.document(hospital.parsed(known_objects or hospital.objects())).sections if one.name == name
+    ]
     return each
 
 
-def tables(found: Section) -> dict[str, Table]:
-    return {each.caption: each for each in found.blocks if isinstance(each, Table)}
+def tables(shown: Section) -> dict[str, Table]:
+    return {each.caption: each for each in shown.blocks if isinstance(each, Table)}
 
 
 def hostile(value: Any, key: str = "") -> Any:
@@ -75,18 +77,18 @@ def test_markup_in_texts_of_objects_stays_text() -> None:
 
 
 def test_a_model_has_the_hospitals_numbers_of_each_version_and_its_verdicts() -> None:
-    found = section("model-2")
-    assert found.title == "Model breast-cancer/heart"
-    lines = [each for each in found.blocks if isinstance(each, LineChart)]
+    shown = section("model-2")
+    assert shown.title == "Model breast-cancer/heart"
+    lines = [each for each in shown.blocks if isinstance(each, LineChart)]
     assert [[point.value for point in each.points] for each in lines] == [[0.662, 0.417, 0.318], [0.81, 0.82, 0.83]]
     assert [point.label for point in lines[0].points] == ["1.1", "1.2", "1.3"]
-    known = tables(found)
+    known = tables(shown)
     newest = known["All numbers of the newest measurement, over this hospital's own people"]
     assert newest.rows == (("loss", "Validation", "series 2 after Train 3", "0.311", "0.241 to 0.381", "Lower", "61"),)
     verdicts = known["This hospital's own verdicts"].rows
     assert [row[2:4] for row in verdicts] == [("heart-1", "Better"), ("heart-2", "Undecided")]
     assert [row[5:] for row in verdicts] == [("-0.031", "-0.052 to -0.011"), ("0.004", "-0.012 to 0.021")]
-    [chart] = [each for each in found.blocks if isinstance(each, IntervalChart)]
+    [chart] = [each for each in shown.blocks if isinstance(each, IntervalChart)]
     assert [(each.value, each.low, each.high) for each in chart.points] == [
         (-0.031, -0.052, -0.011),
         (0.004, -0.012, 0.021),
@@ -94,12 +96,12 @@ def test_a_model_has_the_hospitals_numbers_of_each_version_and_its_verdicts() ->
 
 
 def test_a_hospital_with_too_few_people_reads_that_there_are_no_numbers() -> None:
-    found = hospital.objects()
-    for each in found["tasks"]:
+    known_objects = hospital.objects()
+    for each in known_objects["tasks"]:
         each["status"].pop("metrics", None)
         for verdict in each["status"].get("verdicts", ()):
             verdict["outcome"] = "TooFewPeople"
-    model = section("model-2", found)
+    model = section("model-2", known_objects)
     assert any("fewer people than policy.minCell" in getattr(each, "text", "") for each in model.blocks)
     assert [row[3] for row in tables(model)["This hospital's own verdicts"].rows] == ["TooFewPeople"] * 2
 
@@ -131,9 +133,9 @@ def test_a_report_on_a_task_is_about_its_model_alone() -> None:
 
 
 def test_a_task_whose_assignment_cannot_be_read_is_named() -> None:
-    found = hospital.objects()
-    found["tasks"][0]["spec"]["assignment"] = "{}"
-    assert any("heart-s2-r1-a1" in getattr(each, "text", "") for each in section("tasks", found).blocks)
+    known_objects = hospital.objects()
+    known_objects["tasks"][0]["spec"]["assignment"] = "{}"
+    assert any("heart-s2-r1-a1" in getattr(each, "text", "") for each in section("tasks", known_objects).blocks)
 
 
 class Server:
@@ -141,8 +143,8 @@ class Server:
 
     server, default_namespace = "https://hospital.example", hospital.NAMESPACE
 
-    def __init__(self, found: Any) -> None:
-        self.objects = [found["site"], *found["tasks"], *found["datasets"]]
+    def __init__(self, known_objects: Any) -> None:
+        self.objects = [known_objects["site"], *known_objects["tasks"], *known_objects["datasets"]]
 
     def get(self, kind: str, name: str, namespace: str) -> Any:
         known = (each for each in self.objects if (each["kind"], each["metadata"]["name"]) == (kind, name))
@@ -152,9 +154,9 @@ class Server:
         return [each for each in self.objects if each["kind"] == kind]
 
 
-def run(target: str, path: Path, found: Any | None = None) -> str:
+def run(target: str, path: Path, known_objects: Any | None = None) -> str:
     options = parser().parse_args(["report", target, "-n", hospital.NAMESPACE, "-o", str(path)])
-    command.run_report(cast(Cluster, Server(found or hospital.objects())), options)
+    command.run_report(cast(Cluster, Server(known_objects or hospital.objects())), options)
     return path.read_text()
 
 
@@ -175,7 +177,7 @@ def test_the_command_writes_a_file_that_nobody_else_reads(
 
 
 def test_the_command_says_what_to_do_with_a_task_that_it_cannot_read(tmp_path: Path) -> None:
-    found = hospital.objects()
-    found["tasks"][0]["spec"]["assignment"] = "{}"
+    known_objects = hospital.objects()
+    known_objects["tasks"][0]["spec"]["assignment"] = "{}"
     with pytest.raises(CommandError, match="kubectl wardround explain sitetask/heart-s2-r1-a1"):
-        run("st/heart-s2-r1-a1", tmp_path / "own.html", found)
+        run("st/heart-s2-r1-a1", tmp_path / "own.html", known_objects)
