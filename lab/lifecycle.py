@@ -79,7 +79,7 @@ def up(sites: int, unpacked_images: Path | None = None) -> None:
 
 
 def down() -> None:
-    """Remove the lab of this checkout or of a deleted checkout, also an incomplete one."""
+    """Remove the lab of this checkout, or one that its checkout has left behind, also an incomplete one."""
     require_root()
     with _locked():
         refuse_foreign()
@@ -87,9 +87,11 @@ def down() -> None:
 
 
 def refuse_foreign() -> None:
-    """Raises LabError if the lab belongs to another checkout. The lab of a deleted checkout, which can no longer run
-    `make down`, may be removed from every checkout."""
-    if _owner() != ROOT and (_owner() / "Makefile").exists():
+    """Raises LabError if a lab runs that belongs to another checkout. Every checkout may remove a lab of which no
+    process is left, and one of a deleted checkout, which can no longer run `make down`."""
+    if _owner() == ROOT or not (_owner() / "Makefile").exists():
+        return
+    if any(sweep.programs(cluster) for cluster in _owned()):
         raise LabError(f"the lab that runs on this machine belongs to {_owner()}: run `make down` there first")
 
 
@@ -202,9 +204,7 @@ def _remove() -> None:
     """Remove everything that the record's owner made, and the record."""
     started = time.monotonic()
     record = _record()
-    state = _owner() / STATE.relative_to(ROOT)
-    owned = [replace(cluster, state_root=state) for cluster in clusters(MOST_SITES)]
-    doomed = [each for each in owned if each.state.is_dir() or each.netns.exists() or each.run.exists()]
+    doomed = [each for each in _owned() if each.state.is_dir() or each.netns.exists() or each.run.exists()]
     if doomed:
         with ThreadPoolExecutor(len(doomed)) as pool:
             list(pool.map(sweep.sweep, doomed))
@@ -241,6 +241,12 @@ def _record() -> dict[str, Any]:
 
 def _owner() -> Path:
     return Path(_record().get("checkout", ROOT))
+
+
+def _owned() -> list[Cluster]:
+    """All clusters that the record's owner may have made."""
+    state = _owner() / STATE.relative_to(ROOT)
+    return [replace(cluster, state_root=state) for cluster in clusters(MOST_SITES)]
 
 
 def require_root() -> None:

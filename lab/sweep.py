@@ -26,7 +26,7 @@ def sweep(cluster: Cluster) -> None:
     for component in reversed(node.COMPONENTS):
         Process(component, cluster.logs).stop(grace=0)
     # Repeated until no process is left, because a process may start another during the first look.
-    _end(lambda: [*_programs(cluster), *_pods(cluster)], cluster)
+    _end(lambda: [*programs(cluster), *_pods(cluster)], cluster)
     _remove_cgroups(cluster)
     mounts.remove(cluster)
     _delete_network(cluster)
@@ -46,8 +46,10 @@ def belongs(executable: str, arguments: str, cache: Path, cluster: Cluster) -> b
     return ours and (f"{cluster.state}/" in arguments or f"{cluster.run}/" in arguments)
 
 
-def _programs(cluster: Cluster) -> Iterator[int]:
+def programs(cluster: Cluster) -> list[int]:
+    """The running components and shims of the cluster."""
     cache = toolchain.cache_folder().resolve()
+    running = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -55,7 +57,8 @@ def _programs(cluster: Cluster) -> Iterator[int]:
             executable = str((entry / "exe").readlink())
             arguments = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             if belongs(executable, arguments, cache, cluster):
-                yield int(entry.name)
+                running.append(int(entry.name))
+    return running
 
 
 def _pods(cluster: Cluster) -> Iterator[int]:

@@ -3,6 +3,7 @@
 import datetime
 import ipaddress
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -90,15 +91,25 @@ def test_dns_knows_the_hubs_outer_address() -> None:
     assert "198.18.0.1 hub.lab.internal store.lab.internal" in corefile
 
 
-def test_the_lab_of_a_deleted_checkout_may_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner = tmp_path / "owner"
-    (owner / "build" / "lab").mkdir(parents=True)
+def test_a_lab_that_runs_is_refused_to_other_checkouts_unless_its_own_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, tools = tmp_path / "owner", tmp_path / "cache" / "wardround" / "tools"
+    for folder in (owner, tools):
+        folder.mkdir(parents=True)
     record = tmp_path / "lab.json"
     record.write_text(json.dumps({"checkout": str(owner)}))
     monkeypatch.setattr("lab.lifecycle.RECORD", record)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    component = Path(shutil.copy("/bin/sh", tools / "kubelet"))
     lifecycle.refuse_foreign()
     (owner / "Makefile").touch()
-    with pytest.raises(LabError, match=f"belongs to {owner}"):
+    # Nothing runs any more: the lab's checkout was interrupted.
+    lifecycle.refuse_foreign()
+    with subprocess.Popen([component, "-c", "read line", f"{owner}/build/lab/hub/kubelet"], stdin=subprocess.PIPE):
+        with pytest.raises(LabError, match=f"belongs to {owner}"):
+            lifecycle.refuse_foreign()
+        (owner / "Makefile").unlink()
         lifecycle.refuse_foreign()
 
 
