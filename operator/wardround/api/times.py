@@ -1,4 +1,4 @@
-"""Writes and parses times: RFC 3339, UTC. Knows no clock."""
+"""Writes and parses times: RFC 3339, UTC. Chooses the soonest wait. Knows no clock."""
 
 import re
 from datetime import UTC, datetime
@@ -32,3 +32,8 @@ def read_time(text: str) -> datetime | None:
     except ValueError:
         return None
     return time if time.year <= LAST_YEAR else None
+
+
+def sooner(*seconds: float | None) -> float | None:
+    """The least of the waits that there are."""
+    return min((each for each in seconds if each is not None), default=None)

@@ -14,7 +14,7 @@ from wardround.api import conditions, federatedround, modelpush, modelversion, n
 from wardround.api.federatedround import base_version
 from wardround.api.modelpush import ModelPush, ModelPushStatus
 from wardround.api.modelversion import ModelVersion, ModelVersionStatus
-from wardround.api.times import read_time, to_seconds
+from wardround.api.times import read_time, sooner, to_seconds
 from wardround.clock import Draw
 from wardround.documents import pushes as documents
 from wardround.documents.pushes import SealedPush
@@ -75,9 +75,9 @@ class PushController:
         """Raises ApiError, StoreError. After a crash the push is looked at again."""
         item = await self._hub.client.get_if_exists(self.kind, key.name, key.namespace)
         version = await self._version(key)
-        again = None
+        after_push = None
         if item is not None:
-            again = await self._push(item, modelpush.parse(item), version)
+            after_push = await self._push(item, modelpush.parse(item), version)
             item = await self._hub.client.get_if_exists(self.kind, key.name, key.namespace)
             version = await self._version(key)
         if version is not None and version.spec.pushed is not None:
@@ -86,8 +86,7 @@ class PushController:
         push = modelpush.parse(item) if item is not None else None
         if push is not None and not _has_failed(push):
             kept.add(push.metadata.uid)
-        later = await self._forget(key, kept)
-        return min((each for each in (again, later) if each is not None), default=None)
+        return sooner(after_push, await self._forget(key, kept))
 
     async def _version(self, key: Key) -> ModelVersion | None:
         item = await self._hub.client.get_if_exists(modelversion.KIND, key.name, key.namespace)
@@ -183,17 +182,17 @@ class PushController:
         await self._hub.client.delete_if_exists(self.kind, meta.name, meta.namespace, uid=meta.uid)
 
     async def _forget(self, key: Key, kept: set[str]) -> float | None:
-        """Deletes what was pushed under this name but for the UIDs in `kept`. Returns in how many seconds again."""
-        later: list[float] = []
+        """Deletes what was pushed under this name but for the UIDs in `kept`. Returns `requeue_after`."""
+        waits: list[float] = []
         for item in await vault.pushes(self._hub.client, key.namespace, key.name):
             uid = item["metadata"]["labels"][names.PUSH_UID]
             if uid in kept:
                 continue
             if await self._is_needed(key, uid):
-                later.append(FOLLOWERS_SECONDS)
+                waits.append(FOLLOWERS_SECONDS)
             elif (seconds := await self._forget_one(item, uid)) is not None:
-                later.append(seconds)
-        return min(later, default=None)
+                waits.append(seconds)
+        return min(waits, default=None)
 
     async def _is_needed(self, key: Key, push_uid: str) -> bool:
         """Whether a round that is not over has started from the model."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from wardround.api import dataschema, federatedround, names, roundtask
 from wardround.api.conditions import Conditions
+from wardround.api.times import sooner
 from wardround.clock import Draw
 from wardround.hub.context import Context
 from wardround.hub.execute import Execution, Interrupted
@@ -106,10 +107,10 @@ class RoundController:
             self.active[key] = frozenset(federatedround.source_names(seen))
         failure: Exception | None = None
         refusals: tuple[Refusal, ...] = ()
-        swept_again: float | None = None
+        after_sweep: float | None = None
         if key in self.swept or not any(each.stage == STARTED for each in seen.status.timeline):
             try:
-                swept_again = await self._sweep(key, seen.metadata.uid)
+                after_sweep = await self._sweep(key, seen.metadata.uid)
             except StoreError as away:
                 failure = away  # what is left of another round does not hold this one
         observation, base, references = await observe(self.hub, seen)
@@ -126,8 +127,8 @@ class RoundController:
             self._tell(key, status.conditions)
         if failure is not None:
             raise failure
-        ask_again = ASK_AGAIN.total_seconds() if refusals else None
-        return min((each for each in (plan.requeue_after, swept_again, ask_again) if each is not None), default=None)
+        after_refusal = ASK_AGAIN.total_seconds() if refusals else None
+        return sooner(plan.requeue_after, after_sweep, after_refusal)
 
     def _tell(self, key: Key, conditions: Conditions) -> None:
         shown = headline(conditions)
@@ -144,7 +145,7 @@ class RoundController:
         self._results.wake_kept(key.namespace)
 
     async def _sweep(self, key: Key, live_uid: str | None) -> float | None:
-        """In how many seconds again, or None."""
+        """Returns `requeue_after`."""
         self._results.wake(key.namespace, key.name)
         self.swept.add(key)
         until = await sweep(self.hub, key.namespace, key.name, live_uid)

@@ -64,7 +64,10 @@ class Controller(Protocol):
         """Which keys an event concerns. Reads nothing but the object."""
 
     async def reconcile(self, key: Key) -> float | None:
-        """Make it as it should be. Return in how many seconds to look again, or None. Is retried if it raises."""
+        """Make it as it should be. Is retried if it raises.
+
+        Return `requeue_after`: in how many seconds to reconcile the key again, None for the next event.
+        """
 
     async def run(self) -> None:
         """Runs what the controller has to do beside the queue, for which there is no event of `sources`. May return at

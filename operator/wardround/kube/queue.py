@@ -63,8 +63,8 @@ class WorkQueue(Generic[K]):
             timer.cancel()
 
     async def work(self, reconcile: Callable[[K], Awaitable[float | None]]) -> None:
-        """One worker, for ever. `reconcile` returns in how many seconds it wants the key again, or None. This replaces
-        what it returned for the key before.
+        """One worker, for ever. `reconcile` returns `requeue_after`: in how many seconds it wants the key again,
+        or None. This replaces what it returned for the key before.
 
         Several workers work on several keys at once. An exception is logged and the key retried: a reconcile is
         level-triggered, so the next try starts from the present state.
@@ -76,11 +76,11 @@ class WorkQueue(Generic[K]):
             del self._waiting[key]
             self._working.add(key)
             try:
-                seconds = await reconcile(key)
+                requeue_after = await reconcile(key)
             except Exception as failure:
                 self._failures[key] = self._failures.get(key, 0) + 1
-                seconds = backoff(self._failures[key], base=0.2, most=60, draw=self._draw)
-                _log(key, failure, self._failures[key], seconds)
+                requeue_after = backoff(self._failures[key], base=0.2, most=60, draw=self._draw)
+                _log(key, failure, self._failures[key], requeue_after)
             else:
                 self._failures.pop(key, None)
                 # Only the newest answer counts: a key that is over must not be kept until an old deadline.
@@ -91,8 +91,8 @@ class WorkQueue(Generic[K]):
                 self._again.discard(key)
                 if key not in self._failures:
                     self.add(key)
-            if seconds is not None:
-                self.add_after(key, seconds)
+            if requeue_after is not None:
+                self.add_after(key, requeue_after)
 
 
 def _log(key: object, failure: Exception, failures: int, seconds: float) -> None:

@@ -20,12 +20,12 @@ JobT = TypeVar("JobT")
 class ClosedJobPlan(Generic[StatusT, JobT]):
     """`status` is written first. `delete`: a Job whose end the status tells. `create`: a Job that is due now.
 
-    `needs_control`: a Job is due, and the plan needs the positive control of the isolation gate. `again_seconds`: when
-    to look again, None for the next event.
+    `needs_control`: a Job is due, and the plan needs the positive control of the isolation gate. `requeue_after`:
+    in seconds, None for the next event.
     """
 
     status: StatusT
     delete: Job | None = None
     needs_control: bool = False
     create: JobT | None = None
-    again_seconds: float | None = None
+    requeue_after: float | None = None

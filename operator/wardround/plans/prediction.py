@@ -79,20 +79,20 @@ def plan(seen: Observation) -> Plan:
     if seen.made is not None:
         return _running(seen, seen.made)
     if seen.site is None:
-        return Plan(status=seen.prediction.status, again_seconds=STALLED_SECONDS)
+        return Plan(status=seen.prediction.status, requeue_after=STALLED_SECONDS)
     for rule in RULES:
         if fault := rule(seen, seen.site):
-            return Plan(status=_stalled(seen, *fault), again_seconds=STALLED_SECONDS)
+            return Plan(status=_stalled(seen, *fault), requeue_after=STALLED_SECONDS)
     if seen.control is None:
         return Plan(status=seen.prediction.status, needs_control=True)
     if not seen.control.proven:
-        return Plan(status=_waiting(seen, "IsolationUnproven"), again_seconds=UNPROVEN_SECONDS)
+        return Plan(status=_waiting(seen, "IsolationUnproven"), requeue_after=UNPROVEN_SECONDS)
     return Plan(status=_waiting(seen, "Predicting"), create=_job(seen, seen.site, seen.control))
 
 
 def not_admitted(seen: Observation, words: str) -> Plan:
     """The plan after the API server has refused the Job, with its `words`."""
-    return Plan(status=_waiting(seen, "JobNotAdmitted", words), again_seconds=ADMISSION_SECONDS)
+    return Plan(status=_waiting(seen, "JobNotAdmitted", words), requeue_after=ADMISSION_SECONDS)
 
 
 Fault = tuple[str, str]
@@ -175,7 +175,7 @@ def _running(seen: Observation, made: Made) -> Plan:
         return Plan(status=_failed(seen, cause.reason, cause.message or ""), delete=made.job)
     if made.job.suspended:
         message = "The Job waits in its queue."
-        return Plan(status=_waiting(seen, "Predicting", message), again_seconds=WAITING_SECONDS)
+        return Plan(status=_waiting(seen, "Predicting", message), requeue_after=WAITING_SECONDS)
     waits = _waits(pod)
     since = (pod.created if pod else None) or made.created
     left = (since + LONGEST - seen.now).total_seconds()
@@ -183,7 +183,7 @@ def _running(seen: Observation, made: Made) -> Plan:
         message = f"No pod has answered within {LONGEST.total_seconds():.0f} s: {waits or 'the pod did not end'}."
         return Plan(status=_failed(seen, "DeadlineExceeded", message), delete=made.job)
     message = f"The pod waits: {waits}." if waits else ""
-    return Plan(status=_waiting(seen, "Predicting", message), again_seconds=min(left, WAITING_SECONDS))
+    return Plan(status=_waiting(seen, "Predicting", message), requeue_after=min(left, WAITING_SECONDS))
 
 
 def _waits(pod: Pod | None) -> str:

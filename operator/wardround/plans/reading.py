@@ -11,13 +11,13 @@ from typing import Any
 from wardround.api import conditions
 from wardround.api.dataset import READ_SECONDS, DatasetStatus, Limits, Reading
 from wardround.api.site import Site
-from wardround.api.times import parse_time, to_seconds
+from wardround.api.times import parse_time, sooner, to_seconds
 from wardround.manifests.reading import ReadingJob
 from wardround.plans import dataset, published
 from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, ClosedJobPlan
 from wardround.plans.sitetask.job import workload
 from wardround.plans.sitetask.pod import Job, Pod, Step
-from wardround.plans.sitetask.types import Control, sooner
+from wardround.plans.sitetask.types import Control
 from wardround.reasons.registry import REASONS
 
 # After a reading that did not come to the file.
@@ -80,8 +80,8 @@ def plan(seen: Observation) -> Plan:
         return planned
     policy = seen.site.spec.policy
     status = published.publish(planned.status, policy, seen.now)
-    again = sooner(planned.again_seconds, published.seconds_to_next(status, policy, seen.now))
-    return dataclasses.replace(planned, status=status, again_seconds=again)
+    after = sooner(planned.requeue_after, published.seconds_to_next(status, policy, seen.now))
+    return dataclasses.replace(planned, status=status, requeue_after=after)
 
 
 def _plan(seen: Observation) -> Plan:
@@ -97,35 +97,35 @@ def _plan(seen: Observation) -> Plan:
         late = seen.now >= made.created + LONGEST
         if not ended and not late:
             left = (made.created + LONGEST - seen.now).total_seconds()
-            return Plan(status=_status(seen, None), again_seconds=left)
+            return Plan(status=_status(seen, None), requeue_after=left)
         # The next look sees what is due then.
-        return Plan(status=_after_the_end(seen, made), delete=made.job, again_seconds=0.0)
+        return Plan(status=_after_the_end(seen, made), delete=made.job, requeue_after=0.0)
     status = _status(seen, None)
     digest = status.schema_digest
     if seen.site is None:
         return Plan(status=status)
     wait = _wait(seen, status, seen.site)
     if wait is None or wait > 0:
-        return Plan(status=status, again_seconds=wait)
+        return Plan(status=status, requeue_after=wait)
     ready = conditions.find(status.conditions, "Ready")
     if digest is None or (ready is not None and ready.reason in dataset.UNREAD):
         # The status says what is wrong with the objects. Whoever asked for a reading sees it there.
         reason, words = (ready.reason, ready.message) if ready else ("SchemaInvalid", "")
         return Plan(status=refused(seen, status, reason, words))
     if fault := _unlisted(seen, seen.site):
-        return Plan(status=refused(seen, status, "JobNotAdmitted", fault), again_seconds=UNLISTED_SECONDS)
+        return Plan(status=refused(seen, status, "JobNotAdmitted", fault), requeue_after=UNLISTED_SECONDS)
     if seen.control is None:
         return Plan(status=status, needs_control=True)
     if not seen.control.proven:
         after = refused(seen, status, "IsolationUnproven", REASONS["IsolationUnproven"].meaning)
-        return Plan(status=after, again_seconds=UNPROVEN_SECONDS)
+        return Plan(status=after, requeue_after=UNPROVEN_SECONDS)
     return Plan(status=status, create=_job(seen, seen.site, seen.control, status))
 
 
 def not_admitted(seen: Observation, planned: Plan, words: str) -> Plan:
     """The plan after the API server has refused the Job, with its `words`."""
     return Plan(
-        status=refused(seen, planned.status, "JobNotAdmitted", words[:MOST_WORDS]), again_seconds=ADMISSION_SECONDS
+        status=refused(seen, planned.status, "JobNotAdmitted", words[:MOST_WORDS]), requeue_after=ADMISSION_SECONDS
     )
 
 

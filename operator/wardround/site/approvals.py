@@ -24,7 +24,7 @@ class ApprovalReconciler:
         self._seen: dict[str, tuple[str, int, bool]] = {}
 
     async def reconcile(self, name: str) -> float | None:
-        """Returns in how many seconds to look again. Raises ApiError."""
+        """Returns `requeue_after`. Raises ApiError."""
         item = await self._own.get_if_exists(approval.KIND, name)
         if item is None:
             if self._seen.pop(name, None) is not None:

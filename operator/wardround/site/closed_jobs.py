@@ -24,7 +24,7 @@ async def carry_out(
     build: Callable[[JobT], Manifest],
     not_admitted: Callable[[str], ClosedJobPlan[StatusT, JobT]],
 ) -> float | None:
-    """Returns in how many seconds to look again.
+    """Returns `requeue_after`.
 
     `before`: the status of `item`. `not_admitted`: the plan after the API server has refused the Job with some words.
     Raises ApiError.
@@ -33,7 +33,7 @@ async def carry_out(
     if planned.delete is not None:
         await context.own.delete("Job", planned.delete.name, uid=planned.delete.uid)
     if planned.create is None:
-        return planned.again_seconds
+        return planned.requeue_after
     try:
         await context.own.create(build(planned.create))
     except AlreadyExists:
@@ -41,5 +41,5 @@ async def carry_out(
     except (Forbidden, Invalid) as refusal:
         refused = not_admitted(str(refusal))
         await context.reporter.write(written or item, planned.status, refused.status)
-        return refused.again_seconds
-    return planned.again_seconds
+        return refused.requeue_after
+    return planned.requeue_after

@@ -101,7 +101,7 @@ class SiteReconciler:
         self._memory.resumed = False
 
     async def reconcile(self) -> float | None:
-        """Raises ApiError of the own cluster. Returns in how many seconds to look again."""
+        """Raises ApiError of the own cluster. Returns `requeue_after`."""
         item = await self._own.get_if_exists("Site", names.SITE)
         if item is None:
             logger.warning(
@@ -162,7 +162,7 @@ class SiteReconciler:
                 except HUB_FAILURES as failure:
                     self._hub_failed(failure)
                     hub_failed = True
-        return plans.DISCONNECTED_SECONDS if hub_failed else planned.again_seconds
+        return plans.DISCONNECTED_SECONDS if hub_failed else planned.requeue_after
 
     def _hub_failed(self, failure: Exception) -> None:
         """Only logs it, because the heartbeat tells people of a hub that fails."""

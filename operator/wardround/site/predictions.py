@@ -25,7 +25,7 @@ class PredictionReconciler:
         self._context = context
 
     async def reconcile(self, name: str) -> float | None:
-        """Returns in how many seconds to look again. Raises ApiError of the own cluster, and asks no hub."""
+        """Returns `requeue_after`. Raises ApiError of the own cluster, and asks no hub."""
         item = await self._context.own.get_if_exists(prediction.KIND, name)
         if item is None:
             return None

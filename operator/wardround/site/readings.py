@@ -32,7 +32,7 @@ class DatasetReconciler:
         self._context = context
 
     async def reconcile(self, name: str) -> float | None:
-        """Returns in how many seconds to look again. Raises ApiError of the own cluster, also while the hub is away."""
+        """Returns `requeue_after`. Raises ApiError of the own cluster, also while the hub is away."""
         item = await self._context.own.get_if_exists("Dataset", name)
         if item is None:
             return None

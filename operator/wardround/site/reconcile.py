@@ -19,16 +19,16 @@ class TaskReconciler:
         self._context = context
 
     async def reconcile(self, name: str) -> float | None:
-        """Returns in how many seconds to look again.
+        """Returns `requeue_after`.
 
         Raises ApiError, to be tried again: of the own cluster, or of a hub that the site could not see or tell. The
         site does before what it can do without the hub.
         """
         hub = await at_hub(self._context, name)
-        again = await self._reconcile(name, hub)
+        requeue_after = await self._reconcile(name, hub)
         if hub.failure is not None:
             raise hub.failure
-        return again
+        return requeue_after
 
     async def _reconcile(self, name: str, hub: HubView) -> float | None:
         context = self._context
@@ -36,23 +36,23 @@ class TaskReconciler:
         if site is None:
             context.hub_heard.pop(name, None)
             return None
-        item, again = await context.own.get_if_exists("SiteTask", name), None
+        item, requeue_after = await context.own.get_if_exists("SiteTask", name), None
         if item is None:
             context.held.drop(name)
-            item, again = await self._arrive(hub)
+            item, requeue_after = await self._arrive(hub)
         if item is None:
             context.hub_heard.pop(name, None)
-            return again
+            return requeue_after
         live = await observe(context, site, item, hub)
         planned = plans.plan(live.seen)
         await Execution(context, live).run(planned)
-        return planned.again_seconds
+        return planned.requeue_after
 
     async def _arrive(self, hub: HubView) -> tuple[Object | None, float | None]:
-        """The SiteTask of a RoundTask that had none, or when to look again."""
+        """The SiteTask of a RoundTask that had none, or `requeue_after`."""
         if hub.task is None:
             return None, None
         context = self._context
         seen = Arrival(round_task=roundtask.parse(hub.task), held=await context.held.count(), now=context.clock())
         planned = arrival.plan(seen)
-        return await arrive(context, seen, hub.task, planned), planned.again_seconds
+        return await arrive(context, seen, hub.task, planned), planned.requeue_after

@@ -241,7 +241,7 @@ def test_the_hub_hears_of_progress_once_in_a_while_and_of_the_end_for_the_last_t
     there = dataclasses.replace(a_round_task(task), status=action.status)
     moved = seen(task, round_task=there, job=JOB, pod=a_pod(ended("prepare", 0), ended("train", 0), ended("check", 0)))
     soon = plan(dataclasses.replace(moved, hub_heard=NOW - timedelta(seconds=1)))
-    assert (tell_hub_action(soon), soon.again_seconds) == (None, PROGRESS_SECONDS - 1)
+    assert (tell_hub_action(soon), soon.requeue_after) == (None, PROGRESS_SECONDS - 1)
     assert tell_hub_action(plan(moved)) is not None, "a new process tells at once"
     end = tell_hub_action(plan(dataclasses.replace(moved, pod=a_pod(ended("train", 1)), hub_heard=NOW)))
     assert end is not None
@@ -279,13 +279,13 @@ def test_a_full_site_says_so_once_and_looks_again() -> None:
     planned = arrival.plan(arriving(MOST))
     (alone,) = planned.actions
     assert isinstance(alone, LeaveAlone)
-    assert planned.again_seconds == FULL_SECONDS
+    assert planned.requeue_after == FULL_SECONDS
     accepted_at_hub = conditions.find(alone.status.conditions, "Accepted")
     assert accepted_at_hub is not None
     assert (accepted_at_hub.status, accepted_at_hub.reason) == ("Unknown", "TooManyTasks")
     refused = dataclasses.replace(arriving(MOST).round_task, status=alone.status)
     again = arrival.plan(Arrival(round_task=refused, held=MOST, now=NOW + timedelta(minutes=1)))
-    assert (again.actions, again.again_seconds) == ((), FULL_SECONDS)
+    assert (again.actions, again.requeue_after) == ((), FULL_SECONDS)
 
 
 def test_a_task_that_the_api_server_does_not_admit_says_so_at_the_hub_in_our_words_alone() -> None:

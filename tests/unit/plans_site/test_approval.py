@@ -432,7 +432,7 @@ def test_a_running_task_goes_on_while_its_approval_stands(name: str) -> None:
 
 def test_the_plan_looks_again_when_the_approval_ends() -> None:
     soon = an_approval(until=to_seconds(NOW + timedelta(seconds=7)))
-    assert plan(running(soon)).again_seconds == 7
+    assert plan(running(soon)).requeue_after == 7
 
 
 # How an Approval stands

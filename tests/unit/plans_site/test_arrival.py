@@ -119,7 +119,7 @@ def test_waiting_for_approval_is_a_state_on_both_sides_until_the_assignment_expi
     for kind in ("Stalled", "Accepted"):
         assert command in holds(planned.status, kind).message
         assert consent in holds(planned.status, kind).message
-    assert planned.again_seconds == 3600
+    assert planned.requeue_after == 3600
 
 
 def test_a_courier_that_waits_for_people_stalls_the_task_and_they_are_told_what_to_do() -> None:
@@ -150,7 +150,7 @@ def test_no_job_is_made_while_a_closed_network_would_prove_nothing() -> None:
     planned = plan(seen(a_task(status=ready()), control=UNPROVEN))
     assert change_names(planned) == ()
     assert reason(planned) == "IsolationUnproven"
-    assert planned.again_seconds == 10
+    assert planned.requeue_after == 10
 
 
 def test_a_task_waits_behind_the_one_that_trains_and_says_so() -> None:

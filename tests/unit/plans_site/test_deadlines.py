@@ -91,7 +91,7 @@ def test_a_pod_that_leaves_its_node_is_waited_for_and_does_not_train() -> None:
     planned = plan(on_a_dead_node(deleted="by the cluster", now=timedelta(seconds=60)))
     assert reason(planned) == "Evicted"
     assert planned.status.failure is None
-    assert planned.again_seconds == 60
+    assert planned.requeue_after == 60
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_dead_node_is_nobodys_deadline_and_may_be_tried_again(observation: Obs
 def test_a_live_node_may_train_as_long_as_it_likes_until_it_says_otherwise() -> None:
     planned = plan(on_a_dead_node(now=timedelta(seconds=1800)))
     assert reason(planned) == "Training"
-    assert planned.again_seconds == 30
+    assert planned.requeue_after == 30
 
 
 UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no GPU"}
@@ -149,7 +149,7 @@ def test_a_task_that_waited_too_long_has_failed_of_what_it_waited_for(case: str)
     end = NOW + timedelta(seconds=ASSIGNMENT.wait_seconds - 60)
     before = plan(dataclasses.replace(observation, now=end - timedelta(seconds=1)))
     assert before.status.failure is None
-    assert before.again_seconds == 1
+    assert before.requeue_after == 1
     for status in (
         plan(dataclasses.replace(observation, now=end)).status,
         hub_status(dataclasses.replace(observation, now=end)),

@@ -103,7 +103,7 @@ def test_no_job_is_made_before_the_positive_control() -> None:
     assert (planned.needs_control, planned.create) == (True, None)
     unproven = plans.plan(seen(control=UNPROVEN))
     assert (shown(unproven, "Reconciling")[0], unproven.create) == ("IsolationUnproven", None)
-    assert unproven.again_seconds == closed_job.UNPROVEN_SECONDS
+    assert unproven.requeue_after == closed_job.UNPROVEN_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_prediction_waits_for_what_people_have_to_change(changes: dict[str, An
     assert shown(planned, "Stalled")[0] == reason
     assert words in shown(planned, "Stalled")[1]
     assert (planned.create, planned.needs_control) == (None, False)
-    assert planned.again_seconds == plans.STALLED_SECONDS
+    assert planned.requeue_after == plans.STALLED_SECONDS
     # It goes on when the cause is gone.
     after = dataclasses.replace(ASKED, status=planned.status)
     assert plans.plan(seen(prediction=after)).create is not None
@@ -133,7 +133,7 @@ def test_a_prediction_waits_for_what_people_have_to_change(changes: dict[str, An
 def test_a_refused_job_is_tried_again() -> None:
     planned = plans.not_admitted(seen(), "policy.datasets has to name that Dataset")
     assert shown(planned, "Reconciling") == ("JobNotAdmitted", "policy.datasets has to name that Dataset")
-    assert planned.again_seconds == closed_job.ADMISSION_SECONDS
+    assert planned.requeue_after == closed_job.ADMISSION_SECONDS
 
 
 def test_an_answer_is_complete_and_counts_its_rows() -> None:
@@ -146,7 +146,7 @@ def test_an_answer_is_complete_and_counts_its_rows() -> None:
     )
     assert planned.status.answer is not None
     assert (planned.status.answer.version, planned.status.answer.notes) == ("v3", ("one.",))
-    assert (planned.create, planned.delete, planned.again_seconds) == (None, None, None)
+    assert (planned.create, planned.delete, planned.requeue_after) == (None, None, None)
     over = dataclasses.replace(ASKED, status=planned.status)
     # Later looks change nothing, though somebody deletes the Job.
     assert plans.plan(seen(prediction=over)) == Plan(status=planned.status)

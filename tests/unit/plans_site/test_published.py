@@ -69,7 +69,7 @@ def test_the_plan_of_a_dataset_publishes_what_was_counted_and_looks_again_after_
     more = dataclasses.replace(first, training_patients=301)
     planned = reading.plan(seen_reading(more, site=SITE))
     assert planned.status.published == first.published
-    assert planned.again_seconds == PAUSE.total_seconds()
+    assert planned.requeue_after == PAUSE.total_seconds()
 
 
 def test_the_number_stays_when_the_spec_changes() -> None:

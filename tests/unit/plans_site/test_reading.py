@@ -82,7 +82,7 @@ def test_a_job_needs_a_control_that_proves_the_gate_and_the_dataset_says_so() ->
     due = seen(control=None)
     assert reading.plan(due) == Plan(status=reading.plan(due).status, needs_control=True)
     unproven = reading.plan(seen(control=UNPROVEN))
-    assert (unproven.create, unproven.again_seconds) == (None, closed_job.UNPROVEN_SECONDS)
+    assert (unproven.create, unproven.requeue_after) == (None, closed_job.UNPROVEN_SECONDS)
     assert reading_of(unproven.status).reason == "IsolationUnproven"
     assert not later(unproven.status, 29).create
     assert later(unproven.status, 31).create
@@ -116,7 +116,7 @@ def test_while_a_job_runs_there_is_no_second_one() -> None:
     """Whatever has changed meanwhile: the end of the Job leads to the next look."""
     planned = reading.plan(seen(read(), generation=2, request="now", reading=made()))
     assert (planned.create, planned.delete) == (None, None)
-    assert planned.again_seconds is not None
+    assert planned.requeue_after is not None
 
 
 def test_a_changed_dataset_is_read_again_and_a_report_of_the_former_one_says_nothing() -> None:
@@ -145,7 +145,7 @@ def test_a_person_asks_for_a_reading_by_another_value_of_the_annotation() -> Non
 def test_the_hospitals_own_schedule_counts_from_the_newest_reading() -> None:
     status = read()
     every = {**SPEC, "readEvery": 3600}
-    assert later(status, 3000, spec=every).again_seconds == pytest.approx(3600 - 3000, abs=60)
+    assert later(status, 3000, spec=every).requeue_after == pytest.approx(3600 - 3000, abs=60)
     assert not later(status, 3000, spec=every).create
     assert later(status, 3700, spec=every).create
     # A training pod has read it meanwhile.
@@ -256,7 +256,7 @@ def test_a_dataset_that_the_site_does_not_list_is_not_read_and_says_so_once() ->
     assert "policy.datasets" in (reading_of(status).message or "")
     again = later(status, 3600, site=a_site(datasets=[]), request="now")
     assert again.status == status
-    assert again.again_seconds == 60
+    assert again.requeue_after == 60
     assert later(status, 3600, request="now").create
 
 

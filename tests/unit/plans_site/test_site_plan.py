@@ -54,14 +54,14 @@ def test_a_look_that_changes_nothing_publishes_and_writes_the_status() -> None:
     made = planned()
     assert kinds(made) == [Publish, WriteStatus]
     assert made.actions[0] == Publish(report=report(SITE, ()))
-    assert made.again_seconds == CONNECTED_SECONDS
+    assert made.requeue_after == CONNECTED_SECONDS
 
 
 @pytest.mark.parametrize("state", ["Connected", "HubUnreachable"])
 def test_while_the_hub_does_not_answer_only_the_status_is_written_and_the_next_look_comes_soon(state: Any) -> None:
     made = planned(hub_reached=False, link=Link(state), token=OLD_TOKEN, open_tasks=None)
     assert kinds(made) == [WriteStatus]
-    assert made.again_seconds == DISCONNECTED_SECONDS
+    assert made.requeue_after == DISCONNECTED_SECONDS
 
 
 def test_a_changed_site_wakes_the_tasks_that_are_under_way() -> None:

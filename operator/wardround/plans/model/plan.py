@@ -49,7 +49,7 @@ Rule = Callable[[Observation, SeriesStatus], Verdict | None]
 
 
 def plan(seen: Observation) -> Plan:
-    """The actions, the status afterwards, and when to look again."""
+    """The actions, the status afterwards, and `requeue_after`."""
     series = seen.model.status.series
     if series is None:
         first = replace(rounds.begin(seen.model, FIRST_SERIES, seen.now), training_patients=seen.patients)
@@ -58,8 +58,8 @@ def plan(seen: Observation) -> Plan:
         verdict = next(each for rule in RULES if (each := rule(seen, series)))
     made = delivery.condition(seen, delivery.named(seen, statuses.status(seen, verdict)))
     actions = (*statuses.ownership(seen, made), *verdict.actions, *delivery.actions(seen))
-    again = _requeue_after(seen.now, verdict, made)
-    return Plan(actions=actions, status=made, requeue_after=0.0 if _names_a_delivery(seen, made) else again)
+    after = 0.0 if _names_a_delivery(seen, made) else _requeue_after(seen.now, verdict, made)
+    return Plan(actions=actions, status=made, requeue_after=after)
 
 
 def _names_a_delivery(seen: Observation, made: FederatedModelStatus) -> bool:
@@ -81,7 +81,7 @@ def _requeue_after(now: datetime, verdict: Verdict, made: FederatedModelStatus) 
     if verdict.at_once:
         return 0.0
     start = read_time(made.next.at) if made.next and verdict.series.stage == "Ended" else None
-    times = [each for each in (verdict.again, start) if each]
+    times = [each for each in (verdict.requeue_at, start) if each]
     # A start that is due waits for a change of the model.
     future = [each for each in times if each > now]
     return (min(*future, now + LONGEST_SLEEP) - now).total_seconds() if future else None
@@ -174,11 +174,11 @@ def _at_rest(seen: Observation, series: SeriesStatus) -> Verdict:
         course="Settled",
         reason="SeriesSkipped" if series.skipped else "SeriesEnded",
         series=series,
-        again=_next_look(seen),
+        requeue_at=_requeue_at(seen),
     )
 
 
-def _next_look(seen: Observation) -> datetime | None:
+def _requeue_at(seen: Observation) -> datetime | None:
     """When to look again for new patients and new hospitals: no event of a Participant names a model."""
     trigger = seen.model.spec.trigger
     counts = trigger is not None and trigger.new_patients is not None
@@ -243,7 +243,7 @@ def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
     due = rounds.retry_at(seen.round, failures)
     if seen.now < due:
         waiting = f"Round {newest.name} has failed. The hub operator makes another one at {to_seconds(due)}."
-        return Verdict(course="Progressing", reason="SeriesRetrying", message=waiting, series=over, again=due)
+        return Verdict(course="Progressing", reason="SeriesRetrying", message=waiting, series=over, requeue_at=due)
     return _progressing(rounds.again(model, over), at_once=True)
 
 

@@ -120,8 +120,8 @@ Course = Literal["Progressing", "Suspended", "Stalled", "Settled"]
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What one rule decides. `series`: afterwards. `at_once`: whether the plan goes on as soon as the status is
-    written. `again`: when to look again. `added`: a version of the series that has ended, with whether it becomes the
-    current one. `begins`: a new series begins."""
+    written. `requeue_at`: when the operator reconciles the model again without an event. `added`: a version of the
+    series that has ended, with whether it becomes the current one. `begins`: a new series begins."""
 
     course: Course
     reason: str
@@ -129,7 +129,7 @@ class Verdict:
     series: SeriesStatus
     actions: tuple[Action, ...] = ()
     at_once: bool = False
-    again: datetime | None = None
+    requeue_at: datetime | None = None
     added: Added | None = None
     begins: bool = False
 

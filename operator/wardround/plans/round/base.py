@@ -12,7 +12,7 @@ from wardround.plans.round.verdicts import advice, failed
 from wardround.plans.round.view import View
 
 # No event of a ModelVersion wakes the rounds that wait for it.
-LOOK_AGAIN = timedelta(seconds=10)
+PUSH_WAIT = timedelta(seconds=10)
 
 
 def base_not_ready(view: View) -> Verdict | None:
@@ -66,8 +66,8 @@ def _no_pushed_version(view: View) -> Verdict | None:
     if view.seen.now >= until:
         return failed(view, reason, message)
     waits = f"{message} The round waits until {to_seconds(until)}. Then it fails."
-    again = min(until, view.seen.now + LOOK_AGAIN)
-    return Verdict(course="Stalled", reason=reason, message=waits, again=(again,))
+    times = (until, view.seen.now + PUSH_WAIT)
+    return Verdict(course="Stalled", reason=reason, message=waits, requeue_at=times)
 
 
 def _unfit_base(view: View, name: str) -> Verdict | None:
@@ -140,7 +140,7 @@ def _no_base(view: View, name: str) -> Verdict:
     if view.seen.now >= until:
         return failed(view, reason, message)
     waits = f"{message} The round waits until {to_seconds(until)}. Then it fails."
-    return Verdict(course="Stalled", reason=reason, message=waits, again=(until,))
+    return Verdict(course="Stalled", reason=reason, message=waits, requeue_at=(until,))
 
 
 def applied_until(view: View) -> datetime:
@@ -161,7 +161,7 @@ def schema_not_ready(view: View) -> Verdict | None:
         if view.seen.now >= until:
             return failed(view, "RoundSchemaNotFound", message)
         waits = f"{message} The round waits until {to_seconds(until)}. Then it fails."
-        return Verdict(course="Stalled", reason="RoundSchemaNotFound", message=waits, again=(until,))
+        return Verdict(course="Stalled", reason="RoundSchemaNotFound", message=waits, requeue_at=(until,))
     if base_differs(view.seen):
         reason = "SchemaDiffersFromBase"
         return failed(

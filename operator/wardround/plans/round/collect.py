@@ -33,7 +33,7 @@ def beyond_quorum(view: View) -> Verdict | None:
             reason="Collecting",
             message=f"{missing} So the round will fail. The hub first waits for the answers of the other hospitals.",
             attention=view.attention(),
-            again=(max(answers),),
+            requeue_at=(max(answers),),
         )
     lost = [each for each in view.attention() if each.participant not in hopeful]
     return failed(view, "QuorumNotMet", sentences(missing, list_of("Lost", lost)))
@@ -60,7 +60,7 @@ def collecting(view: View) -> Verdict | None:
         ),
         actions=(*asks, *lost, *grants),
         attention=view.attention(),
-        again=(
+        requeue_at=(
             closing,
             *([asks_until(view.seen)] if view.unasked else ()),
             *renewals,

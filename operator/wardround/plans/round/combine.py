@@ -226,7 +226,7 @@ def _combining(view: View, node_dead: datetime | None) -> Verdict:
         message=sentences(REASONS["Aggregating"].meaning, in_words(view, goes_on(view.seen)), _reading(view)),
         attention=view.attention(),
         stages=(COLLECTED,),
-        again=(until, *([node_dead] if node_dead else [])),
+        requeue_at=(until, *([node_dead] if node_dead else [])),
     )
 
 
@@ -241,7 +241,7 @@ def _store_away(view: View, job: Aggregation, answer: AggregationFailure) -> Ver
         message=f"The hub cannot combine the updates yet: {answer.message}",
         stages=(COLLECTED,),
         attention=view.attention(),
-        again=(job.ended + pause, view.deadline),
+        requeue_at=(job.ended + pause, view.deadline),
     )
 
 

@@ -133,7 +133,7 @@ def _wait(view: View, candidates: _Candidates) -> Verdict | None:
         message=f"{message} The round waits until {to_seconds(candidates.until)}. Then it {then}.",
         stages=(STARTED,),
         attention=candidates.attention,
-        again=(candidates.until,),
+        requeue_at=(candidates.until,),
     )
 
 
@@ -171,5 +171,5 @@ def _ask_all(view: View, candidates: _Candidates) -> Verdict:
         actions=(MakeRoundKey(), *(ask(view, name, candidates.fit) for name in candidates.fit if name not in asked)),
         stages=(STARTED, DISPATCHED),
         attention=candidates.attention,
-        again=(candidates.until, view.deadline),
+        requeue_at=(candidates.until, view.deadline),
     )

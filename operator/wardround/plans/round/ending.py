@@ -22,7 +22,7 @@ def over(view: View) -> Verdict | None:
         course="Over",
         reason="Over",
         actions=(*view.cancel("RoundFailed" if has_failed else "RoundOver"), *tidy),
-        again=(until,) if until and view.seen.leftovers else (),
+        requeue_at=(until,) if until and view.seen.leftovers else (),
     )
 
 

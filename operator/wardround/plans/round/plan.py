@@ -41,10 +41,10 @@ RULES: tuple[Rule, ...] = (
 
 
 def plan(seen: Observation) -> Plan:
-    """The actions, the status afterwards, and when to look again."""
+    """The actions, the status afterwards, and `requeue_after`."""
     view = view_of(seen)
     verdict = next(verdict for rule in RULES if (verdict := rule(view)))
-    times = [each for each in verdict.again if each > seen.now]
+    times = [each for each in verdict.requeue_at if each > seen.now]
     after = (min(times) - seen.now).total_seconds() if times else None
     if verdict.course in ("Complete", "Failed") or any(isinstance(each, CleanUp) for each in verdict.actions):
         after = 0.0  # the final status comes first; then the rule `over` tidies up, and then it sees what is left

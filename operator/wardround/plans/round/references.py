@@ -39,7 +39,7 @@ def _missing(view: View, reference: Reference) -> Verdict:
     if view.seen.now >= until:
         return failed(view, "ReferenceNotFound", message)
     waits = f"{message} The round waits until {to_seconds(until)}. Then it fails."
-    return Verdict(course="Stalled", reason="ReferenceNotFound", message=waits, again=(until,))
+    return Verdict(course="Stalled", reason="ReferenceNotFound", message=waits, requeue_at=(until,))
 
 
 def _unfit(view: View, reference: Reference) -> Verdict | None:

@@ -205,7 +205,10 @@ Course = Literal["Progressing", "Suspended", "Stalled", "Failed", "Complete", "O
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What one rule decides: the course of the round and why, actions, stages reached, and when to look `again`."""
+    """What one rule decides: the course of the round and why, actions, and stages reached.
+
+    `requeue_at`: times at which the operator reconciles the round again without an event. The next one counts.
+    """
 
     course: Course
     reason: str
@@ -214,7 +217,7 @@ class Verdict:
     stages: tuple[str, ...] = ()
     attention: tuple[Attention, ...] = ()
     model: StoredModel | None = None
-    again: tuple[datetime, ...] = ()
+    requeue_at: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ def plan(seen: Observation) -> Plan:
     """What to do at this look."""
     return Plan(
         actions=(*_policy_changed(seen), *_at_hub(seen), WriteStatus(status=status(seen))),
-        again_seconds=CONNECTED_SECONDS if seen.hub_reached else DISCONNECTED_SECONDS,
+        requeue_after=CONNECTED_SECONDS if seen.hub_reached else DISCONNECTED_SECONDS,
     )
 
 

@@ -103,7 +103,7 @@ Action = WakeTasks | AtHub | WriteStatus
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Actions in order. `again_seconds`: when to look again."""
+    """Actions in order. `requeue_after`: in seconds."""
 
     actions: tuple[Action, ...]
-    again_seconds: float
+    requeue_after: float

@@ -29,7 +29,7 @@ class Arrival:
 @dataclass(frozen=True, kw_only=True)
 class ArrivalPlan:
     actions: tuple[ArrivalAction, ...] = ()
-    again_seconds: float | None = None
+    requeue_after: float | None = None
 
 
 def plan(seen: Arrival) -> ArrivalPlan:
@@ -38,7 +38,7 @@ def plan(seen: Arrival) -> ArrivalPlan:
     if is_final(task) or task.spec.cancel:
         return ArrivalPlan()
     if seen.held >= memory.MOST:
-        return ArrivalPlan(actions=_leave_alone(seen, "TooManyTasks", memory.FULL), again_seconds=FULL_SECONDS)
+        return ArrivalPlan(actions=_leave_alone(seen, "TooManyTasks", memory.FULL), requeue_after=FULL_SECONDS)
     spec = SiteTaskSpec(
         round_ref=task.spec.round_ref,
         round_task_uid=task.metadata.uid,

@@ -10,6 +10,7 @@ import dataclasses
 
 from wardround.api import conditions
 from wardround.api.sitetask import SiteTaskStatus
+from wardround.api.times import sooner
 from wardround.plans import approval as approvals
 from wardround.plans import dataset, link_local
 from wardround.plans.sitetask import hub, memory
@@ -31,7 +32,6 @@ from wardround.plans.sitetask.types import (
     TellSite,
     WakeTasks,
     WriteStatus,
-    sooner,
 )
 from wardround.plans.sitetask.view import View, has_reached, known_approvals, own_record, view_of
 
@@ -71,7 +71,7 @@ def _before_the_end(seen: Observation) -> Plan:
             *messages,
             *_tell_others(seen),
         ),
-        again_seconds=sooner(verdict.again_seconds, *view.seconds_to(until), tell_in),
+        requeue_after=sooner(verdict.requeue_after, *view.seconds_to(until), tell_in),
         assignment=view.assignment,
     )
 
@@ -89,7 +89,7 @@ def _after_the_end(seen: Observation) -> Plan:
             *messages,
             *_tell_others(seen),
         ),
-        again_seconds=tell_in,
+        requeue_after=tell_in,
     )
 
 

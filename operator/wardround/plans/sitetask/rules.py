@@ -109,9 +109,9 @@ def _waits_for_people(view: View) -> Verdict | None:
     if view.decision.outcome != "Waiting":
         return None
     reason = view.decision.reason
-    again = CLOCK_SECONDS if reason == assignments.AHEAD_REASON else None
+    requeue_after = CLOCK_SECONDS if reason == assignments.AHEAD_REASON else None
     return Verdict(
-        reason=reason, message=view.decision_text, marks={"Accepted": ("Unknown", reason)}, again_seconds=again
+        reason=reason, message=view.decision_text, marks={"Accepted": ("Unknown", reason)}, requeue_after=requeue_after
     )
 
 
@@ -186,7 +186,7 @@ def _queues(view: View) -> Verdict | None:
     )
     # While other tasks train, the cause still is what kept the Job out.
     reason, message = _last_try(view.seen) if is_refused(view.seen.task) else ("Queued", message)
-    return _progress(view, reason, message, marks=INPUT_READY, again_seconds=QUEUE_SECONDS)
+    return _progress(view, reason, message, marks=INPUT_READY, requeue_after=QUEUE_SECONDS)
 
 
 def _last_try(seen: Observation) -> tuple[str, str]:
@@ -223,7 +223,7 @@ def _creates_job(view: View) -> Verdict | None:
     if seen.job is not None or assignment is None:
         return None
     if seen.control is None or not seen.control.proven:
-        return _progress(view, "IsolationUnproven", marks=INPUT_READY, again_seconds=RETRY_SECONDS)
+        return _progress(view, "IsolationUnproven", marks=INPUT_READY, requeue_after=RETRY_SECONDS)
     try:
         job = training_job(
             seen.site,
@@ -300,7 +300,7 @@ def _progress(
     marks: Marks,
     stages: Mapping[str, datetime] | None = None,
     changes: tuple[Change, ...] = (),
-    again_seconds: float | None = None,
+    requeue_after: float | None = None,
 ) -> Verdict:
     now = view.seen.now
     reached = {"Accepted": now, **({"InputReady": now} if "InputReady" in marks else {}), **(stages or {})}
@@ -310,7 +310,7 @@ def _progress(
         marks=marks,
         stages=reached,
         changes=changes,
-        again_seconds=again_seconds,
+        requeue_after=requeue_after,
     )
 
 

@@ -195,13 +195,13 @@ class Plan:
 
     status: SiteTaskStatus
     actions: tuple[Action, ...]
-    again_seconds: float | None = None
+    requeue_after: float | None = None
     assignment: Assignment | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What one rule says: how the task stands and why, what to do, which stages are reached, when to look again."""
+    """What one rule says: how the task stands and why, what to do, which stages are reached, `requeue_after`."""
 
     reason: str
     message: str = ""
@@ -210,9 +210,4 @@ class Verdict:
     failure: Failure | None = None
     final: Literal["Complete", "Failed", ""] = ""
     changes: tuple[Change, ...] = ()
-    again_seconds: float | None = None
-
-
-def sooner(*seconds: float | None) -> float | None:
-    """The least of the waits that there are."""
-    return min((each for each in seconds if each is not None), default=None)
+    requeue_after: float | None = None
