@@ -64,6 +64,9 @@ def test_the_page_is_well_formed_and_needs_no_network() -> None:
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     names = [each.get("id") for each in root.iter() if each.get("id")]
     assert len(names) == len(set(names))
+    # A screen reader lists regions by their labels.
+    labels = [each.get("aria-label") for each in root.iter() if each.get("role") == "region"]
+    assert len(labels) == len(set(labels))
     assert not re.search(r"https?:|//|url\(|@import|\ssrc=|<script|<link|<img", text)
 
 
@@ -83,9 +86,9 @@ def test_a_model_has_the_hospitals_numbers_of_each_version_and_its_verdicts() ->
     assert [[point.value for point in each.points] for each in lines] == [[0.662, 0.417, 0.318], [0.81, 0.82, 0.83]]
     assert [point.label for point in lines[0].points] == ["1.1", "1.2", "1.3"]
     known = tables(shown)
-    newest = known["All numbers of the newest measurement, over this hospital's own people"]
+    newest = known["All numbers of the newest measurement, over this hospital's own people, model breast-cancer/heart"]
     assert newest.rows == (("loss", "Validation", "series 2 after Train 3", "0.311", "0.241 to 0.381", "Lower", "61"),)
-    verdicts = known["This hospital's own verdicts"].rows
+    verdicts = known["This hospital's own verdicts, model breast-cancer/heart"].rows
     assert [row[2:4] for row in verdicts] == [("heart-1", "Better"), ("heart-2", "Undecided")]
     assert [row[5:] for row in verdicts] == [("-0.031", "-0.052 to -0.011"), ("0.004", "-0.012 to 0.021")]
     [chart] = [each for each in shown.blocks if isinstance(each, IntervalChart)]
@@ -103,7 +106,9 @@ def test_a_hospital_with_too_few_people_reads_that_there_are_no_numbers() -> Non
             verdict["outcome"] = "TooFewPeople"
     model = section("model-2", known_objects)
     assert any("fewer people than policy.minCell" in getattr(each, "text", "") for each in model.blocks)
-    assert [row[3] for row in tables(model)["This hospital's own verdicts"].rows] == ["TooFewPeople"] * 2
+    assert [row[3] for row in tables(model)["This hospital's own verdicts, model breast-cancer/heart"].rows] == [
+        "TooFewPeople"
+    ] * 2
 
 
 def test_each_task_that_failed_has_its_reason_and_who_acts() -> None:

@@ -32,8 +32,8 @@ def section(group: Group, position: int) -> Section:
     if not measured:
         blocks.append(Paragraph(FEW))
     else:
-        blocks += [chart for name in MEASURED if (chart := _line(measured, name)) is not None]
-        blocks += [_newest(group), _every(measured)]
+        blocks += [chart for name in MEASURED if (chart := _line(measured, name, group.title)) is not None]
+        blocks += [_newest(group), _every(measured, group.title)]
     blocks += _verdicts(group)
     title = group.title
     return Section(f"model-{position}", title[0].upper() + title[1:], tuple(blocks))
@@ -44,7 +44,7 @@ def _versions(group: Group) -> str:
     return f"The newest version that came to this hospital is version {delivered[-1]}." if delivered else ""
 
 
-def _line(measured: Sequence[KnownTask], name: str) -> LineChart | None:
+def _line(measured: Sequence[KnownTask], name: str, model: str) -> LineChart | None:
     """A metric on validation rows, task by task. Each model of a series is measured by the next Train task."""
     entries = [
         (each, metric)
@@ -58,7 +58,7 @@ def _line(measured: Sequence[KnownTask], name: str) -> LineChart | None:
     ]
     if len(points) < 2:
         return None
-    title = f"{TITLES[name]} on this hospital's validation rows"
+    title = f"{TITLES[name]} on this hospital's validation rows, {model}"
     table = Table(
         title,
         ("model", "measured by", "value", "95 % interval", "people"),
@@ -88,16 +88,16 @@ def _newest(group: Group) -> Table:
         if not metric.name.startswith(LOSS_DIFFERENCE)
     )
     return Table(
-        "All numbers of the newest measurement, over this hospital's own people",
+        f"All numbers of the newest measurement, over this hospital's own people, {group.title}",
         ("metric", "rows", "model", "value", "95 % interval", "better", "people"),
         rows,
         numbers=("value", "people"),
     )
 
 
-def _every(measured: Sequence[KnownTask]) -> Table:
+def _every(measured: Sequence[KnownTask], model: str) -> Table:
     return Table(
-        "Log loss and AUC of every measurement that this site still holds",
+        f"Log loss and AUC of every measurement that this site still holds, {model}",
         ("measured by", "model", "rows", "people", "log loss (95 % interval)", "AUC (95 % interval)"),
         tuple(_measurement(each) for each in measured),
         numbers=("people",),
@@ -125,15 +125,15 @@ def _verdicts(group: Group) -> Iterator[Block]:
         for each in compared
         for verdict, difference in _differences(each)
     )
-    yield Table("This hospital's own verdicts", columns, rows, numbers=("difference in log loss",))
+    yield Table(f"This hospital's own verdicts, {group.title}", columns, rows, numbers=("difference in log loss",))
     if points := [
         point for verdict, difference in _differences(compared[-1]) if (point := _point(verdict, difference))
     ]:
-        yield _chart(compared[-1], points)
+        yield _chart(compared[-1], points, group.title)
 
 
-def _chart(each: KnownTask, points: Sequence[Point]) -> IntervalChart:
-    title = "Difference in log loss on this hospital's people, newest comparison"
+def _chart(each: KnownTask, points: Sequence[Point], model: str) -> IntervalChart:
+    title = f"Difference in log loss on this hospital's people, newest comparison, {model}"
     rows = tuple((verdict.reference, *_numbers(difference)) for verdict, difference in _differences(each))
     table = Table(title, ("reference", "difference", "95 % interval"), rows, numbers=("difference",))
     said = (
