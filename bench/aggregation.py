@@ -45,7 +45,7 @@ from wardround.sealing.body import (
 )
 from wardround.sealing.manifests import open_update
 from wardround.store import admin
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 from wardround.wire.strategies import FEDAVG, STRATEGIES
 
 Times = dict[str, list[float]]
@@ -86,7 +86,7 @@ async def _measure(folder: Path, options: argparse.Namespace) -> Times:
     times: Times = defaultdict(list)
     (folder / "store").mkdir()
     with serving(folder / "store") as server:
-        async with Store(server.origin, server.ca) as store:
+        async with StoreClient(server.origin, server.ca) as store:
             await admin.ensure_bucket(store, server.presigner, datetime.now(UTC))
             played = await _round(server, store, folder, options.participants, options.parameters)
             played.strategy = options.strategy
@@ -106,7 +106,7 @@ async def _measure(folder: Path, options: argparse.Namespace) -> Times:
     return times
 
 
-async def _round(server: Server, store: Store, folder: Path, participants: int, parameters: int) -> Round:
+async def _round(server: Server, store: StoreClient, folder: Path, participants: int, parameters: int) -> Round:
     """A round whose updates and base are stored."""
     (folder / "round").mkdir()
     played = Round(server, store, folder / "round")

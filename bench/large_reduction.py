@@ -25,14 +25,14 @@ from wardround.sealing.body import Body
 from wardround.sealing.keys import DecryptionKey, load_verification_key
 from wardround.sealing.manifests import open_update
 from wardround.sealing.wrap import unwrap, update_context
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 from wardround.wire.aggregation import AggregationPlan
 
 
 async def reduce(plan: AggregationPlan, folder: Path, segments: int) -> None:
     """Open all updates, and take the first `segments` segments of their mean."""
     key, buffers = DecryptionKey.load(plan.private_key), Buffers()
-    async with Store(plan.store.origin, plan.store.ca_bundle) as store:
+    async with StoreClient(plan.store.origin, plan.store.ca_bundle) as store:
         with Scratch(folder) as scratch:
             updates = []
             async for each in listed_updates(store, plan.listed):

@@ -28,7 +28,7 @@ from wardround.metrics import registry
 from wardround.ports import Object
 from wardround.presign import Presigner
 from wardround.sealing import body
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 from wardround.wire import digests
 from wardround.wire.aggregation import (
     AggregationPlan,
@@ -53,7 +53,7 @@ VERDICTS = (
 class Player(ABC):
     """Follows objects of one kind and works on several at once. Ends the benchmark if its own code fails."""
 
-    def __init__(self, client: Client, store: Store, presigner: Presigner) -> None:
+    def __init__(self, client: Client, store: StoreClient, presigner: Presigner) -> None:
         self.client, self.store, self.presigner = client, store, presigner
         self._begun: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()

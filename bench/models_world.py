@@ -31,7 +31,7 @@ from tests.integration.hub.hospital import until
 from tests.players.store import Server
 from wardround.kube.client import Client
 from wardround.kube.resources import RESOURCES
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 
 KINDS = ("FederatedModel", "ModelVersion", "FederatedRound", "RoundTask", "Job", "Pod", "Secret", "Event")
 TOKEN_SECONDS = 24 * 3600
@@ -129,7 +129,7 @@ def _administrator(api: Api) -> None:
 async def running(folder: Path, api: Api, server: Server, *, trace: bool) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         operator = stack.enter_context(_operator(folder, api, server, trace=trace))
-        store = await stack.enter_async_context(Store(server.origin, server.ca))
+        store = await stack.enter_async_context(StoreClient(server.origin, server.ca))
         client = await stack.enter_async_context(_client(api, "default", PLAYERS))
         kubelet = Kubelet(client, store, server.presigner)
         players: list[Player] = [kubelet]

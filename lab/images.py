@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lab import images_base, toolchain, unpacked
 from lab.errors import LabError
-from lab.images_base import Base, Buildah
+from lab.images_base import BaseImage, Buildah
 from lab.images_oci import ImageRef, archive_files, archive_saved, read
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +42,7 @@ class Target:
     """One target of the Dockerfile. Its content depends on `sources` and on `bases` (by build argument) only."""
 
     name: str
-    bases: Mapping[str, Base]
+    bases: Mapping[str, BaseImage]
     sources: tuple[str, ...]
 
 

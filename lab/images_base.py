@@ -57,7 +57,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseImage:
     """A base image made from Debian packages.
 
     `seconds`: the time of a build on two cores. `left_out`: patterns of files to leave out. `options`: further options
@@ -76,10 +76,10 @@ class Base:
         return f"localhost/wardround/base-{self.name}:{hashlib.sha256(content).hexdigest()[:16]}"
 
 
-OPERATOR = Base("python", ("ca-certificates", "libstdc++6", "python3", "python3-venv"), 25)
-TRAINER = Base("torch", (*OPERATOR.packages, "python3-numpy", "python3-torch"), 75)
+OPERATOR = BaseImage("python", ("ca-certificates", "libstdc++6", "python3", "python3-venv"), 25)
+TRAINER = BaseImage("torch", (*OPERATOR.packages, "python3-numpy", "python3-torch"), 75)
 # It only runs a shell and a compiler, so its packages are unpacked and not configured, which takes half the time.
-LAUNCHER = Base(
+LAUNCHER = BaseImage(
     "gcc", ("base-files", "coreutils", "dash", "gcc", "libc6-dev"), 15, COMPILE_WITHOUT, ("--variant=extract",)
 )
 
@@ -140,7 +140,7 @@ class Buildah:
         return ["buildah", f"--root={self._folder / 'storage'}", f"--runroot={self._folder / 'run'}"]
 
 
-def ensure(base: Base, buildah: Buildah, folder: Path, progress: Progress) -> str:
+def ensure(base: BaseImage, buildah: Buildah, folder: Path, progress: Progress) -> str:
     """Make the base image if buildah's store lacks it. Returns its name. Raises LabError."""
     if buildah.has(base.image):
         return base.image

@@ -1,6 +1,7 @@
 """Protocols of the services that our processes use: an API server, a watch on it, the store. No I/O here.
 
-`kube.client.Client`, `kube.operator.Watcher` and `store.transfer.Store` implement them. The simulation has its own.
+`kube.client.Client`, `kube.operator.Watcher` and `store.transfer.StoreClient` implement them. The simulation has
+its own.
 """
 
 from __future__ import annotations

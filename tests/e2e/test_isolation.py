@@ -56,7 +56,7 @@ from wardround.wire import codec
 try:
     settings, seconds = gate.read_settings(json.loads(sys.argv[1])), float(sys.argv[2])
     print(json.dumps(codec.dump(gate.hold(settings, deadline_seconds=seconds).outcome.link_local)))
-except outcome.Failure as failure:
+except outcome.PodError as failure:
     print(outcome.write(failure.outcome).decode())
 """
 # An API server deletes Events after an hour, and the lab may be older.

@@ -36,7 +36,7 @@ from wardround.plans.round.types import Aggregate, Observation
 from wardround.sealing import body, keys, manifests, untrusted
 from wardround.sealing.opener import FileOpener
 from wardround.store.put_each import put_each
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 from wardround.wire import canonical
 from wardround.wire.aggregation import StoreAccess
 from wardround.wire.models import Header
@@ -54,7 +54,7 @@ class Round:
     """One round at a real store, played by a hub and hospitals."""
 
     server: Server
-    store: Store
+    store: StoreClient
     folder: Path
     task: str = "Train"
     initial: bool = False

@@ -92,7 +92,7 @@ class Objects:
         return b""
 
 
-class Store:
+class SimulatedStore:
     """A client of it that is pinned to one origin."""
 
     def __init__(self, objects: Objects, origin: str, latency: Callable[[], float]) -> None:
@@ -136,8 +136,8 @@ class Opener:
         self._latency = latency
 
     @asynccontextmanager
-    async def __call__(self, origin: str, ca_bundle: str = "", proxy_url: str = "", /) -> AsyncIterator[Store]:
-        yield Store(self._objects, origin, self._latency)
+    async def __call__(self, origin: str, ca_bundle: str = "", proxy_url: str = "", /) -> AsyncIterator[SimulatedStore]:
+        yield SimulatedStore(self._objects, origin, self._latency)
 
 
 def _header(name: str) -> str:

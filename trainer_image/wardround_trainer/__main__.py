@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wardround_trainer import task, verbs
-from wardround_trainer.failure import CODE, Failure, ParametersFailure
+from wardround_trainer.failure import CODE, ParametersError, TrainerError
 
 VERBS = {"init": verbs.init, "train": verbs.train, "predict": verbs.predict}
 
@@ -21,10 +21,10 @@ def main(arguments: Sequence[str]) -> int:
     folders = task.Folders.from_environment()
     try:
         VERBS[arguments[0]](folders)
-    except Failure as failure:
+    except TrainerError as failure:
         print(f"{arguments[0]}: {failure.code}: {failure.message}", file=sys.stderr)
         task.write_json(folders.out / "error.json", {"code": failure.code})
-        if isinstance(failure, ParametersFailure) and failure.parameter:
+        if isinstance(failure, ParametersError) and failure.parameter:
             _report_parameter(failure.parameter)
         return failure.status
     return 0

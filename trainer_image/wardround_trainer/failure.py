@@ -8,7 +8,7 @@ TRY_AGAIN = 75
 CODE = 1
 
 
-class Failure(Exception):
+class TrainerError(Exception):
     """`code`: one word, which may leave the site. `message`: for the site's log; never quotes a value of the data."""
 
     status = CODE
@@ -19,7 +19,7 @@ class Failure(Exception):
         self.message = message
 
 
-class ParametersFailure(Failure):
+class ParametersError(TrainerError):
     """This trainer, or this model, does not support the round's parameters. The author must make another round."""
 
     status = PARAMETERS
@@ -30,13 +30,13 @@ class ParametersFailure(Failure):
         self.parameter = parameter
 
 
-class DataFailure(Failure):
+class DataError(TrainerError):
     """The view does not match the task. Only other data can help."""
 
     status = DATA
 
 
-class Interrupted(Failure):
+class Interrupted(TrainerError):
     """The process was asked to stop, and has written a checkpoint. Another run continues from there."""
 
     status = TRY_AGAIN

@@ -14,7 +14,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from wardround_trainer.failure import Failure, ParametersFailure
+from wardround_trainer.failure import ParametersError, TrainerError
 from wardround_trainer.network import Array
 from wardround_trainer.task import replace
 
@@ -30,7 +30,7 @@ class Kept:
 
 
 def load(path: Path) -> Kept | None:
-    """The state, or None if no earlier round has left one. Raises Failure (StateUnreadable)."""
+    """The state, or None if no earlier round has left one. Raises TrainerError (StateUnreadable)."""
     if not path.exists():
         return None
     try:
@@ -39,13 +39,13 @@ def load(path: Path) -> Kept | None:
             return Kept(metadata.get("optimizer", "another program"), {name: file.get_tensor(name) for name in names})
     except (SafetensorError, TypeError):  # TypeError: a dtype that numpy lacks
         message = f"state/in/{path.name} is not a safetensors file of numbers: set optimizerState to reset"
-        raise Failure("StateUnreadable", message) from None
+        raise TrainerError("StateUnreadable", message) from None
 
 
 def check(
     state: Kept, optimizer: str, shapes: Mapping[str, tuple[int, ...]], slots: Sequence[str]
 ) -> dict[str, dict[str, Array]]:
-    """The state's arrays by tensor and slot. Raises ParametersFailure (StateDiffers) if the state is not of this
+    """The state's arrays by tensor and slot. Raises ParametersError (StateDiffers) if the state is not of this
     optimizer, or not for tensors of these shapes."""
     expected = {f"{name}/{slot}": () if slot == "step" else shape for name, shape in shapes.items() for slot in slots}
     if state.optimizer != optimizer:
@@ -65,5 +65,5 @@ def save(path: Path, optimizer: str, state: Mapping[str, Mapping[str, Array]]) -
         replace(path, lambda partial: save_file(arrays, partial, {"optimizer": optimizer}))
 
 
-def _differs(difference: str) -> ParametersFailure:
-    return ParametersFailure("StateDiffers", f"the optimizer state of an earlier round {difference}: {ADVICE}")
+def _differs(difference: str) -> ParametersError:
+    return ParametersError("StateDiffers", f"the optimizer state of an earlier round {difference}: {ADVICE}")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wardround_trainer.failure import DataFailure, Failure
+from wardround_trainer.failure import DataError, TrainerError
 
 Array = npt.NDArray[Any]
 Tensors = dict[str, Array]
@@ -38,7 +38,7 @@ def initial(features: int, hidden: tuple[int, ...], seed: int, statistics: Mappi
 
     So it uses only operations that IEEE 754 rounds in one way, and the raw stream of PCG64, which numpy promises never
     to change (NEP 19); torch makes no such promise. Weights are uniform within sqrt(6 / fan-in) (He et al. 2015), in
-    the output layer within sqrt(1 / fan-in). Raises Failure (StatisticsDiffer).
+    the output layer within sqrt(1 / fan-in). Raises TrainerError (StatisticsDiffer).
     """
     stream = np.random.PCG64(seed)
     tensors: Tensors = {}
@@ -60,7 +60,7 @@ def _standardisation(features: int, statistics: Mapping[str, Array]) -> Tensors:
     """Mean and standard deviation of each feature over all sites, and the output's bias: the log odds of a positive."""
     count, shift = statistics["count"], statistics["shift"]
     if count.shape != (features,):
-        raise Failure(
+        raise TrainerError(
             "StatisticsDiffer",
             f"the statistics cover {count.size} features, but this dataset has {features}: compare the DataSchemas of "
             "both rounds",
@@ -80,17 +80,17 @@ def _standardisation(features: int, statistics: Mapping[str, Array]) -> Tensors:
 
 
 def hidden_widths(tensors: Mapping[str, Array], features: int) -> tuple[int, ...]:
-    """Widths of a base model's hidden layers. Raises Failure (BaseDiffers) if its tensors are not this network's."""
+    """Widths of a base model's hidden layers. Raises TrainerError (BaseDiffers) for another network's tensors."""
     layers = sum(name.startswith("hidden.") and name.endswith(".weight") for name in tensors)
     try:
         widths = tuple(tensors[f"hidden.{position}.weight"].shape[0] for position in range(layers))
     except KeyError:
-        raise Failure("BaseDiffers", "the base model's hidden layers are not numbered from 0") from None
+        raise TrainerError("BaseDiffers", "the base model's hidden layers are not numbered from 0") from None
     expected = shapes(features, widths)
     actual = {name: tensor.shape for name, tensor in tensors.items()}
     if actual != expected or any(tensor.dtype != np.float32 for tensor in tensors.values()):
         names = {name for name in actual.keys() | expected.keys() if actual.get(name) != expected.get(name)}
-        raise Failure(
+        raise TrainerError(
             "BaseDiffers",
             f"the base is not a float32 model of {features} features; different tensors: "
             f"{', '.join(sorted(names)[:8])}",
@@ -117,9 +117,9 @@ def predict(tensors: Tensors, rows: Array) -> Array:
 
 
 def measure(tensors: Tensors, rows: Array, target: Array) -> dict[str, float]:
-    """Mean cross-entropy (`loss`) and `accuracy` on these rows. Raises DataFailure (NoRows)."""
+    """Mean cross-entropy (`loss`) and `accuracy` on these rows. Raises DataError (NoRows)."""
     if not len(rows):
-        raise DataFailure("NoRows", "there are no rows to measure the model on")
+        raise DataError("NoRows", "there are no rows to measure the model on")
     odds = predict(tensors, rows)
     losses = np.maximum(odds, 0) - odds * target + np.log1p(np.exp(-np.abs(odds)))
     return {"loss": float(losses.mean()), "accuracy": float(((odds > 0) == (target > 0.5)).mean())}

@@ -23,7 +23,7 @@ import torch
 
 from wardround_trainer import kept, network
 from wardround_trainer.batches import batches
-from wardround_trainer.failure import Failure, Interrupted, ParametersFailure
+from wardround_trainer.failure import Interrupted, ParametersError, TrainerError
 from wardround_trainer.network import Array, Tensors
 from wardround_trainer.parameters import Parameters
 from wardround_trainer.task import replace
@@ -66,8 +66,9 @@ def train(
 ) -> Tensors:
     """The trained tensors. `rows`: float32 of shape (rows, features). `target`: float32 of 0 and 1, shape (rows,).
 
-    When `stopping` returns true, writes a checkpoint and raises Interrupted. Raises Failure (Diverged, NoAccelerator,
-    StateUnreadable) and ParametersFailure. `keeping`: continue with the optimizer's state of an earlier round.
+    When `stopping` returns true, writes a checkpoint and raises Interrupted. Raises TrainerError (Diverged,
+    NoAccelerator, StateUnreadable) and ParametersError. `keeping`: continue with the optimizer's state of an earlier
+    round.
     """
     steps = parameters.total_steps(len(rows))
     device = _device(parameters.device)
@@ -112,7 +113,7 @@ def train(
             print(f"epoch {epoch} of {epochs}: step {done} of {steps}, {losses.summary()}", file=sys.stderr)
     trained = {name: tensor.detach().cpu().numpy() for name, tensor in trainable.items()}
     if not all(np.isfinite(tensor).all() for tensor in trained.values()):
-        raise Failure("Diverged", "weights became infinite or NaN: a smaller learningRate may help")
+        raise TrainerError("Diverged", "weights became infinite or NaN: a smaller learningRate may help")
     if keeping:
         _save_state(keeping.target, trainable, optimizer)
     # Frozen tensors are the base's arrays, not copies from the device.
@@ -143,7 +144,7 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 def _device(name: str) -> torch.device:
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
-        raise Failure("NoAccelerator", "parameter device is cuda, but this pod has no GPU that torch can use")
+        raise TrainerError("NoAccelerator", "parameter device is cuda, but this pod has no GPU that torch can use")
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
@@ -164,7 +165,7 @@ def _settle(threads: int, seed: int) -> None:
 
 def _optimizer(tensors: list[torch.Tensor], parameters: Parameters) -> torch.optim.Optimizer:
     if not tensors:
-        raise ParametersFailure("ParameterInvalid", "exchange.frozen names every tensor: no tensor is left to train")
+        raise ParametersError("ParameterInvalid", "exchange.frozen names every tensor: no tensor is left to train")
     rate, decay = parameters.learning_rate, parameters.weight_decay
     if parameters.optimizer == "SGD":
         return torch.optim.SGD(tensors, lr=rate, momentum=parameters.momentum, weight_decay=decay)
@@ -172,7 +173,7 @@ def _optimizer(tensors: list[torch.Tensor], parameters: Parameters) -> torch.opt
 
 
 def _load_state(path: Path, tensors: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
-    """Loads the optimizer's state of an earlier round. Raises Failure (StateUnreadable) and ParametersFailure."""
+    """Loads the optimizer's state of an earlier round. Raises TrainerError (StateUnreadable) and ParametersError."""
     earlier = kept.load(path)
     if earlier is None:
         print("state: no earlier round has left a state here, so the optimizer starts without one", file=sys.stderr)

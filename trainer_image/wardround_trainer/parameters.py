@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from wardround_trainer.failure import ParametersFailure
+from wardround_trainer.failure import ParametersError
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ DEFAULT_HIDDEN = (32, 16)
 
 
 def parse(given: Mapping[str, str]) -> Parameters:
-    """Parses all parameters. Raises ParametersFailure, which names the parameter; for an unknown one, it lists all."""
+    """Parses all parameters. Raises ParametersError, which names the parameter; for an unknown one, it lists all."""
     unknown = sorted(given.keys() - READERS.keys())
     if unknown:
-        raise ParametersFailure(
+        raise ParametersError(
             "ParameterUnknown",
             f"unknown parameter {', '.join(unknown)}; known are: {', '.join(sorted(READERS))}",
             unknown[0],
@@ -67,18 +67,18 @@ def parse(given: Mapping[str, str]) -> Parameters:
         try:
             values[attribute] = read(text.strip())
         except ValueError as error:
-            raise ParametersFailure("ParameterInvalid", f"parameter {name} is {text!r}: {error}", name) from None
+            raise ParametersError("ParameterInvalid", f"parameter {name} is {text!r}: {error}", name) from None
     parameters = Parameters(**values)
     if parameters.model == "logistic" and parameters.hidden:
-        raise ParametersFailure(
+        raise ParametersError(
             "ParameterInvalid", "parameter hidden is only for model mlp: logistic has no hidden layer", "hidden"
         )
     if parameters.momentum and parameters.optimizer != "SGD":
-        raise ParametersFailure(
+        raise ParametersError(
             "ParameterInvalid", "parameter momentum is only for optimizer SGD: Adam has its own", "momentum"
         )
     if parameters.steps is not None and parameters.epochs is not None:
-        raise ParametersFailure("ParameterInvalid", "set epochs or steps, not both", "steps")
+        raise ParametersError("ParameterInvalid", "set epochs or steps, not both", "steps")
     return parameters
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wardround_trainer import parameters
-from wardround_trainer.failure import Failure
+from wardround_trainer.failure import TrainerError
 from wardround_trainer.parameters import Parameters
 
 CONTRACT = "3"
@@ -93,10 +93,10 @@ class Task:
 
 
 def read(folders: Folders) -> Task:
-    """Reads task.json. Raises Failure (ContractUnknown) and ParametersFailure."""
+    """Reads task.json. Raises TrainerError (ContractUnknown) and ParametersError."""
     document = json.loads((folders.root / "task" / "task.json").read_text("utf-8"))
     if document["contract"] != CONTRACT:
-        raise Failure(
+        raise TrainerError(
             "ContractUnknown", f"task.json has contract {document['contract']!r}, this trainer supports {CONTRACT}"
         )
     # An attempt may continue from the checkpoint of an earlier attempt, but only for the same work.

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from wardround_trainer import network, task
-from wardround_trainer.failure import DataFailure, Failure, ParametersFailure
+from wardround_trainer.failure import DataError, ParametersError, TrainerError
 from wardround_trainer.network import Array, Tensors
 from wardround_trainer.task import Folders, Task
 
@@ -21,7 +21,7 @@ PROGRESS_SECONDS = 1.0
 
 
 def init(folders: Folders) -> None:
-    """Writes out/model.safetensors: equal bits at every site for equal task and statistics. Raises Failure."""
+    """Writes out/model.safetensors: equal bits at every site for equal task and statistics. Raises TrainerError."""
     work = task.read(folders)
     statistics = _load(folders.statistics) if folders.statistics.exists() else None
     tensors = network.initial(len(work.features), work.parameters.widths(), work.seed, statistics)
@@ -32,7 +32,7 @@ def init(folders: Folders) -> None:
 def train(folders: Folders) -> None:
     """Reads base/, data/ and checkpoint/; writes out/model.safetensors, validation.f64, metrics.json and progress.json.
 
-    If the parameter optimizerState is `keep`, it also reads state/in/ and writes state/out/. Raises Failure.
+    If the parameter optimizerState is `keep`, it also reads state/in/ and writes state/out/. Raises TrainerError.
     """
     from wardround_trainer import data
 
@@ -41,7 +41,7 @@ def train(folders: Folders) -> None:
     rows, target = data.features_and_target(folders.view("train"), work.features, work.target)
     held_out, held_out_target = data.features_and_target(folders.view("validation"), work.features, work.target)
     if not len(rows):
-        raise DataFailure("NoRows", "train.parquet has no rows")
+        raise DataError("NoRows", "train.parquet has no rows")
     steps = work.parameters.total_steps(len(rows))
     trained = base
     keep = work.parameters.optimizer_state == "keep"
@@ -75,7 +75,8 @@ def train(folders: Folders) -> None:
 
 
 def predict(folders: Folders) -> None:
-    """Writes out/predictions.f64: one probability for each row of data/evaluation.parquet, in order. Raises Failure."""
+    """Writes out/predictions.f64: one probability for each row of data/evaluation.parquet, in order. Raises
+    TrainerError."""
     from wardround_trainer import data
 
     work = task.read(folders)
@@ -94,7 +95,7 @@ def _base(folders: Folders, work: Task) -> Tensors:
     widths = network.hidden_widths(tensors, len(work.features))
     parameters = work.parameters
     if (parameters.model or parameters.hidden) and parameters.widths() != widths:
-        raise ParametersFailure(
+        raise ParametersError(
             "BaseDiffers",
             f"the base model has hidden layers of {list(widths)}, the parameters name {list(parameters.widths())}: "
             "leave out model and hidden, or use the base's",
@@ -106,9 +107,9 @@ def _load(path: Path) -> Tensors:
     try:
         return dict(load_file(path))
     except FileNotFoundError:
-        raise Failure("BaseMissing", f"there is no base/{path.name}") from None
+        raise TrainerError("BaseMissing", f"there is no base/{path.name}") from None
     except SafetensorError:
-        raise Failure("BaseUnreadable", f"base/{path.name} is not a safetensors file") from None
+        raise TrainerError("BaseUnreadable", f"base/{path.name} is not a safetensors file") from None
 
 
 def _write(path: Path, tensors: Tensors) -> None:
@@ -124,10 +125,10 @@ def _write_probabilities(path: Path, odds: Array) -> None:
 
 
 def _state_out(folders: Folders) -> Path:
-    """The path of the new state. Raises Failure (StateMissing) if there is no folder, before hours of training."""
+    """The path of the new state. Raises TrainerError (StateMissing) if there is no folder, before hours of training."""
     if not folders.state_out.parent.is_dir():
         message = "optimizerState is keep, but this pod has no folder state/out, as the training contract requires"
-        raise Failure("StateMissing", message)
+        raise TrainerError("StateMissing", message)
     return folders.state_out
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from wardround.aggregate import steps
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.outliers import Size, too_large
-from wardround.aggregate.plan import Failure
+from wardround.aggregate.plan import AggregationError
 from wardround.aggregate.sealed_file import Keeping, SealedFile
 from wardround.aggregate.update_list import listed_updates
 from wardround.aggregate.updates import Form, Usable, examine, read_layout
@@ -40,7 +40,7 @@ class BaseModel:
 
 
 async def open_base(store: Store, plan: AggregationPlan, keeping: Keeping) -> BaseModel | None:
-    """Return the plan's base, if it has one. Reads only the header. Raises Failure and StoreError."""
+    """Return the plan's base, if it has one. Reads only the header. Raises AggregationError and StoreError."""
     base = plan.base
     if base is None:
         return None
@@ -49,7 +49,7 @@ async def open_base(store: Store, plan: AggregationPlan, keeping: Keeping) -> Ba
     if digests.digest(hashes) != base.manifest.segments_digest:
         raise _base_changed("another list of segments")
     file = SealedFile(store, base.get.parts, body, keeping, hashes)
-    another = Failure(
+    another = AggregationError(
         "SchemasDiffer", "The file of the base does not have the canonical form that docs/contracts.md describes."
     )
     try:
@@ -61,8 +61,8 @@ async def open_base(store: Store, plan: AggregationPlan, keeping: Keeping) -> Ba
     return BaseModel(file, layout)
 
 
-def _base_changed(content: str) -> Failure:
-    return Failure(
+def _base_changed(content: str) -> AggregationError:
+    return AggregationError(
         "StoreInconsistent", f"For the base, the store returned {content} than the hub signed. The aggregation stopped."
     )
 
@@ -91,7 +91,7 @@ async def examine_all(
     base: SealedFile | None,
     buffers: Buffers,
 ) -> Examined:
-    """Read all updates, and a `base` that scratch is to keep. Raises Failure if no update can be combined.
+    """Read all updates, and a `base` that scratch is to keep. Raises AggregationError if no update can be combined.
 
     The reduction reads them again, from scratch or from the store. The result is uploaded part by part, so a fault in
     an update's last byte must be known before its first byte is added.
@@ -130,17 +130,17 @@ async def examine_all(
     usable = [each for each in read if each.participant not in uncounted]
     left_out = tuple(each for each in in_order if isinstance(each, LeftOut))
     if not usable:
-        raise Failure("NothingToAggregate", "", left_out, len(uncounted))
+        raise AggregationError("NothingToAggregate", "", left_out, len(uncounted))
     return Examined(usable, uncounted, left_out)
 
 
 def without_steps(examined: Examined) -> Examined:
-    """Leaves out updates whose training code reports no number of steps. Raises Failure if that leaves nothing."""
+    """Leaves out updates whose training code reports no number of steps. Raises AggregationError if none are left."""
     lacking = [each.participant for each in examined.usable if steps.reported(each.reported) is None]
     out = (*examined.left_out, *(LeftOut(name, "StepsMissing") for name in lacking))
     usable = [each for each in examined.usable if each.participant not in lacking]
     if not usable:
-        raise Failure("NothingToAggregate", "", out, len(examined.uncounted))
+        raise AggregationError("NothingToAggregate", "", out, len(examined.uncounted))
     return replace(examined, usable=usable, left_out=out)
 
 
@@ -167,12 +167,12 @@ def without_outliers(examined: Examined, max_samples: Mapping[str, int], *, by_s
 
 
 def require_enough(plan: AggregationPlan, examined: Examined) -> None:
-    """Raise Failure if fewer updates are left than the strategy of a Train round needs."""
+    """Raise AggregationError if fewer updates are left than the strategy of a Train round needs."""
     if plan.task != "Train":
         return
     least = strategies.fewest(plan.strategy, plan.parameters)
     if len(examined.usable) < least:
-        raise Failure(
+        raise AggregationError(
             "TooFewForStrategy",
             f"{plan.strategy} with these parameters needs {least} updates, and {len(examined.usable)} can be used.",
             examined.left_out,
@@ -192,8 +192,8 @@ def expected_update(plan: AggregationPlan, update: PlannedUpdate, form: Form) ->
 
 
 def agree(usable: Sequence[Usable], left_out: tuple[LeftOut, ...], *, initial: bool) -> None:
-    """Raise Failure if initial weights, schemas or frozen tensors differ. The majority does not win: people must find
-    the fault."""
+    """Raise AggregationError if initial weights, schemas or frozen tensors differ. The majority does not win: people
+    must find the fault."""
     _require_one_group(
         "InitialWeightsDiffer", [each.header.base_digest if initial else "" for each in usable], usable, left_out
     )
@@ -211,15 +211,15 @@ def _require_one_group(
     if len(groups) > 1:
         # A site chose the digest, and people read it in a terminal: escape it.
         named = "; ".join(f"{', '.join(names)}: {digest[:19]!a}" for digest, names in sorted(groups.items()))
-        raise Failure(reason, named, left_out)
+        raise AggregationError(reason, named, left_out)
 
 
 async def agreed_layout(usable: Sequence[Usable]) -> Layout:
-    """Return the layout that all updates have. Raises Failure and StoreError.
+    """Return the layout that all updates have. Raises AggregationError and StoreError.
 
     It is read again because keeping it would cost memory: a header of 8 MiB makes 100 MiB of objects for each update.
     """
     try:
         return await read_layout(usable[0].file)
     except Refused:
-        raise Failure("StoreInconsistent", CHANGED_MEANWHILE) from None
+        raise AggregationError("StoreInconsistent", CHANGED_MEANWHILE) from None

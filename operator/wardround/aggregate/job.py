@@ -31,7 +31,7 @@ from wardround.aggregate.examination import (
     without_outliers,
     without_steps,
 )
-from wardround.aggregate.plan import Failure
+from wardround.aggregate.plan import AggregationError
 from wardround.aggregate.reduction import Moments, Reduction, SliceReduction, Weighted
 from wardround.aggregate.resealed import Resealing
 from wardround.aggregate.rules import Differs, rule_for
@@ -63,7 +63,7 @@ logger = logging.getLogger(__name__)
 
 
 async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: datetime) -> AggregationResult:
-    """Carry out the plan. Raises Failure."""
+    """Carry out the plan. Raises AggregationError."""
     buffers = Buffers()
     if plan.reads_twice:
         logger.info(
@@ -105,9 +105,9 @@ def _at_once(plan: AggregationPlan) -> bool:
     return strategies.STRATEGIES[plan.strategy].at_once
 
 
-def store_failed(error: StoreError) -> Failure:
+def store_failed(error: StoreError) -> AggregationError:
     """The failure of an aggregation whose store fails or cannot be reached."""
-    return Failure(
+    return AggregationError(
         "StoreUnreachable", f"The store failed: {error}. The hub's administrator reads the log of the store."
     )
 
@@ -146,7 +146,7 @@ class Aggregation:
         self._shares = [float(share) for share in exact]
 
     async def run(self) -> AggregationResult:
-        """Reduce, seal and upload. Raises Failure and StoreError."""
+        """Reduce, seal and upload. Raises AggregationError and StoreError."""
         plan, layout = self._plan, self._layout
         header = bodies.new_header(
             plan.data_key,
@@ -174,20 +174,20 @@ class Aggregation:
                 for each in (*moments, sealed):
                     await each.finish()
         except Differs:
-            raise Failure(
+            raise AggregationError(
                 "SchemasDiffer",
                 "The aggregation cannot add the hospitals' statistics, because the hospitals used different bounds of "
                 "a field. The DataSchemas of their Datasets have to be equal.",
             ) from None
         except NotFinite:
-            raise Failure(
+            raise AggregationError(
                 "ResultNotFinite",
                 "A number of the combined model is too large for the dtype of its tensor, although all updates are "
                 "finite.",
             ) from None
         except Refused:
             # Every segment opened in the first pass.
-            raise Failure("StoreInconsistent", CHANGED_MEANWHILE) from None
+            raise AggregationError("StoreInconsistent", CHANGED_MEANWHILE) from None
         parts = self._parts()
         # The number that a hospital writes into its RoundTask is not signed, and it has no limit.
         counted = tuple(samples if weight > 0 else 0 for samples, weight in zip(self._samples, weights, strict=True))
@@ -275,7 +275,7 @@ class Aggregation:
         return runs(
             self._layout,
             lambda name, dtype: (
-                "Base" if keeps and is_frozen(name, plan.frozen) else rule_for(plan.task, plan.initial, name, dtype)
+                "KeepBase" if keeps and is_frozen(name, plan.frozen) else rule_for(plan.task, plan.initial, name, dtype)
             ),
         )
 
@@ -292,7 +292,7 @@ class SealedResult:
         self._body = body
         self._lengths = bodies.part_lengths(body.length)
         if len(self._lengths) > len(put.parts):
-            raise Failure(
+            raise AggregationError(
                 "PlanUnreadable",
                 f"The result needs {len(self._lengths)} upload addresses, but the plan has {len(put.parts)}.",
             )
@@ -323,8 +323,8 @@ class SealedResult:
         return digests.digest(self._hashes)
 
     async def append(self, segment: bytes) -> None:
-        """Seal the next segment, and begin to upload the part that it completes. Raises Failure and StoreError, for
-        that part or the one before."""
+        """Seal the next segment, and begin to upload the part that it completes. Raises AggregationError and
+        StoreError, for that part or the one before."""
         part, offset, size = bodies.sealed_place(self._index, self._body.length)
         place = part % 2 * bodies.PART
         await beside(self._seal, segment, place + offset)
@@ -334,7 +334,8 @@ class SealedResult:
             self._uploading = asyncio.ensure_future(self._upload(self._put.parts[part], place, self._lengths[part]))
 
     async def finish(self) -> None:
-        """Upload the list of segments. It comes last: if it is there, all parts are. Raises Failure and StoreError."""
+        """Upload the list of segments. It comes last: if it is there, all parts are. Raises AggregationError and
+        StoreError."""
         assert self._index == self._body.segments
         await self._uploaded()
         stored = await self._store.put_bytes(self._put.segments.url, self._put.segments.headers, bytes(self._hashes))
@@ -359,4 +360,6 @@ class SealedResult:
 
 def _require_stored(stored: bool) -> None:
     if not stored:
-        raise Failure("ResultExists", "Another aggregation has already written a result to this place in the store.")
+        raise AggregationError(
+            "ResultExists", "Another aggregation has already written a result to this place in the store."
+        )

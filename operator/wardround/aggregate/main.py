@@ -24,7 +24,7 @@ from wardround.ports import OpenStore
 from wardround.reasons.reason import EXIT_OUR_FAULT
 from wardround.reasons.registry import REASONS
 from wardround.store.errors import StoreError
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 from wardround.threads import beside
 from wardround.wire.aggregation import AggregationAnswer, AggregationFailure
 
@@ -62,7 +62,7 @@ def limit_heaps() -> None:
 
 
 async def carry_out(
-    path: Path, folder: Path, *, open_store: OpenStore[ports.Store] = Store, clock: Clock = system_clock
+    path: Path, folder: Path, *, open_store: OpenStore[ports.Store] = StoreClient, clock: Clock = system_clock
 ) -> AggregationAnswer:
     """Carry out the plan in a file, with scratch in `folder`. Return an answer, also for every error."""
     try:
@@ -70,7 +70,7 @@ async def carry_out(
         with Scratch(folder) as scratch:
             async with open_store(plan.store.origin, plan.store.ca_bundle) as store:
                 return await aggregate(plan, store, scratch, clock())
-    except plans.Failure as failure:
+    except plans.AggregationError as failure:
         return failure.answer
     except StoreError as error:
         return store_failed(error).answer

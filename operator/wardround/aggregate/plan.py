@@ -18,7 +18,7 @@ from wardround.wire.aggregation import (
 LARGEST_ANSWER = 4096
 
 
-class Failure(Exception):
+class AggregationError(Exception):
     """The aggregation ends without a result."""
 
     def __init__(self, reason: str, message: str, left_out: tuple[LeftOut, ...] = (), withheld: int = 0) -> None:
@@ -27,42 +27,42 @@ class Failure(Exception):
 
 
 def parse(data: bytes) -> AggregationPlan:
-    """Return the plan. Raises Failure("PlanUnreadable")."""
+    """Return the plan. Raises AggregationError("PlanUnreadable")."""
     try:
         plan = codec.read_document(AggregationPlan, data, "plan.json")
     except codec.Malformed as error:
-        raise Failure(
+        raise AggregationError(
             "PlanUnreadable", f"{error}. Check that the hub operator and this Job run the same image."
         ) from None
     known = plan.task in ("Train", "Statistics", "Evaluate")
     if not known or plan.weighting != "Samples" or strategies.unknown(plan.strategy, plan.parameters):
-        raise Failure(
+        raise AggregationError(
             "PlanUnreadable", "This Job's image does not know the plan's task, strategy, weighting or parameters."
         )
     if plan.task != "Train" and plan.strategy != strategies.FEDAVG:
-        raise Failure("PlanUnreadable", "This round is not a Train round, so its strategy has to be FedAvg.")
+        raise AggregationError("PlanUnreadable", "This round is not a Train round, so its strategy has to be FedAvg.")
     terms = strategies.STRATEGIES[plan.strategy]
     if plan.initial and terms.differences:
-        raise Failure(
+        raise AggregationError(
             "PlanUnreadable", f"{plan.strategy} needs a base, but this plan is for an initial round, which has none."
         )
     if plan.reads_twice and terms.at_once:
-        raise Failure(
+        raise AggregationError(
             "PlanUnreadable",
             f"With {plan.strategy}, the aggregation reads the updates again from the scratch volume. But this plan "
             "says to read them from the store twice.",
         )
     if plan.gate is not None and not plan.references:
-        raise Failure(
+        raise AggregationError(
             "PlanUnreadable", "The plan has a gate but no references. A gate compares a model with references."
         )
     if (plan.base is not None) != (plan.task == "Train" and not plan.initial):
-        raise Failure(
+        raise AggregationError(
             "PlanUnreadable",
             "The plan's base does not fit its round: only a Train round that is not an initial round has a base.",
         )
     if problem := planned_state.unfit(plan):
-        raise Failure("PlanUnreadable", problem)
+        raise AggregationError("PlanUnreadable", problem)
     return plan
 
 

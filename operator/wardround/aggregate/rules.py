@@ -18,7 +18,7 @@ import numpy as np
 from wardround.aggregate import order
 from wardround.tensors import DTYPES, FLOATS, Array, narrow, widen, widen_into
 
-RuleName = Literal["Delta", "Mean", "Sum", "Pairs", "Equal", "Largest", "Base"]
+RuleName = Literal["Delta", "Mean", "Sum", "Pairs", "Equal", "Largest", "KeepBase"]
 # The tensor of an evaluation whose elements are over pairs of people: pairs, pairs in order, and the variance term.
 PAIRS = "pairs"
 # Elements. A slice's sum and product, both of float64, take half of a processor's second-level cache or less.
@@ -215,7 +215,7 @@ class Largest(Rule):
         return self._value
 
 
-class Base(Rule):
+class KeepBase(Rule):
     """The base's value, for integers of a model. The updates' values are ignored."""
 
     def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
@@ -235,7 +235,7 @@ RULES: Rules = {
     "Pairs": Pairs,
     "Equal": Equal,
     "Largest": Largest,
-    "Base": Base,
+    "KeepBase": KeepBase,
 }
 
 
@@ -247,7 +247,7 @@ def rule_for(task: str, initial: bool, name: str, dtype: str) -> RuleName:
         return "Equal" if name == "shift" else "Sum"
     if dtype in FLOATS:
         return "Mean" if initial else "Delta"
-    return "Largest" if initial else "Base"
+    return "Largest" if initial else "KeepBase"
 
 
 def scaled(name: str, sums: Array, scale: float) -> Array:

@@ -5,7 +5,7 @@ A state is read once, while the updates are combined. The manifest of the hub sa
 
 from __future__ import annotations
 
-from wardround.aggregate.plan import Failure
+from wardround.aggregate.plan import AggregationError
 from wardround.aggregate.sealed_file import SealedFile
 from wardround.ports import Store
 from wardround.sealing.body import Body
@@ -16,7 +16,8 @@ from wardround.wire.aggregation import AggregationPlan, PlannedStart
 
 
 async def open_moments(store: Store, plan: AggregationPlan) -> list[SealedFile]:
-    """Return the moments from which the optimizer goes on; none if it begins anew. Raises Failure and StoreError."""
+    """Return the moments from which the optimizer goes on; none if it begins anew. Raises AggregationError and
+    StoreError."""
     start = plan.state.start if plan.state else None
     return [await _open_moment(store, start, index) for index in range(len(start.gets))] if start else []
 
@@ -26,12 +27,12 @@ async def _open_moment(store: Store, start: PlannedStart, index: int) -> SealedF
     try:
         body = Body(start.data_keys[index], moment.header)
     except Refused:
-        raise Failure(
+        raise AggregationError(
             "PlanUnreadable", "The key of the server state in the plan does not open this server state."
         ) from None
     hashes = await store.get_bytes(get.segments, HASH_BYTES * body.segments)
     if digests.digest(hashes) != moment.segments_digest:
-        raise Failure(
+        raise AggregationError(
             "StoreInconsistent",
             "For the server state of the base, the store returned another list of segments than the hub signed. The "
             "aggregation stopped.",

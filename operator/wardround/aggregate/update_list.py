@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from wardround.aggregate.plan import Failure
+from wardround.aggregate.plan import AggregationError
 from wardround.ports import Store
 from wardround.sealing.pages import open_page
 from wardround.sealing.refused import Refused
@@ -13,24 +13,25 @@ from wardround.wire.aggregation import ListPage, PlannedList, PlannedUpdate
 
 
 async def listed_updates(store: Store, listed: PlannedList) -> AsyncGenerator[PlannedUpdate, None]:
-    """Yield the updates in the order of their participants. Memory holds one page. Raises Failure and StoreError."""
+    """Yield the updates in the order of their participants. Memory holds one page. Raises AggregationError and
+    StoreError."""
     count, last = 0, ""
     for index, page in enumerate(listed.pages):
         sealed = await store.get_bytes(page.url, page.bytes)
         try:
             document = codec.read_document(ListPage, open_page(listed.key, index, sealed), "a page of updates")
         except Refused:
-            raise Failure(
+            raise AggregationError(
                 "StoreInconsistent",
                 "For the list of updates, the store returned other bytes than the hub stored. The aggregation stopped.",
             ) from None
         except codec.Malformed as error:
-            raise Failure("PlanUnreadable", str(error)) from None
+            raise AggregationError("PlanUnreadable", str(error)) from None
         del sealed
         for update in document.updates:
             if update.participant <= last:
-                raise Failure("PlanUnreadable", "The list of updates is not in the order of its participants.")
+                raise AggregationError("PlanUnreadable", "The list of updates is not in the order of its participants.")
             last, count = update.participant, count + 1
             yield update
     if count != listed.updates:
-        raise Failure("PlanUnreadable", f"The list has {count} updates, but the plan says {listed.updates}.")
+        raise AggregationError("PlanUnreadable", f"The list has {count} updates, but the plan says {listed.updates}.")

@@ -240,7 +240,7 @@ class _FirstPass:
             patterns = self._frozen
             self._runs = runs(
                 self._layout,
-                lambda name, dtype: "Base" if patterns is not None and is_frozen(name, patterns) else "Delta",
+                lambda name, dtype: "KeepBase" if patterns is not None and is_frozen(name, patterns) else "Delta",
             )
         pieces = list(within(self._runs, self._start, self._start + len(segment)))
         try:
@@ -248,8 +248,8 @@ class _FirstPass:
         except NotFinite:
             raise Refused("NotFinite") from None
         if self._frozen is not None:
-            self._check_frozen(segment, [run for run in pieces if run.rule == "Base"])
-            self.squares += squares(segment, [run for run in pieces if run.rule != "Base"])
+            self._check_frozen(segment, [run for run in pieces if run.rule == "KeepBase"])
+            self.squares += squares(segment, [run for run in pieces if run.rule != "KeepBase"])
         self._start += len(segment)
 
     def _check_frozen(self, segment: bytes | memoryview, pieces: Sequence[Run]) -> None:

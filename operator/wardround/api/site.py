@@ -25,7 +25,7 @@ class Hub:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Store:
+class PinnedStore:
     origin: str
     ca_bundle: str = ""
     proxy_url: str = ""
@@ -141,7 +141,7 @@ class PredictionClaims:
 @dataclass(frozen=True, kw_only=True)
 class SiteSpec:
     hub: Hub
-    store: Store
+    store: PinnedStore
     policy: Policy = field(default_factory=Policy)
     workload: Workload = field(default_factory=Workload)
     predictions: PredictionClaims = field(default_factory=PredictionClaims)

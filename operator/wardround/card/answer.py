@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def answer(folders: Folders, asked: Asked) -> Predicted:
-    """Writes the file. Raises Refused, and Failure (ColumnMissing, DataUnreadable, DataReplaced)."""
+    """Writes the file. Raises Refused, and PodError (ColumnMissing, DataUnreadable, DataReplaced)."""
     version = claims.version_of(folders, asked)
     rows = claims.rows_file(folders, asked)
     target = claims.inside(folders.answers, asked.answer, "answer")

@@ -18,7 +18,7 @@ from wardround import durable
 from wardround.api import variable_text
 from wardround.api.names import UID
 from wardround.card.folder import FolderRefused
-from wardround.pod.outcome import UNREADABLE, Failure, log, run
+from wardround.pod.outcome import UNREADABLE, PodError, log, run
 from wardround.reasons.reason import EXIT_DATA
 from wardround.tabular.schema import SchemaInvalid
 from wardround.wire import digests, mounts
@@ -105,7 +105,7 @@ def refusals() -> Iterator[None]:
 
 
 def read(environment: Mapping[str, str]) -> Asked:
-    """Raises Failure (PodFailed)."""
+    """Raises PodError (PodFailed)."""
 
     def value(name: str, accepts: Callable[[str], Any]) -> str:
         return variable(environment, name, lambda text: text if accepts(text) else None)
@@ -122,13 +122,13 @@ def read(environment: Mapping[str, str]) -> Asked:
 
 
 def variable(environment: Mapping[str, str], name: str, read: Callable[[str], T | None]) -> T:
-    """A variable. `read`: returns None or raises ValueError for a wrong text. Raises Failure (PodFailed)."""
+    """A variable. `read`: returns None or raises ValueError for a wrong text. Raises PodError (PodFailed)."""
     try:
         value = read(environment.get(name, ""))
     except ValueError:
         value = None
     if value is None:
-        raise Failure("PodFailed", f"{name} {UNREADABLE}")
+        raise PodError("PodFailed", f"{name} {UNREADABLE}")
     return value
 
 
@@ -138,10 +138,10 @@ def known_uid(text: str) -> str | None:
 
 
 def rows_file(folders: Folders, asked: Asked) -> Path:
-    """Raises Refused, and Failure (DataUnreadable)."""
+    """Raises Refused, and PodError (DataUnreadable)."""
     rows = inside(folders.rows, asked.rows, "rows")
     if not rows.is_file():
-        raise Failure("DataUnreadable", f"the claim has no file {asked.rows} (Prediction.spec.rows)")
+        raise PodError("DataUnreadable", f"the claim has no file {asked.rows} (Prediction.spec.rows)")
     return rows
 
 

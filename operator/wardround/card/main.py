@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _answer(path: Path, file: Path, manifest: Path, fingerprint: str) -> int:
     from wardround.card import folder, predict, table
-    from wardround.pod.outcome import Failure
+    from wardround.pod.outcome import PodError
     from wardround.tabular.schema import SchemaInvalid
 
     spec = _dataset(manifest)
@@ -57,7 +57,7 @@ def _answer(path: Path, file: Path, manifest: Path, fingerprint: str) -> int:
         written = table.write(predict.answers(loaded, spec, file), sys.stdout)
     except (folder.FolderRefused, SchemaInvalid) as refusal:
         return _failed(str(refusal))
-    except Failure as failure:
+    except PodError as failure:
         return _failed(f"{failure.reason}: {failure.message}")
     for line in predict.notes(loaded.card):
         print(line, file=sys.stderr)

@@ -183,7 +183,7 @@ class Rules:
 def answers(folder: Folder, spec: Mapping[str, Any], file: Path) -> Iterator[Answer]:
     """One answer for each row of the file, in its order. `spec`: of the hospital's Dataset.
 
-    Raises FolderRefused, SchemaInvalid, and Failure (ColumnMissing, DataUnreadable, DataReplaced).
+    Raises FolderRefused, SchemaInvalid, and PodError (ColumnMissing, DataUnreadable, DataReplaced).
     """
     model, rules = network.network(folder), Rules.named_by(folder.card)
     for batch in batches(inputs(folder.card, folder.path, spec), spec, file):
@@ -209,7 +209,7 @@ def inputs(card: ModelCard, path: Path, spec: Mapping[str, Any]) -> schema.Schem
 def batches(table: schema.Schema, spec: Mapping[str, Any], file: Path) -> Iterator[Batch]:
     """All rows of the file, also the malformed ones. `table`: of `inputs`.
 
-    Raises Failure (ColumnMissing, DataUnreadable, DataReplaced).
+    Raises PodError (ColumnMissing, DataUnreadable, DataReplaced).
     """
     reading, kind = dataset.Reading(), spec.get("format", "CSV")
     number = 2 if kind == "CSV" else 1

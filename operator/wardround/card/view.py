@@ -23,7 +23,7 @@ from wardround.card.code import NamedCode
 from wardround.card.predict import Batch
 from wardround.pod import folders as pod_folders
 from wardround.pod import view_file
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.tabular.schema import Schema
 from wardround.wire import codec
 from wardround.wire import prediction as wire
@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def read() -> Named:
-    """Raises Failure (PodFailed)."""
+    """Raises PodError (PodFailed)."""
     return Named(
         NamedCode(
             claims.variable(os.environ, wire.IMAGE, lambda text: text if text and IMAGE.matches(text) else None),
@@ -80,7 +80,7 @@ def _words(text: str) -> tuple[str, ...] | None:
 def view(places: Folders, pod: pod_folders.Folders, asked: Asked, named: Named) -> None:
     """Writes the view, task.json, the copy of the model, and the private report.
 
-    Raises Refused, and Failure (ColumnMissing, DataUnreadable, DataReplaced, ParametersNotAllowed, PodFailed).
+    Raises Refused, and PodError (ColumnMissing, DataUnreadable, DataReplaced, ParametersNotAllowed, PodFailed).
     """
     version = claims.version_of(places, asked)
     rows = claims.rows_file(places, asked)
@@ -124,7 +124,7 @@ def _copy_model(home: Path, card: ModelCard, base: Path) -> None:
         base.mkdir(parents=True, exist_ok=True)
         folder.copy_model(home, card, base / folder.MODEL_FILE)
     except OSError as error:
-        raise Failure("PodFailed", f"the pod cannot hold a copy of the model: {error.strerror}") from None
+        raise PodError("PodFailed", f"the pod cannot hold a copy of the model: {error.strerror}") from None
 
 
 def _write_rows(pod: pod_folders.Folders, batches: Iterable[Batch], table: Schema) -> int:

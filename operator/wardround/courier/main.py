@@ -24,7 +24,7 @@ from wardround.kube.process import run_until_terminated
 from wardround.plans.courier.step import on_object
 from wardround.ports import Api, Object, OpenStore
 from wardround.sealing.refused import Refused
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 from wardround.threads import beside
 
 logger = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class Process:
         settings: Settings,
         client: Api,
         *,
-        open_store: OpenStore[ports.Store] = Store,
+        open_store: OpenStore[ports.Store] = StoreClient,
         clock: Clock = system_clock,
         draw: Draw = system_draw,
     ) -> None:

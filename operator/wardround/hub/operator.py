@@ -36,7 +36,7 @@ from wardround.ports import Watcher as RunningWatcher
 from wardround.presign import Credentials, Presigner
 from wardround.store.admin import ensure_bucket
 from wardround.store.errors import StoreError
-from wardround.store.transfer import Store as RealStore
+from wardround.store.transfer import StoreClient
 
 WORKERS = 8
 FIELD_MANAGER = "wardround-hub"
@@ -82,7 +82,7 @@ class HubOperator:
         settings: Settings,
         *,
         watch: Watch = Watcher,
-        open_store: OpenStore[AdministeredStore] = RealStore,
+        open_store: OpenStore[AdministeredStore] = StoreClient,
         controllers: Controllers = controllers,
         clock: Clock = system_clock,
         draw: Draw = system_draw,

@@ -18,7 +18,7 @@ import numpy as np
 from wardround import tensors
 from wardround.pod import output, statistics, update, validation
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure, log, run
+from wardround.pod.outcome import PodError, log, run
 from wardround.tabular import dataschema
 from wardround.wire import codec, digests, layouts
 from wardround.wire.frozen import is_frozen
@@ -31,7 +31,7 @@ COPIES = 4  # model and optimizer state
 
 
 def check(folders: Folders) -> Outcome | None:
-    """Reads base/ and out/, writes update/. Returns the hospital's own numbers. Raises Failure at the first fault."""
+    """Reads base/ and out/, writes update/. Returns the hospital's own numbers. Raises PodError at the first fault."""
     report = codec.read_document(PrivateReport, folders.report_file.read_bytes(), folders.report_file.name)
     if report.task == "Statistics":
         _check_statistics(folders, dataschema.parse(report.schema), report)
@@ -109,7 +109,7 @@ def _base_file(folders: Folders, *, initial: bool) -> Iterator[tuple[BinaryIO, t
         with (folders.base / output.MODEL).open("rb") as file:
             yield file, tensors.read_layout(file)
     except FileNotFoundError:
-        raise Failure(
+        raise PodError(
             "PodFailed", "base/model.safetensors is missing: read the log of the courier, which delivers it"
         ) from None
 
@@ -124,19 +124,19 @@ def _layout(file: BinaryIO) -> tensors.Layout:
     try:
         return tensors.read_layout(file)
     except tensors.NotTensors as error:
-        raise Failure("OutputNotSafetensors", f"{output.MODEL}: {error}") from None
+        raise PodError("OutputNotSafetensors", f"{output.MODEL}: {error}") from None
 
 
 def _require_full_precision(base: tensors.Layout, *, initial: bool) -> None:
-    """Raises Failure (HalfPrecision), which names the first tensor of half precision."""
+    """Raises PodError (HalfPrecision), which names the first tensor of half precision."""
     for tensor in sorted(base.tensors, key=lambda each: each.name):
         if tensor.dtype in tensors.HALF_PRECISION:
             model = "initial" if initial else "base"
-            raise Failure("HalfPrecision", f"tensor {tensor.name} of the {model} model is {tensor.dtype}")
+            raise PodError("HalfPrecision", f"tensor {tensor.name} of the {model} model is {tensor.dtype}")
 
 
 def _require_equal(expected: tensors.Layout, trained: tensors.Layout) -> None:
-    """Raises Failure (TensorsDiffer). The message names expected tensors only: researchers' code chose the others'."""
+    """Raises PodError (TensorsDiffer). The message names expected tensors only: researchers' code chose the others'."""
     expected_tensors = {tensor.name: tensor for tensor in expected.tensors}
     trained_tensors = {tensor.name: tensor for tensor in trained.tensors}
     wrong = sorted(name for name, tensor in expected_tensors.items() if trained_tensors.get(name) != tensor)
@@ -145,7 +145,7 @@ def _require_equal(expected: tensors.Layout, trained: tensors.Layout) -> None:
         first = [expected_tensors[name] for name in wrong[:8]]
         listed = ", ".join(f"{each.name} (expected {each.dtype} {list(each.shape)})" for each in first) or "none"
         message = f"tensors missing or of another shape or dtype than in the base: {listed}; extra tensors: {extra}"
-        raise Failure("TensorsDiffer", message)
+        raise PodError("TensorsDiffer", message)
 
 
 def _weights(trained: tensors.Array, before: tensors.Array, tensor: tensors.Tensor) -> tensors.Array:
@@ -159,13 +159,13 @@ def _difference(
     """Trained minus base, rounded once to the base's dtype. With `frozen`, zeros, and trained must equal base bitwise.
 
     Integers have no mean, so the result keeps the base's, and a change of them is ignored: zeros. An example is the
-    counter of a BatchNorm layer. Raises Failure (FrozenChanged, NotFinite).
+    counter of a BatchNorm layer. Raises PodError (FrozenChanged, NotFinite).
     """
     if tensor.dtype not in tensors.FLOATS:
         return np.zeros_like(before)
     if frozen:
         if trained.tobytes() != before.tobytes():
-            raise Failure("FrozenChanged", f"tensor {tensor.name} is frozen, and training changed it")
+            raise PodError("FrozenChanged", f"tensor {tensor.name} is frozen, and training changed it")
         _require_finite(trained, tensor)
         return np.zeros_like(trained)
     _require_finite(trained, tensor)
@@ -179,7 +179,7 @@ def _difference(
 
 def _require_finite(values: tensors.Array, tensor: tensors.Tensor) -> None:
     if tensor.dtype in tensors.FLOATS and not np.isfinite(tensors.widen(values, tensor.dtype)).all():
-        raise Failure("NotFinite", f"tensor {tensor.name} has values that are NaN or infinite")
+        raise PodError("NotFinite", f"tensor {tensor.name} has values that are NaN or infinite")
 
 
 def main(argv: Sequence[str]) -> int:

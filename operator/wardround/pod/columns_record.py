@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from wardround.pod import records
 from wardround.pod.column_sample import Sample
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.tabular import column_scales, dataschema, target_signs
 from wardround.tabular.column_scales import QUANTILES, Scale
 from wardround.tabular.schema import Schema, Source
@@ -40,7 +40,7 @@ class _Record:
 def hold(folders: Folders, name: str, dataset: Mapping[str, Any], table: Schema, sample: Sample) -> None:
     """Compares the columns of a file with those of earlier readings, and remembers them for the next one.
 
-    `dataset`: its spec. Raises Failure (ColumnsChanged, PodFailed).
+    `dataset`: its spec. Raises PodError (ColumnsChanged, PodFailed).
     """
     place = records.place(folders, FOLDER, name)
     version = dataset.get(VERSION, 0)
@@ -52,10 +52,10 @@ def hold(folders: Folders, name: str, dataset: Mapping[str, Any], table: Schema,
             each for each in scales if each in known_scales and column_scales.changed(known_scales[each], scales[each])
         ]
         if changed:
-            raise Failure("ColumnsChanged", _other_unit(name, changed, version), field=changed[0])
+            raise PodError("ColumnsChanged", _other_unit(name, changed, version), field=changed[0])
         known_signs, signs = _known(before.correlations, pairs), target_signs.measured(sample.columns, table.target)
         if target_signs.turned(known_signs, signs):
-            raise Failure("ColumnsChanged", _exchanged(name, table.target, version), field=table.target)
+            raise PodError("ColumnsChanged", _exchanged(name, table.target, version), field=table.target)
         record = _Record(
             _next(known_scales, scales, columns, column_scales.near),
             _next(known_signs, signs, pairs, target_signs.near),
@@ -63,7 +63,7 @@ def hold(folders: Folders, name: str, dataset: Mapping[str, Any], table: Schema,
         if record != before:
             records.write(place, _document(record))
     except (OSError, ValueError) as error:
-        raise Failure("PodFailed", f"{records.words(place)} cannot be used: {type(error).__name__}") from None
+        raise PodError("PodFailed", f"{records.words(place)} cannot be used: {type(error).__name__}") from None
 
 
 def _known(before: Mapping[str, tuple[str, T]], columns: Mapping[str, str]) -> dict[str, T]:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.pod.places import Places
 from wardround.tabular import columns, ignored_columns
 from wardround.tabular.problems import EVERY_FIELD, IDENTIFIER_MISSING, MISSING, ROW_MALFORMED
@@ -97,7 +97,7 @@ def view_schema(schema: Schema) -> pa.Schema:
 def read(path: Path, kind: str, schema: Schema, reading: Reading) -> Iterator[Batch]:
     """Yields valid rows and counts invalid rows into `reading`.
 
-    Raises Failure (ColumnMissing, DataUnreadable, DataReplaced).
+    Raises PodError (ColumnMissing, DataUnreadable, DataReplaced).
     """
     for rows in examine(path, kind, schema, reading):
         yield _valid(rows, schema)
@@ -127,12 +127,12 @@ def examine(path: Path, kind: str, schema: Schema, reading: Reading) -> Iterator
         yield _examined(raw, schema, reading)
 
 
-def unreadable(path: Path, kind: str, fault: str) -> Failure:
-    return Failure("DataUnreadable", f"{path.name} cannot be read as {kind} (Dataset.spec.format): {fault}")
+def unreadable(path: Path, kind: str, fault: str) -> PodError:
+    return PodError("DataUnreadable", f"{path.name} cannot be read as {kind} (Dataset.spec.format): {fault}")
 
 
 def _check_format(path: Path, kind: str) -> None:
-    """Raises Failure (DataUnreadable) for frequent mistakes, because Arrow's errors do not name them."""
+    """Raises PodError (DataUnreadable) for frequent mistakes, because Arrow's errors do not name them."""
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
@@ -162,10 +162,10 @@ def _identity(path: Path, kind: str) -> Identity:
 
 
 def _check_same(before: Identity, path: Path, kind: str) -> None:
-    """Raises Failure (DataReplaced): rows of two files, or of half a file, must not be counted as one Dataset."""
+    """Raises PodError (DataReplaced): rows of two files, or of half a file, must not be counted as one Dataset."""
     if _identity(path, kind) != before:
         message = f"somebody replaced or changed {path.name} during the reading. The rows of this reading do not count"
-        raise Failure("DataReplaced", message)
+        raise PodError("DataReplaced", message)
 
 
 def quality_list(quality: Quality) -> tuple[LeftOutRows, ...]:
@@ -220,12 +220,12 @@ def _parquet(path: Path, schema: Schema, reading: Reading) -> Iterator[Sequence[
                     texts.append(columns.as_text(raw, field, identifier=source is schema.identifier))
                 except pa.ArrowException as error:
                     message = f"field {field.name!r}: the Parquet column does not hold the type {field.type}"
-                    raise Failure("DataUnreadable", message, field=field.name) from error
+                    raise PodError("DataUnreadable", message, field=field.name) from error
             yield texts
 
 
 def _check_separator(path: Path, names: Sequence[str], schema: Schema) -> None:
-    """Raises Failure (DataUnreadable) if fields of the schema are only found with a separator other than the comma."""
+    """Raises PodError (DataUnreadable) if fields of the schema are only found with a separator other than the comma."""
     wanted = {each.column for each in schema.columns} - set(names)
     for separator, word in SEPARATORS.items():
         parts = {part.strip('" ') for name in names if separator in name for part in name.split(separator)}
@@ -235,7 +235,7 @@ def _check_separator(path: Path, names: Sequence[str], schema: Schema) -> None:
 
 
 def _check_columns(names: Sequence[str], schema: Schema, reading: Reading) -> None:
-    """Writes `ignored` and `nameable` of `reading`. Raises Failure with all fields that have no column, or several."""
+    """Writes `ignored` and `nameable` of `reading`. Raises PodError with all fields that have no column, or several."""
     known = {each.column for each in schema.columns}
     headed = not known.isdisjoint(names)
     if headed:
@@ -254,7 +254,7 @@ def _check_columns(names: Sequence[str], schema: Schema, reading: Reading) -> No
             message += f". The file writes these names with other capital letters or blanks: {_listed(alike)}"
         elif not headed:
             message += ". The file has no column of the schema: is its first line a header with the columns' names?"
-        raise Failure(reason, message, field=(missing or double)[0].field.name)
+        raise PodError(reason, message, field=(missing or double)[0].field.name)
 
 
 def _spelling(name: str) -> str:

@@ -17,7 +17,7 @@ from typing import get_args
 
 from wardround import durable
 from wardround.api.times import parse_time, to_seconds
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.wire import canonical, codec, digests
 from wardround.wire.layouts import Rows
 from wardround.wire.outcome import EvaluationBudget
@@ -108,7 +108,7 @@ def hold(
 ) -> tuple[tuple[EvaluationBudget, ...], str]:
     """Counts one more pod. Returns the budgets, and the fault in words if no more evaluations are allowed.
 
-    `folder`: that of secrets. `models`: how many are measured. Raises Failure (EvaluationsUnreadable, PodFailed).
+    `folder`: that of secrets. `models`: how many are measured. Raises PodError (EvaluationsUnreadable, PodFailed).
     """
     path = folder / FOLDER / f"{dataset}.json"
     place = f"{folder.name}/{FOLDER}/{path.name}"
@@ -123,7 +123,7 @@ def hold(
             f"{place} on the claim `state` cannot be written ({type(error).__name__}): check that the volume is "
             "writable and not full"
         )
-        raise Failure("PodFailed", message) from None
+        raise PodError("PodFailed", message) from None
     left = budgets(after or before, limit, now)
     if after:
         return left, ""
@@ -175,7 +175,7 @@ def _used_up(dataset: str, budget: EvaluationBudget, models: int, limit: int, un
 
 
 def _read(path: Path, place: str) -> Count:
-    """Raises Failure (EvaluationsUnreadable)."""
+    """Raises PodError (EvaluationsUnreadable)."""
     try:
         count = codec.read_document(Count, path.read_bytes())
         for each in count.evaluations:
@@ -188,7 +188,7 @@ def _read(path: Path, place: str) -> Count:
             "evaluations of this Dataset are left. The hospital's administrator restores the file, or removes it on "
             f"the volume, as root: rm {place}. Without the file, the count begins again at zero"
         )
-        raise Failure("EvaluationsUnreadable", message) from None
+        raise PodError("EvaluationsUnreadable", message) from None
     return count
 
 

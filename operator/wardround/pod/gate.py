@@ -21,7 +21,7 @@ from typing import Literal, cast
 from wardround.network import addresses
 from wardround.network.addresses import Link
 from wardround.network.probe import ALL_HOSTS, LEAST_SECONDS, MOST_SECONDS, Answers, Target, can_ping, probe
-from wardround.pod.outcome import UNREADABLE, Failure, log
+from wardround.pod.outcome import UNREADABLE, PodError, log
 from wardround.wire import isolation
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.outcome import Heard, LinkLocalHeard, Outcome
@@ -94,7 +94,7 @@ class Look:
         """Whether the pod has no usable address on a link yet, so that it could not probe neighbours there."""
         return any(link.early for link in self.links)
 
-    def failure(self, settings: Settings) -> Failure | None:
+    def failure(self, settings: Settings) -> PodError | None:
         reached = (*self.open, *(self.neighbours if settings.refuses else ()))
         if reached:
             return network_open(reached)
@@ -163,7 +163,7 @@ class Gate:
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Reads the environment. Raises Failure (PodFailed) for malformed text: a default could weaken the gate."""
+    """Reads the environment. Raises PodError (PodFailed) for malformed text: a default could weaken the gate."""
     return Settings(
         parse(environment.get("WARDROUND_ISOLATION", "")),
         _seconds(environment.get("WARDROUND_ISOLATION_SECONDS", "")),
@@ -172,22 +172,22 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def parse(text: str) -> tuple[Target, ...]:
-    """Parses WARDROUND_ISOLATION. Raises Failure (PodFailed), also for an empty list: every pod would pass it."""
+    """Parses WARDROUND_ISOLATION. Raises PodError (PodFailed), also for an empty list: every pod would pass it."""
     try:
         targets = tuple(map(_target, isolation.read(text)))
     except ValueError as error:
-        raise Failure("PodFailed", f"WARDROUND_ISOLATION {UNREADABLE}") from error
+        raise PodError("PodFailed", f"WARDROUND_ISOLATION {UNREADABLE}") from error
     if all(_is_link_local(each.host) for each in targets):
         message = (
             "isolation is not proven: the site operator reaches neither the hub nor the Kubernetes API, so the gate "
             "has no address to test with. Restore the site operator's access to one of them"
         )
-        raise Failure("PodFailed", message)
+        raise PodError("PodFailed", message)
     return targets
 
 
 def hold(settings: Settings, *, rounds: int = ROUNDS, deadline_seconds: float = DEADLINE_SECONDS) -> Finding:
-    """Returns after `rounds` consecutive looks found everything closed. Raises Failure (NetworkOpen,
+    """Returns after `rounds` consecutive looks found everything closed. Raises PodError (NetworkOpen,
     IsolationUnknown) if that has not happened at the deadline.
 
     The finding is what these looks showed of link-local. Unless the site refuses link-local, the gate does not wait for
@@ -209,7 +209,7 @@ def hold(settings: Settings, *, rounds: int = ROUNDS, deadline_seconds: float = 
     return finding
 
 
-def network_open(reached: Sequence[Target]) -> Failure:
+def network_open(reached: Sequence[Target]) -> PodError:
     names = sorted({each.label for each in reached})
     if all(each.scope for each in reached):
         why = (
@@ -220,13 +220,13 @@ def network_open(reached: Sequence[Target]) -> Failure:
         why = "the policy engine on this node lets ICMP through. Use one that blocks it, such as kube-router"
     else:
         why = "this node enforces no NetworkPolicy. Start a policy engine on this node (Calico, Cilium, kube-router)"
-    return Failure("NetworkOpen", f"the training pod reaches {', '.join(names)}: {why}")
+    return PodError("NetworkOpen", f"the training pod reaches {', '.join(names)}: {why}")
 
 
-def isolation_unknown(unprobed: Sequence[str]) -> Failure:
+def isolation_unknown(unprobed: Sequence[str]) -> PodError:
     names = ", ".join(sorted(set(unprobed)))
     why = "so nobody knows whether the pod's network is closed. Look for a process in the pod that uses all ports"
-    return Failure("IsolationUnknown", f"the training pod could not probe ({names}), {why}")
+    return PodError("IsolationUnknown", f"the training pod could not probe ({names}), {why}")
 
 
 def summary(looks: Sequence[Look]) -> Finding:
@@ -247,13 +247,13 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not math.isfinite(seconds):
-        raise Failure("PodFailed", f"WARDROUND_ISOLATION_SECONDS {UNREADABLE}")
+        raise PodError("PodFailed", f"WARDROUND_ISOLATION_SECONDS {UNREADABLE}")
     return min(max(seconds, LEAST_SECONDS), MOST_SECONDS)
 
 
 def _link_local(text: str) -> LinkLocal:
     if text not in ("Warn", "Refuse"):
-        raise Failure("PodFailed", f"WARDROUND_LINK_LOCAL {UNREADABLE}")
+        raise PodError("PodFailed", f"WARDROUND_LINK_LOCAL {UNREADABLE}")
     return cast(LinkLocal, text)
 
 

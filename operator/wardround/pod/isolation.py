@@ -50,7 +50,7 @@ class Watch:
         self._early_until = time.monotonic() + EARLY_SECONDS
 
     def run(self) -> NoReturn:
-        """Raises Failure: NetworkOpen when a target answers, IsolationUnknown when targets cannot be probed."""
+        """Raises PodError: NetworkOpen when a target answers, IsolationUnknown when targets cannot be probed."""
         self._gate.log_unprobed_protocols()
         while True:
             look = self._look()

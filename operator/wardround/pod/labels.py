@@ -106,7 +106,7 @@ def read(path: Path) -> Labelled:
 def count(folders: Folders, name: str, references: Sequence[Path] = ()) -> Mapping[str, npt.NDArray[np.float64]]:
     """The sums of the probabilities in out/`name`, and their differences from those in the folders of references.
 
-    Raises Failure (as `output.read_probabilities`).
+    Raises PodError (as `output.read_probabilities`).
     """
     rows = read(folders.labels_file)
     model, *others = (output.read_probabilities(each, name, len(rows.labels)) for each in (folders.out, *references))

@@ -11,14 +11,14 @@ import shutil
 from pathlib import Path
 
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 
 VARIABLE = "WARDROUND_LAUNCHER"  # the operator image sets it to the launcher's path
 FOR_EVERYBODY = 0o555
 
 
 def place(folders: Folders) -> None:
-    """Copies the launcher, replacing the copy of an earlier run of this container. Raises Failure (PodFailed)."""
+    """Copies the launcher, replacing the copy of an earlier run of this container. Raises PodError (PodFailed)."""
     source = os.environ.get(VARIABLE)
     if not source:
         return
@@ -29,4 +29,4 @@ def place(folders: Folders) -> None:
         folders.launcher_file.chmod(FOR_EVERYBODY)
     except OSError as error:
         message = f"the launcher cannot be copied from {source} of this image: {type(error).__name__}"
-        raise Failure("PodFailed", message) from None
+        raise PodError("PodFailed", message) from None

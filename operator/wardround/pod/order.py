@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wardround.pod import keys
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.wire import canonical, digests
 from wardround.wire.training import RequestedModel, RequestedTask
 
@@ -68,7 +68,7 @@ def _model(model: RequestedModel) -> dict[str, Any]:
 
 
 def hospital_key(folder: Path) -> bytes:
-    """Reads this hospital's key, and makes it if there is none yet. Raises Failure (PodFailed)."""
+    """Reads this hospital's key, and makes it if there is none yet. Raises PodError (PodFailed)."""
     try:
         if not (folder / FOLDER).exists():
             keys.make(folder / FOLDER)
@@ -78,11 +78,11 @@ def hospital_key(folder: Path) -> bytes:
             f"the folder {folder.name} on the claim `state` cannot be used ({type(error).__name__}): check that "
             "the volume is writable and not full"
         )
-        raise Failure("PodFailed", message) from None
+        raise PodError("PodFailed", message) from None
     if len(key) != keys.KEY_BYTES:
         message = (
             f"the state volume's {folder.name}/{FOLDER}/{keys.FILE} does not have {keys.KEY_BYTES} bytes: delete "
             f"{folder.name}/{FOLDER}, and the next training pod makes another"
         )
-        raise Failure("PodFailed", message)
+        raise PodError("PodFailed", message)
     return key

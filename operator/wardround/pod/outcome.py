@@ -22,7 +22,7 @@ MESSAGE_LIMIT = 4096
 UNREADABLE = "cannot be read. This is a fault of the site operator: report it to the developers of Wardround"
 
 
-class Failure(Exception):
+class PodError(Exception):
     """A registered reason, and a message for the site's own people. Neither may hold a value of the data.
 
     `field`: a field's name in the Dataset's schema, never a column's name in the data. `counted`: row counts known
@@ -55,7 +55,7 @@ def run(verb: str, body: Callable[[], Outcome | None]) -> int:
     """Runs one verb, writes the termination message, and returns the exit code. Never writes an exception's text."""
     try:
         outcome = body()
-    except Failure as failure:
+    except PodError as failure:
         terminate(failure.outcome)
         log(f"{verb}: {failure.reason}: {failure.message}")
         return failure.exit_code

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 
 MODEL = "model.safetensors"
 METRICS = "metrics.json"
@@ -32,13 +32,13 @@ ENTRIES_LIMIT = 10_000
 
 
 def inspect(folder: Path, limit_bytes: int) -> None:
-    """Raises Failure (OutputLink, OutputTooLarge) unless `folder` holds only plain files and folders, of at most
+    """Raises PodError (OutputLink, OutputTooLarge) unless `folder` holds only plain files and folders, of at most
     `limit_bytes` together."""
     try:
         _inspect(folder, limit_bytes)
     except OSError:
         # The code closed the folder, or nested it deeper than a path may be long. The node is not at fault.
-        raise Failure("OutputLink", f"{folder.name}/ holds a folder that cannot be listed") from None
+        raise PodError("OutputLink", f"{folder.name}/ holds a folder that cannot be listed") from None
 
 
 def _inspect(folder: Path, limit_bytes: int) -> None:
@@ -49,7 +49,7 @@ def _inspect(folder: Path, limit_bytes: int) -> None:
             for entry in listing:
                 entries += 1
                 if entries > ENTRIES_LIMIT:
-                    raise Failure("OutputTooLarge", f"{folder.name}/ holds more than {ENTRIES_LIMIT} files")
+                    raise PodError("OutputTooLarge", f"{folder.name}/ holds more than {ENTRIES_LIMIT} files")
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode):
                     waiting.append(Path(entry.path))
@@ -57,7 +57,7 @@ def _inspect(folder: Path, limit_bytes: int) -> None:
                 _refuse_link(status, folder)
                 total += status.st_size
                 if total > limit_bytes:
-                    raise Failure(
+                    raise PodError(
                         "OutputTooLarge", f"{folder.name}/ holds more than the {limit_bytes} bytes that are allowed"
                     )
 
@@ -66,22 +66,22 @@ def _inspect(folder: Path, limit_bytes: int) -> None:
 def opened(folder: Path, name: str, limit_bytes: int) -> Iterator[BinaryIO]:
     """Opens a regular file directly in `folder`, at most `limit_bytes` long. Follows no link and waits for no pipe.
 
-    Raises Failure (OutputMissing, OutputLink, OutputTooLarge).
+    Raises PodError (OutputMissing, OutputLink, OutputTooLarge).
     """
     try:
         # O_NONBLOCK: without it, opening a pipe waits for its other end.
         descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise Failure("OutputMissing", f"{folder.name}/{name} was not written") from None
+        raise PodError("OutputMissing", f"{folder.name}/{name} was not written") from None
     except OSError:
         # ELOOP: a link. ENXIO: a socket. EACCES: a file that its writer closed to others.
-        raise Failure("OutputLink", f"{folder.name}/{name} is not a plain readable file") from None
+        raise PodError("OutputLink", f"{folder.name}/{name} is not a plain readable file") from None
     try:
         status = os.fstat(descriptor)
         _refuse_link(status, folder)
         if status.st_size > limit_bytes:
             message = f"{folder.name}/{name} has more than the {limit_bytes} bytes that are allowed"
-            raise Failure("OutputTooLarge", message)
+            raise PodError("OutputTooLarge", message)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             yield file
     finally:
@@ -89,17 +89,17 @@ def opened(folder: Path, name: str, limit_bytes: int) -> Iterator[BinaryIO]:
 
 
 def read_json(folder: Path, name: str) -> Any:
-    """Raises Failure (MetricsInvalid) if the file is not JSON. The message never quotes the file."""
+    """Raises PodError (MetricsInvalid) if the file is not JSON. The message never quotes the file."""
     with opened(folder, name, JSON_LIMIT) as file:
         text = file.read(JSON_LIMIT + 1)
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise Failure("MetricsInvalid", f"{folder.name}/{name} is not JSON") from None
+        raise PodError("MetricsInvalid", f"{folder.name}/{name} is not JSON") from None
 
 
 def read_probabilities(folder: Path, name: str, rows: int) -> npt.NDArray[np.float64]:
-    """A probability for each row, of shape (rows,). Raises Failure (PredictionsInvalid, NotFinite, as `opened`).
+    """A probability for each row, of shape (rows,). Raises PodError (PredictionsInvalid, NotFinite, as `opened`).
 
     The file is raw doubles: the caller mounts labels, so it runs no parser on a file that researchers' code wrote.
     """
@@ -109,20 +109,20 @@ def read_probabilities(folder: Path, name: str, rows: int) -> npt.NDArray[np.flo
         data = file.read(size + 1)
     if len(data) != size:
         message = f"{folder.name}/{name}: it must have {size} bytes, {ROW_BYTES} for each of the {rows} rows"
-        raise Failure("PredictionsInvalid", message)
+        raise PodError("PredictionsInvalid", message)
     probabilities = np.frombuffer(data, "<f8")
     if not np.isfinite(probabilities).all():
-        raise Failure("NotFinite", f"{folder.name}/{name} has values that are NaN or infinite")
+        raise PodError("NotFinite", f"{folder.name}/{name} has values that are NaN or infinite")
     if ((probabilities < 0) | (probabilities > 1)).any():
-        raise Failure("PredictionsInvalid", f"{folder.name}/{name}: each value must be a probability between 0 and 1")
+        raise PodError("PredictionsInvalid", f"{folder.name}/{name}: each value must be a probability between 0 and 1")
     return probabilities
 
 
 def _refuse_link(status: os.stat_result, folder: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise Failure(
+        raise PodError(
             "OutputLink",
             f"{folder.name}/ holds a link, pipe, socket or device: only plain files and folders may be there",
         )
     if status.st_nlink != 1:
-        raise Failure("OutputLink", f"{folder.name}/ holds a file with several names (hard links): write copies")
+        raise PodError("OutputLink", f"{folder.name}/ holds a file with several names (hard links): write copies")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wardround.pod import records
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 
 if TYPE_CHECKING:
     from wardround.pod.survey import Positions
@@ -25,7 +25,7 @@ def hold(folders: Folders, name: str, positions: Positions) -> None:
     """Compares the patients of a file with those of the reading before, and remembers them for the next one.
 
     `positions`: of all patients of the file in the split, distinct and ascending. Patients may come, and fewer than
-    half may leave between two readings. Raises Failure (IdentifiersChanged, PodFailed).
+    half may leave between two readings. Raises PodError (IdentifiersChanged, PodFailed).
     """
     place = records.place(folders, FOLDER, name)
     texts = [_text(each) for each in positions.tolist()]
@@ -33,7 +33,7 @@ def hold(folders: Folders, name: str, positions: Positions) -> None:
     try:
         before = _remembered(records.read(place))
         if before and sum(each in present for each in before) * 2 < len(before):
-            raise Failure("IdentifiersChanged", _message(name))
+            raise PodError("IdentifiersChanged", _message(name))
         kept = [each for each in before if each in present]
         # Who is remembered stays so, as long as the file has him: else a file with both spellings would exchange most
         # of the record, and the file after it, with the new spelling alone, would pass.
@@ -41,7 +41,7 @@ def hold(folders: Folders, name: str, positions: Positions) -> None:
         if record and record != before:
             records.write(place, record)
     except (OSError, ValueError) as error:
-        raise Failure("PodFailed", f"{records.words(place)} cannot be used: {type(error).__name__}") from None
+        raise PodError("PodFailed", f"{records.words(place)} cannot be used: {type(error).__name__}") from None
 
 
 def _message(name: str) -> str:

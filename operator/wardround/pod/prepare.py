@@ -26,7 +26,7 @@ from wardround.api.times import parse_time
 from wardround.clock import system_clock
 from wardround.pod import evaluations, gate, launcher, order, patients_record, reading, rounds, split_key, split_record
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import UNREADABLE, Failure, log, run
+from wardround.pod.outcome import UNREADABLE, PodError, log, run
 from wardround.tabular import dataschema, schema, split
 from wardround.wire import codec
 from wardround.wire.assignment import LABEL
@@ -81,7 +81,7 @@ class Work:
 def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
     """Validates and splits the rows; writes view, task.json and private report. Returns the termination message.
 
-    Raises Failure (DataUnreadable, DataReplaced, ColumnMissing, TooManyRowsLeftOut, TooFewSamples, SplitKeyLost,
+    Raises PodError (DataUnreadable, DataReplaced, ColumnMissing, TooManyRowsLeftOut, TooFewSamples, SplitKeyLost,
     SplitKeyChanged, SplitChanged, IdentifiersChanged, ColumnsChanged, EvaluationsUsedUp, EvaluationsUnreadable,
     PodFailed).
     """
@@ -96,20 +96,20 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
         sides = split.parse(dataset["split"], secret)
     except schema.SchemaInvalid as error:
         # Both errors quote the two objects, never rows.
-        raise Failure("DataUnreadable", str(error)) from None
+        raise PodError("DataUnreadable", str(error)) from None
     except split.SplitInvalid as error:
-        raise Failure("DataUnreadable", f"Dataset.spec: {error}") from None
+        raise PodError("DataUnreadable", f"Dataset.spec: {error}") from None
     split_record.hold(folders, work.dataset_name, dataset, sides)
     if work.task == "Evaluate" and not table.binary_target:
         message = (
             f"An Evaluate round cannot use the target {table.target!r}. The DataSchema has to declare it as a boolean, "
             "or as categories 0 and 1. The round's author names a Dataset whose DataSchema has such a target"
         )
-        raise Failure("DataUnreadable", message, field=table.target)
+        raise PodError("DataUnreadable", message, field=table.target)
     counts = _write_view(folders, reading.raw_file(folders, dataset), table, sides, work)
     read = replace(survey.outcome(counts.whole, work.min_cell), split_fingerprint=split.fingerprint(secret))
     if left_out := survey.too_many_left_out(counts.whole, work.max_left_out, work.min_cell):
-        raise Failure("TooManyRowsLeftOut", left_out, counted=read)
+        raise PodError("TooManyRowsLeftOut", left_out, counted=read)
     patients_record.hold(folders, work.dataset_name, counts.patients)
     columns_record.hold(folders, work.dataset_name, dataset, table, counts.sample)
     samples = _samples(counts, work, read)
@@ -158,7 +158,7 @@ def _training_task(work: Work, request: RequestedTask, counts: _Counts, key: byt
 
 
 def _samples(counts: _Counts, work: Work, read: Outcome) -> int:
-    """The weight that the update claims. Raises Failure (TooFewSamples).
+    """The weight that the update claims. Raises PodError (TooFewSamples).
 
     An evaluation of too few patients does not fail: its update is withheld, and has no samples.
     """
@@ -175,14 +175,14 @@ def _samples(counts: _Counts, work: Work, read: Outcome) -> int:
     needed = max(1, work.min_samples, work.min_cell)
     side = _scored(work) if evaluate else "train"
     if too_few := survey.too_few_samples(counts.whole, side, samples, needed):
-        raise Failure("TooFewSamples", too_few, counted=read)
+        raise PodError("TooFewSamples", too_few, counted=read)
     return samples
 
 
 def _count_evaluation(folders: Folders, work: Work, counts: _Counts, read: Outcome, now: datetime) -> Outcome:
     """Counts an evaluation before the pod goes on. Returns the message of `read` with what is left.
 
-    Raises Failure (EvaluationsUsedUp, EvaluationsUnreadable, PodFailed).
+    Raises PodError (EvaluationsUsedUp, EvaluationsUnreadable, PodFailed).
     """
     asked = evaluations.work_digest(work.request, counts.view, counts.labels)
     models = len(work.request.models)
@@ -191,7 +191,7 @@ def _count_evaluation(folders: Folders, work: Work, counts: _Counts, read: Outco
     )
     read = replace(read, evaluations=left)
     if used_up:
-        raise Failure("EvaluationsUsedUp", used_up, counted=read)
+        raise PodError("EvaluationsUsedUp", used_up, counted=read)
     return read
 
 
@@ -290,14 +290,14 @@ def _write(path: Path, document: TrainingTask | PrivateReport) -> None:
 
 
 def _begin_state(folders: Folders, request: RequestedTask) -> None:
-    """Empties this round's state folder: an earlier pod may have left half a state. Raises Failure (PodFailed)."""
+    """Empties this round's state folder: an earlier pod may have left half a state. Raises PodError (PodFailed)."""
     try:
         if not rounds.remove(folders.states, request.round_uid):
             message = (
                 f"states/{request.round_uid} on the claim `state` holds files that the pod's user cannot remove: the "
                 f"hospital's administrator removes the folder on the volume, as root: rm -r states/{request.round_uid}"
             )
-            raise Failure("PodFailed", message)
+            raise PodError("PodFailed", message)
         for model in request.models:
             if model.state_round:
                 rounds.touch(folders.states, model.state_round)
@@ -306,7 +306,7 @@ def _begin_state(folders: Folders, request: RequestedTask) -> None:
             f"the folder states on the claim `state` cannot be changed ({type(error).__name__}): check that the "
             "volume is writable and not full"
         )
-        raise Failure("PodFailed", message) from None
+        raise PodError("PodFailed", message) from None
 
 
 def _sweep(folders: Folders, live: LiveRounds) -> None:
@@ -359,10 +359,10 @@ def _reading_from_environment() -> reading.Reading:
 
 
 def _hold_parameters(work: Work, allowed: Sequence[AllowedParameter]) -> None:
-    """Raises Failure (ParametersNotAllowed). The site operator checks this too, but the pod does not trust it."""
+    """Raises PodError (ParametersNotAllowed). The site operator checks this too, but the pod does not trust it."""
     for model in work.request.models:
         if refused := outside(work.task, model.parameters, allowed):
-            raise Failure("ParametersNotAllowed", f"policy.parameters of the Site does not allow {'; '.join(refused)}")
+            raise PodError("ParametersNotAllowed", f"policy.parameters of the Site does not allow {'; '.join(refused)}")
 
 
 def _request(text: str) -> RequestedTask:
@@ -406,7 +406,7 @@ def _variable(name: str, read: Callable[[str], Any]) -> Any:
     try:
         return read(os.environ[name])
     except (KeyError, ValueError) as error:
-        raise Failure("PodFailed", f"{name} {UNREADABLE}") from error
+        raise PodError("PodFailed", f"{name} {UNREADABLE}") from error
 
 
 def main(argv: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from wardround.pod import patients_record, split_key, split_record
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.tabular import schema, split
 from wardround.wire.outcome import Outcome
 
@@ -31,31 +31,31 @@ class Reading:
 def read(folders: Folders, reading: Reading) -> Outcome:
     """The termination message of a Dataset on which a round could train.
 
-    Raises Failure: the reason and the message of the first fault, and all other faults in the message. Rows are only
+    Raises PodError: the reason and the message of the first fault, and all other faults in the message. Rows are only
     read if the objects are valid and the key of the split is the former one.
     """
     dataset = reading.dataset
-    faults: list[Failure] = []
+    faults: list[PodError] = []
     table, sides, secret = None, None, b""
     try:
         secret = split_key.held(
             folders, reading.dataset_name, dataset["split"].get("keyFile", ""), reading.split_fingerprint
         )
-    except Failure as failure:
+    except PodError as failure:
         faults.append(failure)
     try:
         sides = split.parse(dataset["split"], secret)
     except split.SplitInvalid as error:
-        faults.append(Failure("DataUnreadable", f"Dataset.spec: {error}"))
+        faults.append(PodError("DataUnreadable", f"Dataset.spec: {error}"))
     try:
         if sides is not None and not faults:
             split_record.hold(folders, reading.dataset_name, dataset, sides)
-    except Failure as failure:
+    except PodError as failure:
         faults.append(failure)
     try:
         table = schema.parse(reading.schema, dataset)
     except schema.SchemaInvalid as error:
-        faults.append(Failure("DataUnreadable", str(error)))
+        faults.append(PodError("DataUnreadable", str(error)))
     read = Outcome()
     if table is not None and sides is not None and not faults:
         read, refusals = _counted(folders, reading, table, sides)
@@ -68,7 +68,7 @@ def read(folders: Folders, reading: Reading) -> Outcome:
 
 def _counted(
     folders: Folders, reading: Reading, table: schema.Schema, sides: split.Split
-) -> tuple[Outcome, list[Failure]]:
+) -> tuple[Outcome, list[PodError]]:
     """The counts of the file, and the reasons for which no round would train on it."""
     # Imported here because Arrow is slow to import, and the gate runs first.
     from wardround.pod import columns_record, dataset, survey
@@ -79,7 +79,7 @@ def _counted(
         path = raw_file(folders, reading.dataset)
         for batch in dataset.read(path, reading.dataset["format"], table, whole.reading):
             sample.add(whole.add(batch), batch.view)
-    except Failure as failure:
+    except PodError as failure:
         return Outcome(), [failure]
     counts = whole.counts()
     needed = max(1, reading.min_samples, reading.min_cell)
@@ -87,27 +87,27 @@ def _counted(
         "TooManyRowsLeftOut": survey.too_many_left_out(counts, reading.max_left_out, reading.min_cell),
         "TooFewSamples": survey.too_few_samples(counts, "train", counts.sides["train"], needed),
     }
-    failures = [Failure(name, text) for name, text in words.items() if text]
+    failures = [PodError(name, text) for name, text in words.items() if text]
     if not words["TooManyRowsLeftOut"]:
         try:
             patients_record.hold(folders, reading.dataset_name, whole.patients())
             columns_record.hold(folders, reading.dataset_name, reading.dataset, table, sample)
-        except Failure as failure:
+        except PodError as failure:
             failures.insert(0, failure)
     return survey.outcome(counts, reading.min_cell), failures
 
 
 def raw_file(folders: Folders, dataset: Mapping[str, Any]) -> Path:
-    """The Dataset's file. Raises Failure (DataUnreadable)."""
+    """The Dataset's file. Raises PodError (DataUnreadable)."""
     path = folders.raw / str(dataset["path"])
     if not path.resolve().is_relative_to(folders.raw.resolve()):
-        raise Failure("DataUnreadable", "Dataset.spec.path leads out of the volume")
+        raise PodError("DataUnreadable", "Dataset.spec.path leads out of the volume")
     if not path.is_file():
-        raise Failure("DataUnreadable", f"the volume has no file {dataset['path']} (Dataset.spec: claimName, path)")
+        raise PodError("DataUnreadable", f"the volume has no file {dataset['path']} (Dataset.spec: claimName, path)")
     return path
 
 
-def _joined(faults: list[Failure], read: Outcome) -> Failure:
+def _joined(faults: list[PodError], read: Outcome) -> PodError:
     first, *others = faults
     message = "; ".join([first.message, *(f"also {each.reason}: {each.message}" for each in others)])
-    return Failure(first.reason, message, field=first.field, counted=read)
+    return PodError(first.reason, message, field=first.field, counted=read)

@@ -24,7 +24,7 @@ from wardround.wire.training import PrivateReport
 
 def score(folders: Folders) -> Outcome | None:
     """Reads out/predictions.f64, that of each reference, and private/labels.i64; writes update/. Returns the hospital's
-    own numbers. Raises Failure.
+    own numbers. Raises PodError.
     """
     report = codec.read_document(PrivateReport, folders.report_file.read_bytes(), folders.report_file.name)
     if report.withheld:

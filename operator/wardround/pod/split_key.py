@@ -10,7 +10,7 @@ import hmac
 
 from wardround.pod import keys
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.tabular import split
 
 FOLDER = "split"
@@ -24,7 +24,7 @@ def held(folders: Folders, dataset: str, key_file: str, known: str) -> bytes:
     """The key of `dataset`, a Dataset's name.
 
     `key_file`: `split.keyFile` of the Dataset, "" for none. `known`: the key's fingerprint, "" before the first use.
-    Raises Failure (SplitKeyLost, SplitKeyChanged, PodFailed).
+    Raises PodError (SplitKeyLost, SplitKeyChanged, PodFailed).
     """
     key, place = _beside_data(folders, dataset, key_file) if key_file else _on_state(folders, dataset, known)
     if known and not hmac.compare_digest(split.fingerprint(key), known):
@@ -32,7 +32,7 @@ def held(folders: Folders, dataset: str, key_file: str, known: str) -> bytes:
             f"{place} is another key than the one with which this Dataset was first read: its fingerprint differs from "
             f"status.splitFingerprint. {_HARM}. Restore the former file. {_OTHER_NAME}"
         )
-        raise Failure("SplitKeyChanged", message)
+        raise PodError("SplitKeyChanged", message)
     return key
 
 
@@ -44,7 +44,7 @@ def _on_state(folders: Folders, dataset: str, known: str) -> tuple[bytes, str]:
         try:
             keys.make(folder)
         except OSError as error:
-            raise Failure("PodFailed", f"{place} cannot be made: {type(error).__name__}") from None
+            raise PodError("PodFailed", f"{place} cannot be made: {type(error).__name__}") from None
     fault = "is not there"
     try:
         key = (folder / keys.FILE).read_bytes()
@@ -56,7 +56,7 @@ def _on_state(folders: Folders, dataset: str, known: str) -> tuple[bytes, str]:
     if not fault:
         return key, place
     message = f"{place} {fault}. {_HARM}. Restore the file from a backup of the claim. {_OTHER_NAME}"
-    raise Failure("SplitKeyLost", message)
+    raise PodError("SplitKeyLost", message)
 
 
 def _beside_data(folders: Folders, dataset: str, key_file: str) -> tuple[bytes, str]:
@@ -78,7 +78,7 @@ def _beside_data(folders: Folders, dataset: str, key_file: str) -> tuple[bytes, 
     except (OSError, RuntimeError) as error:
         fault = f"cannot be read ({type(error).__name__})"
     if fault:
-        raise Failure("SplitKeyLost", f"{place} {fault}. {_HARM}. Restore the file")
+        raise PodError("SplitKeyLost", f"{place} {fault}. {_HARM}. Restore the file")
     return key, place
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from wardround import durable
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.tabular import split
 from wardround.tabular.split import Split
 from wardround.wire import canonical
@@ -40,20 +40,20 @@ _WAYS = (
 def hold(folders: Folders, name: str, dataset: Mapping[str, Any], sides: Split) -> None:
     """Compares the split with the one that the Dataset of this name had first, and records the first one.
 
-    `dataset`: its spec. Raises Failure (SplitChanged, SplitKeyLost, PodFailed).
+    `dataset`: its spec. Raises PodError (SplitChanged, SplitKeyLost, PodFailed).
     """
     place = folders.secrets / FOLDER / f"{name}.json"
     now = _record(dataset, sides)
     try:
         first = _read(place) or _write(place, now)
     except OSError as error:
-        raise Failure("PodFailed", f"{_named(place)} cannot be used: {type(error).__name__}") from None
+        raise PodError("PodFailed", f"{_named(place)} cannot be used: {type(error).__name__}") from None
     except ValueError:
-        raise Failure("SplitKeyLost", f"{_named(place)} is damaged. {_HARM}. Restore it from a backup") from None
+        raise PodError("SplitKeyLost", f"{_named(place)} is damaged. {_HARM}. Restore it from a backup") from None
     changed = [words for entry, words in _FIELDS.items() if first.get(entry) != now[entry]]
     if changed:
         message = f"Dataset {name} was read before with another split: {', '.join(changed)} differs. {_HARM}. {_WAYS}"
-        raise Failure("SplitChanged", message)
+        raise PodError("SplitChanged", message)
 
 
 def _record(dataset: Mapping[str, Any], sides: Split) -> dict[str, str]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from wardround.metrics import withheld
 from wardround.pod import comparison, dataset, places
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.tabular import ignored_columns, problems
 from wardround.tabular.schema import Schema
 from wardround.tabular.split import Side, Split
@@ -109,7 +109,7 @@ class FileCounts:
     columns: comparison.Alike
     ignored: tuple[ignored_columns.Column, ...]
     places: Mapping[tuple[str, str], tuple[int, ...]]
-    failure: Failure | None = None
+    failure: PodError | None = None
 
 
 class Survey:
@@ -213,7 +213,7 @@ def count_file(path: Path, kind: str, table: Schema, sides: Split) -> FileCounts
         for batch in dataset.read(path, kind, table, survey.reading):
             survey.add(batch)
             columns.add(batch.view)
-    except Failure as failure:
+    except PodError as failure:
         return FileCounts(None, comparison.Alike(), survey.reading.ignored, {}, failure)
     malformed = survey.reading.quality[problems.EVERY_FIELD, problems.ROW_MALFORMED]
     lines = places.located(path, kind, first_places, malformed)

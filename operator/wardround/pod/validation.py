@@ -14,7 +14,7 @@ from typing import Any
 from wardround.metrics import registry
 from wardround.pod import labels, output, own
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure, log
+from wardround.pod.outcome import PodError, log
 from wardround.tabular import dataschema
 from wardround.wire import codec, layouts
 from wardround.wire.outcome import OwnMetric
@@ -32,7 +32,7 @@ class Measured:
 
 def measure(folders: Folders, report: PrivateReport) -> Measured:
     """Reads out/validation.f64 and, for metrics that Wardround does not compute, out/metrics.json. A trainer may write
-    neither. Raises Failure (PredictionsInvalid, NotFinite, MetricsInvalid, as `output.opened`)."""
+    neither. Raises PodError (PredictionsInvalid, NotFinite, MetricsInvalid, as `output.opened`)."""
     if report.withheld:
         # Nothing is even read: "this number is not finite" would itself reveal something about these patients.
         log(
@@ -52,7 +52,7 @@ def measure(folders: Folders, report: PrivateReport) -> Measured:
     )
     text = codec.write_document(document)
     if len(text) > MOST_SUMS:
-        raise Failure("MetricsInvalid", f"the round declares more metrics than fit into {MOST_SUMS} bytes")
+        raise PodError("MetricsInvalid", f"the round declares more metrics than fit into {MOST_SUMS} bytes")
     computed = own.computed(numbers, report.min_cell, report.rows) if numbers else ()
     return Measured(text, (*computed, *own.reported(reported, report.people, report.rows)))
 
@@ -61,7 +61,7 @@ def _numbers(folders: Folders) -> Mapping[str, Any]:
     """The sums without the histogram. Empty if the trainer wrote no predictions."""
     try:
         numbers = dict(labels.count(folders, output.VALIDATION))
-    except Failure as failure:
+    except PodError as failure:
         if failure.reason != "OutputMissing":
             raise
         log(
@@ -79,13 +79,13 @@ def _reported(folders: Folders, declared: Sequence[str]) -> dict[str, float]:
         return {}
     try:
         document = output.read_json(folders.out, output.METRICS)
-    except Failure as failure:
+    except PodError as failure:
         if failure.reason == "OutputMissing":
             return {}
         raise
     base = document.get("base", {}) if isinstance(document, dict) else None
     if not isinstance(base, dict):
-        raise Failure("MetricsInvalid", f"{output.METRICS} must be a JSON object, and its `base` too")
+        raise PodError("MetricsInvalid", f"{output.METRICS} must be a JSON object, and its `base` too")
     if absent := [name for name in declared if name not in base]:
         log(
             f"check: the round declares metrics for which the training image wrote no value under `base` in "
@@ -100,4 +100,4 @@ def _finite(name: str, value: object) -> float:
             raise ValueError
         return float(value)
     except (ValueError, OverflowError):
-        raise Failure("MetricsInvalid", f"metric {name} is no finite number") from None
+        raise PodError("MetricsInvalid", f"metric {name} is no finite number") from None

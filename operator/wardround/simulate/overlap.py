@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wardround.pod import dataset
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.simulate.files import HospitalFiles
 from wardround.tabular import schema
 
@@ -34,5 +34,5 @@ def _identifiers(hospital: HospitalFiles, name: str) -> frozenset[str]:
         table = schema.parse(hospital.schema(name), spec)
         rows = dataset.read(hospital.folder / spec["path"], spec["format"], table, dataset.Reading())
         return frozenset(each for batch in rows for each in batch.identifiers)
-    except (Failure, schema.SchemaInvalid):
+    except (PodError, schema.SchemaInvalid):
         return frozenset()

@@ -72,7 +72,7 @@ class _Pace:
             self._limit.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
 
 
-class Store:
+class StoreClient:
     """A client for one origin, as an async context manager. Tasks may share it."""
 
     def __init__(
@@ -92,7 +92,7 @@ class Store:
         self._draw = draw
         self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> Store:
+    async def __aenter__(self) -> StoreClient:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=self._tls, limit=16),
             timeout=_TIMEOUT,

@@ -18,7 +18,7 @@ from wardround.api.roundtask import RoundTask
 from wardround.kube.client import Client
 from wardround.kube.errors import Conflict
 from wardround.plans.assignment import base_digest
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 from wardround.wire import codec
 from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Grants
@@ -99,7 +99,7 @@ class Hospital:
         round_name: str,
         weights: list[float],
         samples: int,
-        store: Store,
+        store: StoreClient,
         folder: Path,
         *,
         tensors: Mapping[str, Any] | None = None,

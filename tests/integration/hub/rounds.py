@@ -19,7 +19,7 @@ from wardround.api import names
 from wardround.kube.errors import NotFound
 from wardround.ports import Object
 from wardround.store.admin import list_keys
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 from wardround.wire.aggregation import AggregationResult
 
 
@@ -39,7 +39,7 @@ async def until_condition(world: World, name: str, kind: str, reason: str) -> Ob
 async def sent_round(world: World, name: str, folder: Path, **spec: Any) -> str:
     """UID of a new round to which both hospitals have sent."""
     created = world.admin.create(federated_round(name, **spec))
-    async with Store(world.server.origin, world.server.ca) as store:
+    async with StoreClient(world.server.origin, world.server.ca) as store:
         a, b = world.hospitals["site-a"], world.hospitals["site-b"]
         await asyncio.gather(a.send(name, [1.0, 2.0], 100, store, folder), b.send(name, [4.0, 8.0], 200, store, folder))
     return str(created["metadata"]["uid"])
@@ -73,7 +73,7 @@ async def play_kubelet(world: World, uid: str, number: int = 1) -> AggregationRe
     secret = await world.client.get("Secret", name)
     plan = aggregate_plan.parse(base64.b64decode(secret["data"]["plan.json"]))
     with TemporaryDirectory() as folder, Scratch(Path(folder)) as scratch:
-        async with Store(plan.store.origin, plan.store.ca_bundle) as store:
+        async with StoreClient(plan.store.origin, plan.store.ca_bundle) as store:
             result = await aggregate(plan, store, scratch, datetime.now(UTC))
     ended = {
         "exitCode": 0,
@@ -94,5 +94,5 @@ async def play_kubelet(world: World, uid: str, number: int = 1) -> AggregationRe
 
 
 async def stored(world: World, prefix: str) -> list[str]:
-    async with Store(world.server.origin, world.server.ca) as store:
+    async with StoreClient(world.server.origin, world.server.ca) as store:
         return await list_keys(store, world.server.presigner, prefix, datetime.now(UTC))

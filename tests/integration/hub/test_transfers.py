@@ -29,7 +29,7 @@ from wardround.sealing.manifests import open_model, open_transfer
 from wardround.sealing.opener import FileOpener
 from wardround.sealing.refused import Refused as Unopened
 from wardround.sealing.wrap import transfer_context, unwrap
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 from wardround.wire import canonical, digests, layouts
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -107,7 +107,7 @@ async def test_the_holder_of_the_key_gets_the_file_and_its_card(world: World, re
     sealed = canonical.decode(model["grants"])
     grants = open_transfer(sealed, key, transfer_uid=uid, requested_by=READER, digest=manifest.digest)
     file = tmp_path / "model.safetensors"
-    async with Store(world.server.origin, grants.ca_bundle) as store:
+    async with StoreClient(world.server.origin, grants.ca_bundle) as store:
         hashes = await store.get_bytes(grants.get.segments, HASH_BYTES * segment_count(manifest.header.length))
         body = Body(data_key, manifest.header)
         with FileOpener(file, body, hashes, manifest.segments_digest, manifest.digest) as opener:
@@ -331,7 +331,7 @@ async def test_the_sums_of_a_statistics_round_are_given_to_nobody(
     uid = str(world.admin.create(federated_round("sums", **spec))["metadata"]["uid"])
     sums = {name: np.zeros(shape) for name, shape in layouts.statistics(1).items()}
     sums |= {"count": np.array([100.0]), "rows": np.array([100.0]), "positives": np.array([40.0])}
-    async with Store(world.server.origin, world.server.ca) as store:
+    async with StoreClient(world.server.origin, world.server.ca) as store:
         hospitals = world.hospitals.values()
         await asyncio.gather(*(each.send("sums", [], 100, store, tmp_path, tensors=sums) for each in hospitals))
     await play_kubelet(world, uid)

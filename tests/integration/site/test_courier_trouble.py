@@ -45,7 +45,7 @@ async def running(site: Site, settings: Settings, server: str = "") -> AsyncIter
         await asyncio.sleep(0.1)  # aiohttp closes TLS connections in the background
 
 
-class Store:
+class StoreFront:
     """The real store, behind an address and a certificate of the test's own."""
 
     def __init__(self, server: Server, folder: Path) -> None:
@@ -75,8 +75,8 @@ class Store:
 
 
 @pytest.fixture
-def store(server: Server, tmp_path: Path) -> Store:
-    return Store(server, tmp_path / "certificate")
+def store(server: Server, tmp_path: Path) -> StoreFront:
+    return StoreFront(server, tmp_path / "certificate")
 
 
 def waits(site: Site, name: str) -> Any:
@@ -85,7 +85,7 @@ def waits(site: Site, name: str) -> Any:
 
 
 @asynccontextmanager
-async def hub_at(site: Site, store: Store) -> AsyncIterator[Hub]:
+async def hub_at(site: Site, store: StoreFront) -> AsyncIterator[Hub]:
     hub = Hub(site.api, store.seen)
     await hub.open()
     try:
@@ -101,7 +101,7 @@ async def ready(site: Site) -> None:
 
 @pytest.mark.own_courier
 async def test_a_slow_task_delays_no_other_and_ends_when_the_hub_cancels_it(
-    site: Site, server: Server, store: Store, monkeypatch: pytest.MonkeyPatch
+    site: Site, server: Server, store: StoreFront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns, "SLICE_SECONDS", 1.0)
     async with (
@@ -132,7 +132,7 @@ async def test_a_slow_task_delays_no_other_and_ends_when_the_hub_cancels_it(
 
 @pytest.mark.own_courier
 async def test_a_task_waits_while_the_store_has_an_untrusted_certificate(
-    site: Site, server: Server, store: Store, tmp_path: Path
+    site: Site, server: Server, store: StoreFront, tmp_path: Path
 ) -> None:
     strangers = tmp_path / "stranger"
     store.issue(strangers)

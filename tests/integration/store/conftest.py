@@ -12,7 +12,7 @@ import pytest_asyncio
 from tests.players.store import Server, serving
 from tests.players.stored_round import Round
 from wardround.store import admin
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 
 
 @pytest.fixture(scope="session")
@@ -23,13 +23,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest_asyncio.fixture
-async def store(server: Server) -> AsyncIterator[Store]:
+async def store(server: Server) -> AsyncIterator[StoreClient]:
     """A client with the pinned authority, the bucket made."""
-    async with Store(server.origin, server.ca, tries=2) as client:
+    async with StoreClient(server.origin, server.ca, tries=2) as client:
         await admin.ensure_bucket(client, server.presigner, datetime.now(UTC))
         yield client
 
 
 @pytest.fixture
-def train(server: Server, store: Store, tmp_path: Path) -> Round:
+def train(server: Server, store: StoreClient, tmp_path: Path) -> Round:
     return Round(server, store, tmp_path)

@@ -17,7 +17,7 @@ from tests.players.stored_round import Round
 from wardround.aggregate import main as aggregation
 from wardround.plans.round.scratch import SCRATCH_LIMIT
 from wardround.sealing import body, keys
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 from wardround.wire import codec, digests
 from wardround.wire.aggregation import AggregationFailure, AggregationResult
 
@@ -105,7 +105,9 @@ async def test_a_robust_round_is_its_strategy_to_the_last_bit(train: Round, stra
     assert result["steps"].tolist() == base["steps"].tolist()
 
 
-async def test_first_weights_can_be_combined_by_their_median(server: Server, store: Store, tmp_path: Path) -> None:
+async def test_first_weights_can_be_combined_by_their_median(
+    server: Server, store: StoreClient, tmp_path: Path
+) -> None:
     initial = Round(server, store, tmp_path, initial=True, strategy="Median")
     for name, value in (("site-a", 1.0), ("site-b", 2.0), ("site-c", 20.0)):
         await initial.update(name, {"w": np.array([value, -0.0])}, claims={"base_digest": INITIAL})
@@ -125,7 +127,7 @@ async def test_a_strategy_that_is_left_with_too_few_updates_gives_no_result(trai
     assert answer["leftOut"] == [{"participant": "site-4", "reason": "UpdateTooLarge"}]
 
 
-class Counting(Store):
+class Counting(StoreClient):
     """A client that counts the bytes that it fetches, by the object's key."""
 
     def __init__(self, fetched: Counter[str], origin: str, ca_bundle: str) -> None:
@@ -171,7 +173,7 @@ async def test_an_aggregation_without_updates_has_no_result(train: Round) -> Non
     assert answer["leftOut"] == [{"participant": "site-a", "reason": "SignatureInvalid"}]
 
 
-async def test_an_initial_round_averages_the_weights(server: Server, store: Store, tmp_path: Path) -> None:
+async def test_an_initial_round_averages_the_weights(server: Server, store: StoreClient, tmp_path: Path) -> None:
     initial = Round(server, store, tmp_path, initial=True)
     frozen = np.array([0.1, 1 / 3, -0.0, 1, 2, 3, 4])
     for seed, (name, count) in enumerate([("site-a", 1), ("site-b", 1), ("site-c", 1)]):
@@ -186,7 +188,7 @@ async def test_an_initial_round_averages_the_weights(server: Server, store: Stor
 
 
 async def test_the_aggregation_does_not_settle_different_initial_weights_by_majority(
-    server: Server, store: Store, tmp_path: Path
+    server: Server, store: StoreClient, tmp_path: Path
 ) -> None:
     initial = Round(server, store, tmp_path, initial=True)
     for name, digest in [("site-a", INITIAL), ("site-b", INITIAL), ("site-c", OTHER)]:

@@ -15,7 +15,7 @@ from tests.players.stored_round import Round
 from wardround.metrics import estimates, sums
 from wardround.metrics.differences import difference
 from wardround.metrics.digits import end_text, text
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 from wardround.wire import layouts
 
 # An aggregation of evaluations reads its digest alone.
@@ -23,7 +23,7 @@ MODEL = Hub().seal_model(b"model", "base").model
 
 
 @pytest.fixture
-def evaluation(server: Server, store: Store, tmp_path: Path) -> Round:
+def evaluation(server: Server, store: StoreClient, tmp_path: Path) -> Round:
     return Round(server, store, tmp_path, task="Evaluate", base=MODEL, metrics=("auc", "loss", "people", "rows"))
 
 
@@ -65,7 +65,7 @@ def compared(people: int, references: int = 2) -> dict[str, Any]:
 
 
 async def test_paired_sums_add_up_to_the_difference_from_each_reference(
-    server: Server, store: Store, tmp_path: Path
+    server: Server, store: StoreClient, tmp_path: Path
 ) -> None:
     round_ = Round(server, store, tmp_path, task="Evaluate", base=MODEL, references=("heart-1", "heart-2"))
     for name, people in (("site-a", 40), ("site-b", 60)):
@@ -97,7 +97,7 @@ async def test_paired_sums_add_up_to_the_difference_from_each_reference(
 
 
 async def test_a_gate_decides_inside_the_job_and_only_its_verdict_leaves(
-    server: Server, store: Store, tmp_path: Path
+    server: Server, store: StoreClient, tmp_path: Path
 ) -> None:
     gate = {"minEvents": 20, "trained": {"site-a": 400, "site-b": 600, "site-c": 100}}
     round_ = Round(server, store, tmp_path, task="Evaluate", base=MODEL, references=("heart-1", "heart-2"), gate=gate)
@@ -127,7 +127,7 @@ def rated(people: int, positive: int, model: float, reference: float) -> dict[st
     ids=["three", "two", "two and maxSamples"],
 )
 async def test_a_hospital_that_states_few_people_gets_no_candidate_accepted_that_is_worse_at_a_large_one(
-    server: Server, store: Store, tmp_path: Path, small: dict[str, int], tells: bool, limit: int | None
+    server: Server, store: StoreClient, tmp_path: Path, small: dict[str, int], tells: bool, limit: int | None
 ) -> None:
     """Sixty of the large hospital's 3,000 people have a positive row. Ten times the middle number are 440 people."""
     gate = {"minEvents": 20, "trained": {"site-a": 3000, "site-b": 40, "site-c": 15000}}

@@ -18,7 +18,7 @@ from wardround.aggregate.scratch import Scratch
 from wardround.aggregate.sealed_file import HashesOnly, SealedFile
 from wardround.sealing import body, keys, manifests
 from wardround.sealing.refused import Refused
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 from wardround.wire import digests
 
 INITIAL, OTHER = digests.digest(b"initial"), digests.digest(b"other")
@@ -140,7 +140,7 @@ async def test_a_round_freezes_the_tensors_that_its_author_names(train: Round) -
     assert (await train.result(answer))["input.mean"].tobytes() == BASE["input.mean"].tobytes()
 
 
-async def test_an_initial_round_needs_equal_frozen_tensors(server: Server, store: Store, tmp_path: Path) -> None:
+async def test_an_initial_round_needs_equal_frozen_tensors(server: Server, store: StoreClient, tmp_path: Path) -> None:
     """A hospital can state the digest of the initial weights and send other means and deviations."""
     initial = Round(server, store, tmp_path, initial=True)
     for name in ("site-a", "site-b"):
@@ -152,7 +152,9 @@ async def test_an_initial_round_needs_equal_frozen_tensors(server: Server, store
     assert "site-c" in answer["message"]
 
 
-async def test_frozen_tensors_do_not_hide_large_initial_weights(server: Server, store: Store, tmp_path: Path) -> None:
+async def test_frozen_tensors_do_not_hide_large_initial_weights(
+    server: Server, store: StoreClient, tmp_path: Path
+) -> None:
     """Means of columns are far larger than weights."""
     initial = Round(server, store, tmp_path, initial=True)
     for name, weight in (("site-a", 0.3), ("site-b", 0.2), ("site-c", 1000.0)):
@@ -183,7 +185,7 @@ async def test_an_update_beyond_the_bound_is_left_out_whatever_number_of_samples
 
 
 async def test_an_initial_round_leaves_out_weights_that_would_decide_the_result(
-    server: Server, store: Store, tmp_path: Path
+    server: Server, store: StoreClient, tmp_path: Path
 ) -> None:
     initial = Round(server, store, tmp_path, initial=True)
     for name, factor in (("site-a", 1), ("site-b", 1000)):
@@ -204,7 +206,7 @@ async def test_the_aggregation_leaves_out_a_file_of_another_schema_than_claimed(
 
 @pytest.mark.parametrize("dtype", ["F16", "BF16"])
 async def test_the_aggregation_leaves_out_an_update_of_half_precision(
-    server: Server, store: Store, tmp_path: Path, dtype: str
+    server: Server, store: StoreClient, tmp_path: Path, dtype: str
 ) -> None:
     initial = Round(server, store, tmp_path, initial=True)
     await initial.update("site-a", weights(1), claims={"base_digest": INITIAL})
@@ -246,7 +248,7 @@ async def test_the_aggregation_leaves_out_a_file_with_another_header(train: Roun
 
 
 async def test_the_aggregation_leaves_out_tensors_without_a_canonical_order(
-    server: Server, store: Store, tmp_path: Path
+    server: Server, store: StoreClient, tmp_path: Path
 ) -> None:
     """In canonical order the empty tensors come last: longer offsets make the header longer than headers are."""
     initial = Round(server, store, tmp_path, initial=True)

@@ -20,7 +20,7 @@ from wardround.documents.keys import Model
 from wardround.plans.round.types import StoredModel
 from wardround.sealing import body
 from wardround.sealing.manifests import sign_model
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 from wardround.wire import codec, digests
 from wardround.wire.aggregation import AggregationFailure, AggregationResult
 from wardround.wire.models import ModelManifest
@@ -34,7 +34,7 @@ class Chain:
     """Rounds of one hub, each of which starts from the result of the one before."""
 
     server: Server
-    store: Store
+    store: StoreClient
     folder: Path
     strategy: str = "FedAdam"
     parameters: dict[str, str] = field(default_factory=lambda: ADAM)
@@ -82,7 +82,7 @@ class Chain:
 
 
 @pytest.fixture
-def chain(server: Server, store: Store, tmp_path: Path) -> Chain:
+def chain(server: Server, store: StoreClient, tmp_path: Path) -> Chain:
     return Chain(server, store, tmp_path)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.players.store import Server
 from tests.players.stored_round import Round
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 
 
 def statistics(rows: float, /, shift: float = 1.0, **changes: Any) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def statistics(rows: float, /, shift: float = 1.0, **changes: Any) -> dict[str, 
     return made | {name: np.array(values, float) for name, values in changes.items()}
 
 
-async def test_statistics_are_summed_and_keep_their_centres(server: Server, store: Store, tmp_path: Path) -> None:
+async def test_statistics_are_summed_and_keep_their_centres(server: Server, store: StoreClient, tmp_path: Path) -> None:
     round_ = Round(server, store, tmp_path, task="Statistics")
     await round_.update("site-a", statistics(10))
     await round_.update("site-b", statistics(32))
@@ -48,7 +48,7 @@ async def test_statistics_are_summed_and_keep_their_centres(server: Server, stor
     ],
 )
 async def test_the_aggregation_leaves_out_impossible_statistics(
-    server: Server, store: Store, tmp_path: Path, lie: dict[str, Any]
+    server: Server, store: StoreClient, tmp_path: Path, lie: dict[str, Any]
 ) -> None:
     round_ = Round(server, store, tmp_path, task="Statistics")
     await round_.update("site-a", statistics(10))
@@ -62,7 +62,9 @@ async def test_the_aggregation_leaves_out_impossible_statistics(
     }
 
 
-async def test_sums_over_too_many_rows_are_scaled_to_the_maximum(server: Server, store: Store, tmp_path: Path) -> None:
+async def test_sums_over_too_many_rows_are_scaled_to_the_maximum(
+    server: Server, store: StoreClient, tmp_path: Path
+) -> None:
     round_ = Round(server, store, tmp_path, task="Statistics", max_samples={"site-a": 100, "site-b": 100})
     await round_.update("site-a", statistics(2.0**50))
     await round_.update("site-b", statistics(20))
@@ -76,7 +78,7 @@ async def test_sums_over_too_many_rows_are_scaled_to_the_maximum(server: Server,
 
 
 async def test_the_aggregation_leaves_out_statistics_of_other_tensors(
-    server: Server, store: Store, tmp_path: Path
+    server: Server, store: StoreClient, tmp_path: Path
 ) -> None:
     round_ = Round(server, store, tmp_path, task="Statistics")
     await round_.update("site-a", statistics(10))
@@ -89,7 +91,9 @@ async def test_the_aggregation_leaves_out_statistics_of_other_tensors(
     }
 
 
-async def test_statistics_with_different_centres_give_no_result(server: Server, store: Store, tmp_path: Path) -> None:
+async def test_statistics_with_different_centres_give_no_result(
+    server: Server, store: StoreClient, tmp_path: Path
+) -> None:
     round_ = Round(server, store, tmp_path, task="Statistics")
     await round_.update("site-a", statistics(10))
     await round_.update("site-b", statistics(32, shift=2.0))

@@ -18,7 +18,7 @@ from tests.players.store import Server
 from wardround.presign import Credentials, Presigner
 from wardround.store import admin
 from wardround.store.errors import StoreError
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 
 
 def now() -> datetime:
@@ -41,7 +41,7 @@ async def raw(server: Server, method: str, url: str, headers: dict[str, str], da
 
 
 async def test_the_client_stores_and_reads_an_object_in_pieces(
-    server: Server, store: Store, key: str, tmp_path: Path
+    server: Server, store: StoreClient, key: str, tmp_path: Path
 ) -> None:
     data = os.urandom(3_000_001)
     (tmp_path / "file").write_bytes(b"before" + data + b"after")
@@ -52,7 +52,7 @@ async def test_the_client_stores_and_reads_an_object_in_pieces(
     assert await store.get_bytes(url, 1000, offset=1_999_999) == data[1_999_999:2_000_999]
 
 
-async def test_a_replayed_put_does_not_replace_the_object(server: Server, store: Store, key: str) -> None:
+async def test_a_replayed_put_does_not_replace_the_object(server: Server, store: StoreClient, key: str) -> None:
     upload = server.presigner.put(key, now(), 60, 5)
     assert await store.put_bytes(upload.url, upload.headers, b"first")
     assert not await store.put_bytes(upload.url, upload.headers, b"other")
@@ -68,14 +68,16 @@ async def test_the_store_refuses_a_put_without_the_header_against_overwriting(se
 
 
 @pytest.mark.parametrize("length", [4, 6, 5_000_000])
-async def test_the_store_refuses_a_put_of_another_length(server: Server, store: Store, key: str, length: int) -> None:
+async def test_the_store_refuses_a_put_of_another_length(
+    server: Server, store: StoreClient, key: str, length: int
+) -> None:
     upload = server.presigner.put(key, now(), 60, 5)
     with pytest.raises(StoreError, match=r"StoreRefused|StoreUnreachable"):  # it hangs up in the middle of a large one
         await store.put_bytes(upload.url, upload.headers, bytes(length))
     assert await admin.list_keys(store, server.presigner, key, now()) == []
 
 
-async def test_the_store_refuses_a_body_longer_than_signed(server: Server, store: Store, key: str) -> None:
+async def test_the_store_refuses_a_body_longer_than_signed(server: Server, store: StoreClient, key: str) -> None:
     # Past our client: the header says 5, and more follows on the connection.
     upload = server.presigner.put(key, now(), 60, 5)
     host, port = URL(server.origin).host, URL(server.origin).port
@@ -91,7 +93,7 @@ async def test_the_store_refuses_a_body_longer_than_signed(server: Server, store
         await store.get_bytes(server.presigner.get(key, now(), 60), 6)
 
 
-async def test_the_store_refuses_anonymous_requests(server: Server, store: Store, key: str) -> None:
+async def test_the_store_refuses_anonymous_requests(server: Server, store: StoreClient, key: str) -> None:
     upload = server.presigner.put(key, now(), 60, 5)
     await store.put_bytes(upload.url, upload.headers, b"first")
     plain = f"{server.origin}/wardround/{key}"
@@ -100,7 +102,7 @@ async def test_the_store_refuses_anonymous_requests(server: Server, store: Store
     assert await raw(server, "GET", f"{server.origin}/wardround?list-type=2", {}) == 403
 
 
-async def test_a_url_allows_one_operation_on_one_object(server: Server, store: Store, key: str) -> None:
+async def test_a_url_allows_one_operation_on_one_object(server: Server, store: StoreClient, key: str) -> None:
     upload = server.presigner.put(key, now(), 60, 5)
     await store.put_bytes(upload.url, upload.headers, b"first")
     url = server.presigner.get(key, now(), 60)
@@ -114,26 +116,26 @@ async def test_a_url_allows_one_operation_on_one_object(server: Server, store: S
         assert await raw(server, method, other, {}) == 403
 
 
-async def test_a_url_expires(server: Server, store: Store, key: str) -> None:
+async def test_a_url_expires(server: Server, store: StoreClient, key: str) -> None:
     url = server.presigner.get(key, now() - timedelta(seconds=120), 60)
     with pytest.raises(StoreError, match="StoreRefused"):
         await store.get_bytes(url, 5)
 
 
-async def test_the_store_refuses_a_url_signed_with_another_secret(server: Server, store: Store, key: str) -> None:
+async def test_the_store_refuses_a_url_signed_with_another_secret(server: Server, store: StoreClient, key: str) -> None:
     forged = Presigner(server.origin, "wardround", "us-east-1", Credentials("test-access", "guessed"))
     with pytest.raises(StoreError, match="StoreRefused"):
         await store.get_bytes(forged.get(key, now(), 60), 5)
 
 
-async def test_the_error_of_a_missing_object_contains_no_url(server: Server, store: Store, key: str) -> None:
+async def test_the_error_of_a_missing_object_contains_no_url(server: Server, store: StoreClient, key: str) -> None:
     with pytest.raises(StoreError) as failed:
         await store.get_bytes(server.presigner.get(key, now(), 60), 5)
     assert failed.value.reason == "StoreObjectMissing"
     assert "http" not in str(failed.value)
 
 
-async def test_a_client_connects_only_to_the_pinned_origin(server: Server, store: Store) -> None:
+async def test_a_client_connects_only_to_the_pinned_origin(server: Server, store: StoreClient) -> None:
     for url in (
         "https://127.0.0.1:1/wardround/x",
         "https://elsewhere.example/x",
@@ -147,7 +149,7 @@ async def test_a_client_connects_only_to_the_pinned_origin(server: Server, store
 
 
 async def test_a_store_with_another_certificate_is_not_trusted(server: Server, key: str, tmp_path: Path) -> None:
-    async with Store(server.origin, certificates(tmp_path), tries=2) as stranger:
+    async with StoreClient(server.origin, certificates(tmp_path), tries=2) as stranger:
         with pytest.raises(StoreError) as failed:
             await stranger.get_bytes(server.presigner.get(key, now(), 60), 5)
     assert failed.value.reason == "StoreUntrusted"
@@ -155,7 +157,7 @@ async def test_a_store_with_another_certificate_is_not_trusted(server: Server, k
 
 async def test_a_store_that_does_not_answer_is_unreachable(server: Server) -> None:
     origin = "https://127.0.0.1:1"
-    async with Store(origin, server.ca, tries=2) as store:
+    async with StoreClient(origin, server.ca, tries=2) as store:
         with pytest.raises(StoreError) as failed:
             await store.get_bytes(f"{origin}/x?X-Amz-Signature=secret", 5)
     assert failed.value.reason == "StoreUnreachable"
@@ -164,14 +166,14 @@ async def test_a_store_that_does_not_answer_is_unreachable(server: Server) -> No
 
 
 async def test_the_client_ignores_the_environments_proxy(
-    server: Server, store: Store, key: str, monkeypatch: pytest.MonkeyPatch
+    server: Server, store: StoreClient, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     upload = server.presigner.put(key, now(), 60, 5)
     assert await store.put_bytes(upload.url, upload.headers, b"first")
 
 
-async def test_the_hub_lists_and_deletes_below_a_prefix(server: Server, store: Store) -> None:
+async def test_the_hub_lists_and_deletes_below_a_prefix(server: Server, store: StoreClient) -> None:
     prefix = f"updates/{uuid.uuid4()}/"
     for name in ("1/a b/part-00000", "1/site-b/part-00000"):
         upload = server.presigner.put(prefix + name, now(), 60, 1)

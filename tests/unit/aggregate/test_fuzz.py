@@ -76,7 +76,7 @@ def test_any_numbers_are_possible_or_impossible() -> None:
 def reason_of(data: bytes) -> str:
     try:
         plan.parse(data)
-    except plan.Failure as failure:
+    except plan.AggregationError as failure:
         return failure.answer.reason
     return ""
 

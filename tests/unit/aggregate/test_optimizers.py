@@ -61,7 +61,9 @@ async def stepped(
     with Scratch(folder) as scratch:
         files = [Weighted(await sealed(each, scratch), share) for each, share in zip(updates, SHARES, strict=True)]
         old, kept = await sealed(base, scratch), [await sealed(each, scratch) for each in before]
-        all_runs = runs(layout, lambda name, dtype: "Base" if name == frozen else rule_for("Train", False, name, dtype))
+        all_runs = runs(
+            layout, lambda name, dtype: "KeepBase" if name == frozen else rule_for("Train", False, name, dtype)
+        )
         reduction = Reduction(
             files,
             old,

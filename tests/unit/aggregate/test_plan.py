@@ -12,7 +12,7 @@ from wardround.aggregate.sealed_file import SealedFile
 from wardround.aggregate.updates import Usable
 from wardround.metrics import registry
 from wardround.sealing import body
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 from wardround.wire.aggregation import (
     AggregationFailure,
     AggregationResult,
@@ -157,7 +157,7 @@ def test_too_many_left_out_participants_are_a_failure() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff", b"[" * 100_000, b'{"round":{"uid":1}}'])
 def test_a_malformed_plan_is_refused(data: bytes) -> None:
-    with pytest.raises(plan.Failure) as caught:
+    with pytest.raises(plan.AggregationError) as caught:
         plan.parse(data)
     assert caught.value.answer.reason == "PlanUnreadable"
 
@@ -165,7 +165,7 @@ def test_a_malformed_plan_is_refused(data: bytes) -> None:
 def test_a_sites_digest_cannot_control_a_terminal() -> None:
     """In an initial round, each site chooses the text of its base's digest."""
     updates = [usable("site-a", "sha256:" + "a" * 64), usable("site-b", "\u001b[2J\u202eharmless")]
-    with pytest.raises(plan.Failure) as caught:
+    with pytest.raises(plan.AggregationError) as caught:
         examination.agree(updates, (), initial=True)
     assert caught.value.answer.reason == "InitialWeightsDiffer"
     assert "site-b" in caught.value.answer.message
@@ -174,7 +174,7 @@ def test_a_sites_digest_cannot_control_a_terminal() -> None:
 
 
 def usable(participant: str, base_digest: str) -> Usable:
-    store = Store("https://store.example")
+    store = StoreClient("https://store.example")
     file = SealedFile(store, (), body.Body(bytes(32), HEADER), None, b"")
     header = dataclasses.replace(HEADER, base_digest=base_digest)
     return Usable(participant, header, 1, False, False, 11, 0, {}, {}, file, 0.0, "")

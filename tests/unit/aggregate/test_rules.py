@@ -83,7 +83,7 @@ def test_sums_about_different_centres_are_refused() -> None:
 
 def test_integers_are_the_bases_or_in_an_initial_round_the_largest() -> None:
     rows = np.array([[1, 9], [3, 2], [2, 2]], "<i8")
-    assert reduce("Base", "I64", rows, np.array([4, 4], "<i8")).tolist() == [4, 4]
+    assert reduce("KeepBase", "I64", rows, np.array([4, 4], "<i8")).tolist() == [4, 4]
     assert reduce("Largest", "I64", rows).tolist() == [3, 9]
 
 
@@ -91,7 +91,7 @@ def test_integers_are_the_bases_or_in_an_initial_round_the_largest() -> None:
     ("task", "initial", "name", "dtype", "rule"),
     [
         ("Train", False, "w", "F32", "Delta"),
-        ("Train", False, "steps", "I64", "Base"),
+        ("Train", False, "steps", "I64", "KeepBase"),
         ("Train", True, "w", "BF16", "Mean"),
         ("Train", True, "mask", "BOOL", "Largest"),
         ("Train", True, "shift", "F32", "Mean"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wardround.aggregate.job import SealedResult
-from wardround.aggregate.plan import Failure
+from wardround.aggregate.plan import AggregationError
 from wardround.aggregate.scratch import Scratch
 from wardround.sealing import body
 from wardround.simulate.store import MemoryStore
@@ -73,5 +73,5 @@ async def test_a_part_that_exists_ends_the_aggregation(tmp_path: Path) -> None:
     with Scratch(tmp_path) as scratch:
         async with SealedResult(store, PUT, result_body(5), scratch) as sealed:
             await sealed.append(b"model")
-            with pytest.raises(Failure, match="ResultExists"):
+            with pytest.raises(AggregationError, match="ResultExists"):
                 await sealed.finish()

@@ -20,7 +20,7 @@ from wardround.__main__ import main
 from wardround.api import dataset_text
 from wardround.card import answer, claims, predict
 from wardround.card.claims import Folders, Refused
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.wire import outcome
 
 UID = "6f1d7a52-0c1e-4f0e-9a55-8f6f3f5d2c11"
@@ -151,7 +151,7 @@ def test_a_file_that_cannot_be_read_leaves_no_answer(root: Path, made: Made, lin
     if lines == (HEADER,):
         assert answer.answer(Folders.below(root), asked(made)).answered == 0
         return
-    with pytest.raises(Failure):
+    with pytest.raises(PodError):
         answer.answer(Folders.below(root), asked(made))
     assert left(root) == []
 
@@ -257,7 +257,7 @@ def test_the_verb_reports_the_answer_and_each_refusal(root: Path, made: Made, mo
     ],
 )
 def test_a_variable_that_cannot_be_read_ends_the_pod(root: Path, made: Made, name: str, value: str) -> None:
-    with pytest.raises(Failure, match=name):
+    with pytest.raises(PodError, match=name):
         claims.read(environment(made, root, **{name: value}))
 
 

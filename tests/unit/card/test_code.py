@@ -24,7 +24,7 @@ from wardround.card.code import NamedCode
 from wardround.card.view import Named
 from wardround.manifests.prediction_code import command_text
 from wardround.pod import folders as pod_folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 
 OWN = NamedCode(OWN_CODE["image"], tuple(OWN_CODE["command"]))
 ALLOWED = (AllowedParameter(name="steps"), AllowedParameter(name="learningRate", maximum="1"))
@@ -157,7 +157,7 @@ def test_the_hospital_may_have_the_image_in_its_own_registry(root: Path, made: M
 
 def test_parameters_that_the_hospital_does_not_allow_reach_no_code(root: Path, made: Made) -> None:
     written(root / "raw" / "new.csv", HEADER, *cases(3))
-    with pytest.raises(Failure, match="learningRate") as refused:
+    with pytest.raises(PodError, match="learningRate") as refused:
         look(root, made, replace(NAMED, allowed=ALLOWED[:1]))
     assert refused.value.reason == "ParametersNotAllowed"
     assert not (root / "data" / "evaluation.parquet").exists()
@@ -189,7 +189,7 @@ def test_an_answer_has_one_finite_probability_for_each_row_or_is_none(
     written(root / "raw" / "new.csv", HEADER, *cases(2))
     look(root, made)
     writes(root, *probabilities)
-    with pytest.raises(Failure) as failure:
+    with pytest.raises(PodError) as failure:
         merged(root)
     assert failure.value.reason == reason
     assert left(root) == []
@@ -200,7 +200,7 @@ def test_code_cannot_bring_a_file_of_the_pod_into_the_answer(root: Path, made: M
     look(root, made)
     for make in (os.symlink, os.link):
         make(root / "private" / "rows.jsonl", root / "out" / "predictions.f64")
-        with pytest.raises(Failure) as failure:
+        with pytest.raises(PodError) as failure:
             merged(root)
         assert failure.value.reason == "OutputLink"
         (root / "out" / "predictions.f64").unlink()
@@ -261,7 +261,7 @@ def test_a_variable_that_cannot_be_read_ends_the_pod(name: str, value: str, monk
     }
     for each, text in (known | {name: value}).items():
         monkeypatch.setenv(each, text)
-    with pytest.raises(Failure, match=name):
+    with pytest.raises(PodError, match=name):
         view.read()
 
 

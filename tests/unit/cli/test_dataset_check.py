@@ -23,7 +23,7 @@ from lab.topology import ROOT
 from tests.unit.cli.laptop import Laptop, data_schema, dataset
 from tests.unit.pod import world
 from wardround.extras import dataset_check
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.tabular import split
 from wardround.wire import codec
 
@@ -62,7 +62,7 @@ def test_a_dataset_that_would_be_ready_shows_what_a_round_uses_of_it(laptop: Lap
 
 def test_the_words_are_those_of_the_training_pod(laptop: Laptop, tmp_path: Path) -> None:
     lines = [line.replace(",", ",x", 1) if number < 84 else line for number, line in enumerate(world.rows(304))]
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         world.prepare(world.pod(tmp_path / "pod", lines), world.task())
     code, text = laptop.check(dataset(), lines)
     assert code == 1

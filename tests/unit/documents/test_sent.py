@@ -49,7 +49,7 @@ from wardround.sealing.keys import (
 from wardround.sealing.manifests import open_assignment, open_grants, open_model, sign_model
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import base_context, unwrap
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 from wardround.wire import assignment
 from wardround.wire.aggregation import AggregationFailure, AggregationPlan, LeftOut, StoreAccess
 from wardround.wire.versions import LATEST
@@ -106,7 +106,7 @@ def context() -> Context:
         client=client,
         settings=settings,
         identity=HUB,
-        store=Store(INTERNAL.origin),
+        store=StoreClient(INTERNAL.origin),
         external=EXTERNAL,
         internal=INTERNAL,
         reporter=reporter,

@@ -10,7 +10,7 @@ import pytest
 from tests.players.hub import Hub
 from tests.unit.plans_hub.builders import NOW, UID, federated_round, observation
 from wardround.aggregate import plan as aggregate_plan
-from wardround.aggregate.plan import Failure
+from wardround.aggregate.plan import AggregationError
 from wardround.documents import aggregations, server_states
 from wardround.documents.keys import Model, ServerState
 from wardround.plans.round.scratch import Scratch
@@ -166,7 +166,7 @@ def test_the_aggregation_refuses_a_state_that_is_not_the_one_of_its_base(case: s
     start = state_of(plan).start
     assert start is not None
     forged = replace(plan, state=replace(state_of(plan), start=replace(start, manifest=FOREIGN[case])))
-    with pytest.raises(Failure, match="PlanUnreadable"):
+    with pytest.raises(AggregationError, match="PlanUnreadable"):
         aggregate_plan.parse(codec.write_document(forged))
 
 
@@ -175,11 +175,11 @@ def test_the_aggregation_refuses_a_plan_with_another_number_of_moments(count: in
     plan = planned(RESULT)
     moments = (*state_of(plan).moments, state_of(plan).moments[0])[:count]
     forged = replace(plan, state=PlannedState(moments, None) if moments else None)
-    with pytest.raises(Failure, match="PlanUnreadable"):
+    with pytest.raises(AggregationError, match="PlanUnreadable"):
         aggregate_plan.parse(codec.write_document(forged))
 
 
 def test_the_aggregation_refuses_a_state_for_a_strategy_without_one() -> None:
     forged = replace(planned(RESULT), strategy="FedAvg", parameters={})
-    with pytest.raises(Failure, match="PlanUnreadable"):
+    with pytest.raises(AggregationError, match="PlanUnreadable"):
         aggregate_plan.parse(codec.write_document(forged))

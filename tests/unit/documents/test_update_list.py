@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.unit.plans_hub.builders import NAMES, NOW, keys, observation, participant, sent
-from wardround.aggregate.plan import Failure
+from wardround.aggregate.plan import AggregationError
 from wardround.aggregate.update_list import listed_updates
 from wardround.api.task import Update, Upload
 from wardround.documents import aggregations
@@ -123,13 +123,13 @@ async def test_a_page_that_is_not_the_hubs_ends_the_aggregation(fault: str) -> N
         "another key": {"key": bytes(32)},
         "altered": {"pages": (replace(first, bytes=first.bytes - 1), second)},
     }
-    with pytest.raises(Failure) as failure:
+    with pytest.raises(AggregationError) as failure:
         await read(store, replace(listed, **changes[fault]))
     assert failure.value.answer.reason == "StoreInconsistent"
 
 
 async def test_a_list_without_its_last_page_is_not_the_hubs_list() -> None:
     store, listed = await stored(updates_of(MANY, PART, "x" * LARGEST_MANIFEST))
-    with pytest.raises(Failure) as failure:
+    with pytest.raises(AggregationError) as failure:
         await read(store, replace(listed, pages=listed.pages[:1]))
     assert failure.value.answer.reason == "PlanUnreadable"

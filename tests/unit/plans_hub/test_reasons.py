@@ -48,7 +48,7 @@ OTHER_WORDS = {
     "the task of a parent on a card": "Pushed",
     "tasks and policies": "Train Statistics Evaluate Deliver Policy Manual Approve Deny Warn Refuse",
     "classes": "Site Code Platform Network",
-    "of updates": "Base Delta Equal FedAvg Largest Mean Model Pairs Samples Sum Update",
+    "of updates": "Delta Equal FedAvg KeepBase Largest Mean Model Pairs Samples Sum Update",
     "strategies": "FedAdagrad FedAdam FedNova FedYogi GeometricMedian Krum Median MultiKrum NormBounding TrimmedMean",
     "how a server optimizer goes on": "Continued NoState OtherStrategy OtherParameters OtherFrozenTensors ServerState",
     "rows that a round measures": "Test Validation",

@@ -21,7 +21,7 @@ from wardround.metrics.digits import text
 from wardround.pod import output
 from wardround.pod.check import check
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.tensors import Array
 from wardround.wire import digests, layouts
 from wardround.wire.update import MOST_SUMS
@@ -139,7 +139,7 @@ def test_a_model_of_half_precision_is_refused_in_words(folders: Folders, dtype: 
     for path in (folders.base, folders.out):
         array = tensors.narrow(np.array([1.0, -2.0]), dtype).view(bits)
         world.model(path / "model.safetensors", {"layer.weight": array}, {"layer.weight": dtype})
-    with pytest.raises(Failure, match=rf"^tensor layer\.weight of the {model} model is {dtype}$") as caught:
+    with pytest.raises(PodError, match=rf"^tensor layer\.weight of the {model} model is {dtype}$") as caught:
         check(initial(folders) if model == "initial" else folders)
     assert (caught.value.reason, caught.value.category) == ("HalfPrecision", "Code")
     assert not (folders.update / "update.json").exists()
@@ -303,7 +303,7 @@ def overflow(folders: Folders) -> None:
 def test_a_hostile_output_is_refused_with_its_reason(folders: Folders, name: str) -> None:
     reason, attack = ATTACKS[name]
     attack(folders)
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         check(folders)
     assert (caught.value.reason, caught.value.category) == (reason, "Code")
     assert not (folders.update / "update.json").exists()
@@ -387,7 +387,7 @@ def test_the_log_names_declared_metrics_that_metrics_json_lacks(
 )
 def test_the_message_describes_expected_tensors_and_not_the_trainers(folders: Folders, name: str, message: str) -> None:
     ATTACKS[name][1](folders)
-    with pytest.raises(Failure, match=message):
+    with pytest.raises(PodError, match=message):
         check(folders)
 
 
@@ -395,14 +395,14 @@ def test_initial_weights_are_checked_like_trained_weights(folders: Folders) -> N
     initial(folders)
     (folders.base / "model.safetensors").unlink()
     (folders.base / "model.safetensors").symlink_to(folders.out / "model.safetensors")
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         check(folders)
     assert caught.value.reason == "OutputLink"
 
 
 def test_a_missing_base_is_a_platform_failure(folders: Folders) -> None:
     (folders.base / "model.safetensors").unlink()
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         check(folders)
     assert (caught.value.category, caught.value.exit_code) == ("Platform", 70)
 
@@ -412,7 +412,7 @@ def test_the_tensors_that_standardise_inputs_are_frozen_in_every_round(folders: 
     for folder, deviation in ((folders.base, 4.0), (folders.out, 8.0)):
         world.model(folder / "model.safetensors", {"wardround.input.std": np.array([deviation], np.float32)})
     world.report(folders, world.task(exchange={"frozen": []}), samples=290)
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         check(folders)
     assert caught.value.reason == "FrozenChanged"
 
@@ -420,14 +420,14 @@ def test_the_tensors_that_standardise_inputs_are_frozen_in_every_round(folders: 
 def test_a_frozen_tensor_must_be_equal_bit_by_bit(folders: Folders) -> None:
     for folder, zero in ((folders.base, 0.0), (folders.out, -0.0)):
         world.model(folder / "model.safetensors", {"input.mean": np.array([zero, 1], np.float32)})
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         check(folders)
     assert caught.value.reason == "FrozenChanged"
 
 
 def test_the_message_does_not_repeat_tensor_names_of_the_trainer(folders: Folders) -> None:
     world.model(folders.out / "model.safetensors", {"patient.4711": np.zeros(1, np.float32)})
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         check(folders)
     assert "4711" not in caught.value.message
 
@@ -435,7 +435,7 @@ def test_the_message_does_not_repeat_tensor_names_of_the_trainer(folders: Folder
 def test_a_failed_check_removes_the_update_of_an_earlier_pod(folders: Folders) -> None:
     check(folders)
     world.model(folders.out / "model.safetensors", {"input.mean": np.zeros(2, np.float32)})
-    with pytest.raises(Failure):
+    with pytest.raises(PodError):
         check(folders)
     assert not (folders.update / "update.json").exists()
 
@@ -444,6 +444,6 @@ def test_too_many_output_files_are_refused(folders: Folders, monkeypatch: pytest
     monkeypatch.setattr(output, "ENTRIES_LIMIT", 10)
     for number in range(11):
         (folders.out / str(number)).touch()
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         check(folders)
     assert caught.value.reason == "OutputTooLarge"

@@ -14,7 +14,7 @@ from tests.unit.pod import world
 from tests.unit.pod.reader import Reader
 from wardround.pod import columns_record
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.tabular import column_scales
 
 LINES = world.rows()
@@ -59,12 +59,12 @@ def test_no_task_goes_on_with_a_column_in_another_unit(tmp_path: Path, kind: str
     folders = world.pod(tmp_path)
     world.prepare(folders, world.task())
     before = record_at(folders).read_bytes()
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         next_round(folders, CENTIMETRES, kind)
     assert (caught.value.reason, caught.value.exit_code, caught.value.field) == ("ColumnsChanged", 65, "mean_radius")
     assert not folders.task_file.exists()
     assert record_at(folders).read_bytes() == before
-    with pytest.raises(Failure):
+    with pytest.raises(PodError):
         next_round(folders, CENTIMETRES, kind)
     next_round(folders, LINES, kind)
 
@@ -72,7 +72,7 @@ def test_no_task_goes_on_with_a_column_in_another_unit(tmp_path: Path, kind: str
 def test_the_message_names_the_column_and_no_value(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
     world.prepare(folders, world.task())
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         next_round(folders, CENTIMETRES)
     words = caught.value.message
     assert words.startswith("the values of mean_radius have another scale")
@@ -92,7 +92,7 @@ def test_people_accept_a_change_by_the_columns_version(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
     world.prepare(folders, world.task())
     next_round(folders, CENTIMETRES, dataset=dataset(columnsVersion=1))
-    with pytest.raises(Failure, match="columnsVersion of the Dataset to 2:"):
+    with pytest.raises(PodError, match="columnsVersion of the Dataset to 2:"):
         next_round(folders, LINES, dataset=dataset(columnsVersion=1))
     next_round(folders, LINES, dataset=dataset(columnsVersion=2))
 
@@ -103,7 +103,7 @@ def test_a_hospital_that_mends_a_wrong_unit_by_scale_goes_on(tmp_path: Path) -> 
     world.prepare(folders, world.task())
     scaled = dataset(fields=[{"name": "mean_radius", "scale": "10"}])
     next_round(folders, CENTIMETRES, dataset=scaled)
-    with pytest.raises(Failure, match="the values of mean_radius"):
+    with pytest.raises(PodError, match="the values of mean_radius"):
         next_round(folders, with_radius(lambda radius: radius / 100), dataset=scaled)
 
 
@@ -112,7 +112,7 @@ def test_another_entry_of_one_field_begins_only_this_column_anew(tmp_path: Path)
     world.prepare(folders, world.task())
     parts = split(CENTIMETRES)
     months = [",".join([patient, radius, str(12 * int(age)), label]) for patient, radius, age, label in parts]
-    with pytest.raises(Failure, match="the values of age have"):
+    with pytest.raises(PodError, match="the values of age have"):
         next_round(folders, months, dataset=dataset(fields=[{"name": "mean_radius", "offset": "0.5"}]))
 
 
@@ -123,10 +123,10 @@ def test_people_accept_the_change_of_one_column_by_a_text_in_its_missing_values(
     accepted = dataset(fields=[{"name": "mean_radius", "missingValues": ["accepted-1"]}])
     parts = split(CENTIMETRES)
     months = [",".join([patient, radius, str(12 * int(age)), label]) for patient, radius, age, label in parts]
-    with pytest.raises(Failure, match="the values of age have"):
+    with pytest.raises(PodError, match="the values of age have"):
         next_round(folders, months, dataset=accepted)
     next_round(folders, CENTIMETRES, dataset=accepted)
-    with pytest.raises(Failure, match="the values of mean_radius have"):
+    with pytest.raises(PodError, match="the values of mean_radius have"):
         next_round(folders, LINES, dataset=accepted)
 
 
@@ -142,7 +142,7 @@ def test_a_file_with_both_units_does_not_let_the_new_unit_pass_afterwards(tmp_pa
     folders = world.pod(tmp_path)
     world.prepare(folders, world.task())
     next_round(folders, LINES[:150] + CENTIMETRES[150:])
-    with pytest.raises(Failure, match="the values of mean_radius"):
+    with pytest.raises(PodError, match="the values of mean_radius"):
         next_round(folders, CENTIMETRES)
 
 
@@ -155,7 +155,7 @@ def test_drift_in_small_steps_is_no_change(tmp_path: Path) -> None:
     for _ in range(8):
         lines = with_radius(lambda radius: radius + 4, lines)
         next_round(folders, lines, schema=schema)
-    with pytest.raises(Failure, match="the values of mean_radius"):
+    with pytest.raises(PodError, match="the values of mean_radius"):
         next_round(folders, LINES, schema=schema)
 
 
@@ -196,7 +196,7 @@ def test_a_damaged_record_ends_the_pod_in_words(tmp_path: Path, text: str) -> No
     folders = world.pod(tmp_path)
     world.prepare(folders, world.task())
     record_at(folders).write_text(text)
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         next_round(folders, LINES)
     assert caught.value.reason == "PodFailed"
     assert "secrets/columns/breast.json on the claim `state`" in caught.value.message
@@ -209,15 +209,15 @@ def test_no_task_goes_on_with_exchanged_labels(tmp_path: Path) -> None:
     flipped = [f"{line[:-1]}{1 - int(line[-1])}" for line in lines]
     folders = world.pod(tmp_path, lines, header)
     world.prepare(folders, world.task(schema=schema))
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         next_round(folders, flipped, header=header, schema=schema)
     assert (caught.value.reason, caught.value.field) == ("ColumnsChanged", "malignant")
     assert caught.value.message.startswith("nearly all columns go with the target malignant in the opposite direction")
-    with pytest.raises(Failure):
+    with pytest.raises(PodError):
         next_round(folders, flipped, header=header, schema=schema)
     exchanged = [{"name": "0", "from": "1"}, {"name": "1", "from": "0"}]
     mended = dataset(fields=[{"name": "malignant", "categories": exchanged}])
     next_round(folders, flipped, header=header, schema=schema, dataset=mended)
-    with pytest.raises(Failure):
+    with pytest.raises(PodError):
         next_round(folders, lines, header=header, schema=schema, dataset=mended)
     next_round(folders, lines, header=header, schema=schema, dataset=mended | {"columnsVersion": 1})

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from tests.unit.pod import world
 from wardround.pod import dataset
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 
 ABOVE = "AboveMaximum"
 
@@ -146,13 +146,13 @@ def test_a_missing_column_is_an_error_that_names_it(tmp_path: Path, kind: str) -
     path = csv(tmp_path, "p,10,1", header="patient_id,mean_radius,malignant")
     if kind == "Parquet":
         parquet.write_table(pa.table({"patient_id": ["p"], "mean_radius": [10.0], "malignant": [1]}), path)
-    with pytest.raises(Failure, match="no column age") as caught:
+    with pytest.raises(PodError, match="no column age") as caught:
         read(path, kind)
     assert (caught.value.reason, caught.value.field, caught.value.exit_code) == ("ColumnMissing", "age", 65)
 
 
 def test_a_duplicate_column_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="age more than once"):
+    with pytest.raises(PodError, match="age more than once"):
         read(csv(tmp_path, "p,10,40,1,50", header=world.HEADER + ",age"))
 
 
@@ -169,7 +169,7 @@ def test_a_duplicate_column_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_another_format_fails_without_quoting_it(tmp_path: Path, kind: str, content: bytes) -> None:
     path = tmp_path / "cases.csv"
     path.write_bytes(content)
-    with pytest.raises(Failure, match="cannot be read") as caught:
+    with pytest.raises(PodError, match="cannot be read") as caught:
         read(path, kind)
     assert caught.value.reason == "DataUnreadable"
 
@@ -208,7 +208,7 @@ def test_names_of_columns_that_are_not_utf_8_make_the_file_unreadable(tmp_path: 
         arrays = [pa.array(values) for values in columns.values()]
         fields = [pa.field(each, array.type) for each, array in zip(columns, arrays, strict=True)]
         parquet.write_table(pa.table(arrays, schema=pa.schema(fields)), path)
-    with pytest.raises(Failure, match="the names of its columns are not in UTF-8") as caught:
+    with pytest.raises(PodError, match="the names of its columns are not in UTF-8") as caught:
         read(path, kind)
     assert caught.value.reason == "DataUnreadable"
 
@@ -217,7 +217,7 @@ def test_a_nested_parquet_column_fails_with_the_fields_name(tmp_path: Path) -> N
     path = tmp_path / "cases.parquet"
     columns = {"patient_id": ["p"], "mean_radius": [[10.0]], "age": [40], "malignant": [1]}
     parquet.write_table(pa.table(columns), path)
-    with pytest.raises(Failure, match="'mean_radius'") as caught:
+    with pytest.raises(PodError, match="'mean_radius'") as caught:
         read(path, "Parquet")
     assert caught.value.reason == "DataUnreadable"
 

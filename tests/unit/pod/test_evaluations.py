@@ -18,7 +18,7 @@ from wardround import durable
 from wardround.api.times import to_seconds
 from wardround.pod import evaluations
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.wire.outcome import EvaluationBudget
 
 DAY = timedelta(days=1)
@@ -35,9 +35,9 @@ def evaluate(folders: Folders, now: datetime = NOW, **changes: Any) -> dict[str,
     return {each.rows: each for each in outcome.evaluations or ()}
 
 
-def refused(folders: Folders, now: datetime = NOW, reason: str = "EvaluationsUsedUp", **changes: Any) -> Failure:
+def refused(folders: Folders, now: datetime = NOW, reason: str = "EvaluationsUsedUp", **changes: Any) -> PodError:
     folders.task_file.unlink(missing_ok=True)
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         evaluate(folders, now, **changes)
     assert (caught.value.reason, caught.value.exit_code, caught.value.category) == (reason, 65, "Site")
     assert not folders.task_file.exists(), "the code that predicts would have a task"
@@ -260,7 +260,7 @@ def test_only_an_evaluation_whose_rows_leave_prepare_counts(tmp_path: Path) -> N
         assert prepare(folders, world.task(kind, maxEvaluations=0)).evaluations is None
     few = world.pod(tmp_path / "few", world.rows(40))
     assert prepare(few, world.task("Evaluate", maxEvaluations=0)).samples == 0, "it is withheld"
-    with pytest.raises(Failure, match="samples remain"):
+    with pytest.raises(PodError, match="samples remain"):
         prepare(world.pod(tmp_path), world.task("Evaluate", minSamples=1000))
     assert not file(folders).exists()
 
@@ -300,7 +300,7 @@ def test_a_count_that_is_no_file_is_not_readable(tmp_path: Path) -> None:
 def test_a_count_that_cannot_be_written_lets_nobody_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = world.pod(tmp_path)
     (folders.secrets / "evaluations").write_text("no folder")
-    with pytest.raises(Failure, match=r"evaluations/breast\.json on the claim `state` cannot be written") as caught:
+    with pytest.raises(PodError, match=r"evaluations/breast\.json on the claim `state` cannot be written") as caught:
         evaluate(folders)
     assert caught.value.reason == "PodFailed"
     assert not folders.task_file.exists()

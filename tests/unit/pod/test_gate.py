@@ -20,7 +20,7 @@ from tests.unit.pod import networks
 from wardround.network.probe import Answers, Target, probe
 from wardround.pod import gate
 from wardround.pod.gate import Settings
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 
 OPERATOR = Path(gate.__file__).parents[2]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network namespace")
@@ -82,7 +82,7 @@ def test_a_closed_network_passes_after_the_configured_rounds() -> None:
 
 
 def test_an_open_tcp_port_fails_the_gate_and_is_named_without_its_address() -> None:
-    with listener() as target, pytest.raises(Failure) as caught:
+    with listener() as target, pytest.raises(PodError) as caught:
         gate.hold(Settings((closed(), target)), deadline_seconds=0.1)
     assert (caught.value.reason, caught.value.exit_code, caught.value.category) == ("NetworkOpen", 75, "Site")
     assert "hub" in caught.value.message
@@ -149,7 +149,7 @@ from wardround.network import probe
 targets = [probe.Target("hub", "10.9.0.2", 53, "TCP"), probe.Target("resolver", "10.9.0.2", 53, "UDP")]
 try:
     print(outcome.write(gate.hold(gate.Settings(tuple(targets)), deadline_seconds=0.1).outcome).decode())
-except outcome.Failure as failure:
+except outcome.PodError as failure:
     print(outcome.write(failure.outcome).decode())
 """
 # Training code may do this: it binds every port from which this pod can probe.
@@ -204,7 +204,7 @@ def test_the_gate_waits_for_a_policy_engine_that_is_late() -> None:
     ],
 )
 def test_malformed_or_missing_targets_fail_the_gate(text: str) -> None:
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         gate.parse(text)
     assert caught.value.exit_code == 70
 

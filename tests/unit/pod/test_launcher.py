@@ -9,7 +9,7 @@ import pytest
 
 from wardround.pod import launcher
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_every_user_may_run_the_launcher_and_none_may_write_it(image: Path, tmp_
 
 def test_an_image_without_its_launcher_fails_the_pod(image: Path, tmp_path: Path) -> None:
     image.unlink()
-    with pytest.raises(Failure, match="launcher cannot be copied") as caught:
+    with pytest.raises(PodError, match="launcher cannot be copied") as caught:
         launcher.place(Folders(tmp_path / "pod"))
     assert caught.value.reason == "PodFailed"
 

@@ -25,7 +25,7 @@ settings = gate.Settings(tuple(targets), link_local=refuse)
 try:
     finding = gate.hold(settings, deadline_seconds=0.3)
     print(json.dumps(json.loads(outcome.write(finding.outcome))["linkLocal"]))
-except outcome.Failure as failure:
+except outcome.PodError as failure:
     print(outcome.write(failure.outcome).decode())
 """
 DROPS = "nft 'add table ip6 t; add chain ip6 t c { type filter hook input priority 0; policy drop; }'"

@@ -11,7 +11,7 @@ from pyarrow import csv, parquet
 
 from tests.unit.tabular.heart import DATASET, SCHEMA, dataset_with
 from wardround.pod import dataset, survey
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.tabular import schema, split
 
 COLUMNS = ("FALL", "ALTER", "GEWICHT", "sex", "smoker", "seen", "ill", "notes")
@@ -67,7 +67,7 @@ def test_a_missing_local_column_is_named_with_its_field(tmp_path: Path, kind: st
         ({**DATASET, "identifier": {"column": "PID", "type": "string"}}, "the data has no column PID:", "PID"),
     ):
         failure = counts(path, kind, spec).failure
-        assert isinstance(failure, Failure)
+        assert isinstance(failure, PodError)
         assert words in failure.message
         assert (failure.reason, failure.field) == ("ColumnMissing", field)
 

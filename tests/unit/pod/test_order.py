@@ -14,7 +14,7 @@ from tests.unit.pod import world
 from tests.unit.pod.world import prepare
 from wardround.pod import order
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.wire.outcome import write
 from wardround_trainer import task as trainer
 from wardround_trainer.batches import batches
@@ -144,14 +144,14 @@ def test_a_pod_that_loses_the_race_uses_the_winners_key(tmp_path: Path, monkeypa
 @pytest.mark.parametrize("content", [b"", b"x" * 31, b"x" * 33])
 def test_a_key_of_another_length_is_refused(tmp_path: Path, content: bytes) -> None:
     with_key(Folders(tmp_path), content)
-    with pytest.raises(Failure, match="delete secrets/order") as caught:
+    with pytest.raises(PodError, match="delete secrets/order") as caught:
         order.hospital_key(tmp_path / "secrets")
     assert caught.value.reason == "PodFailed"
 
 
 def test_an_unwritable_volume_fails_the_pod(tmp_path: Path) -> None:
     (tmp_path / "secrets").write_text("no folder")
-    with pytest.raises(Failure, match="folder secrets on the claim `state` cannot be used") as caught:
+    with pytest.raises(PodError, match="folder secrets on the claim `state` cannot be used") as caught:
         order.hospital_key(tmp_path / "secrets")
     assert caught.value.reason == "PodFailed"
 

@@ -12,7 +12,7 @@ from tests.unit.pod import world
 from tests.unit.pod.world import prepare
 from wardround.pod import patients_record
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 
 
 def record_at(folders: Folders) -> Path:
@@ -38,7 +38,7 @@ def test_no_task_goes_on_with_identifiers_that_are_written_otherwise(
     folders, lines = world.pod(tmp_path), world.rows()
     prepare(folders, world.task())
     before = record_at(folders).read_bytes()
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         next_reading(folders, with_identifier(change, lines), kind)
     assert (caught.value.reason, caught.value.exit_code) == ("IdentifiersChanged", 65)
     assert not folders.task_file.exists()
@@ -68,7 +68,7 @@ def test_a_file_with_both_spellings_does_not_let_the_new_spelling_pass_afterward
     prepare(folders, world.task())
     new = with_identifier(lambda text: text + ".0", lines)
     next_reading(folders, lines + new)
-    with pytest.raises(Failure, match="no longer holds most patients"):
+    with pytest.raises(PodError, match="no longer holds most patients"):
         next_reading(folders, new)
 
 
@@ -93,7 +93,7 @@ def test_a_damaged_record_ends_the_pod_in_words(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
     prepare(folders, world.task())
     record_at(folders).write_text("{")
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         next_reading(folders, world.rows())
     assert caught.value.reason == "PodFailed"
     assert "secrets/patients/breast.json on the claim `state`" in caught.value.message

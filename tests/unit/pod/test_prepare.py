@@ -13,7 +13,7 @@ from tests.unit.pod import world
 from tests.unit.pod.world import prepare
 from wardround.pod import labels
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.tabular import dataschema
 
 
@@ -126,7 +126,7 @@ def test_samples_are_at_most_the_hubs_max_samples(tmp_path: Path) -> None:
 
 
 def test_too_few_samples_fail_the_task(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="training samples remain") as caught:
+    with pytest.raises(PodError, match="training samples remain") as caught:
         prepare(world.pod(tmp_path), world.task(minSamples=1000))
     assert (caught.value.reason, caught.value.exit_code) == ("TooFewSamples", 65)
 
@@ -134,7 +134,7 @@ def test_too_few_samples_fail_the_task(tmp_path: Path) -> None:
 def test_too_few_samples_lists_the_reasons_for_left_out_rows(tmp_path: Path) -> None:
     document = world.task(maxLeftOut="1")
     document["schema"]["fields"][0] |= {"type": "integer"}
-    with pytest.raises(Failure, match="rows left out: mean_radius NotAnInteger") as caught:
+    with pytest.raises(PodError, match="rows left out: mean_radius NotAnInteger") as caught:
         prepare(world.pod(tmp_path), document)
     outcome = caught.value.outcome
     assert (outcome.reason, outcome.rows, outcome.patients) == ("TooFewSamples", 0, 0)
@@ -143,14 +143,14 @@ def test_too_few_samples_lists_the_reasons_for_left_out_rows(tmp_path: Path) -> 
 
 
 def test_an_empty_dataset_has_too_few_samples(tmp_path: Path) -> None:
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         prepare(world.pod(tmp_path, []), world.task())
     assert caught.value.reason == "TooFewSamples"
 
 
 def test_an_empty_side_has_too_few_samples_with_a_minimum_of_zero(tmp_path: Path) -> None:
     document = world.task("Statistics", minSamples=0, minCell=0)
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         prepare(world.pod(tmp_path, []), document)
     assert caught.value.reason == "TooFewSamples"
 
@@ -170,7 +170,7 @@ def test_an_evaluation_reads_the_rows_that_the_round_asks_for(tmp_path: Path) ->
 
 
 def test_an_evaluation_of_enough_people_fails_below_the_hospitals_least_number_of_samples(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="test samples remain") as caught:
+    with pytest.raises(PodError, match="test samples remain") as caught:
         prepare(world.pod(tmp_path), world.task("Evaluate", minSamples=1000))
     assert caught.value.reason == "TooFewSamples"
 
@@ -202,7 +202,7 @@ def test_a_target_that_is_not_binary_has_no_labels_file(tmp_path: Path) -> None:
 def test_an_evaluation_needs_a_target_of_0_and_1(tmp_path: Path) -> None:
     document = world.task("Evaluate")
     del document["schema"]["fields"][2]["categories"]
-    with pytest.raises(Failure, match="An Evaluate round cannot use the target") as caught:
+    with pytest.raises(PodError, match="An Evaluate round cannot use the target") as caught:
         prepare(world.pod(tmp_path), document)
     assert caught.value.field == "malignant"
 
@@ -213,7 +213,7 @@ def test_an_evaluation_needs_a_target_of_0_and_1(tmp_path: Path) -> None:
 def test_a_missing_file_or_a_path_out_of_the_volume_fails(tmp_path: Path, path: str, words: str) -> None:
     document = world.task()
     document["dataset"]["path"] = path
-    with pytest.raises(Failure, match=words) as caught:
+    with pytest.raises(PodError, match=words) as caught:
         prepare(world.pod(tmp_path), document)
     assert caught.value.reason == "DataUnreadable"
 
@@ -222,7 +222,7 @@ def test_a_link_out_of_the_volume_is_not_followed(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
     (folders.raw / "cases.csv").rename(tmp_path / "elsewhere.csv")
     (folders.raw / "cases.csv").symlink_to(tmp_path / "elsewhere.csv")
-    with pytest.raises(Failure, match="leads out"):
+    with pytest.raises(PodError, match="leads out"):
         prepare(folders, world.task())
 
 

@@ -22,7 +22,7 @@ from wardround.metrics.digits import text
 from wardround.pod import order
 from wardround.pod.folders import Folders
 from wardround.pod.labels import read as read_labels
-from wardround.pod.outcome import MESSAGE_LIMIT, Failure
+from wardround.pod.outcome import MESSAGE_LIMIT, PodError
 from wardround.pod.score import score
 from wardround.wire import codec, layouts
 from wardround.wire.codec import read_document
@@ -276,7 +276,7 @@ def test_malformed_predictions_of_a_reference_are_refused_and_the_words_name_it(
     place.unlink()
     reason, leave = REFERENCE_FAULTS[fault]
     leave(place, rows)
-    with pytest.raises(Failure) as failure:
+    with pytest.raises(PodError) as failure:
         score(folders)
     assert failure.value.reason == reason
     assert f"out-{name}/" in failure.value.message
@@ -322,7 +322,7 @@ ATTACKS: dict[str, tuple[str, Callable[[Folders, int], Any]]] = {
 def test_malformed_predictions_are_refused_with_their_reason(folders: Folders, name: str) -> None:
     reason, attack = ATTACKS[name]
     attack(folders, len(labels(folders)))
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         score(folders)
     assert (caught.value.reason, caught.value.category) == (reason, "Code")
     assert not (folders.update / "update.json").exists()

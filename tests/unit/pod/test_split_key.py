@@ -15,7 +15,7 @@ from tests.unit.pod import world
 from tests.unit.pod.world import prepare
 from wardround.pod import split_key
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.tabular import split
 from wardround.wire.outcome import write
 
@@ -79,7 +79,7 @@ def test_the_report_has_the_fingerprint_and_no_file_of_another_container_has_the
 
 def test_a_reading_that_fails_later_tells_the_fingerprint_too(tmp_path: Path) -> None:
     folders = world.pod(tmp_path, world.rows(5))
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         prepare(folders, world.task())
     assert caught.value.reason == "TooFewSamples"
     assert caught.value.outcome.split_fingerprint == split.fingerprint(world.SPLIT_KEY)
@@ -117,7 +117,7 @@ def test_a_key_that_was_known_and_is_gone_is_not_made_again(tmp_path: Path) -> N
     folders = fresh(tmp_path)
     for path in (folders.task_file, *folders.data.iterdir()):
         path.unlink()
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         prepare(folders, world.task(splitFingerprint=known))
     assert (caught.value.reason, caught.value.exit_code) == ("SplitKeyLost", 65)
     for words in (
@@ -149,7 +149,7 @@ def test_a_dataset_under_another_name_gets_another_split(tmp_path: Path) -> None
 def test_a_key_that_has_changed_is_not_used(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
     key_at(folders).write_bytes(OTHER)
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         prepare(folders, world.task(splitFingerprint=split.fingerprint(world.SPLIT_KEY)))
     assert (caught.value.reason, caught.value.exit_code) == ("SplitKeyChanged", 65)
     assert "its fingerprint differs from status.splitFingerprint" in caught.value.message
@@ -159,7 +159,7 @@ def test_a_key_that_has_changed_is_not_used(tmp_path: Path) -> None:
 
 def test_a_fingerprint_that_somebody_edited_stops_the_reading_and_changes_no_key(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         held(folders, "0" * 12)
     assert caught.value.reason == "SplitKeyChanged"
     assert key_at(folders).read_bytes() == world.SPLIT_KEY
@@ -189,7 +189,7 @@ def _folder(folders: Folders) -> None:
 def test_a_damaged_key_is_not_replaced(tmp_path: Path, spoil: Callable[[Folders], None], known: str) -> None:
     folders = world.pod(tmp_path)
     spoil(folders)
-    with pytest.raises(Failure, match="apply the Dataset under another name") as caught:
+    with pytest.raises(PodError, match="apply the Dataset under another name") as caught:
         held(folders, known)
     assert caught.value.reason == "SplitKeyLost"
 
@@ -200,7 +200,7 @@ def test_a_damaged_key_of_a_valid_length_is_not_used(tmp_path: Path, damage: Cal
     folders = fresh(tmp_path)
     prepare(folders, world.task())
     key_at(folders).write_bytes(damage(key_at(folders).read_bytes()))
-    with pytest.raises(Failure, match="the key of the split differs") as caught:
+    with pytest.raises(PodError, match="the key of the split differs") as caught:
         prepare(folders, world.task())
     assert caught.value.reason == "SplitChanged"
 
@@ -209,7 +209,7 @@ def test_a_volume_on_which_no_key_can_be_made_fails_the_pod(tmp_path: Path) -> N
     folders = fresh(tmp_path)
     key_at(folders).parents[1].rmdir()
     key_at(folders).parents[1].write_text("no folder")
-    with pytest.raises(Failure, match=r"cannot be made: (FileExists|NotADirectory)Error") as caught:
+    with pytest.raises(PodError, match=r"cannot be made: (FileExists|NotADirectory)Error") as caught:
         held(folders)
     assert caught.value.reason == "PodFailed"
 
@@ -228,7 +228,7 @@ def test_hospitals_with_the_same_key_file_hold_out_the_same_patients(tmp_path: P
 
 def test_a_key_file_that_has_changed_is_not_used(tmp_path: Path) -> None:
     folders = with_file(world.pod(tmp_path), OTHER)
-    with pytest.raises(Failure, match=r"the file split\.key .* is another key than") as caught:
+    with pytest.raises(PodError, match=r"the file split\.key .* is another key than") as caught:
         held(folders, split.fingerprint(world.SPLIT_KEY), file=FILE)
     assert caught.value.reason == "SplitKeyChanged"
 
@@ -279,7 +279,7 @@ def _nothing(folders: Folders) -> None:
 def test_an_unusable_key_file_is_named(tmp_path: Path, make: Callable[[Folders], None], words: str) -> None:
     folders = world.pod(tmp_path)
     make(folders)
-    with pytest.raises(Failure, match=words) as caught:
+    with pytest.raises(PodError, match=words) as caught:
         prepare(folders, task(keyFile=FILE))
     assert caught.value.reason == "SplitKeyLost"
     assert "(Dataset.spec: claimName, split.keyFile)" in caught.value.message
@@ -298,5 +298,5 @@ def test_a_link_within_the_volume_is_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../escape", "/etc/hostname"])
 def test_a_key_file_outside_the_volume_is_refused_here_too(tmp_path: Path, name: str) -> None:
     """The API server refuses such a Dataset already."""
-    with pytest.raises(Failure, match="leads out of the volume"):
+    with pytest.raises(PodError, match="leads out of the volume"):
         held(world.pod(tmp_path), file=name)

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.pod import world
 from tests.unit.pod.world import prepare
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 
 FILE = "split.key"
 
@@ -64,7 +64,7 @@ def test_a_dataset_that_was_deleted_and_applied_again_cannot_split_otherwise(tmp
     prepare(folders, world.task())
     changed = world.task()
     CHANGES[field](changed, folders)
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         again(folders, changed)
     assert (caught.value.reason, caught.value.exit_code) == ("SplitChanged", 65)
     assert field in caught.value.message
@@ -92,7 +92,7 @@ def test_a_damaged_record_lets_no_pod_read_rows(tmp_path: Path, content: bytes) 
     folders = world.pod(tmp_path)
     prepare(folders, world.task())
     record_at(folders).write_bytes(content)
-    with pytest.raises(Failure, match="is damaged") as caught:
+    with pytest.raises(PodError, match="is damaged") as caught:
         again(folders, world.task())
     assert caught.value.reason == "SplitKeyLost"
     assert record_at(folders).read_bytes() == content

@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from tests.unit.pod import world
 from wardround.pod import dataset, outcome, survey
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import PodError
 from wardround.tabular import split
 from wardround.tabular.schema import Schema
 from wardround.wire import outcome as wire
@@ -43,9 +43,9 @@ def prepare(
     return world.prepare(world.pod(folder, lines, header), document or world.task())
 
 
-def refused(call: Callable[[], object]) -> Failure:
+def refused(call: Callable[[], object]) -> PodError:
     """The failure, after the check that it quotes no value of the file."""
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(PodError) as caught:
         call()
     assert not [secret for secret in SECRETS if secret in caught.value.message]
     assert not [secret for secret in SECRETS if secret in wire.write(caught.value.outcome).decode()]

@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.certificates import certificates
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def serving(folder: Path, answer: Answer, tries: int = 2) -> AsyncIterator[Store]:
+async def serving(folder: Path, answer: Answer, tries: int = 2) -> AsyncIterator[StoreClient]:
     """A client of a TLS server that answers each connection with `answer`."""
     ca = certificates(folder)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -34,7 +34,7 @@ async def serving(folder: Path, answer: Answer, tries: int = 2) -> AsyncIterator
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     try:
-        async with Store(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", ca, tries=tries) as store:
+        async with StoreClient(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", ca, tries=tries) as store:
             yield store
     finally:
         server.close()
@@ -44,6 +44,6 @@ async def serving(folder: Path, answer: Answer, tries: int = 2) -> AsyncIterator
         await asyncio.sleep(0.1)  # connections are closed in the background
 
 
-def url(store: Store) -> str:
+def url(store: StoreClient) -> str:
     host, port = store._origin
     return f"https://{host}:{port}/wardround/x"

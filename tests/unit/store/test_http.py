@@ -15,12 +15,12 @@ from tests.certificates import certificates
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import json, os, ssl
-from wardround.store.transfer import Store
+from wardround.store.transfer import StoreClient
 import aiohttp.connector as connector
 contexts = [connector._SSL_CONTEXT_VERIFIED, connector._SSL_CONTEXT_UNVERIFIED]
 print(json.dumps({
     "imported": [each.cert_store_stats()["x509"] for each in contexts],
-    "system": Store("https://store.example")._tls.cert_store_stats()["x509"],
+    "system": StoreClient("https://store.example")._tls.cert_store_stats()["x509"],
     "variable": os.environ.get("SSL_CERT_FILE"),
     "folder": os.environ.get("SSL_CERT_DIR"),
 }))

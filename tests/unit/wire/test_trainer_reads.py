@@ -17,7 +17,7 @@ from wardround.wire import codec, layouts, mounts
 from wardround.wire.training import CONTRACT, TrainingTask
 from wardround_trainer import network
 from wardround_trainer import task as trainer
-from wardround_trainer.failure import Failure
+from wardround_trainer.failure import TrainerError
 
 
 def pod_folders(root: Path, task: TrainingTask) -> trainer.Folders:
@@ -48,7 +48,7 @@ def test_the_trainers_folders_are_mounted_in_its_containers() -> None:
 
 def test_the_trainer_accepts_only_this_version_of_the_contract(tmp_path: Path) -> None:
     assert trainer.CONTRACT == CONTRACT
-    with pytest.raises(Failure, match="contract '4'"):
+    with pytest.raises(TrainerError, match="contract '4'"):
         trainer.read(pod_folders(tmp_path, dataclasses.replace(TRAINING, contract="4")))
 
 
