@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from wardround.manifests.pod import Manifest
 from wardround.plans.sitetask.pod import Job
 
 # After the API server refused the Job: just after a change it may still compare with the former objects.
@@ -13,12 +14,11 @@ ADMISSION_SECONDS = 10.0
 UNPROVEN_SECONDS = 30.0
 
 StatusT = TypeVar("StatusT")
-JobT = TypeVar("JobT")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClosedJobPlan(Generic[StatusT, JobT]):
-    """`status` is written first. `delete`: a Job whose end the status tells. `create`: a Job that is due now.
+class ClosedJobPlan(Generic[StatusT]):
+    """`status` is written first. `delete`: a Job whose end the status tells. `create`: a Job that is due now, whole.
 
     `needs_control`: a Job is due, and the plan needs the positive control of the isolation gate. `requeue_after`:
     in seconds, None for the next event.
@@ -27,5 +27,5 @@ class ClosedJobPlan(Generic[StatusT, JobT]):
     status: StatusT
     delete: Job | None = None
     needs_control: bool = False
-    create: JobT | None = None
+    create: Manifest | None = None
     requeue_after: float | None = None

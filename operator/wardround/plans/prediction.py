@@ -13,7 +13,7 @@ from wardround.api import conditions
 from wardround.api.prediction import PREDICT_SECONDS, Prediction, PredictionStatus
 from wardround.api.site import Site
 from wardround.api.task import Failure
-from wardround.manifests.prediction import CONTAINER
+from wardround.manifests.prediction import CONTAINER, build
 from wardround.manifests.prediction_job import PredictionJob
 from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, ClosedJobPlan
 from wardround.plans.sitetask.failure import failure, not_pulled
@@ -59,7 +59,7 @@ class Observation:
     now: datetime
 
 
-Plan = ClosedJobPlan[PredictionStatus, PredictionJob]
+Plan = ClosedJobPlan[PredictionStatus]
 
 
 def is_over(prediction: Prediction) -> bool:
@@ -87,7 +87,7 @@ def plan(seen: Observation) -> Plan:
         return Plan(status=seen.prediction.status, needs_control=True)
     if not seen.control.proven:
         return Plan(status=_waiting(seen, "IsolationUnproven"), requeue_after=UNPROVEN_SECONDS)
-    return Plan(status=_waiting(seen, "Predicting"), create=_job(seen, seen.site, seen.control))
+    return Plan(status=_waiting(seen, "Predicting"), create=build(job(seen, seen.site, seen.control)))
 
 
 def not_admitted(seen: Observation, words: str) -> Plan:
@@ -145,7 +145,8 @@ def _code_allowed(seen: Observation, site: Site) -> Fault | None:
 RULES: tuple[Callable[[Observation, Site], Fault | None], ...] = (_models_claim, _listed, _described, _code_allowed)
 
 
-def _job(seen: Observation, site: Site, control: Control) -> PredictionJob:
+def job(seen: Observation, site: Site, control: Control) -> PredictionJob:
+    """All that the Job of the Prediction depends on."""
     meta = seen.prediction.metadata
     assert seen.dataset is not None, "an earlier rule"
     return PredictionJob(

@@ -12,7 +12,7 @@ from wardround.api import conditions
 from wardround.api.dataset import READ_SECONDS, DatasetStatus, Limits, Reading
 from wardround.api.site import Site
 from wardround.api.times import parse_time, sooner, to_seconds
-from wardround.manifests.reading import ReadingJob
+from wardround.manifests.reading import ReadingJob, build
 from wardround.plans import dataset, published
 from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, ClosedJobPlan
 from wardround.plans.sitetask.job import workload
@@ -70,7 +70,7 @@ class Observation:
     now: datetime
 
 
-Plan = ClosedJobPlan[DatasetStatus, ReadingJob]
+Plan = ClosedJobPlan[DatasetStatus]
 
 
 def plan(seen: Observation) -> Plan:
@@ -119,7 +119,7 @@ def _plan(seen: Observation) -> Plan:
     if not seen.control.proven:
         after = refused(seen, status, "IsolationUnproven", REASONS["IsolationUnproven"].meaning)
         return Plan(status=after, requeue_after=UNPROVEN_SECONDS)
-    return Plan(status=status, create=_job(seen, seen.site, seen.control, status))
+    return Plan(status=status, create=build(job(seen, seen.site, seen.control, status)))
 
 
 def not_admitted(seen: Observation, planned: Plan, words: str) -> Plan:
@@ -129,7 +129,8 @@ def not_admitted(seen: Observation, planned: Plan, words: str) -> Plan:
     )
 
 
-def _job(seen: Observation, site: Site, control: Control, status: DatasetStatus) -> ReadingJob:
+def job(seen: Observation, site: Site, control: Control, status: DatasetStatus) -> ReadingJob:
+    """All that the Job of the reading depends on."""
     policy = site.spec.policy
     assert seen.schema is not None, "a reading is due only with a DataSchema"
     return ReadingJob(

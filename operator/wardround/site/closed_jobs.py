@@ -7,22 +7,19 @@ from typing import TypeVar
 
 from wardround.kube.errors import AlreadyExists, Forbidden, Invalid
 from wardround.kube.events import Status
-from wardround.manifests.pod import Manifest
 from wardround.plans.closed_job import ClosedJobPlan
 from wardround.ports import Object
 from wardround.site.context import PodContext
 
 StatusT = TypeVar("StatusT", bound=Status)
-JobT = TypeVar("JobT")
 
 
 async def carry_out(
     context: PodContext,
     item: Object,
     before: StatusT,
-    planned: ClosedJobPlan[StatusT, JobT],
-    build: Callable[[JobT], Manifest],
-    not_admitted: Callable[[str], ClosedJobPlan[StatusT, JobT]],
+    planned: ClosedJobPlan[StatusT],
+    not_admitted: Callable[[str], ClosedJobPlan[StatusT]],
 ) -> float | None:
     """Returns `requeue_after`.
 
@@ -35,7 +32,7 @@ async def carry_out(
     if planned.create is None:
         return planned.requeue_after
     try:
-        await context.own.create(build(planned.create))
+        await context.own.create(planned.create)
     except AlreadyExists:
         return 0.0  # a Job of the name was made since: the next look sees it
     except (Forbidden, Invalid) as refusal:

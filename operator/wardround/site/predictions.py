@@ -10,7 +10,6 @@ from wardround.api import site as sites
 from wardround.api.prediction import Prediction
 from wardround.api.times import parse_time
 from wardround.kube.controller import Key, Source, Wake
-from wardround.manifests import prediction as manifest
 from wardround.plans import prediction as plans
 from wardround.plans.prediction import Made, Observation
 from wardround.plans.sitetask.pod import parse_job
@@ -52,7 +51,6 @@ class PredictionReconciler:
             item,
             observed.status,
             planned,
-            manifest.build,
             lambda words: plans.not_admitted(seen, words),
         )
 

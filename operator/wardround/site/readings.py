@@ -9,7 +9,6 @@ from wardround.api import dataset, names
 from wardround.api import site as sites
 from wardround.api.dataset import Dataset
 from wardround.api.times import parse_time
-from wardround.manifests import reading as manifest
 from wardround.plans import reading
 from wardround.plans.reading import Made, Observation
 from wardround.plans.sitetask.pod import parse_job
@@ -63,7 +62,6 @@ class DatasetReconciler:
             item,
             observed.status,
             planned,
-            manifest.build,
             lambda words: reading.not_admitted(seen, planned, words),
         )
 

@@ -16,6 +16,7 @@ from tests.worlds.site import CONTROL, NOW, UNPROVEN, a_pod, a_site, ended, runn
 from wardround.api import conditions, prediction
 from wardround.api.prediction import PREDICT_SECONDS, Code, PredictionStatus
 from wardround.api.site import PredictionClaims, Site
+from wardround.manifests.prediction import build
 from wardround.plans import closed_job
 from wardround.plans import prediction as plans
 from wardround.plans.prediction import Made, Observation, Plan
@@ -91,8 +92,8 @@ PLACES_OF = {
 
 def test_the_job_reads_the_site_for_claims_and_hub() -> None:
     planned = plans.plan(seen())
-    assert planned.create is not None
-    job = planned.create
+    job = plans.job(seen(), site(), CONTROL)
+    assert planned.create == build(job)
     assert (job.models_claim, job.hub_fingerprint) == ("models", site().spec.hub.fingerprint)
     assert (job.uid, job.spec, job.dataset, job.operator_image) == ("uid", ASKED.spec, SPEC, OURS)
     assert shown(planned, "Reconciling")[0] == "Predicting"
@@ -231,11 +232,12 @@ VIEWED, WATCHED = ended("view", 0, "{}"), running("isolation")
 
 
 def test_a_job_with_code_has_what_the_site_allows() -> None:
-    planned = plans.plan(seen(prediction=CODED, site=listing()))
-    assert planned.create is not None
-    assert planned.create.spec.code == CODE
-    assert planned.create.parameters == listing().spec.policy.parameters
-    assert planned.create.participant == listing().spec.hub.participant_namespace
+    coded = seen(prediction=CODED, site=listing())
+    job = plans.job(coded, listing(), CONTROL)
+    assert plans.plan(coded).create == build(job)
+    assert job.spec.code == CODE
+    assert job.parameters == listing().spec.policy.parameters
+    assert job.participant == listing().spec.hub.participant_namespace
 
 
 @pytest.mark.parametrize(

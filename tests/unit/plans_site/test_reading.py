@@ -14,6 +14,7 @@ from tests.players.hospital import OURS
 from tests.unit.plans_site.test_dataset import LOST, SAID, SCHEMA, SPEC, ready
 from tests.worlds.site import CONTROL, NOW, UNPROVEN, a_pod, a_site, ended
 from wardround.api.dataset import DatasetStatus, Limits, Reading
+from wardround.manifests.reading import build
 from wardround.plans import closed_job, reading
 from wardround.plans.reading import Made, Observation, Plan
 from wardround.plans.sitetask.pod import Job
@@ -89,8 +90,10 @@ def test_a_job_needs_a_control_that_proves_the_gate_and_the_dataset_says_so() ->
 
 
 def test_a_job_carries_the_texts_of_the_api_and_the_limits_of_the_site() -> None:
-    job = reading.plan(seen(request="now", site=RAISED)).create
-    assert job is not None
+    due = seen(request="now", site=RAISED)
+    planned = reading.plan(due)
+    job = reading.job(due, RAISED, CONTROL, planned.status)
+    assert planned.create == build(job)
     assert (job.namespace, job.dataset_name, job.dataset_uid, job.request) == ("hospital-a", "breast", "uid", "now")
     assert (job.dataset, job.schema, job.schema_digest) == (SPEC, SCHEMA, digest())
     assert (job.operator_image, job.isolation, job.isolation_seconds) == (OURS, CONTROL.targets, CONTROL.seconds)
