@@ -89,8 +89,8 @@ DELIVERIES = (
     ),
     _round(
         name="DeliveryTooFewHospitals",
-        meaning="The hub operator does not deliver the model, because it combines fewer hospitals than quorum.min of "
-        "its round.",
+        meaning="The hub operator does not deliver the model, because the model combines updates of fewer hospitals "
+        "than quorum.min of the round that made it.",
         action="Train a model in a round to which at least quorum.min hospitals send updates.",
     ),
     _round(

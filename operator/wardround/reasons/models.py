@@ -54,23 +54,26 @@ VERDICTS = (
     ),
     _author(
         name="WorseAtHospital",
-        meaning="Over all hospitals together, the new model is not worse than its references (earlier models). But at "
-        "one hospital, it is worse beyond chance. The verdict does not name this hospital.",
+        meaning="The gate cannot decide. Over all hospitals together, the new model is not worse than its references "
+        "(earlier models). But at one hospital, the new model is worse, and chance does not explain the difference. "
+        "The verdict does not name the hospital.",
         action="Ask all hospitals whether labels or units in their data have changed. With flipped labels or a wrong "
         f"unit at one hospital, a model can be good there and bad elsewhere. {_DECIDE}",
     ),
     _author(
         name="WorseWithoutOne",
-        meaning="Over all hospitals together, the new model is not worse than its references (earlier models). But it "
-        "is worse if one hospital does not count. The verdict does not name this hospital.",
+        meaning="The gate cannot decide. Over all hospitals together, the new model is not worse than its references "
+        "(earlier models). But without the numbers of one hospital, the new model is worse. The verdict does not name "
+        "the hospital.",
         action="Ask all hospitals whether labels or units in their data have changed, because the numbers of one "
         f"hospital alone would have decided for the new model. {_DECIDE}",
     ),
     _author(
         name="RowsContradictReference",
-        meaning="The new model is not worse than its references (earlier models). But at one hospital, a reference is "
-        "worse beyond chance than a model that knows only how frequent the target is there. At the other hospitals, "
-        "this reference is better than such a model. The verdict does not name this hospital.",
+        meaning="The gate cannot decide, because the rows of one hospital contradict a reference (an earlier model). "
+        "At this hospital, the reference predicts worse than a model that knows only how frequent the target is "
+        "there, and chance does not explain the difference. At the other hospitals, the reference predicts better "
+        "than such a model. The verdict does not name the hospital.",
         action="Ask all hospitals whether labels or units in their data have changed. If the data of all hospitals is "
         f"right, the patients of one hospital differ from the others. {_DECIDE}",
     ),
@@ -88,17 +91,18 @@ VERDICTS = (
     ),
     _author(
         name="TooFewSeen",
-        meaning="The gate cannot decide, because the hospitals that sent numbers hold less than 80 % of the rows that "
-        "the model was trained on. One hospital could state too many rows, so the largest hospital counts here at most "
-        "like the second largest. A hospital with fewer than policy.minCell people in a class sends no numbers. If "
-        "spec.maxSamples of its Participant leaves fewer people than that, its numbers do not count.",
+        meaning="The gate cannot decide, because too many hospitals sent no numbers. The hospitals that sent numbers "
+        "hold less than 80 % of the rows that the model was trained on. (The gate counts the largest hospital at most "
+        "like the second largest, because a hospital could state too many rows.) A hospital sends no numbers if fewer "
+        "than policy.minCell of its people are in a class. The numbers of a hospital do not count if spec.maxSamples "
+        "of its Participant leaves fewer people than that.",
         action="The verdict names the hospitals whose numbers are missing: ask them why. "
         f"Compare {_METRICS}. {_DECIDE}",
     ),
     _author(
         name="NotMeasured",
-        meaning="The gate cannot decide, because too few hospitals or people were measured. The result may not show "
-        "how the new model compares with its references (earlier models).",
+        meaning="The gate cannot decide, because too few hospitals or people were measured. So the result shows no "
+        "comparison of the new model with one of its references (earlier models).",
         action=f"Compare {_METRICS}. {_DECIDE}",
     ),
 )
@@ -166,17 +170,20 @@ MODELS = (
     ),
     _author(
         name="PeopleDecide",
-        meaning="The newest version of the model is not the current one. People may make it the current one.",
+        meaning="The newest version of the model is not the current one. The round's author may make it the current "
+        "one.",
         action=f"The condition's message has the verdict of the gate. Compare {_METRICS}. {_DECIDE} Without a "
         "decision, the current version stays.",
     ),
     _nobody(
-        name="NoVersionWaits", meaning="Nobody has to decide about a version of the model.", action="Nothing to do."
+        name="NoVersionWaits",
+        meaning="No version of the model waits for a decision of people.",
+        action="Nothing to do.",
     ),
     _author(
         name="VersionGone",
-        meaning="The version that spec.current of the FederatedModel names, or that was the current one, does not "
-        "exist.",
+        meaning="The version that spec.current of the FederatedModel names does not exist, or somebody deleted the "
+        "version that was the current one.",
         action="Set spec.current.version to a version that status.versions of the FederatedModel lists, or remove "
         "spec.current.",
     ),
@@ -231,8 +238,8 @@ MODELS = (
     ),
     _author(
         name="TransferTooFewHospitals",
-        meaning="The hub operator does not release the model: it combines fewer hospitals than quorum.min of its "
-        "round.",
+        meaning="The hub operator does not release the model, because the model combines updates of fewer hospitals "
+        "than quorum.min of the round that made it.",
         action="Train a model in a round to which at least quorum.min hospitals send updates.",
     ),
     _reader(

@@ -73,15 +73,15 @@ PREDICTIONS = (
     ),
     _hospital(
         name="AnswerExists",
-        meaning="The claim of answers already holds a file at the path of the answer. A Prediction never replaces a "
-        "file.",
+        meaning="The claim of answers already holds a file at the path of the answer. A Prediction never replaces an "
+        "existing file.",
         action="Make a new Prediction with another answer.path. Or remove the file, and make the Prediction again.",
     ),
     _hospital(
         name="AnswerUnwritable",
         meaning="The pod cannot write the file of answers.",
         action="Check three things: the claim of answers has space, the group 65532 may write to it, and its file "
-        "system supports hard links. Then make a new Prediction.",
+        "system supports hard links. Correct what is wrong, and make a new Prediction.",
     ),
 )
 

@@ -67,7 +67,7 @@ PROGRESS = (
         name="InputFetched",
         meaning="The courier has fetched and opened the model from which the task starts, or the task needs no model.",
     ),
-    _done(name="Trained", meaning="The training pod has ended well."),
+    _done(name="Trained", meaning="The training pod has ended without an error."),
     _done(name="Sent", meaning="The update is in the store."),
     _done(name="CleanedUp", meaning="The hub has deleted the keys and updates of the round."),
     _done(name="Complete", meaning="The task or the round is complete."),

@@ -53,7 +53,7 @@ REFUSALS = (
         failure_class="Platform",
         retried=True,
         owner=ROUND,
-        meaning="The assignment has expired.",
+        meaning="The assignment has expired before the site accepted the task, or before it sent the update.",
         action="Do nothing while the round runs: the hub makes another attempt. If the round has failed, apply a new "
         "round. If the hospital needs longer to answer, raise deadlines.admissionSeconds and deadlines.totalSeconds "
         "of the new round.",
@@ -197,7 +197,8 @@ REFUSALS = (
     _site(
         name="WaitingForApproval",
         owner=HOSPITAL,
-        meaning="The task waits until a person at the hospital approves it (policy.approval is Manual).",
+        meaning="The task waits until a person at the hospital approves it, because policy.approval of the Site is "
+        "Manual.",
         action="Run `kubectl wardround review sitetask/TASK -n SITE_NAMESPACE` at the site. The output says what the "
         "task and its series ask for, and which commands approve or deny them.",
     ),

@@ -44,8 +44,9 @@ _PARTICIPANTS = (
     ),
     _hub(
         name="Suspended",
-        meaning="spec.suspend of the FederatedRound or of the Participant is true.",
-        action="Set spec.suspend to false to continue.",
+        meaning="spec.suspend of the FederatedRound, the FederatedModel or the Participant is true.",
+        action="To continue, set spec.suspend of this object to false. For a FederatedRound or a FederatedModel, the "
+        "round's author does this.",
     ),
     _hub(
         name="Revoked",
@@ -152,8 +153,9 @@ _BASES = (
     ),
     _hub(
         name="ServerStateUnusable",
-        meaning="The hub's server state of the round that this round starts from was not signed by this hub for the "
-        "result of that round. Somebody may have changed the Secret of the result.",
+        meaning="This round has to continue with the server state of an earlier round (the moments of its server "
+        "optimizer). But this hub has not signed that server state for the result of the earlier round. Somebody may "
+        "have changed the Secret of that result.",
         action="Find out who changed the Secret: the API server's audit log of the namespace wardround-hub names them. "
         "Then restore the Secret from a backup (docs/operations.md), or apply a new round with another "
         "aggregation.strategy or another base.",
@@ -164,7 +166,7 @@ _BASES = (
         meaning="Somebody deleted the round that this round starts from. The hub keeps the result of the "
         "deleted round until this round is over.",
         action="Nothing to do for this round. No new round can start from the deleted round. Before you delete a "
-        "round, also in Git, check that no other round still has to start from it.",
+        "round on the hub or in Git, check that no other round still has to start from it.",
     ),
     _round(
         name="BaseUnusable",
@@ -271,8 +273,9 @@ _HUB = (
         name="TooMuchForScratch",
         meaning="The round's strategy needs the updates of all hospitals at once on the scratch volume of the "
         "aggregation Job. The updates are larger than this volume.",
-        action="Raise aggregation.scratchGiB in the values of the hub chart. Or ask the round's author for a new round "
-        "with the strategy FedAvg or NormBounding: they can read updates from the store twice.",
+        action="Raise aggregation.scratchGiB in the values of the hub chart. Or ask the round's author for a new "
+        "round with the strategy FedAvg or NormBounding. With these strategies, the aggregation Job can read the "
+        "updates from the store twice.",
     ),
     _hub(
         name="TaskRefused",
@@ -283,14 +286,14 @@ _HUB = (
     ),
     _hub(
         name="AggregationFailed",
-        meaning="The aggregation Job failed several times.",
+        meaning="The aggregation Job has failed in all its tries, so the round has no result.",
         action="Read the log of the aggregation Job in the hub's namespace (label wardround.io/role=aggregation).",
     ),
     _hub(
         name="ActionFailed",
         meaning="The hub operator could not take the round's next step.",
-        action="Read the log of the hub operator. Often the API server or an admission policy refuses the step, or "
-        "the store fails. The hub operator tries again.",
+        action="Read the log of the hub operator: it says why. Often the API server or an admission policy refuses "
+        "the step, or the store fails. Remove the cause. The hub operator tries again.",
     ),
     _hub(
         name="NotDispatched",
@@ -337,7 +340,8 @@ _PARTS = (
     Reason(
         name="Cancelled",
         owner=NOBODY,
-        meaning="The hub ended this task or its round.",
+        meaning="The hub operator ended this task, because its round has ended, somebody suspended the round, or the "
+        "hub no longer needs the task.",
         action="Nothing to do at the hospital. The round's author runs `kubectl wardround explain federatedround/NAME "
         "-n FEDERATION` on the hub.",
     ),

@@ -247,7 +247,7 @@ _PLATFORM = (
     ),
     _platform(
         name="StartDeadline",
-        meaning="The node did not start the containers of the training pod in time.",
+        meaning="The node did not start the containers of the training pod before the time for this was over.",
         action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: its events show what took so long, "
         "such as pulling an image or mounting a volume. The hub makes another attempt.",
     ),

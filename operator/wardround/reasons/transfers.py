@@ -100,26 +100,26 @@ _UPDATES = (
     Reason(
         name="WrongRound",
         owner=HUB,
-        meaning="The update belongs to another round.",
+        meaning="The hospital's update belongs to another round.",
         action=f"Ask the hospital how this happened. Until it has an explanation, {SUSPEND}.",
     ),
     Reason(
         name="WrongAttempt",
         owner=HUB,
-        meaning="The update belongs to another attempt of this round.",
+        meaning="The hospital's update belongs to another attempt of this round.",
         action="If the hospital has also sent an update of a newer attempt, there is nothing to do: that update "
         f"counts. Otherwise {SUSPEND}.",
     ),
     Reason(
         name="WrongParticipant",
         owner=HUB,
-        meaning="The update names another hospital.",
+        meaning="The hospital's update names another hospital.",
         action=f"Ask the hospital how this happened. Until it has an explanation, {SUSPEND}.",
     ),
     Reason(
         name="WrongImage",
         owner=HUB,
-        meaning="The update's manifest names another training image than the round does.",
+        meaning="The manifest of the hospital's update names another training image than the round does.",
         action=f"Ask the hospital how this happened. Until it has an explanation, {SUSPEND}.",
     ),
     Reason(
@@ -127,14 +127,14 @@ _UPDATES = (
         failure_class="Platform",
         retried=True,
         owner=HOSPITAL,
-        meaning="The training of the update started from another model than this round's base.",
+        meaning="The hospital trained this update from another model than this round's base.",
         action="Ask the round's author to apply a new round that includes this hospital. If this happens again, run "
         "`kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
     ),
     Reason(
         name="WrongSchema",
         owner=IMAGE,
-        meaning="The update's tensors are not those that the round expects.",
+        meaning="The tensors of the hospital's update are not those that the round expects.",
         action="Let the training code keep names, shapes and types of the base's tensors.",
     ),
     Reason(
@@ -188,7 +188,7 @@ _UPDATES = (
     Reason(
         name="Missing",
         owner=NETWORK,
-        meaning="The store does not have the update.",
+        meaning="The store does not have the hospital's update, although the site reported that it has sent it.",
         action="Run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site. Then ask the round's author to "
         "apply a new round that includes this hospital.",
     ),
@@ -208,14 +208,16 @@ _AGGREGATION = (
         name="NothingToAggregate",
         owner=ROUND,
         meaning="The aggregation could use none of the updates.",
-        action="Read status.attention of the round: it says for each hospital why its update was left out.",
+        action="Read status.attention of the round: it says for each hospital why the aggregation left out its "
+        "update. Remove these causes, and apply a new round.",
     ),
     _updates_unusable(
         name="TooFewForStrategy",
         owner=ROUND,
         meaning="The aggregation left out some updates. The remaining updates are too few for the round's strategy.",
-        action="Read status.attention of the round: it says for each hospital why its update was left out. Then apply "
-        "a new round that asks more hospitals, or that has another strategy or other parameters in spec.aggregation.",
+        action="Read status.attention of the round: it says for each hospital why the aggregation left out its "
+        "update. Then apply a new round that asks more hospitals, or that has another strategy or other parameters in "
+        "spec.aggregation.",
     ),
     _updates_unusable(
         name="SchemasDiffer",

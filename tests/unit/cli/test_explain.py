@@ -388,7 +388,10 @@ READY = {"conditions": [condition("Ready", "True", "Approved")]}
 def test_a_suspended_participant_and_a_dataset_that_nobody_has_read_are_as_they_should_be() -> None:
     suspended = item("Participant", "site-a", "site-a", {"conditions": [condition("Suspended", "True", "Suspended")]})
     text = explain.text(explain.explain_long_lived(suspended, lease(5), NOW))
-    assert text == "Participant site-a/site-a is suspended. Set spec.suspend to false to continue."
+    assert text == (
+        "Participant site-a/site-a is suspended. To continue, set spec.suspend of this object to false. "
+        "For a FederatedRound or a FederatedModel, the round's author does this."
+    )
     unread = item("Dataset", "breast", "hospital-a", {"conditions": [condition("Ready", "True", "NotReadYet")]})
     text = explain.text(explain.explain_long_lived(unread, None, NOW))
     assert (
