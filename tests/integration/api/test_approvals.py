@@ -117,13 +117,13 @@ def test_only_the_site_operator_counts_and_it_cannot_count_down(made: Api) -> No
     with pytest.raises(Refused, match="A task that counts stays counted"):
         made.patch_status("Approval", "made", {"roundTasks": None}, SITE, user=OPERATOR)
     for fewer in (0, 2):
-        with pytest.raises(Refused, match="The number rounds has to be"):
+        with pytest.raises(Refused, match="The field rounds has to be"):
             made.patch_status("Approval", "made", {"rounds": fewer}, SITE, user=OPERATOR)
     evaluated = {"evaluations": 1, "evaluationTasks": ["a/1"]}
     made.patch_status("Approval", "made", evaluated, SITE, user=OPERATOR)
     with pytest.raises(Refused, match="A task that counts stays counted"):
         made.patch_status("Approval", "made", {"evaluationTasks": []}, SITE, user=OPERATOR)
-    with pytest.raises(Refused, match="The number evaluations has to be"):
+    with pytest.raises(Refused, match="The field evaluations has to be"):
         made.patch_status("Approval", "made", {"evaluations": 0}, SITE, user=OPERATOR)
 
 
