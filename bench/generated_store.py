@@ -68,11 +68,11 @@ class GeneratedStore:
     ca: str = ""
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        found = RANGE.fullmatch(request.headers.get("Range", ""))
+        wanted = RANGE.fullmatch(request.headers.get("Range", ""))
         key = request.match_info["key"]
-        if found is None:
+        if wanted is None:
             return web.Response(status=400)
-        first, last = int(found[1]), int(found[2])
+        first, last = int(wanted[1]), int(wanted[2])
         headers = {"Content-Range": f"bytes {first}-{last}/*", "Content-Length": str(last + 1 - first)}
         if key in self.stored:
             return web.Response(status=206, body=self.stored[key][first : last + 1], headers=headers)

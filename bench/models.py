@@ -40,8 +40,8 @@ def main() -> int:
     parser.add_argument("--trace", action="store_true", help="print what allocates memory; costs time and memory")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        told = asyncio.run(_measure(Path(name), options))
-    print(json.dumps(told), flush=True)
+        report = asyncio.run(_measure(Path(name), options))
+    print(json.dumps(report), flush=True)
     return 0
 
 
@@ -82,8 +82,8 @@ async def _run_models(world: World, options: argparse.Namespace) -> None:
 
 
 async def _sample(world: World, rounds: int, seconds: float, *, trace: bool) -> None:
-    told, (now, most) = await world.operator.told(), world.operator.megabytes()
-    requests = Counter(told["requests"])
+    report, (now, most) = await world.operator.fresh_report(), world.operator.megabytes()
+    requests = Counter(report["requests"])
     sample = {
         "rounds": rounds,
         "seconds": round(seconds),
@@ -91,7 +91,7 @@ async def _sample(world: World, rounds: int, seconds: float, *, trace: bool) -> 
         "largest_mb": most,
         "processor_s": world.operator.processor(),
         "requests": sum(requests.values()),
-        "threads": told["threads"],
+        "threads": report["threads"],
         "objects": await world.counts(),
     }
     before = world.samples[-1] if world.samples else None
@@ -104,12 +104,12 @@ async def _sample(world: World, rounds: int, seconds: float, *, trace: bool) -> 
     )
     objects = ", ".join(f"{count} {kind}" for kind, count in sample["objects"].items())
     print(
-        f"{rounds:6} rounds, {seconds:6.0f} s: {now:.0f} MB, at most {most:.0f}; {each}{told['threads']} threads; "
+        f"{rounds:6} rounds, {seconds:6.0f} s: {now:.0f} MB, at most {most:.0f}; {each}{report['threads']} threads; "
         f"{objects}",
         flush=True,
     )
     if trace:
-        print(json.dumps(told["kinds"]), told["traced"], *told["lines"], sep="\n    ", flush=True)
+        print(json.dumps(report["kinds"]), report["traced"], *report["lines"], sep="\n    ", flush=True)
         print("   ", dict(requests.most_common(40)), flush=True)
     world.samples.append(sample)
 
@@ -139,14 +139,14 @@ class Spent:
     def a_round(self, before: Spent, rounds: int, title: str) -> dict[str, float]:
         spent = self.requests - before.requests
         writes = sum(count for name, count in spent.items() if name.split()[0] in WRITES)
-        told = {
+        figures = {
             "requests": sum(spent.values()) / rounds,
             "writes": writes / rounds,
             "processor_s": (self.processor - before.processor) / rounds,
         }
         listed = ", ".join(f"{count / rounds:.1f} {name}" for name, count in spent.most_common())
-        print(f"a Train round of {title}: {json.dumps(told)}: {listed}", flush=True)
-        return told
+        print(f"a Train round of {title}: {json.dumps(figures)}: {listed}", flush=True)
+        return figures
 
 
 async def _chain(world: World, rounds: int) -> dict[str, float]:

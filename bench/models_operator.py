@@ -49,11 +49,11 @@ class Report:
             tracemalloc.start(1)
 
     def write(self) -> None:
-        told: dict[str, Any] = {"requests": CountingClient.counts, "threads": threading.active_count()}
+        report: dict[str, Any] = {"requests": CountingClient.counts, "threads": threading.active_count()}
         if self._trace:
-            told |= self._memory()
+            report |= self._memory()
         partial = partial_of(self._path)
-        partial.write_text(json.dumps(told))
+        partial.write_text(json.dumps(report))
         partial.rename(self._path)
 
     def _memory(self) -> dict[str, Any]:

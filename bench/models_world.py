@@ -63,7 +63,7 @@ class Operator:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    async def told(self) -> dict[str, Any]:
+    async def fresh_report(self) -> dict[str, Any]:
         """A fresh report of the process."""
         self.report.unlink(missing_ok=True)
         self.process.send_signal(signal.SIGUSR1)
@@ -71,11 +71,11 @@ class Operator:
             if self.process.poll() is not None:
                 raise SystemExit("the hub operator has ended")
             await asyncio.sleep(0.05)
-        told: dict[str, Any] = json.loads(self.report.read_text())
-        return told
+        content: dict[str, Any] = json.loads(self.report.read_text())
+        return content
 
     async def requests(self) -> Counter[str]:
-        return Counter((await self.told())["requests"])
+        return Counter((await self.fresh_report())["requests"])
 
 
 @dataclass

@@ -168,21 +168,21 @@ def test_hostile_code_brings_its_probabilities_into_the_answer_and_nothing_else(
 def test_hostile_code_finds_features_alone(federation: Federation, hostile_answer: Asked) -> None:
     log = federation.kubectl(SITE)("logs", "-n", SITE_NAMESPACE, hostile_answer.job, "-c", "model")
     [line] = [each for each in log.splitlines() if each.startswith("FOUND ")]
-    found = json.loads(line.removeprefix("FOUND "))
-    assert [each for each in found["reached"] if each[3] == "open"] == []
-    made = dict(found["sockets"])
+    findings = json.loads(line.removeprefix("FOUND "))
+    assert [each for each in findings["reached"] if each[3] == "open"] == []
+    made = dict(findings["sockets"])
     assert made.pop("AF_UNIX") == "open"
     assert set(made.values()) == {"EAFNOSUPPORT"}
-    assert sorted(each for each in found["files"] if each.startswith("/wardround")) == [
+    assert sorted(each for each in findings["files"] if each.startswith("/wardround")) == [
         "/wardround/base/model.safetensors",
         "/wardround/data/evaluation.parquet",
         "/wardround/task/task.json",
     ]
-    mounted = {line.split()[1] for line in found["mounts"] if line.split()[1].startswith("/wardround/")}
+    mounted = {line.split()[1] for line in findings["mounts"] if line.split()[1].startswith("/wardround/")}
     assert mounted == {f"/wardround/{each}" for each in ("task", "data", "base", "out", "state/in")}
-    assert found["marked"] == ["/wardround/out", "/tmp", "/dev/shm"]
-    assert len(found["processes"]) == 1
-    everything = json.dumps(found)
+    assert findings["marked"] == ["/wardround/out", "/tmp", "/dev/shm"]
+    assert len(findings["processes"]) == 1
+    everything = json.dumps(findings)
     assert not [each for each in hostile_answer.identifiers if each in everything]
-    assert "WARDROUND" not in json.dumps(found["environment"])
-    assert "secrets" not in "\n".join(found["mounts"])
+    assert "WARDROUND" not in json.dumps(findings["environment"])
+    assert "secrets" not in "\n".join(findings["mounts"])

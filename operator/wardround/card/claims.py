@@ -163,10 +163,10 @@ def version_of(folders: Folders, asked: Asked) -> str:
 
 def inside(root: Path, path: str, place: str) -> Path:
     """Raises Refused if a link or `..` leads out of the claim."""
-    found = root / path
-    if not found.resolve().is_relative_to(root.resolve()):
+    inner = root / path
+    if not inner.resolve().is_relative_to(root.resolve()):
         raise Refused("PathOutside", f"{path} leads out of the claim (Prediction.spec.{place}.path)")
-    return found
+    return inner
 
 
 def _link(partial: Path, target: Path) -> None:

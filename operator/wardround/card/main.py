@@ -73,8 +73,8 @@ def _dataset(manifest: Path) -> dict[str, Any] | None:
         documents = list(yaml.safe_load_all(manifest.read_text("utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return None
-    found = [each for each in documents if isinstance(each, dict) and each.get("kind") == "Dataset"]
-    return found[0].get("spec") if len(found) == 1 and isinstance(found[0].get("spec"), dict) else None
+    datasets = [each for each in documents if isinstance(each, dict) and each.get("kind") == "Dataset"]
+    return datasets[0].get("spec") if len(datasets) == 1 and isinstance(datasets[0].get("spec"), dict) else None
 
 
 def _failed(text: str) -> int:

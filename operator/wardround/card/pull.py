@@ -118,9 +118,9 @@ def _download(url: str, context: ssl.SSLContext, length: int, sink: Callable[[by
                 left -= len(chunk)
     except OSError as failure:
         code = getattr(failure, "code", None)
-        said = f"it answered {code}" if code else f"{type(getattr(failure, 'reason', failure)).__name__}"
+        cause = f"it answered {code}" if code else f"{type(getattr(failure, 'reason', failure)).__name__}"
         raise DownloadFailed(
-            f"this computer cannot reach the hub's store ({said}). Check the network to the store, and run the "
+            f"this computer cannot reach the hub's store ({cause}). Check the network to the store, and run the "
             "command again"
         ) from None
     if left:

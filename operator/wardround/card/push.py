@@ -131,7 +131,7 @@ def _store(put: Put, content: bytes, context: ssl.SSLContext) -> None:
             return
     except OSError as failure:
         code = getattr(failure, "code", None)
-        said = f"it answered {code}" if code else f"{type(getattr(failure, 'reason', failure)).__name__}"
+        cause = f"it answered {code}" if code else f"{type(getattr(failure, 'reason', failure)).__name__}"
         raise UploadFailed(
-            f"this computer cannot reach the hub's store ({said}). Check the network to the store, and push again"
+            f"this computer cannot reach the hub's store ({cause}). Check the network to the store, and push again"
         ) from None

@@ -47,9 +47,9 @@ def write(uri: str, experiment: str, runs: Sequence[Run]) -> Written:
     try:
         return _write(tracking.MlflowClient(tracking_uri=uri), experiment, runs)
     except (exceptions.MlflowException, ImportError, OSError) as error:
-        said = mlflow_runs.without_secrets(str(error), uri)
+        cause = mlflow_runs.without_secrets(str(error), uri)
         raise CommandError(
-            f"MLflow at {where} did not take the runs of {experiment}: {said}. Check the address, and whether the "
+            f"MLflow at {where} did not take the runs of {experiment}: {cause}. Check the address, and whether the "
             "experiment was deleted there. Then repeat the command: it writes no run twice."
         ) from None
 
@@ -59,9 +59,9 @@ def _write(client: Any, experiment: str, runs: Sequence[Run]) -> Written:
     identifier = known.experiment_id if known else client.create_experiment(experiment)
     made = points = 0
     for each in runs:
-        found = client.search_runs([identifier], f"tags.`{KEY}` = '{each.key}'", max_results=1)
-        live = found[0] if found else client.create_run(identifier, _milliseconds(each), {KEY: each.key}, each.name)
-        made += not found
+        earlier = client.search_runs([identifier], f"tags.`{KEY}` = '{each.key}'", max_results=1)
+        live = earlier[0] if earlier else client.create_run(identifier, _milliseconds(each), {KEY: each.key}, each.name)
+        made += not earlier
         points += _complete(client, live, each)
     return Written(made, points)
 

@@ -26,15 +26,15 @@ class Sample:
         """`positions`: of the patient of each row of `view`."""
         full = len(self._positions) == MOST_PEOPLE
         places = np.flatnonzero(positions < self._positions[-1]) if full else np.arange(len(positions))
-        found, first = np.unique(positions[places], return_index=True)
-        new = np.flatnonzero(~np.isin(found, self._positions))[:MOST_PEOPLE]
+        unique, first = np.unique(positions[places], return_index=True)
+        new = np.flatnonzero(~np.isin(unique, self._positions))[:MOST_PEOPLE]
         if self._rows is not None and not len(new):
             return
         rows = view.take(pa.array(places[first[new]]))
         values = np.column_stack([column.to_numpy().astype(np.float64) for column in rows.columns])
         if self._rows is None:
             self._names, self._rows = rows.schema.names, values[:0]
-        joined = np.concatenate([self._positions, found[new]])
+        joined = np.concatenate([self._positions, unique[new]])
         kept = np.argsort(joined, kind="stable")[:MOST_PEOPLE]
         self._positions, self._rows = joined[kept], np.concatenate([self._rows, values])[kept]
 

@@ -46,12 +46,12 @@ def measured(columns: Mapping[str, npt.NDArray[np.float64]], target: str) -> dic
     if len(columns.get(target, ())) < FEWEST_PEOPLE:
         return {}
     aim = _standardised(columns[target])
-    found = {}
+    correlations = {}
     for name, values in columns.items():
         value = float(np.mean(_standardised(values) * aim))
         if name != target and math.isfinite(value) and value != 0:
-            found[name] = Correlation(len(values), round(value, DIGITS))
-    return found
+            correlations[name] = Correlation(len(values), round(value, DIGITS))
+    return correlations
 
 
 def turned(before: Mapping[str, Correlation], now: Mapping[str, Correlation]) -> bool:

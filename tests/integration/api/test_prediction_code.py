@@ -224,9 +224,9 @@ JOB = (
 def test_the_policy_refuses_a_job_that_differs_from_its_prediction(api: Api, asked: Object, attack: Attack) -> None:
     job = coded_job(asked["metadata"]["uid"])
     attack.change(job)
-    said = refusal(api, job, OPERATOR)
-    assert ANY in said
-    assert attack.words in said
+    message = refusal(api, job, OPERATOR)
+    assert ANY in message
+    assert attack.words in message
 
 
 @pytest.mark.parametrize("attack", POD, ids=lambda each: each.name)
@@ -234,9 +234,9 @@ def test_the_policy_bounds_a_job_whose_prediction_nobody_made(api: Api, attack: 
     job = coded_job(NOBODYS)
     assert refusal(api, job, OPERATOR) == ""
     attack.change(job)
-    said = refusal(api, job, OPERATOR)
-    assert ANY in said
-    assert attack.words in said
+    message = refusal(api, job, OPERATOR)
+    assert ANY in message
+    assert attack.words in message
 
 
 @pytest.mark.parametrize("attack", POD, ids=lambda each: each.name)

@@ -22,7 +22,7 @@ def write(uri: str, shown: ModelObjects) -> Object:
     return asdict(mlflow_store.write(uri, shown.name, mlflow_runs.runs(shown)))
 
 
-def found(uri: str, experiment: str) -> list[Object]:
+def written(uri: str, experiment: str) -> list[Object]:
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
@@ -47,7 +47,7 @@ def found(uri: str, experiment: str) -> list[Object]:
 def main(uri: str, wrong: str) -> None:
     shown = objects()
     counted = [write(uri, shown), write(uri, shown)]
-    before = found(uri, shown.name)
+    before = written(uri, shown.name)
     # A later evaluation has measured the version again.
     again = objects(versions=[version(2, TRAINED, {**LOSS, "value": "0.30"}), VERSIONS[1]])
     counted += [write(uri, again), write(uri, again)]
@@ -61,7 +61,7 @@ def main(uri: str, wrong: str) -> None:
     answer = {
         "counted": counted,
         "before": before,
-        "after": found(uri, shown.name),
+        "after": written(uri, shown.name),
         "refusal": refusal,
         "telemetry": get_telemetry_client() is not None,
     }

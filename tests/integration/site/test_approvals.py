@@ -323,10 +323,10 @@ async def test_a_person_approves_the_models_of_a_sweep_once_and_no_other_model(m
         "a value outside the sweep": dataclasses.replace(models[0], parameters={"epochs": "50"}),
         "more rounds": dataclasses.replace(models[0], rounds=4),
     }
-    for what, each in outside.items():
+    for difference, each in outside.items():
         name = ask(site, series=each, parameters=each.parameters)
         await reason(site, name, "Accepted", "WaitingForApproval")
-        assert not site.task(name)["status"].get("decision"), what
+        assert not site.task(name)["status"].get("decision"), difference
     sealed = await site.hub.seal_model(b"a base")
     second = ask(site, series=models[1], parameters=models[1].parameters, model=sealed, initial=False)
     await reason(site, second, "Accepted", "Accepted")
@@ -345,6 +345,6 @@ async def test_without_another_model_there_is_no_sweep_to_approve(manual: Site, 
     unlike = ask(site, series=other, parameters=other.parameters)
     for name in (first, unlike):
         await reason(site, name, "Accepted", "WaitingForApproval")
-    said = await person.runs("approve", f"st/{first}", "--sweep", code=2)
-    assert "There is no sweep to approve: no task of another model here asks for the same" in said
+    output = await person.runs("approve", f"st/{first}", "--sweep", code=2)
+    assert "There is no sweep to approve: no task of another model here asks for the same" in output
     assert site.api.call("GET", APPROVALS)["items"] == []

@@ -58,12 +58,12 @@ def test_an_update_without_steps_has_none() -> None:
 
 
 def test_fednova_needs_the_steps_among_the_metrics() -> None:
-    def said(**changes: object) -> str:
+    def fault(**changes: object) -> str:
         known = {"task": "Train", "initial": False, "max_share": "1", "quorum": 2, "metrics": ("loss",)}
         return impossible("FedNova", {}, **{**known, **changes})  # type: ignore[arg-type]
 
-    assert said() == "FedNova needs steps from the training code, so spec.metrics has to contain it."
-    assert said(metrics=("loss", "steps")) == ""
-    assert said(metrics=("steps",), initial=True).startswith("An initial round cannot use FedNova")
+    assert fault() == "FedNova needs steps from the training code, so spec.metrics has to contain it."
+    assert fault(metrics=("loss", "steps")) == ""
+    assert fault(metrics=("steps",), initial=True).startswith("An initial round cannot use FedNova")
     assert evaluated(("loss", "steps", "auc")) == ("loss", "auc")
     assert isinstance(strategy("FedNova", {}), FedNova)

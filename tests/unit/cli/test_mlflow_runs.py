@@ -103,8 +103,8 @@ def test_a_message_of_the_client_loses_the_path_of_the_address() -> None:
 
 def test_a_message_of_the_client_loses_the_secrets_of_the_address() -> None:
     uri = "https://ann:se%2Fcret@mlflow.example/path?token=abc"
-    said = f"cannot reach {uri}: se%2Fcret, se/cret and token=abc at ann:se%2Fcret@mlflow.example are wrong for ann"
-    clean = mlflow_runs.without_secrets(said, uri)
+    message = f"cannot reach {uri}: se%2Fcret, se/cret and token=abc at ann:se%2Fcret@mlflow.example are wrong for ann"
+    clean = mlflow_runs.without_secrets(message, uri)
     assert clean == "cannot reach ...: ..., ... and ... at ...@mlflow.example are wrong for ann"
 
 

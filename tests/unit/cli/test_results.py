@@ -44,7 +44,7 @@ def task(hospital: str, *, withheld: bool = False, attempt: int = 1) -> dict[str
 
 
 TASKS = [task("site-a"), task("site-b"), task("site-c", withheld=True)]
-TOLD = [{"name": "site-a", "metrics": [{"name": "loss", "value": "0.2"}, {"name": "auc", "value": "0.95"}]}]
+HOSPITALS = [{"name": "site-a", "metrics": [{"name": "loss", "value": "0.2"}, {"name": "auc", "value": "0.95"}]}]
 
 
 def shown(**changes: Any) -> Results:
@@ -130,7 +130,7 @@ def test_below_the_table_stands_how_numbers_of_people_are_rounded() -> None:
 
 
 def test_by_hospital_a_hospital_that_tells_has_its_numbers_and_others_say_why_not() -> None:
-    _, _, *rows = drawn(results.table_by_hospital(shown(hospitals=TOLD)))
+    _, _, *rows = drawn(results.table_by_hospital(shown(hospitals=HOSPITALS)))
     assert rows == [
         ["site-a", "loss", "0.2"],
         ["", "auc", "0.95"],
@@ -140,7 +140,7 @@ def test_by_hospital_a_hospital_that_tells_has_its_numbers_and_others_say_why_no
 
 
 def test_who_may_not_read_tasks_sees_the_hospitals_that_the_result_names() -> None:
-    shown_results = results.results(round_(hospitals=TOLD), [])
+    shown_results = results.results(round_(hospitals=HOSPITALS), [])
     assert [each.name for each in shown_results.hospitals] == ["site-a"]
 
 
@@ -158,7 +158,7 @@ def test_csv_has_a_line_of_names_and_one_for_each_number() -> None:
 
 
 def test_csv_by_hospital_has_numbers_or_a_note() -> None:
-    text = results.text(shown(hospitals=TOLD), "csv", by_hospital=True)
+    text = results.text(shown(hospitals=HOSPITALS), "csv", by_hospital=True)
     rows = [(each["hospital"], each["metric"], each["value"]) for each in csv.DictReader(io.StringIO(text))]
     assert rows == [
         *[("site-a", "loss", "0.2"), ("site-a", "auc", "0.95")],
@@ -172,7 +172,7 @@ def test_json_has_the_fields_of_the_result() -> None:
     assert document["metrics"] == METRICS
     assert (document["withheld"], document["calibration"]) == (1, curve)
     assert "hospitals" not in document
-    hospitals = json.loads(results.text(shown(hospitals=TOLD), "json", by_hospital=True))["hospitals"]
+    hospitals = json.loads(results.text(shown(hospitals=HOSPITALS), "json", by_hospital=True))["hospitals"]
     assert hospitals[0] == {"name": "site-a", "metrics": {"loss": "0.2", "auc": "0.95"}, "note": ""}
     assert hospitals[1]["metrics"] == {}
 

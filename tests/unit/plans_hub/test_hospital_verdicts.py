@@ -26,7 +26,7 @@ ANSWER = replace(
 )
 
 
-def told(name: str, *verdicts: Any) -> RoundTask:
+def judged(name: str, *verdicts: Any) -> RoundTask:
     task = sent(name)
     return replace(task, status=replace(task.status, verdicts=verdicts))
 
@@ -36,38 +36,47 @@ def made(*tasks: RoundTask, answer: AggregationResult = ANSWER) -> Plan:
 
 
 def result(*tasks: RoundTask, answer: AggregationResult = ANSWER) -> Result:
-    found = made(*tasks, answer=answer).status.result
-    assert found is not None
-    return found
+    shown = made(*tasks, answer=answer).status.result
+    assert shown is not None
+    return shown
 
 
 def test_a_result_counts_the_verdicts_of_the_hospitals_that_told_theirs() -> None:
-    found = result(told("site-a", "Better", "Worse"), told("site-b", "Undecided", "Worse"), told("site-c"))
-    assert found.hospital_verdicts == (
+    shown = result(
+        judged("site-a", "Better", "Worse"),
+        judged("site-b", "Undecided", "Worse"),
+        judged("site-c"),
+    )
+    assert shown.hospital_verdicts == (
         HospitalVerdicts(reference="train-2", hospitals=2, better=1, worse=0, undecided=1),
         HospitalVerdicts(reference="train-1", hospitals=2, better=0, worse=2, undecided=0),
     )
 
 
 def test_a_result_has_no_verdicts_if_nobody_told_one() -> None:
-    assert result(*map(told, NAMES)).hospital_verdicts == ()
+    assert result(*map(judged, NAMES)).hospital_verdicts == ()
 
 
 @pytest.mark.parametrize("verdicts", [("Worse",), ("Worse", "Worse", "Worse")])
 def test_a_list_that_does_not_fit_the_references_does_not_count(verdicts: tuple[str, ...]) -> None:
-    found = result(told("site-a", *verdicts), told("site-b", "Better", "Better"), told("site-c"))
-    assert [each.hospitals for each in found.hospital_verdicts] == [1, 1]
+    shown = result(judged("site-a", *verdicts), judged("site-b", "Better", "Better"), judged("site-c"))
+    assert [each.hospitals for each in shown.hospital_verdicts] == [1, 1]
 
 
 def test_a_hospital_that_is_not_in_the_result_does_not_count() -> None:
     answer = replace(ANSWER, aggregated=("site-a", "site-b"), counted=(10, 10), uncounted=("site-c",))
-    found = result(told("site-a"), told("site-b", "Better", "Better"), told("site-c", "Worse", "Worse"), answer=answer)
-    assert [(each.hospitals, each.worse) for each in found.hospital_verdicts] == [(1, 0), (1, 0)]
+    shown = result(
+        judged("site-a"),
+        judged("site-b", "Better", "Better"),
+        judged("site-c", "Worse", "Worse"),
+        answer=answer,
+    )
+    assert [(each.hospitals, each.worse) for each in shown.hospital_verdicts] == [(1, 0), (1, 0)]
 
 
 def test_the_verdicts_of_hospitals_change_nothing_else() -> None:
     """All hospitals say Worse, and the gate's verdict, the actions and the rest of the status stay as they are."""
-    silent, loud = made(*map(told, NAMES)), made(*(told(name, "Worse", "Worse") for name in NAMES))
+    silent, loud = made(*map(judged, NAMES)), made(*(judged(name, "Worse", "Worse") for name in NAMES))
     assert silent.status.result is not None
     assert loud.status.result is not None
     assert loud.status.result.verdict == silent.status.result.verdict

@@ -34,7 +34,7 @@ SPEC: dict[str, Any] = {
     "split": {},
 }
 QUALITY = [{"field": "mean_radius", "reason": "Missing", "rows": 1}]
-SAID = {
+REPORT = {
     "rows": 341,
     "patients": 340,
     "samples": 290,
@@ -93,7 +93,7 @@ def test_a_dataset_without_its_schema_waits_for_it_and_is_offered_to_nobody() ->
 
 def test_a_schema_that_was_made_again_under_its_name_makes_the_dataset_unread() -> None:
     """The Dataset's generation stays as it is, and so does the DataSchema's name."""
-    before = look(step=prepare(0, SAID))
+    before = look(step=prepare(0, REPORT))
     assert ready(look(before)).reason == "Read"
     again = look(before, document=SCHEMA | {"fields": SCHEMA["fields"][::-1]})
     assert (ready(again).reason, again.rows) == ("NotReadYet", None)
@@ -118,7 +118,7 @@ def test_a_dataset_that_no_container_can_be_told_of_says_so_before_a_task_asks_f
 
 
 def test_what_prepare_read_is_in_the_status() -> None:
-    status = look(step=prepare(0, SAID))
+    status = look(step=prepare(0, REPORT))
     assert (status.features, status.rows, status.patients) == (1, 341, 340)
     assert status.left_out == LeftOut(
         rows=1,
@@ -139,7 +139,7 @@ LOST = {"reason": "SplitKeyLost", "class": "Site", "message": "secrets/split/bre
 @pytest.mark.parametrize("reason", ["SplitKeyLost", "SplitKeyChanged"])
 def test_a_dataset_whose_split_key_is_not_the_former_one_is_not_ready_and_keeps_its_counts(reason: str) -> None:
     """No row was read, so the counts are still those of the reading before."""
-    read = look(step=prepare(0, SAID))
+    read = look(step=prepare(0, REPORT))
     assert read.split_fingerprint == "8ad884a12864"
     lost = look(read, prepare(65, LOST | {"reason": reason, "splitFingerprint": "0" * 12}))
     assert (ready(lost).status, ready(lost).reason, ready(lost).message) == ("False", reason, LOST["message"])
@@ -147,19 +147,19 @@ def test_a_dataset_whose_split_key_is_not_the_former_one_is_not_ready_and_keeps_
 
 
 def test_only_a_reading_makes_a_dataset_ready_again_after_its_split_key_was_lost() -> None:
-    lost = look(look(step=prepare(0, SAID)), prepare(65, LOST))
+    lost = look(look(step=prepare(0, REPORT)), prepare(65, LOST))
     changed = look(lost, generation=2)
     assert (ready(changed).status, ready(changed).reason) == ("False", "SplitKeyLost")
     assert ready(changed).observed_generation == 2
     assert changed.rows is None
-    restored = look(changed, prepare(0, SAID), generation=2)
+    restored = look(changed, prepare(0, REPORT), generation=2)
     assert (ready(restored).status, ready(restored).reason) == ("True", "Read")
 
 
 def test_the_first_fingerprint_of_the_split_key_stays() -> None:
     """Another one could be that of a Job of an earlier Dataset of this name."""
-    read = look(step=prepare(0, SAID))
-    again = look(read, prepare(0, SAID | {"splitFingerprint": "0" * 12}), generation=2)
+    read = look(step=prepare(0, REPORT))
+    again = look(read, prepare(0, REPORT | {"splitFingerprint": "0" * 12}), generation=2)
     assert again.split_fingerprint == "8ad884a12864"
     assert look(read, document=SCHEMA | {"target": "benign"}).split_fingerprint == "8ad884a12864"
 
@@ -209,7 +209,7 @@ def test_a_missing_column_is_named() -> None:
         "field": "mean_radius",
         "message": "column mean_radius missing",
     }
-    status = look(look(step=prepare(0, SAID)), prepare(65, failed))
+    status = look(look(step=prepare(0, REPORT)), prepare(65, failed))
     assert (ready(status).status, ready(status).reason) == ("False", "ColumnMissing")
     assert "mean_radius" in ready(status).message
     assert (status.rows, status.patients, status.left_out) == (None, None, None), "of an earlier reading"
@@ -220,7 +220,7 @@ def test_too_few_rows_say_why_the_others_were_left_out() -> None:
     """A wrong type in the schema leaves out every row; the counts of an earlier reading would not tell."""
     wrong = [{"field": "mean_radius", "reason": "NotANumber", "rows": 341}]
     failed = {"reason": "TooFewSamples", "class": "Site", "message": "none", "rows": 0, "patients": 0, "quality": wrong}
-    status = look(look(step=prepare(0, SAID)), prepare(65, failed))
+    status = look(look(step=prepare(0, REPORT)), prepare(65, failed))
     assert (ready(status).status, ready(status).reason) == ("False", "TooFewSamples")
     assert (status.rows, status.patients) == (0, 0)
     assert status.left_out is not None
@@ -232,20 +232,20 @@ def test_too_few_rows_say_why_the_others_were_left_out() -> None:
 @pytest.mark.parametrize("reason", ["ColumnMissing", "DataReplaced", "DataUnreadable"])
 def test_a_file_that_cannot_count_is_not_ready_in_the_words_of_the_pod(reason: str) -> None:
     failure = {"reason": reason, "class": class_of(reason), "message": "cases.csv ..."}
-    status = look(look(step=prepare(0, SAID)), prepare(REASONS[reason].exit_code or 0, failure))
+    status = look(look(step=prepare(0, REPORT)), prepare(REASONS[reason].exit_code or 0, failure))
     assert (ready(status).status, ready(status).reason, ready(status).message) == ("False", reason, "cases.csv ...")
     assert (status.rows, status.left_out, status.remarks) == (None, None, None)
     # The next reading makes it Ready again.
-    assert ready(look(status, prepare(0, SAID))).reason == "Read"
+    assert ready(look(status, prepare(0, REPORT))).reason == "Read"
 
 
 def test_an_open_network_is_not_the_datasets_fault() -> None:
-    before = look(step=prepare(0, SAID))
+    before = look(step=prepare(0, REPORT))
     assert look(before, prepare(75, {"reason": "NetworkOpen", "message": "open"})) == before
 
 
 def test_a_changed_dataset_is_unread_again() -> None:
-    before = look(step=prepare(0, SAID))
+    before = look(step=prepare(0, REPORT))
     changed = look(before, generation=2)
     assert ready(changed).reason == "NotReadYet"
     assert (changed.rows, changed.patients, changed.left_out) == (None, None, None)
@@ -271,19 +271,19 @@ USED_UP = {
 
 
 def test_the_status_has_what_is_left_of_the_evaluations() -> None:
-    assert look(step=prepare(0, SAID | COUNTED)).evaluations == BUDGETS
-    assert look(step=prepare(0, SAID)).evaluations is None
+    assert look(step=prepare(0, REPORT | COUNTED)).evaluations == BUDGETS
+    assert look(step=prepare(0, REPORT)).evaluations is None
 
 
 def test_a_training_pod_and_a_changed_spec_leave_what_is_left_of_the_evaluations() -> None:
-    status = look(step=prepare(0, SAID | COUNTED))
-    assert look(status, prepare(0, SAID)).evaluations == BUDGETS
+    status = look(step=prepare(0, REPORT | COUNTED))
+    assert look(status, prepare(0, REPORT)).evaluations == BUDGETS
     assert look(status, generation=2).evaluations == BUDGETS
     assert look(status, document=SCHEMA | {"target": "benign"}).evaluations == BUDGETS
 
 
 def test_a_dataset_whose_evaluations_are_used_up_is_ready_for_other_rounds() -> None:
-    before = look(step=prepare(0, SAID | COUNTED))
+    before = look(step=prepare(0, REPORT | COUNTED))
     status = look(before, prepare(65, USED_UP))
     assert status.evaluations is not None
     assert [(each.used, each.left) for each in status.evaluations] == [(20, 0)]

@@ -46,8 +46,8 @@ def sent(observation: Observation) -> Observation:
 def heard(observation: Observation) -> dict[str, Any]:
     """What the hub hears at this look."""
     (message,) = [each for each in plan(observation).actions if isinstance(each, TellHub)]
-    told: dict[str, Any] = codec.dump(message.status)
-    return told
+    status: dict[str, Any] = codec.dump(message.status)
+    return status
 
 
 def test_a_verdict_stands_on_the_sitetask_with_the_name_of_its_reference() -> None:
@@ -62,9 +62,9 @@ def test_the_hub_hears_no_verdict_unless_the_site_tells_them() -> None:
     assert "verdicts" not in heard(silent)
     assert heard(telling)["verdicts"] == list(WORDS)
     # It is the only difference: nothing else of what the hub hears depends on the policy or on the verdicts.
-    told = heard(telling)
-    del told["verdicts"]
-    assert told == heard(silent) == heard(sent(scored(["Worse", "Worse"])))
+    answer = heard(telling)
+    del answer["verdicts"]
+    assert answer == heard(silent) == heard(sent(scored(["Worse", "Worse"])))
 
 
 def test_too_few_people_is_for_the_hospitals_own_people_alone() -> None:
@@ -116,8 +116,8 @@ def test_a_policy_that_changes_does_not_concern_tasks_that_have_ended() -> None:
     task = a_round_task(a_task())
     assert mirror(before, task, None, tells=True).verdicts == ("Worse",)
     complete = Condition(type="Complete", status="True", reason="Complete")
-    told: tuple[ToldOutcome, ...] | None
-    for told in (None, ("Worse",)):
-        over = dataclasses.replace(task, status=RoundTaskStatus(conditions=(complete,), verdicts=told))
-        assert mirror(before, over, None, tells=True).verdicts == told
-        assert mirror(before, over, None, tells=False).verdicts == told
+    outcomes: tuple[ToldOutcome, ...] | None
+    for outcomes in (None, ("Worse",)):
+        over = dataclasses.replace(task, status=RoundTaskStatus(conditions=(complete,), verdicts=outcomes))
+        assert mirror(before, over, None, tells=True).verdicts == outcomes
+        assert mirror(before, over, None, tells=False).verdicts == outcomes

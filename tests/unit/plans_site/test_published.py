@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.test_dataset import SAID
+from tests.unit.plans_site.test_dataset import REPORT
 from tests.unit.plans_site.test_reading import made
 from tests.unit.plans_site.test_reading import seen as seen_reading
 from tests.worlds.site import NOW, a_site
@@ -58,7 +58,7 @@ SITE = a_site(tellNewPatients=True)
 
 def counted() -> DatasetStatus:
     """After a pod has read the file."""
-    ended = made({**SAID, "trainingPatients": 290})
+    ended = made({**REPORT, "trainingPatients": 290})
     return reading.plan(seen_reading(reading=ended, site=SITE)).status
 
 

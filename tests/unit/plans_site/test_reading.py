@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.players.hospital import OURS
-from tests.unit.plans_site.test_dataset import LOST, SAID, SCHEMA, SPEC, ready
+from tests.unit.plans_site.test_dataset import LOST, REPORT, SCHEMA, SPEC, ready
 from tests.worlds.site import CONTROL, NOW, UNPROVEN, a_pod, a_site, ended
 from wardround.api.dataset import DatasetStatus, Limits, Reading
 from wardround.manifests.reading import build
@@ -67,7 +67,7 @@ def made(outcome: Mapping[str, Any] | None = None, code: int = 0, **changes: Any
 
 def read(**changes: Any) -> DatasetStatus:
     """The status after a reading without faults."""
-    return reading.plan(seen(reading=made(SAID), **changes)).status
+    return reading.plan(seen(reading=made(REPORT), **changes)).status
 
 
 def later(status: DatasetStatus, seconds: float, **changes: Any) -> Plan:
@@ -109,7 +109,7 @@ def test_a_new_dataset_is_read_at_once_and_then_not_again() -> None:
 
 
 def test_a_job_that_has_ended_is_deleted_after_its_report_is_written() -> None:
-    planned = reading.plan(seen(reading=made(SAID)))
+    planned = reading.plan(seen(reading=made(REPORT)))
     assert planned.delete is not None
     assert planned.delete.uid == "job"
     assert not planned.create
@@ -123,7 +123,7 @@ def test_while_a_job_runs_there_is_no_second_one() -> None:
 
 
 def test_a_changed_dataset_is_read_again_and_a_report_of_the_former_one_says_nothing() -> None:
-    planned = reading.plan(seen(read(), generation=2, reading=made(SAID | {"rows": 7})))
+    planned = reading.plan(seen(read(), generation=2, reading=made(REPORT | {"rows": 7})))
     assert planned.delete is not None
     assert planned.status.rows is None
     assert later(planned.status, 0, generation=2).create
@@ -139,7 +139,7 @@ def test_a_dataset_whose_schema_has_another_meaning_now_is_read_again() -> None:
 def test_a_person_asks_for_a_reading_by_another_value_of_the_annotation() -> None:
     status = read()
     assert later(status, 0, request="first").create
-    answered = reading.plan(seen(status, request="first", reading=made(SAID, request="first"))).status
+    answered = reading.plan(seen(status, request="first", reading=made(REPORT, request="first"))).status
     assert reading_of(answered).request == "first"
     assert not later(answered, 0, request="first").create
     assert later(answered, 0, request="second").create
@@ -162,7 +162,7 @@ def test_a_dataset_that_a_training_pod_has_read_is_not_read_once_more() -> None:
 
 FAULTS: dict[str, dict[str, Any]] = {
     "ColumnMissing": {"reason": "ColumnMissing", "class": "Site", "message": "the data has no column age"},
-    "TooManyRowsLeftOut": {**SAID, "reason": "TooManyRowsLeftOut", "class": "Site", "message": "89 of 304 rows"},
+    "TooManyRowsLeftOut": {**REPORT, "reason": "TooManyRowsLeftOut", "class": "Site", "message": "89 of 304 rows"},
     "SplitKeyLost": LOST,
 }
 
@@ -182,7 +182,7 @@ RAISED = a_site(maxLeftOut="0.3")
 @pytest.mark.parametrize("policy", [{"maxLeftOut": "0.3"}, {"minSamples": 40}, {"minCell": 20}])
 @pytest.mark.parametrize("reason", ["Read", "TooManyRowsLeftOut", "TooFewSamples"])
 def test_a_file_that_was_compared_with_other_limits_is_read_again(reason: str, policy: dict[str, Any]) -> None:
-    outcome = SAID if reason == "Read" else {**SAID, "reason": reason, "class": "Site", "message": "89 of 304 rows"}
+    outcome = REPORT if reason == "Read" else {**REPORT, "reason": reason, "class": "Site", "message": "89 of 304 rows"}
     status = reading.plan(seen(reading=made(outcome, 65 * (reason != "Read")))).status
     assert (ready(status).reason, status.limits) == (reason, LIMITS)
     assert not later(status, 10**6).create
@@ -193,7 +193,7 @@ def test_a_file_that_was_compared_with_other_limits_is_read_again(reason: str, p
         min_cell=policy.get("minCell", 11),
         max_left_out=policy.get("maxLeftOut", "0.1"),
     )
-    again = seen(status, site=other, reading=made(SAID, job=dataclasses.replace(JOB, complete=True, limits=limits)))
+    again = seen(status, site=other, reading=made(REPORT, job=dataclasses.replace(JOB, complete=True, limits=limits)))
     after = reading.plan(again).status
     assert (ready(after).reason, after.limits) == ("Read", limits)
     assert not later(after, 10**6, site=other).create
@@ -238,7 +238,7 @@ def test_a_reading_that_did_not_come_to_the_file_is_tried_again_and_says_why(fau
 
 def test_a_pod_that_ends_without_a_report_says_so() -> None:
     killed = a_pod({"name": "prepare", "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}})
-    status = reading.plan(seen(reading=made(SAID, 137, pod=killed))).status
+    status = reading.plan(seen(reading=made(REPORT, 137, pod=killed))).status
     assert reading_of(status).reason == "PodFailed"
     assert ready(status).reason == "NotReadYet"
 

@@ -486,11 +486,11 @@ def test_a_round_with_many_long_metric_names_cannot_keep_a_pod_from_ending(
     names = [f"m{number:02}{'x' * 61}" for number in range(30)]
     metrics = tuple(OwnMetric(name=each, value="-1.7977e+308", people=10**8, rows="Validation") for each in names)
     outcome.terminate(Outcome(metrics=metrics))
-    said = wire.read((tmp_path / "log").read_text())
-    assert said is not None
-    assert said.metrics is not None
-    assert 20 < len(said.metrics) < 30
-    assert said.metrics == metrics[: len(said.metrics)]
+    message = wire.read((tmp_path / "log").read_text())
+    assert message is not None
+    assert message.metrics is not None
+    assert 20 < len(message.metrics) < 30
+    assert message.metrics == metrics[: len(message.metrics)]
 
 
 def test_a_long_message_in_any_script_fits_a_termination_message(

@@ -51,15 +51,15 @@ def mark(container: Container) -> None:
     """Numbers that are easy to find in place of the hospital's own, as the site operator is about to read them."""
     if not container.termination_log.is_file():
         return
-    found = outcome.read(container.termination_log.read_text())
-    if found is None:
+    report = outcome.read(container.termination_log.read_text())
+    if report is None:
         return
-    if found.metrics:
-        marked = (dataclasses.replace(each, value=VALUE, low=VALUE, high=VALUE, people=ROWS) for each in found.metrics)
-        found = dataclasses.replace(found, metrics=tuple(marked))
-    if found.rows is not None:
-        found = dataclasses.replace(found, rows=ROWS, patients=ROWS)
-    container.termination_log.write_bytes(outcome.write(found))
+    if report.metrics:
+        marked = (dataclasses.replace(each, value=VALUE, low=VALUE, high=VALUE, people=ROWS) for each in report.metrics)
+        report = dataclasses.replace(report, metrics=tuple(marked))
+    if report.rows is not None:
+        report = dataclasses.replace(report, rows=ROWS, patients=ROWS)
+    container.termination_log.write_bytes(outcome.write(report))
 
 
 @dataclass
@@ -125,9 +125,9 @@ def test_the_hub_hears_the_verdict_of_the_hospital_that_tells_it_and_of_no_other
     assert played.round_tasks[TELLING]["status"]["verdicts"] == [own]
     for name in SILENT:
         assert "verdicts" not in played.round_tasks[name]["status"]
-    [told] = played.comparison["status"]["result"]["hospitalVerdicts"]
+    [counted] = played.comparison["status"]["result"]["hospitalVerdicts"]
     counts = {"better": 0, "worse": 0, "undecided": 0, own.lower(): 1}
-    assert told == {"reference": played.comparison["spec"]["references"][0], "hospitals": 1, **counts}
+    assert counted == {"reference": played.comparison["spec"]["references"][0], "hospitals": 1, **counts}
 
 
 def test_nothing_that_the_hub_or_the_store_ever_held_has_a_hospitals_own_numbers(played: Played) -> None:

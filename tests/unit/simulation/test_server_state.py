@@ -115,11 +115,11 @@ def message(item: Object, kind: str) -> str:
 
 def test_each_round_says_whether_it_goes_on_from_the_state_of_its_base(played: Played) -> None:
     assert all(is_true(each, "Complete") for each in played.rounds.values())
-    said = {name: message(each, "Complete") for name, each in played.rounds.items()}
-    assert "server state" not in said["train-1"]
-    assert "FedAdam begins with a new server state, because round train-1 has no server state." in said["train-2"]
-    assert "FedAdam continues with the server state of round train-2." in said["train-3"]
-    assert "because round train-3 was made with other aggregation.parameters." in said["train-4"]
+    messages = {name: message(each, "Complete") for name, each in played.rounds.items()}
+    assert "server state" not in messages["train-1"]
+    assert "FedAdam begins with a new server state, because round train-1 has no server state." in messages["train-2"]
+    assert "FedAdam continues with the server state of round train-2." in messages["train-3"]
+    assert "because round train-3 was made with other aggregation.parameters." in messages["train-4"]
 
 
 def test_simulate_makes_the_same_models(played: Played, tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ def skewed(people: int = 200, seed: int = 1) -> NDArray[np.float64]:
 
 
 def scale(values: NDArray[np.float64]) -> Scale:
-    found = measured(values)
-    assert found is not None
-    return found
+    measured_scale = measured(values)
+    assert measured_scale is not None
+    return measured_scale
 
 
 def are_changed(before: NDArray[np.float64], now: NDArray[np.float64]) -> bool:
@@ -133,9 +133,11 @@ def test_a_number_with_the_other_sign_is_another_scale() -> None:
 
 def test_the_quantiles_are_no_exact_values() -> None:
     values = normal(14, 3.5, 21)
-    found = scale(values)
-    assert not set(found.quantiles) & set(values.tolist())
-    assert np.allclose(found.quantiles, np.quantile(values, column_scales.QUANTILES), atol=found.width / 64)
+    measured_scale = scale(values)
+    assert not set(measured_scale.quantiles) & set(values.tolist())
+    assert np.allclose(
+        measured_scale.quantiles, np.quantile(values, column_scales.QUANTILES), atol=measured_scale.width / 64
+    )
 
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.4, 0.5, 0.6])

@@ -78,7 +78,7 @@ def html(hub: Cluster, name: str, namespace: str) -> str:
 def hospital_html(cluster: Cluster, kind: str, name: str, namespace: str) -> str:
     """The report of a hospital, about the model of a SiteTask or about all that the site holds. Raises CommandError."""
     named = verbs.needed(cluster, kind, name, namespace)
-    found = hospital_seen.parse(
+    seen = hospital_seen.parse(
         namespace,
         named if kind == site.KIND else verbs.site_of(cluster, namespace),
         cluster.list(sitetask.KIND, namespace),
@@ -86,13 +86,13 @@ def hospital_html(cluster: Cluster, kind: str, name: str, namespace: str) -> str
         system_clock(),
     )
     if kind == sitetask.KIND:
-        found = hospital_seen.about(found, name)
-        if not found.groups:
+        seen = hospital_seen.about(seen, name)
+        if not seen.groups:
             raise CommandError(
                 f"The assignment of SiteTask {name} cannot be read: kubectl wardround explain sitetask/{name} -n "
                 f"{namespace}. For a report on all other tasks: kubectl wardround report site/site -n {namespace}."
             )
-    return page.page(hospital_build.document(found))
+    return page.page(hospital_build.document(seen))
 
 
 def _write(path: Path, text: str, *, private: bool) -> None:

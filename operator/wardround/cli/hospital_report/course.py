@@ -53,8 +53,8 @@ def _every(seen: Seen) -> Table:
 
 def _row(each: KnownTask) -> tuple[str, ...]:
     decision = each.task.status.decision
-    who = f"{decision.by}: {decision.verdict}" if decision else ""
-    return (each.place, each.name, each.at, _state(each), who, *_sent(each))
+    decided = f"{decision.by}: {decision.verdict}" if decision else ""
+    return (each.place, each.name, each.at, _state(each), decided, *_sent(each))
 
 
 def _sent(each: KnownTask) -> tuple[str, str]:
@@ -75,11 +75,11 @@ def left(seen: Seen) -> Section:
         ("fewest people behind a number that leaves (minCell)", str(policy.min_cell)),
         ("evaluations in 30 days (maxEvaluations)", str(policy.max_evaluations)),
     )
-    said = (
+    note = (
         "The Site's policy now. The hub also reads the exact number of samples of each update. The page on security "
         "(docs/security.md) lists all that leaves a hospital."
     )
-    return Section("policy", "What the hub may read", (Paragraph(said), Facts(facts)))
+    return Section("policy", "What the hub may read", (Paragraph(note), Facts(facts)))
 
 
 def times(seen: Seen) -> Section:

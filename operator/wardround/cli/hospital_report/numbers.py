@@ -65,11 +65,11 @@ def _line(measured: Sequence[KnownTask], name: str, model: str) -> LineChart | N
         tuple((each.model, each.place, metric.value, _ends(metric), str(metric.people)) for each, metric in entries),
         numbers=("value", "people"),
     )
-    said = (
+    caption = (
         f"From {entries[0][1].value} in the first task to {entries[-1][1].value} in the last one. {MEANINGS[name]} The "
         "lines and the band show 95 % intervals. Each Train task measures the model that it starts from."
     )
-    return LineChart(title, said, "Train task", TITLES[name], tuple(points), table)
+    return LineChart(title, caption, "Train task", TITLES[name], tuple(points), table)
 
 
 def _label(each: KnownTask) -> str:
@@ -136,11 +136,11 @@ def _chart(each: KnownTask, points: Sequence[Point], model: str) -> IntervalChar
     title = f"Difference in log loss on this hospital's people, newest comparison, {model}"
     rows = tuple((verdict.reference, *_numbers(difference)) for verdict, difference in _differences(each))
     table = Table(title, ("reference", "difference", "95 % interval"), rows, numbers=("difference",))
-    said = (
+    caption = (
         f"The model of {each.place} minus each reference. Left of zero, the model has the lower log loss, and is "
         "better. If the 95 % interval holds zero, either may be better."
     )
-    return IntervalChart(title, said, "difference in log loss", tuple(points), table)
+    return IntervalChart(title, caption, "difference in log loss", tuple(points), table)
 
 
 def _differences(each: KnownTask) -> list[tuple[OwnVerdict, OwnMetric | None]]:

@@ -12,17 +12,17 @@ def counted(
     """For each reference, how many hospitals say what; empty if no hospital tells a verdict. Only a hospital counts
     whose sums are in the result, and which tells one verdict on each reference."""
     every = (part.task.status.verdicts or () for part in parts if part.name in aggregated)
-    told = [each for each in every if each and len(each) == len(spec.references)]
-    if not told:
+    lists = [each for each in every if each and len(each) == len(spec.references)]
+    if not lists:
         return ()
-    columns = zip(spec.references, zip(*told, strict=True), strict=True)
+    columns = zip(spec.references, zip(*lists, strict=True), strict=True)
     return tuple(
         HospitalVerdicts(
             reference=name,
-            hospitals=len(said),
-            better=said.count("Better"),
-            worse=said.count("Worse"),
-            undecided=said.count("Undecided"),
+            hospitals=len(outcomes),
+            better=outcomes.count("Better"),
+            worse=outcomes.count("Worse"),
+            undecided=outcomes.count("Undecided"),
         )
-        for name, said in columns
+        for name, outcomes in columns
     )

@@ -20,15 +20,15 @@ def failed(view: View, reason: str, message: str, attention: tuple[Attention, ..
     )
 
 
-def completed(view: View, model: StoredModel, said: str, *actions: Action) -> Verdict:
-    """`said`: a further sentence about the result."""
+def completed(view: View, model: StoredModel, sentence: str, *actions: Action) -> Verdict:
+    """`sentence`: a further one about the result."""
     return Verdict(
         course="Complete",
         reason="Complete",
         message=sentences(
             f"The hub combined {model.result.samples} samples of {hospitals(len(model.aggregated))}.",
             withheld(model.result.withheld),
-            said,
+            sentence,
         ),
         actions=actions,
         stages=(COLLECTED, AGGREGATED),

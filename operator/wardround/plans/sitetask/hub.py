@@ -70,8 +70,8 @@ def _verdicts(status: SiteTaskStatus, task: RoundTask, *, tells: bool) -> tuple[
     knows. TooFewPeople is not told: it says how many people the hospital has."""
     if is_final(task):
         return task.status.verdicts
-    told = tuple(each.outcome for each in status.verdicts if each.outcome != "TooFewPeople")
-    return told if tells and told and len(told) == len(status.verdicts) else None
+    outcomes = tuple(each.outcome for each in status.verdicts if each.outcome != "TooFewPeople")
+    return outcomes if tells and outcomes and len(outcomes) == len(status.verdicts) else None
 
 
 def due(before: RoundTaskStatus, after: RoundTaskStatus, heard_ago: float) -> float | None:
