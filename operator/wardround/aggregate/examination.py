@@ -174,7 +174,8 @@ def require_enough(plan: AggregationPlan, examined: Examined) -> None:
     if len(examined.usable) < least:
         raise AggregationError(
             "TooFewForStrategy",
-            f"{plan.strategy} with these parameters needs {least} updates, and {len(examined.usable)} can be used.",
+            f"{plan.strategy} with these parameters needs {least} updates, but the aggregation can use only "
+            f"{len(examined.usable)}.",
             examined.left_out,
         )
 

@@ -78,7 +78,9 @@ def spell(answer: AggregationAnswer) -> bytes:
         if len(text := codec.write_document(each)) <= LARGEST_ANSWER:
             return text
     return spell(
-        AggregationFailure("TooManyLeftOut", "The log of the aggregation Job names the hospitals that were left out.")
+        AggregationFailure(
+            "TooManyLeftOut", "The log of the aggregation Job names the hospitals whose updates it left out."
+        )
     )
 
 

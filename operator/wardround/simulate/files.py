@@ -221,7 +221,7 @@ def check_participants(
             )
         if federated_round.spec.task != "Evaluate":
             raise SimulationError(
-                f"{place} asks the holdout file alone, which only an Evaluate round can. Name hospitals in "
+                f"{place} asks the holdout file alone. Only an Evaluate round can do this, so name hospitals in "
                 "participants."
             )
         if not has_holdout:

@@ -209,7 +209,7 @@ def _advice(min_cell: int, withheld: tuple[str, ...]) -> str:
     if min_cell == 1:
         return f"{names}One part of the split has no patient, or no patient of one class. Use more rows."
     return (
-        f"{names}The smallest cell is {min_cell} patients. Use more rows, or a larger share for this side of the "
+        f"{names}The smallest cell is {min_cell} patients. Use more rows, or a larger share for this part of the "
         "split. With data of your own, --min-cell N (min_cell in Python) also shows numbers of fewer patients."
     )
 

@@ -159,7 +159,8 @@ def calibration(seen: Seen) -> Section:
     )
     caption = (
         "Each point is a group of people with similar predictions. On the diagonal, the observed share of positive "
-        "people equals the predicted probability. Above it, the model predicts too little, below it too much."
+        "people equals the predicted probability. Above the diagonal, the predicted probabilities are too low. Below "
+        "the diagonal, they are too high."
     )
     chart = CalibrationChart("Predicted probability and observed share, on validation rows", caption, curves, table)
     return Section("calibration", "Calibration", (chart,))
