@@ -20,7 +20,7 @@ from lab import mounts, network, packages, sweep, toolchain, unpacked
 from lab.cluster import Running, open_cluster
 from lab.errors import LabError
 from lab.images_oci import ImageRef, archive_files
-from lab.topology import INTERNET, MOST_SITES, ROOT, RUNTIME, STATE, Cluster, clusters, existing, named
+from lab.topology import INTERNET, MOST_SITES, ROOT, RUNTIME, STATE, STATE_FOLDER, Cluster, clusters, existing, named
 
 RECORD = RUNTIME / "lab.json"
 # Settings of the machine that a kubelet changes when it starts. `down` restores them.
@@ -245,7 +245,7 @@ def _owner() -> Path:
 
 def _owned() -> list[Cluster]:
     """All clusters that the record's owner may have made."""
-    state = _owner() / STATE.relative_to(ROOT)
+    state = _owner() / STATE_FOLDER
     return [replace(cluster, state_root=state) for cluster in clusters(MOST_SITES)]
 
 

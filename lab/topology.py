@@ -7,7 +7,9 @@ from pathlib import Path
 from lab.errors import LabError
 
 ROOT = Path(__file__).resolve().parent.parent
-STATE = ROOT / "build" / "lab"
+# In every checkout.
+STATE_FOLDER = Path("build", "lab")
+STATE = ROOT / STATE_FOLDER
 # Sockets need short paths. Runtime state must end with a reboot, like the processes.
 RUNTIME = Path("/run/wardround")
 # The lab's internet is a namespace with a bridge, separate from the machine's own network and firewall.
