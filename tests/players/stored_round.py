@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,14 +31,14 @@ from wardround.api.task import Update, Upload
 from wardround.documents import aggregations
 from wardround.documents.keys import Model
 from wardround.documents.update_list import UpdateList
-from wardround.plans.round.scratch import SCRATCH_LIMIT, scratch
+from wardround.plans.round.scratch import SCRATCH_LIMIT, Scratch, scratch
 from wardround.plans.round.types import Aggregate, Observation
 from wardround.sealing import body, keys, manifests, untrusted
 from wardround.sealing.opener import FileOpener
 from wardround.store.put_each import put_each
 from wardround.store.transfer import StoreClient
 from wardround.wire import canonical
-from wardround.wire.aggregation import StoreAccess
+from wardround.wire.aggregation import PlannedList, StoreAccess
 from wardround.wire.models import Header
 from wardround.wire.strategies import STRATEGIES
 
@@ -159,26 +159,35 @@ class Round:
         """The one part of an update as the store has it on disk."""
         return self.server.folder / "wardround" / "updates" / self.uid / "1" / participant / "part-00000"
 
-    async def plan(self, number: int = 1) -> bytes:
-        """`plan.json` of the Job that combines what was sent. `number`: of the aggregation."""
-        seen = Observation(
+    @property
+    def seen(self) -> Observation:
+        return Observation(
             round=self.object,
             participants={name: each.participant(self.max_samples.get(name)) for name, each in self.hospitals.items()},
             schema=SCHEMA,
             now=now(),
         )
+
+    def scratch(self, sizes: Sequence[int]) -> Scratch:
+        """For updates of so many bytes."""
         terms = STRATEGIES[self.strategy]
-        tasks, sizes = tuple(self.sent.values()), [self.stored_bytes(name) for name in self.sent]
         base = self.base.manifest.header.length if self.base else None
-        room = scratch(sizes, base, self.scratch_limit, at_once=terms.at_once, moments=terms.moments)
+        return scratch(sizes, base, self.scratch_limit, at_once=terms.at_once, moments=terms.moments)
+
+    async def plan(self, number: int = 1) -> bytes:
+        """`plan.json` of the Job that combines what was sent. `number`: of the aggregation."""
+        seen, tasks = self.seen, tuple(self.sent.values())
+        room = self.scratch([self.stored_bytes(name) for name in self.sent])
         action = Aggregate(number=number, tasks=tasks, until=now() + timedelta(hours=1), scratch=room)
+        updates = UpdateList(seen, action, self.server.presigner, now())
+        await put_each(self.store, updates.objects())
+        return self.written(action, updates.planned)
+
+    def written(self, action: Aggregate, listed: PlannedList) -> bytes:
+        """`plan.json` of this action."""
         store = StoreAccess(self.server.origin, self.server.ca)
         presigner, key = self.server.presigner, self.hub.round_key
-        updates = UpdateList(seen, action, presigner, now())
-        await put_each(self.store, updates.objects())
-        text = aggregations.plan(
-            seen, action, key, self.base, updates.planned, presigner=presigner, store=store, now=now()
-        )
+        text = aggregations.plan(self.seen, action, key, self.base, listed, presigner=presigner, store=store, now=now())
         text = canonical.dumps(json.loads(text) | {"references": list(self.references), "gate": self.gate})
         self.data_key = plan.parse(text).data_key
         return text
@@ -193,11 +202,11 @@ class Round:
         assert list(scratch.iterdir()) == []
         return code, json.loads(log.read_bytes())
 
-    async def result(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """Fetch and open the result as a courier does; return arrays as bits."""
+    async def result(self, answer: dict[str, Any], number: int = 1) -> dict[str, Any]:
+        """Fetch and open the result as a courier does; return arrays as bits. `number`: of the aggregation."""
         header = untrusted.parse(Header, answer["header"], "ManifestUnreadable")
         opened = body.Body(self.data_key, header)
-        location = f"models/{self.uid}/1"
+        location = f"models/{self.uid}/{number}"
         url = self.server.presigner.get(f"{location}/segments", now(), 600)
         hashes = await self.store.get_bytes(url, 32 * opened.segments)
         path = self.folder / "result"

@@ -11,6 +11,7 @@ from functools import partial
 
 from wardround.aggregate import steps
 from wardround.aggregate.buffers import Buffers
+from wardround.aggregate.collection import UpdateCollection
 from wardround.aggregate.outliers import Size, too_large
 from wardround.aggregate.plan import AggregationError
 from wardround.aggregate.sealed_file import Keeping, SealedFile
@@ -26,6 +27,7 @@ from wardround.sealing.refused import Refused
 from wardround.tensors import Layout
 from wardround.wire import digests, strategies
 from wardround.wire.aggregation import AggregationPlan, LeftOut, PlannedUpdate
+from wardround.wire.collected import identity_of
 
 EXAMINED_AT_ONCE = 4
 CHANGED_MEANWHILE = "The store returned other bytes for an update, the base or the server state than it had stored."
@@ -90,8 +92,10 @@ async def examine_all(
     keeping: Keeping,
     base: SealedFile | None,
     buffers: Buffers,
+    collection: UpdateCollection | None,
 ) -> Examined:
     """Read all updates, and a `base` that scratch is to keep. Raises AggregationError if no update can be combined.
+    `collection`: the list of updates, if the round still collects. Its last page says which of them count.
 
     The reduction reads them again, from scratch or from the store. The result is uploaded part by part, so a fault in
     an update's last byte must be known before its first byte is added.
@@ -104,9 +108,9 @@ async def examine_all(
         try:
             answer = await examine(store, update, expected, form, key, now, keeping, buffers)
         except Refused as refused:
-            answers[update.participant] = LeftOut(update.participant, refused.reason)
+            answers[identity_of(update)] = LeftOut(update.participant, refused.reason)
         else:
-            answers[update.participant] = answer
+            answers[identity_of(update)] = answer
 
     async def keep(base: SealedFile) -> None:
         try:
@@ -117,14 +121,16 @@ async def examine_all(
     async def jobs() -> AsyncGenerator[Job, None]:
         if base:
             yield partial(keep, base)
-        async with aclosing(listed_updates(store, plan.listed)) as updates:
+        listed = collection.updates() if collection else listed_updates(store, plan.listed)
+        async with aclosing(listed) as updates:
             async for update in updates:
                 yield partial(one, update)
 
     # After an error, no thread may still write into scratch, because the caller closes it: run_all waits for all jobs.
     async with aclosing(jobs()) as examinations:
         await run_all(examinations, EXAMINED_AT_ONCE)
-    in_order = [answers[name] for name in sorted(answers)]
+    counted = collection.closed.counted if collection else answers
+    in_order = sorted((answers[name] for name in counted), key=lambda each: each.participant)
     read = [each for each in in_order if isinstance(each, Usable)]
     uncounted = tuple(each.participant for each in read if plan.task == "Evaluate" and each.withheld)
     usable = [each for each in read if each.participant not in uncounted]

@@ -12,12 +12,14 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from types import TracebackType
 
 from wardround.aggregate import gate, metrics
 from wardround.aggregate.buffers import Buffers
+from wardround.aggregate.collection import UpdateCollection
 from wardround.aggregate.counts import evaluation_layout
 from wardround.aggregate.examination import (
     CHANGED_MEANWHILE,
@@ -77,7 +79,11 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
         form = Form(plan.task, plan.least_cell, evaluated or (base.layout if base else None), plan.frozen)
         places = Resealing(scratch, slice_bytes(plan.listed.updates)) if _at_once(plan) else kept
         also = base.file if base and not plan.reads_twice else None
-        examined = await examine_all(store, plan, form, now, places, also, buffers)
+        collects = plan.listed.collects
+        collection = UpdateCollection(store, plan, collects) if collects else None
+        examined = await examine_all(store, plan, form, now, places, also, buffers, collection)
+        if collection:
+            plan = replace(plan, max_samples=collection.closed.max_samples)
         wants_steps = strategy(plan.strategy, plan.parameters).wants_steps
         if wants_steps:
             examined = without_steps(examined)

@@ -52,6 +52,12 @@ def parse(data: bytes) -> AggregationPlan:
             f"With {plan.strategy}, the aggregation reads the updates again from the scratch volume. But this plan "
             "says to read them from the store twice.",
         )
+    if plan.listed.collects and (plan.reads_twice or plan.initial or terms.at_once):
+        raise AggregationError(
+            "PlanUnreadable",
+            "The aggregation can read updates early only in a round with a base whose strategy reads one update after "
+            "the other, and only with room for all of them on the scratch volume.",
+        )
     if plan.gate is not None and not plan.references:
         raise AggregationError(
             "PlanUnreadable", "The plan has a gate but no references. A gate compares a model with references."

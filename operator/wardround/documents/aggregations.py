@@ -35,6 +35,7 @@ def job(
 ) -> AggregationJob:
     """The aggregation's Job. Kubernetes ends it at the round's deadline, also if the hub operator does not run then."""
     left = math.ceil((action.until - now).total_seconds())
+    longest = ACTIVE_SECONDS + (action.collects.seconds if action.collects else 0)
     return AggregationJob(
         namespace=namespace,
         round_namespace=federated_round.metadata.namespace,
@@ -42,7 +43,7 @@ def job(
         round_uid=federated_round.metadata.uid,
         number=action.number,
         image=image,
-        active_seconds=min(max(left, 1), ACTIVE_SECONDS),
+        active_seconds=min(max(left, 1), longest),
         scratch_bytes=action.scratch.bytes,
     )
 
@@ -64,8 +65,8 @@ def plan(
     federated_round, spec, uid = seen.round, seen.round.spec, seen.round.metadata.uid
     trained = base if spec.task == "Train" and spec.initial is None else None
     location = names.model_location(uid, action.number)
-    largest = max((task.status.upload.bytes for task in action.tasks if task.status.upload), default=0)
-    parts = range(len(object_lengths(largest)))
+    parts = range(len(object_lengths(_largest(action))))
+    url_seconds = URL_SECONDS + (action.collects.seconds if action.collects else 0)
     document = AggregationPlan(
         round=PlannedRound(uid),
         task=spec.task,
@@ -73,7 +74,7 @@ def plan(
         weighting=spec.aggregation.weighting,
         max_weight_share=spec.aggregation.max_weight_share,
         parameters=spec.aggregation.parameters,
-        max_samples=_max_samples(seen, action.tasks),
+        max_samples=max_samples(seen, action.tasks),
         metrics=spec.metrics,
         specificity=spec.specificity,
         least_cell=least_cell,
@@ -87,21 +88,28 @@ def plan(
         location=location,
         reads_twice=action.scratch.reads_twice,
         base_digest=_base_digest(federated_round, base),
-        base=_base(trained, presigner, now) if trained else None,
+        base=_base(trained, presigner, now, url_seconds) if trained else None,
         listed=listed,
         put=PlannedUploads(
-            parts=tuple(_put(presigner.put(f"{location}/{part_name(i)}", now, URL_SECONDS)) for i in parts),
-            segments=_put(presigner.put(f"{location}/segments", now, URL_SECONDS)),
+            parts=tuple(_put(presigner.put(f"{location}/{part_name(i)}", now, url_seconds)) for i in parts),
+            segments=_put(presigner.put(f"{location}/segments", now, url_seconds)),
         ),
         state=server_states.planned(
-            federated_round, action.number, image_digest(federated_round), trained, presigner, now, URL_SECONDS
+            federated_round, action.number, image_digest(federated_round), trained, presigner, now, url_seconds
         ),
         store=store,
     )
     return codec.write_document(document)
 
 
-def _max_samples(seen: Observation, tasks: Sequence[RoundTask]) -> dict[str, int]:
+def _largest(action: Aggregate) -> int:
+    """Bytes of ciphertext of the largest update. The result is no larger."""
+    if action.collects:
+        return action.collects.largest
+    return max((task.status.upload.bytes for task in action.tasks if task.status.upload), default=0)
+
+
+def max_samples(seen: Observation, tasks: Sequence[RoundTask]) -> dict[str, int]:
     """By participant, of those whose limit the hub's administrator has set."""
     participants = (task.metadata.namespace for task in tasks)
     limits = {name: seen.participants[name].spec.max_samples for name in participants}
@@ -119,8 +127,8 @@ def _base_digest(federated_round: FederatedRound, base: Model | None) -> str | N
     return base.manifest.digest if base else ""
 
 
-def _base(base: Model, presigner: Presigner, now: datetime) -> PlannedBase:
-    return PlannedBase(base.manifest, base.data_key, fetch(base, presigner, now, URL_SECONDS))
+def _base(base: Model, presigner: Presigner, now: datetime, seconds: int) -> PlannedBase:
+    return PlannedBase(base.manifest, base.data_key, fetch(base, presigner, now, seconds))
 
 
 def _put(upload: SignedPut) -> PlannedUpload:

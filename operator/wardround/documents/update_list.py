@@ -56,7 +56,7 @@ class UpdateList:
         page: list[PlannedUpdate] = []
         size = 0
         for task in self._tasks:
-            update = self._update(task)
+            update = planned_update(self._seen, task, self._presigner, self._now, URL_SECONDS)
             page.append(update)
             size += len(update.manifest) + sum(map(len, update.get))
             if size >= PAGE:
@@ -65,15 +65,19 @@ class UpdateList:
         if page:
             yield tuple(page)
 
-    def _update(self, task: RoundTask) -> PlannedUpdate:
-        recipient = Recipient.from_participant(self._seen.participants[task.metadata.namespace])
-        location = names.update_location(self._seen.round.metadata.uid, task.spec.attempt, recipient.name)
-        upload, update = task.status.upload, task.status.update
-        parts = range(len(object_lengths(upload.bytes if upload else 0)))
-        return PlannedUpdate(
-            participant=recipient.name,
-            attempt=task.spec.attempt,
-            manifest=update.manifest if update else "",
-            signing_key=untrusted.decode(recipient.signing, "KeyUnusable"),
-            get=tuple(self._presigner.get(f"{location}/{part_name(i)}", self._now, URL_SECONDS) for i in parts),
-        )
+
+def planned_update(
+    seen: Observation, task: RoundTask, presigner: Presigner, now: datetime, seconds: int
+) -> PlannedUpdate:
+    """The update that a participant has sent. `seconds`: how long the URLs of its parts live."""
+    recipient = Recipient.from_participant(seen.participants[task.metadata.namespace])
+    location = names.update_location(seen.round.metadata.uid, task.spec.attempt, recipient.name)
+    upload, update = task.status.upload, task.status.update
+    parts = range(len(object_lengths(upload.bytes if upload else 0)))
+    return PlannedUpdate(
+        participant=recipient.name,
+        attempt=task.spec.attempt,
+        manifest=update.manifest if update else "",
+        signing_key=untrusted.decode(recipient.signing, "KeyUnusable"),
+        get=tuple(presigner.get(f"{location}/{part_name(i)}", now, seconds) for i in parts),
+    )

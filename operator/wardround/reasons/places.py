@@ -49,6 +49,7 @@ PREDICTION_RECONCILING = "Prediction: `Reconciling`"
 CANCELLED = "RoundTask: the annotation `wardround.io/cancelled`"
 APPROVAL = "Approval: `Ready`"
 EXPLAINED = "the command `kubectl wardround explain`"
+JOB_LOG = "the log of the aggregation Job"
 EVERY = "every kind, until its operator has looked at it"
 
 _LISTED: Mapping[str, str] = {
@@ -117,6 +118,7 @@ _LISTED: Mapping[str, str] = {
     PREDICTION_RECONCILING: "IsolationUnproven JobNotAdmitted Predicting",
     CANCELLED: "NotSentInTime RoundFailed RoundOver Suspended",
     EXPLAINED: "NotConnected",
+    JOB_LOG: "StillCollecting",
     EVERY: "Pending",
 }
 

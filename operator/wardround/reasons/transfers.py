@@ -13,6 +13,7 @@ from wardround.reasons.reason import (
     IMAGE,
     IMAGE_OR_ROUND,
     NETWORK,
+    NOBODY,
     ROUND,
     SUSPEND,
     Reason,
@@ -249,6 +250,13 @@ _AGGREGATION = (
         meaning="The aggregation Job read bytes from the store that differ from those that the hub signed, or from "
         "those that it read before.",
         action="Check who can write to the store. Wardround has used no part of the changed object.",
+    ),
+    _try_again(
+        name="StillCollecting",
+        owner=NOBODY,
+        meaning="The aggregation Job began to read updates while its round still collected, and the round did not "
+        "close within the time that the Job may wait.",
+        action="Nothing to do: the hub operator starts another aggregation Job when the round closes.",
     ),
     _our_fault(
         name="ResultExists",

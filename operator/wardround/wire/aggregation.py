@@ -59,12 +59,25 @@ class PlannedPage:
 
 
 @dataclass(frozen=True)
+class PlannedCollection:
+    """A list that grows while the round collects (wire/collected.py). `location`: the folder of its pages. `first`: the
+    URL of its first page. `page_bytes`: the length of each page. `seconds`: how long the Job waits for the last one."""
+
+    location: str
+    first: str
+    page_bytes: int
+    seconds: int
+
+
+@dataclass(frozen=True)
 class PlannedList:
-    """The list of updates in the store. `key`: opens its pages (sealing/pages.py). `updates`: how many it names."""
+    """The list of updates in the store. `key`: opens its pages (sealing/pages.py). `updates`: how many it names.
+    `collects`: only of a list that grows; then `updates` is the most that it may name, and `pages` is empty."""
 
     key: bytes = field(repr=False)
     updates: int
     pages: tuple[PlannedPage, ...]
+    collects: PlannedCollection | None = None
 
 
 @dataclass(frozen=True)

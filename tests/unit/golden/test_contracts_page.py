@@ -20,7 +20,19 @@ import yaml
 from lab.topology import ROOT
 from wardround.plans.assignment import REFUSALS
 from wardround.reasons.registry import REASONS
-from wardround.wire import aggregation, assignment, card, codec, grants, models, outcome, server_state, training, update
+from wardround.wire import (
+    aggregation,
+    assignment,
+    card,
+    codec,
+    collected,
+    grants,
+    models,
+    outcome,
+    server_state,
+    training,
+    update,
+)
 
 PAGE = ROOT / "docs" / "contracts.md"
 HEAD = "| document | fields and their types |\n|---|---|\n"
@@ -39,7 +51,13 @@ TABLES: tuple[tuple[type, ...], ...] = (
         grants.PushOffer,
     ),
     (training.RequestedTask, training.TrainingTask, training.PrivateReport, update.UpdateClaims, outcome.Outcome),
-    (aggregation.AggregationPlan, aggregation.ListPage, aggregation.AggregationResult, aggregation.AggregationFailure),
+    (
+        aggregation.AggregationPlan,
+        aggregation.ListPage,
+        collected.CollectedPage,
+        aggregation.AggregationResult,
+        aggregation.AggregationFailure,
+    ),
     (card.ModelCard,),
 )
 OURS = re.compile(r"wardround\.io/[a-z-]+(?![a-z0-9])")

@@ -22,6 +22,7 @@ from wardround.wire.aggregation import (
     LeftOut,
     ListPage,
     PlannedBase,
+    PlannedCollection,
     PlannedGate,
     PlannedList,
     PlannedMoment,
@@ -59,6 +60,7 @@ from wardround.wire.card import (
     CardUse,
     ModelCard,
 )
+from wardround.wire.collected import ClosedList, CollectedPage
 from wardround.wire.grants import Get, Grants, PushGrants, PushOffer, Put, TransferGrants
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
 from wardround.wire.outcome import (
@@ -351,6 +353,14 @@ FORMATS: dict[str, Any] = {
             PlannedStart(STATE, (b"before",), (GET,)),
         ),
         store=StoreAccess(STORE, "PEM"),
+    ),
+    "collecting-list": PlannedList(
+        b"list", 3, (), PlannedCollection(f"updates/{UID}/lists/0-00", f"{STORE}/page-00000", 131822, 600)
+    ),
+    "collected-page": CollectedPage(
+        (PlannedUpdate("site-a", 1, "{}", b"signing", (f"{STORE}/part-00000",)),),
+        f"{STORE}/page-00002",
+        ClosedList((digest("1"), digest("2")), {"site-a": 1000}),
     ),
     "list-page": ListPage((PlannedUpdate("site-a", 1, "{}", b"signing", (f"{STORE}/part-00000",)),)),
     "aggregation-result": AggregationResult(

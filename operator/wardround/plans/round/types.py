@@ -156,13 +156,25 @@ class Cancel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Collects:
+    """An aggregation that begins while the round collects. `most`: how many updates it may get. `largest`: bytes of
+    ciphertext that each of them may have. `seconds`: how long it waits for the round to close."""
+
+    most: int
+    largest: int
+    seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Aggregate:
-    """A Job that combines the updates of these tasks. `until`: when the round gives it up, and it has to end."""
+    """A Job that combines the updates of these tasks. `until`: when the round gives it up, and it has to end.
+    `collects`: only of a Job that begins while the round collects; then `tasks` is empty."""
 
     number: int
     tasks: tuple[RoundTask, ...]
     until: datetime
     scratch: Scratch
+    collects: Collects | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,108 @@
+"""Reads a list of updates that grows while the round collects, page by page, until the last one; examines nothing.
+
+The hub operator writes the pages, and no page is written twice. A page that the store does not have yet is asked for
+again, at longer and longer intervals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection
+
+from wardround.aggregate.plan import AggregationError
+from wardround.ports import Store
+from wardround.sealing.pages import open_named
+from wardround.sealing.refused import Refused
+from wardround.store.errors import MISSING, SHORT, StoreError
+from wardround.wire import codec
+from wardround.wire.aggregation import AggregationPlan, PlannedCollection, PlannedUpdate
+from wardround.wire.collected import ClosedList, CollectedPage, identity_of, page_name
+
+# Seconds between two looks for a page: a fiftieth of the time since the page before, within these bounds.
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+
+
+def pause(waited: float) -> float:
+    """Seconds until the next look for a page. `waited`: seconds since the page before came."""
+    return min(max(waited / 50, SHORTEST_PAUSE), LONGEST_PAUSE)
+
+
+def new_updates(page: CollectedPage, known: Collection[str]) -> dict[str, PlannedUpdate]:
+    """The updates of a page that no earlier page has, by identity. `known`: the identities of earlier pages."""
+    return {name: each for each in page.updates if (name := identity_of(each)) not in known}
+
+
+def require_complete(closed: ClosedList, listed: dict[str, str]) -> None:
+    """Raise AggregationError unless the last page counts updates that a page has, and one of a participant.
+
+    `listed`: by identity, the participant.
+    """
+    absent = [each for each in closed.counted if each not in listed]
+    participants = [listed[each] for each in closed.counted if each in listed]
+    if absent or len(set(participants)) != len(participants):
+        raise AggregationError(
+            "PlanUnreadable",
+            "The last page of the list of updates counts an update that no page has, or two updates of one hospital.",
+        )
+
+
+class UpdateCollection:
+    """The list of one aggregation. `closed`: what its last page says, once `updates` has ended."""
+
+    closed: ClosedList
+
+    def __init__(self, store: Store, plan: AggregationPlan, terms: PlannedCollection) -> None:
+        self._store = store
+        self._key = plan.listed.key
+        self._terms = terms
+        self._listed: dict[str, str] = {}
+
+    async def updates(self) -> AsyncGenerator[PlannedUpdate, None]:
+        """Yield each update when its page is there. Raises AggregationError and StoreError."""
+        clock = asyncio.get_running_loop().time
+        begun, number, url = clock(), 0, self._terms.first
+        came = begun
+        while True:
+            page = await self._page(number, url)
+            if page is None:
+                if clock() - begun >= self._terms.seconds:
+                    raise AggregationError(
+                        "StillCollecting",
+                        f"The hub has not closed the round within {self._terms.seconds} s. This Job ends, so that it "
+                        "takes no more memory. The hub operator starts another one when the round closes.",
+                    )
+                await asyncio.sleep(pause(clock() - came))
+                continue
+            for name, update in new_updates(page, self._listed).items():
+                self._listed[name] = update.participant
+                yield update
+            if page.closed is not None:
+                require_complete(page.closed, self._listed)
+                self.closed = page.closed
+                return
+            number, url, came = number + 1, page.next, clock()
+
+    async def _page(self, number: int, url: str) -> CollectedPage | None:
+        """Page `number`, or None if the store does not have it yet. Raises AggregationError and StoreError."""
+        try:
+            sealed = await self._store.get_bytes(url, self._terms.page_bytes)
+            plain = open_named(self._key, page_name(self._terms.location, number), sealed)
+            return codec.read_document(CollectedPage, plain, "a page of updates")
+        except StoreError as error:
+            if error.reason == MISSING:
+                return None
+            if error.reason == SHORT:
+                raise _another_page() from None
+            raise
+        except Refused:
+            raise _another_page() from None
+        except codec.Malformed as error:
+            raise AggregationError("PlanUnreadable", str(error)) from None
+
+
+def _another_page() -> AggregationError:
+    return AggregationError(
+        "StoreInconsistent",
+        "For a page of the list of updates, the store returned other bytes than the hub stored. The aggregation "
+        "stopped.",
+    )
