@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import aiohttp
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from wardround.clock import Draw, system_clock, system_draw
 from wardround.kube.client import SMALL_PAGE, backoff, failed_in_a_row
@@ -166,6 +167,13 @@ class _Ended(Exception):
     """Kopf gave up; the message says why."""
 
 
+class _NoMemories(ResourceMemories):
+    """Kopf keeps 1 KB of each object that exists, for handlers with a state. Ours have none."""
+
+    async def recall(self, *args: Any, ephemeral: bool = True, **more: Any) -> ResourceMemory:
+        return await super().recall(*args, ephemeral=True, **more)
+
+
 class _OperatorThread(threading.Thread):
     def __init__(self, watcher: Watcher, main: asyncio.AbstractEventLoop, ended: asyncio.Future[str | None]) -> None:
         super().__init__(name=f"kopf {watcher.client.server}", daemon=True)
@@ -199,6 +207,7 @@ class _OperatorThread(threading.Thread):
         await kopf.operator(
             registry=watcher.registry(self._emit),
             settings=watcher.settings(),
+            memories=_NoMemories(),
             standalone=True,
             # Without it Kopf looks up the user's name, and the numeric user of a container has none.
             identity=cast(Any, "wardround"),  # Kopf's type for it is a str with a private name
