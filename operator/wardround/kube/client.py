@@ -27,6 +27,8 @@ WATCH_SECONDS = 300
 # The server sends at least a bookmark a minute. A watch that is silent for so long has lost its connection.
 WATCH_SILENCE = 75
 PAGE, SMALL_PAGE = 500, 25
+# To one server, watches among them. Each costs 0.1 MB for as long as the client is busy. Further calls wait.
+CONNECTIONS = 16
 # A watch, or an operator, that ran for so long does not count as a failed try when it ends.
 STABLE_SECONDS = 60.0
 logger = logging.getLogger(__name__)
@@ -281,7 +283,7 @@ class Client:
         if self._closed:
             raise aiohttp.ClientConnectionError("this client was closed")
         if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=self.ca_pem), limit=32)
+            connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=self.ca_pem), limit=CONNECTIONS)
             # The API server's address is a setting, so proxies of the environment do not apply.
             self._session = aiohttp.ClientSession(connector=connector, timeout=CALL_TIMEOUT, trust_env=False)
         return self._session
