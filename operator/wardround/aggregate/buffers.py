@@ -17,12 +17,22 @@ class Buffers:
 
     def __init__(self) -> None:
         self._free: list[memoryview] = []
+        self._made = 0
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all buffers that were ever made."""
+        return self._made * SEALED_SEGMENT
 
     @contextmanager
     def lent(self, count: int) -> Iterator[list[memoryview]]:
         """Lend `count` buffers with any bytes in them. At the end of the context no thread may use them."""
-        lent = [self._free.pop() if self._free else memoryview(bytearray(SEALED_SEGMENT)) for _ in range(count)]
+        lent = [self._free.pop() if self._free else self._new() for _ in range(count)]
         try:
             yield lent
         finally:
             self._free += lent
+
+    def _new(self) -> memoryview:
+        self._made += 1
+        return memoryview(bytearray(SEALED_SEGMENT))

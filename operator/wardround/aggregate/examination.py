@@ -12,6 +12,7 @@ from functools import partial
 from wardround.aggregate import steps
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.collection import UpdateCollection
+from wardround.aggregate.memory import EXAMINED_AT_ONCE
 from wardround.aggregate.outliers import Size, too_large
 from wardround.aggregate.plan import AggregationError
 from wardround.aggregate.sealed_file import Keeping, SealedFile
@@ -29,7 +30,6 @@ from wardround.wire import digests, strategies
 from wardround.wire.aggregation import AggregationPlan, LeftOut, PlannedUpdate
 from wardround.wire.collected import identity_of
 
-EXAMINED_AT_ONCE = 4
 CHANGED_MEANWHILE = "The store returned other bytes for an update, the base or the server state than it had stored."
 
 

@@ -1,7 +1,7 @@
 """Reduces opened updates to a result, segment by segment, in two threads; knows no store, no keys and no upload.
 
-One step opens a block of participants' segments and adds them, so memory grows neither with the participants nor with
-the model. Participants are added in their order whatever the blocks and threads are, so the result is the same to the
+One step opens a participant's segment and adds it, so memory grows neither with the participants nor with the model
+(memory.py). Participants are added in their order whatever the blocks and threads are, so the result is the same to the
 last bit. Rules that need all participants at once, and distances, open small slices of all of them instead.
 """
 
@@ -12,24 +12,23 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
+from wardround.aggregate import memory
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.distances import squared_distances
 from wardround.aggregate.rules import RULES, Rules
 from wardround.aggregate.sealed_file import SealedFile
 from wardround.aggregate.slices import Run, SegmentReduction, within
+from wardround.parallel import run_all
 from wardround.sealing.body import SEGMENT, segment_count, segment_span
 from wardround.tensors import Array, Layout
 from wardround.threads import beside
 
 T = TypeVar("T")
-
-THREADS = 2
-# Participants whose segments are open at once in each thread.
-BLOCK = 4
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,8 @@ NO_MOMENTS = Moments()
 
 class Reduction:
     """Reduces updates of one layout. `base`: the model to which their mean difference is added, if there is one.
-    `moments`: those of the optimizer in `rules`, if there is one."""
+    `moments`: those of the optimizer in `rules`, if there is one. `fetched`: how many updates each thread fetches at
+    once if scratch does not have them; by default, as many as memory.py allows."""
 
     def __init__(
         self,
@@ -65,9 +65,16 @@ class Reduction:
         *,
         rules: Rules = RULES,
         moments: Moments = NO_MOMENTS,
-        threads: int = THREADS,
-        block: int = BLOCK,
+        threads: int = memory.THREADS,
+        fetched: int | None = None,
     ) -> None:
+        self._others = [*([base] if base is not None else []), *moments.before]
+        others = len(self._others)
+        if all(each.file.kept for each in updates):
+            block, self._rooms = len(updates), memory.rooms(0, others)
+        else:
+            block = memory.fetched_at_once(others) if fetched is None else fetched
+            self._rooms = memory.rooms(block, others)
         self._blocks = [updates[start : start + block] for start in range(0, len(updates), block)]
         self._base = base
         self._layout = layout
@@ -91,18 +98,16 @@ class Reduction:
     async def _segment(self, index: int) -> list[bytes]:
         start, size = segment_span(index, self._layout.length)
         reduction = SegmentReduction(list(within(self._runs, start, start + size)), self._rules)
-        last = [*([self._base] if self._base is not None else []), *self._moments.before]
-        with self._buffers.lent(1 + max(len(last), *map(len, self._blocks))) as (sealed, *plain):
-            opened = [each[:size] for each in plain]
+        others = self._others
+        with self._buffers.lent(self._rooms + memory.opened(len(others))) as lent:
+            rooms, plain = lent[: self._rooms], [each[:size] for each in lent[self._rooms :]]
             for block in self._blocks:
-                files = [each.file for each in block]
-                fetched = await asyncio.gather(*(file.fetch(index) for file in files))
-                await beside(_open, files, index, fetched, opened, sealed)
-                await beside(reduction.add, opened[: len(block)], [each.share for each in block])
-            fetched = await asyncio.gather(*(file.fetch(index) for file in last))
-            await beside(_open, last, index, fetched, opened, sealed)
-            head, base = self._layout.header[start : start + size], opened[0] if self._base else None
-            return await beside(reduction.results, head, base, opened[1 : len(last)], self._moments.count)
+                await _fetch([each.file for each in block], index, rooms)
+                await beside(_add, reduction, block, index, plain[0], rooms)
+            await _fetch(others, index, rooms)
+            await beside(_open, others, index, plain, rooms)
+            head, base = self._layout.header[start : start + size], plain[0] if self._base else None
+            return await beside(reduction.results, head, base, plain[1 : len(others)], self._moments.count)
 
 
 class SliceReduction:
@@ -121,7 +126,7 @@ class SliceReduction:
         slice_size: int,
         *,
         rules: Rules = RULES,
-        threads: int = THREADS,
+        threads: int = memory.THREADS,
     ) -> None:
         self._updates = updates
         self._base = base
@@ -164,16 +169,15 @@ class SliceReduction:
         return total
 
     async def _segment(self, index: int) -> bytes:
-        base = await self._base.fetch(index) if self._base is not None else None
         with self._buffers.lent(2 + self._needed()) as (room, old, *plain):
-            return await beside(self._reduced, index, base, old, plain, room)
+            if self._base is not None:
+                await self._base.fetch(index, room)
+            return await beside(self._reduced, index, old, plain, room)
 
-    def _reduced(
-        self, index: int, fetched: bytes | None, old: memoryview, plain: Sequence[memoryview], room: memoryview
-    ) -> bytes:
+    def _reduced(self, index: int, old: memoryview, plain: Sequence[memoryview], room: memoryview) -> bytes:
         first, size = segment_span(index, self._layout.length)
         if self._base is not None:
-            self._base.open_fetched(index, fetched, old[:size], room)
+            self._base.open_fetched(index, old[:size], room)
         shares = [each.share for each in self._updates]
         pieces = []
         for start, stop, block in self._opened(index, plain, room):
@@ -202,15 +206,26 @@ class SliceReduction:
         return -(-len(self._updates) * self._slice // SEGMENT)
 
 
-def _open(
-    files: Sequence[SealedFile],
-    index: int,
-    fetched: Sequence[bytes | None],
-    opened: Sequence[memoryview],
-    sealed: memoryview,
+async def _fetch(files: Sequence[SealedFile], index: int, rooms: Sequence[memoryview]) -> None:
+    """Fetch a segment of each file that scratch does not have, at once. After an error, no fetch uses a room."""
+    missing = [(file, room) for file, room in zip(files, rooms, strict=False) if not file.kept]
+    if missing:
+        await run_all([partial(file.fetch, index, room) for file, room in missing], len(missing))
+
+
+def _add(
+    reduction: SegmentReduction, block: Sequence[Weighted], index: int, into: memoryview, rooms: Sequence[memoryview]
 ) -> None:
-    for file, ciphertext, into in zip(files, fetched, opened, strict=False):
-        file.open_fetched(index, ciphertext, into, sealed)
+    """Open a segment of each update and add it. A plaintext that is added at once is still in the processor's cache.
+    An update that scratch has can be opened with any room."""
+    for number, each in enumerate(block):
+        each.file.open_fetched(index, into, rooms[number % len(rooms)])
+        reduction.add([into], [each.share])
+
+
+def _open(files: Sequence[SealedFile], index: int, opened: Sequence[memoryview], rooms: Sequence[memoryview]) -> None:
+    for file, into, room in zip(files, opened, rooms, strict=False):
+        file.open_fetched(index, into, room)
 
 
 async def ordered(jobs: Iterable[Callable[[], Awaitable[T]]], window: int) -> AsyncGenerator[T, None]:

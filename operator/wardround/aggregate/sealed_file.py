@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wardround.aggregate.buffers import Buffers
+from wardround.aggregate.memory import ARRIVING
 from wardround.aggregate.resealed import Resealed, Resealing
 from wardround.aggregate.scratch import Region, Scratch
 from wardround.ports import Store
@@ -72,7 +73,7 @@ class SealedFile:
 
         Raises Refused("Altered"), StoreError, and whatever `take` raises.
         """
-        with buffers.lent(3) as lent:
+        with buffers.lent(ARRIVING) as lent:
             arriving = _Arriving(self, take, lent)
             try:
                 for part, length in enumerate(part_lengths(self.body.length)):
@@ -81,44 +82,54 @@ class SealedFile:
             finally:
                 await arriving.settle()
         self._read = True
-        if self._kept:
+        if self.kept:
             self._urls = _Urls(())
 
     @property
-    def _kept(self) -> bool:
+    def kept(self) -> bool:
         """Whether scratch has all segments."""
         return self._read and (self._region is not None or self._resealed is not None)
 
     async def segment(self, index: int) -> bytes:
         """Return the plaintext of one segment. Raises Refused("Altered") and StoreError."""
-        fetched = await self.fetch(index)
-        return await beside(self._opened, index, fetched)
+        _, size = segment_span(index, self.body.length)
+        into, room = bytearray(size), memoryview(bytearray(size + TAG))
+        await self.fetch(index, room)
+        await beside(self.open_fetched, index, memoryview(into), room)
+        return bytes(into)
 
-    async def fetch(self, index: int) -> bytes | None:
-        """Return the ciphertext of a segment from the store; None if scratch has it. Raises StoreError."""
-        if self._kept:
-            return None
+    async def fetch(self, index: int, room: memoryview) -> None:
+        """Fetch the ciphertext of a segment from the store into a buffer, unless scratch has it. Raises StoreError."""
+        if self.kept:
+            return
         part, offset, size = sealed_place(index, self.body.length)
-        return await self._store.get_bytes(self._urls[part], size, offset=offset)
+        place = 0
 
-    def open_fetched(self, index: int, fetched: bytes | None, into: memoryview, room: memoryview) -> None:
-        """Open a segment into a buffer of its length. `fetched`: what `fetch` returned. `room`: a buffer for its
-        ciphertext. Raises Refused("Altered")."""
-        if fetched is not None:
-            self._open_compared(index, fetched, into)
-        elif self._resealed is not None:
+        async def take(chunk: bytes) -> None:
+            nonlocal place
+            room[place : place + len(chunk)] = chunk
+            place += len(chunk)
+
+        await self._store.get(self._urls[part], size, take, offset=offset)
+
+    def open_fetched(self, index: int, into: memoryview, room: memoryview) -> None:
+        """Open a segment into a buffer of its length. `room`: the buffer that was given to `fetch`. Raises
+        Refused("Altered")."""
+        if self.kept and self._resealed is not None:
             self._resealed.open_into(index * SEGMENT, into, room)
-        else:
-            assert self._region is not None
-            _, size = segment_span(index, self.body.length)
-            sealed = room[: size + TAG]
-            self._region.read(index * SEALED_SEGMENT, sealed)
-            self.body.open_into(index, sealed, into)
+            return
+        sealed = room[: len(into) + TAG]
+        if not self.kept:
+            self._open_compared(index, sealed, into)
+            return
+        assert self._region is not None
+        self._region.read(index * SEALED_SEGMENT, sealed)
+        self.body.open_into(index, sealed, into)
 
     def open_slice(self, start: int, into: memoryview, room: memoryview) -> None:
         """Open bytes of a file that was sealed again in scratch. `start`: a multiple of the slice size. `room`: a
         buffer for a sealed slice. Raises Refused("Altered")."""
-        assert self._kept
+        assert self.kept
         assert self._resealed is not None
         self._resealed.open_into(start, into, room)
 
@@ -132,7 +143,7 @@ class SealedFile:
         if self._hashes is not None:
             self._hashes.write(index * HASH_BYTES, hashlib.sha256(sealed).digest())
 
-    def _open_compared(self, index: int, sealed: bytes | memoryview, into: memoryview) -> None:
+    def _open_compared(self, index: int, sealed: memoryview, into: memoryview) -> None:
         expected = self._expected(index)
         if expected is not None and not hmac.compare_digest(expected, hashlib.sha256(sealed).digest()):
             raise Refused("Altered")
@@ -147,12 +158,6 @@ class SealedFile:
         expected = bytearray(HASH_BYTES)
         self._hashes.read(index * HASH_BYTES, memoryview(expected))
         return bytes(expected)
-
-    def _opened(self, index: int, fetched: bytes | None) -> bytes:
-        _, size = segment_span(index, self.body.length)
-        into = bytearray(size)
-        self.open_fetched(index, fetched, memoryview(into), memoryview(bytearray(SEALED_SEGMENT)))
-        return bytes(into)
 
 
 class _Urls:

@@ -18,6 +18,7 @@ from wardround.aggregate.optimizers import Adagrad, Adam, Momentum, Optimizer, Y
 from wardround.aggregate.reduction import Moments, Reduction, Weighted
 from wardround.aggregate.rules import rule_for
 from wardround.aggregate.scratch import Scratch
+from wardround.aggregate.sealed_file import HashesOnly
 from wardround.aggregate.slices import NotFinite, runs
 from wardround.aggregate.strategies import ServerOptimizer, strategy
 from wardround.tensors import Array, Layout, Tensor
@@ -55,12 +56,13 @@ async def stepped(
     *,
     frozen: str = "",
     threads: int = 2,
-    block: int = 4,
+    fetched: int | None = None,
 ) -> list[bytes]:
-    """The result and the moments as files."""
+    """The result and the moments as files. `fetched`: None if scratch has the updates."""
     with Scratch(folder) as scratch:
-        files = [Weighted(await sealed(each, scratch), share) for each, share in zip(updates, SHARES, strict=True)]
-        old, kept = await sealed(base, scratch), [await sealed(each, scratch) for each in before]
+        keeping = scratch if fetched is None else HashesOnly(scratch)
+        files = [Weighted(await sealed(each, keeping), share) for each, share in zip(updates, SHARES, strict=True)]
+        old, kept = await sealed(base, keeping), [await sealed(each, HashesOnly(scratch)) for each in before]
         all_runs = runs(
             layout, lambda name, dtype: "KeepBase" if name == frozen else rule_for("Train", False, name, dtype)
         )
@@ -73,7 +75,7 @@ async def stepped(
             rules=ServerOptimizer(optimizer).rules(),
             moments=Moments(optimizer.moments, kept),
             threads=threads,
-            block=block,
+            fetched=fetched,
         )
         made = [each async for each in reduction.segments()]
         return [b"".join(pieces) for pieces in zip(*made, strict=True)]
@@ -177,10 +179,10 @@ async def test_blocks_and_threads_change_no_bit(tmp_path: Path, name: str) -> No
     made = {
         tuple(
             await stepped(
-                LAYOUT, updates, base, first[1:], optimizer, tmp_path, threads=threads, block=block, frozen="frozen"
+                LAYOUT, updates, base, first[1:], optimizer, tmp_path, threads=threads, fetched=fetched, frozen="frozen"
             )
         )
-        for threads, block in itertools.product((1, 2, 3), (1, 2, 100))
+        for threads, fetched in itertools.product((1, 2, 3), (None, 1, 2, 100))
     }
     assert len(made) == 1
 

@@ -33,7 +33,7 @@ async def reduced(
     folder: Path,
     *,
     threads: int = 2,
-    block: int = 4,
+    fetched: int | None = None,
     twice: bool = False,
 ) -> bytes:
     with Scratch(folder) as scratch:
@@ -41,7 +41,7 @@ async def reduced(
         files = [Weighted(await sealed(each, kept), share) for each, share in zip(updates, shares, strict=True)]
         old = await sealed(base, kept) if base is not None else None
         all_runs = runs(layout, lambda name, dtype: rule_for("Train", base is None, name, dtype))
-        reduction = Reduction(files, old, layout, all_runs, Buffers(), threads=threads, block=block)
+        reduction = Reduction(files, old, layout, all_runs, Buffers(), threads=threads, fetched=fetched)
         return b"".join([segment async for [segment] in reduction.segments()])
 
 
@@ -118,8 +118,8 @@ async def test_blocks_threads_and_a_second_reading_change_no_bit(tmp_path: Path,
     updates = [file_of(layout, {each.name: numbers(dice, each) for each in layout.tensors}) for _ in SHARES]
     base = file_of(layout, {each.name: numbers(dice, each) for each in layout.tensors})
     made = {
-        await reduced(layout, updates, SHARES, base, tmp_path, threads=threads, block=block, twice=twice)
-        for threads, block in itertools.product((1, 2, 3), (1, 2, 4, 100))
+        await reduced(layout, updates, SHARES, base, tmp_path, threads=threads, fetched=fetched, twice=twice)
+        for threads, fetched in itertools.product((1, 2, 3), (None, 1, 2, 4, 100))
     }
     assert len(made) == 1
 
@@ -148,7 +148,7 @@ async def test_many_small_tensors_and_a_huge_one(
     old = {each.name: numbers(dice, each) for each in layout.tensors}
     shares = [0.5, 0.2, 0.3]
     files = [file_of(layout, each) for each in sent]
-    result = await reduced(layout, files, shares, file_of(layout, old), tmp_path, block=2)
+    result = await reduced(layout, files, shares, file_of(layout, old), tmp_path)
     for tensor, start, stop in layout.places:
         base = old[tensor.name]
         rows = [each[tensor.name] for each in sent]

@@ -1,0 +1,44 @@
+"""Decides how many updates an aggregation reads at once, by the memory of its segments; pure arithmetic, no I/O.
+
+Each thread of the reduction borrows buffers of one segment each. It needs no more of them than the examination has
+left, so the reduction of any number of updates of any size takes no further memory for segments.
+"""
+
+from __future__ import annotations
+
+from wardround.sealing.body import SEALED_SEGMENT
+
+# Updates whose segments arrive at once while they are examined, and the buffers of each (sealed_file.py).
+EXAMINED_AT_ONCE = 4
+ARRIVING = 3
+# Threads of the reduction.
+THREADS = 2
+# The reduction may borrow so many bytes in all its threads: 12 MiB.
+LARGEST = EXAMINED_AT_ONCE * ARRIVING * SEALED_SEGMENT
+# More updates at once would not arrive faster.
+MOST_FETCHED = 2
+
+
+def fetched_at_once(others: int) -> int:
+    """Return how many updates each thread of the reduction fetches from the store at once.
+
+    `others`: files that the reduction reads beside the updates: the base, and the moments of a server optimizer.
+    """
+    fitting = (count for count in range(MOST_FETCHED, 1, -1) if borrowed_bytes(count, others) <= LARGEST)
+    return next(fitting, 1)
+
+
+def rooms(fetched: int, others: int) -> int:
+    """Return how many buffers for ciphertext each thread needs. The other files are fetched after the updates."""
+    return max(1, fetched, others)
+
+
+def opened(others: int) -> int:
+    """Return how many buffers for plaintext each thread needs: updates are opened and added one by one."""
+    return max(1, others)
+
+
+def borrowed_bytes(fetched: int, others: int) -> int:
+    """Return the bytes of the buffers that all threads of a reduction borrow. `fetched`: 0 if scratch has all
+    updates."""
+    return THREADS * (rooms(fetched, others) + opened(others)) * SEALED_SEGMENT
