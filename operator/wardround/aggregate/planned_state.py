@@ -20,7 +20,7 @@ def unfit(plan: AggregationPlan) -> str:
         return _numbers(plan.strategy, count, len(state.moments) if state else 0)
     base = plan.base.manifest
     if not all(_has_layout(each.header, base) for each in state.moments):
-        return "The server state of the plan has another layout than the base."
+        return "The server state in the plan does not have the tensors of the base."
     return _foreign(plan, state.start, base, count) if state.start is not None else ""
 
 

@@ -34,4 +34,6 @@ async def listed_updates(store: Store, listed: PlannedList) -> AsyncGenerator[Pl
             last, count = update.participant, count + 1
             yield update
     if count != listed.updates:
-        raise AggregationError("PlanUnreadable", f"The list has {count} updates, but the plan says {listed.updates}.")
+        raise AggregationError(
+            "PlanUnreadable", f"The list of updates has {count} entries, but the plan says {listed.updates}."
+        )

@@ -113,8 +113,8 @@ def review(
         "Each of them:",
         *approvals.listed(approvals.facts(asks)),
         f"  {approvals.NOT_BOUND}",
-        f"The Approval covers {approvals.limits_in_words(most)}. These numbers are of all these models together. One "
-        "model may use them all. For fewer, give --rounds and --evaluations.",
+        f"The Approval covers {approvals.limits_in_words(most)}. These limits are for all these models together, and "
+        "one model may use them up. For lower limits, give --rounds and --evaluations.",
     ]
     if chosen.omitted:
         lines.append(f"  One Approval has no room for: {', '.join(chosen.omitted)}. Approve these after that.")

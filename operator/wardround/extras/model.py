@@ -42,8 +42,8 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         help="bring pretrained weights into the hub as a ModelVersion",
         description="Seals FOLDER/model.safetensors with a key that is used once, uploads the sealed file, and waits "
         "until the hub has checked and signed it. Then initial.pushed of a FederatedModel can name the ModelVersion. "
-        "You need the role wardround-model-writer. Hospitals see your user name. They refuse rounds that start from "
-        "the weights unless their policy.pushedModels is true.",
+        "You need the role wardround-model-writer. Hospitals see your user name. Hospitals refuse rounds that start "
+        "from the weights unless their policy.pushedModels is true.",
     )
     pushing.add_argument("folder", type=Path, metavar="FOLDER", help="the folder with model.safetensors")
     pushing.add_argument("--name", required=True, help="the name of the ModelVersion, which must be new")

@@ -97,7 +97,7 @@ def _source(hub: Cluster, kind: str, name: str, namespace: str) -> dict[str, str
         if str(each["spec"]["version"]) == version:
             return {"versionName": each["metadata"]["name"]}
     known = ", ".join(sorted(str(each["spec"]["version"]) for each in versions)) or "none"
-    raise CommandError(f"FederatedModel {name} has no version {printable(version)}. It has: {known}.")
+    raise CommandError(f"FederatedModel {name} has no version {printable(version)}. The model has: {known}.")
 
 
 def _answer(hub: Cluster, made: Object, seconds: float, sleep: Callable[[float], Any] = time.sleep) -> ModelTransfer:

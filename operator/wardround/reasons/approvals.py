@@ -44,8 +44,8 @@ APPROVALS = (
         name="ApprovalUnreadable",
         owner=HOSPITAL,
         meaning="The Approval decides about no task, because its spec.terms does not hold the terms of a series.",
-        action="Delete the Approval. This is harmless: without readable terms, an Approval covers no task and counts "
-        "none, so the site loses no count. Make another one with `kubectl wardround approve sitetask/TASK "
+        action="Delete the Approval. The deletion does no harm: without readable terms, an Approval covers no task "
+        "and counts none, so the site loses no count. Make another one with `kubectl wardround approve sitetask/TASK "
         "-n SITE_NAMESPACE --model`, which writes the terms.",
     ),
 )

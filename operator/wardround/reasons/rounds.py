@@ -176,8 +176,8 @@ _BASES = (
     _round(
         name="BaseTaskDiffers",
         meaning="The round that this round starts from has the wrong task.",
-        action="Apply a new round. Its base.roundName has to name a Train round, or its initial.statisticsRoundName a "
-        "Statistics round.",
+        action="Apply a new round whose base.roundName names a Train round, or whose initial.statisticsRoundName "
+        "names a Statistics round.",
     ),
     _round(
         name="BaseReplaced",

@@ -215,7 +215,7 @@ _CODE = (
         "train`. If an initial round failed while `init` made the model, use `-c init`. Exit code 127 means that the "
         "image does not contain the command. Exit code 126 means that the container cannot start the command. The "
         "built-in trainer ends with an error when its weights diverge, or when `device: cuda` is set and the pod has "
-        "no GPU. Its log says which of these two happened.",
+        "no GPU. The trainer's log says which of these two happened.",
     ),
     _code(
         name="ParametersRefused",

@@ -52,7 +52,7 @@ def hostile(value: Any, key: str = "") -> Any:
 def test_the_page_says_before_all_else_that_it_stays_in_the_hospital() -> None:
     root = parsed(written())
     [notice] = [each for each in root.iter() if each.get("role") == "note"]
-    assert "It stays in the hospital" in (notice.text or "")
+    assert "The file stays in the hospital" in (notice.text or "")
     header = next(elements(root, "header"))
     assert [each.tag for each in header][:2] == ["h1", "p"]
 

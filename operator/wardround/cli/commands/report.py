@@ -22,12 +22,12 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         parents=[shared],
         help="write the report of a model, or a hospital's own report, into one HTML file that needs no network",
         description="Writes one HTML file about a FederatedModel. The file shows how the model improved, its versions "
-        "with 95 % intervals, calibration and the card. It says which hospitals took part, which ones rounds left out "
-        "and why, and what the hub knows about the quality of their data. It also shows how long each stage took. The "
-        "file has no script, loads nothing from a network, and shows no number of a single hospital. At a hospital, "
-        "`report sitetask/NAME` writes the hospital's own report on the model of this task, and `report site/site` on "
-        "all models. That file holds the hospital's own numbers, its verdicts and the quality of its data. It stays in "
-        "the hospital.",
+        "with 95 % intervals, calibration and the card. The file says which hospitals took part, which ones rounds "
+        "left out and why, and what the hub knows about the quality of their data. The file also shows how long each "
+        "stage took. The file has no script, loads nothing from a network, and shows no number of a single hospital. "
+        "At a hospital, `report sitetask/NAME` writes the hospital's own report on the model of this task, and "
+        "`report site/site` on all models. That file holds the hospital's own numbers, its verdicts and the quality "
+        "of its data. The file stays in the hospital.",
     )
     reporting.add_argument(
         "target", metavar="KIND/NAME", help="federatedmodel/NAME on the hub; sitetask/NAME or site/site at a hospital"
@@ -59,8 +59,8 @@ def run_report(cluster: Cluster, options: argparse.Namespace) -> int:
         raise CommandError(f"{options.output} cannot be written: {error.strerror}. Name another file.") from error
     if own:
         print(
-            f"Wrote {options.output}: this hospital's own report. Open it in a browser. It holds numbers of this "
-            "hospital alone, so keep it in the hospital."
+            f"Wrote {options.output}: this hospital's own report. Open it in a browser. The report holds numbers of "
+            "this hospital alone, so keep it in the hospital."
         )
     else:
         print(f"Wrote {options.output}: the report of model {namespace}/{name}. Open it in a browser.")

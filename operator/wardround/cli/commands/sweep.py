@@ -42,8 +42,9 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         parents=[shared],
         help="compare the models of two FederatedModels in pairs",
         description="Makes one Evaluate round that measures both models on the validation rows of the same patients, "
-        "waits for it, and shows the difference of their losses. It takes the current version of each model, or the "
-        "newest one. Each comparison counts against the hospitals' budgets of evaluations (policy.maxEvaluations).",
+        "waits for it, and shows the difference of their losses. The command takes the current version of each model, "
+        "or the newest one. Each comparison counts against the hospitals' budgets of evaluations "
+        "(policy.maxEvaluations).",
     )
     comparing.add_argument("one", metavar="federatedmodel/NAME")
     comparing.add_argument("other", metavar="federatedmodel/NAME")
