@@ -245,9 +245,11 @@ def layout_of(shapes: layouts.Shapes, dtype: str = layouts.DTYPE) -> Layout:
 class Writer:
     """Writes a canonical file as a stream. The caller writes tensors in canonical order, in pieces of any size."""
 
-    def __init__(self, path: Path, tensors: Sequence[Tensor]) -> None:
-        """Create `path`, which must not exist, and write the header."""
+    def __init__(self, path: Path, tensors: Sequence[Tensor], length: int | None = None) -> None:
+        """Create `path`, which must not exist, and write the header. `length`: of a file with
+        packed tensors (compression.py)."""
         self.layout = canonical_layout(tensors)
+        self.length = self.layout.length if length is None else length
         self._file = path.open("xb")
         self._digest = digests.Digest()
         self._written = 0
@@ -267,8 +269,8 @@ class Writer:
 
     def finish(self) -> str:
         """Sync the file and return its `sha256:<hex>`. Raises ValueError if there is too little or too much data."""
-        if self._written != self.layout.length:
-            raise ValueError(f"{self._written} of {self.layout.length} bytes were written")
+        if self._written != self.length:
+            raise ValueError(f"{self._written} of {self.length} bytes were written")
         self._file.flush()
         os.fsync(self._file.fileno())
         return self._digest.text

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.players import courier
+from tests.players.compressed import compressed
 from tests.players.hospital import Hospital
 from tests.players.hub import SCHEMA, Hub
 from tests.players.store import Server
@@ -39,6 +40,7 @@ from wardround.store.put_each import put_each
 from wardround.store.transfer import StoreClient
 from wardround.wire import canonical
 from wardround.wire.aggregation import PlannedList, StoreAccess
+from wardround.wire.compression import NONE, Compression
 from wardround.wire.models import Header
 from wardround.wire.strategies import STRATEGIES
 
@@ -67,6 +69,7 @@ class Round:
     strategy: str = "FedAvg"
     strategy_parameters: dict[str, str] = field(default_factory=dict)
     frozen: tuple[str, ...] | None = None
+    compression: Compression = NONE
     max_samples: dict[str, int] = field(default_factory=dict)
     scratch_limit: int = SCRATCH_LIMIT
     hub: Hub = field(default_factory=Hub)
@@ -86,6 +89,7 @@ class Round:
                 "maxWeightShare": self.max_share,
                 "strategy": self.strategy,
                 "parameters": self.strategy_parameters,
+                "compression": self.compression,
             },
         }
         if self.task != "Statistics":
@@ -114,6 +118,7 @@ class Round:
     ) -> None:
         """Send an update as a courier does, but for what the arguments change."""
         plain, schema_digest = courier.written(arrays, dtypes)
+        plain = compressed(plain, self.compression, self.object.spec.exchange.frozen)
         changes["claims"] = {"schema_digest": schema_digest, **changes.get("claims", {})}
         await self.update_of(participant, plain, samples, **changes)
 
@@ -172,6 +177,8 @@ class Round:
         """For updates of so many bytes."""
         terms = STRATEGIES[self.strategy]
         base = self.base.manifest.header.length if self.base else None
+        if base is not None and self.compression != NONE:
+            sizes = [body.ciphertext_length(base)] * len(sizes)
         return scratch(sizes, base, self.scratch_limit, at_once=terms.at_once, moments=terms.moments)
 
     async def plan(self, number: int = 1) -> bytes:

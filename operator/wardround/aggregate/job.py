@@ -38,7 +38,7 @@ from wardround.aggregate.reduction import Moments, Reduction, SliceReduction, We
 from wardround.aggregate.resealed import Resealing
 from wardround.aggregate.rules import Differs, rule_for
 from wardround.aggregate.scratch import Scratch
-from wardround.aggregate.sealed_file import HashesOnly, SealedFile
+from wardround.aggregate.sealed_file import HashesOnly, Keeping, SealedFile
 from wardround.aggregate.slices import NotFinite, Run, runs
 from wardround.aggregate.state import open_moments
 from wardround.aggregate.strategies import Facts, strategy
@@ -46,7 +46,7 @@ from wardround.aggregate.updates import Form
 from wardround.aggregate.weights import limits, scales, shares
 from wardround.ports import Store
 from wardround.sealing import body as bodies
-from wardround.sealing.body import ciphertext_length
+from wardround.sealing.body import SEGMENT, ciphertext_length
 from wardround.sealing.refused import Refused
 from wardround.sealing.slices import slice_bytes
 from wardround.store.errors import StoreError
@@ -59,6 +59,7 @@ from wardround.wire.aggregation import (
     PlannedUpload,
     PlannedUploads,
 )
+from wardround.wire.compression import NONE
 from wardround.wire.frozen import is_frozen
 
 logger = logging.getLogger(__name__)
@@ -76,8 +77,9 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
         kept = _for_ciphertext(plan, scratch)
         base = await open_base(store, plan, kept)
         evaluated = evaluation_layout(len(plan.references)) if plan.task == "Evaluate" else None
-        form = Form(plan.task, plan.least_cell, evaluated or (base.layout if base else None), plan.frozen)
-        places = Resealing(scratch, slice_bytes(plan.listed.updates)) if _at_once(plan) else kept
+        known = evaluated or (base.layout if base else None)
+        form = Form(plan.task, plan.least_cell, known, plan.frozen, plan.compression)
+        places = _for_updates(plan, scratch, kept)
         also = base.file if base and not plan.reads_twice else None
         collects = plan.listed.collects
         collection = UpdateCollection(store, plan, collects) if collects else None
@@ -104,6 +106,13 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
 def _for_ciphertext(plan: AggregationPlan, scratch: Scratch) -> Scratch | HashesOnly:
     """What scratch keeps of updates and base."""
     return HashesOnly(scratch) if plan.reads_twice else scratch
+
+
+def _for_updates(plan: AggregationPlan, scratch: Scratch, kept: Scratch | HashesOnly) -> Keeping:
+    """What scratch keeps of updates: `kept`, if the second reading can use it."""
+    if _at_once(plan):
+        return Resealing(scratch, slice_bytes(plan.listed.updates))
+    return Resealing(scratch, SEGMENT) if plan.compression != NONE else kept
 
 
 def _at_once(plan: AggregationPlan) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from wardround.aggregate import planned_state
-from wardround.wire import codec, strategies
+from wardround.wire import codec, compression, strategies
 from wardround.wire.aggregation import (
     AggregationAnswer,
     AggregationFailure,
@@ -46,11 +46,13 @@ def parse(data: bytes) -> AggregationPlan:
         raise AggregationError(
             "PlanUnreadable", f"{plan.strategy} needs a base, but this plan is for an initial round, which has none."
         )
-    if plan.reads_twice and terms.at_once:
+    if problem := compression.impossible(plan.compression, task=plan.task, initial=plan.initial):
+        raise AggregationError("PlanUnreadable", problem)
+    if plan.reads_twice and (terms.at_once or plan.compression != compression.NONE):
         raise AggregationError(
             "PlanUnreadable",
-            f"With {plan.strategy}, the aggregation reads the updates again from the scratch volume. But this plan "
-            "says to read them from the store twice.",
+            f"With {plan.strategy} and the compression {plan.compression}, the Job reads the updates again from "
+            "the scratch volume. But this plan says to read them from the store twice.",
         )
     if plan.listed.collects and (plan.reads_twice or plan.initial or terms.at_once):
         raise AggregationError(

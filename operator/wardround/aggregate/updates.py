@@ -12,8 +12,11 @@ import numpy as np
 
 from wardround.aggregate import counts
 from wardround.aggregate.buffers import Buffers
+from wardround.aggregate.expanded_file import ExpandedFile
+from wardround.aggregate.resealed import Resealing
 from wardround.aggregate.sealed_file import Keeping, SealedFile
 from wardround.aggregate.slices import NotFinite, Run, check_finite, runs, squares, within
+from wardround.compression import Expansion, sent_length
 from wardround.ports import Store
 from wardround.sealing import untrusted
 from wardround.sealing.body import (
@@ -30,6 +33,7 @@ from wardround.store.errors import MISSING, SHORT, StoreError
 from wardround.tensors import HALF_PRECISION, Array, Layout, NotTensors, header_bytes, parse_header
 from wardround.wire import digests
 from wardround.wire.aggregation import PlannedUpdate
+from wardround.wire.compression import NONE, Compression
 from wardround.wire.frozen import is_frozen
 from wardround.wire.models import Header, UpdateManifest
 from wardround.wire.update import ValidationSums
@@ -41,12 +45,19 @@ NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,24})?([eE][+-]?[0-9]{1,3})?", re.A
 @dataclass(frozen=True)
 class Form:
     """The expected tensors and claims of an update. `least_cell`: the least `min_cell` that a hospital may claim.
-    `layout`: None for initial weights and for Statistics. `frozen`: patterns of a Train round's frozen tensors."""
+    `layout`: None for initial weights and for Statistics. `frozen`: patterns of a Train round's frozen tensors.
+    `compression`: of the updates of a Train round with a base."""
 
     task: str
     least_cell: int
     layout: Layout | None = None
     frozen: tuple[str, ...] = ()
+    compression: Compression = NONE
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of an update; None if its layout is not known."""
+        return None if self.layout is None else sent_length(self.layout, self.compression, self.frozen)
 
 
 @dataclass(frozen=True)
@@ -102,14 +113,14 @@ async def examine(
     body = Body(file_key, manifest.header)
     if len(update.get) < len(part_lengths(body.length)):
         raise Refused("Missing")
-    if form.layout is not None and form.layout.length != body.length:
+    if form.length not in (None, body.length):
         raise Refused("WrongSchema")
     if form.task != "Train" and body.length > SEGMENT:
         raise Refused("WrongSchema")
-    file = SealedFile(store, update.get, body, keeping)
+    file = _file(store, update.get, body, form, keeping)
     try:
         frozen = form.frozen if form.task == "Train" else None
-        first_pass = _FirstPass(body.length, form.layout, frozen)
+        first_pass = _FirstPass(body.length, form.layout, frozen, file.sent if isinstance(file, ExpandedFile) else None)
         await file.read_through(first_pass.add, buffers)
         layout = first_pass.finish(manifest.digest)
         numbers = {} if form.task == "Train" else await _numbers(file, layout, form.task)
@@ -141,6 +152,15 @@ async def examine(
         norm=math.sqrt(first_pass.squares),
         frozen_digest=first_pass.frozen_digest,
     )
+
+
+def _file(store: Store, urls: Sequence[str], body: Body, form: Form, keeping: Keeping) -> SealedFile:
+    """The file of an update. A compressed one is read as the file that was compressed."""
+    if form.layout is None or form.compression == NONE:
+        return SealedFile(store, urls, body, keeping)
+    assert isinstance(keeping, Resealing), "plan.parse refuses other plans"
+    expansion = Expansion(form.layout, form.compression, form.frozen)
+    return ExpandedFile(store, urls, body, keeping, form.layout.length, expansion)
 
 
 def _check_claims(form: Form, manifest: UpdateManifest) -> None:
@@ -211,15 +231,22 @@ class _FirstPass:
 
     `frozen`: the patterns of a Train round, None in other rounds. Against a `known` layout, the update of a Train round
     is a difference from a base, so its frozen tensors are zero. `squares`: the sum of squares of the floats of a Train
-    round that are not frozen.
+    round that are not frozen. `sent`: digest of the file as it was sent, if the segments are of an expanded one.
     """
 
-    def __init__(self, length: int, known: Layout | None = None, frozen: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        length: int,
+        known: Layout | None = None,
+        frozen: Sequence[str] | None = None,
+        sent: digests.Digest | None = None,
+    ) -> None:
         self.squares = 0.0
         self._frozen = frozen
         self._frozen_bytes = digests.Digest()
         self._length = length
         self._known = known
+        self._sent = sent
         self._plain = digests.Digest()
         self._waiting = bytearray()  # the first segments, until the header is complete (at most 8 MiB)
         self._layout: Layout | None = None
@@ -228,7 +255,8 @@ class _FirstPass:
 
     def add(self, segment: bytes | memoryview) -> None:
         """Check the next segment. Raises Refused: WrongSchema, NotFinite or FrozenNotZero."""
-        self._plain.update(segment)
+        if self._sent is None:
+            self._plain.update(segment)
         if self._layout is None:
             self._waiting += segment
             segment = bytes(self._waiting)
@@ -279,7 +307,7 @@ class _FirstPass:
         """Return the layout. Raises Refused: WrongSchema or Altered."""
         if self._layout is None:
             raise Refused("WrongSchema")
-        if self._plain.text != digest:
+        if (self._sent or self._plain).text != digest:
             raise Refused("Altered")
         return self._layout
 

@@ -9,6 +9,7 @@ from wardround.api.meta import Meta
 from wardround.api.task import Metric
 from wardround.api.timeline import Timeline
 from wardround.wire import codec
+from wardround.wire.compression import NONE, Compression
 
 KIND = "FederatedRound"
 BASE_DELETED = "BaseDeleted"  # condition: the round whose result this round starts from was deleted
@@ -90,6 +91,7 @@ class Aggregation:
     weighting: str = "Samples"
     max_weight_share: str = "1"
     parameters: Mapping[str, str] = field(default_factory=dict)
+    compression: Compression = NONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +247,8 @@ class HospitalVerdicts:
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """`columns_digest`, `schema_digest`: of the DataSchema. `withheld`: how many hospitals sent no sums, because
-    too few people are in a class. `hospitals_omitted`: there was no room for `hospitals`."""
+    too few people are in a class. `hospitals_omitted`: there was no room for `hospitals`. `compression`: of the
+    updates, if they were compressed."""
 
     digest: str
     location: str
@@ -261,6 +264,7 @@ class Result:
     hospitals_omitted: bool = False
     columns_digest: str | None = None
     schema_digest: str | None = None
+    compression: Compression | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

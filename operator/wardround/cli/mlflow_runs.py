@@ -114,6 +114,7 @@ def _params(shown: ModelObjects, version: ModelVersion) -> dict[str, str]:
         **({"image": asked.image} if asked.image else {}),
         "command": json.dumps(asked.command),
         "aggregation.strategy": asked.aggregation.strategy,
+        "aggregation.compression": asked.aggregation.compression,
         "quorum.min": str(asked.quorum.min),
         **{f"parameters.{name}": value for name, value in asked.parameters.items()},
     }

@@ -15,7 +15,7 @@ from wardround.documents.update_list import URL_SECONDS
 from wardround.manifests.aggregation import ACTIVE_SECONDS, AggregationJob
 from wardround.plans.round.types import Aggregate, Observation
 from wardround.presign import Presigner, SignedPut
-from wardround.sealing.body import new_file_key, part_name
+from wardround.sealing.body import ciphertext_length, new_file_key, part_name
 from wardround.sealing.keys import DecryptionKey
 from wardround.wire import codec
 from wardround.wire.aggregation import (
@@ -28,6 +28,7 @@ from wardround.wire.aggregation import (
     PlannedUploads,
     StoreAccess,
 )
+from wardround.wire.compression import NONE, Compression
 
 
 def job(
@@ -65,7 +66,7 @@ def plan(
     federated_round, spec, uid = seen.round, seen.round.spec, seen.round.metadata.uid
     trained = base if spec.task == "Train" and spec.initial is None else None
     location = names.model_location(uid, action.number)
-    parts = range(len(object_lengths(_largest(action))))
+    parts = range(len(object_lengths(_largest(action, trained, spec.aggregation.compression))))
     url_seconds = URL_SECONDS + (action.collects.seconds if action.collects else 0)
     document = AggregationPlan(
         round=PlannedRound(uid),
@@ -85,6 +86,7 @@ def plan(
         image_digest=image_digest(federated_round),
         initial=spec.initial is not None,
         frozen=spec.exchange.frozen if spec.task == "Train" else (),
+        compression=spec.aggregation.compression,
         location=location,
         reads_twice=action.scratch.reads_twice,
         base_digest=_base_digest(federated_round, base),
@@ -102,8 +104,10 @@ def plan(
     return codec.write_document(document)
 
 
-def _largest(action: Aggregate) -> int:
-    """Bytes of ciphertext of the largest update. The result is no larger."""
+def _largest(action: Aggregate, trained: Model | None, compression: Compression) -> int:
+    """Bytes of ciphertext that a result can have: as many as its base, or the largest update that is not compressed."""
+    if trained and compression != NONE:
+        return ciphertext_length(trained.manifest.header.length)
     if action.collects:
         return action.collects.largest
     return max((task.status.upload.bytes for task in action.tasks if task.status.upload), default=0)

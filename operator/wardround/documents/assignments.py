@@ -139,6 +139,7 @@ def assign(
             )
             for name, each, state in zip(spec.references, references, dispatch.reference_states, strict=True)
         ),
+        compression=spec.aggregation.compression,
         model=model,
         delivery=_delivery(federated_round, base),
     )

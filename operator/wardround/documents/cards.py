@@ -18,6 +18,7 @@ from wardround.tabular import dataschema
 from wardround.wire import card, codec
 from wardround.wire.assignment import AssignedSchema
 from wardround.wire.card import CardField, CardMetric, CardParent, ModelCard
+from wardround.wire.compression import NONE
 from wardround.wire.models import ModelManifest
 
 # As the built-in trainer's (wardround_trainer/parameters.py).
@@ -70,6 +71,7 @@ def first(making: Making, now: datetime) -> ModelCard:
         metrics=(),
         use=card.CardUse(intended_use=use.intended_use, limits=use.limits, licence=use.licence, contact=use.contact),
         release=stored.release,
+        compression=stored.result.compression or NONE,
     )
 
 

@@ -29,6 +29,7 @@ from wardround.plans.model.series import parameters
 from wardround.plans.model.types import CreateDelivery, CreateRound, CreateVersion, OwnVersion
 from wardround.wire import codec
 from wardround.wire.assignment import AssignedModel, AssignedSchedule, AssignedStep
+from wardround.wire.compression import used
 from wardround.wire.strategies import FEDAVG, STRATEGIES, evaluated
 
 # All that the hub operator makes for a series.
@@ -65,6 +66,7 @@ def assigned_model(model: FederatedModel, federated_round_name: str) -> Assigned
         quorum=assigned_quorum(template.quorum, template.aggregation),
         evaluation_quorum=assigned_quorum(model.spec.evaluation.quorum or template.quorum),
         resources=assigned_resources(template.resources),
+        compression=template.aggregation.compression,
     )
 
 
@@ -114,10 +116,11 @@ def _base(action: CreateRound) -> Base | None:
 
 def _aggregation(template: Aggregation, task: Task, *, initial: bool) -> Aggregation:
     """The template's, or FedAvg where its strategy is impossible: in rounds that add sums, and for some strategies in
-    the round that sends first weights."""
+    the round that sends first weights. Only rounds that send differences compress them."""
+    compression = used(template.compression, task=task, initial=initial)
     if task == "Train" and not (initial and STRATEGIES[template.strategy].differences):
-        return template
-    return replace(template, strategy=FEDAVG, parameters={})
+        return replace(template, compression=compression)
+    return replace(template, strategy=FEDAVG, parameters={}, compression=compression)
 
 
 def delivery(model: FederatedModel, action: CreateDelivery) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from wardround.plans.schedules import scheduled
 from wardround.plans.terms import SeriesTerms
 from wardround.reasons.registry import REASONS
 from wardround.wire.assignment import AssignedModel, AssignedReference, Assignment, Resources
+from wardround.wire.compression import used
 from wardround.wire.strategies import evaluated
 
 
@@ -79,6 +80,10 @@ def _resources(task: Assignment, model: AssignedModel) -> bool:
     return task.resources == (Resources(1, 0, local_sockets=False) if task.task == "Statistics" else model.resources)
 
 
+def _compression(task: Assignment, model: AssignedModel) -> bool:
+    return task.compression == used(model.compression, task=task.task, initial=task.initial)
+
+
 def _references(task: Assignment, model: AssignedModel) -> bool:
     return all(_made_by_the_series(each, model) for each in task.references)
 
@@ -103,6 +108,7 @@ COMPARED: Mapping[str, Callable[[Assignment, AssignedModel], bool]] = {
     "quorum": _quorum,
     "resources": _resources,
     "references": _references,
+    "compression": _compression,
 }
 
 

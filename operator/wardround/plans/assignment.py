@@ -27,6 +27,7 @@ from wardround.sealing.manifests import open_assignment, open_model
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
 from wardround.wire.assignment import MOST_THREADS, MOST_VERSIONS, AssignedReference, Assignment
+from wardround.wire.compression import used
 
 BY_DIGEST = re.compile(rf".+@({digests.DIGEST.pattern})", re.ASCII)
 UNREADABLE, NOT_UNDERSTOOD = "AssignmentUnreadable", "AssignmentNotUnderstood"
@@ -304,8 +305,14 @@ def _version(assignment: Assignment, terms: Terms) -> str:
 
 
 def _task(assignment: Assignment, terms: Terms) -> str:
-    possible = assignment.resources.nodes == 1 and 1 <= assignment.threads <= MOST_THREADS and _is_whole(assignment)
+    possible = assignment.resources.nodes == 1 and 1 <= assignment.threads <= MOST_THREADS
+    possible = possible and _is_whole(assignment) and _can_compress(assignment)
     return "" if possible and assignment.task in terms.policy.tasks else "TaskNotAllowed"
+
+
+def _can_compress(assignment: Assignment) -> bool:
+    """Whether the update has differences, if it is to be compressed."""
+    return assignment.compression == used(assignment.compression, task=assignment.task, initial=assignment.initial)
 
 
 def _is_whole(assignment: Assignment) -> bool:

@@ -26,6 +26,7 @@ from wardround.wire.assignment import (
     Quorum,
     Resources,
 )
+from wardround.wire.compression import NONE, Compression
 
 # Of `spec.terms`.
 LONGEST_TERMS = 65536
@@ -55,6 +56,7 @@ class CommonTerms:
     resources: Resources
     release: Annotated[str, RELEASE]
     pushed: tuple[AssignedPushed, ...] = ()
+    compression: Compression = NONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,7 @@ def series_terms(assignment: Assignment) -> SeriesTerms | None:
         resources=model.resources,
         release=assignment.release,
         pushed=tuple(sorted(assignment.pushed, key=lambda each: (each.digest, each.requested_by))),
+        compression=model.compression,
     )
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from wardround.api.federatedround import FederatedRound
 from wardround.api.participant import Participant
-from wardround.wire.versions import KNOWN, REFERENCES_SINCE
+from wardround.wire.compression import NONE
+from wardround.wire.versions import COMPRESSION_SINCE, KNOWN, REFERENCES_SINCE
 
 # As the CRD bounds what a site publishes.
 MOST_PUBLISHED, LARGEST = 16, 1_000_000
@@ -41,11 +42,14 @@ def none_in_common(participant: Participant) -> str | None:
 
 def too_old_for(participant: Participant, federated_round: FederatedRound) -> str | None:
     """Why the hub can write no assignment of this round for this site, or None. A version without references would let
-    the site evaluate something else."""
+    the site evaluate something else, and one without compression would let it send something else."""
     if reason := none_in_common(participant):
         return reason
-    references = bool(federated_round.spec.references)
-    return SITE_TOO_OLD if references and common(participant) < REFERENCES_SINCE else None
+    spec = federated_round.spec
+    needed = REFERENCES_SINCE if spec.references else KNOWN[0]
+    if spec.aggregation.compression != NONE:
+        needed = max(needed, COMPRESSION_SINCE)
+    return SITE_TOO_OLD if common(participant) < needed else None
 
 
 def _published(participant: Participant) -> frozenset[int]:

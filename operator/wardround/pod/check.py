@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from wardround import tensors
+from wardround import compression, tensors
 from wardround.pod import output, statistics, update, validation
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import PodError, log, run
@@ -69,12 +69,13 @@ def _check_training(folders: Folders, report: PrivateReport) -> validation.Measu
         measured = validation.measure(folders, report)
         with _tensor_file(folders, limit) as (file, layout):
             _require_equal(base, layout)
+            frozen_names = report.exchange.frozen
 
             def fill(writer: tensors.Writer) -> update.Summary:
                 base_digest = digests.Digest(writer.layout.header)
                 squares = 0.0
                 for tensor in writer.layout.tensors:
-                    frozen = is_frozen(tensor.name, report.exchange.frozen)
+                    frozen = is_frozen(tensor.name, frozen_names)
                     pairs = zip(
                         tensors.chunks(file, layout.find(tensor.name)),
                         tensors.chunks(base_file, base.find(tensor.name)),
@@ -84,7 +85,9 @@ def _check_training(folders: Folders, report: PrivateReport) -> validation.Measu
                         base_digest.update(before.tobytes())
                         difference = _difference(trained, before, tensor, frozen=frozen)
                         squares += float(np.square(tensors.widen(difference, tensor.dtype), dtype=np.float64).sum())
-                        writer.write(_weights(trained, before, tensor) if initial else difference)
+                        writer.write(
+                            _weights(trained, before, tensor) if initial else _sent(difference, tensor, report)
+                        )
                 log(f"check: the update has an L2 norm of {math.sqrt(squares):.4g}")
                 return update.Summary(
                     report.samples,
@@ -95,7 +98,8 @@ def _check_training(folders: Folders, report: PrivateReport) -> validation.Measu
                     sums=measured.sums,
                 )
 
-            update.publish(folders.update, base.tensors, fill)
+            length = compression.sent_length(tensors.canonical_layout(base.tensors), report.compression, frozen_names)
+            update.publish(folders.update, base.tensors, fill, length)
     return measured
 
 
@@ -151,6 +155,17 @@ def _require_equal(expected: tensors.Layout, trained: tensors.Layout) -> None:
 def _weights(trained: tensors.Array, before: tensors.Array, tensor: tensors.Tensor) -> tensors.Array:
     """The values that an initial round sends: the trained weights, and the base's integers, which have no mean."""
     return trained if tensor.dtype in tensors.FLOATS else before
+
+
+def _sent(difference: tensors.Array, tensor: tensors.Tensor, report: PrivateReport) -> tensors.Array | bytes:
+    """The bytes of a difference as the update holds them. Raises PodError("NotFinite")."""
+    if not compression.is_packed(tensor, report.compression, report.exchange.frozen):
+        return difference
+    try:
+        return compression.pack(difference, tensor.dtype, report.compression)
+    except compression.OutOfRange:
+        message = f"tensor {tensor.name} changed by more than the compression {report.compression} can hold"
+        raise PodError("NotFinite", message) from None
 
 
 def _difference(

@@ -120,6 +120,7 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
         task=work.task,
         base_digest=request.base_digest,
         exchange=request.exchange,
+        compression=request.compression,
         metrics=request.metrics,
         schema=work.schema,
         samples=samples,

@@ -37,14 +37,17 @@ def salt_tensor(salt: bytes) -> npt.NDArray[np.float64]:
     return np.frombuffer(salt, np.uint8).astype(np.float64)
 
 
-def publish(folder: Path, tensors: Sequence[Tensor], fill: Callable[[Writer], Summary]) -> None:
-    """Writes an update into `folder`. `fill` writes all tensors in canonical order. Raises whatever `fill` raises."""
+def publish(
+    folder: Path, tensors: Sequence[Tensor], fill: Callable[[Writer], Summary], length: int | None = None
+) -> None:
+    """Writes an update into `folder`. `fill` writes all tensors in canonical order. `length`: of a compressed update.
+    Raises whatever `fill` raises."""
     folder.mkdir(parents=True, exist_ok=True)
     # An earlier pod of this task may have left files. New tensors must not be read with an old document.
     partial = durable.partial_of(folder / TENSORS)
     for path in (folder / DOCUMENT, folder / TENSORS, partial):
         path.unlink(missing_ok=True)
-    with Writer(partial, tensors) as writer:
+    with Writer(partial, tensors, length) as writer:
         summary = fill(writer)
         digest = writer.finish()
     durable.publish(partial, folder / TENSORS)
@@ -57,6 +60,6 @@ def publish(folder: Path, tensors: Sequence[Tensor], fill: Callable[[Writer], Su
         digest=digest,
         schema_digest=writer.layout.schema_digest,
         base_digest=summary.base_digest,
-        length=writer.layout.length,
+        length=writer.length,
     )
     durable.write(folder / DOCUMENT, codec.write_document(claims))

@@ -77,10 +77,10 @@ _LISTED: Mapping[str, str] = {
     "WaitingForReference",
     CLEANING: "ActionFailed",
     ROUND_OTHER: "BaseDeleted CleanedUp Complete",
-    ATTENTION: "CountsInvalid DatasetDiffers FederationNotAllowed FingerprintMismatch FrozenNotZero HubTooOld Missing "
-    "NotSentInTime ParticipantNoKeys ParticipantNotApproved ParticipantRevoked ParticipantSuspended ParticipantUnknown "
-    "SiteTooOld StepsMissing TaskRefused UpdateTooLarge UploadTooLarge WrongAttempt WrongImage WrongParticipant "
-    "WrongRound WrongSchema",
+    ATTENTION: "CompressionInvalid CountsInvalid DatasetDiffers FederationNotAllowed FingerprintMismatch FrozenNotZero "
+    "HubTooOld Missing NotSentInTime ParticipantNoKeys ParticipantNotApproved ParticipantRevoked "
+    "ParticipantSuspended ParticipantUnknown SiteTooOld StepsMissing TaskRefused UpdateTooLarge "
+    "UploadTooLarge WrongAttempt WrongImage WrongParticipant WrongRound WrongSchema",
     PARTICIPANT: "Approved FingerprintMismatch HubTooOld NamespaceDiffers NoKeys NotApproved Revoked SiteTooOld",
     SUSPENDED: "Resumed Suspended",
     VERDICT: "NotMeasured NotShown NotWorse RowsContradictReference TooFewEvents TooFewSeen WorseAtHospital "

@@ -249,9 +249,9 @@ _QUORUM = (
     _round(
         name="StrategyImpossible",
         meaning="spec.aggregation of the round does not fit the round: its strategy needs more hospitals, other "
-        "parameters or another task.",
+        "parameters or another task, or its compression needs a Train round with a base.",
         action="Correct spec.aggregation, or raise quorum.min, in a new round. docs/federation.md (How updates are "
-        "combined) says what each strategy needs.",
+        "combined) says what each strategy and compression needs.",
     ),
     _round(
         name="QuorumNotMet",
@@ -271,11 +271,11 @@ _HUB = (
     ),
     _hub(
         name="TooMuchForScratch",
-        meaning="The round's strategy needs the updates of all hospitals at once on the scratch volume of the "
-        "aggregation Job. The updates are larger than this volume.",
+        meaning="The round's strategy or compression needs the updates of all hospitals at once on the scratch volume "
+        "of the aggregation Job. The updates are larger than this volume.",
         action="Raise aggregation.scratchGiB in the values of the hub chart. Or ask the round's author for a new "
-        "round with the strategy FedAvg or NormBounding. With these strategies, the aggregation Job can read the "
-        "updates from the store twice.",
+        "round with the strategy FedAvg or NormBounding, and the compression None. Then the aggregation Job can read "
+        "the updates from the store twice.",
     ),
     _hub(
         name="TaskRefused",

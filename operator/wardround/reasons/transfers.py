@@ -154,6 +154,14 @@ _UPDATES = (
         "Wardround's own code cannot make such an update.",
     ),
     Reason(
+        name="CompressionInvalid",
+        owner=HOSPITAL,
+        meaning="The aggregation left out the update, because it is not compressed as the round's compression "
+        "describes: for example, the scale of a block is infinite, negative or too large.",
+        action="Compare the versions of hub and site. If they are equal, find out which program made the update: "
+        "Wardround's own code cannot make such an update.",
+    ),
+    Reason(
         name="StepsMissing",
         owner=IMAGE_OR_ROUND,
         meaning="The aggregation left out the update, because the strategy of the round is FedNova, and the update has "

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from wardround.wire import codec
+from wardround.wire.compression import Compression
 from wardround.wire.grants import Get
 from wardround.wire.models import Header, ModelManifest
 from wardround.wire.server_state import StateManifest
@@ -147,8 +148,9 @@ class AggregationPlan:
     the names that the round declares. `specificity`: a decimal, for the metric sensitivityAtSpecificity.
     `least_cell`: the least `min_cell` of a hospital that the hub accepts. `references`: names of the rounds with whose
     models an Evaluate round compares its own. `gate`: None if the round asks for no verdict. `frozen`: patterns
-    of the names of tensors that training must not change (wire/frozen.py). `reads_twice`: scratch has no room for the
-    ciphertext of base and updates, so the Job reads them from the store a second time. `listed`: the updates. Their
+    of the names of tensors that training must not change (wire/frozen.py). `compression`: of the updates.
+    `reads_twice`: scratch has no room for the ciphertext of base and updates, so the Job reads them from the store a
+    second time. `listed`: the updates. Their
     list is in the store, because a Secret has no room for the URLs of many large updates. `state`: only of a strategy
     with a server optimizer."""
 
@@ -169,6 +171,7 @@ class AggregationPlan:
     image_digest: str
     initial: bool
     frozen: tuple[str, ...]
+    compression: Compression
     location: str
     reads_twice: bool
     base_digest: str | None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wardround.wire.codec import Text
+from wardround.wire.compression import NONE, Compression
 
 LABEL = Text("[a-z0-9]([-a-z0-9]*[a-z0-9])?", 63)
 NAME = Text("[a-z0-9]([-a-z0-9.]*[a-z0-9])?", 253)
@@ -163,7 +164,7 @@ class AssignedModel:
 
     `round`: number of the Train round. 0 for Statistics. An Evaluate round has the number of the Train round whose
     model it measures. `rounds`: the most Train rounds of the series. `frozen`: as of the Exchange. `evaluation_quorum`:
-    of the Evaluate rounds.
+    of the Evaluate rounds. `compression`: of the updates of Train rounds that start from a base.
     """
 
     name: Annotated[str, NAME]
@@ -181,6 +182,7 @@ class AssignedModel:
     quorum: Quorum
     evaluation_quorum: Quorum
     resources: Resources
+    compression: Compression = NONE
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,7 @@ class Assignment:
     `release`: who may get the result in the end.
     `pushed`: the models that persons have pushed, and from which the base or a reference was made.
     `references`: the models with which an Evaluate round compares its own.
+    `compression`: of the update (compression.py).
     `model`: the series of which the round is part; None for a round that a person has made. A site that ignores it
     waits for the approval of each task.
     `delivery`: of a Deliver round. A site that does not know this field does not know the task either.
@@ -235,6 +238,7 @@ class Assignment:
     release: Annotated[str, RELEASE]
     pushed: tuple[AssignedPushed, ...]
     references: tuple[AssignedReference, ...] = ()
+    compression: Compression = NONE
     model: AssignedModel | None = None
     delivery: AssignedDelivery | None = None
 

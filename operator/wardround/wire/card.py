@@ -26,6 +26,7 @@ from wardround.wire.assignment import (
     VALUE,
     WORD,
 )
+from wardround.wire.compression import NONE, Compression
 
 VERSION = 1
 # A card lists so many ancestors at most, the nearest first, because it has to fit into an object of Kubernetes.
@@ -131,7 +132,8 @@ class ModelCard:
     `round_namespace`, `round_name`, `round_uid`: the round that made the model. `fields`: of its DataSchema, None if
     that was gone when the round ended. `architecture`: None if another image than the built-in trainer made the model.
     `parents`: the nearest first, back to the start. `parents_omitted`: how many more there are. `hospitals`, `people`:
-    of the last training round. `release`: who may get the model, as all rounds that led to it said.
+    of the last training round. `release`: who may get the model, as all rounds that led to it said. `compression`: of
+    the updates of the last training round.
     """
 
     version: int
@@ -153,6 +155,7 @@ class ModelCard:
     metrics: tuple[CardMetric, ...]
     use: CardUse
     release: Release
+    compression: Compression = NONE
 
     @property
     def data_schema(self) -> dict[str, Any] | None:

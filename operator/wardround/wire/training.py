@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from wardround.wire.assignment import Exchange
+from wardround.wire.compression import NONE, Compression
 from wardround.wire.layouts import Rows
 
 TaskKind = Literal["Train", "Statistics", "Evaluate"]
@@ -60,7 +61,8 @@ class RequestedTask:
     Other variables hold the pod's kind, the Dataset and the site's own limits, and admission compares them with the
     objects. `seed`: of the round. `base_digest`: of the base model, "" without one. `max_samples`: the largest
     number of samples that this site may claim. `state_round`: UID of the round whose state is read, "" for none.
-    `threads`: how many threads the training code computes with. `references`: only of an evaluation.
+    `threads`: how many threads the training code computes with. `references`: only of an evaluation. `compression`: of
+    the update.
     """
 
     contract: str
@@ -79,6 +81,7 @@ class RequestedTask:
     live_rounds: LiveRounds
     threads: int
     references: tuple[RequestedReference, ...] = ()
+    compression: Compression = NONE
 
     @property
     def models(self) -> tuple[RequestedModel, ...]:
@@ -148,6 +151,7 @@ class PrivateReport:
     task: TaskKind
     base_digest: str
     exchange: Exchange
+    compression: Compression
     metrics: tuple[str, ...]
     schema: Mapping[str, Any]
     samples: int

@@ -24,9 +24,12 @@ from wardround.wire.assignment import Assignment
 # had updates whose manifests this code cannot read, so nobody writes or accepts them.
 # Version 4: a site that ignores `references` would send sums without the differences that the round asks for.
 REFERENCES_SINCE = 4
+# Version 5: a site that ignores `compression` would send an update that the aggregation cannot read.
+COMPRESSION_SINCE = 5
 ADDED: Mapping[int, tuple[str, ...]] = {
     3: ("pushed", "release", "rows", "schema", "threads"),
     REFERENCES_SINCE: ("references",),
+    COMPRESSION_SINCE: ("compression",),
 }
 KNOWN = tuple(sorted(ADDED))
 LATEST = KNOWN[-1]
@@ -61,7 +64,11 @@ def write(assignment: Assignment) -> dict[str, Any]:
     if assignment.critical != critical(assignment.version):
         raise ValueError(f"version {assignment.version} has the critical fields {critical(assignment.version)}")
     fields = known_fields(assignment.version)
-    return {name: value for name, value in codec.dump_document(assignment).items() if name in fields}
+    document = {name: value for name, value in codec.dump_document(assignment).items() if name in fields}
+    if assignment.version < COMPRESSION_SINCE and document["model"]:
+        # What stands inside a field is read strictly, so a site of an older version would refuse it.
+        del document["model"]["compression"]
+    return document
 
 
 def read(document: Mapping[str, Any]) -> Assignment:

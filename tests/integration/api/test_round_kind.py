@@ -201,6 +201,18 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
         federated_round(metrics=["steps"], **strategy("FedNova")),
         "the strategy needs differences from a base",
     ),
+    "first weights compressed": (
+        federated_round(aggregation={"compression": "Int8"}),
+        "Only Train rounds that start from",
+    ),
+    "an evaluation compressed": (
+        evaluation(aggregation={"compression": "BFloat16"}),
+        "Only Train rounds that start from",
+    ),
+    "an unknown compression": (
+        without(federated_round(base={"roundName": "r0"}, aggregation={"compression": "Gzip"}), "initial"),
+        "spec.aggregation.compression",
+    ),
     "a share that has no effect": (
         federated_round(**strategy("Median", maxWeightShare="0.5")),
         "maxWeightShare has no effect",
@@ -246,6 +258,8 @@ def test_the_api_server_refuses_a_bad_round_and_says_why(api: Api, case: str) ->
         without(federated_round(task="Statistics"), "initial", "image"),
         federated_round(participants={"selector": {"matchLabels": {"region": "north"}}}, quorum={"min": 90}),
         federated_round(aggregation={"maxWeightShare": "0.5"}),
+        without(federated_round(base={"roundName": "r0"}, aggregation={"compression": "BFloat16"}), "initial"),
+        without(federated_round(base={"roundName": "r0"}, aggregation={"compression": "Int8"}), "initial"),
         federated_round(**strategy("Median", 3)),
         federated_round(**strategy("Median", maxWeightShare="1.0")),
         federated_round(**strategy("GeometricMedian", 3)),

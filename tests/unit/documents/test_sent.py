@@ -39,7 +39,7 @@ from wardround.plans.round.scratch import Scratch
 from wardround.plans.round.types import Aggregate, Dispatch, Observation
 from wardround.presign import Credentials, Presigner
 from wardround.sealing import untrusted
-from wardround.sealing.body import PART, ciphertext_length
+from wardround.sealing.body import PART, ciphertext_length, part_lengths
 from wardround.sealing.keys import (
     DecryptionKey,
     RecipientKey,
@@ -270,6 +270,17 @@ def test_the_aggregation_reads_the_plan_that_the_hub_writes(
     assert len(document.put.parts) == 1
     assert document.put.segments.url.startswith(INTERNAL.origin)
     assert DecryptionKey.load(document.private_key).public.raw == ROUND_KEY.public.raw
+
+
+def test_a_result_may_have_more_parts_than_the_compressed_updates() -> None:
+    """It has the length of its base."""
+    current = with_base()
+    aggregation = replace(current.spec.aggregation, compression="Int8")
+    compressed = replace(current, spec=replace(current.spec, aggregation=aggregation))
+    seen = observation(compressed, tasks=tuple(map(sent, NAMES)))
+    document = planned(seen, Aggregate(number=1, tasks=seen.tasks, until=NOW, scratch=SCRATCH), BASE)
+    assert len(document.put.parts) == len(part_lengths(BASE.manifest.header.length)) > 1
+    assert document.compression == "Int8"
 
 
 def test_each_aggregation_has_a_data_key_of_its_own() -> None:

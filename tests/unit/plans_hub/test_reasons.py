@@ -50,6 +50,7 @@ OTHER_WORDS = {
     "classes": "Site Code Platform Network",
     "of updates": "Delta Equal FedAvg KeepBase Largest Mean Model Pairs Samples Sum Update",
     "strategies": "FedAdagrad FedAdam FedNova FedYogi GeometricMedian Krum Median MultiKrum NormBounding TrimmedMean",
+    "compressions": "None",
     "how a server optimizer goes on": "Continued NoState OtherStrategy OtherParameters OtherFrozenTensors ServerState",
     "rows that a round measures": "Test Validation",
     "why rows are left out": "AboveMaximum BelowMinimum IdentifierMissing NotAnInteger NotInEnum RowMalformed",

@@ -59,6 +59,15 @@ MEDIAN = {"strategy": "Median"}
             {"aggregation": {"strategy": "Krum", "parameters": {"hostile": "1"}}, "quorum": {"min": 3}},
             "The strategy Krum with these parameters needs 5 updates, but quorum.min is 3.",
         ),
+        (
+            {"aggregation": {"compression": "Int8"}},
+            "An initial round cannot use the compression Int8: its hospitals send weights, and Int8 rounds differences "
+            "from a base.",
+        ),
+        (
+            {"task": "Statistics", "initial": None, "image": None, "aggregation": {"compression": "BFloat16"}},
+            "Only Train rounds compress their updates. A Statistics round cannot use the compression BFloat16.",
+        ),
     ],
 )
 def test_an_impossible_strategy_fails_the_round_before_anybody_is_asked(spec: dict[str, Any], words: str) -> None:
@@ -88,6 +97,30 @@ def test_a_quorum_whose_updates_cannot_all_be_in_scratch_is_not_asked() -> None:
         accepted = federated_round(**changes, aggregation={"strategy": strategy})
         made = plan(observation(accepted, **known, scratch_limit=limit * GIB))
         assert len(of_type(made, Dispatch)) == len(NAMES)
+
+
+def test_decompressed_updates_need_room_in_scratch_whatever_the_strategy() -> None:
+    """The aggregation keeps them as long as updates that were never compressed."""
+    large = replace(STORED, result=replace(STORED.result, bytes=GIB))
+    base = over(federated_round("train-0", "base-uid"), "Complete")
+    changes: dict[str, Any] = {"initial": None, "base": {"roundName": "train-0"}, "quorum": {"min": 3}}
+    known: dict[str, Any] = {"base": base, "base_model": large, "base_uid": "base-uid"}
+    current = federated_round(**changes, aggregation={"compression": "Int8"})
+    refused = plan(observation(current, **known, scratch_limit=4 * GIB))
+    assert condition_of(refused, "Failed") == ("True", "TooMuchForScratch")
+    assert message_of(refused, "Failed").startswith(
+        "With the compression Int8, the aggregation keeps the decompressed updates on the scratch volume. The updates "
+        "of 3 hospitals need more than aggregation.scratchGiB of the hub chart allows (4 GiB)."
+    )
+    made = plan(observation(current, **known, scratch_limit=5 * GIB))
+    assert len(of_type(made, Dispatch)) == len(NAMES)
+    sending = collecting(*map(sent, NAMES), spec={**changes, "aggregation": {"compression": "Int8"}}, **known)
+    [action] = of_type(plan(sending), Aggregate)
+    assert isinstance(action, Aggregate)
+    assert not action.scratch.reads_twice
+    assert action.scratch.bytes > 4 * GIB
+    late = plan(replace(sending, scratch_limit=4 * GIB))
+    assert condition_of(late, "Failed") == ("True", "TooMuchForScratch")
 
 
 def test_room_for_the_updates_of_a_quorum_is_not_enough_because_all_hospitals_may_send() -> None:

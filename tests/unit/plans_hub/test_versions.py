@@ -17,7 +17,7 @@ from wardround.plans.participant import status
 from wardround.plans.round.plan import plan
 from wardround.plans.round.types import Dispatch, Observation
 from wardround.wire import codec
-from wardround.wire.versions import KNOWN, LATEST, REFERENCES_SINCE
+from wardround.wire.versions import COMPRESSION_SINCE, KNOWN, LATEST, REFERENCES_SINCE
 
 HUB = "sha256:" + "1" * 64
 NEWER = [LATEST + 1, LATEST + 7]
@@ -131,3 +131,13 @@ def test_a_site_that_knows_no_references_is_too_old_for_a_round_that_has_some() 
     seen = comparing(READY)
     planned = plan(replace(seen, participants={**seen.participants, "site-b": older}))
     assert condition_of(planned, "Stalled") == ("True", "SiteTooOld")
+
+
+def test_a_site_that_knows_no_compression_is_too_old_for_a_round_that_has_one() -> None:
+    """Its update would not be compressed, and the aggregation could not read it."""
+    older = publishing("site-b", [COMPRESSION_SINCE - 1])
+    spec: dict[str, Any] = {"initial": None, "base": {"roundName": "train-0"}}
+    assert versions.too_old_for(older, federated_round(**spec)) is None
+    compressed = federated_round(**spec, aggregation={"compression": "Int8"})
+    assert versions.too_old_for(older, compressed) == "SiteTooOld"
+    assert versions.too_old_for(publishing("site-b", list(KNOWN)), compressed) is None

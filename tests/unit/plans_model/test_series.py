@@ -84,6 +84,22 @@ def test_rounds_for_which_the_strategy_is_impossible_use_fedavg() -> None:
         assert [each.parameters for each in used] == [parameters if each.strategy == name else {} for each in used]
 
 
+def test_only_rounds_that_send_differences_are_compressed() -> None:
+    template = replace(model().spec.round, aggregation=Aggregation(strategy="Median", compression="Int8"))
+    world = World(replace(model(), spec=replace(model().spec, round=template)))
+    world.settle()
+    world.run()
+    used = [world.rounds[each.name].spec for each in world.series.rounds]
+    compressed = [(each.task, each.aggregation.compression) for each in used]
+    assert compressed == [
+        ("Statistics", "None"),
+        ("Train", "None"),
+        ("Train", "Int8"),
+        ("Train", "Int8"),
+        ("Evaluate", "None"),
+    ]
+
+
 def test_the_status_names_a_round_before_it_is_created() -> None:
     world = World(model())
     plan = world.step()

@@ -153,6 +153,7 @@ CHANGED_TERMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "release": ({"release": "Readers"}, {}),
     "pushed": ({"pushed": (AssignedPushed(digest="sha256:" + "e" * 64, requested_by="wanda"),)}, {}),
+    "compression": ({"initial": False, "compression": "Int8"}, {"compression": "Int8"}),
 }
 
 
@@ -191,6 +192,7 @@ DEVIATIONS: dict[str, tuple[Assignment, dict[str, Any]]] = {
     "quorum": (EVALUATE, {"quorum": MODEL.quorum}),
     "resources": (STATISTICS, {"resources": Resources(1, 1, local_sockets=False)}),
     "references": (EVALUATE, {"references": (a_reference(parameters={"epochs": "7"}),)}),
+    "compression": (EVALUATE, {"compression": "Int8"}),
 }
 
 
@@ -208,6 +210,16 @@ def test_a_task_may_mix_more_hospitals_than_the_series_says_and_not_fewer() -> N
     for least, deviations in ((MODEL.quorum.min + 1, ()), (MODEL.quorum.min - 1, ("quorum",))):
         changed = dataclasses.replace(STATISTICS, quorum=dataclasses.replace(MODEL.quorum, min=least))
         assert approvals.deviations(changed) == deviations
+
+
+def test_only_the_rounds_of_a_compressed_series_that_send_differences_compress_them() -> None:
+    model = dataclasses.replace(MODEL, compression="Int8")
+    first, later = dataclasses.replace(TRAIN, initial=True), dataclasses.replace(TRAIN, initial=False)
+    for task, compression in ((first, "None"), (later, "Int8"), (EVALUATE, "None"), (STATISTICS, "None")):
+        number = dataclasses.replace(model, round=task.model.round if task.model else 0)
+        for given in ("None", "BFloat16", "Int8"):
+            changed = dataclasses.replace(task, model=number, compression=given)
+            assert approvals.deviations(changed) == (() if given == compression else ("compression",))
 
 
 def test_every_part_of_a_task_that_is_compared_deviates_once() -> None:

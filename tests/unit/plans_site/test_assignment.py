@@ -105,6 +105,8 @@ def test_a_hub_key_that_is_none_is_refused(key: str) -> None:
         ({"resources": dataclasses.replace(ASSIGNMENT.resources, nodes=2)}, "TaskNotAllowed"),
         ({"threads": 0}, "TaskNotAllowed"),
         ({"threads": 257}, "TaskNotAllowed"),
+        ({"initial": True, "compression": "Int8"}, "TaskNotAllowed"),
+        ({"task": "Evaluate", "initial": False, "compression": "BFloat16"}, "TaskNotAllowed"),
         ({"image": "registry.example/trainer:latest"}, "ImageNotByDigest"),
         ({"image": f"registry.example/other@{IMAGE_DIGEST}"}, "ImageNotAllowed"),
         ({"image_digest": "sha256:" + "c" * 64}, "ImageNotByDigest"),

@@ -176,6 +176,7 @@ def report(
         task=document["task"],
         base_digest=document["baseDigest"],
         exchange=Exchange(tuple(document["exchange"]["frozen"])),
+        compression=document.get("compression", "None"),
         metrics=tuple(document["metrics"]),
         schema=document["schema"],
         samples=samples,

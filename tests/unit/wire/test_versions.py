@@ -9,8 +9,18 @@ import pytest
 
 from tests.worlds.site import ASSIGNMENT
 from wardround.wire import codec, versions
-from wardround.wire.assignment import Assignment
-from wardround.wire.versions import ADDED, KNOWN, LATEST, NotUnderstood, critical, known_fields, read, write
+from wardround.wire.assignment import AssignedModel, Assignment
+from wardround.wire.versions import (
+    ADDED,
+    COMPRESSION_SINCE,
+    KNOWN,
+    LATEST,
+    NotUnderstood,
+    critical,
+    known_fields,
+    read,
+    write,
+)
 
 DOCUMENT = write(ASSIGNMENT)
 
@@ -177,3 +187,30 @@ def test_nobody_writes_a_version_that_this_code_does_not_know() -> None:
     for version in (0, 1, 2, LATEST + 1):
         with pytest.raises(KeyError):
             critical(version)
+
+
+def test_a_site_of_an_older_version_gets_a_series_without_the_compression() -> None:
+    """What stands inside a field is read strictly, so it would refuse the whole assignment."""
+    model = AssignedModel(
+        name="m",
+        uid="u",
+        series=1,
+        round=1,
+        rounds=2,
+        tasks=("Train",),
+        image="",
+        command=(),
+        parameters={},
+        schedules=(),
+        frozen=(),
+        metrics=(),
+        quorum=ASSIGNMENT.quorum,
+        evaluation_quorum=ASSIGNMENT.quorum,
+        resources=ASSIGNMENT.resources,
+        compression="Int8",
+    )
+    for version in KNOWN:
+        document = write(replace(ASSIGNMENT, version=version, critical=critical(version), model=model))
+        known = version >= COMPRESSION_SINCE
+        assert ("compression" in document, "compression" in document["model"]) == (known, known)
+        assert read(document).model == (model if known else replace(model, compression="None"))

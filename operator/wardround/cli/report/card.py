@@ -28,6 +28,7 @@ def card(seen: Seen) -> Section:
         ("parameters", ", ".join(f"{name}={value}" for name, value in sorted(model.spec.series.parameters.items()))),
         ("seed", str(model.spec.initial.seed)),
         ("combined by", f"{template.aggregation.strategy}, weighted by {template.aggregation.weighting}"),
+        ("compression of updates", template.aggregation.compression),
     )
     blocks: list[Block] = [
         Paragraph(

@@ -28,13 +28,14 @@ from wardround.plans.round.parts import PartState
 from wardround.plans.round.scratch import GIB, Scratch, scratch
 from wardround.plans.round.server_state import goes_on, in_words, state_unusable
 from wardround.plans.round.status import COLLECTED
-from wardround.plans.round.strategy import too_much_for_scratch
+from wardround.plans.round.strategy import needs_scratch, too_much_for_scratch
 from wardround.plans.round.types import Aggregate, Aggregation, StoredModel, StoreModel, Verdict
 from wardround.plans.round.verdicts import advice, completed, failed, list_of, not_done, sentences, withheld
 from wardround.plans.round.view import View, hospitals, left_out, shortfall
 from wardround.plans.states import remaining
 from wardround.reasons.registry import REASONS
 from wardround.reasons.transfers import NO_RESULT
+from wardround.sealing.body import ciphertext_length
 from wardround.wire.aggregation import (
     AggregationFailure,
     AggregationResult,
@@ -43,6 +44,7 @@ from wardround.wire.aggregation import (
     CombinedVerdict,
     LeftOut,
 )
+from wardround.wire.compression import NONE
 from wardround.wire.strategies import STRATEGIES
 
 AGGREGATION_TRIES = 3
@@ -77,7 +79,7 @@ def aggregate(view: View, number: int) -> Verdict:
         return failed(view, "QuorumNotMet", sentences(missing, "The hub combined nothing.", late))
     if lost := base_lost(view) or state_unusable(view):
         return lost
-    if STRATEGIES[view.round.spec.aggregation.strategy].at_once and _scratch(view).reads_twice:
+    if needs_scratch(view.round.spec.aggregation) and _scratch(view).reads_twice:
         return failed(view, "TooMuchForScratch", too_much_for_scratch(view, len(sent)))
     return Verdict(
         course="Progressing",
@@ -105,8 +107,11 @@ def _scratch(view: View) -> Scratch:
     sent = view.having(PartState.SENT)
     base = view.seen.base_model if view.round.spec.task == "Train" and view.round.spec.initial is None else None
     sizes = [part.task.status.upload.bytes for part in sent if part.task.status.upload]
-    terms = STRATEGIES[view.round.spec.aggregation.strategy]
+    aggregation = view.round.spec.aggregation
+    terms = STRATEGIES[aggregation.strategy]
     whole = base.result.bytes if base else None
+    if whole is not None and aggregation.compression != NONE:
+        sizes = [ciphertext_length(whole)] * len(sizes)
     return scratch(sizes, whole, view.seen.scratch_limit, at_once=terms.at_once, moments=terms.moments)
 
 
@@ -280,6 +285,7 @@ def _result(view: View, number: int, answer: AggregationResult, names: tuple[str
         hospitals_omitted=answer.by_hospital is None,
         columns_digest=made_with(view.seen),
         schema_digest=view.seen.schema.digest if view.seen.schema else None,
+        compression=spec.aggregation.compression if spec.aggregation.compression != NONE else None,
     )
 
 

@@ -1,10 +1,12 @@
 """Rules about the strategy of a round: whether it can combine what the round asks for, before anybody trains."""
 
+from wardround.api.federatedround import Aggregation
 from wardround.plans.round.scratch import GIB, scratch
 from wardround.plans.round.types import Verdict
 from wardround.plans.round.verdicts import advice, failed
 from wardround.plans.round.view import View, hospitals
 from wardround.sealing.body import PART, ciphertext_length, part_lengths
+from wardround.wire import compression
 from wardround.wire.strategies import STRATEGIES, impossible
 
 # A round that names its hospitals names no more (crds/federatedrounds.yaml).
@@ -25,6 +27,9 @@ def strategy_impossible(view: View) -> Verdict | None:
         max_share=spec.aggregation.max_weight_share,
         quorum=spec.quorum.min,
         metrics=spec.metrics,
+    )
+    problem = problem or compression.impossible(
+        spec.aggregation.compression, task=spec.task, initial=spec.initial is not None
     )
     if problem:
         return failed(view, "StrategyImpossible", f"{problem} {advice('StrategyImpossible')}")
@@ -61,18 +66,31 @@ def _beyond_plan(view: View) -> Verdict | None:
 def _beyond_scratch(view: View, updates: int) -> Verdict | None:
     """So many updates would not fit. Their size is known from the base: an update has its tensors."""
     spec, base = view.round.spec, view.seen.base_model
-    if view.dispatched or spec.base is None or base is None or not STRATEGIES[spec.aggregation.strategy].at_once:
+    if view.dispatched or spec.base is None or base is None or not needs_scratch(spec.aggregation):
         return None
     sizes = [ciphertext_length(base.result.bytes)] * updates
-    if not scratch(sizes, base.result.bytes, view.seen.scratch_limit, at_once=True).reads_twice:
+    at_once = STRATEGIES[spec.aggregation.strategy].at_once
+    if not scratch(sizes, base.result.bytes, view.seen.scratch_limit, at_once=at_once).reads_twice:
         return None
     return failed(view, "TooMuchForScratch", too_much_for_scratch(view, updates))
 
 
+def needs_scratch(aggregation: Aggregation) -> bool:
+    """Whether the aggregation cannot read the updates from the store a second time, and keeps them in scratch."""
+    return STRATEGIES[aggregation.strategy].at_once or aggregation.compression != compression.NONE
+
+
 def too_much_for_scratch(view: View, updates: int) -> str:
     """Why the strategy cannot combine so many updates, and what to do."""
+    aggregation = view.round.spec.aggregation
+    if STRATEGIES[aggregation.strategy].at_once:
+        cause = f"The strategy {aggregation.strategy} needs all updates at once on the scratch volume."
+    else:
+        cause = (
+            f"With the compression {aggregation.compression}, the aggregation keeps the decompressed updates on the "
+            "scratch volume."
+        )
     return (
-        f"The strategy {view.round.spec.aggregation.strategy} needs all updates at once on the scratch volume. The "
-        f"updates of {hospitals(updates)} need more than aggregation.scratchGiB of the hub chart allows "
+        f"{cause} The updates of {hospitals(updates)} need more than aggregation.scratchGiB of the hub chart allows "
         f"({view.seen.scratch_limit // GIB} GiB). {advice('TooMuchForScratch')}"
     )

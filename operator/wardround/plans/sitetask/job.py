@@ -128,4 +128,5 @@ def requested(
             )
             for each, digest in zip(assignment.references, references, strict=True)
         ),
+        compression=assignment.compression,
     )
