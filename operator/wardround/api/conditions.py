@@ -8,6 +8,7 @@ from typing import Any, Literal
 from wardround.api.times import read_time, to_seconds
 
 Status = Literal["True", "False", "Unknown"]
+End = Literal["Complete", "Failed"]
 MESSAGE_LIMIT = 1024
 # The transition time in the CRDs' default conditions, which stand there before an operator has written any.
 NEVER = "1970-01-01T00:00:00Z"
@@ -35,8 +36,13 @@ def is_true(conditions: Conditions, kind: str) -> bool:
     return condition is not None and condition.status == "True"
 
 
+def is_over(conditions: Conditions) -> bool:
+    """Whether the object has ended. These conditions stay."""
+    return any(is_true(conditions, kind) for kind in ("Complete", "Failed"))
+
+
 def is_final(item: Mapping[str, Any]) -> bool:
-    """Whether a round or a task has ended. `item`: as an API server sends it, which may be that of another party."""
+    """Like `is_over`, for a round or a task. `item`: as an API server sends it, which may be that of another party."""
     known = (item.get("status") or {}).get("conditions") or ()
     return any(each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in known)
 
@@ -96,3 +102,13 @@ def settled(conditions: Conditions, reason: str, *, now: datetime, generation: i
     """Clears both: nothing is left to do. kstatus shows the object as current unless `Ready` is not True."""
     conditions = set_condition(conditions, "Reconciling", False, reason, "", now=now, generation=generation)
     return set_condition(conditions, "Stalled", False, reason, "", now=now, generation=generation)
+
+
+def ended(
+    conditions: Conditions, kind: End, reason: str, message: str, *, now: datetime, generation: int
+) -> Conditions:
+    """Sets the final condition, and what kstatus reads of it."""
+    conditions = set_condition(conditions, kind, True, reason, message, now=now, generation=generation)
+    if kind == "Complete":
+        return settled(conditions, reason, now=now, generation=generation)
+    return stalled(conditions, reason, message, now=now, generation=generation)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import ssl
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from wardround.api.modeltransfer import TransferredModel
 from wardround.card import folder
 from wardround.card.folder import FolderRefused, Signed
+from wardround.card.own_request import SILENCE_SECONDS, OwnRequest, unopened, unreachable
 from wardround.sealing import untrusted
 from wardround.sealing.body import Body, part_lengths, segment_count
 from wardround.sealing.files import HASH_BYTES
-from wardround.sealing.keys import DecryptionKey, hub_fingerprint, load_verification_key
+from wardround.sealing.keys import load_verification_key
 from wardround.sealing.manifests import open_model, open_transfer
 from wardround.sealing.opener import FileOpener
 from wardround.sealing.refused import Refused
@@ -24,8 +24,6 @@ from wardround.wire.card import ModelCard
 from wardround.wire.grants import TransferGrants
 from wardround.wire.models import ModelManifest
 
-# A read that takes longer ends the download.
-SILENCE_SECONDS = 60
 CHUNK = 1 << 20
 
 
@@ -33,19 +31,9 @@ class DownloadFailed(Exception):
     """The store did not give the file. The message names no address, because an address is a right."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What the person's program knows of its ModelTransfer. `fingerprint`: of the hub, as the person named it."""
-
-    key: DecryptionKey
-    transfer_uid: str
-    requested_by: str
-    fingerprint: str
-
-
-def pull(answer: TransferredModel, asked: Asked, path: Path) -> ModelCard:
+def pull(answer: TransferredModel, own: OwnRequest, path: Path) -> ModelCard:
     """Writes the folder `path`, which must not exist. Raises FolderRefused, DownloadFailed, OSError."""
-    signed, manifest, data_key, grants = _opened(answer, asked)
+    signed, manifest, data_key, grants = _opened(answer, own)
     # Beside it, so that a rename makes the folder.
     with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
         partial = Path(scratch, path.name)
@@ -57,35 +45,26 @@ def pull(answer: TransferredModel, asked: Asked, path: Path) -> ModelCard:
                 f"the file in the store is not the one that the hub signed ({refusal.reason})"
             ) from None
         (partial / folder.CARD_FILE).write_text(signed.text, "utf-8")
-        card = folder.load(partial, asked.fingerprint).card
+        card = folder.load(partial, own.fingerprint).card
         partial.rename(path)
     return card
 
 
-def _opened(answer: TransferredModel, asked: Asked) -> tuple[Signed, ModelManifest, bytes, TransferGrants]:
+def _opened(answer: TransferredModel, own: OwnRequest) -> tuple[Signed, ModelManifest, bytes, TransferGrants]:
     try:
-        hub_key = untrusted.decode(answer.hub_key, "KeyUnusable")
-        actual = hub_fingerprint(hub_key)
-        if actual != asked.fingerprint:
-            raise FolderRefused(
-                f"the hub's fingerprint is {actual}, and not {asked.fingerprint}. Ask the hub's administrator for the "
-                "fingerprint. Do not use the model if it differs"
-            )
+        hub_key = own.hub_key(answer.hub_key, "Do not use the model if it differs")
         manifest = open_model(answer.manifest, load_verification_key(hub_key))
         signed = folder.signed(answer.card, hub_key)
         if signed.card.model.digest != manifest.digest:
             raise FolderRefused("the hub sent the card of another model. Tell the hub's administrator")
-        names = (asked.transfer_uid, asked.requested_by, manifest.digest)
+        names = (own.uid, own.requested_by, manifest.digest)
         wrapped = untrusted.decode(answer.wrapped_key, "KeyUnusable")
-        data_key = unwrap(wrapped, asked.key, transfer_context("model", *names))
+        data_key = unwrap(wrapped, own.key, transfer_context("model", *names))
         uid, user, digest = names
         sealed = untrusted.decode(answer.grants, "KeyUnusable")
-        grants = open_transfer(sealed, asked.key, transfer_uid=uid, requested_by=user, digest=digest)
+        grants = open_transfer(sealed, own.key, transfer_uid=uid, requested_by=user, digest=digest)
     except Refused as refusal:
-        raise FolderRefused(
-            f"the hub's answer cannot be opened ({refusal.reason}): it is not for this request, or somebody has "
-            "changed it. Run the command again"
-        ) from None
+        raise unopened(refusal.reason, "Run the command again") from None
     return signed, manifest, data_key, grants
 
 
@@ -117,11 +96,6 @@ def _download(url: str, context: ssl.SSLContext, length: int, sink: Callable[[by
                 sink(chunk)
                 left -= len(chunk)
     except OSError as failure:
-        code = getattr(failure, "code", None)
-        cause = f"it answered {code}" if code else f"{type(getattr(failure, 'reason', failure)).__name__}"
-        raise DownloadFailed(
-            f"this computer cannot reach the hub's store ({cause}). Check the network to the store, and run the "
-            "command again"
-        ) from None
+        raise DownloadFailed(unreachable(failure, "run the command again")) from None
     if left:
         raise DownloadFailed("the store gave less than the whole file. Ask again")

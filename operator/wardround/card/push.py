@@ -15,11 +15,10 @@ from wardround import tensors
 from wardround.api.modelpush import LARGEST_HEADER, Upload
 from wardround.card import folder
 from wardround.card.folder import FolderRefused
-from wardround.card.pull import SILENCE_SECONDS
-from wardround.sealing import untrusted
+from wardround.card.own_request import SILENCE_SECONDS, OwnRequest, unopened, unreachable
 from wardround.sealing.body import SEALED_SEGMENT, part_lengths
 from wardround.sealing.files import seal_file
-from wardround.sealing.keys import DecryptionKey, hub_fingerprint, load_verification_key
+from wardround.sealing.keys import load_verification_key
 from wardround.sealing.manifests import open_offer, open_push
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import transfer_context, unwrap
@@ -42,16 +41,6 @@ class Prepared:
     digest: str
     bytes: int
     tensors_digest: str
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the person's program knows of its ModelPush. `fingerprint`: of the hub, as the person named it."""
-
-    key: DecryptionKey
-    push_uid: str
-    requested_by: str
-    fingerprint: str
 
 
 def prepare(path: Path, scratch: Path) -> Prepared:
@@ -79,9 +68,9 @@ def prepare(path: Path, scratch: Path) -> Prepared:
     return Prepared(file, digest, file.stat().st_size, layout.schema_digest)
 
 
-def upload(offered: Upload, asked: Asked, prepared: Prepared, scratch: Path) -> None:
+def upload(offered: Upload, own: OwnRequest, prepared: Prepared, scratch: Path) -> None:
     """Seals the file and stores it at the hub's addresses. Raises FolderRefused, UploadFailed."""
-    offer, data_key, grants = _opened(offered, asked, prepared)
+    offer, data_key, grants = _opened(offered, own, prepared)
     sealed = scratch / "sealed"
     seal_file(prepared.file, sealed, offer.header, data_key)
     context = ssl.create_default_context(cadata=grants.ca_bundle or None)
@@ -97,28 +86,19 @@ def upload(offered: Upload, asked: Asked, prepared: Prepared, scratch: Path) -> 
     _store(grants.segments, bytes(hashes), context)
 
 
-def _opened(offered: Upload, asked: Asked, prepared: Prepared) -> tuple[PushOffer, bytes, PushGrants]:
+def _opened(offered: Upload, own: OwnRequest, prepared: Prepared) -> tuple[PushOffer, bytes, PushGrants]:
     try:
-        hub_key = untrusted.decode(offered.hub_key, "KeyUnusable")
-        actual = hub_fingerprint(hub_key)
-        if actual != asked.fingerprint:
-            raise FolderRefused(
-                f"the hub's fingerprint is {actual}, and not {asked.fingerprint}. Ask the hub's administrator for the "
-                "fingerprint. Do not push if it differs"
-            )
+        hub_key = own.hub_key(offered.hub_key, "Do not push if it differs")
         offer = open_offer(offered.offer, load_verification_key(hub_key))
         named = (offer.push_uid, offer.requested_by, offer.digest, offer.header.length)
-        if named != (asked.push_uid, asked.requested_by, prepared.digest, prepared.bytes):
+        uid, user = own.uid, own.requested_by
+        if named != (uid, user, prepared.digest, prepared.bytes):
             raise FolderRefused("the hub's answer is for another push. Push again")
-        context = transfer_context("pushed", asked.push_uid, asked.requested_by, prepared.digest)
-        data_key = unwrap(offer.wrapped_key, asked.key, context)
-        uid, user = asked.push_uid, asked.requested_by
-        grants = open_push(offer.grants, asked.key, push_uid=uid, requested_by=user, digest=prepared.digest)
+        context = transfer_context("pushed", uid, user, prepared.digest)
+        data_key = unwrap(offer.wrapped_key, own.key, context)
+        grants = open_push(offer.grants, own.key, push_uid=uid, requested_by=user, digest=prepared.digest)
     except Refused as refusal:
-        raise FolderRefused(
-            f"the hub's answer cannot be opened ({refusal.reason}): it is not for this request, or somebody has "
-            "changed it. Push again"
-        ) from None
+        raise unopened(refusal.reason, "Push again") from None
     return offer, data_key, grants
 
 
@@ -130,8 +110,4 @@ def _store(put: Put, content: bytes, context: ssl.SSLContext) -> None:
         with urllib.request.urlopen(request, timeout=SILENCE_SECONDS, context=context):  # noqa: S310 - https
             return
     except OSError as failure:
-        code = getattr(failure, "code", None)
-        cause = f"it answered {code}" if code else f"{type(getattr(failure, 'reason', failure)).__name__}"
-        raise UploadFailed(
-            f"this computer cannot reach the hub's store ({cause}). Check the network to the store, and push again"
-        ) from None
+        raise UploadFailed(unreachable(failure, "push again")) from None

@@ -20,7 +20,7 @@ from wardround.api.times import to_seconds
 from wardround.cli.explain import Explanation
 from wardround.cli.findings import Finding
 from wardround.cli.objects import Object, created, read, seconds
-from wardround.plans import push, transfer
+from wardround.plans.request import expires
 from wardround.reasons.predictions import at_a_prediction
 from wardround.reasons.registry import reason_for
 
@@ -52,12 +52,12 @@ class _Asked:
 
 def _transfer(item: Object) -> _Asked:
     asked = read(modeltransfer.parse, item)
-    return _Asked(modeltransfer.KIND, asked, expires=transfer.expires(asked))
+    return _Asked(modeltransfer.KIND, asked, expires=expires(asked))
 
 
 def _push(item: Object) -> _Asked:
     asked = read(modelpush.parse, item)
-    return _Asked(modelpush.KIND, asked, expires=push.expires(asked))
+    return _Asked(modelpush.KIND, asked, expires=expires(asked))
 
 
 def _prediction(item: Object) -> _Asked:

@@ -10,7 +10,7 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
-from wardround.api.conditions import find, is_true
+from wardround.api.conditions import find, is_over, is_true
 from wardround.api.federatedmodel import FederatedModel, SeriesRound
 from wardround.api.federatedround import FederatedRound, ResultMetric
 from wardround.api.times import read_time
@@ -102,8 +102,7 @@ def _spent(live: FederatedRound, now: datetime) -> float | None:
     begun, reached = began(live), stages(live.status.timeline)
     if begun is None:
         return None
-    over = any(is_true(live.status.conditions, kind) for kind in ("Complete", "Failed"))
-    return ((reached[-1][1] if over else now) - begun).total_seconds()
+    return ((reached[-1][1] if is_over(live.status.conditions) else now) - begun).total_seconds()
 
 
 def _hospitals(live: FederatedRound) -> str:

@@ -13,7 +13,6 @@ from wardround.api.times import to_microseconds, to_seconds
 from wardround.documents.keys import Identity, Model
 from wardround.plans.round.types import Dispatch
 from wardround.presign import Presigner
-from wardround.sealing import untrusted
 from wardround.sealing.body import PART, part_lengths, part_name
 from wardround.sealing.keys import SUITE, RecipientKey
 from wardround.sealing.manifests import seal_grants, sign_assignment
@@ -49,9 +48,8 @@ class Recipient:
         keys = participant.status.site.keys if participant.status.site else None
         if keys is None or participant.spec.key_fingerprint is None:
             raise ValueError(f"participant {participant.metadata.name} has no published keys any more")
-        raw = untrusted.decode(keys.decryption, "KeyUnusable")
         name = participant.metadata.name
-        return cls(name, participant.spec.key_fingerprint, RecipientKey.load(raw), keys.signing)
+        return cls(name, participant.spec.key_fingerprint, RecipientKey.parse(keys.decryption), keys.signing)
 
 
 def image_digest(federated_round: FederatedRound) -> str:

@@ -15,10 +15,10 @@ from wardround.api.modelversion import ModelVersionSpec, Pushed
 from wardround.api.times import to_seconds
 from wardround.documents import cards
 from wardround.documents.keys import Identity, Model
-from wardround.plans.push import Examined, expires
+from wardround.plans.push import Examined
+from wardround.plans.request import expires
 from wardround.plans.round.types import StoredModel
 from wardround.presign import Presigner
-from wardround.sealing import untrusted
 from wardround.sealing.body import MODEL, new_header, part_lengths, part_name, segment_count
 from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.keys import RecipientKey
@@ -57,11 +57,6 @@ def location(push: ModelPush) -> str:
     return names.model_location(push.metadata.uid, 1)
 
 
-def recipient(push: ModelPush) -> RecipientKey:
-    """The public key. Raises Refused("KeyUnusable")."""
-    return RecipientKey.load(untrusted.decode(push.spec.public_key, "KeyUnusable"))
-
-
 def offer(
     push: ModelPush, sealed: SealedPush, identity: Identity, presigner: Presigner, store_ca: str, now: datetime
 ) -> Upload:
@@ -80,7 +75,7 @@ def offer(
         parts=tuple(put(part_name(i), length) for i, length in enumerate(part_lengths(spec.bytes))),
         ca_bundle=store_ca,
     )
-    key = recipient(push)
+    key = RecipientKey.parse(spec.public_key)
     text = sign_offer(
         PushOffer(
             push_uid=uid,

@@ -8,9 +8,8 @@ from wardround.api.modeltransfer import ModelTransfer, TransferredModel
 from wardround.api.times import to_seconds
 from wardround.documents.assignments import fetch
 from wardround.documents.keys import Identity, Model
-from wardround.plans.transfer import expires
+from wardround.plans.request import expires
 from wardround.presign import Presigner
-from wardround.sealing import untrusted
 from wardround.sealing.keys import RecipientKey
 from wardround.sealing.manifests import seal_transfer
 from wardround.sealing.wrap import transfer_context, wrap
@@ -18,16 +17,11 @@ from wardround.wire import canonical
 from wardround.wire.grants import TransferGrants
 
 
-def recipient(transfer: ModelTransfer) -> RecipientKey:
-    """The public key. Raises Refused("KeyUnusable")."""
-    return RecipientKey.load(untrusted.decode(transfer.spec.public_key, "KeyUnusable"))
-
-
 def give(
     transfer: ModelTransfer, model: Model, identity: Identity, presigner: Presigner, store_ca: str, now: datetime
 ) -> TransferredModel:
     """The model for the holder of the private key. The addresses end when the transfer expires. Raises Refused."""
-    key, uid, until = recipient(transfer), transfer.metadata.uid, expires(transfer)
+    key, uid, until = RecipientKey.parse(transfer.spec.public_key), transfer.metadata.uid, expires(transfer)
     seconds = max(1, int((until - now).total_seconds()))
     grants = TransferGrants(to_seconds(until), fetch(model, presigner, now, seconds), store_ca)
     digest, user = model.manifest.digest, transfer.spec.requested_by

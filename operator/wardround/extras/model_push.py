@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from wardround.api import conditions, modelpush
+from wardround.api import modelpush
 from wardround.api.meta import API_VERSION
 from wardround.api.modelpush import ModelPush
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError
-from wardround.extras.model_pull import INSTALL, POLL_SECONDS
-from wardround.reasons.registry import reason_for
+from wardround.extras.model_requests import INSTALL, check_fingerprint, is_complete, wait_for
 from wardround.sealing.keys import DecryptionKey
 from wardround.wire import canonical
-from wardround.wire.digests import DIGEST
 
 
 @dataclass(frozen=True)
@@ -34,13 +31,11 @@ class Wanted:
 
 def push(hub: Cluster, folder: Path, wanted: Wanted) -> list[str]:
     """Uploads the model of a folder. Returns lines for the person. Raises CommandError."""
-    if not DIGEST.fullmatch(wanted.fingerprint):
-        raise CommandError(
-            "--hub-fingerprint is sha256: and 64 hexadecimal digits, as the hub's administrator tells them."
-        )
+    check_fingerprint(wanted.fingerprint)
     try:
         from wardround.card import push as upload
         from wardround.card.folder import FolderRefused
+        from wardround.card.own_request import OwnRequest
     except ModuleNotFoundError as error:
         if error.name != "numpy":
             raise
@@ -56,12 +51,12 @@ def push(hub: Cluster, folder: Path, wanted: Wanted) -> list[str]:
             raise CommandError(f"Nothing was pushed: {refusal}.") from None
         made = hub.create(_manifest(wanted, prepared, key, user))
         try:
-            offered = _until(hub, made, wanted.seconds, lambda live: live.status.upload is not None)
+            offered = _wait(hub, made, wanted, lambda live: live.status.upload is not None)
             assert offered.status.upload is not None, "the condition of the wait"
-            asked = upload.Asked(key, offered.metadata.uid, user, wanted.fingerprint)
-            upload.upload(offered.status.upload, asked, prepared, Path(scratch))
+            own = OwnRequest(key, offered.metadata.uid, user, wanted.fingerprint)
+            upload.upload(offered.status.upload, own, prepared, Path(scratch))
             hub.patch(modelpush.KIND, wanted.name, wanted.namespace, {"spec": {"uploaded": True}})
-            _until(hub, made, wanted.seconds, lambda live: conditions.is_true(live.status.conditions, "Complete"))
+            _wait(hub, made, wanted, is_complete)
         except (FolderRefused, upload.UploadFailed) as failure:
             raise CommandError(f"Nothing was pushed: {failure}.") from None
         finally:
@@ -88,29 +83,5 @@ def _manifest(wanted: Wanted, prepared: Any, key: DecryptionKey, user: str) -> O
     }
 
 
-def _until(
-    hub: Cluster,
-    made: Object,
-    seconds: float,
-    reached: Callable[[ModelPush], bool],
-    sleep: Callable[[float], Any] = time.sleep,
-) -> ModelPush:
-    """The push once it has come so far. Raises CommandError if it has failed, or the time is over."""
-    name, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
-    until = time.monotonic() + seconds
-    while True:
-        item = hub.get(modelpush.KIND, name, namespace)
-        if item is None:
-            raise CommandError(f"Nothing was pushed: somebody deleted ModelPush {name}. Run the command again.")
-        live = modelpush.parse(item)
-        if reached(live):
-            return live
-        if conditions.is_true(live.status.conditions, "Failed"):
-            failed = conditions.find(live.status.conditions, "Failed")
-            reason = failed.reason if failed else ""
-            raise CommandError(f"Nothing was pushed. {reason}: {reason_for(reason).text}")
-        if time.monotonic() > until:
-            raise CommandError(
-                f"The hub operator has not answered within {seconds:g} s. Ask the hub's administrator whether it runs."
-            )
-        sleep(POLL_SECONDS)
+def _wait(hub: Cluster, made: Object, wanted: Wanted, reached: Callable[[ModelPush], bool]) -> ModelPush:
+    return wait_for(hub, made, wanted.seconds, modelpush.parse, reached, "Nothing was pushed.")

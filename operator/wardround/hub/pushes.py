@@ -18,7 +18,7 @@ from wardround.api.times import read_time, sooner, to_seconds
 from wardround.clock import Draw
 from wardround.documents import pushes as documents
 from wardround.documents.pushes import SealedPush
-from wardround.hub import vault
+from wardround.hub import requests, vault
 from wardround.hub.context import Context
 from wardround.hub.observe import started_from
 from wardround.hub.sweep import delete_made
@@ -27,14 +27,13 @@ from wardround.kube.errors import ApiError, NotFound
 from wardround.kube.queue import WorkQueue
 from wardround.kube.retries import Retries
 from wardround.plans import push as push_plan
-from wardround.plans.events import headline
 from wardround.plans.push import Examined, Observation, Plan
+from wardround.plans.request import expires
 from wardround.plans.round.status import is_over
 from wardround.plans.schema import assigned
 from wardround.ports import Object, Objects
 from wardround.reasons.registry import REASONS
 from wardround.sealing.body import new_file_key
-from wardround.sealing.refused import Refused
 from wardround.store.admin import delete_prefix
 from wardround.tabular import dataschema
 from wardround.tabular.dataschema import SchemaInvalid
@@ -100,7 +99,7 @@ class PushController:
             features=features,
             name_taken=version is not None and version.spec.round_uid != push.metadata.uid,
             kept=version is not None and version.spec.round_uid == push.metadata.uid,
-            key_usable=_usable(push),
+            key_usable=requests.key_usable(push),
             examined=None,
             now=self._hub.clock(),
         )
@@ -111,12 +110,10 @@ class PushController:
             seen = replace(seen, push=modelpush.parse(item), examined=await self._look(push))
             plan = push_plan.plan(seen)
         if plan.delete:
-            await self._delete(push)
+            await requests.delete(self._hub, self.kind, push)
             return None
         status = await self._carried_out(seen, plan, spec)
-        if await self._hub.reporter.write(item, seen.push.status, status) is not None:
-            shown = headline(status.conditions)
-            logger.info("push %s/%s: %s", push.metadata.namespace, push.metadata.name, shown.reason if shown else "")
+        await requests.write(self._hub, item, seen.push.status, status)
         return plan.requeue_after
 
     async def _carried_out(self, seen: Observation, plan: Plan, schema_spec: Mapping[str, Any]) -> ModelPushStatus:
@@ -124,7 +121,7 @@ class PushController:
         hub, push = self._hub, seen.push
         if plan.offer:
             fresh = new_file_key()
-            until = to_seconds(push_plan.expires(push))
+            until = to_seconds(expires(push))
             await vault.keep_push(hub.client, push, SealedPush(fresh, documents.header(push, fresh)), until)
             sealed = await vault.sealed_push(hub.client, push.metadata.uid)
             arguments = (push, sealed, hub.identity, hub.external, hub.settings.store_ca, seen.now)
@@ -177,10 +174,6 @@ class PushController:
         status = ModelVersionStatus(observed_generation=generation, conditions=known)
         await self._hub.reporter.write(item, version.status, status)
 
-    async def _delete(self, push: ModelPush) -> None:
-        meta = push.metadata
-        await self._hub.client.delete_if_exists(self.kind, meta.name, meta.namespace, uid=meta.uid)
-
     async def _forget(self, key: Key, kept: set[str]) -> float | None:
         """Deletes what was pushed under this name but for the UIDs in `kept`. Returns `requeue_after`."""
         waits: list[float] = []
@@ -223,11 +216,3 @@ class PushController:
 
 def _has_failed(push: ModelPush) -> bool:
     return conditions.is_true(push.status.conditions, "Failed")
-
-
-def _usable(push: ModelPush) -> bool:
-    try:
-        documents.recipient(push)
-    except Refused:
-        return False
-    return True

@@ -6,16 +6,15 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from wardround.api import modeltransfer, modelversion
+from wardround.api import conditions, modeltransfer, modelversion
 from wardround.api.modeltransfer import ModelTransfer
 from wardround.documents import transfers as documents
 from wardround.documents.keys import Model
-from wardround.hub import vault
+from wardround.hub import requests, vault
 from wardround.hub.context import Context
 from wardround.hub.observe import get_round
 from wardround.kube.controller import Key, Source, Wake
 from wardround.plans import transfer as transfer_plan
-from wardround.plans.events import headline
 from wardround.plans.transfer import Observation
 from wardround.ports import Object
 from wardround.sealing.manifests import open_card
@@ -45,26 +44,25 @@ class TransferController:
         if item is None:
             return None
         transfer = modeltransfer.parse(item)
-        model = None if transfer_plan.is_over(transfer) else await self._model(transfer)
+        over = conditions.is_over(transfer.status.conditions)
+        model = None if over else await self._model(transfer)
         plan = transfer_plan.plan(
             Observation(
                 transfer=transfer,
                 stored=model.stored if model else None,
                 has_card=model is not None and self._names(model, key.namespace),
-                key_usable=_usable(transfer),
+                key_usable=requests.key_usable(transfer),
                 now=hub.clock(),
             )
         )
         if plan.delete:
-            await self._delete(transfer)
+            await requests.delete(hub, self.kind, transfer)
             return None
         status = plan.status
         if plan.give and model is not None:
             arguments = (transfer, model, hub.identity, hub.external, hub.settings.store_ca, hub.clock())
             status = replace(status, model=await beside(documents.give, *arguments))
-        if await hub.reporter.write(item, transfer.status, status) is not None:
-            shown = headline(status.conditions)
-            logger.info("transfer %s/%s: %s", key.namespace, key.name, shown.reason if shown else "")
+        await requests.write(hub, item, transfer.status, status)
         return plan.requeue_after
 
     async def _model(self, transfer: ModelTransfer) -> Model | None:
@@ -92,15 +90,3 @@ class TransferController:
         except Refused:
             return False
         return (card.round_namespace, card.model.digest) == (namespace, model.manifest.digest)
-
-    async def _delete(self, transfer: ModelTransfer) -> None:
-        meta = transfer.metadata
-        await self._hub.client.delete_if_exists(self.kind, meta.name, meta.namespace, uid=meta.uid)
-
-
-def _usable(transfer: ModelTransfer) -> bool:
-    try:
-        documents.recipient(transfer)
-    except Refused:
-        return False
-    return True

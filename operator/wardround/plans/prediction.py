@@ -62,10 +62,6 @@ class Observation:
 Plan = ClosedJobPlan[PredictionStatus]
 
 
-def is_over(prediction: Prediction) -> bool:
-    return any(conditions.is_true(prediction.status.conditions, kind) for kind in ("Complete", "Failed"))
-
-
 def plan(seen: Observation) -> Plan:
     """1. A Prediction that is over: nothing.
     2. A Job that has ended: its report becomes the status. The Job stays for its log.
@@ -74,7 +70,7 @@ def plan(seen: Observation) -> Plan:
     5. Something that people have to change first: its reason.
     6. Else the Job, once the isolation gate can prove something.
     """
-    if is_over(seen.prediction):
+    if conditions.is_over(seen.prediction.status.conditions):
         return Plan(status=seen.prediction.status)
     if seen.made is not None:
         return _running(seen, seen.made)
@@ -231,22 +227,17 @@ def _complete(seen: Observation, predicted: Predicted) -> PredictionStatus:
     message = f"{seen.prediction.spec.answer.path} has a probability for {predicted.answered} of {rows} rows."
     if predicted.outside:
         message += f" {predicted.outside} rows break the DataSchema: the column fault of the answer says why."
-    status = dataclasses.replace(_over(seen, "Complete", "Predicted", message), answer=predicted)
-    return _with(status, conditions.settled(status.conditions, "Predicted", now=seen.now, generation=_generation(seen)))
+    return dataclasses.replace(_over(seen, "Complete", "Predicted", message), answer=predicted)
 
 
 def _failed(seen: Observation, reason: str, message: str) -> PredictionStatus:
-    status = _over(seen, "Failed", reason, message)
-    known = conditions.stalled(status.conditions, reason, message, now=seen.now, generation=_generation(seen))
-    return _with(status, known)
+    return _over(seen, "Failed", reason, message)
 
 
-def _over(seen: Observation, kind: str, reason: str, message: str) -> PredictionStatus:
-    before = seen.prediction.status
-    known = conditions.set_condition(
-        before.conditions, kind, True, reason, message, now=seen.now, generation=_generation(seen)
-    )
-    return dataclasses.replace(before, observed_generation=_generation(seen), conditions=known)
+def _over(seen: Observation, kind: conditions.End, reason: str, message: str) -> PredictionStatus:
+    before, generation = seen.prediction.status, _generation(seen)
+    known = conditions.ended(before.conditions, kind, reason, message, now=seen.now, generation=generation)
+    return dataclasses.replace(before, observed_generation=generation, conditions=known)
 
 
 def _waiting(seen: Observation, reason: str, message: str = "") -> PredictionStatus:
@@ -260,10 +251,6 @@ def _stalled(seen: Observation, reason: str, message: str) -> PredictionStatus:
     before = seen.prediction.status
     known = conditions.stalled(before.conditions, reason, message, now=seen.now, generation=_generation(seen))
     return dataclasses.replace(before, observed_generation=_generation(seen), conditions=known)
-
-
-def _with(status: PredictionStatus, known: conditions.Conditions) -> PredictionStatus:
-    return dataclasses.replace(status, conditions=known)
 
 
 def _generation(seen: Observation) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from wardround.api import conditions
 from wardround.api.modelpush import ModelPush, ModelPushStatus
-from wardround.api.times import parse_time
+from wardround.plans import request
 from wardround.reasons.registry import REASONS
 from wardround.wire.assignment import AssignedSchema
 
@@ -59,21 +59,12 @@ class Plan:
     requeue_after: float | None = None
 
 
-def expires(push: ModelPush) -> datetime:
-    """The time at which the hub operator deletes the push, and at which its addresses end."""
-    return parse_time(push.metadata.creation_timestamp) + timedelta(seconds=push.spec.seconds)
-
-
-def is_over(push: ModelPush) -> bool:
-    return any(conditions.is_true(push.status.conditions, kind) for kind in ("Complete", "Failed"))
-
-
 def plan(seen: Observation) -> Plan:
     push = seen.push
-    left = (expires(push) - seen.now).total_seconds()
+    left = (request.expires(push) - seen.now).total_seconds()
     if left <= 0:
         return Plan(status=push.status, delete=True)
-    if is_over(push):
+    if conditions.is_over(push.status.conditions):
         return Plan(status=push.status, requeue_after=left)
     if seen.kept:
         return Plan(status=_ended(seen, READY), requeue_after=left)
@@ -139,11 +130,6 @@ def _progressing(seen: Observation, reason: str) -> ModelPushStatus:
 
 def _ended(seen: Observation, reason: str) -> ModelPushStatus:
     """The final status. The offer goes: nobody needs it any more."""
-    before, generation = seen.push.status, seen.push.metadata.generation
-    kind, text = "Complete" if reason == READY else "Failed", REASONS[reason].text
-    known = conditions.set_condition(before.conditions, kind, True, reason, text, now=seen.now, generation=generation)
-    if reason == READY:
-        known = conditions.settled(known, reason, now=seen.now, generation=generation)
-    else:
-        known = conditions.stalled(known, reason, text, now=seen.now, generation=generation)
-    return replace(before, observed_generation=generation, conditions=known, upload=None)
+    push = seen.push
+    known = request.ended(push, reason, ready=READY, now=seen.now)
+    return replace(push.status, observed_generation=push.metadata.generation, conditions=known, upload=None)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from wardround.api import conditions
 from wardround.api.modeltransfer import ModelTransfer, ModelTransferStatus
-from wardround.api.times import parse_time
+from wardround.plans import request
 from wardround.plans.round.types import StoredModel
-from wardround.reasons.registry import REASONS
 
 READY = "TransferReady"
 
@@ -37,21 +36,12 @@ class Plan:
     requeue_after: float | None = None
 
 
-def expires(transfer: ModelTransfer) -> datetime:
-    """The time at which the hub operator deletes the transfer, and at which its addresses end."""
-    return parse_time(transfer.metadata.creation_timestamp) + timedelta(seconds=transfer.spec.seconds)
-
-
-def is_over(transfer: ModelTransfer) -> bool:
-    return any(conditions.is_true(transfer.status.conditions, kind) for kind in ("Complete", "Failed"))
-
-
 def plan(seen: Observation) -> Plan:
     transfer = seen.transfer
-    left = (expires(transfer) - seen.now).total_seconds()
+    left = (request.expires(transfer) - seen.now).total_seconds()
     if left <= 0:
         return Plan(status=transfer.status, delete=True)
-    if is_over(transfer):
+    if conditions.is_over(transfer.status.conditions):
         return Plan(status=transfer.status, requeue_after=left)
     reason = next((reason for rule in RULES if (reason := rule(seen))), READY)
     return Plan(status=_ended(seen, reason), give=reason == READY, requeue_after=left)
@@ -89,16 +79,6 @@ RULES: tuple[Callable[[Observation], str], ...] = (_exists, _model, _released, _
 
 
 def _ended(seen: Observation, reason: str) -> ModelTransferStatus:
-    before, generation = seen.transfer.status, seen.transfer.metadata.generation
-    kind = "Complete" if reason == READY else "Failed"
-    message = REASONS[reason].text
-    known = conditions.set_condition(
-        before.conditions, kind, True, reason, message, now=seen.now, generation=generation
-    )
-    finish = conditions.settled if reason == READY else _stalled
-    known = finish(known, reason, now=seen.now, generation=generation)
-    return replace(before, observed_generation=generation, conditions=known)
-
-
-def _stalled(known: conditions.Conditions, reason: str, *, now: datetime, generation: int) -> conditions.Conditions:
-    return conditions.stalled(known, reason, REASONS[reason].text, now=now, generation=generation)
+    transfer = seen.transfer
+    known = request.ended(transfer, reason, ready=READY, now=seen.now)
+    return replace(transfer.status, observed_generation=transfer.metadata.generation, conditions=known)

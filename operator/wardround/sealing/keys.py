@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
+from wardround.sealing import untrusted
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
 
@@ -50,6 +51,11 @@ class RecipientKey:
         except ValueError:
             raise Refused("KeyUnusable") from None
         return cls(raw, hpke)
+
+    @classmethod
+    def parse(cls, text: str) -> RecipientKey:
+        """Parse base64, as API objects hold it. Raises Refused("KeyUnusable")."""
+        return cls.load(untrusted.decode(text, "KeyUnusable"))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from wardround.api import names, prediction
+from wardround.api import conditions, names, prediction
 from wardround.api import site as sites
 from wardround.api.prediction import Prediction
 from wardround.api.times import parse_time
@@ -29,7 +29,7 @@ class PredictionReconciler:
         if item is None:
             return None
         observed = prediction.parse(item)
-        if plans.is_over(observed):
+        if conditions.is_over(observed.status.conditions):
             return None
         dataset = await self._context.own.get_if_exists("Dataset", observed.spec.dataset_name)
         site_item = await self._context.own.get_if_exists("Site", names.SITE)

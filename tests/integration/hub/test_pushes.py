@@ -23,7 +23,8 @@ from tests.integration.hub.test_transfers import bind, pulled
 from wardround import tensors
 from wardround.api import modelpush, names
 from wardround.card import folder, push
-from wardround.card.push import Asked, Prepared
+from wardround.card.own_request import OwnRequest
+from wardround.card.push import Prepared
 from wardround.clock import system_clock
 from wardround.kube.errors import NotFound
 from wardround.kubectl import main
@@ -114,8 +115,8 @@ class Pushing:
     async def upload(self, scratch: Path) -> None:
         offered = modelpush.parse(await self.until("offer"))
         assert offered.status.upload is not None
-        asked = Asked(self.key, offered.metadata.uid, WRITER, FINGERPRINT["hub"])
-        await asyncio.to_thread(push.upload, offered.status.upload, asked, self.prepared, scratch)
+        own = OwnRequest(self.key, offered.metadata.uid, WRITER, FINGERPRINT["hub"])
+        await asyncio.to_thread(push.upload, offered.status.upload, own, self.prepared, scratch)
 
     async def finished(self) -> str:
         """Says that all is uploaded. Returns the reason of the end."""

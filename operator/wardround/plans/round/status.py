@@ -28,7 +28,7 @@ def is_over(federated_round: FederatedRound) -> bool:
 
 
 def is_final(status: FederatedRoundStatus) -> bool:
-    return any(conditions.is_true(status.conditions, kind) for kind in ("Complete", "Failed"))
+    return conditions.is_over(status.conditions)
 
 
 def status(
