@@ -18,7 +18,7 @@ from wardround.manifests.prediction_job import PredictionJob
 from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, ClosedJobPlan
 from wardround.plans.sitetask.failure import failure, not_pulled
 from wardround.plans.sitetask.job import workload
-from wardround.plans.sitetask.pod import Job, Pod
+from wardround.plans.sitetask.pod import Job, Pod, out_of_time
 from wardround.plans.sitetask.types import Control
 from wardround.reasons.predictions import PREDICTIONS
 from wardround.reasons.registry import REASONS
@@ -204,7 +204,7 @@ def _ended(seen: Observation, made: Made) -> PredictionStatus:
     reports = [step.report for step in own if step.report is not None]
     if refused := next((each for each in reports if each.reason), None):
         return _failed(seen, refused.reason or "", _advised(refused.reason or "", refused.message or ""))
-    if made.job.failed == "DeadlineExceeded" or (pod is not None and pod.reason == "DeadlineExceeded"):
+    if out_of_time(made.job, pod):
         return _failed(seen, "DeadlineExceeded", f"The pod predicted for longer than {PREDICT_SECONDS} s.")
     # Before the answer: a pod that could reach an address is no closed pod, whatever it has written.
     if cause := _code_failure(seen, made):

@@ -16,7 +16,7 @@ from wardround.manifests.reading import ReadingJob, build
 from wardround.plans import dataset, published
 from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, ClosedJobPlan
 from wardround.plans.sitetask.job import workload
-from wardround.plans.sitetask.pod import Job, Pod, Step
+from wardround.plans.sitetask.pod import Job, Pod, Step, out_of_time
 from wardround.plans.sitetask.types import Control
 from wardround.reasons.registry import REASONS
 
@@ -207,7 +207,7 @@ def _unreported(seen: Observation, made: Made) -> tuple[str, str]:
     if not made.job.finished and not (pod is not None and pod.ended):
         waits = (pod.unschedulable if pod else "") or "the pod did not end"
         return "DeadlineExceeded", f"no pod has read the file within {LONGEST.total_seconds():.0f} s: {waits}"
-    if made.job.failed == "DeadlineExceeded" or (pod is not None and pod.reason == "DeadlineExceeded"):
+    if out_of_time(made.job, pod):
         return "DeadlineExceeded", f"the reading took longer than {READ_SECONDS} s"
     return (
         "PodFailed",

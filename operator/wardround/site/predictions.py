@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from wardround.api import conditions, names, prediction
 from wardround.api import site as sites
@@ -14,9 +13,9 @@ from wardround.plans import prediction as plans
 from wardround.plans.prediction import Made, Observation
 from wardround.plans.sitetask.pod import parse_job
 from wardround.ports import Object
-from wardround.site.closed_jobs import carry_out
+from wardround.site.closed_jobs import carry_out, decide
 from wardround.site.context import PodContext
-from wardround.site.observe import newest_pod, take_control
+from wardround.site.observe import newest_pod
 
 
 class PredictionReconciler:
@@ -41,11 +40,7 @@ class PredictionReconciler:
             operator_image=self._context.operator_image,
             now=self._context.clock(),
         )
-        planned = plans.plan(seen)
-        if planned.needs_control and seen.site is not None:
-            control = await take_control(self._context, seen.site)
-            seen = replace(seen, control=control)
-            planned = plans.plan(seen)
+        seen, planned = await decide(self._context, seen, plans.plan)
         return await carry_out(
             self._context,
             item,

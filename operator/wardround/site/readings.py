@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from wardround.api import dataset, names
 from wardround.api import site as sites
@@ -12,9 +11,9 @@ from wardround.api.times import parse_time
 from wardround.plans import reading
 from wardround.plans.reading import Made, Observation
 from wardround.plans.sitetask.pod import parse_job
-from wardround.site.closed_jobs import carry_out
+from wardround.site.closed_jobs import carry_out, decide
 from wardround.site.context import PodContext
-from wardround.site.observe import newest_pod, take_control
+from wardround.site.observe import newest_pod
 
 # Of a request, as many as the kind takes in status.reading.request.
 MOST_CHARACTERS = 256
@@ -52,11 +51,7 @@ class DatasetReconciler:
             operator_image=self._context.operator_image,
             now=self._context.clock(),
         )
-        planned = reading.plan(seen)
-        if planned.needs_control and seen.site is not None:
-            control = await take_control(self._context, seen.site)
-            seen = replace(seen, control=control)
-            planned = reading.plan(seen)
+        seen, planned = await decide(self._context, seen, reading.plan)
         return await carry_out(
             self._context,
             item,

@@ -102,6 +102,11 @@ class Job:
         return self.complete or bool(self.failed)
 
 
+def out_of_time(job: Job, pod: Pod | None) -> bool:
+    """Whether the Job ended because its pod ran for longer than it may."""
+    return job.failed == "DeadlineExceeded" or (pod is not None and pod.reason == "DeadlineExceeded")
+
+
 def parse_job(value: Mapping[str, Any]) -> Job:
     true = {c["type"]: c for c in value.get("status", {}).get("conditions", ()) if c["status"] == "True"}
     # FailureTarget and SuccessCriteriaMet come first, seconds before the pods are gone and Failed or Complete is set.
