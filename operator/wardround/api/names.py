@@ -28,8 +28,8 @@ SCHEMA_DIGEST = "wardround.io/schema-digest"
 KEPT_FOR = "wardround.io/kept-for"
 # Annotation on the emptied Secret `round-<uid>` of a round that is over: its keys and updates are deleted.
 CLEANED_UP = "wardround.io/cleaned-up"
-# Annotation on the emptied Secret of a deleted round: the time until which grants let sites upload. The sweep goes on
-# until then.
+# Annotation on the emptied Secret of a deleted round: the time until which grants let sites upload. The hub
+# operator keeps the Secret until then.
 PUTS_UNTIL = "wardround.io/puts-until"
 # Annotations of a RoundTask: why the hub cancelled it; since when the API server refuses the next attempt, and its
 # words; until when the sealed grants hold, and for how many bytes.

@@ -20,8 +20,8 @@ from wardround.documents import pushes as documents
 from wardround.documents.pushes import SealedPush
 from wardround.hub import requests, vault
 from wardround.hub.context import Context
+from wardround.hub.leftovers import delete_made
 from wardround.hub.observe import started_from
-from wardround.hub.sweep import delete_made
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import ApiError, NotFound
 from wardround.kube.queue import WorkQueue

@@ -13,8 +13,8 @@ from wardround.api import federatedround, names
 from wardround.api.federatedround import FederatedRound
 from wardround.hub import vault
 from wardround.hub.context import Context
+from wardround.hub.leftovers import delete_made
 from wardround.hub.observe import get_round, source_label, started_from
-from wardround.hub.sweep import delete_made
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.queue import WorkQueue
 from wardround.plans import result as result_plan

@@ -10,10 +10,10 @@ from wardround.api.times import sooner
 from wardround.clock import Draw
 from wardround.hub.context import Context
 from wardround.hub.execute import Execution, Interrupted
+from wardround.hub.leftovers import delete_leftovers, made_for_rounds, round_of
 from wardround.hub.observe import confirmed, get_round, observe
 from wardround.hub.refusals import ASK_AGAIN
 from wardround.hub.results import ResultController
-from wardround.hub.sweep import made_for_rounds, round_of, sweep
 from wardround.hub.vault import RoundKey
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import ApiError
@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 
 class RoundController:
     """`active`: the rounds that are not over, each with the names of the rounds whose results it needs. The controller
-    looks at them again when a participant or one of these rounds changes. `swept`: names of rounds that are gone, but
-    have left something."""
+    looks at them again when a participant or one of these rounds changes. `with_leftovers`: names of rounds that are
+    gone, but have left something."""
 
     kind = federatedround.KIND
     sources: Mapping[str, Source] = {
@@ -49,7 +49,7 @@ class RoundController:
         self.queue = queue
         self._results = results
         self.active: dict[Key, frozenset[str]] = {}
-        self.swept: set[Key] = set()
+        self.with_leftovers: set[Key] = set()
         self._draw = draw
 
     def keys(self, kind: str, item: Object) -> Iterable[Wake]:
@@ -88,7 +88,7 @@ class RoundController:
                 retries.succeeded()
                 for key, those in uids.items():
                     if those - {live.get(key)}:  # a live round of the name does not hide what is left of another
-                        self.swept.add(key)
+                        self.with_leftovers.add(key)
                     self.queue.add(key)
                 await asyncio.sleep(LEFTOVERS_SECONDS)
 
@@ -96,9 +96,9 @@ class RoundController:
         live = await get_round(self.hub.client, key.namespace, key.name)
         if live is None:
             self.active.pop(key, None)
-            if key not in self.swept:
+            if key not in self.with_leftovers:
                 self.stir(key)
-            return await self._sweep(key, None)
+            return await self._delete_leftovers(key, None)
         observed, seen = live
         # Before the round looks at others: one of them may change meanwhile.
         if is_over(seen):
@@ -107,10 +107,10 @@ class RoundController:
             self.active[key] = frozenset(federatedround.source_names(seen))
         failure: Exception | None = None
         refusals: tuple[Refusal, ...] = ()
-        after_sweep: float | None = None
-        if key in self.swept or not any(each.stage == STARTED for each in seen.status.timeline):
+        after_leftovers: float | None = None
+        if key in self.with_leftovers or not any(each.stage == STARTED for each in seen.status.timeline):
             try:
-                after_sweep = await self._sweep(key, seen.metadata.uid)
+                after_leftovers = await self._delete_leftovers(key, seen.metadata.uid)
             except StoreError as away:
                 failure = away  # what is left of another round does not hold this one
         observation, base, references = await observe(self.hub, seen)
@@ -128,7 +128,7 @@ class RoundController:
         if failure is not None:
             raise failure
         after_refusal = ASK_AGAIN.total_seconds() if refusals else None
-        return sooner(plan.requeue_after, after_sweep, after_refusal)
+        return sooner(plan.requeue_after, after_leftovers, after_refusal)
 
     def _tell(self, key: Key, conditions: Conditions) -> None:
         shown = headline(conditions)
@@ -144,12 +144,12 @@ class RoundController:
                 self.queue.add(other)
         self._results.wake_kept(key.namespace)
 
-    async def _sweep(self, key: Key, live_uid: str | None) -> float | None:
+    async def _delete_leftovers(self, key: Key, live_uid: str | None) -> float | None:
         """Returns `requeue_after`."""
         self._results.wake(key.namespace, key.name)
-        self.swept.add(key)
-        until = await sweep(self.hub, key.namespace, key.name, live_uid)
+        self.with_leftovers.add(key)
+        until = await delete_leftovers(self.hub, key.namespace, key.name, live_uid)
         if until is None:
-            self.swept.discard(key)
+            self.with_leftovers.discard(key)
             return None
         return max((until - self.hub.clock()).total_seconds(), 0.0)

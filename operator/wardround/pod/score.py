@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from wardround.metrics import own_verdicts
 from wardround.metrics.estimates import Numbers
-from wardround.pod import labels, output, own, update
+from wardround.pod import labels, output, own_metrics, update
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import log, run
 from wardround.tensors import Writer, layout_of
@@ -43,8 +43,8 @@ def score(folders: Folders) -> Outcome | None:
         output.inspect(folder, output.ROW_BYTES * rows + output.OTHER_FILES)
     numbers = labels.count(folders, output.PREDICTIONS, references)
     _publish(folders, report, {**numbers, "salt": update.salt_tensor(report.salt)})
-    differences = own.differences(numbers, report.references, report.min_cell, report.rows)
-    metrics = (*own.computed(numbers, report.min_cell, report.rows), *differences)
+    differences = own_metrics.differences(numbers, report.references, report.min_cell, report.rows)
+    metrics = (*own_metrics.computed(numbers, report.min_cell, report.rows), *differences)
     return Outcome(metrics=metrics, verdicts=_verdicts(report, numbers))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wardround.metrics import registry
-from wardround.pod import labels, output, own
+from wardround.pod import labels, output, own_metrics
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import PodError, log
 from wardround.tabular import dataschema
@@ -53,8 +53,8 @@ def measure(folders: Folders, report: PrivateReport) -> Measured:
     text = codec.write_document(document)
     if len(text) > MOST_SUMS:
         raise PodError("MetricsInvalid", f"the round declares more metrics than fit into {MOST_SUMS} bytes")
-    computed = own.computed(numbers, report.min_cell, report.rows) if numbers else ()
-    return Measured(text, (*computed, *own.reported(reported, report.people, report.rows)))
+    computed = own_metrics.computed(numbers, report.min_cell, report.rows) if numbers else ()
+    return Measured(text, (*computed, *own_metrics.reported(reported, report.people, report.rows)))
 
 
 def _numbers(folders: Folders) -> Mapping[str, Any]:

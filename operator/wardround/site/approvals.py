@@ -8,7 +8,7 @@ from wardround.kube.events import Reporter
 from wardround.plans import approval as approvals
 from wardround.ports import Api
 from wardround.site.held import HeldTasks
-from wardround.site.own import WakeTask
+from wardround.site.site_object import WakeTask
 
 
 class ApprovalReconciler:

@@ -10,9 +10,9 @@ from wardround.api.names import DATASET, ROLE, ROLE_TRAINING, ROUND_UID, SITE
 from wardround.kube.controller import Key, Source, Wake
 from wardround.ports import Object
 from wardround.site.approvals import ApprovalReconciler
-from wardround.site.own import SiteReconciler
 from wardround.site.readings import DatasetReconciler
 from wardround.site.reconcile import TaskReconciler
+from wardround.site.site_object import SiteReconciler
 
 JOB_NAME = "batch.kubernetes.io/job-name"
 

@@ -34,10 +34,10 @@ from wardround.site.controllers import (
 )
 from wardround.site.held import HeldTasks
 from wardround.site.link import Connect, HubLink, connect
-from wardround.site.own import SiteReconciler
 from wardround.site.predictions import PredictionController, PredictionReconciler
 from wardround.site.readings import DatasetReconciler
 from wardround.site.reconcile import TaskReconciler
+from wardround.site.site_object import SiteReconciler
 
 HEARTBEAT_SECONDS = 10.0
 LEASE = "site"

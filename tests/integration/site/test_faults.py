@@ -21,8 +21,8 @@ from wardround.site.context import TaskContext
 from wardround.site.control import Controls
 from wardround.site.held import HeldTasks
 from wardround.site.link import HubLink
-from wardround.site.own import SiteReconciler
 from wardround.site.reconcile import TaskReconciler
+from wardround.site.site_object import SiteReconciler
 
 
 class Faults:

@@ -22,8 +22,8 @@ from wardround.sealing.keys import hub_fingerprint
 from wardround.site.context import TaskContext
 from wardround.site.held import RELOAD_SECONDS, HeldTasks
 from wardround.site.link import HubLink
-from wardround.site.own import SiteReconciler
 from wardround.site.reconcile import TaskReconciler
+from wardround.site.site_object import SiteReconciler
 from wardround.wire.canonical import encode
 
 HERE = "hospital-a"

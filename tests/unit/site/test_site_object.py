@@ -16,7 +16,7 @@ from wardround.plans.site.plan import CONNECTED_SECONDS, DISCONNECTED_SECONDS
 from wardround.ports import Api, Object, TokenSource
 from wardround.site.held import HeldTasks
 from wardround.site.link import Credentials, HubLink
-from wardround.site.own import SiteReconciler
+from wardround.site.site_object import SiteReconciler
 
 HERE, THERE = "hospital-a", "site-a"
 V1 = "wardround.io/v1alpha1"

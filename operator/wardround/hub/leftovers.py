@@ -33,12 +33,12 @@ def round_of(item: Object) -> tuple[str, str] | None:
     return (namespace, name) if name else None
 
 
-async def sweep(hub: Context, namespace: str, name: str, live_uid: str | None) -> datetime | None:
+async def delete_leftovers(hub: Context, namespace: str, name: str, live_uid: str | None) -> datetime | None:
     """Deletes what belongs to rounds that have this name but another UID than the round that a live GET has just shown.
 
-    First keys go, and sites and Jobs are stopped, for which no store is needed. One object is kept until the store is
-    swept: by it a sweep that breaks off finds what to do when it is repeated. Returns until when sites can put objects,
-    if they can: then sweep again. Raises ApiError, StoreError.
+    First keys go, and sites and Jobs are stopped, for which no store is needed. One object stays until the
+    round's objects in the store are deleted: if a call breaks off, the next one finds by it what to do. Returns until
+    when sites can put objects, if they can. Then the caller has to call again. Raises ApiError, StoreError.
     """
     left: dict[str, Objects] = {}
     with_result: set[str] = set()
@@ -58,11 +58,11 @@ async def sweep(hub: Context, namespace: str, name: str, live_uid: str | None) -
             name,
             uid,
         )
-        times.append(await _sweep(hub, uid, items, has_result=uid in with_result))
+        times.append(await _delete_one(hub, uid, items, has_result=uid in with_result))
     return min((each for each in times if each), default=None)
 
 
-async def _sweep(hub: Context, uid: str, items: Objects, *, has_result: bool) -> datetime | None:
+async def _delete_one(hub: Context, uid: str, items: Objects, *, has_result: bool) -> datetime | None:
     """What is left of one round: a Secret that can be emptied last, or what there is."""
     *first, last = sorted(items, key=_worth)
     until = puts_until(each["metadata"].get("annotations", {}) for each in items)
