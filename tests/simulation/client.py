@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,8 @@ from wardround.kube.patch import merge_patch
 from wardround.kube.resources import RESOURCES
 from wardround.ports import Api, Object, Objects, OnObject, TokenSource
 
+# After a watch could not begin.
+RETRY_SECONDS = 0.5
 # How long a call is on its way, in seconds.
 Latency = Callable[[], float]
 
@@ -49,7 +52,7 @@ class Client:
         self._closed = True
 
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
-        await self._call(f"get {kind} {name}")
+        await self.arrive(f"get {kind} {name}")
         return self.at.read(self._place(kind, namespace, name))
 
     async def get_if_exists(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
@@ -61,7 +64,7 @@ class Client:
     async def list(
         self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = "", fields: str = ""
     ) -> Objects:
-        await self._call(f"list {kind}")
+        await self.arrive(f"list {kind}")
         return self.at.select(kind, None if everywhere else namespace or self.namespace, labels, fields)
 
     async def each(
@@ -71,7 +74,7 @@ class Client:
             yield item
 
     async def create(self, obj: Mapping[str, Any]) -> Object:
-        account = await self._call(f"post {obj['kind']}")
+        account = await self.arrive(f"post {obj['kind']}")
         item = {**obj, "metadata": {"namespace": self.namespace, **obj["metadata"]}}
         return self.at.create(item, account, self._manager)
 
@@ -83,7 +86,7 @@ class Client:
         return True
 
     async def patch(self, kind: str, name: str, body: Mapping[str, Any], namespace: str | None = None) -> Object:
-        account = await self._call(f"patch {kind} {name}")
+        account = await self.arrive(f"patch {kind} {name}")
         place = self._place(kind, namespace, name)
         return self.at.change(place, body, account=account, manager=self._manager, strict=self._strict)
 
@@ -92,7 +95,7 @@ class Client:
         if change == {}:
             return None
         meta = observed["metadata"]
-        account = await self._call(f"patch {observed['kind']} {meta['name']} status")
+        account = await self.arrive(f"patch {observed['kind']} {meta['name']} status")
         body = {"metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}, "status": change}
         place = self._place(observed["kind"], meta.get("namespace"), meta["name"])
         return self.at.change(
@@ -108,7 +111,7 @@ class Client:
         uid: str | None = None,
         resource_version: str | None = None,
     ) -> None:
-        account = await self._call(f"delete {kind} {name}")
+        account = await self.arrive(f"delete {kind} {name}")
         self.at.remove(self._place(kind, namespace, name), uid=uid, version=resource_version, account=account)
 
     async def delete_if_exists(
@@ -125,7 +128,7 @@ class Client:
         return True
 
     async def create_token(self, service_account: str, seconds: int, namespace: str | None = None) -> Object:
-        await self._call(f"post ServiceAccount {service_account} token")
+        await self.arrive(f"post ServiceAccount {service_account} token")
         token = self.at.token(f"{namespace or self.namespace}:{service_account}", seconds)
         expires = to_seconds(self.at.clock() + timedelta(seconds=seconds))
         return {"status": {"token": token, "expirationTimestamp": expires}}
@@ -133,7 +136,7 @@ class Client:
     async def watch(
         self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = "", fields: str = ""
     ) -> AsyncIterator[tuple[str, Object]]:
-        await self._call(f"watch {kind}")
+        await self.arrive(f"watch {kind}")
         follower = Follower(kind, None if everywhere else namespace or self.namespace, labels, fields)
         self.at.follow(follower)
         try:
@@ -148,8 +151,8 @@ class Client:
         finally:
             self.at.leave(follower)
 
-    async def _call(self, doing: str) -> str:
-        """Whose call it is, once it has arrived."""
+    async def arrive(self, doing: str) -> str:
+        """Whose call it is, once it has arrived. A test that refuses or delays connections overrides this."""
         await asyncio.sleep(self._latency())
         if self._closed:
             raise Unavailable(doing, "this client was closed")
@@ -157,6 +160,10 @@ class Client:
 
     def _place(self, kind: str, namespace: str | None, name: str) -> Place:
         return Place(kind, (namespace or self.namespace) if RESOURCES[kind].namespaced else "", name)
+
+
+# Makes the client of an operator or courier. Takes what `Client` takes.
+Connect = Callable[..., Client]
 
 
 class Watcher:
@@ -180,6 +187,12 @@ class Watcher:
                 group.create_task(self._follow(kind, namespace))
 
     async def _follow(self, kind: str, namespace: str | None) -> None:
+        while True:
+            with suppress(Unavailable):
+                await self._follow_once(kind, namespace)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _follow_once(self, kind: str, namespace: str | None) -> None:
         async for event, item in self._client.watch(kind, namespace, everywhere=namespace is None):
             if event == "LISTED":
                 self._waited.discard((kind, namespace))

@@ -16,7 +16,7 @@ from typing import Any
 from lab import demo_data, demo_rounds
 from tests.conditions import is_true
 from tests.simulation.apiserver import Place, Server, Write
-from tests.simulation.client import Client, Watcher
+from tests.simulation.client import Client, Connect, Watcher
 from tests.simulation.kubelet import Node, Watched
 from tests.simulation.programs import Programs
 from tests.simulation.store import Objects, Opener
@@ -73,8 +73,9 @@ class Trainer:
 
 
 class Federation:
-    """`seed` decides in which order calls arrive, and nothing else. `watched` sees each container that has ended. `hub`
-    and `store` are given where they are in another process (`apart`)."""
+    """`seed` decides in which order calls arrive, and nothing else. `watched` sees each container that has ended.
+    `connect` makes the clients of all operators and couriers: a subclass of `Client` refuses, loses or delays calls.
+    `hub` and `store` are given where they are in another process (`apart`)."""
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class Federation:
         seed: int,
         watched: Watched = lambda _: None,
         *,
+        connect: Connect = Client,
         hub: Server | None = None,
         store: Objects | None = None,
     ) -> None:
@@ -92,6 +94,7 @@ class Federation:
         self._folder = folder
         self._trainer = trainer
         self._watched = watched
+        self._connect = connect
         signer = Presigner(STORE_ORIGIN, BUCKET, "us-east-1", StoreCredentials("access", "in memory, no secret"))
         self._signer = signer
         self.store = store or Objects(signer, loop.clock)
@@ -216,7 +219,7 @@ class Federation:
             self._client(server, "site-operator", SITE_NAMESPACE),
             OPERATOR_IMAGE,
             watch=Watcher,
-            connect=self._connect,
+            connect=self._client_at_hub,
             controls=Closed(),
             clock=self._clock,
             draw=self._random.random,
@@ -266,11 +269,13 @@ class Federation:
 
     def _client(self, server: Server, account: str, namespace: str, *, field_manager: str = "") -> Client:
         token = server.token(f"{namespace}:{account}", YEAR)
-        return Client(server, lambda: token, namespace, self._latency, field_manager=field_manager)
+        return self._connect(server, lambda: token, namespace, self._latency, field_manager=field_manager)
 
-    def _connect(self, credentials: Credentials, token: TokenSource) -> Api:
+    def _client_at_hub(self, credentials: Credentials, token: TokenSource) -> Api:
         assert credentials.server == self.hub.url
-        return Client(self.hub, token, credentials.namespace, self._latency, field_manager=FIELD_MANAGER, strict=False)
+        return self._connect(
+            self.hub, token, credentials.namespace, self._latency, field_manager=FIELD_MANAGER, strict=False
+        )
 
     def _node(self, name: str, server: Server) -> Node:
         programs = Programs({self._trainer.reference: self._trainer.program}, self._open_store, self._clock)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.players.hospital import Hospital
 from tests.players.hub import DATA_SCHEMA
 from tests.simulation.apiserver import Place, Server
-from tests.simulation.client import Client, Watcher
+from tests.simulation.client import Client, Connect, Watcher
 from tests.simulation.store import Objects, Opener
 from tests.simulation.virtual import VirtualLoop
 from wardround.api.names import BUCKET
@@ -27,12 +27,12 @@ SETTLED_SECONDS = 30.0
 
 
 class LoneHub:
-    """`connect` makes the operator's client, so that a test can hold back some of what it is told."""
+    """`connect` makes the operator's client: a subclass of `Client` refuses, loses or delays calls."""
 
     def __init__(
         self,
         loop: VirtualLoop,
-        connect: Callable[..., Client] = Client,
+        connect: Connect = Client,
         controllers: Controllers = controllers,
     ) -> None:
         self.server = Server("https://hub.example:6443", loop.clock)

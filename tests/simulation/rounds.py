@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lab import demo_data, demo_rounds
+from tests.simulation.client import Client, Connect
 from tests.simulation.federation import Federation, Trainer
 from tests.simulation.programs import own_image
 from tests.simulation.virtual import VirtualLoop, play
@@ -91,10 +92,15 @@ class _Collected:
 
 
 def play_ten_rounds(
-    folder: Path, tables: Mapping[str, demo_data.Table], *, seed: int = 1, trainer: Trainer = OWN
+    folder: Path,
+    tables: Mapping[str, demo_data.Table],
+    *,
+    seed: int = 1,
+    trainer: Trainer = OWN,
+    connect: Connect = Client,
 ) -> Played:
     """From nothing to the end of the last round."""
-    return play_rounds(folder, tables, documents(trainer), seed=seed, trainer=trainer)
+    return play_rounds(folder, tables, documents(trainer), seed=seed, trainer=trainer, connect=connect)
 
 
 def play_rounds(
@@ -104,12 +110,13 @@ def play_rounds(
     *,
     seed: int = 1,
     trainer: Trainer = OWN,
+    connect: Connect = Client,
 ) -> Played:
     """Rounds that are all applied at once."""
     collected = _Collected()
 
     async def main(loop: VirtualLoop) -> Played:
-        federation = Federation(loop, folder, trainer, seed, collected.see)
+        federation = Federation(loop, folder, trainer, seed, collected.see, connect=connect)
         async with federation.running(tables):
             federation.apply(*copy.deepcopy(rounds))
             ended = [await federation.over(each["metadata"]["name"]) for each in rounds]
