@@ -24,7 +24,8 @@ PUSHES = (
     ),
     _nobody(
         name="VersionPushed",
-        meaning="A person has pushed the ModelVersion, and the hub has its model. No round has measured it yet.",
+        meaning="A person has pushed the ModelVersion, and the hub has its model. No round has measured this model "
+        "yet.",
         action="Nothing to do.",
     ),
     _pusher(
