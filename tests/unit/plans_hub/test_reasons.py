@@ -188,15 +188,17 @@ def as_markdown() -> str:
 
 
 INTRODUCTION = """# Reasons
-A reason is one word in a condition, in `status.failure` of a task or in `status.attention` of a round. The column
-"stands in" says where: a kind and its condition. An object that a person has to help, or that has failed, repeats the
-reason in `Stalled`. `kubectl wardround explain KIND/NAME -n NAMESPACE` gives the same texts, with the names of your
-objects in place of the words in capitals.
+A reason is one word that says why an object waits, has failed or has ended. Objects show it in a condition, in
+`status.failure` of a task, or in `status.attention` of a round. The column "stands in" names the kinds and conditions
+that show a reason. If a person has to help, or if the object has failed, its condition `Stalled` has the reason too.
+`kubectl wardround explain KIND/NAME -n NAMESPACE` gives the same texts, with the names of your objects in place of the
+words in capitals.
 
-A task that fails has a class, which says what kind of problem it is. When a site reports a failure that is tried again,
-the hub asks for another attempt, up to the round's `retryLimit`. The reason of the last attempt stays.
+The column "class" says for a failed task what kind of problem it has: `Site` (the hospital's policy or data), `Code`
+(the training code), `Platform` (a cluster) or `Network`. With "tried again", the hub operator makes another attempt
+after such a failure, up to the round's `retryLimit`. The task of the last attempt keeps its reason.
 
-This page is made from `operator/wardround/reasons` by `as_markdown()` of `tests/unit/plans_hub/test_reasons.py`.
+`as_markdown()` of `tests/unit/plans_hub/test_reasons.py` makes this page from `operator/wardround/reasons`.
 
 | reason | stands in | class | means | who acts | do |
 |---|---|---|---|---|---|"""
