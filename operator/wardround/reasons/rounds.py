@@ -181,8 +181,8 @@ _BASES = (
     ),
     _round(
         name="BaseReplaced",
-        meaning="The FederatedModel of this round names a round to start from, or to deliver, and somebody has put "
-        "another round in its place.",
+        meaning="This round starts from an earlier round of its FederatedModel, or delivers the result of one. "
+        "Somebody has deleted the earlier round, and has applied another round under its name.",
         action="Ask the people who may delete rounds in this namespace what they did: the API server's audit log "
         "names them. Delete the other round. If the FederatedModel needs the lost result, start it again under another "
         "name.",
@@ -214,8 +214,8 @@ _REFERENCES = (
     ),
     _round(
         name="ReferenceReplaced",
-        meaning="The FederatedModel of this round names a round to compare with, and somebody has put another round in "
-        "its place.",
+        meaning="This round compares its model with that of an earlier round of its FederatedModel. Somebody has "
+        "deleted the earlier round, and has applied another round under its name.",
         action="Ask the people who may delete rounds in this namespace what they did: the API server's audit log "
         "names them. Delete the other round.",
     ),
