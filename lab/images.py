@@ -38,7 +38,7 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Target:
+class BuildTarget:
     """One target of the Dockerfile. Its content depends on `sources` and on `bases` (by build argument) only."""
 
     name: str
@@ -46,12 +46,12 @@ class Target:
     sources: tuple[str, ...]
 
 
-OPERATOR = Target(
+OPERATOR = BuildTarget(
     "operator",
     {"OPERATOR_BASE": images_base.OPERATOR, "LAUNCHER_BASE": images_base.LAUNCHER},
     ("Dockerfile", ".dockerignore", "requirements/operator.txt", "operator/wardround", "launcher"),
 )
-TRAINER = Target(
+TRAINER = BuildTarget(
     "trainer",
     {"TRAINER_BASE": images_base.TRAINER},
     ("Dockerfile", ".dockerignore", "requirements/trainer.txt", "trainer_image/wardround_trainer"),
@@ -68,7 +68,7 @@ def build_all(progress: Progress) -> Images:
         return Images(operator, trainer, store, everything)
 
 
-def run_in(target: Target, command: Sequence[str], volumes: Iterable[str], progress: Progress) -> str:
+def run_in(target: BuildTarget, command: Sequence[str], volumes: Iterable[str], progress: Progress) -> str:
     """Run a command as the image's user in a new container. Returns its output. Raises LabError if it fails."""
     with _locked(progress) as folder:
         buildah = Buildah(folder)
@@ -96,15 +96,15 @@ def content_key(paths: Iterable[Path], *further: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _key(target: Target) -> str:
+def _key(target: BuildTarget) -> str:
     return content_key((ROOT / source for source in target.sources), *(base.image for base in target.bases.values()))
 
 
-def _name(target: Target) -> str:
+def _name(target: BuildTarget) -> str:
     return f"{REPOSITORY}/{target.name}:{_key(target)}"
 
 
-def _build(target: Target, folder: Path, progress: Progress) -> ImageRef:
+def _build(target: BuildTarget, folder: Path, progress: Progress) -> ImageRef:
     archive = folder / "archives" / f"{target.name}-{_key(target)}.tar"
     if archive.exists():
         os.utime(archive)
@@ -122,7 +122,7 @@ def _build(target: Target, folder: Path, progress: Progress) -> ImageRef:
     return built
 
 
-def _build_image(target: Target, folder: Path, buildah: Buildah, progress: Progress) -> str:
+def _build_image(target: BuildTarget, folder: Path, buildah: Buildah, progress: Progress) -> str:
     bases = {name: images_base.ensure(base, buildah, folder, progress) for name, base in target.bases.items()}
     image = _name(target)
     progress(f"image {target.name}: building")

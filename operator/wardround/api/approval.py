@@ -11,7 +11,7 @@ from wardround.api.meta import Meta
 from wardround.wire import codec
 
 KIND = "Approval"
-Verdict = Literal["Approve", "Deny"]
+Decision = Literal["Approve", "Deny"]
 # The largest `max_rounds` and `max_evaluations`.
 MOST_TASKS = 512
 
@@ -23,7 +23,7 @@ class ApprovalSpec:
 
     author: str
     terms: str
-    verdict: Verdict = "Approve"
+    verdict: Decision = "Approve"
     max_rounds: int = 0
     max_evaluations: int = 0
     until: str | None = None

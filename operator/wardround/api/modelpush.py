@@ -30,7 +30,7 @@ class ModelPushSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Upload:
+class UploadOffer:
     """`hub_key`: base64. `offer`: a DSSE envelope with what is sealed for the public key."""
 
     hub_key: str
@@ -41,7 +41,7 @@ class Upload:
 class ModelPushStatus:
     observed_generation: int | None = None
     conditions: Conditions = ()
-    upload: Upload | None = None
+    upload: UploadOffer | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

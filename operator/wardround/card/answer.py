@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 
 from wardround.card import claims, code, folder, predict, table
-from wardround.card.claims import Asked, Folders, Refused
+from wardround.card.claims import Asked, Folders, PredictionRefused
 from wardround.card.network import NotBuiltIn
 from wardround.wire.outcome import Outcome, Predicted
 
@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def answer(folders: Folders, asked: Asked) -> Predicted:
-    """Writes the file. Raises Refused, and PodError (ColumnMissing, DataUnreadable, DataReplaced)."""
+    """Writes the file. Raises PredictionRefused, and PodError (ColumnMissing, DataUnreadable, DataReplaced)."""
     version = claims.version_of(folders, asked)
     rows = claims.rows_file(folders, asked)
     target = claims.inside(folders.answers, asked.answer, "answer")
@@ -32,7 +32,7 @@ def answer(folders: Folders, asked: Asked) -> Predicted:
             with claims.whole(target, asked.uid, asked.answer) as file:
                 written = table.write(predict.answers(loaded, asked.dataset, rows), file)
         except NotBuiltIn as other:
-            raise Refused("CodeNotNamed", code.needed(loaded.card, other)) from None
+            raise PredictionRefused("CodeNotNamed", code.needed(loaded.card, other)) from None
     return Predicted(
         version=version,
         digest=loaded.card.model.digest,

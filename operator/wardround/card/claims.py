@@ -35,7 +35,7 @@ MODE = 0o660
 T = TypeVar("T")
 
 
-class Refused(Exception):
+class PredictionRefused(Exception):
     """There is no answer. `reason`: a registered one. The message is for the hospital's people."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -85,7 +85,7 @@ def main(verb: str, body: Callable[[], Outcome | None]) -> int:
         nonlocal refused
         try:
             return body()
-        except Refused as refusal:
+        except PredictionRefused as refusal:
             refused = True
             log(f"{verb}: {refusal.reason}: {refusal}")
             return Outcome(reason=refusal.reason, failure_class="Site", message=str(refusal))
@@ -95,13 +95,13 @@ def main(verb: str, body: Callable[[], Outcome | None]) -> int:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Raises Refused where a model's folder or a Dataset is unusable."""
+    """Raises PredictionRefused where a model's folder or a Dataset is unusable."""
     try:
         yield
     except FolderRefused as refusal:
-        raise Refused("ModelRefused", str(refusal)) from None
+        raise PredictionRefused("ModelRefused", str(refusal)) from None
     except SchemaInvalid as fault:
-        raise Refused("SchemaInvalid", str(fault)) from None
+        raise PredictionRefused("SchemaInvalid", str(fault)) from None
 
 
 def read(environment: Mapping[str, str]) -> Asked:
@@ -138,7 +138,7 @@ def known_uid(text: str) -> str | None:
 
 
 def rows_file(folders: Folders, asked: Asked) -> Path:
-    """Raises Refused, and PodError (DataUnreadable)."""
+    """Raises PredictionRefused, and PodError (DataUnreadable)."""
     rows = inside(folders.rows, asked.rows, "rows")
     if not rows.is_file():
         raise PodError("DataUnreadable", f"the claim has no file {asked.rows} (Prediction.spec.rows)")
@@ -146,7 +146,10 @@ def rows_file(folders: Folders, asked: Asked) -> Path:
 
 
 def version_of(folders: Folders, asked: Asked) -> str:
-    """The version, which the file `current` names if the Prediction asks for the current one. Raises Refused."""
+    """The version, which the file `current` names if the Prediction asks for the current one.
+
+    Raises PredictionRefused.
+    """
     path = folders.models / asked.model
     version = asked.version
     if version == wire.CURRENT:
@@ -155,17 +158,17 @@ def version_of(folders: Folders, asked: Asked) -> str:
         except (OSError, UnicodeDecodeError):
             version = ""
         if not _VERSION.fullmatch(version):
-            raise Refused("ModelNotDelivered", f"the claim of models has no current version of {asked.model}")
+            raise PredictionRefused("ModelNotDelivered", f"the claim of models has no current version of {asked.model}")
     if not (path / version).is_dir():
-        raise Refused("ModelNotDelivered", f"the claim of models has no folder {asked.model}/{version}")
+        raise PredictionRefused("ModelNotDelivered", f"the claim of models has no folder {asked.model}/{version}")
     return version
 
 
 def inside(root: Path, path: str, place: str) -> Path:
-    """Raises Refused if a link or `..` leads out of the claim."""
+    """Raises PredictionRefused if a link or `..` leads out of the claim."""
     inner = root / path
     if not inner.resolve().is_relative_to(root.resolve()):
-        raise Refused("PathOutside", f"{path} leads out of the claim (Prediction.spec.{place}.path)")
+        raise PredictionRefused("PathOutside", f"{path} leads out of the claim (Prediction.spec.{place}.path)")
     return inner
 
 
@@ -182,7 +185,7 @@ def _link(partial: Path, target: Path) -> None:
 def whole(target: Path, uid: str, path: str) -> Iterator[TextIO]:
     """A file that becomes `target` at the end, and never takes the place of another one.
 
-    `uid`: of the Prediction. `path`: of the answer, for messages. Raises Refused.
+    `uid`: of the Prediction. `path`: of the answer, for messages. Raises PredictionRefused.
     """
     partial = target.with_name(f".{uid}.partial")
     try:
@@ -203,7 +206,7 @@ def whole(target: Path, uid: str, path: str) -> Iterator[TextIO]:
         durable.sync(target.parent)
     except FileExistsError:
         message = f"the claim of answers already has a file {path}, and a Prediction never replaces a file"
-        raise Refused("AnswerExists", message) from None
+        raise PredictionRefused("AnswerExists", message) from None
     except OSError as error:
         name = error.strerror or type(error).__name__
-        raise Refused("AnswerUnwritable", f"{path} cannot be written ({name})") from None
+        raise PredictionRefused("AnswerUnwritable", f"{path} cannot be written ({name})") from None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from wardround.api.parameter_bounds import outside
 from wardround.api.site import AllowedParameter
-from wardround.card.claims import Refused
+from wardround.card.claims import PredictionRefused
 from wardround.pod.outcome import PodError
 from wardround.wire.card import CardCode, ModelCard
 
@@ -31,11 +31,11 @@ def needed(card: ModelCard, cause: Exception) -> str:
 
 
 def hold(card: ModelCard, named: NamedCode, allowed: Iterable[AllowedParameter]) -> None:
-    """Raises Refused (CodeDiffers), and PodError (ParametersNotAllowed)."""
+    """Raises PredictionRefused (CodeDiffers), and PodError (ParametersNotAllowed)."""
     code = card.code
     # By digest: a hospital may have the image in a registry of its own.
     if (_digest(code.image), code.command) != (_digest(named.image), named.command):
-        raise Refused(
+        raise PredictionRefused(
             "CodeDiffers", f"spec.code of the Prediction is not the code on the model's card. {_advice(code)}"
         )
     if refused := outside("Evaluate", code.parameters, allowed):

@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
 def merge(places: Folders, pod: pod_folders.Folders, uid: str, path: str) -> Predicted:
     """Writes the file. `uid`: of the Prediction. `path`: of the answer on its claim.
 
-    Raises Refused, and PodError (OutputMissing, OutputLink, OutputTooLarge, PredictionsInvalid, NotFinite).
+    Raises PredictionRefused, and PodError (OutputMissing, OutputLink, OutputTooLarge, PredictionsInvalid, NotFinite).
     """
     report = codec.read_document(PreparedPrediction, (pod.private / REPORT).read_bytes(), REPORT)
     target = claims.inside(places.answers, path, "answer")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from wardround import tensors
-from wardround.api.modelpush import LARGEST_HEADER, Upload
+from wardround.api.modelpush import LARGEST_HEADER, UploadOffer
 from wardround.card import folder
 from wardround.card.folder import FolderRefused
 from wardround.card.own_request import SILENCE_SECONDS, OwnRequest, unopened, unreachable
@@ -68,7 +68,7 @@ def prepare(path: Path, scratch: Path) -> Prepared:
     return Prepared(file, digest, file.stat().st_size, layout.schema_digest)
 
 
-def upload(offered: Upload, own: OwnRequest, prepared: Prepared, scratch: Path) -> None:
+def upload(offered: UploadOffer, own: OwnRequest, prepared: Prepared, scratch: Path) -> None:
     """Seals the file and stores it at the hub's addresses. Raises FolderRefused, UploadFailed."""
     offer, data_key, grants = _opened(offered, own, prepared)
     sealed = scratch / "sealed"
@@ -86,7 +86,7 @@ def upload(offered: Upload, own: OwnRequest, prepared: Prepared, scratch: Path) 
     _store(grants.segments, bytes(hashes), context)
 
 
-def _opened(offered: Upload, own: OwnRequest, prepared: Prepared) -> tuple[PushOffer, bytes, PushGrants]:
+def _opened(offered: UploadOffer, own: OwnRequest, prepared: Prepared) -> tuple[PushOffer, bytes, PushGrants]:
     try:
         hub_key = own.hub_key(offered.hub_key, "Do not push if it differs")
         offer = open_offer(offered.offer, load_verification_key(hub_key))

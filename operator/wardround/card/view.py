@@ -80,7 +80,8 @@ def _words(text: str) -> tuple[str, ...] | None:
 def view(places: Folders, pod: pod_folders.Folders, asked: Asked, named: Named) -> None:
     """Writes the view, task.json, the copy of the model, and the private report.
 
-    Raises Refused, and PodError (ColumnMissing, DataUnreadable, DataReplaced, ParametersNotAllowed, PodFailed).
+    Raises PredictionRefused, and PodError (ColumnMissing, DataUnreadable, DataReplaced, ParametersNotAllowed,
+    PodFailed).
     """
     version = claims.version_of(places, asked)
     rows = claims.rows_file(places, asked)

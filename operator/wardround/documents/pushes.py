@@ -10,7 +10,7 @@ from typing import Any
 from wardround.api import modelversion, names
 from wardround.api.federatedround import Result
 from wardround.api.meta import API_VERSION
-from wardround.api.modelpush import ModelPush, Upload
+from wardround.api.modelpush import ModelPush, UploadOffer
 from wardround.api.modelversion import ModelVersionSpec, Pushed
 from wardround.api.times import to_seconds
 from wardround.documents import cards
@@ -59,7 +59,7 @@ def location(push: ModelPush) -> str:
 
 def offer(
     push: ModelPush, sealed: SealedPush, identity: Identity, presigner: Presigner, store_ca: str, now: datetime
-) -> Upload:
+) -> UploadOffer:
     """The key and the addresses for the holder of the private key. The addresses end when the push expires, and none
     of them replaces an object. Raises Refused."""
     until, spec, uid = expires(push), push.spec, push.metadata.uid
@@ -87,7 +87,7 @@ def offer(
         ),
         identity.key,
     )
-    return Upload(hub_key=canonical.encode(identity.public), offer=text)
+    return UploadOffer(hub_key=canonical.encode(identity.public), offer=text)
 
 
 def model(

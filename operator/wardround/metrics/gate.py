@@ -76,7 +76,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateVerdict:
     """It has no number that is finer than those that people see. `reference`: the one that decided, if one did."""
 
     outcome: Outcome
@@ -84,39 +84,39 @@ class Verdict:
     reference: str = ""
 
 
-def judge(evidence: Evidence, min_events: int) -> Verdict:
+def judge(evidence: Evidence, min_events: int) -> GateVerdict:
     """The verdict. `min_events`: how many people of either class the gate has to see, as results tell their number.
 
     A candidate within the bounds is accepted also if it is worse by so little for sure: with many people, each
     difference is significant. A candidate beyond a bound is worse if it is surely so, and else nobody knows.
     """
     if not evidence.paired:
-        return Verdict("Undecided", "NotMeasured")
+        return GateVerdict("Undecided", "NotMeasured")
     for each in evidence.paired:
         # With the exact number, one evaluation for each minEvents would find out how many people have a positive row.
         people, events = rounded_count(each.people), rounded_count(each.events)
         # Without both classes there is no prevalence to compare with.
         if min(events, people - events) < max(min_events, 1):
-            return Verdict("Undecided", "TooFewEvents")
+            return GateVerdict("Undecided", "TooFewEvents")
     beyond = [each for each in evidence.paired if each.high > each.bound]
     for each in beyond:
         if each.surely_worse:
-            return Verdict("Worse", "WorseThanReference", each.reference)
+            return GateVerdict("Worse", "WorseThanReference", each.reference)
     # Flipped labels at one hospital make the reference bad there, and the candidate of these labels good in the total.
     for each in evidence.paired:
         if each.at_one > max(each.bound, 0):
-            return Verdict("Undecided", "WorseAtHospital", each.reference)
+            return GateVerdict("Undecided", "WorseAtHospital", each.reference)
     # Hospitals that nobody saw could still be worse off.
     if evidence.coverage < LEAST_COVERAGE:
-        return Verdict("Undecided", "TooFewSeen")
+        return GateVerdict("Undecided", "TooFewSeen")
     for each in beyond:
-        return Verdict("Undecided", "NotShown", each.reference)
+        return GateVerdict("Undecided", "NotShown", each.reference)
     # Whatever sums one hospital sends, they do not get a candidate accepted that is worse at the others.
     for each in evidence.without_one:
         if each.surely_worse or each.worse_in_the_middle:
-            return Verdict("Undecided", "WorseWithoutOne", each.reference)
+            return GateVerdict("Undecided", "WorseWithoutOne", each.reference)
     # After a change of labels or units at one hospital, a candidate can be better there, and not worse elsewhere.
     for each in evidence.paired:
         if each.contradicted:
-            return Verdict("Undecided", "RowsContradictReference", each.reference)
-    return Verdict("Accepted", "NotWorse")
+            return GateVerdict("Undecided", "RowsContradictReference", each.reference)
+    return GateVerdict("Accepted", "NotWorse")

@@ -137,7 +137,7 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Decision:
+class Acceptance:
     """`assignment` is there when the envelope opened, whatever was decided; `asked`: what of it was refused.
     `parameter`: which of the round's parameters that is, in words that the round itself has written; `bound`: what the
     site allows for it. `field`: which of the assignment's fields cannot be read. `difference`: in what the DataSchema
@@ -234,14 +234,14 @@ def _model_digest(manifest: str, hub_key: str) -> str:
     return open_model(manifest, key).digest
 
 
-def decide(claim: Claim, terms: Terms) -> Decision:
+def decide(claim: Claim, terms: Terms) -> Acceptance:
     """Whether the site takes part. The first rule that gives a reason decides."""
     if not claim.site_fingerprint:
-        return Decision("Waiting", "NoKeys")
+        return Acceptance("Waiting", "NoKeys")
     try:
         assignment = verify(claim)
     except Refused as refused:
-        return Decision("Refused", refused.reason, field=refused.field)
+        return Acceptance("Refused", refused.reason, field=refused.field)
     for rule in REFUSALS:
         if reason := rule(assignment, terms):
             asked = ASKED[reason](assignment, terms.policy) if reason in ASKED else ""
@@ -254,16 +254,16 @@ def decide(claim: Claim, terms: Terms) -> Decision:
                 else ""
             )
             denial = denying(assignment, terms.approvals) if reason == "Denied" else None
-            return Decision("Refused", reason, assignment, asked, name, bound, difference=differs, approval=denial)
+            return Acceptance("Refused", reason, assignment, asked, name, bound, difference=differs, approval=denial)
     if untrusted.time(assignment.issued, UNREADABLE) > claim.now + AHEAD:
-        return Decision("Waiting", AHEAD_REASON, assignment)
+        return Acceptance("Waiting", AHEAD_REASON, assignment)
     if terms.policy.approval == "Manual" and not terms.approved:
         approval = covering(assignment, terms.approvals, claim.now)
         if approval is None:
             uncovered = why_not_covered(assignment, terms.approvals, claim.now)
-            return Decision("Waiting", "WaitingForApproval", assignment, uncovered=uncovered)
-        return Decision("Accepted", "Accepted", assignment, approval=approval)
-    return Decision("Accepted", "Accepted", assignment)
+            return Acceptance("Waiting", "WaitingForApproval", assignment, uncovered=uncovered)
+        return Acceptance("Accepted", "Accepted", assignment, approval=approval)
+    return Acceptance("Accepted", "Accepted", assignment)
 
 
 def _addressee(assignment: Assignment, terms: Terms) -> str:

@@ -19,7 +19,7 @@ from tests.unit.card.test_predict import HEADER, WITHOUT_TARGET, cases, line, wr
 from wardround.__main__ import main
 from wardround.api import dataset_text
 from wardround.card import answer, claims, predict
-from wardround.card.claims import Folders, Refused
+from wardround.card.claims import Folders, PredictionRefused
 from wardround.pod.outcome import PodError
 from wardround.wire import outcome
 
@@ -103,7 +103,7 @@ def test_there_is_no_answer_without_a_model_or_a_place(
     written(root / "raw" / "new.csv", HEADER, *cases(3))
     for claim in ("answers", "raw"):
         (root / claim / "link").symlink_to(root)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(PredictionRefused) as refused:
         answer.answer(Folders.below(root), asked(made, **changes))
     assert (refused.value.reason, words in str(refused.value)) == (reason, True)
     assert left(root) == []
@@ -112,7 +112,7 @@ def test_there_is_no_answer_without_a_model_or_a_place(
 @pytest.mark.parametrize("content", ["", "../v3", "v3\nv4", "v0", "\xff"])
 def test_a_file_current_that_names_no_version_counts_as_none(root: Path, made: Made, content: str) -> None:
     (root / "models" / "heart" / "current").write_text(content, "latin-1")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(PredictionRefused) as refused:
         answer.answer(Folders.below(root), asked(made))
     assert refused.value.reason == "ModelNotDelivered"
 
@@ -120,7 +120,7 @@ def test_a_file_current_that_names_no_version_counts_as_none(root: Path, made: M
 def test_the_model_of_another_image_needs_its_code_and_the_message_has_it(root: Path) -> None:
     made = write_folder(root / "models" / "heart" / "v3", architecture=None)
     written(root / "raw" / "new.csv", HEADER, *cases(3))
-    with pytest.raises(Refused, match="not the built-in trainer's") as refused:
+    with pytest.raises(PredictionRefused, match="not the built-in trainer's") as refused:
         answer.answer(Folders.below(root), asked(made))
     assert refused.value.reason == "CodeNotNamed"
     assert f"{{image: {made.card.code.image}, command: [" in str(refused.value)
@@ -130,7 +130,7 @@ def test_the_model_of_another_image_needs_its_code_and_the_message_has_it(root: 
 def test_a_model_of_another_shape_names_its_code_too(root: Path) -> None:
     made = write_folder(root / "models" / "heart" / "v3", other={"output.more": np.zeros(1, np.float32)})
     written(root / "raw" / "new.csv", HEADER, *cases(3))
-    with pytest.raises(Refused, match="a model of another shape") as refused:
+    with pytest.raises(PredictionRefused, match="a model of another shape") as refused:
         answer.answer(Folders.below(root), asked(made))
     assert refused.value.reason == "CodeNotNamed"
 
@@ -139,7 +139,7 @@ def test_a_changed_model_is_refused(root: Path, made: Made) -> None:
     written(root / "raw" / "new.csv", HEADER, *cases(3))
     file = made.path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"\0")
-    with pytest.raises(Refused, match="is not the model that") as refused:
+    with pytest.raises(PredictionRefused, match="is not the model that") as refused:
         answer.answer(Folders.below(root), asked(made))
     assert refused.value.reason == "ModelRefused"
 
@@ -169,7 +169,7 @@ def test_no_answer_replaces_a_file_also_if_it_is_made_meanwhile(
 
     monkeypatch.setattr(predict, "answers", slow)
     for _ in range(2):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(PredictionRefused) as refused:
             answer.answer(Folders.below(root), asked(made))
         assert refused.value.reason == "AnswerExists"
         assert (left(root), target.read_text()) == (["2026/answers.csv"], "of another program")
@@ -197,7 +197,7 @@ def test_a_claim_without_space_or_rights_is_named(root: Path, made: Made, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(Refused, match="No space left on device") as refused:
+    with pytest.raises(PredictionRefused, match="No space left on device") as refused:
         answer.answer(Folders.below(root), asked(made))
     assert refused.value.reason == "AnswerUnwritable"
     assert left(root) == []

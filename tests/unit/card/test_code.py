@@ -19,7 +19,7 @@ from tests.unit.card.test_predict import HEADER, WITHOUT_TARGET, cases, line, wr
 from wardround.api import parameters_text
 from wardround.api.site import AllowedParameter
 from wardround.card import folder, merge, predict, view
-from wardround.card.claims import Asked, Folders, Refused
+from wardround.card.claims import Asked, Folders, PredictionRefused
 from wardround.card.code import NamedCode
 from wardround.card.view import Named
 from wardround.manifests.prediction_code import command_text
@@ -142,7 +142,7 @@ def test_recalibration_and_operating_point_are_those_of_the_card(root: Path) -> 
 )
 def test_no_other_code_than_that_of_the_card_sees_a_row(root: Path, made: Made, code: NamedCode, words: str) -> None:
     written(root / "raw" / "new.csv", HEADER, *cases(3))
-    with pytest.raises(Refused, match=words) as refused:
+    with pytest.raises(PredictionRefused, match=words) as refused:
         look(root, made, replace(NAMED, code=code))
     assert refused.value.reason == "CodeDiffers"
     assert OWN.image in str(refused.value)
@@ -168,7 +168,7 @@ def test_a_changed_model_is_refused_before_any_code_sees_a_row(root: Path, made:
     file = made.path / "model.safetensors"
     for content in (file.read_bytes()[:-1] + b"\1", file.read_bytes() + b"more"):
         file.write_bytes(content)
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(PredictionRefused) as refused:
             look(root, made)
         assert refused.value.reason == "ModelRefused"
     assert not (root / "data" / "evaluation.parquet").exists()

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from wardround.metrics.differences import difference, is_contradicted, surely_worse_by
-from wardround.metrics.gate import ERROR_AT_HOSPITALS, ERROR_OF_CONTRADICTION, Evidence, Paired, Verdict, judge
+from wardround.metrics.gate import ERROR_AT_HOSPITALS, ERROR_OF_CONTRADICTION, Evidence, GateVerdict, Paired, judge
 from wardround.wire import layouts
 
 Array = npt.NDArray[np.float64]
@@ -273,7 +273,7 @@ def test_a_missing_measurement_decides_nothing() -> None:
 
 def test_a_verdict_names_the_reference_that_decided() -> None:
     worse = Evidence(paired=(evidence(), replace(evidence(low=0.001, high=0.02), reference="best")), coverage=1)
-    assert judge(worse, MIN_EVENTS) == Verdict("Worse", "WorseThanReference", "best")
+    assert judge(worse, MIN_EVENTS) == GateVerdict("Worse", "WorseThanReference", "best")
 
 
 def test_the_number_of_events_counts_as_results_tell_it() -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.plans_hub.builders import ASSIGNED, FEDERATION, NOW
 from wardround.api import conditions
 from wardround.api.meta import Meta
-from wardround.api.modelpush import ModelPush, ModelPushSpec, ModelPushStatus, Upload
+from wardround.api.modelpush import ModelPush, ModelPushSpec, ModelPushStatus, UploadOffer
 from wardround.api.times import to_seconds
 from wardround.plans.push import DEVIATION, MEAN, Examined, Kind, Observation, Plan, hidden, plan
 
@@ -25,7 +25,7 @@ PUSH = ModelPush(
 SEEN = Observation(
     push=PUSH, schema=ASSIGNED, features=1, name_taken=False, kept=False, key_usable=True, examined=None, now=NOW
 )
-OFFERED = replace(PUSH, status=ModelPushStatus(upload=Upload(hub_key="key", offer="{}")))
+OFFERED = replace(PUSH, status=ModelPushStatus(upload=UploadOffer(hub_key="key", offer="{}")))
 UPLOADED = replace(OFFERED, spec=replace(PUSH.spec, uploaded=True))
 NETWORK: dict[str, Kind] = {
     MEAN: ("F32", (1,)),

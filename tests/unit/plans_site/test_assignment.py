@@ -21,7 +21,7 @@ from tests.worlds.site import (
     a_site,
     signed,
 )
-from wardround.plans.assignment import AHEAD, REMEMBERED, Claim, Decision, Terms, decide, verify
+from wardround.plans.assignment import AHEAD, REMEMBERED, Acceptance, Claim, Terms, decide, verify
 from wardround.plans.sitetask.rules import COURIER_FAILURES
 from wardround.reasons.registry import REASONS
 from wardround.sealing import envelope
@@ -59,12 +59,12 @@ PUSHED = AssignedPushed(digest="sha256:" + "e" * 64, requested_by="wanda")
 TERMS = Terms(participant="site-a", policy=POLICY, schemas=SCHEMAS, taken=0, accepted=(), approved=False)
 
 
-def decided(claim: dict[str, Any] | None = None, **terms: Any) -> Decision:
+def decided(claim: dict[str, Any] | None = None, **terms: Any) -> Acceptance:
     return decide(dataclasses.replace(CLAIM, **(claim or {})), dataclasses.replace(TERMS, **terms))
 
 
 def test_an_assignment_that_the_policy_allows_is_accepted() -> None:
-    assert decided() == Decision("Accepted", "Accepted", ASSIGNMENT)
+    assert decided() == Acceptance("Accepted", "Accepted", ASSIGNMENT)
 
 
 def test_an_assignment_signed_by_another_key_is_refused_although_it_brings_that_key() -> None:
@@ -286,7 +286,7 @@ def test_people_at_the_site_see_what_they_are_asked_to_allow() -> None:
 
 @pytest.mark.parametrize("reason", [name for name in REASONS if REASONS[name].failure_class == "Site"])
 def test_a_refusal_says_who_acts_and_how(reason: str) -> None:
-    message = Decision("Refused", reason, ASSIGNMENT).message
+    message = Acceptance("Refused", reason, ASSIGNMENT).message
     assert all(owner.lower() in message.lower() for owner in REASONS[reason].owner.split(" or "))
 
 
@@ -450,7 +450,7 @@ def test_a_list_that_is_not_the_versions_is_unreadable(listed: Any) -> None:
 
 
 def test_a_field_that_is_not_critical_may_be_unknown() -> None:
-    assert decided({"envelope": resigned(hint="value")}) == Decision("Accepted", "Accepted", ASSIGNMENT)
+    assert decided({"envelope": resigned(hint="value")}) == Acceptance("Accepted", "Accepted", ASSIGNMENT)
 
 
 def test_an_assignment_older_than_all_that_the_site_remembers_is_refused() -> None:
@@ -485,7 +485,7 @@ def test_deny_refuses_everything() -> None:
 
 def test_manual_waits_for_people_and_then_accepts() -> None:
     manual = a_site(approval="Manual").spec.policy
-    assert decided(policy=manual) == Decision("Waiting", "WaitingForApproval", ASSIGNMENT)
+    assert decided(policy=manual) == Acceptance("Waiting", "WaitingForApproval", ASSIGNMENT)
     assert decided(policy=manual, approved=True).outcome == "Accepted"
 
 

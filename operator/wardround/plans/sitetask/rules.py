@@ -79,14 +79,14 @@ def _ended_by_the_hub(seen: Observation) -> str:
 
 
 def _refused(view: View) -> Verdict | None:
-    if view.decision.outcome != "Refused":
+    if view.acceptance.outcome != "Refused":
         return None
-    decision = view.decision
+    refusal = view.acceptance
     failure = Failure.by(
-        decision.reason, decision.message, parameter=decision.parameter or None, bound=decision.bound or None
+        refusal.reason, refusal.message, parameter=refusal.parameter or None, bound=refusal.bound or None
     )
     # An accepted task stays accepted though the pin has changed: it is the memory against replay (memory.py).
-    return failed(failure, marks={} if is_accepted(view.seen.task) else {"Accepted": (False, decision.reason)})
+    return failed(failure, marks={} if is_accepted(view.seen.task) else {"Accepted": (False, refusal.reason)})
 
 
 def _approval_ended(view: View) -> Verdict | None:
@@ -106,12 +106,15 @@ def _approval_ended(view: View) -> Verdict | None:
 
 
 def _waits_for_people(view: View) -> Verdict | None:
-    if view.decision.outcome != "Waiting":
+    if view.acceptance.outcome != "Waiting":
         return None
-    reason = view.decision.reason
+    reason = view.acceptance.reason
     requeue_after = CLOCK_SECONDS if reason == assignments.AHEAD_REASON else None
     return Verdict(
-        reason=reason, message=view.decision_text, marks={"Accepted": ("Unknown", reason)}, requeue_after=requeue_after
+        reason=reason,
+        message=view.acceptance_text,
+        marks={"Accepted": ("Unknown", reason)},
+        requeue_after=requeue_after,
     )
 
 

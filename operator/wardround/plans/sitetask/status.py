@@ -30,7 +30,7 @@ def status(view: View, verdict: Verdict) -> SiteTaskStatus:
     now, generation = seen.now, seen.task.metadata.generation
     current = seen.task.status.conditions
     for kind, (value, reason) in verdict.marks.items():
-        message = view.decision_text if kind == "Accepted" else ""
+        message = view.acceptance_text if kind == "Accepted" else ""
         current = conditions.set_condition(current, kind, value, reason, message, now=now, generation=generation)
     if verdict.final:
         current = conditions.set_condition(
@@ -60,7 +60,7 @@ def status(view: View, verdict: Verdict) -> SiteTaskStatus:
 def _decision(view: View) -> TaskDecision | None:
     """Who has decided about the task. Later decisions replace earlier ones."""
     spec, before = view.seen.task.spec, view.seen.task.status.decision
-    approval = view.decision.approval
+    approval = view.acceptance.approval
     if spec.denied or spec.approved:
         verdict: Literal["Approve", "Deny"] = "Deny" if spec.denied else "Approve"
         by, name = spec.decided_by or "", None

@@ -15,7 +15,7 @@ from wardround.api.times import parse_time
 from wardround.plans import approval as approvals
 from wardround.plans import assignment as assignments
 from wardround.plans.approval import Approvals, EarlierTask
-from wardround.plans.assignment import LOCAL_SOCKETS, Claim, Decision, Terms
+from wardround.plans.assignment import LOCAL_SOCKETS, Acceptance, Claim, Terms
 from wardround.plans.sitetask import failure as failures
 from wardround.plans.sitetask import memory
 from wardround.plans.sitetask.held import HeldTask, held, read_signed
@@ -34,12 +34,12 @@ class View:
     """What the rules read."""
 
     seen: Observation
-    decision: Decision
+    acceptance: Acceptance
     failure: Failure | None
 
     @property
     def assignment(self) -> Assignment | None:
-        return self.decision.assignment
+        return self.acceptance.assignment
 
     @property
     def courier(self) -> CourierReport:
@@ -50,18 +50,18 @@ class View:
         """The Approval that covers the task, or by which the site has accepted it. None if it is gone."""
         decision = self.seen.task.status.decision
         if not is_accepted(self.seen.task):
-            return self.decision.approval if self.decision.outcome == "Accepted" else None
+            return self.acceptance.approval if self.acceptance.outcome == "Accepted" else None
         named = decision.approval if decision else None
         return next((each for each in self.seen.approvals if each.metadata.name == named), None)
 
     @property
-    def decision_text(self) -> str:
-        """What the site's people read about the decision, before they approve and after."""
-        text = self.text(WAITING) if self.decision.reason == WAITING else self.decision.message
-        if self.decision.uncovered:
-            text = f"{self.decision.uncovered} {text}"
+    def acceptance_text(self) -> str:
+        """What the site's people read about the acceptance, before they approve and after."""
+        text = self.text(WAITING) if self.acceptance.reason == WAITING else self.acceptance.message
+        if self.acceptance.uncovered:
+            text = f"{self.acceptance.uncovered} {text}"
         local = self.assignment is not None and self.assignment.resources.local_sockets
-        if self.decision.outcome == "Refused" or not local:
+        if self.acceptance.outcome == "Refused" or not local:
             return text
         return f"{LOCAL_SOCKETS} {text}" if text else LOCAL_SOCKETS
 
@@ -127,18 +127,18 @@ def _with_known_parameter(failure: Failure | None, parameters: Mapping[str, str]
     return dataclasses.replace(failure, parameter=None)
 
 
-def decide(seen: Observation) -> Decision:
+def decide(seen: Observation) -> Acceptance:
     """Whether the site takes the assignment. It never takes back an acceptance because of a policy that changed."""
     spec, site = seen.task.spec, seen.site
     if is_accepted(seen.task):
         try:
-            return Decision(
+            return Acceptance(
                 "Accepted",
                 "Accepted",
                 assignments.open_pinned(spec.assignment, spec.hub_key, site.spec.hub.fingerprint),
             )
         except Refused as refused:
-            return Decision("Refused", refused.reason, field=refused.field)
+            return Acceptance("Refused", refused.reason, field=refused.field)
     identity = site.status.courier
     claim = Claim(
         envelope=spec.assignment,
