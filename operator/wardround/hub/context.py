@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from wardround.api.participant import Participant
 from wardround.clock import Clock
 from wardround.documents.keys import Identity
+from wardround.hub.assigned_models import AssignedModels
 from wardround.hub.refusals import Refusals
 from wardround.hub.settings import Settings
 from wardround.kube.events import Reporter
@@ -30,3 +31,4 @@ class Context:
     clock: Clock
     participants: Index[Participant]
     refusals: Refusals = field(default_factory=Refusals)
+    assigned_models: AssignedModels = field(default_factory=AssignedModels)

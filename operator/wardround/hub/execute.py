@@ -191,6 +191,8 @@ class Execution:
         owner = controller(meta, federatedmodel.KIND)
         if owner is None:
             return None
+        if known := self.hub.assigned_models.take(meta.uid):
+            return known
         item = await self.hub.client.get_if_exists(federatedmodel.KIND, owner.name, meta.namespace)
         if item is None:
             return None

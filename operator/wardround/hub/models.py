@@ -18,10 +18,13 @@ from wardround.documents import models as documents
 from wardround.hub.context import Context
 from wardround.hub.observe import get_round
 from wardround.kube.controller import Key, Source, Wake
-from wardround.kube.errors import Forbidden, Invalid
+from wardround.kube.errors import AlreadyExists, Forbidden, Invalid
+from wardround.kube.own_writes import OwnWrites
+from wardround.kube.queue import WorkQueue
 from wardround.plans.model import delivery, patients, selection
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
+from wardround.plans.model.next_look import is_due, next_look
 from wardround.plans.model.types import (
     Action,
     CreateDelivery,
@@ -31,6 +34,7 @@ from wardround.plans.model.types import (
     KeepRound,
     Observation,
     OwnVersion,
+    Plan,
     ReportVersion,
     SuspendRound,
 )
@@ -39,10 +43,15 @@ from wardround.ports import Object
 from wardround.reasons.registry import REASONS
 from wardround.wire import codec
 
+# Rounds that are over and that the controller has from their events. It reads further ones.
+MOST_ENDED = 16
 logger = logging.getLogger(__name__)
 
 
 class ModelController:
+    """`ended`: by model, a round that is over, as its event shows it, until the controller looks at the model. Such a
+    round changes no more, so the controller need not read it."""
+
     kind = federatedmodel.KIND
     sources: Mapping[str, Source] = {
         federatedmodel.KIND: Source.EVERYWHERE,
@@ -50,53 +59,85 @@ class ModelController:
         modelversion.KIND: Source.EVERYWHERE,
     }
 
-    def __init__(self, hub: Context) -> None:
+    def __init__(self, hub: Context, queue: WorkQueue[Key]) -> None:
         self._hub = hub
+        self._own_writes = OwnWrites(queue.add)
+        self.ended: dict[Key, Object] = {}
 
     def keys(self, kind: str, item: Object) -> Iterable[Wake]:
         meta = item["metadata"]
         if kind == self.kind:
-            return (Wake(Key(kind, meta["namespace"], meta["name"])),)
+            key = Key(kind, meta["namespace"], meta["name"])
+            return () if self._own_writes.shown_by(key, item) else (Wake(key),)
         if kind == modelversion.KIND:
             return (Wake(Key(self.kind, meta["namespace"], item["spec"]["modelName"])),)
         if _runs_as_made(item):
             return ()
-        owners = meta.get("ownerReferences", ())
-        return tuple(
-            Wake(Key(self.kind, meta["namespace"], each["name"])) for each in owners if each["kind"] == self.kind
-        )
+        owners = [each for each in meta.get("ownerReferences", ()) if each["kind"] == self.kind]
+        models = [Key(self.kind, meta["namespace"], each["name"]) for each in owners]
+        for model in models:
+            self._hold(model, item)
+        return tuple(map(Wake, models))
+
+    def _hold(self, model: Key, federated_round: Object) -> None:
+        """Keeps a round that is over for the next look at its model."""
+        over = conditions.is_final(federated_round) and "deletionTimestamp" not in federated_round["metadata"]
+        if not over:
+            self.ended.pop(model, None)
+        elif len(self.ended) < MOST_ENDED or model in self.ended:
+            self.ended[model] = federated_round
 
     async def run(self) -> None:
         """Nothing to run: events wake this controller."""
 
     async def reconcile(self, key: Key) -> float | None:
         """Raises ApiError. An action may be repeated: after a crash the plan comes again."""
+        ended = self.ended.pop(key, None)
         item = await self._hub.client.get_if_exists(self.kind, key.name, key.namespace)
         if item is None:
+            self._own_writes.forget(key)
             return None
-        seen = await self._observe(federatedmodel.parse(item))
+        seen = await self._observe(federatedmodel.parse(item), ended)
+        plan, written = await self._carry_out(key, item, seen)
+        if written is None:
+            return plan.requeue_after
+        model = federatedmodel.parse(written)
+        if known := next_look(seen, plan, model):
+            plan, _ = await self._carry_out(key, written, known)
+        elif not plan.actions and is_due(seen, model):
+            return 0.0
+        return plan.requeue_after
+
+    async def _carry_out(self, key: Key, item: Object, seen: Observation) -> tuple[Plan, Object | None]:
+        """The plan, and the model after its status was written; None if nothing had to be written."""
         plan = model_plan.plan(seen)
         for action in plan.actions:
             try:
-                await self._perform(seen.model, action)
+                if not await self._perform(seen.model, action):
+                    plan = replace(plan, requeue_after=0.0)
             except (Forbidden, Invalid) as refusal:
                 if not isinstance(action, CreateRound | CreateDelivery):
                     raise
                 plan = model_plan.refused(seen, plan, action, str(refusal))
                 break
-        await self._hub.reporter.write(item, seen.model.status, plan.status)
-        return plan.requeue_after
+        writing = self._hub.reporter.write(item, seen.model.status, plan.status)
+        # After an action, the event of the write makes the controller look at what the action has changed.
+        return plan, await (writing if plan.actions else self._own_writes.write(key, writing))
 
-    async def _observe(self, model: FederatedModel) -> Observation:
+    async def _observe(self, model: FederatedModel, ended_round: Object | None) -> Observation:
         series, meta = model.status.series, model.metadata
         ended = series is not None and series.stage == "Ended"
         now = self._hub.clock()
         if series is None:
             return Observation(model=model, patients=await self._patients(model), now=now)
+        # A status that lists no version needs none before the series has ended.
+        listed = ended or model.status.versions or model.status.current
         seen = Observation(
             model=model,
-            round=await self._round(meta.namespace, rounds.last(series).name),
-            versions=await self._versions(model, rounds.version_name(meta, series.number) if ended else ""),
+            round=await self._newest(meta.namespace, rounds.last(series).name, ended_round),
+            versions=await self._versions(model, rounds.version_name(meta, series.number) if ended else "")
+            if listed
+            else {},
             delivery=await self._round(meta.namespace, model.status.delivery.round) if model.status.delivery else None,
             now=now,
         )
@@ -132,6 +173,12 @@ class ModelController:
         live = await get_round(self._hub.client, namespace, name)
         return live[1] if live else None
 
+    async def _newest(self, namespace: str, name: str, ended: Object | None) -> FederatedRound | None:
+        """The live round of this name. `ended`: a round as its event has shown it."""
+        if ended is not None and ended["metadata"]["name"] == name:
+            return federatedround.parse(ended)
+        return await self._round(namespace, name)
+
     async def _own_round(self, model: Meta, name: str) -> FederatedRound | None:
         """Whoever may create rounds can delete one of the series, and put another one in its place."""
         live = await self._round(model.namespace, name)
@@ -159,15 +206,14 @@ class ModelController:
         own = (meta for meta in labelled if rounds.controls(model.metadata, meta))
         return {meta.name: meta.uid for meta in own if meta.deletion_timestamp is None}
 
-    async def _perform(self, model: FederatedModel, action: Action) -> None:
+    async def _perform(self, model: FederatedModel, action: Action) -> bool:
+        """Returns False if another object has the name of a round that was to be created."""
         client, namespace = self._hub.client, model.metadata.namespace
         match action:
             case CreateRound():
-                if await client.create_if_absent(documents.federated_round(model, action)):
-                    logger.info("model %s/%s: created round %s", namespace, model.metadata.name, action.round.name)
+                return await self._create(model, documents.federated_round(model, action))
             case CreateDelivery():
-                if await client.create_if_absent(documents.delivery(model, action)):
-                    logger.info("model %s/%s: created round %s", namespace, model.metadata.name, action.name)
+                return await self._create(model, documents.delivery(model, action))
             case SuspendRound():
                 await client.patch(federatedround.KIND, action.name, {"spec": {"suspend": action.suspend}}, namespace)
             case CreateVersion():
@@ -191,6 +237,18 @@ class ModelController:
                 await client.patch(modelversion.KIND, meta.name, body, namespace)
             case Delete():
                 await self._delete(namespace, action)
+        return True
+
+    async def _create(self, model: FederatedModel, federated_round: Object) -> bool:
+        try:
+            created = await self._hub.client.create(federated_round)
+        except AlreadyExists:
+            return False
+        namespace, name = model.metadata.namespace, created["metadata"]["name"]
+        logger.info("model %s/%s: created round %s", namespace, model.metadata.name, name)
+        if assigned := documents.assigned_model(model, name):
+            self._hub.assigned_models.put(created["metadata"]["uid"], assigned)
+        return True
 
     async def _delete(self, namespace: str, action: Delete) -> None:
         # Another one of this name is not the one that nothing needs.

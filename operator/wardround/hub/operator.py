@@ -70,7 +70,7 @@ def controllers(hub: Context, queue: WorkQueue[Key], draw: Draw) -> tuple[Contro
     rounds = RoundController(hub, queue, results=results, draw=draw)
     participants = ParticipantController(hub, queue, wake_rounds=rounds.wake_active, draw=draw)
     pushes = PushController(hub, queue, draw=draw)
-    return (participants, rounds, results, ModelController(hub), TransferController(hub), pushes)
+    return (participants, rounds, results, ModelController(hub, queue), TransferController(hub), pushes)
 
 
 class HubOperator:

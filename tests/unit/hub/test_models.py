@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, cast
 
+import pytest
+
+from tests.players.hub import Hub
 from tests.simulation.apiserver import Place
-from tests.simulation.hub import FEDERATION, IMAGE, LoneHub
+from tests.simulation.client import Client
+from tests.simulation.hub import FEDERATION, IMAGE, NAMESPACE, LoneHub
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.plans_hub.builders import condition
 from wardround.api import federatedround
+from wardround.api.federatedround import FederatedRound
+from wardround.hub import models, vault
 from wardround.hub.models import ModelController
+from wardround.hub.observe import get_round
 from wardround.kube.controller import Key, gone
-from wardround.ports import Object
+from wardround.kube.queue import WorkQueue
+from wardround.ports import Api, Object
 from wardround.wire import codec
 
 HOSPITALS = ["site-a", "site-b"]
@@ -25,7 +34,7 @@ def series_round(generation: int = 1, *conditions: Object) -> Object:
 
 def test_a_round_wakes_its_model_when_it_has_ended_or_somebody_has_changed_or_deleted_it() -> None:
     def woken(item: Object) -> list[Key]:
-        controller = ModelController(cast(Any, None))
+        controller = ModelController(cast(Any, None), WorkQueue())
         return [each.key for each in controller.keys(federatedround.KIND, item)]
 
     runs = codec.dump(condition("Reconciling", True, "Collecting"))
@@ -37,12 +46,12 @@ def test_a_round_wakes_its_model_when_it_has_ended_or_somebody_has_changed_or_de
     assert woken(gone(series_round(1, runs))) == model
 
 
-def begin_series(hub: LoneHub, hospitals: list[str]) -> None:
+def begin_series(hub: LoneHub, hospitals: list[str], **enrolled: Any) -> None:
     for name in hospitals:
-        hub.enrol(name)
+        hub.enrol(name, **enrolled)
     template: Object = {"image": IMAGE, "datasetName": "breast", "schemaName": "breast-v1"}
     template |= {"participants": {"names": hospitals}, "quorum": {"min": 2}}
-    spec = {"round": template, "series": {"rounds": 1}}
+    spec = {"round": template, "series": {"rounds": 2}}
     hub._create("wardround.io/v1alpha1", "FederatedModel", "breast", FEDERATION, spec=spec)
 
 
@@ -60,6 +69,109 @@ def test_a_model_is_not_read_for_each_hospital_that_its_round_asks() -> None:
         return play(main)
 
     assert reads(2) == reads(8)
+
+
+async def complete_newest(hub: LoneHub) -> None:
+    """A result of the newest round is stored, so the hub operator completes the round when it looks at it."""
+    live = federatedround.parse(hub.round(named_rounds(hub)[-1]))
+    token = hub.server.token(f"{NAMESPACE}:hub-operator", 3600)
+    client = Client(hub.server, lambda: token, NAMESPACE, lambda: 0.0)
+    signer = Hub(await vault.identity(client))
+    await vault.keep_model(client, live, signer.seal_model(b"x", live.metadata.uid, task=live.spec.task).model)
+    place = Place("FederatedRound", FEDERATION, live.metadata.name)
+    hub.server.change(place, {"metadata": {"annotations": {"tests.wardround.io/looked": "again"}}})
+
+
+def model_status(hub: LoneHub) -> Any:
+    return hub.server.select("FederatedModel", FEDERATION)[0]["status"]
+
+
+def named_rounds(hub: LoneHub) -> list[str]:
+    return [each["name"] for each in model_status(hub)["series"]["rounds"]]
+
+
+def test_a_round_of_a_series_costs_one_read_and_two_writes_of_its_model() -> None:
+    """No hospital may be asked, so nothing else happens."""
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        async with hub.running():
+            begin_series(hub, HOSPITALS, suspend=True)
+            await hub.settle()
+            await complete_newest(hub)
+            hub.server.reads.clear()
+            hub.server.writes.clear()
+            await hub.settle()
+            reads = Counter(each.kind for each in hub.server.reads)
+            assert (reads["FederatedModel"], reads["ModelVersion"]) == (1, 0)
+            _, newest = named_rounds(hub)
+            writes = Counter((each.verb, each.place.kind) for each in hub.server.writes)
+            assert (writes["patch", "FederatedModel"], writes["create", "FederatedRound"]) == (1, 1)
+            assert hub.round(newest)["metadata"]["name"] == newest
+
+    play(main)
+
+
+def test_a_round_of_a_series_reads_its_model_no_more_for_its_hospitals() -> None:
+    """The hub operator has just made the round from this model."""
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        async with hub.running():
+            begin_series(hub, HOSPITALS)
+            await hub.settle()
+            await complete_newest(hub)
+            hub.server.reads.clear()
+            await hub.settle()
+            assert sum(each.kind == "FederatedModel" for each in hub.server.reads) == 1
+            assert list(hub.tasks(named_rounds(hub)[-1])) == HOSPITALS
+
+    play(main)
+
+
+def test_a_round_that_its_event_has_shown_to_be_over_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def recorded(client: Api, namespace: str, name: str) -> tuple[Object, FederatedRound] | None:
+        asked.append(name)
+        return await get_round(client, namespace, name)
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        async with hub.running():
+            begin_series(hub, HOSPITALS, suspend=True)
+            await hub.settle()
+            monkeypatch.setattr(models, "get_round", recorded)
+            await complete_newest(hub)
+            await hub.settle()
+            assert len(named_rounds(hub)) == 2, "the series has gone on"
+            assert asked == []
+
+    play(main)
+
+
+def test_a_name_that_somebody_has_taken_before_the_status_named_it_is_told() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        async with hub.running():
+            begin_series(hub, HOSPITALS, suspend=True)
+            await hub.settle()
+            hub.apply_round(named_rounds(hub)[0].replace("-r0-", "-r1-"), HOSPITALS)
+            await complete_newest(hub)
+            await hub.settle()
+            [stalled] = [each for each in model_status(hub)["conditions"] if each["type"] == "Stalled"]
+            assert (stalled["status"], stalled["reason"]) == ("True", "NameTaken")
+
+    play(main)
+
+
+def test_a_round_that_is_over_is_held_for_its_model_until_it_is_deleted() -> None:
+    controller = ModelController(cast(Any, None), WorkQueue())
+    over = series_round(1, codec.dump(condition("Complete", True, "Complete")))
+    [model] = [each.key for each in controller.keys(federatedround.KIND, over)]
+    assert controller.ended == {model: over}
+    controller.keys(federatedround.KIND, gone(over))
+    assert controller.ended == {}
 
 
 def test_a_running_round_that_somebody_deletes_is_made_again() -> None:

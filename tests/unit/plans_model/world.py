@@ -24,6 +24,7 @@ from wardround.documents import models
 from wardround.plans.model import delivery as deliveries
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
+from wardround.plans.model.next_look import is_due, next_look
 from wardround.plans.model.types import (
     Action,
     CreateDelivery,
@@ -148,14 +149,26 @@ class World:
     def step(self, *, writes: int | None = None) -> Plan:
         """Plan, act, write the status. `writes`: the operator dies after so many writes."""
         self.now += timedelta(seconds=1)
-        plan = model_plan.plan(self.observe())
+        seen = self.observe()
+        plan = model_plan.plan(seen)
         for number, action in enumerate(plan.actions):
             if writes == number:
                 return plan
             self.perform(action)
         if writes is None or writes > len(plan.actions):
             self.model = replace(self.model, status=plan.status)
+            self._check_what_follows(seen, plan)
         return plan
+
+    def _check_what_follows(self, seen: Observation, plan: Plan) -> None:
+        """The operator hears nothing of its own status writes, and does not always ask the API server after one."""
+        following = model_plan.plan(self.observe())
+        if not plan.actions and plan.requeue_after != 0 and not is_due(seen, self.model):
+            assert following.status == self.model.status
+            assert not following.actions
+        known = next_look(seen, plan, self.model)
+        if known is not None:
+            assert model_plan.plan(known) == following
 
     def settle(self, most: int = 200) -> None:
         """Step until nothing changes. Rounds that are created stay as they are."""
