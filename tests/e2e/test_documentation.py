@@ -174,6 +174,7 @@ NOT_RUN_INLINE = {
     "python -m bench.models": "takes hours and asserts nothing: docs/figures.md is written from it",
     "python -m bench.robustness --splits 10": MINUTES,
     "python -m bench.optimizers --splits 20": MINUTES,
+    "python -m bench.compression --case wisconsin-skewed --splits 100": MINUTES,
     "python -m bench.federation": MINUTES,
     "python -m bench.simulate": MINUTES,
     "python -m lab.images": MINUTES,
