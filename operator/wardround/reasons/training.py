@@ -172,9 +172,9 @@ _OUTPUT = (
         meaning="The output's tensors differ from the base model's in names, shapes or types.",
         action="Ask the hospital to run `kubectl describe sitetask TASK -n SITE_NAMESPACE`: the output names up to 8 "
         "tensors of the base that are missing or differ, and counts the added ones. Let the training code keep names, "
-        "shapes and types of all tensors of base/model.safetensors, and add none. For values of the next round there "
-        "is state/out/. Then each hospital lists the digest of the new image in policy.images, and the round's author "
-        "applies the round under a new name.",
+        "shapes and types of all tensors of base/model.safetensors, and add none. Write values for the next round "
+        "into state/out/. Then each hospital lists the digest of the new image in policy.images, and the round's "
+        "author applies the round under a new name.",
     ),
     _code(
         name="FrozenChanged",
