@@ -3,7 +3,8 @@
 The store is real, with TLS on loopback, and the aggregation runs as in its Job: a process of its own that reads
 plan.json. Each run measures in turn: the fetch floor (curl, four connections, the same ciphertext, written to the
 scratch file system and synced), the time to read and decrypt what curl wrote, in two threads, the aggregation, Flower
-and NVFLARE (bench/peers.py). The last line is JSON with the medians.
+and NVFLARE (bench/peers.py). Then each robust strategy is measured in turn with that of Flower. The last line is JSON
+with the medians.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from bench.peers import PEERS
+from bench.peers import HOSTILE_SHARE, PEERS, arrays
 from lab.topology import ROOT
 from tests.players.store import Server, serving
 from tests.players.stored_round import Round
@@ -46,10 +47,12 @@ from wardround.sealing.body import (
 from wardround.sealing.manifests import open_update
 from wardround.store import admin
 from wardround.store.transfer import StoreClient
-from wardround.wire.strategies import FEDAVG, STRATEGIES
+from wardround.wire.strategies import FEDAVG, STRATEGIES, fewest
 
 Times = dict[str, list[float]]
 TENSORS = 267
+# Strategies that Flower has too.
+COMPARED = ("Median", "TrimmedMean", "Krum")
 # The result's key, and the name of the measurement that it is the median of.
 RESULT = {
     "wall_s": "wall",
@@ -73,13 +76,26 @@ def main() -> None:
     parser.add_argument("--strategy", choices=STRATEGIES, default=FEDAVG)
     parser.add_argument("--given", nargs="*", default=[], metavar="NAME=VALUE", help="parameters of the strategy")
     parser.add_argument("--no-peers", action="store_true", help="measure neither Flower nor NVFLARE")
+    parser.add_argument("--compared", nargs="*", default=list(COMPARED), choices=COMPARED, help="with Flower's")
+    parser.add_argument("--compared-runs", type=int, default=1)
     options = parser.parse_args()
     with TemporaryDirectory(dir=options.folder, prefix="wardround-bench-") as name:
         times = asyncio.run(_measure(Path(name), options))
     for label, values in times.items():
         spread = f"min {min(values):8.2f}   max {max(values):8.2f}   n={len(values)}"
-        print(f"{label:10} median {median(values):8.2f}   {spread}")
-    print(json.dumps({key: round(median(times[name]), 3) if name in times else None for key, name in RESULT.items()}))
+        print(f"{label:20} median {median(values):8.2f}   {spread}")
+    result: dict[str, object] = {key: _median(times, name) for key, name in RESULT.items()}
+    keys = {"closing_s": "closing", "wall_s": "wall", "rss_mb": "rss", "flower_s": "flower"}
+    result["strategies"] = {
+        name: {key: _median(times, f"{name} {each}") for key, each in keys.items()}
+        for name in options.compared
+        if f"{name} wall" in times
+    }
+    print(json.dumps(result))
+
+
+def _median(times: Times, name: str) -> float | None:
+    return round(median(times[name]), 3) if name in times else None
 
 
 async def _measure(folder: Path, options: argparse.Namespace) -> Times:
@@ -92,7 +108,8 @@ async def _measure(folder: Path, options: argparse.Namespace) -> Times:
             played.strategy = options.strategy
             played.strategy_parameters = dict(each.split("=", 1) for each in options.given)
             plans = [await played.plan(number + 1) for number in range(options.runs)]
-        peers = [] if options.no_peers else list(_peers(folder, options.participants, options.parameters))
+            compared = await _compared(played, options)
+        peers = {} if options.no_peers else dict(_peers(folder, options.participants, options.parameters))
         print(f"{options.participants} updates of {options.parameters} float32 in {TENSORS} tensors", flush=True)
         for plan in plans:
             with _scratch(folder) as scratch:
@@ -100,10 +117,34 @@ async def _measure(folder: Path, options: argparse.Namespace) -> Times:
                 times["opening"].append(_opening(played, scratch))
             with _scratch(folder) as scratch:
                 _aggregate(plan, scratch, times)
-            for peer, program in peers:
-                done = _run([str(program), "-m", "bench.peers", peer, "aggregate", str(folder / peer)])
-                times[peer].append(float(done.stdout))
+            for peer, program in peers.items():
+                times[peer].append(_aggregate_by_peer(program, peer, folder / peer, FEDAVG))
+            print({name: [round(each, 2) for each in values] for name, values in times.items()}, flush=True)
+        for name, plan in compared:
+            with _scratch(folder) as scratch:
+                _aggregate(plan, scratch, times, f"{name} ")
+            if flower := peers.get("flower"):
+                times[f"{name} flower"].append(_aggregate_by_peer(flower, "flower", folder / "flower", name))
+            print(name, {each: values for each, values in times.items() if each.startswith(f"{name} ")}, flush=True)
     return times
+
+
+async def _compared(played: Round, options: argparse.Namespace) -> list[tuple[str, bytes]]:
+    """Plans of the strategies that are compared with Flower's, as often as each runs. In turn."""
+    plans, number = [], options.runs
+    hostile = max(1, int(HOSTILE_SHARE * options.participants))
+    for name in options.compared * options.compared_runs:
+        number += 1
+        played.strategy = name
+        played.strategy_parameters = {key: str(hostile) for key in STRATEGIES[name].parameters}
+        if fewest(name, played.strategy_parameters) <= options.participants:
+            plans.append((name, await played.plan(number)))
+    return plans
+
+
+def _aggregate_by_peer(program: Path, peer: str, updates: Path, strategy: str) -> float:
+    """Seconds of one aggregation."""
+    return float(_run([str(program), "-m", "bench.peers", peer, "aggregate", str(updates), strategy]).stdout)
 
 
 async def _round(server: Server, store: StoreClient, folder: Path, participants: int, parameters: int) -> Round:
@@ -119,8 +160,7 @@ async def _round(server: Server, store: StoreClient, folder: Path, participants:
 
 
 def _tensors(seed: int, parameters: int) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
-    values = np.random.default_rng(seed).standard_normal(parameters, np.float32)
-    return {f"layer-{number:03d}": each for number, each in enumerate(np.array_split(values, TENSORS))}
+    return dict(arrays(seed, parameters, TENSORS))
 
 
 @contextmanager
@@ -172,19 +212,19 @@ def _open_part(part: tuple[Body, Path, int]) -> None:
             index += 1
 
 
-def _aggregate(plan: bytes, scratch: Path, times: Times) -> None:
-    """Run the Job's process once. Each plan has a place of its own for the result."""
+def _aggregate(plan: bytes, scratch: Path, times: Times, prefix: str = "") -> None:
+    """Run the Job's process once. Each plan has a place of its own for the result. `prefix`: of the names in `times`"""
     path, log = scratch / "plan.json", scratch / "termination-log"
     path.write_bytes(plan)
     environment = {"PYTHONPATH": str(ROOT / "operator"), "WARDROUND_TERMINATION_LOG": str(log)}
     command = [sys.executable, "-m", "wardround", "aggregate", str(path), str(scratch)]
     measured = _process(command, environment)
-    times["wall"].append(measured.seconds)
-    times["rss"].append(measured.peak / 1e6)
-    times["processor"].append(measured.processor)
+    times[f"{prefix}wall"].append(measured.seconds)
+    times[f"{prefix}rss"].append(measured.peak / 1e6)
+    times[f"{prefix}processor"].append(measured.processor)
     if closing := CLOSING.search(measured.errors):
-        times["closing"].append(float(closing[1]))
-        times["scratch"].append(int(closing[2]) / 1e6)
+        times[f"{prefix}closing"].append(float(closing[1]))
+        times[f"{prefix}scratch"].append(int(closing[2]) / 1e6)
 
 
 # A small parent: Linux counts a parent's memory as its child's until the child has called execve.

@@ -1,10 +1,11 @@
-"""Averages updates by the code of other projects, for bench.aggregation. Runs in an environment of its own.
+"""Combines updates by the code of other projects, for bench.aggregation. Runs in an environment of its own.
 
     python -m bench.peers flower write FOLDER PARTICIPANTS PARAMETERS TENSORS
-    python -m bench.peers flower aggregate FOLDER
+    python -m bench.peers flower aggregate FOLDER STRATEGY
 
-`write` leaves updates as the peer's own message format holds them. `aggregate` prints the seconds from the first
-update's file to the mean, without imports. Neither peer decrypts or verifies anything.
+`write` leaves updates as the peer's own message format holds them: the numbers of bench.aggregation. `aggregate` prints
+the seconds from the first update's file to the combined model, without imports. STRATEGY has the name that Wardround
+gives it. Neither peer decrypts or verifies anything.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 PEERS = ("flower", "nvflare")
+# The part of the updates that each end of a trimmed mean leaves out, and that Krum takes for hostile.
+HOSTILE_SHARE = 0.2
 
 
 def main(arguments: list[str]) -> None:
@@ -23,16 +26,17 @@ def main(arguments: list[str]) -> None:
     if verb == "write":
         participants, parameters, tensors = map(int, arguments[3:])
         for number in range(participants):
-            WRITERS[peer](folder / f"{number:04d}", dict(_tensors(number, parameters, tensors)), 100.0 + number)
+            WRITERS[peer](folder / f"{number:04d}", dict(arrays(number + 1, parameters, tensors)), 100.0 + number)
     else:
-        average = AVERAGES[peer]
-        average([])  # imports
+        aggregate = AGGREGATES[peer]
+        aggregate([], arguments[3])  # imports
         start = time.perf_counter()
-        average(sorted(folder.iterdir()))
+        aggregate(sorted(folder.iterdir()), arguments[3])
         print(time.perf_counter() - start)
 
 
-def _tensors(seed: int, parameters: int, tensors: int) -> Iterator[tuple[str, Any]]:
+def arrays(seed: int, parameters: int, tensors: int) -> Iterator[tuple[str, Any]]:
+    """Yield the tensors of one update by their names."""
     import numpy as np
 
     values = np.random.default_rng(seed).standard_normal(parameters, np.float32)
@@ -49,15 +53,31 @@ def _write_flower(path: Path, tensors: dict[str, Any], samples: float) -> None:
     path.write_bytes(recorddict_to_proto(record).SerializeToString())
 
 
-def _average_flower(paths: list[Path]) -> None:
-    """As FedAvg.aggregate_train of Flower 1.42: all replies in memory, then one mean."""
+def _aggregate_flower(paths: list[Path], strategy: str) -> None:
+    """As a server of Flower 1.42: all replies in memory, then `aggregate_train` of its strategy."""
+    from flwr.app import Message, MessageType, Metadata
     from flwr.common.serde import recorddict_from_proto
     from flwr.proto.recorddict_pb2 import RecordDict
-    from flwr.serverapp.strategy.strategy_utils import aggregate_arrayrecords
+    from flwr.serverapp.strategy import FedAvg, FedMedian, FedTrimmedAvg, Krum
 
-    records = [recorddict_from_proto(RecordDict.FromString(path.read_bytes())) for path in paths]
-    if records:
-        aggregate_arrayrecords(records, "num-examples")
+    made: FedAvg
+    match strategy:
+        case "FedAvg":
+            made = FedAvg()
+        case "Median":
+            made = FedMedian()
+        case "TrimmedMean":
+            made = FedTrimmedAvg(beta=HOSTILE_SHARE)
+        case "Krum":
+            made = Krum(num_malicious_nodes=max(1, int(HOSTILE_SHARE * len(paths))))
+        case _:
+            raise ValueError(strategy)
+    contents = (recorddict_from_proto(RecordDict.FromString(path.read_bytes())) for path in paths)
+    metadata = Metadata(1, "", 1, 0, "", "1", time.time(), 3600.0, MessageType.TRAIN)
+    replies = [Message(metadata=metadata, content=content) for content in contents]
+    combined, _ = made.aggregate_train(1, replies)
+    if (combined is None) == bool(paths):
+        raise SystemExit(f"Flower's {strategy} combined nothing")
 
 
 def _write_nvflare(path: Path, tensors: dict[str, Any], samples: float) -> None:
@@ -68,7 +88,7 @@ def _write_nvflare(path: Path, tensors: dict[str, Any], samples: float) -> None:
         np.save(path / name, each)
 
 
-def _average_nvflare(paths: list[Path]) -> None:
+def _aggregate_nvflare(paths: list[Path], strategy: str) -> None:
     """As an in-time aggregator of NVFLARE whose updates are streamed to disk: one tensor at a time, in numpy. With
     torch, NVFLARE adds in place, which needs less memory."""
     import numpy as np
@@ -94,7 +114,10 @@ WRITERS: dict[str, Callable[[Path, dict[str, Any], float], None]] = {
     "flower": _write_flower,
     "nvflare": _write_nvflare,
 }
-AVERAGES: dict[str, Callable[[list[Path]], None]] = {"flower": _average_flower, "nvflare": _average_nvflare}
+AGGREGATES: dict[str, Callable[[list[Path], str], None]] = {
+    "flower": _aggregate_flower,
+    "nvflare": _aggregate_nvflare,
+}
 
 if __name__ == "__main__":
     main(sys.argv[1:])
