@@ -67,7 +67,6 @@ logger = logging.getLogger(__name__)
 
 async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: datetime) -> AggregationResult:
     """Carry out the plan. Raises AggregationError."""
-    buffers = Buffers()
     if plan.reads_twice:
         logger.info(
             "the scratch volume has no room for the ciphertext of the updates, so this Job reads them from the store "
@@ -83,7 +82,7 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
         also = base.file if base and not plan.reads_twice else None
         collects = plan.listed.collects
         collection = UpdateCollection(store, plan, collects) if collects else None
-        examined = await examine_all(store, plan, form, now, places, also, buffers, collection)
+        examined = await examine_all(store, plan, form, now, places, also, Buffers(), collection)
         if collection:
             plan = replace(plan, max_samples=collection.closed.max_samples)
         wants_steps = strategy(plan.strategy, plan.parameters).wants_steps
@@ -95,7 +94,7 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
         agree(examined.usable, examined.left_out, initial=plan.base_digest is None)
         layout = form.layout or await agreed_layout(examined.usable)
         old, moments = base.file if base else None, await open_moments(store, plan)
-        result = await Aggregation(store, plan, layout, old, moments, examined, scratch, buffers).run()
+        result = await Aggregation(store, plan, layout, old, moments, examined, scratch).run()
     except StoreError as error:
         raise store_failed(error) from None
     closing = time.perf_counter() - examined_at
@@ -139,7 +138,6 @@ class Aggregation:
         moments: Sequence[SealedFile],
         examined: Examined,
         scratch: Scratch,
-        buffers: Buffers,
     ) -> None:
         self._store = store
         self._moments = moments
@@ -149,7 +147,8 @@ class Aggregation:
         self._base = base
         self._examined = examined
         self._scratch = scratch
-        self._buffers = buffers
+        # Those of the examination are free by now, and were more than the reduction needs.
+        self._buffers = Buffers()
         self._usable = usable = examined.usable
         stated = [max(each.samples, each.counted) for each in usable]
         known = [plan.max_samples.get(each.participant) for each in usable]

@@ -1,7 +1,7 @@
 """Decides how many updates an aggregation reads at once, by the memory of its segments; pure arithmetic, no I/O.
 
-Each thread of the reduction borrows buffers of one segment each. It needs no more of them than the examination has
-left, so the reduction of any number of updates of any size takes no further memory for segments.
+Examination and reduction borrow buffers of one segment each. The reduction begins when the examination has given its
+buffers back, and needs no more of them. So any number of updates of any size takes the same memory for segments.
 """
 
 from __future__ import annotations
