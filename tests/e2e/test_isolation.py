@@ -252,7 +252,10 @@ def test_training_ends_when_its_sidecar_or_its_isolation_ends(federation: Federa
     first, second = (task_name(name, uid, attempt) for attempt in (1, 2))
     eventually("the training code runs", lambda: _trains(federation, first))
     kubectl, place = federation.kubectl(SITE), federation.site_namespace
-    kubectl("exec", "-n", place, f"job/{first}", "-c", "isolation", "--", "python", "-c", "import os; os.kill(1, 15)")
+    sidecar = ("-n", place, f"job/{first}", "-c", "isolation")
+    # The training code does not wait for the sidecar's first look. Before it, process 1 may have no handler of SIGTERM.
+    eventually("the sidecar has looked", lambda: "isolation: " in kubectl("logs", *sidecar))
+    kubectl("exec", *sidecar, "--", "python", "-c", "import os; os.kill(1, 15)")
     eventually("the Job without a watch is gone", lambda: kubectl.find("job", first, "-n", place) is None)
     failure = federation.site_task(SITE, first)["status"]["failure"]
     assert (failure["class"], failure["reason"]) == ("Platform", "IsolationUnknown")
