@@ -171,7 +171,7 @@ def lines(ranked: Sequence[Ranked], namespace: str) -> list[str]:
     answer = [f"Compared: {len(compared)} of {len(ranked)} models, by their loss on validation rows{over}."]
     others = [each for each in ranked if each.loss and not each.compared]
     if others:
-        answer.append(f"Not compared: {len(others)} models, whose loss is over another number of hospitals.")
+        answer.append(f"Not compared: {len(others)} models, because their loss covers another number of hospitals.")
     if len(compared) > 1:
         first, second = (each.member.name for each in compared[:2])
         answer += [

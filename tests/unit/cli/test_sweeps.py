@@ -126,7 +126,7 @@ def test_the_lowest_loss_is_first_and_the_answer_says_how_many_were_compared() -
     assert [each.compared for each in ranked] == [True, True, False, False]
     output = sweeps.lines(ranked, NAMESPACE)
     assert output[0] == "Compared: 2 of 4 models, by their loss on validation rows of 3 hospitals."
-    assert output[1] == "Not compared: 1 models, whose loss is over another number of hospitals."
+    assert output[1] == "Not compared: 1 models, because their loss covers another number of hospitals."
     assert "The lowest of 2 losses is too low on average" in output[2]
     compare = f"kubectl wardround compare federatedmodel/{two.name} federatedmodel/{one.name} -n {NAMESPACE}"
     assert output[3].endswith(compare)
