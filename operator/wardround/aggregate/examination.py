@@ -140,29 +140,31 @@ async def examine_all(
     return Examined(usable, uncounted, left_out)
 
 
-def without_steps(examined: Examined) -> Examined:
-    """Leaves out updates whose training code reports no number of steps. Raises AggregationError if none are left."""
-    lacking = [each.participant for each in examined.usable if steps.reported(each.reported) is None]
+def with_local_steps(examined: Examined) -> Examined:
+    """Sets the local steps that count. Leaves out updates whose training code reports no number of steps. Raises
+    AggregationError if none are left.
+
+    Each number of steps counts within limits that all these updates set. The limits stay when later checks leave out
+    an update: with other limits, the sum would divide an update by another number than the check of its norm.
+    """
+    known = [(each, number) for each in examined.usable if (number := steps.reported(each.reported)) is not None]
+    used = {each.participant for each, _ in known}
+    lacking = [each.participant for each in examined.usable if each.participant not in used]
     out = (*examined.left_out, *(LeftOut(name, "StepsMissing") for name in lacking))
-    usable = [each for each in examined.usable if each.participant not in lacking]
-    if not usable:
+    if not known:
         raise AggregationError("NothingToAggregate", "", out, len(examined.uncounted))
+    counted = steps.counted([number for _, number in known])
+    usable = [replace(each, local_steps=number) for (each, _), number in zip(known, counted, strict=True)]
     return replace(examined, usable=usable, left_out=out)
 
 
-def counted_steps(usable: Sequence[Usable]) -> list[int]:
-    """The local steps that count of updates that report them."""
-    return steps.counted([steps.reported(each.reported) or 1 for each in usable])
-
-
-def without_outliers(examined: Examined, max_samples: Mapping[str, int], *, by_step: bool = False) -> Examined:
-    """Leaves out updates that are far larger than the others. `max_samples`: as of the plan. `by_step`: compare the
-    updates divided by their local steps, which is what FedNova adds."""
-    divisors = counted_steps(examined.usable) if by_step else [1] * len(examined.usable)
+def without_outliers(examined: Examined, max_samples: Mapping[str, int]) -> Examined:
+    """Leaves out updates that are far larger than the others, each divided by its local steps. `max_samples`: as of
+    the plan."""
     marks = too_large(
         [
-            Size(each.norm / divisor, each.samples, max_samples.get(each.participant))
-            for each, divisor in zip(examined.usable, divisors, strict=True)
+            Size(each.norm / each.local_steps, each.samples, max_samples.get(each.participant))
+            for each in examined.usable
         ]
     )
     out = tuple(

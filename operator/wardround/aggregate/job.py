@@ -26,12 +26,11 @@ from wardround.aggregate.examination import (
     Examined,
     agree,
     agreed_layout,
-    counted_steps,
     examine_all,
     open_base,
     require_enough,
+    with_local_steps,
     without_outliers,
-    without_steps,
 )
 from wardround.aggregate.plan import AggregationError
 from wardround.aggregate.reduction import Moments, Reduction, SliceReduction, Weighted
@@ -85,10 +84,9 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
         examined = await examine_all(store, plan, form, now, places, also, Buffers(), collection)
         if collection:
             plan = replace(plan, max_samples=collection.closed.max_samples)
-        wants_steps = strategy(plan.strategy, plan.parameters).wants_steps
-        if wants_steps:
-            examined = without_steps(examined)
-        examined = without_outliers(examined, plan.max_samples, by_step=wants_steps)
+        if strategy(plan.strategy, plan.parameters).wants_steps:
+            examined = with_local_steps(examined)
+        examined = without_outliers(examined, plan.max_samples)
         require_enough(plan, examined)
         examined_at = time.perf_counter()
         agree(examined.usable, examined.left_out, initial=plan.base_digest is None)
@@ -247,7 +245,7 @@ class Aggregation:
         distances = None
         if self._strategy.wants_distances:
             distances = await self._in_slices([Weighted(each.file, 1.0) for each in self._usable]).distances()
-        local = counted_steps(self._usable) if self._strategy.wants_steps else ()
+        local = [each.local_steps for each in self._usable]
         weights = self._strategy.weights(Facts(self._shares, [each.norm for each in self._usable], distances, local))
         unused = [each.participant for each, weight in zip(self._usable, weights, strict=True) if weight == 0]
         if unused:

@@ -29,8 +29,8 @@ class Facts:
     """What the examination knows of the usable updates, in the participants' order.
 
     `shares`: by samples, up to the hub's limits; they sum to 1. `norms`: Euclidean, over all floats. `distances`: the
-    squared Euclidean distances between updates, if the strategy wants them. `steps`: the local steps that count, if the
-    strategy wants them.
+    squared Euclidean distances between updates, if the strategy wants them. `steps`: the local steps that count; 1
+    each unless the strategy wants them.
     """
 
     shares: Sequence[float]

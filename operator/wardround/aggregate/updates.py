@@ -68,7 +68,7 @@ class Usable:
     limit of the participant reduces in its sums: rows of Statistics, people of Evaluate and of the validation rows of
     Train; 0 without sums. `sums`, `reported`: what its metrics are computed from (aggregate/metrics.py). `norm`: of all
     floats of the update of a Train round but the frozen ones, else 0. `frozen_digest`: of the frozen tensors of initial
-    weights, else "".
+    weights, else "". `local_steps`: by which FedNova divides the update; 1 for the other strategies.
     """
 
     participant: str
@@ -83,6 +83,7 @@ class Usable:
     file: SealedFile
     norm: float
     frozen_digest: str
+    local_steps: int = 1
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,10 @@ import json
 
 import pytest
 
+from tests.unit.aggregate.updates import usable
 from wardround.aggregate import examination, plan
-from wardround.aggregate.sealed_file import SealedFile
-from wardround.aggregate.updates import Usable
 from wardround.metrics import registry
 from wardround.sealing import body
-from wardround.store.transfer import StoreClient
 from wardround.wire.aggregation import (
     AggregationFailure,
     AggregationResult,
@@ -171,10 +169,3 @@ def test_a_sites_digest_cannot_control_a_terminal() -> None:
     assert "site-b" in caught.value.answer.message
     assert caught.value.answer.message.isascii()
     assert caught.value.answer.message.isprintable()
-
-
-def usable(participant: str, base_digest: str) -> Usable:
-    store = StoreClient("https://store.example")
-    file = SealedFile(store, (), body.Body(bytes(32), HEADER), None, b"")
-    header = dataclasses.replace(HEADER, base_digest=base_digest)
-    return Usable(participant, header, 1, False, False, 11, 0, {}, {}, file, 0.0, "")

@@ -7,7 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.unit.aggregate.updates import usable
 from wardround.aggregate import steps
+from wardround.aggregate.examination import Examined, with_local_steps, without_outliers
 from wardround.aggregate.strategies import Facts, FedNova, strategy
 from wardround.wire.strategies import evaluated, impossible
 
@@ -55,6 +57,26 @@ def test_an_update_without_steps_has_none() -> None:
     assert steps.reported({"dice": 3.0}) is None
     assert steps.reported({"steps": 3.0}) == 3
     assert steps.counted([]) == []
+
+
+def test_an_accomplice_who_is_left_out_does_not_change_by_how_much_an_update_is_divided() -> None:
+    """The limits of the steps come from all updates, in the check of the norms and in the sum."""
+    honest = [
+        usable(f"honest-{steps_}", norm=float(steps_), reported={"steps": float(steps_)}) for steps_ in (1, 10, 100)
+    ]
+    lie = {"steps": float(steps.MOST)}
+    hostile = [usable("accomplice", norm=1e12, reported=lie), usable("mallory", norm=29_900.0, reported=lie)]
+    examined = with_local_steps(Examined([*honest, *hostile], (), ()))
+    left = without_outliers(examined, {})
+    assert [each.participant for each in left.left_out] == ["accomplice"]
+    added = {each.participant: each.norm / each.local_steps for each in left.usable}
+    assert added["mallory"] <= 30 * sorted(added.values())[1]
+
+
+def test_an_update_without_steps_is_left_out() -> None:
+    examined = with_local_steps(Examined([usable("one", reported={"steps": 7.0}), usable("other")], (), ()))
+    assert [(each.participant, each.local_steps) for each in examined.usable] == [("one", 7)]
+    assert [(each.participant, each.reason) for each in examined.left_out] == [("other", "StepsMissing")]
 
 
 def test_fednova_needs_the_steps_among_the_metrics() -> None:

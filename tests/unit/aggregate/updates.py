@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from wardround import tensors
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.sealed_file import Keeping, SealedFile
+from wardround.aggregate.updates import Usable
 from wardround.sealing import body
 from wardround.simulate.store import MemoryStore
 from wardround.tensors import Array, Layout, Tensor
@@ -56,3 +59,11 @@ def numbers(dice: np.random.Generator, tensor: Tensor) -> Array:
         [0.0, -0.0, 1.0, -1.0, LARGEST[tensor.dtype], -LARGEST[tensor.dtype], 2.0 ** LEAST[tensor.dtype]]
     )
     return tensors.narrow(np.where(dice.random(size) < 0.4, dice.choice(special, size), wide), tensor.dtype)
+
+
+def usable(participant: str, base_digest: str = "", **facts: Any) -> Usable:
+    """An update that was read completely, with nothing in it."""
+    names = dict.fromkeys(("round_uid", "participant", "base_digest", "image_digest", "schema_digest"), "")
+    header = body.new_header(KEY, kind=body.UPDATE, attempt=1, length=0, **(names | {"base_digest": base_digest}))
+    file = SealedFile(MemoryStore(), (), body.Body(KEY, header), None, b"")
+    return replace(Usable(participant, header, 1, False, False, 11, 0, {}, {}, file, 0.0, ""), **facts)
