@@ -156,8 +156,8 @@ _UPDATES = (
     Reason(
         name="CompressionInvalid",
         owner=HOSPITAL,
-        meaning="The aggregation left out the update, because it is not compressed as the round's compression "
-        "describes: for example, the scale of a block is infinite, negative or too large.",
+        meaning="The aggregation left out the update, because the update does not have the form of the round's "
+        "compression. For example, the scale of a block is infinite, negative or too large.",
         action="Compare the versions of hub and site. If they are equal, find out which program made the update: "
         "Wardround's own code cannot make such an update.",
     ),
