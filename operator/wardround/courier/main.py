@@ -99,7 +99,7 @@ class Courier:
             if item is None or item["metadata"]["uid"] != uid:
                 await self._drop(uid)
         # Nothing is taken up meanwhile: this is called between two events.
-        for uid in await beside(self._means.workspace.sweep, frozenset(self._running)):
+        for uid in await beside(self._means.workspace.remove_all_but, frozenset(self._running)):
             logger.info("removed the folder of task %s, which was deleted", uid)
         self.listed = True
 

@@ -117,7 +117,7 @@ class Workspace:
     def task(self, uid: str) -> TaskFolder:
         return TaskFolder(self.root / "tasks" / uid)
 
-    def sweep(self, keep: Collection[str]) -> list[str]:
+    def remove_all_but(self, keep: Collection[str]) -> list[str]:
         """Removes folders of tasks that no longer exist; returns their UIDs."""
         tasks = self.root / "tasks"
         gone = [folder.name for folder in tasks.iterdir() if folder.name not in keep] if tasks.is_dir() else []

@@ -315,17 +315,17 @@ def _sweep(folders: Folders, live: LiveRounds) -> None:
     kept = ((folders.checkpoints, live.uids, 0), (folders.states, [*live.uids, *live.states], STATES_KEPT))
     for folder, uids, newest in kept:
         try:
-            swept = rounds.sweep(folder, uids, parse_time(live.at), newest)
+            removal = rounds.remove_ended(folder, uids, parse_time(live.at), newest)
         except OSError as error:
             log(f"prepare could not remove {folder.name} of ended rounds: {type(error).__name__}")
             continue
-        log(f"prepare: deleted the folders of {len(swept.removed)} ended rounds in {folder.name}")
-        if swept.left:
+        log(f"prepare: deleted the folders of {len(removal.removed)} ended rounds in {folder.name}")
+        if removal.left:
             log(
-                f"prepare could not remove the {folder.name} of {len(swept.left)} ended rounds. The pod's user may "
+                f"prepare could not remove the {folder.name} of {len(removal.left)} ended rounds. The pod's user may "
                 "not remove files and folders of other users, such as the folders that the container runtime makes "
                 "for an image's VOLUME or WORKDIR. The hospital's administrator: Remove them on the volume of the "
-                f"claim `state`, as root, for example: rm -r {folder.name}/{swept.left[0]}"
+                f"claim `state`, as root, for example: rm -r {folder.name}/{removal.left[0]}"
             )
 
 

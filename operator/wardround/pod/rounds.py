@@ -18,21 +18,21 @@ SKEW_SECONDS = 300
 
 
 @dataclass(frozen=True)
-class Swept:
+class Removal:
     """UIDs of the rounds whose folders were removed, and of those whose folders could not be removed."""
 
     removed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
 
 
-def sweep(folder: Path, live: Collection[str], at: datetime, newest: int = 0) -> Swept:
+def remove_ended(folder: Path, live: Collection[str], at: datetime, newest: int = 0) -> Removal:
     """Removes the folders of rounds that are over. Raises OSError if `folder` cannot be listed.
 
     `live`: UIDs of the rounds that needed their folders at the time `at`. A folder that changed later stays: its round
     may have begun after the list was made. Of the other folders, the `newest` that are not empty stay.
     """
     if not folder.is_dir():
-        return Swept()
+        return Removal()
     folders = [path for path in folder.iterdir() if UID.fullmatch(path.name) and _is_folder(path)]
     filled = [path for path in folders if _is_filled(path)] if newest else []
     filled.sort(key=_changed, reverse=True)
@@ -41,7 +41,7 @@ def sweep(folder: Path, live: Collection[str], at: datetime, newest: int = 0) ->
     for path in stale:
         _remove(path)
     left = tuple(path.name for path in stale if os.path.lexists(path))
-    return Swept(tuple(path.name for path in stale if path.name not in left), left)
+    return Removal(tuple(path.name for path in stale if path.name not in left), left)
 
 
 def remove(folder: Path, uid: str) -> bool:

@@ -59,7 +59,7 @@ def test_folders_of_tasks_that_are_no_more_are_removed_and_the_others_kept(tmp_p
     workspace = Workspace(tmp_path)
     for uid in ("gone", "here"):
         workspace.task(uid).make()
-    assert workspace.sweep({"here"}) == ["gone"]
+    assert workspace.remove_all_but({"here"}) == ["gone"]
     assert [each.name for each in (tmp_path / "tasks").iterdir()] == ["here"]
 
 
