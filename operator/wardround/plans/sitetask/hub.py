@@ -66,10 +66,12 @@ def mirror(
 
 
 def _verdicts(status: SiteTaskStatus, task: RoundTask, *, tells: bool) -> tuple[ToldOutcome, ...] | None:
-    """The hospital's verdicts, if its Site tells them. TooFewPeople is not told: it says how many people the hospital has.
+    """The hospital's verdicts, if its Site tells them. TooFewPeople is not told: it says how many people the hospital
+    has.
 
-    A policy that changes does not concern a task whose RoundTask says that it ended. A hub that empties that status gets
-    the verdicts of the task once the Site tells them (docs/security.md)."""
+    A policy that changes does not concern a task whose RoundTask says that it ended. A hub that empties that status
+    gets the verdicts of the task once the Site tells them (docs/security.md).
+    """
     if is_final(task):
         return task.status.verdicts
     outcomes = tuple(each.outcome for each in status.verdicts if each.outcome != "TooFewPeople")
