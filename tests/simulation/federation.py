@@ -36,7 +36,7 @@ from wardround.simulate.trainers import Trainer as TrainingProgram
 from wardround.site.link import FIELD_MANAGER, Credentials
 from wardround.site.operator import SiteOperator
 from wardround.wire.isolation import IsolationTarget
-from wardround.wire.versions import LATEST
+from wardround.wire.versions import KNOWN
 
 HUB_NAMESPACE, SITE_NAMESPACE = "wardround-hub", "wardround-site"
 OPERATOR_IMAGE = "registry.example/wardround/operator@sha256:" + "a" * 64
@@ -224,7 +224,9 @@ class Federation:
             clock=self._clock,
             draw=self._random.random,
         )
-        pins = courier_settings.Pins(facts.fingerprint, facts.store_origin, facts.store_ca_bundle, "", "Policy", LATEST)
+        pins = courier_settings.Pins(
+            facts.fingerprint, facts.store_origin, facts.store_ca_bundle, "", "Policy", KNOWN[0]
+        )
         process = courier.Process(
             courier_settings.Settings(pins, claims / "workspace", claims / "models"),
             self._client(server, "courier", SITE_NAMESPACE),

@@ -1,4 +1,5 @@
-"""The code of today and the code of an earlier version are no federation, and each side says which one is too old.
+"""Today's code and earlier code are a federation if they have a version of assignments in common. Otherwise each side
+says which one is too old.
 
 The real reconcilers of both play, each commit in a process of its own: operators, couriers, pods and aggregation.
 """
@@ -7,33 +8,45 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from tests.conditions import condition
+from tests.conditions import condition, is_true
 from tests.simulation.apart import Half, play_halves
 from tests.simulation.rounds import OWN, documents, scratch
+from wardround.wire import canonical
 from wardround.wire.versions import KNOWN
 
 ROOT = Path(__file__).parents[3]
 # The last commit of the main branch whose code knows the versions 1 and 2 of assignments. Later code does not know
 # them, because the update that answers them has another manifest.
 EARLIER, EARLIER_VERSIONS = "7864c4bdfd89a9c6e8cbbd44ab7b4f5f4ae000ed", [1, 2]
+# The last commit whose code does not know version 5, which adds the compression.
+WITHOUT_COMPRESSION, COMMON = "2fb735080ced48b0d713a47d48dccf58c6bb011a", 4
 
 
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the earlier commit."""
-    done = subprocess.run(["git", "archive", EARLIER], cwd=ROOT, capture_output=True, check=False)
+    return _files(EARLIER, tmp_path_factory.mktemp("earlier"))
+
+
+@pytest.fixture(scope="module")
+def without_compression(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _files(WITHOUT_COMPRESSION, tmp_path_factory.mktemp("without-compression"))
+
+
+def _files(commit: str, folder: Path) -> Path:
+    done = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=False)
     if done.returncode != 0:
         pytest.fail(
-            f"this clone lacks commit {EARLIER[:12]}, whose code this test plays: run `git fetch --unshallow` "
+            f"this clone lacks commit {commit[:12]}, whose code this test plays: run `git fetch --unshallow` "
             f"in it, or make a full clone. git says: {done.stderr.decode().strip()}"
         )
-    folder = tmp_path_factory.mktemp("earlier")
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
         archive.extractall(folder, filter="data")
     return folder
@@ -69,3 +82,26 @@ def test_a_hub_and_hospitals_without_a_common_version_say_so_and_nobody_trains(
         assert ready is not None
         assert (ready.status, ready.reason) == ("False", reason)
         assert owner in ready.message
+
+
+@pytest.mark.parametrize("older", ["hub", "hospitals"])
+def test_rounds_complete_in_the_version_that_both_sides_know(older: Half, without_compression: Path) -> None:
+    rounds = copy.deepcopy(documents(OWN)[:3])
+    with scratch() as folder:
+        played = play_halves(older, without_compression, Path(folder), rounds)
+    assert [is_true(each, "Complete") for each in played.rounds] == [True] * 3
+    payloads = [json.loads(each["spec"]["assignment"])["payload"] for each in played.tasks]
+    assert {json.loads(canonical.decode(each))["version"] for each in payloads} == {COMMON}
+
+
+def test_sites_that_know_no_compression_are_not_asked_for_a_compressed_round(without_compression: Path) -> None:
+    rounds = copy.deepcopy(documents(OWN)[:3])
+    rounds[2]["spec"] |= {"aggregation": {"compression": "Int8"}, "deadlines": {"admissionSeconds": 30}}
+    with scratch() as folder:
+        played = play_halves("hospitals", without_compression, Path(folder), rounds)
+    assert [is_true(each, "Complete") for each in played.rounds] == [True, True, False]
+    failed = condition(played.rounds[2], "Failed")
+    assert failed is not None
+    assert (failed.status, failed.reason) == ("True", "SiteTooOld")
+    name = rounds[2]["metadata"]["name"]
+    assert [each for each in played.tasks if each["metadata"]["labels"]["wardround.io/round"] == name] == []
