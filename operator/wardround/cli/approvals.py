@@ -17,11 +17,12 @@ from wardround.api.sitetask import SiteTask
 from wardround.api.times import parse_time, read_time, to_seconds
 from wardround.cli.cluster import Object
 from wardround.cli.errors import CommandError
-from wardround.cli.objects import assignment_of, printable
+from wardround.cli.objects import assignment_of, parsed_payload, printable
 from wardround.plans import approval as approvals
 from wardround.plans import terms
 from wardround.plans.terms import SeriesTerms, SweepTerms
-from wardround.wire.assignment import AssignedPushed, Assignment, Quorum
+from wardround.wire.assignment import AssignedDelivery, AssignedPushed, Assignment, Quorum
+from wardround.wire.models import ModelManifest
 
 DAYS = 90
 # Evaluate rounds of a series: of the last Train round, and of the comparison with other versions.
@@ -63,6 +64,11 @@ def reviewed(item: Object, listed: Sequence[Object]) -> Reviewed:
 def series_terms(known: Reviewed) -> SeriesTerms:
     """Raises CommandError for the task of a round that a person has made."""
     series = terms.series_terms(known.assignment)
+    if known.assignment.delivery is not None:
+        raise CommandError(
+            "A delivery states no terms of its model, so you can approve or deny only this task. To deny the model, "
+            "name a Train task of the model."
+        )
     if series is None:
         raise CommandError("The task belongs to no FederatedModel, so you can approve or deny only this task.")
     return series
@@ -219,6 +225,8 @@ def _pushed(models: Sequence[AssignedPushed]) -> str:
 
 
 def _of_task(asks: Assignment) -> Mapping[str, str]:
+    if asks.delivery is not None:
+        return _of_delivery(asks, asks.delivery)
     runs = asks.task != "Statistics"
     start = "first weights, which this round makes" if asks.initial else "a model that the hub chooses"
     return {
@@ -236,6 +244,19 @@ def _of_task(asks: Assignment) -> Mapping[str, str]:
         "IP sockets": "open for the code" if asks.resources.local_sockets else "closed",
         "accelerators": str(asks.resources.accelerators_per_node),
         "result for": asks.release,
+    }
+
+
+def _of_delivery(asks: Assignment, delivery: AssignedDelivery) -> Mapping[str, str]:
+    manifest = parsed_payload(ModelManifest, asks.base.manifest) if asks.base else None
+    model = f"model {delivery.model_name} (UID {delivery.model_uid}) of federation {asks.round_namespace}"
+    return {
+        "pushed weights": _pushed(asks.pushed),
+        "delivers": f"version {delivery.version} of {model}",
+        "file": manifest.digest if manifest else "its manifest cannot be read, so the courier refuses it",
+        "becomes": "the model's current version at the hospital. If the hospital has the version already, the task "
+        "brings a newer card, which can change the threshold and the recalibration",
+        "keeps": f"the newest {delivery.keep} versions of the model. The courier deletes older ones",
     }
 
 

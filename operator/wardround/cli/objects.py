@@ -39,11 +39,15 @@ class AssignedNames:
 
 def assigned(task: Task) -> AssignedNames:
     """The names in a task's assignment; no names if it cannot be read."""
+    return parsed_payload(AssignedNames, task.spec.assignment) or AssignedNames()
+
+
+def parsed_payload(form: type[T], envelope: str) -> T | None:
+    """What a DSSE envelope carries, whoever signed it; None if it cannot be read."""
     try:
-        payload = base64.b64decode(json.loads(task.spec.assignment)["payload"], validate=True)
-        return codec.parse(AssignedNames, json.loads(payload))
+        return codec.parse(form, json.loads(base64.b64decode(json.loads(envelope)["payload"], validate=True)))
     except (KeyError, TypeError, ValueError, RecursionError, codec.Malformed):
-        return AssignedNames()
+        return None
 
 
 def assignment_of(task: Task) -> Assignment | None:

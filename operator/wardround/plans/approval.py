@@ -188,16 +188,25 @@ def covering(assignment: Assignment, approvals: Approvals, now: datetime) -> App
 
 
 def denying(assignment: Assignment, approvals: Approvals) -> Approval | None:
-    """The denial of the model that this task belongs to, whatever its terms are now. A denial has no end in time."""
-    if assignment.model is None:
+    """The denial of the model that this task trains, measures or delivers, whatever its terms are now. A denial has no
+    end in time."""
+    model_uid = _model_uid(assignment)
+    if model_uid is None:
         return None
     for each in _oldest_first(approvals.every):
         if each.spec.verdict != "Deny" or each.spec.withdrawn_by is not None:
             continue
         denied = {(series.federation, series.model_uid) for series in terms.read(each.spec.terms)}
-        if (assignment.round_namespace, assignment.model.uid) in denied:
+        if (assignment.round_namespace, model_uid) in denied:
             return each
     return None
+
+
+def _model_uid(assignment: Assignment) -> str | None:
+    """The UID of the FederatedModel. A Deliver round is no round of a series."""
+    if assignment.delivery is not None:
+        return assignment.delivery.model_uid
+    return assignment.model.uid if assignment.model is not None else None
 
 
 def why_not_covered(assignment: Assignment, approvals: Approvals, now: datetime) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.unit.plans_site.test_sweep_approval import member
-from tests.worlds.site import NOW, a_task, signed
+from tests.worlds.site import ASSIGNMENT, NOW, a_task, signed
 from wardround.api.times import to_seconds
 from wardround.cli import approvals, approved_sweeps
 from wardround.cli.cluster import Object
 from wardround.cli.errors import CommandError
+from wardround.sealing import body
 from wardround.wire import codec
-from wardround.wire.assignment import Assignment
+from wardround.wire.assignment import AssignedBase, AssignedDelivery, Assignment
+from wardround.wire.models import ModelManifest
 
 GIVEN: list[dict[str, Any]] = [{}, {"rounds": 0, "evaluations": 0}, {"rounds": 5, "until": "2030-01-02"}]
 
@@ -31,6 +36,12 @@ def ended(kind: str) -> Object:
 
 
 OWN = site_task("own", member(0))
+
+
+def delivery(manifest: str = "unreadable") -> Assignment:
+    model = AssignedDelivery(model_name="breast", model_uid="model-uid", version=3, keep=5, card="card")
+    base = AssignedBase(manifest, b"key")
+    return replace(ASSIGNMENT, task="Deliver", initial=False, base=base, parameters={}, delivery=model)
 
 
 @pytest.mark.parametrize("given", GIVEN, ids=str)
@@ -77,3 +88,29 @@ def test_of_two_models_of_one_name_the_other_one_is_named_as_left_out() -> None:
     assert [each.uid for each in chosen.terms.models] == ["uid-0", "uid-1"]
     text = "\n".join(approved_sweeps.review(known, chosen, now=NOW))
     assert "Not among them, because a model of the list has the same name: breast-0 (UID uid-9)." in text
+
+
+def test_the_text_of_a_delivery_names_model_version_file_and_what_is_deleted() -> None:
+    digest = "sha256:" + "a" * 64
+    names = dict.fromkeys(("round_uid", "participant", "base_digest", "image_digest", "schema_digest"), "")
+    header = body.new_header(bytes(32), kind=body.MODEL, attempt=1, length=0, **names)
+    payload = codec.dump(ModelManifest(header, digest, "", "models/uid", 9))
+    envelope = json.dumps({"payload": base64.b64encode(json.dumps(payload).encode()).decode()})
+    known = approvals.reviewed(site_task("brings", delivery(envelope)), ())
+    text = "\n".join(approvals.review(known, NOW))
+    assert "version 3 of model breast (UID model-uid)" in text
+    assert digest in text
+    assert "the newest 5 versions" in text
+    assert "image" not in text
+
+
+def test_a_delivery_whose_manifest_cannot_be_read_says_so() -> None:
+    known = approvals.reviewed(site_task("brings", delivery()), ())
+    text = "\n".join(approvals.review(known, NOW))
+    assert "its manifest cannot be read" in text
+
+
+def test_a_delivery_does_not_deny_or_approve_its_model() -> None:
+    known = approvals.reviewed(site_task("brings", delivery()), ())
+    with pytest.raises(CommandError, match="name a Train task of the model"):
+        approvals.deny_model(known, "carla")

@@ -34,6 +34,7 @@ from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.types import CountTask, Observation, Plan, WriteStatus
 from wardround.plans.terms import SeriesTerms, differing, digest, series_terms, text
 from wardround.wire.assignment import (
+    AssignedDelivery,
     AssignedModel,
     AssignedPushed,
     AssignedSchedule,
@@ -311,6 +312,16 @@ def test_a_denial_is_about_the_model_whatever_the_hub_changes() -> None:
     other = dataclasses.replace(TRAIN, model=dataclasses.replace(MODEL, uid="another"))
     assert approvals.denying(other, Approvals(every=(denial,))) is None
     assert approvals.denying(ASSIGNMENT, Approvals(every=(denial,))) is None
+
+
+def test_a_denial_of_a_model_is_about_its_deliveries_too() -> None:
+    """A Deliver round is no round of a series, so its assignment names the model elsewhere."""
+    delivery = AssignedDelivery(model_name="breast", model_uid=MODEL.uid, version=3, keep=5, card="card")
+    delivered = dataclasses.replace(ASSIGNMENT, task="Deliver", delivery=delivery)
+    denial = an_approval(verdict="Deny")
+    assert approvals.denying(delivered, Approvals(every=(denial,))) == denial
+    other = dataclasses.replace(delivered, delivery=dataclasses.replace(delivery, model_uid="another"))
+    assert approvals.denying(other, Approvals(every=(denial,))) is None
 
 
 # The plan of a task
