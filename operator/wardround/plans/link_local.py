@@ -56,7 +56,7 @@ def _condition(heard: LinkLocalHeard) -> tuple[bool | conditions.Status, str, st
     if heard.heard == "Silent":
         return "Unknown", SILENT, REASONS[SILENT].meaning
     message = (
-        f"{REASONS[OPEN].meaning} Run this on each node, as docs/operations.md says (IPv6 link-local): {COMMAND}. "
-        f"These addresses answered: {', '.join(heard.answers)}"
+        f"{REASONS[OPEN].meaning} Run this command on each node, as docs/operations.md says (IPv6 link-local): "
+        f"{COMMAND}. These addresses answered: {', '.join(heard.answers)}"
     )
     return False, OPEN, message

@@ -34,8 +34,8 @@ VERDICTS = (
     ),
     _author(
         name="ComparisonFailed",
-        meaning="The hub operator could not compare the new version with other versions: the round for this has "
-        "failed as often as series.onFailure.retries allows.",
+        meaning="The hub operator could not compare the new version with other versions: the round for the comparison "
+        "has failed as often as series.onFailure.retries allows.",
         action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION`: it says why this round has "
         f"failed. Compare {_METRICS}. {_DECIDE}",
     ),

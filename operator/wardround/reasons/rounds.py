@@ -45,8 +45,8 @@ _PARTICIPANTS = (
     _hub(
         name="Suspended",
         meaning="spec.suspend of the FederatedRound, the FederatedModel or the Participant is true.",
-        action="To continue, set spec.suspend of this object to false. For a FederatedRound or a FederatedModel, the "
-        "round's author does this.",
+        action="To continue, set spec.suspend of this object to false. The round's author changes a FederatedRound or "
+        "a FederatedModel.",
     ),
     _hub(
         name="Revoked",
