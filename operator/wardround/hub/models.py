@@ -24,7 +24,7 @@ from wardround.kube.queue import WorkQueue
 from wardround.plans.model import delivery, patients, selection
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
-from wardround.plans.model.next_look import is_due, next_look
+from wardround.plans.model.next_look import next_look, requeue_after_write
 from wardround.plans.model.types import (
     Action,
     CreateDelivery,
@@ -104,8 +104,8 @@ class ModelController:
         model = federatedmodel.parse(written)
         if known := next_look(seen, plan, model):
             plan, _ = await self._carry_out(key, written, known)
-        elif not plan.actions and is_due(seen, model):
-            return 0.0
+        elif not plan.actions and plan.requeue_after != 0:
+            return requeue_after_write(seen, model)
         return plan.requeue_after
 
     async def _carry_out(self, key: Key, item: Object, seen: Observation) -> tuple[Plan, Object | None]:

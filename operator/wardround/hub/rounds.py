@@ -17,9 +17,11 @@ from wardround.hub.results import ResultController
 from wardround.hub.vault import RoundKey
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import ApiError
+from wardround.kube.own_writes import OwnWrites
 from wardround.kube.queue import WorkQueue
 from wardround.kube.retries import Retries
 from wardround.plans.events import headline
+from wardround.plans.round.next_look import requeue_after_write
 from wardround.plans.round.status import STARTED, interrupted, is_over, refused
 from wardround.plans.round.types import Dispatch, Refusal
 from wardround.ports import Object
@@ -51,11 +53,13 @@ class RoundController:
         self.active: dict[Key, frozenset[str]] = {}
         self.with_leftovers: set[Key] = set()
         self._draw = draw
+        self._own_writes = OwnWrites(queue.add)
 
     def keys(self, kind: str, item: Object) -> Iterable[Wake]:
         if kind == self.kind:
             meta = item["metadata"]
-            return (Wake(Key(kind, meta["namespace"], meta["name"])),)
+            key = Key(kind, meta["namespace"], meta["name"])
+            return () if self._own_writes.shown_by(key, item) else (Wake(key),)
         if kind == dataschema.KIND:
             return tuple(Wake(key) for key in self.active if key.namespace == item["metadata"]["namespace"])
         made_for = round_of({"kind": kind, **item})
@@ -96,6 +100,7 @@ class RoundController:
         live = await get_round(self.hub.client, key.namespace, key.name)
         if live is None:
             self.active.pop(key, None)
+            self._own_writes.forget(key)
             if key not in self.with_leftovers:
                 self.stir(key)
             return await self._delete_leftovers(key, None)
@@ -123,12 +128,18 @@ class RoundController:
             status = refused(observation, plan.status, asked, refusals)
         except Interrupted as interrupt:
             failure, status = interrupt, interrupted(observation, plan.status, interrupt.interruption)
-        if await self.hub.reporter.write(observed, seen.status, status) is not None:
+        requeue_after = plan.requeue_after
+        writing = self.hub.reporter.write(observed, seen.status, status)
+        # After an action, the event of the write makes the controller look at what the action has changed.
+        written = await (writing if plan.actions else self._own_writes.write(key, writing))
+        if written is not None:
             self._tell(key, status.conditions)
+            if not plan.actions:
+                requeue_after = requeue_after_write(observation, federatedround.parse(written))
         if failure is not None:
             raise failure
         after_refusal = ASK_AGAIN.total_seconds() if refusals else None
-        return sooner(plan.requeue_after, after_leftovers, after_refusal)
+        return sooner(requeue_after, after_leftovers, after_refusal)
 
     def _tell(self, key: Key, conditions: Conditions) -> None:
         shown = headline(conditions)

@@ -15,7 +15,9 @@ class OwnWrites:
 
     def __init__(self, wake: Callable[[Key], None]) -> None:
         self._wake = wake
+        # Versions whose events are still to come.
         self._written: dict[Key, str] = {}
+        # The version of the last event during a write.
         self._under_way: dict[Key, str | None] = {}
 
     def shown_by(self, key: Key, item: Object) -> bool:
@@ -24,19 +26,26 @@ class OwnWrites:
         if key in self._under_way:
             self._under_way[key] = version
             return True
-        return self._written.get(key) == version
+        if self._written.get(key) != version:
+            return False
+        # Nothing is kept for long. If the object is listed once more, the controller looks at it.
+        del self._written[key]
+        return True
 
     async def write(self, key: Key, writing: Awaitable[Object | None]) -> Object | None:
         """Returns the answer, or None if nothing had to be written. Raises what the write raises."""
+        before = newest = self._written.pop(key, None)
         self._under_way[key] = None
         try:
             written = await writing
             if written is not None:
-                self._written[key] = written["metadata"]["resourceVersion"]
+                newest = str(written["metadata"]["resourceVersion"])
             return written
         finally:
-            heard = self._under_way.pop(key)
-            if heard is not None and heard != self._written.get(key):
+            last = self._under_way.pop(key)
+            if newest is not None and last != newest:
+                self._written[key] = newest
+            if last not in (None, before, newest):
                 self._wake(key)
 
     def forget(self, key: Key) -> None:

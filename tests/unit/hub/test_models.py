@@ -24,6 +24,7 @@ from wardround.ports import Api, Object
 from wardround.wire import codec
 
 HOSPITALS = ["site-a", "site-b"]
+MODEL = Place("FederatedModel", FEDERATION, "breast")
 
 
 def series_round(generation: int = 1, *conditions: Object) -> Object:
@@ -148,6 +149,31 @@ def test_a_round_that_its_event_has_shown_to_be_over_is_not_read(monkeypatch: py
             assert asked == []
 
     play(main)
+
+
+def reads_for_an_edit() -> int:
+    """How often the hub operator reads a model when somebody suspends it."""
+
+    async def main(loop: VirtualLoop) -> int:
+        hub = LoneHub(loop)
+        async with hub.running():
+            begin_series(hub, HOSPITALS, suspend=True)
+            await hub.settle()
+            # The running round is suspended with its model, and nothing is left to do at the next edit.
+            hub.server.change(MODEL, {"spec": {"suspend": True}})
+            await hub.settle()
+            hub.server.reads.clear()
+            hub.server.change(MODEL, {"spec": {"history": {"versions": 2}}})
+            await hub.settle()
+            return sum(each.kind == "FederatedModel" for each in hub.server.reads)
+
+    return play(main)
+
+
+def test_an_edit_costs_one_read_of_the_model_and_another_if_more_is_to_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reads_for_an_edit() == 1
+    monkeypatch.setattr(models, "requeue_after_write", lambda *_: 0.0)
+    assert reads_for_an_edit() == 2
 
 
 def test_a_name_that_somebody_has_taken_before_the_status_named_it_is_told() -> None:

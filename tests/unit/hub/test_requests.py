@@ -13,6 +13,7 @@ from tests.simulation.client import Client
 from tests.simulation.hub import LoneHub
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.plans_hub.builders import condition
+from wardround.hub import rounds
 from wardround.ports import Object
 from wardround.sealing import manifests
 from wardround.sealing.keys import VerificationKey
@@ -52,6 +53,33 @@ def test_a_round_asks_no_more_where_there_are_more_hospitals_that_are_not_in_it(
     few, many = asked_with(3), asked_with(30)
     assert few == many
     assert few[0]["Participant"] == len(IN_THE_ROUND), "each hospital is confirmed once, when it is asked"
+
+
+def test_the_hub_looks_once_at_a_round_for_one_answer_of_a_hospital() -> None:
+    """The event of the hub's own status write is no news for it."""
+    assert play(looks_for_one_answer) == 1
+
+
+def test_the_hub_looks_again_after_its_own_status_write_if_more_is_to_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "requeue_after_write", lambda *_: 0.0)
+    assert play(looks_for_one_answer) == 2
+
+
+async def looks_for_one_answer(loop: VirtualLoop) -> int:
+    """How often the hub looks at a round when a hospital has accepted its task."""
+    hub = LoneHub(loop)
+    for name in IN_THE_ROUND:
+        hub.enrol(name)
+    async with hub.running():
+        hub.apply_round("train-1", IN_THE_ROUND)
+        await hub.settle()
+        task = hub.tasks("train-1")["site-a"]
+        hub.server.reads.clear()
+        hub.report(task, ACCEPTED)
+        await hub.settle()
+        looks = sum(each.kind == "RoundTask" for each in hub.server.reads)
+        assert hub.round("train-1")["status"]["participants"]["accepted"] == 1
+        return looks
 
 
 REFUSED = codec.dump(condition("Accepted", False, "ImageNotAllowed"))

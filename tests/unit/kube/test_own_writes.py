@@ -38,15 +38,32 @@ async def test_the_event_of_an_own_write_is_known_and_others_are_not() -> None:
     controller = Controller()
     assert not controller.writes.shown_by(KEY, item(1))
     await controller.write(item(2))
-    assert controller.writes.shown_by(KEY, item(2))
     assert not controller.writes.shown_by(KEY, item(3)), "somebody else has changed it"
+    assert controller.writes.shown_by(KEY, item(2))
+    assert not controller.writes.shown_by(KEY, item(2)), "it is listed once more"
     assert controller.woken == []
+
+
+async def test_the_late_event_of_an_earlier_own_write_is_known() -> None:
+    controller = Controller()
+    await controller.write(item(2))
+    await controller.write(item(3), 2)
+    assert controller.woken == []
+    assert controller.writes.shown_by(KEY, item(3))
 
 
 async def test_an_event_that_overtakes_the_answer_to_its_write_is_known() -> None:
     controller = Controller()
     await controller.write(item(2), 2)
     assert controller.woken == []
+    assert not controller.writes.shown_by(KEY, item(2)), "it is listed once more"
+
+
+async def test_a_write_that_was_not_needed_forgets_no_event_that_is_still_to_come() -> None:
+    controller = Controller()
+    await controller.write(item(2))
+    await controller.write(None)
+    assert controller.writes.shown_by(KEY, item(2))
 
 
 @pytest.mark.parametrize("during", [(3,), (2, 3)])

@@ -24,7 +24,7 @@ from wardround.documents import models
 from wardround.plans.model import delivery as deliveries
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
-from wardround.plans.model.next_look import is_due, next_look
+from wardround.plans.model.next_look import next_look, requeue_after_write
 from wardround.plans.model.types import (
     Action,
     CreateDelivery,
@@ -163,9 +163,11 @@ class World:
     def _check_what_follows(self, seen: Observation, plan: Plan) -> None:
         """The operator hears nothing of its own status writes, and does not always ask the API server after one."""
         following = model_plan.plan(self.observe())
-        if not plan.actions and plan.requeue_after != 0 and not is_due(seen, self.model):
+        again = requeue_after_write(seen, self.model)
+        if not plan.actions and plan.requeue_after != 0 and again != 0:
             assert following.status == self.model.status
             assert not following.actions
+            assert following.requeue_after == again
         known = next_look(seen, plan, self.model)
         if known is not None:
             assert model_plan.plan(known) == following

@@ -26,7 +26,8 @@ def next_look(seen: Observation, planned: Plan, written: FederatedModel) -> Obse
     return replace(seen, model=written, round=None, best=None, measuring=None, rounds={}, patients=None)
 
 
-def is_due(seen: Observation, written: FederatedModel) -> bool:
-    """Whether a look would do more now that the status is `written`. The controller hears nothing of its own write."""
+def requeue_after_write(seen: Observation, written: FederatedModel) -> float | None:
+    """When to look again, now that the status is `written`: at once if a look would do more. The controller hears
+    nothing of its own write."""
     following = model_plan.plan(replace(seen, model=written))
-    return bool(following.actions) or following.status != written.status
+    return 0.0 if following.actions or following.status != written.status else following.requeue_after
