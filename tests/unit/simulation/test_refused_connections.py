@@ -40,6 +40,6 @@ def test_hospitals_join_as_soon_as_the_hub_takes_their_connections(until: float)
 
     with scratch() as folder:
         joined = play(lambda loop: main(loop, Path(folder)))
-    # A site whose hub does not answer looks again every 5 s.
+    # The heartbeat of a site tries every 10 s, and wakes the Site once the hub answers.
     assert until <= joined < until + 30
     assert len(refusals) == (len(demo_data.HOSPITALS) if until else 0)
