@@ -88,6 +88,7 @@ class Federation:
         connect: Connect = Client,
         hub: Server | None = None,
         store: Objects | None = None,
+        early_seconds: int = 0,
     ) -> None:
         self._random = random.Random(seed)
         self._clock = loop.clock
@@ -95,6 +96,7 @@ class Federation:
         self._trainer = trainer
         self._watched = watched
         self._connect = connect
+        self._early_seconds = early_seconds
         signer = Presigner(STORE_ORIGIN, BUCKET, "us-east-1", StoreCredentials("access", "in memory, no secret"))
         self._signer = signer
         self.store = store or Objects(signer, loop.clock)
@@ -183,6 +185,7 @@ class Federation:
             store_region=self._signer.region,
             store_bucket=BUCKET,
             store_ca="in memory",
+            early_seconds=self._early_seconds,
         )
         client = self._client(self.hub, "hub-operator", HUB_NAMESPACE, field_manager="wardround-hub")
         operator = HubOperator(

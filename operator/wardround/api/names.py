@@ -37,6 +37,8 @@ CANCELLED = "wardround.io/cancelled"
 REFUSED = "wardround.io/refused"
 GRANTS_EXPIRE = "wardround.io/grants-expire"
 GRANTS_BYTES = "wardround.io/grants-bytes"
+# Annotation on the Secret of an aggregation that began early: the pages of its list, and marks of the updates on them.
+LISTED = "wardround.io/listed"
 # Of the Secret of a pushed model: the name of its ModelPush and ModelVersion, and as an annotation `namespace/name`.
 PUSH = "wardround.io/push"
 PUSH_UID = "wardround.io/push-uid"
@@ -89,7 +91,8 @@ def model_secret(round_uid: str) -> str:
 
 
 def aggregation_name(round_uid: str, number: int) -> str:
-    """The name of the Job and the Secret of a round's aggregation. `number` counts the aggregations from 1."""
+    """The name of the Job and the Secret of a round's aggregation. `number` counts the aggregations from 1. The
+    one that begins while the round collects has 0."""
     return f"aggregate-{short(round_uid)}-{number}"
 
 

@@ -15,16 +15,17 @@ from wardround.api.names import CANCELLED, GRANTS_BYTES, GRANTS_EXPIRE, REFUSED
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import manifest
 from wardround.api.times import to_seconds
-from wardround.documents import aggregations, cards, models, server_states
+from wardround.documents import aggregations, cards, collected_list, models, server_states
 from wardround.documents.assignments import Recipient, assign, grant
 from wardround.documents.keys import Model
 from wardround.documents.update_list import UpdateList
-from wardround.hub import vault
+from wardround.hub import early, vault
 from wardround.hub.context import Context
 from wardround.kube.errors import ApiError
 from wardround.manifests import aggregation
 from wardround.plans.round.parts import refused_since, task_refused
 from wardround.plans.round.types import (
+    EARLY_NUMBER,
     Action,
     Aggregate,
     Cancel,
@@ -32,9 +33,11 @@ from wardround.plans.round.types import (
     Dispatch,
     Grant,
     Interruption,
+    ListUpdates,
     MakeRoundKey,
     Observation,
     Refusal,
+    StopEarly,
     StoredModel,
     StoreModel,
 )
@@ -47,7 +50,7 @@ from wardround.store.put_each import put_each
 from wardround.tabular.dataschema import SchemaInvalid
 from wardround.threads import beside
 from wardround.wire import codec
-from wardround.wire.aggregation import AggregationPlan, StoreAccess
+from wardround.wire.aggregation import AggregationPlan, PlannedList, StoreAccess
 from wardround.wire.assignment import AssignedModel, AssignedSchema
 from wardround.wire.card import ModelCard
 from wardround.wire.models import ModelManifest
@@ -82,6 +85,10 @@ def doing(action: Action) -> str:
             return f"{verb} of {action.task.metadata.namespace}"
         case Aggregate():
             return f"start aggregation {action.number}"
+        case ListUpdates():
+            return "list updates for the aggregation that began early"
+        case StopEarly():
+            return "stop the aggregation that began early"
         case StoreModel():
             return f"keep the result of aggregation {action.number}"
         case CleanUp():
@@ -226,21 +233,37 @@ class Execution:
             self.round, action, namespace=self.hub.settings.namespace, image=self.hub.settings.image, now=now
         )
         store = StoreAccess(self.hub.settings.store_internal, self.hub.settings.store_ca)
-        updates = UpdateList(self.seen, action, self.hub.internal, now)
-        await put_each(self.hub.store, updates.objects())
         plan = await beside(
             aggregations.plan,
             self.seen,
             action,
             key,
             self.base,
-            updates.planned,
+            await self._listed(action, now),
             presigner=self.hub.internal,
             store=store,
             now=now,
         )
         await self.hub.client.create_if_absent(aggregation.secret(job, plan))
         await self.hub.client.create_if_absent(aggregation.build(job))
+
+    async def _listed(self, action: Aggregate, now: datetime) -> PlannedList:
+        """The list of updates that the Job reads: stored, unless it begins empty."""
+        uid, presigner, collects = self.round.metadata.uid, self.hub.internal, action.collects
+        if collects:
+            terms = (collects.most, collects.largest, collects.seconds)
+            return collected_list.planned(uid, action.number, *terms, presigner, now)
+        updates = UpdateList(self.seen, action, presigner, now)
+        await put_each(self.hub.store, updates.objects())
+        return updates.planned
+
+    @perform.register
+    async def _list_updates(self, action: ListUpdates) -> None:
+        await early.list_updates(self.hub, self.seen, action)
+
+    @perform.register
+    async def _stop_early(self, _: StopEarly) -> None:
+        await self.hub.client.delete_if_exists("Job", names.aggregation_name(self.round.metadata.uid, EARLY_NUMBER))
 
     @perform.register
     async def _store_model(self, action: StoreModel) -> None:

@@ -15,7 +15,7 @@ from wardround.api.federatedround import FederatedRound, base_name, base_version
 from wardround.api.participant import Participant
 from wardround.api.times import read_time
 from wardround.documents.keys import Identity, Model
-from wardround.hub import vault
+from wardround.hub import early, vault
 from wardround.hub.context import Context
 from wardround.hub.rosters import first_assignment
 from wardround.kube.index import NamespacedName
@@ -106,6 +106,8 @@ async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observ
         schema_fault=schema_fault,
         waits_for=await _waits_for(client, federated_round, start.round),
         scratch_limit=hub.settings.scratch_limit,
+        early=early.observed(secrets, federated_round.metadata.uid),
+        early_seconds=hub.settings.early_seconds,
         now=hub.clock(),
     )
     return seen, start.model, tuple(each.model for each in references if each.model is not None)

@@ -14,7 +14,8 @@ class SettingMissing(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """`store_origin`: the store's address for sites. `store_internal`: its address for the hub and its Jobs.
-    `scratch_limit`: the largest number of bytes of scratch that an aggregation Job may have."""
+    `scratch_limit`: the largest number of bytes of scratch that an aggregation Job may have. `early_seconds`: how long
+    one may wait for its round to close; 0 if each begins at closing."""
 
     namespace: str
     image: str
@@ -24,6 +25,7 @@ class Settings:
     store_bucket: str
     store_ca: str
     scratch_limit: int = SCRATCH_LIMIT
+    early_seconds: int = 0
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -46,6 +48,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         store_bucket=environment.get("WARDROUND_STORE_BUCKET") or "wardround",
         store_ca=Path(ca_file).read_text() if ca_file else "",
         scratch_limit=_scratch_limit(environment.get("WARDROUND_AGGREGATION_SCRATCH_GIB", "")),
+        early_seconds=_early_seconds(environment.get("WARDROUND_AGGREGATION_EARLY_SECONDS", "0")),
     )
 
 
@@ -58,3 +61,12 @@ def _scratch_limit(gibibytes: str) -> int:
             "aggregation.scratchGiB; see docs/contracts.md, section 8."
         )
     return int(gibibytes) * GIB
+
+
+def _early_seconds(seconds: str) -> int:
+    if not seconds.isdecimal():
+        raise SettingMissing(
+            "WARDROUND_AGGREGATION_EARLY_SECONDS is not a whole number. The hub chart sets it from "
+            "aggregation.earlySeconds; see docs/contracts.md, section 8."
+        )
+    return int(seconds)

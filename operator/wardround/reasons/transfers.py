@@ -263,7 +263,7 @@ _AGGREGATION = (
         name="StillCollecting",
         owner=NOBODY,
         meaning="The aggregation Job began to read updates while its round still collected, and the round did not "
-        "close within the time that the Job may wait.",
+        "close within aggregation.earlySeconds of the hub chart.",
         action="Nothing to do: the hub operator starts another aggregation Job when the round closes.",
     ),
     _our_fault(

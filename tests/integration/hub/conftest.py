@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest_asyncio
 
@@ -26,13 +27,14 @@ __all__ = ["api", "bare", "helm", "pytest_configure", "server"]
 
 @dataclass
 class World:
-    """A running hub, the administrator, and hospitals that are enrolled, published and approved."""
+    """A running hub, the administrator, and hospitals that are enrolled, published and approved. `restart` takes
+    settings that change."""
 
     admin: Api
     client: Client
     hospitals: dict[str, Hospital]
     server: Server
-    restart: Callable[[], Awaitable[None]]
+    restart: Callable[..., Awaitable[None]]
 
 
 def token(api: Api, namespace: str, account: str) -> str:
@@ -89,8 +91,9 @@ class Running:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def restart(self) -> None:
+    async def restart(self, **changes: Any) -> None:
         await self.stop()
+        self._settings = replace(self._settings, **changes)
         await self.start()
 
 

@@ -372,6 +372,13 @@ def test_the_limit_of_scratch_is_in_gibibytes() -> None:
     }
     assert read(known).scratch_limit == 20 << 30
     assert read(known | {"WARDROUND_AGGREGATION_SCRATCH_GIB": "3"}).scratch_limit == 3 << 30
+    assert (read(known).early_seconds, read(known | {"WARDROUND_AGGREGATION_EARLY_SECONDS": "60"}).early_seconds) == (
+        0,
+        60,
+    )
+    for wrong in ("-1", "1.5", "", "x"):
+        with pytest.raises(SettingMissing, match="WARDROUND_AGGREGATION_EARLY_SECONDS"):
+            read(known | {"WARDROUND_AGGREGATION_EARLY_SECONDS": wrong})
     for wrong in ("0", "20Gi", "-1", "1.5"):
         with pytest.raises(SettingMissing, match="WARDROUND_AGGREGATION_SCRATCH_GIB"):
             read(known | {"WARDROUND_AGGREGATION_SCRATCH_GIB": wrong})

@@ -7,6 +7,7 @@ from wardround.api.times import read_time
 from wardround.plans.round.combine import aggregate
 from wardround.plans.round.delivery import delivered, predicate
 from wardround.plans.round.dispatch import ask
+from wardround.plans.round.early import close_early, read_early
 from wardround.plans.round.parts import PartState
 from wardround.plans.round.status import asks_until
 from wardround.plans.round.types import Cancel, Grant, Verdict
@@ -58,7 +59,7 @@ def collecting(view: View) -> Verdict | None:
             f"{len(sent)} of {hospitals(len(view.parts) + len(view.unasked))} {predicate(view.round).past}.",
             _to_approve(view),
         ),
-        actions=(*asks, *lost, *grants),
+        actions=(*asks, *lost, *grants, *read_early(view)),
         attention=view.attention(),
         requeue_at=(
             closing,
@@ -71,7 +72,7 @@ def collecting(view: View) -> Verdict | None:
 
 def close(view: View) -> Verdict | None:
     """All have sent, or time is up."""
-    return delivered(view) if view.round.spec.task == "Deliver" else aggregate(view, 1)
+    return delivered(view) if view.round.spec.task == "Deliver" else close_early(view) or aggregate(view, 1)
 
 
 def _to_approve(view: View) -> str:

@@ -29,7 +29,15 @@ from wardround.plans.round.scratch import GIB, Scratch, scratch
 from wardround.plans.round.server_state import goes_on, in_words, state_unusable
 from wardround.plans.round.status import COLLECTED
 from wardround.plans.round.strategy import needs_scratch, too_much_for_scratch
-from wardround.plans.round.types import Aggregate, Aggregation, StoredModel, StoreModel, Verdict
+from wardround.plans.round.types import (
+    EARLY_NUMBER,
+    Aggregate,
+    Aggregation,
+    Observation,
+    StoredModel,
+    StoreModel,
+    Verdict,
+)
 from wardround.plans.round.verdicts import advice, completed, failed, list_of, not_done, sentences, withheld
 from wardround.plans.round.view import View, hospitals, left_out, shortfall
 from wardround.plans.states import remaining
@@ -59,15 +67,33 @@ SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
 def aggregated(view: View) -> Verdict | None:
     """The aggregation Job has ended: keep its result, try again, or give up."""
     job = view.seen.aggregation
-    if job is None:
+    if job is None or _collects(view.seen, job):
         return None
-    node_dead = job.gone_by + NODE_DEAD_AFTER if job.gone_by else None
-    if not job.over and not (node_dead and view.seen.now >= node_dead):
-        return _combining(view, node_dead)
+    if not gone(view):
+        return _combining(view, _node_dead(job))
     answer = job.answer
     if isinstance(answer, AggregationResult):
         return _keep(view, job.number, answer)
     return _no_result(view, answer) or _again(view, job, answer) or _give_up(view, job, answer)
+
+
+def gone(view: View) -> bool:
+    """Whether the aggregation Job has ended, or its node has died."""
+    job = view.seen.aggregation
+    node_dead = _node_dead(job) if job else None
+    return job is not None and (job.over or (node_dead is not None and view.seen.now >= node_dead))
+
+
+def _node_dead(job: Aggregation) -> datetime | None:
+    """When the deletion of the Job's pod is given up."""
+    return job.gone_by + NODE_DEAD_AFTER if job.gone_by else None
+
+
+def _collects(seen: Observation, job: Aggregation) -> bool:
+    """Whether the Job began early, and its list has no last page. If it has combined updates, it has read one, although
+    the hub operator could not note that."""
+    closed = seen.early is not None and seen.early.closed
+    return job.number == EARLY_NUMBER and not closed and not isinstance(job.answer, AggregationResult)
 
 
 def aggregate(view: View, number: int) -> Verdict:
@@ -94,7 +120,7 @@ def aggregate(view: View, number: int) -> Verdict:
             Aggregate(
                 number=number,
                 tasks=tuple(part.task for part in sent),
-                until=_combined_by(view),
+                until=combined_by(view),
                 scratch=_scratch(view),
             ),
         ),
@@ -193,19 +219,19 @@ def _no_result(view: View, answer: AggregationFailure | None) -> Verdict | None:
 def _again(view: View, job: Aggregation, answer: AggregationFailure | None) -> Verdict | None:
     if answer is not None and answer.reason == "StoreUnreachable" and view.seen.now < view.deadline:
         return _store_away(view, job, answer)
-    if job.number < AGGREGATION_TRIES and view.seen.now < _combined_by(view):
+    if job.number < AGGREGATION_TRIES and view.seen.now < combined_by(view):
         return aggregate(view, job.number + 1)
     return None
 
 
 def _give_up(view: View, job: Aggregation, answer: AggregationFailure | None) -> Verdict:
     cause = f"{answer.reason}. {answer.message}" if answer is not None else "its pod ended without an answer."
-    times = "once" if job.number == 1 else f"{job.number} times"
+    times = "once" if job.number <= 1 else f"{job.number} times"
     message = f"The aggregation Job failed {times}. The last reason: {cause} {advice('AggregationFailed')}"
     return failed(view, "AggregationFailed", message)
 
 
-def _combined_by(view: View) -> datetime:
+def combined_by(view: View) -> datetime:
     """Until when the aggregation may take, with all its tries."""
     collected = reached(view.round.status.timeline, COLLECTED) or view.seen.now
     return max(view.deadline, collected + COMBINED_WITHIN)
@@ -213,7 +239,7 @@ def _combined_by(view: View) -> datetime:
 
 def _combining(view: View, node_dead: datetime | None) -> Verdict:
     """Waits for the aggregation Job, but not for ever. `node_dead`: when its pod's deletion is given up."""
-    until = _combined_by(view)
+    until = combined_by(view)
     if view.seen.now >= until:
         cause = (
             ("Kubernetes is deleting the Job's pod, but the pod's node does not answer")
@@ -237,7 +263,7 @@ def _combining(view: View, node_dead: datetime | None) -> Verdict:
 
 def _store_away(view: View, job: Aggregation, answer: AggregationFailure) -> Verdict:
     """The hospitals are done and their updates are stored: a store that comes back in time loses none of them."""
-    pause = min(SHORTEST_PAUSE * 2 ** min(job.number - 1, 8), LONGEST_PAUSE)
+    pause = min(SHORTEST_PAUSE * 2 ** min(max(job.number - 1, 0), 8), LONGEST_PAUSE)
     if job.ended is None or view.seen.now >= job.ended + pause:
         return aggregate(view, job.number + 1)
     return Verdict(

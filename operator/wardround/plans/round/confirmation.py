@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wardround.plans.round.status import is_final, is_over
-from wardround.plans.round.types import Action, Aggregate, Cancel, Dispatch, Grant, MakeRoundKey, Observation, Plan
+from wardround.plans.round.types import (
+    Action,
+    Aggregate,
+    Cancel,
+    Dispatch,
+    Grant,
+    ListUpdates,
+    MakeRoundKey,
+    Observation,
+    Plan,
+)
 
 
 @dataclass(frozen=True)
@@ -40,5 +50,7 @@ def _participants(action: Action) -> tuple[str, ...]:
             return (action.task.metadata.namespace,)
         case Aggregate():
             return tuple(task.metadata.namespace for task in action.tasks)
+        case ListUpdates():
+            return tuple(task.metadata.namespace for task in (*action.tasks, *(action.counted or ())))
         case _:
             return ()

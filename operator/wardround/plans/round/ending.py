@@ -4,7 +4,7 @@ from wardround.api import conditions
 from wardround.plans.round.parts import SUSPENDED, puts_until
 from wardround.plans.round.server_state import in_words
 from wardround.plans.round.status import is_over
-from wardround.plans.round.types import Action, Cancel, CleanUp, Verdict
+from wardround.plans.round.types import EARLY_NUMBER, Action, Cancel, CleanUp, StopEarly, Verdict
 from wardround.plans.round.verdicts import completed
 from wardround.plans.round.view import View
 
@@ -17,11 +17,14 @@ def over(view: View) -> Verdict | None:
     last = until is None or view.seen.now >= until
     due = view.seen.leftovers and (last or not view.seen.cleaned_up)
     tidy: tuple[Action, ...] = (CleanUp(last=last),) if due else ()
+    job = view.seen.aggregation
+    runs = job is not None and job.number == EARLY_NUMBER and not job.over
+    stopped: tuple[Action, ...] = (StopEarly(),) if runs else ()
     has_failed = conditions.is_true(view.round.status.conditions, "Failed")
     return Verdict(
         course="Over",
         reason="Over",
-        actions=(*view.cancel("RoundFailed" if has_failed else "RoundOver"), *tidy),
+        actions=(*view.cancel("RoundFailed" if has_failed else "RoundOver"), *stopped, *tidy),
         requeue_at=(until,) if until and view.seen.leftovers else (),
     )
 

@@ -13,6 +13,19 @@ from wardround.wire.aggregation import AggregationAnswer, AggregationResult, Lef
 from wardround.wire.assignment import AssignedPushed, AssignedSchema
 from wardround.wire.server_state import StateManifest
 
+# The number of the aggregation that begins while its round collects. Those that begin later count from 1.
+EARLY_NUMBER = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyList:
+    """What the hub operator has noted of the list of an aggregation that began early. `pages`: how many there are at
+    least. `listed`: marks of the updates on them (plans/round/early.py). `closed`: the last page is written."""
+
+    pages: int = 0
+    listed: frozenset[str] = frozenset()
+    closed: bool = False
+
 
 @dataclass(frozen=True, kw_only=True)
 class Aggregation:
@@ -91,6 +104,8 @@ class Observation:
     missing, or has `schema_fault`.
     `waits_for`: the name of the base, of the base's base, and so on; empty if it was not looked up.
     `scratch_limit`: the most bytes of scratch that an aggregation may have.
+    `early`: the list of the aggregation that began early; None if none has begun. `early_seconds`: how long such an
+    aggregation waits for its round to close; 0 to begin none.
     """
 
     round: FederatedRound
@@ -111,6 +126,8 @@ class Observation:
     roster: tuple[str, ...] = ()
     waits_for: tuple[str, ...] = ()
     scratch_limit: int = SCRATCH_LIMIT
+    early: EarlyList | None = None
+    early_seconds: int = 0
     schema: AssignedSchema | None
     schema_fault: str = ""
     now: datetime
@@ -178,6 +195,23 @@ class Aggregate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListUpdates:
+    """Write the updates of these tasks onto the list of the aggregation that began early. `before`: the list before.
+    `after`: what to note once the pages are written, but for their number. `counted`: the tasks whose updates are
+    combined, if the round closes."""
+
+    tasks: tuple[RoundTask, ...]
+    before: EarlyList
+    after: EarlyList
+    counted: tuple[RoundTask, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopEarly:
+    """Delete the Job of the aggregation that began early: the round is over."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoreModel:
     """Sign the manifest of a result and keep its key."""
 
@@ -211,7 +245,7 @@ class Interruption:
     cause: str
 
 
-Action = MakeRoundKey | Dispatch | Grant | Cancel | Aggregate | StoreModel | CleanUp
+Action = MakeRoundKey | Dispatch | Grant | Cancel | Aggregate | ListUpdates | StopEarly | StoreModel | CleanUp
 Course = Literal["Progressing", "Suspended", "Stalled", "Failed", "Complete", "Over"]
 
 

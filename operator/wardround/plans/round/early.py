@@ -1,0 +1,123 @@
+"""Decides whether an aggregation begins while its round collects, and what the hub operator writes onto its list.
+
+Such an aggregation has the number 0, so a failure takes none of the round's tries. It begins once. If it ends before
+the round closes, the hub operator makes another Job at closing, as for a round without it. Pure.
+"""
+
+from dataclasses import replace
+
+from wardround.api.roundtask import RoundTask
+from wardround.plans.round.combine import aggregate, combined_by, gone
+from wardround.plans.round.parts import PartState
+from wardround.plans.round.scratch import scratch
+from wardround.plans.round.types import (
+    EARLY_NUMBER,
+    Action,
+    Aggregate,
+    Collects,
+    EarlyList,
+    ListUpdates,
+    Observation,
+    Verdict,
+)
+from wardround.plans.round.view import View
+from wardround.plans.upload import largest_upload
+from wardround.sealing import untrusted
+from wardround.wire.collected import identity
+from wardround.wire.strategies import STRATEGIES
+
+NOTHING = EarlyList()
+COLLECTS, CLOSED = "collects", "closed"
+
+
+def read_early(view: View) -> tuple[Action, ...]:
+    """What to do while the round collects: begin with the first update, then list each new one."""
+    if not view.having(PartState.SENT):
+        return ()
+    early = view.seen.early or NOTHING
+    if view.seen.aggregation is None and early.pages == 0:
+        begin = _begin(view)
+        return (begin, _list(view, early, closes=False)) if begin else ()
+    if not _waits(view):
+        return ()
+    action = _list(view, early, closes=False)
+    return (action,) if action.tasks else ()
+
+
+def close_early(view: View) -> Verdict | None:
+    """Lets the Job that began early combine what was sent. None if there is none that waits for it."""
+    if not _waits(view):
+        return None
+    verdict = aggregate(view, EARLY_NUMBER)
+    last = _list(view, view.seen.early or NOTHING, closes=True)
+    return replace(verdict, actions=tuple(last if isinstance(each, Aggregate) else each for each in verdict.actions))
+
+
+def _waits(view: View) -> bool:
+    """Whether a Job that began early waits for further pages."""
+    job, early = view.seen.aggregation, view.seen.early
+    return job is not None and job.number == EARLY_NUMBER and early is not None and not early.closed and not gone(view)
+
+
+def _begin(view: View) -> Aggregate | None:
+    """None if the round has no aggregation that begins early: the size of the updates has to be known, and each update
+    has to be examined alone."""
+    spec, seen = view.round.spec, view.seen
+    terms = STRATEGIES[spec.aggregation.strategy]
+    base = seen.base_model if spec.task == "Train" else None
+    if seen.early_seconds == 0 or terms.at_once or not _has_known_sizes(view):
+        return None
+    most, largest = len(view.parts) + len(view.unasked), largest_upload(view.round, base)
+    whole = base.result.bytes if base else None
+    room = scratch([largest] * most, whole, seen.scratch_limit, moments=terms.moments)
+    if room.reads_twice:
+        return None
+    return Aggregate(
+        number=EARLY_NUMBER,
+        tasks=(),
+        until=combined_by(view),
+        scratch=room,
+        collects=Collects(most=most, largest=largest, seconds=seen.early_seconds),
+    )
+
+
+def _has_known_sizes(view: View) -> bool:
+    """Whether the hub knows how large an update may be. A Deliver round has no updates."""
+    spec = view.round.spec
+    if spec.task == "Train":
+        return spec.initial is None and view.seen.base_model is not None
+    return spec.task != "Deliver"
+
+
+def _list(view: View, early: EarlyList, *, closes: bool) -> ListUpdates:
+    sent = tuple(part.task for part in view.having(PartState.SENT))
+    marks = {mark(view.seen, task): task for task in sent}
+    new = {each: task for each, task in marks.items() if each not in early.listed}
+    return ListUpdates(
+        tasks=tuple(new.values()),
+        before=early,
+        after=EarlyList(listed=early.listed | frozenset(new), closed=closes),
+        counted=sent if closes else None,
+    )
+
+
+def mark(seen: Observation, task: RoundTask) -> str:
+    """Sixteen hexadecimal digits of the identity of a task's update."""
+    name = task.metadata.namespace
+    site, update = seen.participants[name].status.site, task.status.update
+    signing = site.keys.signing if site and site.keys else ""
+    key = untrusted.decode(signing, "KeyUnusable")
+    return identity(name, task.spec.attempt, update.manifest if update else "", key).removeprefix("sha256:")[:16]
+
+
+def note(early: EarlyList) -> str:
+    """The text that `noted` reads."""
+    return " ".join((str(early.pages), CLOSED if early.closed else COLLECTS, *sorted(early.listed)))
+
+
+def noted(text: str) -> EarlyList:
+    """What the hub operator has noted; nothing for a text that a person has changed."""
+    pages, *rest = text.split() or ["0"]
+    if not pages.isdecimal() or not rest:
+        return NOTHING
+    return EarlyList(pages=int(pages), listed=frozenset(rest[1:]), closed=rest[0] == CLOSED)

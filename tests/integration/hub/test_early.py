@@ -1,0 +1,94 @@
+"""Aggregations that begin while their round collects, at a real API server with the chart's rights and a real store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.integration.api.conftest import Helm
+from tests.integration.api.objects import FEDERATION, HUB, federated_round, hub_values, without
+from tests.integration.hub.conftest import World
+from tests.integration.hub.hospital import until
+from tests.integration.hub.rounds import complete_round, play_kubelet, stored, until_condition
+from wardround.api import names
+from wardround.ports import Object
+from wardround.store.transfer import StoreClient
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+SECONDS = 600
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def early(world: World, helm: Helm) -> AsyncIterator[World]:
+    """The hub with `aggregation.earlySeconds`."""
+    helm.install("wardround-hub", "hub", HUB, {**hub_values(), "aggregation": {"earlySeconds": SECONDS}})
+    await world.restart(early_seconds=SECONDS)
+    yield world
+    helm.install("wardround-hub", "hub", HUB, hub_values())
+    await world.restart(early_seconds=0)
+
+
+def from_base(name: str, base: str) -> Object:
+    long = {"admissionSeconds": 7200, "totalSeconds": 14400}
+    return without(federated_round(name, base={"roundName": base}, deadlines=long), "initial")
+
+
+async def job(world: World, uid: str, number: int = 0) -> Object | None:
+    return await world.client.get_if_exists("Job", names.aggregation_name(uid, number))
+
+
+async def test_a_job_that_begins_with_the_first_update_combines_all(early: World, tmp_path: Path) -> None:
+    await complete_round(early, "early-base", tmp_path)
+    uid = early.admin.create(from_base("early-round", "early-base"))["metadata"]["uid"]
+    a, b = early.hospitals["site-a"], early.hospitals["site-b"]
+    async with StoreClient(early.server.origin, early.server.ca) as store:
+        await a.send("early-round", [1.0, 2.0], 100, store, tmp_path)
+        running = asyncio.create_task(play_kubelet(early, uid, 0))
+
+        async def listed() -> list[str]:
+            return await stored(early, f"updates/{uid}/lists/")
+
+        await until(listed, "the first page")
+        made = await job(early, uid)
+        assert made is not None
+        assert made["spec"]["activeDeadlineSeconds"] == 3600 + SECONDS
+        await early.restart()
+        assert not running.done()
+        await b.send("early-round", [4.0, 8.0], 200, store, tmp_path)
+    result = await running
+    assert (result.aggregated, result.samples) == (("site-a", "site-b"), 300)
+    ended = await until_condition(early, "early-round", "Complete", "Complete")
+    assert ended["status"]["result"]["location"] == f"models/{uid}/0"
+    assert await job(early, uid, 1) is None
+
+    async def tidy() -> bool:
+        labels = f"{names.ROUND_UID}={uid}"
+        secrets = [each["metadata"]["name"] for each in await early.client.list("Secret", labels=labels)]
+        return names.aggregation_name(uid, 0) not in secrets and not await stored(early, f"updates/{uid}/")
+
+    await until(tidy, "the plan and the list are deleted", 90)
+
+
+async def test_a_round_that_fails_while_its_job_waits_stops_the_job(early: World, tmp_path: Path) -> None:
+    await complete_round(early, "early-base-2", tmp_path)
+    uid = early.admin.create(from_base("early-fails", "early-base-2"))["metadata"]["uid"]
+    async with StoreClient(early.server.origin, early.server.ca) as store:
+        await early.hospitals["site-a"].send("early-fails", [1.0, 2.0], 100, store, tmp_path)
+
+    async def begun() -> bool:
+        return await job(early, uid) is not None
+
+    await until(begun, "the Job")
+    b = early.hospitals["site-b"]
+    await b.report(await b.task("early-fails"), {}, ("Accepted", False, "ImageNotAllowed"))
+    await until_condition(early, "early-fails", "Failed", "QuorumNotMet")
+
+    async def stopped() -> bool:
+        return await job(early, uid) is None
+
+    await until(stopped, "the Job is deleted")
+    assert (await early.client.get("FederatedRound", "early-fails", FEDERATION))["status"].get("result") is None

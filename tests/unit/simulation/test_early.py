@@ -1,0 +1,202 @@
+"""Rounds whose aggregation begins while they collect, with the real operators: the models of `wardround simulate`.
+
+The last hospital is slow, so the aggregation waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import demo_data
+from tests.conditions import is_true
+from tests.simulation.apiserver import Server
+from tests.simulation.client import Client
+from tests.simulation.federation import HUB_NAMESPACE, Federation
+from tests.simulation.kubelet import Node
+from tests.simulation.programs import Programs
+from tests.simulation.rounds import OWN, documents, scratch
+from tests.simulation.store import Objects, Opener
+from tests.simulation.virtual import VirtualLoop, play
+from wardround.kube.errors import Unavailable
+from wardround.ports import Object
+from wardround.simulate.containers import Container
+from wardround.simulate.play import Finished
+from wardround.simulate.play import play as simulate
+from wardround.simulate.prepared import prepared
+from wardround.store.errors import UNREACHABLE, StoreError
+
+SLOW = demo_data.HOSPITALS[-1].name
+# Statistics, first weights, and training from them. The second one never begins early.
+ROUNDS = documents(OWN)[:3]
+NAMES = [each["metadata"]["name"] for each in ROUNDS]
+
+
+class SlowPrograms(Programs):
+    """Each container takes ten seconds more."""
+
+    async def run(self, container: Container) -> int:
+        await asyncio.sleep(10)
+        return await super().run(container)
+
+
+class DyingPrograms(Programs):
+    """The pod of an aggregation that began early dies after five seconds, without an answer."""
+
+    async def run(self, container: Container) -> int:
+        if container.job["metadata"]["name"].endswith("-0"):
+            await asyncio.sleep(5)
+            return 137
+        return await super().run(container)
+
+
+class EarlyFederation(Federation):
+    """`hub_programs` run in the pods of the hub. The last hospital is slow."""
+
+    hub_programs: type[Programs] = Programs
+
+    def _node(self, name: str, server: Server) -> Node:
+        node = super()._node(name, server)
+        kind = self.hub_programs if name == "hub" else SlowPrograms if name == SLOW else Programs
+        programs = kind(node.programs.images, node.programs.open_store, node.programs.clock)
+        return Node(node.server, node.claims, node.pods, programs, node.watched)
+
+
+class DyingFederation(EarlyFederation):
+    hub_programs = DyingPrograms
+
+
+class StumblingClient(Client):
+    """Loses the answer of each write, the first time that it is made. So the hub operator stops after it."""
+
+    stumbled: set[str] = set()  # noqa: RUF012 - of one play
+
+    async def _stumble(self, place: str, call: Awaitable[Any]) -> Any:
+        answer = await call
+        if place not in self.stumbled:
+            self.stumbled.add(place)
+            raise Unavailable(place, "the answer is lost")
+        return answer
+
+    async def create(self, obj: Mapping[str, Any]) -> Object:
+        place = f"create {obj['kind']} {obj['metadata'].get('namespace')} {obj['metadata']['name']}"
+        made: Object = await self._stumble(place, super().create(obj))
+        return made
+
+    async def patch(self, kind: str, name: str, body: Mapping[str, Any], namespace: str | None = None) -> Object:
+        place = f"patch {kind} {namespace} {name} {body.get('metadata')}"
+        made: Object = await self._stumble(place, super().patch(kind, name, body, namespace))
+        return made
+
+
+class StumblingObjects(Objects):
+    """Loses the answer of each PUT of a page of a list that grows."""
+
+    stumbled: set[str] = set()  # noqa: RUF012 - of one play
+
+    def write(self, key: str, headers: Mapping[str, str], data: bytes) -> bool:
+        stored = super().write(key, headers, data)
+        if "/lists/0-" in key and stored and key not in self.stumbled:
+            self.stumbled.add(key)
+            raise StoreError(UNREACHABLE)
+        return stored
+
+
+class StumblingFederation(EarlyFederation):
+    """Its hub operator stops after each write."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.store = StumblingObjects(self._signer, self._clock)
+        self._open_store = Opener(self.store, self._latency)
+
+    def _client(self, server: Server, account: str, namespace: str, *, field_manager: str = "") -> Client:
+        if account != "hub-operator":
+            return super()._client(server, account, namespace, field_manager=field_manager)
+        token = server.token(f"{namespace}:{account}", 365 * 86400.0)
+        return StumblingClient(server, lambda: token, namespace, self._latency, field_manager=field_manager)
+
+
+@dataclass
+class Played:
+    """`digests` and `numbers` of the aggregation, by round. `pages`: how many pages each list had. `jobs`: names of the
+    Jobs of the hub."""
+
+    digests: dict[str, str]
+    numbers: dict[str, int]
+    pages: dict[str, int]
+    jobs: list[str]
+    left: list[str]
+
+
+def played(kind: type[Federation], early_seconds: int) -> Played:
+    async def main(loop: VirtualLoop, folder: Path) -> Played:
+        federation = kind(loop, folder, OWN, 1, early_seconds=early_seconds)
+        async with federation.running(demo_data.tables()):
+            federation.apply(*documents(OWN)[:3])
+            ended = {name: await federation.over(name) for name in NAMES}
+            assert all(is_true(each, "Complete") for each in ended.values()), ended
+            keys = federation.store.stored.keys
+            await federation.until("no update is left", lambda: all(key.startswith("models/") for key in keys()))
+            results = {name: each["status"]["result"] for name, each in ended.items()}
+            uids = {name: each["metadata"]["uid"] for name, each in ended.items()}
+            secrets = federation.hub.select("Secret", HUB_NAMESPACE)
+            return Played(
+                digests={name: each["digest"] for name, each in results.items()},
+                numbers={name: int(each["location"].rpartition("/")[2]) for name, each in results.items()},
+                pages={
+                    name: sum(key.startswith(f"updates/{uid}/lists/0-") for key in federation.store.ever)
+                    for name, uid in uids.items()
+                },
+                jobs=[each["metadata"]["name"] for each in federation.hub.select("Job", HUB_NAMESPACE)],
+                left=[
+                    each["metadata"]["name"] for each in secrets if each["metadata"]["name"].startswith("aggregate-")
+                ],
+            )
+
+    with scratch() as folder:
+        return play(lambda loop: main(loop, Path(folder)))
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The digests of rounds whose updates are read at closing."""
+    folder = tmp_path_factory.mktemp("folders")
+    demo_data.write_folders(folder)
+    ended = simulate(prepared(ROUNDS, folder, trainer=OWN.program))
+    return {each.name: each.result.digest for each in ended if isinstance(each, Finished)}
+
+
+def test_reading_early_makes_the_models_of_reading_at_closing(simulated: dict[str, str]) -> None:
+    early = played(EarlyFederation, 3600)
+    assert early.digests == simulated
+    statistics, first, second = NAMES
+    assert early.numbers == {statistics: 0, first: 1, second: 0}
+    assert early.pages[first] == 0
+    assert min(early.pages[statistics], early.pages[second]) >= 2
+    assert early.left == []
+
+
+@pytest.mark.parametrize(("kind", "early_seconds"), [(DyingFederation, 3600), (EarlyFederation, 4)])
+def test_a_job_that_ends_before_closing_changes_no_model(
+    simulated: dict[str, str], kind: type[Federation], early_seconds: int
+) -> None:
+    """Its pod dies, or the last hospital takes longer than the Job may wait."""
+    early = played(kind, early_seconds)
+    assert early.digests == simulated
+    assert set(early.numbers.values()) == {1}
+    assert sum(each.endswith("-0") for each in early.jobs) == 2
+    assert sum(each.endswith("-1") for each in early.jobs) == 3
+    assert early.left == []
+
+
+def test_a_hub_operator_that_stops_after_each_write_makes_the_same_models(simulated: dict[str, str]) -> None:
+    early = played(StumblingFederation, 3600)
+    assert early.digests == simulated
+    assert set(early.numbers.values()) <= {0, 1}
+    assert early.left == []
