@@ -31,6 +31,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from bench import early
 from bench.peers import HOSTILE_SHARE, PEERS, arrays
 from lab.topology import ROOT
 from tests.players.store import Server, serving
@@ -51,12 +52,15 @@ from wardround.wire.strategies import FEDAVG, STRATEGIES, fewest
 
 Times = dict[str, list[float]]
 TENSORS = 267
+# Of the first aggregation that begins early: each has a place of its own for its result.
+EARLY_NUMBER = 1000
 # Strategies that Flower has too.
 COMPARED = ("Median", "TrimmedMean", "Krum")
 # The result's key, and the name of the measurement that it is the median of.
 RESULT = {
     "wall_s": "wall",
     "closing_s": "closing",
+    "early_s": "early",
     "fetch_floor_s": "floor",
     "rss_mb": "rss",
     "scratch_mb": "scratch",
@@ -78,6 +82,7 @@ def main() -> None:
     parser.add_argument("--no-peers", action="store_true", help="measure neither Flower nor NVFLARE")
     parser.add_argument("--compared", nargs="*", default=list(COMPARED), choices=COMPARED, help="with Flower's")
     parser.add_argument("--compared-runs", type=int, default=1)
+    parser.add_argument("--early", action="store_true", help="also measure closing after updates were read early")
     options = parser.parse_args()
     with TemporaryDirectory(dir=options.folder, prefix="wardround-bench-") as name:
         times = asyncio.run(_measure(Path(name), options))
@@ -117,6 +122,9 @@ async def _measure(folder: Path, options: argparse.Namespace) -> Times:
                 times["opening"].append(_opening(played, scratch))
             with _scratch(folder) as scratch:
                 _aggregate(plan, scratch, times)
+            if options.early:
+                with _scratch(folder) as scratch:
+                    times["early"].append(await early.closing(played, EARLY_NUMBER + len(times["early"]), scratch))
             for peer, program in peers.items():
                 times[peer].append(_aggregate_by_peer(program, peer, folder / peer, FEDAVG))
             print({name: [round(each, 2) for each in values] for name, values in times.items()}, flush=True)
