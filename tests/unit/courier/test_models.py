@@ -137,6 +137,14 @@ def test_an_older_card_does_not_take_the_place_of_a_newer_one(claim: ModelsClaim
     assert folder.load(claim.root / "breast/v1", delivered.hub.identity.fingerprint).card.revision == 7
 
 
+def test_two_cards_of_one_revision_do_not_replace_each_other(claim: ModelsClaim, delivered: Delivered) -> None:
+    """Otherwise a hub could change numbers, such as the threshold, without a new revision."""
+    put(claim, delivered, card=delivered.signed(revision=7, issued="2026-01-01T00:00:00Z"))
+    put(claim, delivered, card=delivered.signed(revision=7, issued="2026-01-02T00:00:00Z"))
+    card = folder.load(claim.root / "breast/v1", delivered.hub.identity.fingerprint).card
+    assert card.issued == "2026-01-01T00:00:00Z"
+
+
 @pytest.mark.parametrize("case", ["columns", "code", "people"])
 def test_a_later_card_changes_nothing_of_a_version_but_its_numbers(
     claim: ModelsClaim, delivered: Delivered, case: str

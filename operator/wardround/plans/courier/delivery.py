@@ -73,8 +73,9 @@ def fault(package: Package, seen: OnClaim) -> str:
 
 
 def brings_card(package: Package, seen: OnClaim) -> bool:
-    """Whether the card of the package takes the place of the version's card on the claim. An older one does not."""
-    return seen.described is None or package.described.revision >= seen.described.revision
+    """Whether the card of the package takes the place of the version's card on the claim. Only a newer revision does,
+    so nobody changes the numbers of a card under the same revision."""
+    return seen.described is None or package.described.revision > seen.described.revision
 
 
 def _lasting(card: ModelCard) -> ModelCard:
