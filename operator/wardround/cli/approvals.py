@@ -80,6 +80,16 @@ def of_the_model(known: Reviewed) -> list[Approval]:
     return [each for each in known.approvals if approvals.series_of_model(each, uid) is not None]
 
 
+def withdrawable(known: Reviewed) -> list[str]:
+    """Names of the Approvals by which the site accepts tasks of the task's model. A denial is none of them: whoever
+    withdraws the approval of a model does not want to allow the model."""
+    return [
+        each.metadata.name
+        for each in of_the_model(known)
+        if each.spec.verdict == "Approve" and each.spec.withdrawn_by is None
+    ]
+
+
 def approve_model(
     known: Reviewed, *, rounds: int | None, evaluations: int | None, until: str | None, author: str, now: datetime
 ) -> Object:

@@ -41,8 +41,13 @@ class Sweep:
 
 def sweep(known: Reviewed, tasks: Sequence[Object]) -> Sweep:
     """The models whose tasks ask for the same as this task's model, but for the values of parameters. `tasks`: all
-    SiteTasks of the hospital. Raises CommandError if there is no other model."""
+    SiteTasks of the hospital. Raises CommandError if there is no other model, or if this task has ended."""
     own = approvals.series_terms(known)
+    if approvals.has_ended(known.task):
+        raise CommandError(
+            f"SiteTask {known.task.metadata.name} has ended, so its model may be gone. Name a task of the sweep that "
+            f"has not ended: kubectl get sitetasks -n {known.task.metadata.namespace}."
+        )
     candidates = {own.model_uid: (known.assignment.issued, own)}
     for item in tasks:
         if (each := _alike(item, own)) and each[1].model_uid != own.model_uid:

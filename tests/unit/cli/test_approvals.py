@@ -38,6 +38,12 @@ def ended(kind: str) -> Object:
 OWN = site_task("own", member(0))
 
 
+def stored(made: Object) -> Object:
+    """An object as the API server gives it."""
+    meta = {"uid": made["metadata"]["name"], "creationTimestamp": to_seconds(NOW), "generation": 1}
+    return {**made, "metadata": {**made["metadata"], **meta}}
+
+
 def delivery(manifest: str = "unreadable") -> Assignment:
     model = AssignedDelivery(model_name="breast", model_uid="model-uid", version=3, keep=5, card="card")
     base = AssignedBase(manifest, b"key")
@@ -79,6 +85,22 @@ def test_a_task_that_has_ended_brings_no_model_into_the_list(kind: str) -> None:
         approved_sweeps.sweep(known, [OWN, over])
     chosen = approved_sweeps.sweep(known, [OWN, over, site_task("live", member(2))])
     assert [each.name for each in chosen.terms.models] == ["breast-0", "breast-2"]
+
+
+@pytest.mark.parametrize("kind", ["Complete", "Failed"])
+def test_a_sweep_is_not_approved_by_a_task_that_has_ended(kind: str) -> None:
+    known = approvals.reviewed(site_task("own", member(0), ended(kind)), ())
+    with pytest.raises(CommandError, match="own has ended"):
+        approved_sweeps.sweep(known, [site_task("one", member(1)), site_task("two", member(2))])
+
+
+def test_withdrawing_the_approvals_of_a_model_leaves_its_denial() -> None:
+    known = approvals.reviewed(OWN, ())
+    options: dict[str, Any] = {"rounds": None, "evaluations": None, "until": None}
+    made = approvals.approve_model(known, **options, author="carla", now=NOW)
+    denial = approvals.deny_model(approvals.reviewed(OWN, [stored(made)]), "carla")
+    known = approvals.reviewed(OWN, [stored(made), stored(denial)])
+    assert approvals.withdrawable(known) == [made["metadata"]["name"]]
 
 
 def test_of_two_models_of_one_name_the_other_one_is_named_as_left_out() -> None:

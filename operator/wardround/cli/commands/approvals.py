@@ -51,7 +51,9 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "site operator deletes their Jobs. An update that the courier has sent stays at the hub.",
     )
     withdrawing.add_argument("target", metavar="sitetask/NAME|approval/NAME")
-    withdrawing.add_argument("--model", action="store_true", help="withdraw all Approvals of the task's model")
+    withdrawing.add_argument(
+        "--model", action="store_true", help="withdraw all Approvals of the task's model, and no denial"
+    )
     withdrawing.set_defaults(run=run_withdraw)
 
 
@@ -164,7 +166,7 @@ def run_withdraw(site: Cluster, options: argparse.Namespace) -> int:
         return _withdraw(site, namespace, [name])
     known = _reviewed(site, options, options.target)
     if options.model:
-        names = [each.metadata.name for each in approvals.of_the_model(known) if each.spec.withdrawn_by is None]
+        names = approvals.withdrawable(known)
         if not names:
             raise CommandError("No Approval of this model is left to withdraw.")
         return _withdraw(site, namespace, names)
