@@ -121,7 +121,7 @@ def _round(hub: Api, base: dict[str, Any], name: str) -> tuple[float, dict[str, 
             raise LabError(f"round {name} failed: kubectl wardround explain federatedround/{name} says why")
         return is_true(item, "Complete")
 
-    duration = _wait(ended, f"round {name}", started)
+    duration = seconds_until(ended, f"round {name}", started)
     return duration, demo_report.spans(Finished(*verbs.round_with_tasks(hub, name, demo_rounds.NAMESPACE)))
 
 
@@ -133,7 +133,7 @@ def _job(site: Api, name: str, image: str, shaped: bool) -> float:
     def ended() -> bool:
         return is_true(site.get("Job", name, NAMESPACE) or {}, "Complete")
 
-    duration = _wait(ended, f"Job {name}", started)
+    duration = seconds_until(ended, f"Job {name}", started)
     kubectl(named(SITE), "delete", "job", name, "-n", NAMESPACE, "--wait=false")
     return duration
 
@@ -166,7 +166,7 @@ def _operator_image() -> str:
     return kubectl(named(SITE), "get", "deployment", "site-operator", "-n", "wardround-site", "-o", output)
 
 
-def _wait(ended: Callable[[], bool], name: str, started: float) -> float:
+def seconds_until(ended: Callable[[], bool], name: str, started: float) -> float:
     """Wait until `ended()`. Returns the seconds since `started`. Raises LabError after PATIENCE_SECONDS."""
     while not ended():
         if time.monotonic() - started > PATIENCE_SECONDS:

@@ -1,4 +1,4 @@
-"""A fresh authority and a certificate of a server on loopback, for tests of TLS."""
+"""A fresh authority and a certificate of a server at an address, for tests of TLS."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def certificates(folder: Path) -> str:
-    """Write a fresh authority and a certificate for 127.0.0.1; return the authority's PEM."""
+def certificates(folder: Path, address: str = "127.0.0.1") -> str:
+    """Write a fresh authority and a certificate for an address; return the authority's PEM."""
     now = datetime.now(UTC)
     authority, server = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
@@ -44,7 +44,7 @@ def certificates(folder: Path) -> str:
     )
     leaf = (
         builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "store")]), server)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(authority, hashes.SHA256())
     )

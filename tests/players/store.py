@@ -1,4 +1,4 @@
-"""Starts a real S3 store with TLS on loopback."""
+"""Starts a real S3 store with TLS, on loopback or at another address of this machine."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def binary() -> Path:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
+def serving(folder: Path, address: str = "127.0.0.1") -> Iterator[Server]:
     """Start versitygw over a folder, and stop it at the end."""
     (folder / "data").mkdir()
     (folder / "meta").mkdir()
-    ca = certificates(folder)
-    with socket.create_server(("127.0.0.1", 0)) as free:
+    ca = certificates(folder, address)
+    with socket.create_server((address, 0)) as free:
         port = free.getsockname()[1]
     with (folder / "log").open("wb") as log:
         tls = ["--cert", str(folder / "tls.crt"), "--key", str(folder / "tls.key")]
         process = subprocess.Popen(
             [
-                *[str(binary()), "--port", f"127.0.0.1:{port}", *tls, "--keep-alive", "--quiet"],
+                *[str(binary()), "--port", f"{address}:{port}", *tls, "--keep-alive", "--quiet"],
                 *["posix", "--sidecar", str(folder / "meta"), str(folder / "data")],
             ],
             env={"ROOT_ACCESS_KEY": "test-access", "ROOT_SECRET_KEY": "test-secret"},
@@ -53,8 +53,8 @@ def serving(folder: Path) -> Iterator[Server]:
             stderr=log,
         )
         try:
-            wait_for(port, process, folder / "log")
-            origin = f"https://127.0.0.1:{port}"
+            wait_for(port, process, folder / "log", address)
+            origin = f"https://{address}:{port}"
             credentials = Credentials("test-access", "test-secret")
             yield Server(origin, ca, Presigner(origin, "wardround", "us-east-1", credentials), folder / "data")
         finally:
@@ -62,12 +62,12 @@ def serving(folder: Path) -> Iterator[Server]:
             process.wait(10)
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes], log: Path, address: str = "127.0.0.1") -> None:
     """Return when the port answers. Raises AssertionError with the log when the process ended instead."""
     for _ in range(200):
         assert process.poll() is None, log.read_text()
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection((address, port), 1).close()
         except OSError:
             time.sleep(0.05)
         else:
