@@ -23,6 +23,7 @@ from lab import images, lifecycle
 from lab.install import apply, import_images, kubectl
 from lab.topology import Cluster, named
 from tests.conditions import is_true
+from tests.e2e.conftest import SITES
 from tests.e2e.federation import say
 from tests.players.store import Server, serving
 from tests.players.stored_round import Round
@@ -81,7 +82,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     runs = parser.parse_args().runs
     built = images.build_all(say)
-    lifecycle.up(0, built.unpacked)
+    lifecycle.up(SITES, built.unpacked)
     import_images([], built)
     hub = named("hub")
     labels = {"pod-security.kubernetes.io/enforce": "privileged"}
