@@ -309,6 +309,7 @@ class SealedResult:
                 f"The result needs {len(self._lengths)} upload addresses, but the plan has {len(put.parts)}.",
             )
         self._region = scratch.region(min(2 * bodies.PART, ciphertext_length(body.length)))
+        self._sealed = memoryview(bytearray(min(bodies.SEALED_SEGMENT, ciphertext_length(body.length))))
         self._index = 0
         self._plain = digests.Digest()
         self._hashes = bytearray()
@@ -355,7 +356,8 @@ class SealedResult:
 
     def _seal(self, segment: bytes, place: int) -> None:
         self._plain.update(segment)
-        sealed = self._body.seal(self._index, segment)
+        sealed = self._sealed[: len(segment) + bodies.TAG]
+        self._body.seal_into(self._index, memoryview(segment), sealed)
         self._hashes += hashlib.sha256(sealed).digest()
         self._region.write(place, sealed)
 

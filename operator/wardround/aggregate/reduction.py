@@ -83,6 +83,8 @@ class Reduction:
         self._moments = moments
         self._threads = threads
         self._buffers = buffers
+        # At most one for each thread.
+        self._idle: list[SegmentReduction] = []
 
     async def segments(self) -> AsyncGenerator[list[bytes], None]:
         """Yield the result's segments in order, each with the segment of each moment. Raises Refused("Altered"),
@@ -97,7 +99,7 @@ class Reduction:
 
     async def _segment(self, index: int) -> list[bytes]:
         start, size = segment_span(index, self._layout.length)
-        reduction = SegmentReduction(list(within(self._runs, start, start + size)), self._rules)
+        reduction = self._reduction_for(list(within(self._runs, start, start + size)))
         others = self._others
         with self._buffers.lent(self._rooms + memory.opened(len(others))) as lent:
             rooms, plain = lent[: self._rooms], [each[:size] for each in lent[self._rooms :]]
@@ -107,7 +109,18 @@ class Reduction:
             await _fetch(others, index, rooms)
             await beside(_open, others, index, plain, rooms)
             head, base = self._layout.header[start : start + size], plain[0] if self._base else None
-            return await beside(reduction.results, head, base, plain[1 : len(others)], self._moments.count)
+            made = await beside(reduction.results, head, base, plain[1 : len(others)], self._moments.count)
+        self._idle.append(reduction)
+        return made
+
+    def _reduction_for(self, pieces: list[Run]) -> SegmentReduction:
+        """Nearly all segments of a model have equal pieces, so a reduction that has ended can begin again."""
+        while self._idle:
+            reduction = self._idle.pop()
+            if reduction.pieces == pieces:
+                reduction.restart()
+                return reduction
+        return SegmentReduction(pieces, self._rules)
 
 
 class SliceReduction:

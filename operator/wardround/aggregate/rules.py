@@ -34,7 +34,8 @@ class Differs(Exception):
 
 
 class Rule(ABC):
-    """Reduces values of one dtype. Call `add` for blocks of participants, in their order, then `result` once."""
+    """Reduces values of one dtype. Call `add` for blocks of participants, in their order, then `result` once. After
+    `restart`, the rule reduces other values in the same memory: fresh memory costs more time than the sum."""
 
     def __init__(self, dtype: str, size: int) -> None:
         self.dtype = dtype
@@ -50,7 +51,11 @@ class Rule(ABC):
 
     @abstractmethod
     def result(self, base: Array | None) -> Array:
-        """Return the reduced values, in the file's dtype."""
+        """Return the reduced values, in the file's dtype. The array may change after `restart`."""
+
+    @abstractmethod
+    def restart(self) -> None:
+        """Forget the values that were added."""
 
 
 class Weighted(Rule):
@@ -60,6 +65,10 @@ class Weighted(Rule):
         super().__init__(dtype, size)
         self._sum = np.zeros(size, np.float64)
         self._product = np.empty(min(size, SLICE), np.float64)
+        self._reduced = np.empty(size, DTYPES[dtype])
+
+    def restart(self) -> None:
+        self._sum.fill(0.0)
 
     def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
         # A sum that overflows is refused when it is complete.
@@ -73,12 +82,11 @@ class Weighted(Rule):
                     np.add(total, product, out=total)
 
     def result(self, base: Array | None) -> Array:
-        reduced = np.empty(self.size, DTYPES[self.dtype])
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, self.size, SLICE):
                 part = slice(start, start + SLICE)
-                reduced[part] = self._result(self._sum[part], part, None if base is None else base[part])
-        return reduced
+                self._reduced[part] = self._result(self._sum[part], part, None if base is None else base[part])
+        return self._reduced
 
     def _result(self, total: Array, part: slice, base: Array | None) -> Array:
         """Return one slice of the result."""
@@ -90,22 +98,28 @@ class Mean(Weighted):
 
     def __init__(self, dtype: str, size: int) -> None:
         super().__init__(dtype, size)
-        self._first: Array | None = None
+        self._first = np.empty(size, DTYPES[dtype])
         self._same = np.ones(size, np.bool_)
+        self._begun = False
+
+    def restart(self) -> None:
+        super().restart()
+        self._same.fill(True)
+        self._begun = False
 
     def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
         super().add(block, shares)
         self._compare(block)
 
     def _compare(self, block: Sequence[Array]) -> None:
-        if self._first is None:
-            self._first = block[0].copy()
+        if not self._begun:
+            self._first[:] = block[0]
+            self._begun = True
         for values in block:
             self._same &= values == self._first
 
     def _result(self, total: Array, part: slice, base: Array | None) -> Array:
         # If all agree, take that value: shares sum to 1 only approximately, and must not change a frozen tensor.
-        assert self._first is not None
         return np.where(self._same[part], self._first[part], narrow(total, self.dtype))
 
 
@@ -114,7 +128,12 @@ class Delta(Weighted):
 
     def _result(self, total: Array, part: slice, base: Array | None) -> Array:
         assert base is not None
-        return np.where(total == 0, base, narrow(widen(base, self.dtype) + total, self.dtype))
+        moved = self._product[: total.size]
+        widen_into(base, self.dtype, moved)
+        np.add(moved, total, out=moved)
+        result = narrow(moved, self.dtype)
+        np.copyto(result, base, where=total == 0)
+        return result
 
 
 class TrimmedMean(Mean):
@@ -186,6 +205,9 @@ class Equal(Rule):
         super().__init__(dtype, size)
         self._value: Array | None = None
 
+    def restart(self) -> None:
+        self._value = None
+
     def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
         if self._value is None:
             self._value = block[0].copy()
@@ -204,6 +226,9 @@ class Largest(Rule):
         super().__init__(dtype, size)
         self._value: Array | None = None
 
+    def restart(self) -> None:
+        self._value = None
+
     def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
         if self._value is None:
             self._value = block[0].copy()
@@ -217,6 +242,9 @@ class Largest(Rule):
 
 class KeepBase(Rule):
     """The base's value, for integers of a model. The updates' values are ignored."""
+
+    def restart(self) -> None:
+        return
 
     def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
         return

@@ -84,13 +84,20 @@ def squares(data: bytes | memoryview, pieces: Sequence[Run]) -> float:
 
 
 class SegmentReduction:
-    """Reduces one segment or a slice of one. Call `add` for blocks of participants, in their order, then `result`."""
+    """Reduces one segment or a slice of one. Call `add` for blocks of participants, in their order, then `result`.
+    After `restart`, it reduces another one with the same `pieces`, in the same memory."""
 
     def __init__(self, pieces: Sequence[Run], rules: Rules = RULES) -> None:
+        self.pieces = pieces
         self._rules: list[tuple[Run, Rule]] = [
             (run, rules[run.rule](run.dtype, (run.stop - run.start) // np.dtype(DTYPES[run.dtype]).itemsize))
             for run in pieces
         ]
+
+    def restart(self) -> None:
+        """Forget the segment that was reduced."""
+        for _, rule in self._rules:
+            rule.restart()
 
     def add(self, block: Sequence[bytes | memoryview], shares: Sequence[float]) -> None:
         """Add the opened segments of some participants. The buffers may change afterwards. Raises

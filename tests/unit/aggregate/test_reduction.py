@@ -156,6 +156,30 @@ async def test_many_small_tensors_and_a_huge_one(
         assert result[start:stop] == expected.tobytes(), tensor.name
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("initial", [False, True])
+async def test_memory_that_is_used_again_holds_nothing_of_an_earlier_segment(
+    tmp_path: Path, threads: int, initial: bool
+) -> None:
+    """Segments 2 to 4 of five have equal pieces. In a part of each, all updates are equal."""
+    dice = np.random.default_rng(13)
+    layout = tensors.canonical_layout([Tensor("huge", "F32", (5 << 18,))])
+    sent = [dice.standard_normal(5 << 18, np.float32) for _ in SHARES]
+    for number, each in enumerate(sent):
+        each[:: 2 + number] = 0.25
+        each[:: 1 << 10] = -0.0
+    old = None if initial else dice.standard_normal(5 << 18, np.float32)
+    base = None if old is None else file_of(layout, {"huge": old})
+    updates = [file_of(layout, {"huge": each}) for each in sent]
+    result = await reduced(layout, updates, SHARES, base, tmp_path, threads=threads)
+    places = dice.integers(0, 5 << 18, 3000)
+    places[:1000] <<= 10
+    places %= 5 << 18
+    expected = slow_loop("F32", [each[places] for each in sent], SHARES, None if old is None else old[places])
+    numbers_of_result = np.frombuffer(result[len(layout.header) :], np.float32)[places]
+    assert numbers_of_result.tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 async def test_a_sum_beyond_the_dtype_gives_no_result(tmp_path: Path, dtype: str) -> None:
     layout = tensors.canonical_layout([Tensor("w", dtype, (2,))])
