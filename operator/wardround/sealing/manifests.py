@@ -33,9 +33,9 @@ from wardround.wire.models import Header, ModelManifest, UpdateManifest
 from wardround.wire.server_state import StateManifest
 
 _UNREADABLE = envelope.UNREADABLE
-# Characters of all assignments that are kept open. A common one has some 5,000. A hub that writes many long ones takes
-# no more of a site's memory.
-_OPENED: OpenedTexts[Assignment] = OpenedTexts(4 << 20)
+# Characters of all assignments that are kept open. A common one has 5,000 to 9,000, and takes 11 KB while it is open. A
+# hub that writes many long ones takes no more of a site's memory.
+_OPENED: OpenedTexts[Assignment] = OpenedTexts(1 << 20)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
 
@@ -264,6 +265,18 @@ def test_only_so_much_text_is_kept_open() -> None:
     opened.put(texts[0], b"key", 4)
     assert [opened.get(text, b"key") for text in texts] == [4, None, 2]
     assert opened.get(texts[0], b"another key") is None
+
+
+def test_a_process_that_opens_many_assignments_grows_by_little() -> None:
+    texts = [manifests.sign_assignment(dataclasses.replace(ASSIGNMENT, attempt=each), SIGNING) for each in range(1000)]
+    tracemalloc.start()
+    try:
+        for text in texts:
+            manifests.open_assignment(text, PUBLIC)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 3 * 2**20
 
 
 def test_no_reader_changes_an_assignment_for_the_next_one() -> None:
