@@ -1,7 +1,8 @@
 """Measures the Job of a small aggregation beside an empty Job of its shape: `python -m bench.aggregation_pod`.
 
-Needs root. Starts the lab's hub cluster if it is not up. The store runs on this machine, so the pods of both Jobs use
-the network of their node, and have a namespace without Wardround's policies. The last line is JSON.
+Needs root. Starts the lab if it is not up. The store runs beside the hub cluster's node, at an address that this
+machine reaches too. So the pods of both Jobs use the network of their node, and have a namespace without Wardround's
+policies. The last line is JSON.
 """
 
 import argparse
@@ -36,6 +37,7 @@ from wardround.store.transfer import StoreClient
 
 NAMESPACE = "bench-aggregation"
 HOSPITALS, PARAMETERS = 3, 1000
+PORT = 30999
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,11 @@ def main() -> None:
     )
     apply(hub, [account], NAMESPACE)
     try:
-        with TemporaryDirectory(prefix="wardround-bench-") as name, serving(Path(name), hub.management_peer) as server:
+        within = ("ip", "netns", "exec", hub.namespace)
+        with (
+            TemporaryDirectory(prefix="wardround-bench-") as name,
+            serving(Path(name), hub.management, PORT, within) as server,
+        ):
             seconds = asyncio.run(_measure(Bench(hub, built.operator.reference), server, Path(name), runs))
     finally:
         kubectl(hub, "delete", "namespace", NAMESPACE, "--wait=false")

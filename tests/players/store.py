@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,18 +34,22 @@ def binary() -> Path:
 
 
 @contextmanager
-def serving(folder: Path, address: str = "127.0.0.1") -> Iterator[Server]:
-    """Start versitygw over a folder, and stop it at the end."""
+def serving(
+    folder: Path, address: str = "127.0.0.1", port: int | None = None, within: Sequence[str] = ()
+) -> Iterator[Server]:
+    """Start versitygw over a folder, and stop it at the end. `within`: a command that runs it in another network
+    namespace. Such a store needs a `port`; by default, the store takes a free one."""
     (folder / "data").mkdir()
     (folder / "meta").mkdir()
     ca = certificates(folder, address)
-    with socket.create_server((address, 0)) as free:
-        port = free.getsockname()[1]
+    if port is None:
+        with socket.create_server((address, 0)) as free:
+            port = free.getsockname()[1]
     with (folder / "log").open("wb") as log:
         tls = ["--cert", str(folder / "tls.crt"), "--key", str(folder / "tls.key")]
         process = subprocess.Popen(
             [
-                *[str(binary()), "--port", f"{address}:{port}", *tls, "--keep-alive", "--quiet"],
+                *[*within, str(binary()), "--port", f"{address}:{port}", *tls, "--keep-alive", "--quiet"],
                 *["posix", "--sidecar", str(folder / "meta"), str(folder / "data")],
             ],
             env={"ROOT_ACCESS_KEY": "test-access", "ROOT_SECRET_KEY": "test-secret"},
