@@ -14,10 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import ParamSpec, TypeVar
 
+from wardround.courier.fetch import PARTS
 from wardround.sealing import body, files, keys, wrap
 from wardround.sealing.opener import FileOpener
 from wardround.wire.models import Header
@@ -102,11 +104,25 @@ def _hashes(sealed: Path) -> bytes:
 
 def _open(sealed: Path, opened: Path, header: Header, key: bytes, digest: str, hashes: bytes) -> None:
     listed = f"sha256:{hashlib.sha256(hashes).hexdigest()}"
-    with FileOpener(opened, body.Body(key, header), hashes, listed, digest) as opener:
-        with sealed.open("rb") as file:
-            while chunk := file.read(1 << 18):
-                opener.feed(chunk)
+    with (
+        FileOpener(opened, body.Body(key, header), hashes, listed, digest) as opener,
+        sealed.open("rb", buffering=0) as file,
+    ):
+        with ThreadPoolExecutor(PARTS) as pool:
+            list(pool.map(partial(_open_part, opener, file.fileno()), opener.missing))
         opener.finish()
+
+
+def _open_part(opener: FileOpener, descriptor: int, number: int) -> None:
+    part, chunk, place = opener.part(number), memoryview(bytearray(1 << 18)), number * body.PART
+    end = place + part.missing
+    while place < end:
+        count = os.preadv(descriptor, [chunk[: end - place]], place)
+        place, rest = place + count, chunk[:count]
+        while rest:
+            rest = rest[part.fill(rest) :]
+            if part.full:
+                part.open()
 
 
 def wrap_and_unwrap(times: int) -> None:

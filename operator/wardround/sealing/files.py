@@ -54,7 +54,7 @@ def seal_file(
             room = free.popleft() if free else pending.popleft().result()
             _, size = segment_span(index, header.length)
             segment = room.plain[:size]
-            _fill(source.fileno(), segment, index)
+            read_at(source.fileno(), segment, index * SEGMENT)
             pending.append(pool.submit(_seal_at, body, target.fileno(), index, segment, room))
             plain.update(segment)
         while pending:
@@ -73,14 +73,13 @@ class _Room:
         self.sealed = memoryview(bytearray(SEALED_SEGMENT))
 
 
-def _fill(descriptor: int, segment: memoryview, index: int) -> None:
-    """Raises ValueError if the file ends before."""
-    place = index * SEGMENT
-    while segment:
-        count = os.preadv(descriptor, [segment], place)
+def read_at(descriptor: int, rest: memoryview, offset: int) -> None:
+    """Fill `rest` from an offset of a file. Raises OSError, and ValueError if the file ends before."""
+    while rest:
+        count = os.preadv(descriptor, [rest], offset)
         if count == 0:
-            raise ValueError(f"the file to seal ends in segment {index}")
-        segment, place = segment[count:], place + count
+            raise ValueError(f"the file ends at byte {offset}")
+        rest, offset = rest[count:], offset + count
 
 
 def _seal_at(body: Body, descriptor: int, index: int, segment: memoryview, room: _Room) -> _Room:

@@ -24,7 +24,7 @@ from wardround.sealing.body import (
     part_lengths,
     segment_span,
 )
-from wardround.sealing.files import HASH_BYTES, write_at
+from wardround.sealing.files import HASH_BYTES, read_at, write_at
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
 
@@ -64,6 +64,7 @@ class FileOpener:
         self._plain = digests.Digest()
         self._hashed = 0  # segments whose plaintext is in the digest
         self._hashing = threading.Lock()
+        self._read_back = memoryview(bytearray(min(SEGMENT, body.length)))
         self._noting = threading.Lock()
         self.lengths = part_lengths(body.length)
         self._segments = [-(-length // SEALED_SEGMENT) for length in self.lengths]  # of each part
@@ -173,8 +174,9 @@ class FileOpener:
                 return
             last = self.body.segments if wait else self._hashed + READ_BACK
             while self._hashed < last and self._is_there(self._hashed):
-                _, size = segment_span(self._hashed, self.body.length)
-                self._plain.update(os.pread(self._descriptor, size, self._hashed * SEGMENT))
+                start, size = segment_span(self._hashed, self.body.length)
+                read_at(self._descriptor, self._read_back[:size], start)
+                self._plain.update(self._read_back[:size])
                 self._hashed += 1
         finally:
             self._hashing.release()
