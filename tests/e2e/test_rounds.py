@@ -93,14 +93,22 @@ def test_hospitals_train_the_base_and_compare_the_models(
 ) -> None:
     code = {"command": COMMAND, "parameters": {**UNTRAINED, **carried(BESIDE)}}
     start = {"base": {"roundName": first.name}}
-    again, looking = federation.run_rounds(
+    again, compressed, looking = federation.run_rounds(
         federation.manifest("again", "Train", metrics=["loss"], **start),
+        federation.manifest("compressed", "Train", metrics=["loss"], aggregation={"compression": "Int8"}, **start),
         federation.manifest("looking", "Train", **start, **code),
     )
     second = model.round(2)
     assert second.result["digest"] != first.result["digest"]
     # The same question about the same data, asked by the model and by hand, has the same answer bit for bit.
     assert again.result["digest"] == second.result["digest"]
+    assert compressed.result["compression"] == "Int8"
+    assert compressed.result["digest"] not in (first.result["digest"], second.result["digest"])
+    sent = {
+        each.name: [each.task(site)["status"]["upload"]["bytes"] for site in federation.sites]
+        for each in (again, compressed)
+    }
+    assert all(few < many for few, many in zip(sent[compressed.name], sent[again.name], strict=True))
     # The clinic has one malignant validation row: too few.
     updates = {site: second.task(site)["status"]["update"] for site in federation.sites}
     assert {site: update.get("withheld", False) for site, update in updates.items()} == {

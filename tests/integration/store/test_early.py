@@ -13,6 +13,7 @@ from tests.players.early_round import EarlyRound
 from tests.players.stored_round import Round
 from wardround.sealing.pages import new_page_key, open_named, seal_named
 from wardround.wire.collected import page_name
+from wardround.wire.compression import Compression
 
 SITES = ("site-a", "site-b", "site-c")
 SIZE = 300_000
@@ -27,7 +28,9 @@ async def with_base(train: Round) -> None:
     await train.with_base(BASE | weights(0, SIZE))
 
 
-async def test_reading_early_gives_the_same_result_to_the_last_bit(train: Round) -> None:
+@pytest.mark.parametrize("compression", ["None", "Int8"])
+async def test_reading_early_gives_the_same_result_to_the_last_bit(train: Round, compression: Compression) -> None:
+    train.compression = compression
     train.max_samples = {"site-c": 50}
     await with_base(train)
     early = EarlyRound(train, most=4)
