@@ -27,9 +27,16 @@ def pause(waited: float) -> float:
     return min(max(waited / 50, SHORTEST_PAUSE), LONGEST_PAUSE)
 
 
-def new_updates(page: CollectedPage, known: Collection[str]) -> dict[str, PlannedUpdate]:
-    """The updates of a page that no earlier page has, by identity. `known`: the identities of earlier pages."""
-    return {name: each for each in page.updates if (name := identity_of(each)) not in known}
+def new_updates(page: CollectedPage, known: Collection[str], most: int) -> dict[str, PlannedUpdate]:
+    """The updates of a page that no earlier page has, by identity. `known`: the identities of earlier pages.
+
+    Raises AggregationError for more updates than `most` in all, because each takes room in scratch. A hospital that
+    writes its manifest again and again causes this. The Job that begins at closing has one update of each hospital.
+    """
+    new = {name: each for each in page.updates if (name := identity_of(each)) not in known}
+    if len(known) + len(new) > most:
+        raise AggregationError("PlanUnreadable", f"The list names more than the {most} updates of the plan.")
+    return new
 
 
 def require_complete(closed: ClosedList, listed: dict[str, str]) -> None:
@@ -53,7 +60,7 @@ class UpdateCollection:
 
     def __init__(self, store: Store, plan: AggregationPlan, terms: PlannedCollection) -> None:
         self._store = store
-        self._key = plan.listed.key
+        self._key, self._most = plan.listed.key, plan.listed.updates
         self._terms = terms
         self._listed: dict[str, str] = {}
 
@@ -68,12 +75,13 @@ class UpdateCollection:
                 if clock() - begun >= self._terms.seconds:
                     raise AggregationError(
                         "StillCollecting",
-                        f"The hub has not closed the round within {self._terms.seconds} s. This Job ends, so that it "
-                        "takes no more memory. The hub operator starts another one when the round closes.",
+                        f"The last page of the list has not come within {self._terms.seconds} s: the round still "
+                        "collects, or the store withholds the page. This Job ends, so that it takes no more memory. "
+                        "The hub operator starts another one when the round closes.",
                     )
                 await asyncio.sleep(pause(clock() - came))
                 continue
-            for name, update in new_updates(page, self._listed).items():
+            for name, update in new_updates(page, self._listed, self._most).items():
                 self._listed[name] = update.participant
                 yield update
             if page.closed is not None:

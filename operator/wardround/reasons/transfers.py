@@ -262,8 +262,8 @@ _AGGREGATION = (
     _try_again(
         name="StillCollecting",
         owner=NOBODY,
-        meaning="The aggregation Job began to read updates while its round still collected, and the round did not "
-        "close within aggregation.earlySeconds of the hub chart.",
+        meaning="The aggregation Job began to read updates while its round still collected. Within "
+        "aggregation.earlySeconds of the hub chart, the round did not close, or the store withheld the last page.",
         action="Nothing to do: the hub operator starts another aggregation Job when the round closes.",
     ),
     _our_fault(

@@ -15,11 +15,19 @@ AGAIN = PlannedUpdate("site-a", 2, "{}", b"key", ("url",))
 
 def test_a_page_brings_the_updates_that_no_earlier_page_has() -> None:
     page = CollectedPage((FIRST, SECOND), "next")
-    assert list(new_updates(page, {identity_of(FIRST)}).values()) == [SECOND]
+    assert list(new_updates(page, {identity_of(FIRST)}, 2).values()) == [SECOND]
 
 
 def test_a_further_attempt_is_a_new_update() -> None:
-    assert list(new_updates(CollectedPage((AGAIN,), "next"), {identity_of(FIRST)}).values()) == [AGAIN]
+    assert list(new_updates(CollectedPage((AGAIN,), "next"), {identity_of(FIRST)}, 2).values()) == [AGAIN]
+
+
+def test_a_hospital_that_rewrites_its_manifest_does_not_fill_scratch() -> None:
+    """Each manifest makes another update, and each update has a place in scratch."""
+    many = tuple(PlannedUpdate("site-a", 1, "{}" + " " * number, b"key", ("url",)) for number in range(9))
+    assert len(new_updates(CollectedPage(many, "next"), set(), 9)) == 9
+    with pytest.raises(AggregationError, match="more than the 8 updates"):
+        new_updates(CollectedPage(many[4:], "next"), set(map(identity_of, many[:4])), 8)
 
 
 @pytest.mark.parametrize("counted", [(SECOND,), (FIRST, AGAIN), (FIRST, FIRST)])
