@@ -130,7 +130,7 @@ class AdministeredStore(Store, Protocol):
     """The store as the hub operator uses it: it also makes the bucket, and lists and deletes objects."""
 
     async def request(self, method: str, url: str) -> bytes:
-        """Send a request without a body and return its small answer."""
+        """Send a request without a body and return its answer, which is small."""
 
 
 StoreT = TypeVar("StoreT", bound=Store, covariant=True)

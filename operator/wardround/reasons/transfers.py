@@ -41,9 +41,10 @@ _STORE = (
     _network(
         name="StoreRefused",
         owner=HUB,
-        meaning="The object store refused a request: the grant has expired, or it is for another object.",
+        meaning="The object store refused a request, because the grant has expired or is for another object. Or the "
+        "store answered something else than it was asked for.",
         action="Wait: the hub operator renews the grants. If the reason stays, compare the clocks of store, hub and "
-        "site.",
+        "site. Then check the store, and the proxies in front of it.",
     ),
     _network(
         name="StoreObjectMissing",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime
-from xml.etree import ElementTree
 
 from wardround.ports import AdministeredStore
 from wardround.presign import Presigner
 from wardround.store.errors import MISSING, REFUSED, StoreError
+from wardround.store.listing import read_page
 
 _SECONDS = 60
+# A store can list keys without an end. If a round has more than a million, the next call deletes the rest.
+MOST_PAGES = 1000
+PAGE_KEYS = 1000  # the most that S3 allows
 
 
 async def ensure_bucket(store: AdministeredStore, presigner: Presigner, now: datetime) -> None:
@@ -22,32 +27,38 @@ async def ensure_bucket(store: AdministeredStore, presigner: Presigner, now: dat
         await store.request("PUT", presigner.sign("PUT", "", now, _SECONDS))
 
 
-async def list_keys(store: AdministeredStore, presigner: Presigner, prefix: str, now: datetime) -> list[str]:
-    """Return the keys that begin with `prefix`. Raises StoreError."""
-    keys: list[str] = []
+async def list_keys(store: AdministeredStore, presigner: Presigner, prefix: str, now: datetime) -> AsyncGenerator[str]:
+    """Yield the keys that begin with `prefix`. One page of them is in memory at a time.
+
+    Raises StoreError, also for a key that does not begin with `prefix`, and after `MOST_PAGES`.
+    """
     token = ""
-    while True:
-        query = {"list-type": "2", "prefix": prefix} | ({"continuation-token": token} if token else {})
-        page = await store.request("GET", presigner.sign("GET", "", now, _SECONDS, query=query))
-        try:
-            root = ElementTree.fromstring(page)  # noqa: S314 - from our own store; expat limits entity expansion
-        except ElementTree.ParseError:
-            raise StoreError(REFUSED) from None
-        keys += [element.text or "" for element in root.findall("{*}Contents/{*}Key")]
-        token = root.findtext("{*}NextContinuationToken") or ""
-        if not token:
-            return keys
+    for _ in range(MOST_PAGES):
+        query = {"list-type": "2", "max-keys": str(PAGE_KEYS), "prefix": prefix} | (
+            {"continuation-token": token} if token else {}
+        )
+        page = read_page(await store.request("GET", presigner.sign("GET", "", now, _SECONDS, query=query)))
+        if not all(key.startswith(prefix) for key in page.keys):
+            raise StoreError(REFUSED)
+        for key in page.keys:
+            yield key
+        if not page.token:
+            return
+        token = page.token
+    raise StoreError(REFUSED)
 
 
 async def delete_prefix(store: AdministeredStore, presigner: Presigner, prefix: str, now: datetime) -> int:
     """Delete all objects below `prefix`, which must end with a slash. Return their number. Raises StoreError."""
     if len(prefix) < 2 or not prefix.endswith("/"):
         raise ValueError("a prefix to delete ends with a slash")
-    keys = await list_keys(store, presigner, prefix, now)
-    for key in keys:
-        try:
-            await store.request("DELETE", presigner.sign("DELETE", key, now, _SECONDS))
-        except StoreError as error:
-            if error.reason != MISSING:
-                raise
-    return len(keys)
+    deleted = 0
+    async with aclosing(list_keys(store, presigner, prefix, now)) as keys:
+        async for key in keys:
+            try:
+                await store.request("DELETE", presigner.sign("DELETE", key, now, _SECONDS))
+            except StoreError as error:
+                if error.reason != MISSING:
+                    raise
+            deleted += 1
+    return deleted

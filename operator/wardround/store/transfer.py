@@ -27,6 +27,8 @@ TRIES = 6
 _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 5.0
 _CHUNK = 1 << 18
+# Four times a list of 1,000 keys. The store must not fill the hub operator's memory.
+LARGEST_ANSWER = 2 << 20
 # The least rate: a request that moves fewer bytes in this time ends. A store that sends single bytes never runs into
 # a read timeout, and would hold its caller for ever.
 LEAST_BYTES = 1 << 20
@@ -181,12 +183,17 @@ class StoreClient:
         return await self._retry(once)
 
     async def request(self, method: str, url: str) -> bytes:
-        """Send a request without a body and return its small answer. Raises StoreError."""
+        """Send a request without a body and return its answer, of at most `LARGEST_ANSWER` bytes. Raises StoreError."""
 
         async def once(_: _Pace) -> bytes:
+            answer = bytearray()
             async with self._request(method, url, {}) as response:
                 self._check(response, {200, 204})
-                return await response.read()
+                async for chunk in response.content.iter_chunked(_CHUNK):
+                    answer += chunk
+                    if len(answer) > LARGEST_ANSWER:
+                        raise StoreError(REFUSED, response.status)
+            return bytes(answer)
 
         return await self._retry(once)
 

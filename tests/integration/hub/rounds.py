@@ -95,4 +95,4 @@ async def play_kubelet(world: World, uid: str, number: int = 1) -> AggregationRe
 
 async def stored(world: World, prefix: str) -> list[str]:
     async with StoreClient(world.server.origin, world.server.ca) as store:
-        return await list_keys(store, world.server.presigner, prefix, datetime.now(UTC))
+        return [key async for key in list_keys(store, world.server.presigner, prefix, datetime.now(UTC))]

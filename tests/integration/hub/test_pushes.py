@@ -165,7 +165,7 @@ async def kept(world: World, uid: str) -> tuple[bool, list[str]]:
         secret = False
     presigner = Presigner(world.server.origin, "wardround", "us-east-1", Credentials("test-access", "test-secret"))
     async with StoreClient(world.server.origin, world.server.ca) as store:
-        return secret, await list_keys(store, presigner, names.models_prefix(uid), system_clock())
+        return secret, [key async for key in list_keys(store, presigner, names.models_prefix(uid), system_clock())]
 
 
 async def test_pushed_weights_become_a_version_from_which_rounds_start(

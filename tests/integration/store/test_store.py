@@ -40,6 +40,10 @@ async def raw(server: Server, method: str, url: str, headers: dict[str, str], da
         return response.status
 
 
+async def listed(server: Server, store: StoreClient, prefix: str) -> list[str]:
+    return [key async for key in admin.list_keys(store, server.presigner, prefix, now())]
+
+
 async def test_the_client_stores_and_reads_an_object_in_pieces(
     server: Server, store: StoreClient, key: str, tmp_path: Path
 ) -> None:
@@ -74,7 +78,7 @@ async def test_the_store_refuses_a_put_of_another_length(
     upload = server.presigner.put(key, now(), 60, 5)
     with pytest.raises(StoreError, match=r"StoreRefused|StoreUnreachable"):  # it hangs up in the middle of a large one
         await store.put_bytes(upload.url, upload.headers, bytes(length))
-    assert await admin.list_keys(store, server.presigner, key, now()) == []
+    assert await listed(server, store, key) == []
 
 
 async def test_the_store_refuses_a_body_longer_than_signed(server: Server, store: StoreClient, key: str) -> None:
@@ -178,8 +182,21 @@ async def test_the_hub_lists_and_deletes_below_a_prefix(server: Server, store: S
     for name in ("1/a b/part-00000", "1/site-b/part-00000"):
         upload = server.presigner.put(prefix + name, now(), 60, 1)
         assert await store.put_bytes(upload.url, upload.headers, b"x")
-    assert len(await admin.list_keys(store, server.presigner, prefix, now())) == 2
+    assert len(await listed(server, store, prefix)) == 2
     assert await admin.delete_prefix(store, server.presigner, prefix, now()) == 2
-    assert await admin.list_keys(store, server.presigner, prefix, now()) == []
+    assert await listed(server, store, prefix) == []
     with pytest.raises(ValueError):
         await admin.delete_prefix(store, server.presigner, "", now())
+
+
+async def test_the_hub_deletes_more_objects_than_a_page_lists(
+    server: Server, store: StoreClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin, "PAGE_KEYS", 2)
+    prefix = f"updates/{uuid.uuid4()}/"
+    for number in range(7):
+        upload = server.presigner.put(f"{prefix}1/site-{number % 2}/part-{number:05}", now(), 60, 1)
+        assert await store.put_bytes(upload.url, upload.headers, b"x")
+    assert len(set(await listed(server, store, prefix))) == 7
+    assert await admin.delete_prefix(store, server.presigner, prefix, now()) == 7
+    assert await listed(server, store, prefix) == []

@@ -41,6 +41,7 @@ OTHER_WORDS = {
     "courses and standings of plans": "Progressing Over Refused Settled Waiting",
     "stages of a series": "Comparing Ended Evaluating",
     "choices of a model": "Automatic Current Skip",
+    "elements of a store's list": "Contents Key NextContinuationToken",
     "verdicts of the gate, and of a hospital": "Better TooFewPeople Undecided Worse",
     "what the courier does with a SiteTask, and what stands against it": "Follow Observe RemoveFolder Api Gone "
     "Models Store Workspace",
