@@ -27,8 +27,8 @@ WATCH_SECONDS = 300
 # The server sends at least a bookmark a minute. A watch that is silent for so long has lost its connection.
 WATCH_SILENCE = 75
 PAGE, SMALL_PAGE = 500, 25
-# To one server, watches among them. Each costs 0.1 MB for as long as the client is busy. Further calls wait.
-CONNECTIONS = 16
+# Calls at once, each on a connection of its own that costs 0.1 MB. Further calls wait, and their timeout begins later.
+CALLS_AT_ONCE = 16
 # A watch, or an operator, that ran for so long does not count as a failed try when it ends.
 STABLE_SECONDS = 60.0
 logger = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ class Client:
         self._field_validation = "Strict" if strict else "Ignore"
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
+        self._places = asyncio.Semaphore(CALLS_AT_ONCE)
 
     @classmethod
     def in_cluster(cls, field_manager: str = "", folder: Path = SERVICE_ACCOUNT) -> Self:
@@ -283,7 +284,7 @@ class Client:
         if self._closed:
             raise aiohttp.ClientConnectionError("this client was closed")
         if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=self.ca_pem), limit=CONNECTIONS)
+            connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=self.ca_pem), limit=0)
             # The API server's address is a setting, so proxies of the environment do not apply.
             self._session = aiohttp.ClientSession(connector=connector, timeout=CALL_TIMEOUT, trust_env=False)
         return self._session
@@ -314,14 +315,17 @@ class Client:
                 if self.field_manager:
                     parameters["fieldManager"] = self.field_manager
         try:
-            async with self._open().request(
-                verb,
-                self.server + resource.path(namespace, name, subresource),
-                params=parameters,
-                headers=headers,
-                data=None if body is None else json.dumps(body),
-                allow_redirects=False,
-            ) as response:
+            async with (
+                self._places,
+                self._open().request(
+                    verb,
+                    self.server + resource.path(namespace, name, subresource),
+                    params=parameters,
+                    headers=headers,
+                    data=None if body is None else json.dumps(body),
+                    allow_redirects=False,
+                ) as response,
+            ):
                 text = await response.text()
                 if response.status >= 300:
                     raise error(response.status, text, doing=doing, resource=resource, name=name or named)
