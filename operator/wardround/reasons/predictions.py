@@ -67,7 +67,7 @@ PREDICTIONS = (
     ),
     _hospital(
         name="PathOutside",
-        meaning="A symbolic link leads a path of the Prediction out of its claim.",
+        meaning="A path of the Prediction has a symbolic link that leads out of the claim.",
         action="Make a new Prediction with the path of the file itself. Or remove the link from the claim, and make "
         "the Prediction again.",
     ),
