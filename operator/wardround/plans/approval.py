@@ -189,15 +189,15 @@ def covering(assignment: Assignment, approvals: Approvals, now: datetime) -> App
 
 def denying(assignment: Assignment, approvals: Approvals) -> Approval | None:
     """The denial of the model that this task trains, measures or delivers, whatever its terms are now. A denial has no
-    end in time."""
+    end in time. One that names no model may be about each model, so it denies all of them."""
     model_uid = _model_uid(assignment)
     if model_uid is None:
         return None
     for each in _oldest_first(approvals.every):
         if each.spec.verdict != "Deny" or each.spec.withdrawn_by is not None:
             continue
-        denied = {(series.federation, series.model_uid) for series in terms.read(each.spec.terms)}
-        if (assignment.round_namespace, model_uid) in denied:
+        denied = terms.denied_models(each.spec.terms)
+        if denied is None or (assignment.round_namespace, model_uid) in denied:
             return each
     return None
 
@@ -283,7 +283,7 @@ def status(approval: Approval, now: datetime) -> ApprovalStatus:
     reason, ready = _standing(approval, now)
     message = REASONS[reason].meaning
     known = conditions.set_condition(before.conditions, "Ready", ready, reason, message, now=now, generation=generation)
-    if reason == "ApprovalUnreadable":
+    if reason in ("ApprovalUnreadable", "DenialUnreadable"):
         known = conditions.stalled(known, reason, REASONS[reason].text, now=now, generation=generation)
     else:
         known = conditions.settled(known, reason, now=now, generation=generation)
@@ -292,14 +292,21 @@ def status(approval: Approval, now: datetime) -> ApprovalStatus:
 
 
 def _standing(approval: Approval, now: datetime) -> tuple[str, bool]:
+    if approval.spec.verdict == "Deny":
+        return _standing_denial(approval)
     if not terms.read(approval.spec.terms):
         return "ApprovalUnreadable", False
     if is_over(approval, now):
         return "ApprovalOver", False
-    if approval.spec.verdict == "Deny":
-        return "SeriesDenied", True
     used = approval.status.rounds >= approval.spec.max_rounds
     return ("ApprovalUsedUp", False) if used else ("SeriesApproved", True)
+
+
+def _standing_denial(denial: Approval) -> tuple[str, bool]:
+    if denial.spec.withdrawn_by is not None:
+        return "ApprovalOver", False
+    named = terms.denied_models(denial.spec.terms) is not None
+    return ("SeriesDenied", True) if named else ("DenialUnreadable", False)
 
 
 def seconds_left(approval: Approval, now: datetime) -> float | None:

@@ -6,8 +6,9 @@ An Approval holds one text. Each fact has one spelling, so two texts are equal o
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -56,7 +57,7 @@ class CommonTerms:
     resources: Resources
     release: Annotated[str, RELEASE]
     pushed: tuple[AssignedPushed, ...] = ()
-    compression: Compression = NONE
+    compression: Compression = field(default=NONE, metadata=codec.LATER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +136,28 @@ def read(terms_text: str) -> tuple[SeriesTerms, ...]:
     return series if sweep_terms(series) == swept else ()
 
 
+def denied_models(terms_text: str) -> frozenset[tuple[str, str]] | None:
+    """The models that a denial with this text is about, as (federation, UID). None if the text names none.
+
+    Other fields do not matter, in any spelling of JSON: a denial that another version of Wardround has written stays a
+    denial.
+    """
+    try:
+        document = json.loads(terms_text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict):
+        return None
+    models = document.get("models", [])
+    if not isinstance(models, list) or not all(isinstance(each, dict) for each in models):
+        return None
+    own = [document["modelUID"]] if "modelUID" in document else []
+    federation: Any = document.get("federation")
+    uids: list[Any] = [*own, *(each.get("uid") for each in models)]
+    named = bool(uids) and all(isinstance(each, str) and each for each in (federation, *uids))
+    return frozenset((federation, uid) for uid in uids) if named else None
+
+
 @lru_cache(maxsize=64)
 def texts(terms_text: str) -> frozenset[str]:
     """The texts of the single series that a text of terms is about."""
@@ -178,7 +201,7 @@ def covers(terms_text: str, series: SeriesTerms) -> bool:
 def differing(one: SeriesTerms, other: SeriesTerms) -> tuple[str, ...]:
     """Names of the terms in which two series differ, as they stand in `spec.terms`."""
     mine, theirs = codec.dump_document(one), codec.dump_document(other)
-    return tuple(name for name in mine if mine[name] != theirs[name])
+    return tuple(name for name in dict.fromkeys((*mine, *theirs)) if mine.get(name) != theirs.get(name))
 
 
 def _series(swept: SweepTerms) -> tuple[SeriesTerms, ...]:

@@ -48,4 +48,13 @@ APPROVALS = (
         "and counts none, so the site loses no count. Make another one with `kubectl wardround approve sitetask/TASK "
         "-n SITE_NAMESPACE --model`, which writes the terms.",
     ),
+    Reason(
+        name="DenialUnreadable",
+        owner=HOSPITAL,
+        meaning="The site refuses all tasks of all models, because spec.terms of this denial names no model that the "
+        "site can read.",
+        action="If you know which model it is about, run `kubectl wardround deny sitetask/TASK -n SITE_NAMESPACE "
+        "--model` with a task of this model. Then withdraw this denial: `kubectl wardround withdraw approval/NAME -n "
+        "SITE_NAMESPACE`.",
+    ),
 )

@@ -108,7 +108,7 @@ _LISTED: Mapping[str, str] = {
     DATASET: "ColumnMissing ColumnsChanged DataReplaced DataUnreadable IdentifiersChanged NotReadYet Read "
     "SchemaInvalid SchemaNotFound SplitChanged SplitKeyChanged SplitKeyLost TooFewSamples TooManyRowsLeftOut",
     REMARKS: "ClassLeftOut OneClass RowsRepeated TargetsContradict",
-    APPROVAL: "ApprovalOver ApprovalUnreadable ApprovalUsedUp SeriesApproved SeriesDenied",
+    APPROVAL: "ApprovalOver ApprovalUnreadable ApprovalUsedUp DenialUnreadable SeriesApproved SeriesDenied",
     PREDICTION_COMPLETE: "Predicted",
     PREDICTION_FAILED: "AnswerExists AnswerUnwritable CodeDiffers CodeNotNamed ColumnMissing DataReplaced "
     "DataUnreadable DeadlineExceeded IsolationUnknown ModelNotDelivered ModelRefused NetworkOpen NodeLost NotFinite "

@@ -189,7 +189,7 @@ REFUSALS = (
         name="Denied",
         owner=HOSPITAL,
         meaning="The hospital has refused the task: its policy.approval is Deny, or a person there has denied this "
-        "task or its model.",
+        "task or its model. A denial whose model the site cannot read (DenialUnreadable) denies all models.",
         action="If the hospital wants to take part, set policy.approval to Policy or Manual in the values of the site "
         "chart, or withdraw the denial of the model: `kubectl wardround withdraw approval/NAME -n SITE_NAMESPACE`. "
         "Then ask the round's author to apply a new round, because a refused task stays refused.",

@@ -7,10 +7,10 @@ hub that signs others steers no terminal there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
-from wardround.wire.codec import Text
+from wardround.wire.codec import LATER, Text
 from wardround.wire.compression import NONE, Compression
 
 LABEL = Text("[a-z0-9]([-a-z0-9]*[a-z0-9])?", 63)
@@ -182,7 +182,7 @@ class AssignedModel:
     quorum: Quorum
     evaluation_quorum: Quorum
     resources: Resources
-    compression: Compression = NONE
+    compression: Compression = field(default=NONE, metadata=LATER)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ There are two kinds of JSON:
 - An *object* comes from the API server. Unknown fields are ignored, so that newer versions can be read. As in
   Kubernetes, null means absent, and None is left out.
 - A *document* is our own. Every field without a default is required, an unknown field is refused, None is null, and
-  integers are from 0 to 2^63-1.
+  integers are from 0 to 2^63-1. A field with the metadata LATER is left out while it has its default, so that readers
+  without this field can read the document.
 
 Names are camelCase in JSON. As in Kubernetes, `uid` and `url` are in capitals unless they come first. Bytes are base64.
 A text of type `Annotated[str, Text(...)]` must match its pattern. Every fault raises Malformed, which names the field.
@@ -29,6 +30,8 @@ from wardround.wire import canonical
 T = TypeVar("T")
 INITIALISMS = {"uid": "UID", "url": "URL"}
 LARGEST_INTEGER = 2**63 - 1
+# Metadata of a field that a document has got after programs of other ages read it. The field needs a default.
+LATER: Mapping[str, Any] = {"later": True}
 LONGEST_SHOWN = 64
 
 
@@ -63,6 +66,12 @@ class Attribute:
     def optional(self) -> bool:
         """Whether JSON may leave the field out."""
         return self.field.default is not MISSING or self.field.default_factory is not MISSING
+
+    def written(self, value: object, *, closed: bool) -> bool:
+        """Whether JSON has the field with this value."""
+        if closed:
+            return "later" not in self.field.metadata or value != self.field.default
+        return value is not None
 
 
 def json_name(name: str) -> str:
@@ -279,8 +288,8 @@ def _dump(value: Any, *, closed: bool) -> Any:
     if kind in _PLAIN:
         return value
     if is_dataclass(kind):
-        pairs = ((each.json, getattr(value, each.field.name)) for each in attributes(kind))
-        return {name: _dump(each, closed=closed) for name, each in pairs if closed or each is not None}
+        pairs = ((each, getattr(value, each.field.name)) for each in attributes(kind))
+        return {each.json: _dump(item, closed=closed) for each, item in pairs if each.written(item, closed=closed)}
     if isinstance(value, Mapping):
         return {key: _dump(each, closed=closed) for key, each in value.items()}
     if isinstance(value, list | tuple):

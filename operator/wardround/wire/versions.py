@@ -67,7 +67,7 @@ def write(assignment: Assignment) -> dict[str, Any]:
     document = {name: value for name, value in codec.dump_document(assignment).items() if name in fields}
     if assignment.version < COMPRESSION_SINCE and document["model"]:
         # What stands inside a field is read strictly, so a site of an older version would refuse it.
-        del document["model"]["compression"]
+        document["model"].pop("compression", None)
     return document
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -324,6 +325,43 @@ def test_a_denial_of_a_model_is_about_its_deliveries_too() -> None:
     assert approvals.denying(other, Approvals(every=(denial,))) is None
 
 
+UNREADABLE = ["{}", "not JSON", "[]", '{"federation": "f", "modelUID": 1}', '{"modelUID": "u"}', '{"federation": "f"}']
+
+
+@pytest.mark.parametrize("change", [{"newField": "x"}, {"compression": "Zstd"}, {"rounds": -1}, {"quorum": None}])
+def test_a_denial_that_another_version_has_written_stays_a_denial(change: dict[str, Any]) -> None:
+    written = json.dumps(json.loads(text(TERMS)) | change, indent=2)
+    denial = an_approval(verdict="Deny", terms=written)
+    assert approvals.denying(TRAIN, Approvals(every=(denial,))) == denial
+    other = dataclasses.replace(TRAIN, model=dataclasses.replace(MODEL, uid="another"))
+    assert approvals.denying(other, Approvals(every=(denial,))) is None
+    assert not covers(TRAIN, an_approval(terms=written)), "an Approval is read strictly"
+
+
+@pytest.mark.parametrize("written", UNREADABLE)
+def test_a_denial_that_names_no_model_denies_all_models_until_a_person_withdraws_it(written: str) -> None:
+    denial = an_approval(verdict="Deny", terms=written)
+    planned = plan(dataclasses.replace(waiting(TRAIN, denial), site=a_site(approval="Policy")))
+    assert planned.status.failure is not None
+    assert planned.status.failure.reason == "Denied"
+    decision = planned.status.decision
+    assert decision is not None
+    assert decision.approval == denial.metadata.name
+    assert approvals.denying(ASSIGNMENT, Approvals(every=(denial,))) is None, "a round that a person has made"
+    withdrawn = an_approval(verdict="Deny", terms=written, withdrawnBy="bob")
+    assert approvals.denying(TRAIN, Approvals(every=(withdrawn,))) is None
+
+
+def test_terms_without_compression_have_the_text_of_sites_that_know_no_compression() -> None:
+    """The digests of the tasks that such a site has accepted depend on it."""
+    assert "compression" not in json.loads(text(TERMS))
+    spelt = json.dumps(json.loads(text(TERMS)) | {"compression": "None"}, sort_keys=True, separators=(",", ":"))
+    assert covers(TRAIN, an_approval(terms=spelt))
+    compressed = dataclasses.replace(TERMS, compression="Int8")
+    assert json.loads(text(compressed))["compression"] == "Int8"
+    assert differing(TERMS, compressed) == differing(compressed, TERMS) == ("compression",)
+
+
 # The plan of a task
 
 
@@ -470,6 +508,9 @@ def test_the_plan_looks_again_when_the_approval_ends() -> None:
         (an_approval(until=to_seconds(NOW)), "ApprovalOver", "False"),
         (an_approval(withdrawnBy="bob"), "ApprovalOver", "False"),
         (an_approval(terms='{"a": 1}'), "ApprovalUnreadable", "False"),
+        (an_approval(verdict="Deny", terms='{"a": 1}'), "DenialUnreadable", "False"),
+        (an_approval(verdict="Deny", terms='{"a": 1}', withdrawnBy="bob"), "ApprovalOver", "False"),
+        (an_approval(verdict="Deny", terms=text(TERMS)[:-1] + ',"zzz":1}'), "SeriesDenied", "True"),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )

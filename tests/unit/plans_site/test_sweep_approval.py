@@ -151,6 +151,14 @@ def test_a_denial_of_a_sweep_is_about_each_of_its_models() -> None:
     assert approvals.denying(member(2), denial) is None
 
 
+def test_a_denial_of_a_sweep_that_another_version_has_written_stays_a_denial() -> None:
+    denial = Approvals(every=(an_approval(verdict="Deny", terms=respelt(more=1)),))
+    assert approvals.denying(member(1), denial) is not None
+    assert approvals.denying(member(2), denial) is None
+    unreadable = an_approval(verdict="Deny", terms=respelt(models=[{"name": "heart-0"}]))
+    assert approvals.denying(member(2), Approvals(every=(unreadable,))) is not None
+
+
 def respelt(**changes: Any) -> str:
     document = codec.dump_document(SWEEP) | changes
     return json.dumps(document, sort_keys=True, separators=(",", ":"))

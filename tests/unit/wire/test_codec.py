@@ -58,6 +58,19 @@ def test_a_written_document_is_canonical_and_reads_back_equal() -> None:
     assert codec.read_document(Whole, text) == WHOLE
 
 
+@dataclass(frozen=True)
+class Grown:
+    count: int = 0
+    unit: str = field(default="mm", metadata=codec.LATER)
+
+
+def test_a_document_leaves_out_a_later_field_with_its_default() -> None:
+    assert codec.dump_document(Grown()) == {"count": 0}
+    assert codec.dump_document(Grown(unit="cm")) == {"count": 0, "unit": "cm"}
+    for document in ({"count": 0}, {"count": 0, "unit": "mm"}):
+        assert codec.parse_document(Grown, document) == Grown()
+
+
 def test_an_object_leaves_out_none_and_ignores_unknown_fields() -> None:
     assert codec.dump(Open("u")) == {"roundUID": "u", "items": []}
     assert codec.parse(Open, {"roundUID": "u", "seed": None, "items": None, "later": 1}) == Open("u")
