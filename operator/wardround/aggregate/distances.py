@@ -32,18 +32,21 @@ def squared_distances(block: Sequence[bytes | memoryview], pieces: Sequence[Run]
         if run.dtype not in FLOATS:
             continue
         rows = [values(data, run) for data in block]
+        # The same memory for all steps: the kernel would have to clear the pages of new arrays.
+        room = np.empty((2, count * min(step, rows[0].size)))
         for start in range(0, rows[0].size, step):
-            wide = np.empty((count, min(step, rows[0].size - start)))
+            shape = (count, min(step, rows[0].size - start))
+            wide, centred = (each[: shape[0] * shape[1]].reshape(shape) for each in room)
             for row, into in zip(rows, wide, strict=True):
                 widen_into(row[start : start + step], run.dtype, into)
             with np.errstate(over="ignore", invalid="ignore"):
-                total += between_rows(wide)
+                total += between_rows(wide, centred)
     return total
 
 
-def between_rows(rows: Array) -> Array:
-    """Return the squared distances between the rows of a matrix of float64."""
-    centred = rows - rows.mean(axis=0)
+def between_rows(rows: Array, centred: Array | None = None) -> Array:
+    """Return the squared distances between the rows of a matrix of float64. `centred`: memory for another matrix."""
+    centred = np.subtract(rows, rows.mean(axis=0), out=centred)
     gram = centred @ centred.T
     norms = np.diagonal(gram)
     sums = norms[:, None] + norms[None, :]
