@@ -31,8 +31,8 @@ SMALLEST = 2.0**-100
 _SCALE_BITS = np.uint64(0xFFFF_FFE0_0000_0000)
 _SCALE_REST = np.uint32(0xFF)
 _INFINITE, _LARGEST_BFLOAT16 = 0x7F80, 0x7F7F
-# Blocks that are unpacked at once: with all of a segment, the floats take ten times its bytes.
-_BLOCKS_AT_ONCE = 64
+# Bytes that are expanded at once: the floats of a whole segment take ten times its bytes.
+_AT_ONCE = 1 << 16
 _PACKED = frozenset({"F32", "F64"})
 
 
@@ -159,15 +159,16 @@ class Expansion:
         self._left = self._piece.sent
         self._waiting = bytearray()
 
-    def feed(self, data: bytes | memoryview) -> Iterator[bytes | memoryview]:
+    def feed(self, data: bytes | memoryview) -> Iterator[memoryview]:
         """Take the next bytes, and yield the bytes of the file that follow from them. Each is valid until the next one.
         Raises Unpackable."""
-        data = b"".join((self._waiting, data))
-        taken = 0
-        for part, expanded in self._expanded(memoryview(data)):
-            taken += part
-            yield expanded
-        self._waiting[:] = data[taken:]
+        for start in range(0, len(data), _AT_ONCE):
+            arrived = b"".join((self._waiting, memoryview(data)[start : start + _AT_ONCE]))
+            taken = 0
+            for part, expanded in self._expanded(memoryview(arrived)):
+                taken += part
+                yield expanded
+            self._waiting[:] = arrived[taken:]
 
     @property
     def complete(self) -> bool:
@@ -180,7 +181,7 @@ class Expansion:
             self._piece = next(self._pieces, None)
             self._left = self._piece.sent if self._piece else 0
 
-    def _expanded(self, data: memoryview) -> Iterator[tuple[int, bytes | memoryview]]:
+    def _expanded(self, data: memoryview) -> Iterator[tuple[int, memoryview]]:
         """Yield (bytes taken, bytes of the file)."""
         while data:
             self._skip_finished()
@@ -189,11 +190,11 @@ class Expansion:
             size = min(self._left, len(data))
             if self._piece.dtype:
                 block = packed_bytes(BLOCK, self._compression)
-                size = min(self._left, len(data) // block * block, _BLOCKS_AT_ONCE * block)
+                size = min(self._left, len(data) // block * block)
                 size = self._left if self._left <= min(len(data), block) else size
                 if size == 0:
                     return
-                made: bytes | memoryview = unpack(data[:size], self._piece.dtype, self._compression).tobytes()
+                made = unpack(data[:size], self._piece.dtype, self._compression).data.cast("B")
             else:
                 made = data[:size]
             self._left -= size

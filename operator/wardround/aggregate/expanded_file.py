@@ -46,7 +46,7 @@ class ExpandedFile(SealedFile):
         self.sent.update(sent)
         try:
             for expanded in self._expansion.feed(sent):
-                rest = memoryview(expanded)
+                rest = expanded
                 while rest:
                     filled = self._written % SEGMENT
                     count = min(len(rest), SEGMENT - filled)
