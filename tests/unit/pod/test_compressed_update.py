@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.players.compressed import expanded
+from tests.players.compressed import compressed, expanded
 from tests.unit.pod import world
 from wardround import tensors
 from wardround.compression import LARGEST
@@ -80,3 +81,17 @@ def test_a_change_that_float32_cannot_hold_is_refused(tmp_path: Path) -> None:
     assert failure.value.reason == "NotFinite"
     assert "tensor wide changed by more than the compression Int8 can hold" in str(failure.value)
     assert not (folders.update / "update.json").exists()
+
+
+def test_training_code_cannot_choose_the_compression(tmp_path: Path) -> None:
+    """It may write what it likes into its task and its output: `check` reads the private report alone."""
+    folders = pod(tmp_path, "None")
+    folders.task_file.parent.mkdir(exist_ok=True)
+    folders.task_file.write_text(json.dumps({"compression": "Int8", "aggregation": {"compression": "Int8"}}))
+    check(folders)
+    assert world.update(folders)["length"] == (folders.base / "model.safetensors").stat().st_size
+    packed = compressed((folders.out / "model.safetensors").read_bytes(), "Int8", FROZEN)
+    (folders.out / "model.safetensors").write_bytes(packed)
+    with pytest.raises(PodError) as failure:
+        check(folders)
+    assert failure.value.reason == "OutputNotSafetensors"
