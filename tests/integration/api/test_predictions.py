@@ -128,7 +128,7 @@ def test_no_service_account_may_ask_whatever_its_rights_are(api: Api, user: str)
         "an answer onto the models": ({"answer": place("models")}, "predictions.answersClaimNames"),
         "an answer onto the rows": ({"answer": place("new-cases")}, "have to differ"),
         "a path to the root": ({"rows": place("new-cases", "/etc/passwd")}, "spec.rows.path"),
-        "a path upwards": ({"answer": place("answers", "a/../../b")}, "relative to its claim"),
+        "a path upwards": ({"answer": place("answers", "a/../../b")}, "relative to the root of the claim"),
         "an odd version": ({"model": {"name": "heart", "version": "../v1"}}, "spec.model.version"),
         "a model elsewhere": ({"model": {"name": "../heart"}}, "spec.model.name"),
     }.values(),

@@ -127,7 +127,7 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
             "initial",
             "image",
         ),
-        "A Deliver round has no result",
+        "a Deliver round has no result",
     ),
     "a delivery of a name with parts of a path": (
         without(

@@ -41,8 +41,8 @@ from wardround.reasons.registry import REASONS
 
 def test_what_to_do_about_a_base_of_another_kind_is_right_for_both_kinds_of_base() -> None:
     action = REASONS["BaseTaskDiffers"].action
-    assert "base.roundName has to name a Train round" in action
-    assert "initial.statisticsRoundName a Statistics round" in action
+    assert "base.roundName names a Train round" in action
+    assert "initial.statisticsRoundName names a Statistics round" in action
 
 
 def with_base(**changes: Any) -> Observation:
