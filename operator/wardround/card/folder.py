@@ -17,11 +17,11 @@ from typing import Any, BinaryIO
 
 from wardround.sealing import envelope
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
-from wardround.sealing.manifests import open_card
+from wardround.sealing.manifests import parse_card
 from wardround.sealing.refused import Refused
 from wardround.tabular import dataschema
 from wardround.wire import canonical, codec, digests
-from wardround.wire.card import VERSION, ModelCard
+from wardround.wire.card import KNOWN, ModelCard
 
 CARD_FILE, MODEL_FILE = "card.json", "model.safetensors"
 # A card fits into a Secret, 1 MiB. Written for people, each character can take six.
@@ -32,6 +32,10 @@ AGAIN = "Pull the model again: kubectl wardround model pull"
 
 class FolderRefused(Exception):
     """A folder is not a model of this hub. The message says what is wrong, and what to do."""
+
+
+class CardTooNew(FolderRefused):
+    """The hub has signed a card of a version that this program does not read."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Folder:
 def signed(card_envelope: str, hub_key: bytes) -> Signed:
     """A card from its envelope. `hub_key`: the hub's public key, SPKI DER. Raises FolderRefused."""
     try:
-        card = open_card(card_envelope, load_verification_key(hub_key))
+        card = _opened_card(card_envelope, hub_key, "the card that the hub sent")
     except Refused as refusal:
         raise FolderRefused(f"the hub's signature of the card does not match the card ({refusal.reason})") from None
     _hold_columns(card)
@@ -89,13 +93,15 @@ def load_card(path: Path, fingerprint: str) -> ModelCard:
 
 
 def described(path: Path) -> ModelCard | None:
-    """The card in a folder that only the caller's process writes, whoever has signed it. None if it has no card that
-    can be read."""
+    """The card in a folder that only the caller's process writes, whoever has signed it. None if it has no card. Raises
+    FolderRefused if this program cannot read the card."""
+    if not os.path.lexists(path / CARD_FILE):
+        return None
     try:
         document = json.loads(read_file(path, CARD_FILE, CARD_BYTES))
         return codec.parse_document(ModelCard, document["card"])
-    except (FolderRefused, ValueError, TypeError, KeyError, RecursionError):
-        return None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise FolderRefused(f"{path / CARD_FILE} is no card that this program can read. {AGAIN}") from None
 
 
 def copy_model(path: Path, card: ModelCard, target: Path) -> None:
@@ -136,18 +142,26 @@ def _verified(path: Path, content: bytes, fingerprint: str) -> ModelCard:
             "fingerprint. Do not use the model if it differs"
         )
     try:
-        verified = open_card(signed_card, load_verification_key(key))
+        verified = _opened_card(signed_card, key, str(place))
     except Refused as refusal:
         raise FolderRefused(
             f"{place} is not what the hub signed: somebody has changed it ({refusal.reason}). {AGAIN}"
         ) from None
-    if verified.version != VERSION:
-        raise FolderRefused(
-            f"{place} is a card of version {verified.version}. This program reads version {VERSION}: install the "
-            "version of Wardround that the hub has"
-        )
     _hold_columns(verified)
     return verified
+
+
+def _opened_card(card_envelope: str, hub_key: bytes, place: str) -> ModelCard:
+    """The version comes first, because a newer card may have fields that this program does not know. Raises Refused,
+    CardTooNew."""
+    payload = envelope.open_envelope(card_envelope, envelope.CARD, load_verification_key(hub_key))
+    version = payload.get("version")
+    if isinstance(version, int) and version not in KNOWN:
+        raise CardTooNew(
+            f"{place} is a card of version {version}. This program reads versions up to {KNOWN[-1]}: install the "
+            "version of Wardround that the hub has"
+        )
+    return parse_card(payload)
 
 
 def _hold_columns(card: ModelCard) -> None:

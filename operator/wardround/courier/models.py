@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from wardround import durable
 from wardround.card import folder
-from wardround.card.folder import CARD_FILE, MODEL_FILE, FolderRefused
+from wardround.card.folder import CARD_FILE, MODEL_FILE, CardTooNew, FolderRefused
 from wardround.plans.courier import delivery
 from wardround.plans.courier.delivery import OnClaim, Owner, Package
 from wardround.sealing.keys import load_verification_key
@@ -26,6 +26,7 @@ from wardround.sealing.manifests import open_model
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
 from wardround.wire.assignment import Assignment
+from wardround.wire.card import ModelCard
 
 OWNER_FILE, CURRENT_FILE = "model.json", "current"
 # Of folders that are not whole, or not whole any more. No model has such a name.
@@ -52,6 +53,8 @@ def package(assignment: Assignment, hub_key: bytes) -> Package:
     manifest = open_model(base.manifest, load_verification_key(hub_key))
     try:
         signed = folder.signed(wanted.card, hub_key)
+    except CardTooNew:
+        raise Refused("AssignmentNotUnderstood", "delivery.card") from None
     except FolderRefused:
         raise Refused("CardDiffers") from None
     card, model = signed.card, signed.card.model
@@ -119,6 +122,7 @@ class ModelsClaim:
         if not os.path.lexists(home):
             return OnClaim()
         version = home / delivery.folder_name(wanted.version)
+        described, unreadable = _card(version)
         return OnClaim(
             # A courier that was killed, or a claim that was full, can leave a folder without the owner's file.
             exists=not home.is_dir() or home.is_symlink() or any(not _is_partial(each) for each in home.iterdir()),
@@ -126,7 +130,8 @@ class ModelsClaim:
             versions=_versions(home),
             current=_current(home / CURRENT_FILE),
             digest=_digest(version / MODEL_FILE),
-            described=folder.described(version),
+            described=described,
+            unreadable=unreadable,
         )
 
     def _add(self, wanted: Package, model: BinaryIO, version: Path, stop: threading.Event) -> None:
@@ -158,6 +163,14 @@ def _owner(file: Path) -> Owner | None:
     except (ValueError, TypeError, KeyError):
         return None
     return owner
+
+
+def _card(version: Path) -> tuple[ModelCard | None, bool]:
+    """The card of a version, and whether there is one that cannot be read."""
+    try:
+        return folder.described(version), False
+    except FolderRefused:
+        return None, True
 
 
 def _current(file: Path) -> int | None:

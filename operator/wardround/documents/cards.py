@@ -49,8 +49,9 @@ def first(making: Making, now: datetime) -> ModelCard:
     meta, stored, manifest = making.round.metadata, making.stored, making.manifest
     use = making.round.spec.card
     parents, omitted = _parents(making)
+    compression = stored.result.compression or NONE
     return ModelCard(
-        version=card.VERSION,
+        version=card.version(compression),
         revision=1,
         issued=to_seconds(now),
         round_namespace=meta.namespace,
@@ -71,7 +72,7 @@ def first(making: Making, now: datetime) -> ModelCard:
         metrics=(),
         use=card.CardUse(intended_use=use.intended_use, limits=use.limits, licence=use.licence, contact=use.contact),
         release=stored.release,
-        compression=stored.result.compression or NONE,
+        compression=compression,
     )
 
 
@@ -87,7 +88,7 @@ def pushed(
     meta, fields = push.metadata, _fields(schema_spec)
     widths = hidden(examined.tensors, sum(each.role == "Feature" for each in fields))
     return ModelCard(
-        version=card.VERSION,
+        version=card.version(NONE),
         revision=1,
         issued=to_seconds(now),
         round_namespace=meta.namespace,

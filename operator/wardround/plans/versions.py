@@ -6,7 +6,7 @@ from typing import Any
 
 from wardround.api.federatedround import FederatedRound
 from wardround.api.participant import Participant
-from wardround.wire.compression import NONE
+from wardround.wire.compression import NONE, Compression
 from wardround.wire.versions import COMPRESSION_SINCE, KNOWN, REFERENCES_SINCE
 
 # As the CRD bounds what a site publishes.
@@ -40,15 +40,24 @@ def none_in_common(participant: Participant) -> str | None:
     return HUB_TOO_OLD if max(_published(participant), default=0) > KNOWN[-1] else SITE_TOO_OLD
 
 
-def too_old_for(participant: Participant, federated_round: FederatedRound) -> str | None:
+def too_old_for(participant: Participant, federated_round: FederatedRound, delivered: Compression = NONE) -> str | None:
     """Why the hub can write no assignment of this round for this site, or None. A version without references would let
-    the site evaluate something else, and one without compression would let it send something else."""
+    the site evaluate something else, and one without compression would let it send something else. `delivered`: the
+    compression on the card that a Deliver round brings. A site that knows none cannot read this card."""
+    spec = federated_round.spec
+    compression = delivered if spec.task == "Deliver" else spec.aggregation.compression
+    return older_than(participant, max(REFERENCES_SINCE if spec.references else KNOWN[0], needed_for(compression)))
+
+
+def needed_for(compression: Compression) -> int:
+    """The lowest version whose sites know this compression."""
+    return KNOWN[0] if compression == NONE else COMPRESSION_SINCE
+
+
+def older_than(participant: Participant, needed: int) -> str | None:
+    """Why the hub can write no assignment of this version or a later one for this site, or None."""
     if reason := none_in_common(participant):
         return reason
-    spec = federated_round.spec
-    needed = REFERENCES_SINCE if spec.references else KNOWN[0]
-    if spec.aggregation.compression != NONE:
-        needed = max(needed, COMPRESSION_SINCE)
     return SITE_TOO_OLD if common(participant) < needed else None
 
 

@@ -42,10 +42,11 @@ DELIVERIES = (
         name="ModelVersionDiffers",
         owner=HUB,
         meaning="The claim of models already has this version of the model, but with another model file, other columns "
-        "or other code.",
+        "or other code, or with a card that the courier cannot read.",
         action="Check who can write ModelVersions and Secrets on the hub, because Wardround never changes a version. "
-        "If the file at the hospital is damaged, ask the hospital to delete the folder of this version. Then delete "
-        "the Deliver round: the hub operator makes another one.",
+        "If the hospital has rolled its site back, ask the hospital to upgrade it again: a newer courier may have "
+        "written the card. If the file at the hospital is damaged, ask the hospital to delete the folder of this "
+        "version. Then delete the Deliver round: the hub operator makes another one.",
     ),
     _site(
         name="ModelsClaimFull",

@@ -138,7 +138,12 @@ def sign_card(card: ModelCard, key: SigningKey) -> str:
 
 def open_card(text: str, key: VerificationKey) -> ModelCard:
     """Return a signed card. Raises Refused: ManifestUnreadable or SignatureInvalid."""
-    return untrusted.parse(ModelCard, envelope.open_envelope(text, envelope.CARD, key), _UNREADABLE)
+    return parse_card(envelope.open_envelope(text, envelope.CARD, key))
+
+
+def parse_card(payload: Mapping[str, object]) -> ModelCard:
+    """Return the payload of a card. Raises Refused("ManifestUnreadable")."""
+    return untrusted.parse(ModelCard, payload, _UNREADABLE)
 
 
 def sign_update(manifest: UpdateManifest, key: SigningKey) -> str:

@@ -8,7 +8,7 @@ the units and the categories are free text: nothing copies them there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from wardround.wire.assignment import (
@@ -26,9 +26,11 @@ from wardround.wire.assignment import (
     VALUE,
     WORD,
 )
+from wardround.wire.codec import LATER
 from wardround.wire.compression import NONE, Compression
 
-VERSION = 1
+# Version 2 has the field `compression`. A card without a compression is of version 1, so that older programs read it.
+KNOWN = (1, 2)
 # A card lists so many ancestors at most, the nearest first, because it has to fit into an object of Kubernetes.
 MOST_PARENTS = 256
 
@@ -155,7 +157,7 @@ class ModelCard:
     metrics: tuple[CardMetric, ...]
     use: CardUse
     release: Release
-    compression: Compression = NONE
+    compression: Compression = field(default=NONE, metadata=LATER)
 
     @property
     def data_schema(self) -> dict[str, Any] | None:
@@ -181,6 +183,11 @@ class ModelCard:
         if 2 * most <= self.hospitals:
             return None
         return next(each for each in over_most if each.hospitals == most)
+
+
+def version(compression: Compression) -> int:
+    """The version of a card with this compression."""
+    return 1 if compression == NONE else 2
 
 
 def _entry(field: CardField) -> dict[str, Any]:

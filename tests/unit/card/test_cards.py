@@ -19,6 +19,7 @@ from wardround.sealing.manifests import sign_card
 from wardround.tabular import dataschema
 from wardround.wire import card as card_wire
 from wardround.wire.card import CardArchitecture, CardParent
+from wardround.wire.compression import Compression
 from wardround.wire.digests import digest
 
 
@@ -80,6 +81,16 @@ def test_the_card_of_a_first_model_says_what_people_wrote_and_the_statistics_it_
             digest=digest(b"tensors"),
         ),
     )
+
+
+@pytest.mark.parametrize(("compression", "version"), [(None, 1), ("BFloat16", 2), ("Int8", 2)])
+def test_only_the_card_of_compressed_updates_has_the_version_that_names_them(
+    compression: Compression | None, version: int
+) -> None:
+    known = making()
+    stored = replace(known.stored, result=replace(known.stored.result, compression=compression))
+    made = cards.first(replace(known, stored=stored), NOW)
+    assert (made.version, made.compression) == (version, compression or "None")
 
 
 def test_a_later_model_has_the_parents_of_its_base_and_the_bases_layers() -> None:

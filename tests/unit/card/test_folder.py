@@ -14,9 +14,10 @@ from tests.players.hub import new_identity
 from tests.unit.card.models import THRESHOLD, Made, write_folder
 from wardround.card import folder
 from wardround.card.folder import FolderRefused
+from wardround.sealing import envelope
 from wardround.sealing.manifests import sign_card
-from wardround.wire import canonical
-from wardround.wire.card import CardField
+from wardround.wire import canonical, card, codec
+from wardround.wire.card import CardField, ModelCard
 
 
 @pytest.fixture
@@ -128,8 +129,32 @@ def test_what_is_no_fingerprint_is_refused(made: Made, fingerprint: str) -> None
     assert "is no fingerprint of a hub" in refusal(made, fingerprint)
 
 
-def test_a_card_of_another_version_is_refused(tmp_path: Path) -> None:
-    assert "install the version of Wardround that the hub has" in refusal(write_folder(tmp_path / "later", version=2))
+def test_a_card_without_compression_has_no_field_that_older_programs_do_not_know(made: Made) -> None:
+    plain, compressed = (json.loads(payload_of(replace(made.card, compression=each))) for each in ("None", "Int8"))
+    assert "compression" not in plain
+    assert compressed["compression"] == "Int8"
+    assert (card.version("None"), card.version("Int8")) == (1, 2)
+
+
+@pytest.mark.parametrize("version", card.KNOWN)
+def test_a_card_of_a_known_version_is_read(tmp_path: Path, version: int) -> None:
+    made = write_folder(tmp_path / "known", version=version)
+    assert folder.load(made.path, made.identity.fingerprint).card == made.card
+
+
+def test_a_card_of_a_newer_version_names_the_remedy_although_it_has_an_unknown_field(made: Made) -> None:
+    newer = json.loads(payload_of(made.card)) | {"version": 3, "unit": "mm"}
+    signed_card = envelope.sign_envelope(newer, envelope.CARD, made.identity.key)
+    with pytest.raises(folder.CardTooNew, match="This program reads versions up to 2: install the version of"):
+        folder.signed(signed_card, made.identity.public)
+    document = json.loads((made.path / folder.CARD_FILE).read_text()) | {"card": newer}
+    document["signature"] = json.loads(signed_card)["signatures"][0]["sig"]
+    (made.path / folder.CARD_FILE).write_text(json.dumps(document))
+    assert "install the version of Wardround that the hub has" in refusal(made)
+
+
+def payload_of(made: ModelCard) -> bytes:
+    return codec.write_document(made)
 
 
 def test_a_card_whose_fields_are_not_those_of_its_digest_is_refused(made: Made) -> None:

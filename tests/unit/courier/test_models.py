@@ -23,8 +23,10 @@ from wardround import tensors
 from wardround.card import folder
 from wardround.courier.models import ModelsClaim, ModelsUnusable, package
 from wardround.plans.courier.delivery import Package
+from wardround.sealing import envelope
 from wardround.sealing.manifests import sign_card
 from wardround.sealing.refused import Refused
+from wardround.wire import codec
 from wardround.wire.assignment import AssignedBase, AssignedDelivery, Assignment
 from wardround.wire.card import ModelCard
 
@@ -337,3 +339,24 @@ def test_a_card_that_is_not_the_models_is_refused(delivered: Delivered, case: st
 def test_a_card_that_another_key_has_signed_is_refused(delivered: Delivered) -> None:
     card = sign_card(delivered.made.card, Hub().identity.key)
     assert refusal(lambda: delivered.package(card=card)) == "CardDiffers"
+
+
+def test_a_card_of_a_newer_version_asks_for_an_upgrade_of_the_site(delivered: Delivered) -> None:
+    newer = codec.dump_document(delivered.made.card) | {"version": 3, "unit": "mm"}
+    card = envelope.sign_envelope(newer, envelope.CARD, delivered.hub.identity.key)
+    assert refusal(lambda: delivered.package(card=card)) == "AssignmentNotUnderstood"
+
+
+@pytest.mark.parametrize("text", ['{"card": {"version": 3, "unit": "mm"}}', "half", ""])
+def test_a_card_on_the_claim_that_the_courier_cannot_read_is_not_replaced(
+    claim: ModelsClaim, delivered: Delivered, text: str
+) -> None:
+    """A newer courier may have written it before a rollback, with numbers that people use."""
+    put(claim, delivered)
+    place = claim.root / "breast/v1/card.json"
+    place.write_text(text)
+    assert refusal(lambda: put(claim, delivered)) == "ModelVersionDiffers"
+    assert place.read_text() == text
+    place.unlink()
+    put(claim, delivered)
+    assert_whole(claim, delivered)

@@ -23,11 +23,14 @@ from tests.unit.plans_hub.builders import (
     task,
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type
+from tests.unit.plans_hub.test_versions import publishing
 from wardround.api.federatedround import FederatedRound
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import Upload
 from wardround.plans.round.plan import plan
 from wardround.plans.round.types import Aggregate, Dispatch, Grant, Observation
+from wardround.wire.compression import Compression
+from wardround.wire.versions import COMPRESSION_SINCE
 
 BASE = over(federated_round("train-0", "base-uid"), "Complete")
 DELIVERY = {"modelName": "breast", "modelUID": "uid", "version": 3, "versions": 5}
@@ -118,3 +121,14 @@ def test_a_result_that_may_not_be_given_away_is_not_delivered(changes: dict[str,
     made = plan(delivering(**changes))
     assert of_type(made, Dispatch) == []
     assert condition_of(made, "Failed") == ("True", reason)
+
+
+@pytest.mark.parametrize(("compression", "asked"), [(None, NAMES), ("Int8", ("site-a", "site-c"))])
+def test_a_model_of_compressed_updates_goes_only_to_sites_that_can_read_its_card(
+    compression: Compression | None, asked: tuple[str, ...]
+) -> None:
+    result = replace(STORED.result, compression=compression)
+    seen = delivering(base_model=replace(STORED, result=result), spec={"participants": {"selector": {}}})
+    older = publishing("site-b", [COMPRESSION_SINCE - 1])
+    made = plan(replace(seen, participants={**seen.participants, "site-b": older}))
+    assert tuple(each.participant for each in of_type(made, Dispatch)) == asked

@@ -7,16 +7,28 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_hub.builders import NOW, accepted, collecting, failed, federated_round, observation, participant
+from tests.unit.plans_hub.builders import (
+    FEDERATION,
+    NOW,
+    accepted,
+    collecting,
+    failed,
+    federated_round,
+    observation,
+    participant,
+)
 from tests.unit.plans_hub.reading import condition_of
 from tests.unit.plans_hub.test_round_sources import READY, comparing
+from tests.unit.plans_model.world import model
 from wardround.api import conditions
 from wardround.api.participant import Participant, parse
 from wardround.plans import versions
+from wardround.plans.model.selection import askable
 from wardround.plans.participant import status
 from wardround.plans.round.plan import plan
 from wardround.plans.round.types import Dispatch, Observation
 from wardround.wire import codec
+from wardround.wire.compression import Compression
 from wardround.wire.versions import COMPRESSION_SINCE, KNOWN, LATEST, REFERENCES_SINCE
 
 HUB = "sha256:" + "1" * 64
@@ -141,3 +153,19 @@ def test_a_site_that_knows_no_compression_is_too_old_for_a_round_that_has_one() 
     compressed = federated_round(**spec, aggregation={"compression": "Int8"})
     assert versions.too_old_for(older, compressed) == "SiteTooOld"
     assert versions.too_old_for(publishing("site-b", list(KNOWN)), compressed) is None
+
+
+@pytest.mark.parametrize(("compression", "asked"), [("None", {"site-a", "site-b"}), ("Int8", {"site-a"})])
+def test_a_delivery_of_its_own_is_only_for_sites_that_can_read_the_models_card(
+    compression: Compression, asked: set[str]
+) -> None:
+    """Each site gets one delivery of its own, so a site that is too old gets it after its upgrade."""
+    spec = model().spec.round
+    made = model()
+    made = replace(
+        made,
+        metadata=replace(made.metadata, namespace=FEDERATION),
+        spec=replace(made.spec, round=replace(spec, aggregation=replace(spec.aggregation, compression=compression))),
+    )
+    sites = (publishing("site-a", list(KNOWN)), publishing("site-b", [COMPRESSION_SINCE - 1]))
+    assert askable(made, sites) == asked

@@ -9,7 +9,9 @@ from __future__ import annotations
 import copy
 import io
 import json
+import os
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -18,6 +20,10 @@ import pytest
 from tests.conditions import condition, is_true
 from tests.simulation.apart import Half, play_halves
 from tests.simulation.rounds import OWN, documents, scratch
+from tests.unit.card.models import write_folder
+from tests.unit.plans_site.test_approval import TERMS
+from wardround.plans.terms import text
+from wardround.sealing.manifests import sign_card
 from wardround.wire import canonical
 from wardround.wire.versions import KNOWN
 
@@ -105,3 +111,30 @@ def test_sites_that_know_no_compression_are_not_asked_for_a_compressed_round(wit
     assert (failed.status, failed.reason) == ("True", "SiteTooOld")
     name = rounds[2]["metadata"]["name"]
     assert [each for each in played.tasks if each["metadata"]["labels"]["wardround.io/round"] == name] == []
+
+
+READS = """
+import sys
+from pathlib import Path
+from wardround.card import folder
+from wardround.plans import terms
+card, key, approved = (Path(each).read_bytes() for each in sys.argv[1:])
+print(folder.signed(card.decode(), key).card.version, len(terms.read(approved.decode())))
+"""
+
+
+def test_code_before_compression_reads_cards_and_terms_without_one(without_compression: Path, tmp_path: Path) -> None:
+    """A hub delivers models to older sites, and a person denies a model with a newer command line."""
+    made = write_folder(tmp_path / "model")
+    files = [tmp_path / name for name in ("card", "key", "terms")]
+    card = sign_card(made.card, made.identity.key).encode()
+    for file, content in zip(files, (card, made.identity.public, text(TERMS).encode()), strict=True):
+        file.write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, "-c", READS, *map(str, files)],
+        env={**os.environ, "PYTHONPATH": str(without_compression / "operator")},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert (done.stdout.split(), done.stderr) == (["1", "1"], "")

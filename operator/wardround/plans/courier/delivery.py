@@ -39,7 +39,7 @@ class OnClaim:
     """What the claim holds under the model's name. `exists`: whether there is anything. `owner`: None if no file says
     it. `versions`: whose folders are there. `current`: None if no version is. `digest`: of the file of the version that
     is to be delivered, "" if the claim has no such version. `described`: this version's card, None if the claim has no
-    card of it that can be read."""
+    card of it that can be read. `unreadable`: the claim has another card of it, perhaps from a newer courier."""
 
     exists: bool = False
     owner: Owner | None = None
@@ -47,6 +47,7 @@ class OnClaim:
     current: int | None = None
     digest: str = ""
     described: ModelCard | None = None
+    unreadable: bool = False
 
 
 def folder_name(version: int) -> str:
@@ -65,7 +66,7 @@ def fault(package: Package, seen: OnClaim) -> str:
         return "ModelNameTaken"
     if package.version < max((*seen.versions, seen.current or 0), default=0):
         return "ModelVersionBackwards"
-    if seen.digest not in ("", package.digest):
+    if seen.unreadable or seen.digest not in ("", package.digest):
         return "ModelVersionDiffers"
     if seen.described and _lasting(seen.described) != _lasting(package.described):
         return "ModelVersionDiffers"

@@ -21,11 +21,12 @@ def selects(model: FederatedModel, participant: Participant) -> bool:
 
 def askable(model: FederatedModel, participants: Iterable[Participant]) -> frozenset[str]:
     """Names of the selected hospitals that a round of the model would ask at once."""
+    needed = versions.needed_for(model.spec.round.aggregation.compression)
     return frozenset(
         each.metadata.name
         for each in participants
         if selects(model, each)
         and barred(each, model.metadata.namespace) is None
         and offers(each, model.spec.round.dataset_name)
-        and versions.none_in_common(each) is None
+        and versions.older_than(each, needed) is None
     )

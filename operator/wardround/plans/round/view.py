@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from wardround.api.federatedround import Attention, FederatedRound
+from wardround.api.participant import Participant
 from wardround.api.timeline import reached
 from wardround.plans import versions
 from wardround.plans.participant import barred, offered, offers, takes_part
@@ -17,6 +18,7 @@ from wardround.plans.states import states
 from wardround.plans.upload import largest_upload
 from wardround.reasons.registry import REASONS, advise, meant
 from wardround.wire.aggregation import LeftOut
+from wardround.wire.compression import NONE
 
 NAMED = 8  # in one message; all stand in status.attention
 NEAR = 0.8  # of two names, by difflib: one or two letters of a short one are another
@@ -88,7 +90,7 @@ def _unasked(seen: Observation, asked: Collection[str]) -> tuple[str, ...]:
         for name in seen.roster
         if name not in asked
         and barred(seen.participants.get(name), federation) is None
-        and versions.too_old_for(seen.participants[name], seen.round) is None
+        and _too_old(seen, seen.participants[name]) is None
     )
 
 
@@ -97,7 +99,7 @@ def _unless_no_common_version(seen: Observation, part: Part) -> Part:
     participant = seen.participants.get(part.name)
     if part.state is not PartState.AGAIN or participant is None:
         return part
-    reason = versions.too_old_for(participant, seen.round)
+    reason = _too_old(seen, participant)
     return replace(part, state=PartState.LOST, reason=reason, failure_class="Site") if reason else part
 
 
@@ -163,7 +165,12 @@ def unfit(view: View, name: str) -> str | None:
         return reason
     if not offers(participant, view.round.spec.dataset_name):
         return "DatasetNotFound"
-    return versions.too_old_for(participant, view.round)
+    return _too_old(view.seen, participant)
+
+
+def _too_old(seen: Observation, participant: Participant) -> str | None:
+    model = seen.base_model
+    return versions.too_old_for(participant, seen.round, (model and model.result.compression) or NONE)
 
 
 def nowhere_offered(view: View, barred: Mapping[str, str]) -> str:
