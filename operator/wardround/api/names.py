@@ -39,6 +39,8 @@ GRANTS_EXPIRE = "wardround.io/grants-expire"
 GRANTS_BYTES = "wardround.io/grants-bytes"
 # Annotation on the Secret of an aggregation that began early: the pages of its list, and marks of the updates on them.
 LISTED = "wardround.io/listed"
+# Annotation on the Secret of an aggregation: how many tries before it failed, those not counted that the store ended.
+FAILURES = "wardround.io/failures"
 # Of the Secret of a pushed model: the name of its ModelPush and ModelVersion, and as an annotation `namespace/name`.
 PUSH = "wardround.io/push"
 PUSH_UID = "wardround.io/push-uid"
@@ -119,7 +121,11 @@ def update_location(round_uid: str, attempt: int, participant: str) -> str:
 
 def list_location(round_uid: str, number: int, nonce: str) -> str:
     """Where the list of updates for an aggregation is. `nonce`: of one try to store it."""
-    return f"updates/{round_uid}/lists/{number}-{nonce}"
+    return f"{lists_prefix(round_uid, number)}{nonce}"
+
+
+def lists_prefix(round_uid: str, number: int) -> str:
+    return f"updates/{round_uid}/lists/{number}-"
 
 
 def round_ref(namespace: str, name: str) -> dict[str, str]:

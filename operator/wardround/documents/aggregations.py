@@ -43,6 +43,7 @@ def job(
         round_name=federated_round.metadata.name,
         round_uid=federated_round.metadata.uid,
         number=action.number,
+        failures=action.failures,
         image=image,
         active_seconds=min(max(left, 1), longest),
         scratch_bytes=action.scratch.bytes,

@@ -19,7 +19,7 @@ from wardround.documents import aggregations, cards, collected_list, models, ser
 from wardround.documents.assignments import Recipient, assign, grant
 from wardround.documents.keys import Model
 from wardround.documents.update_list import UpdateList
-from wardround.hub import early, vault
+from wardround.hub import early, tries, vault
 from wardround.hub.context import Context
 from wardround.kube.errors import ApiError
 from wardround.manifests import aggregation
@@ -228,6 +228,7 @@ class Execution:
 
     @perform.register
     async def _aggregate(self, action: Aggregate) -> None:
+        await tries.delete_before(self.hub, self.round.metadata.uid, action.number - 1)
         key, now = await self.key.get(), self.hub.clock()
         job = aggregations.job(
             self.round, action, namespace=self.hub.settings.namespace, image=self.hub.settings.image, now=now

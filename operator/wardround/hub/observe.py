@@ -15,7 +15,7 @@ from wardround.api.federatedround import FederatedRound, base_name, base_version
 from wardround.api.participant import Participant
 from wardround.api.times import read_time
 from wardround.documents.keys import Identity, Model
-from wardround.hub import early, vault
+from wardround.hub import early, tries, vault
 from wardround.hub.context import Context
 from wardround.hub.rosters import first_assignment
 from wardround.kube.index import NamespacedName
@@ -97,7 +97,7 @@ async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observ
             )
             for name, each in zip(federated_round.spec.references, references, strict=True)
         ),
-        aggregation=aggregation(jobs, pods),
+        aggregation=_with_failures(aggregation(jobs, pods), secrets, federated_round.metadata.uid),
         model=model.stored if model else None,
         leftovers=bool(left),
         cleaned_up=all(names.CLEANED_UP in each["metadata"].get("annotations", {}) for each in left),
@@ -259,6 +259,10 @@ def chain(bases: Mapping[str, str | None], name: str) -> tuple[str, ...]:
 def identified(participants: Iterable[Participant]) -> dict[str, Participant]:
     """By name. A Participant whose namespace has another name is ignored: the namespace is the identity."""
     return {each.metadata.name: each for each in participants if each.metadata.name == each.metadata.namespace}
+
+
+def _with_failures(latest: Aggregation | None, secrets: Objects, round_uid: str) -> Aggregation | None:
+    return replace(latest, failures=tries.failures(secrets, round_uid, latest.number)) if latest else None
 
 
 def aggregation(jobs: Objects, pods: Objects) -> Aggregation | None:

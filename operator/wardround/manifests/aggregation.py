@@ -17,7 +17,8 @@ KEPT_SECONDS = 86400
 @dataclass(frozen=True, kw_only=True)
 class AggregationJob:
     """All that the manifests depend on. `number` counts the tries, from 1: each has one pod and one location.
-    `active_seconds`: how long it may run, ACTIVE_SECONDS at most. `scratch_bytes`: the size of its scratch volume."""
+    `failures`: how many tries before it failed, those not counted that the store ended. `active_seconds`: how long it
+    may run, ACTIVE_SECONDS at most. `scratch_bytes`: the size of its scratch volume."""
 
     namespace: str
     round_namespace: str
@@ -26,6 +27,7 @@ class AggregationJob:
     number: int
     image: str
     scratch_bytes: int
+    failures: int = 0
     active_seconds: int = ACTIVE_SECONDS
 
     @property
@@ -35,10 +37,11 @@ class AggregationJob:
 
 def secret(job: AggregationJob, plan: bytes) -> Manifest:
     """Holds `plan.json`, keys and presigned URLs included: deleted when the round is over."""
+    metadata = _metadata(job)
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": _metadata(job),
+        "metadata": {**metadata, "annotations": {**metadata["annotations"], names.FAILURES: str(job.failures)}},
         "type": "Opaque",
         "immutable": True,
         "data": {"plan.json": base64.b64encode(plan).decode()},

@@ -49,9 +49,12 @@ async def list_keys(store: AdministeredStore, presigner: Presigner, prefix: str,
 
 
 async def delete_prefix(store: AdministeredStore, presigner: Presigner, prefix: str, now: datetime) -> int:
-    """Delete all objects below `prefix`, which must end with a slash. Return their number. Raises StoreError."""
-    if len(prefix) < 2 or not prefix.endswith("/"):
-        raise ValueError("a prefix to delete ends with a slash")
+    """Delete all objects whose names begin with `prefix`. Return their number. Raises StoreError.
+
+    `prefix` ends with a slash or a dash, so that it ends with a whole UID or number.
+    """
+    if len(prefix) < 2 or not prefix.endswith(("/", "-")):
+        raise ValueError("a prefix to delete ends with a slash or a dash")
     deleted = 0
     async with aclosing(list_keys(store, presigner, prefix, now)) as keys:
         async for key in keys:

@@ -229,7 +229,8 @@ def test_what_another_try_would_not_change_fails_the_round(reason: str) -> None:
 def test_an_aggregation_that_died_is_tried_again_elsewhere_three_times() -> None:
     assert of_type(plan(aggregating()), Aggregate)[0].number == 2
     assert of_type(plan(aggregating(2, answer=AggregationFailure("StoreInconsistent"))), Aggregate)[0].number == 3
-    assert condition_of(plan(aggregating(3)), "Failed") == ("True", "AggregationFailed")
+    assert of_type(plan(aggregating(2, failures=1)), Aggregate)[0].failures == 2
+    assert condition_of(plan(aggregating(3, failures=2)), "Failed") == ("True", "AggregationFailed")
 
 
 def test_an_aggregation_on_a_dead_node_is_tried_again_elsewhere() -> None:
@@ -282,6 +283,16 @@ def test_updates_wait_for_a_store_that_is_away_as_long_as_the_round_may_take() -
     assert (plan(tried(9, 159)).actions, plan(tried(9, 159)).requeue_after) == ((), 1)
     assert of_type(plan(tried(9, 160)), Aggregate)[0].number == 10
     assert condition_of(plan(tried(9, 3600)), "Failed") == ("True", "AggregationFailed")
+
+
+def test_tries_that_the_store_ended_are_none_of_the_three() -> None:
+    away = AggregationFailure(reason="StoreUnreachable", message="the store failed")
+    [again] = of_type(plan(aggregating(9, failures=1, answer=away)), Aggregate)
+    assert (again.number, again.failures) == (10, 1)
+    for answer in (None, AggregationFailure(reason="AggregatorFailed")):
+        [again] = of_type(plan(aggregating(17, answer=answer)), Aggregate)
+        assert (again.number, again.failures) == (18, 1)
+        assert condition_of(plan(aggregating(19, failures=2, answer=answer)), "Failed") == ("True", "AggregationFailed")
 
 
 def test_nothing_is_decided_while_the_aggregation_runs() -> None:

@@ -55,6 +55,7 @@ from wardround.wire.aggregation import (
 from wardround.wire.compression import NONE
 from wardround.wire.strategies import STRATEGIES
 
+# The tries that a store ended before the round's deadline do not count.
 AGGREGATION_TRIES = 3
 # A kubelet that is alive has by then removed a pod whose grace period for deletion is over.
 NODE_DEAD_AFTER = timedelta(seconds=30)
@@ -96,8 +97,8 @@ def _collects(seen: Observation, job: Aggregation) -> bool:
     return job.number == EARLY_NUMBER and not closed and not isinstance(job.answer, AggregationResult)
 
 
-def aggregate(view: View, number: int) -> Verdict:
-    """Combines what was sent, if it is enough."""
+def aggregate(view: View, number: int, failures: int = 0) -> Verdict:
+    """Combines what was sent, if it is enough. `failures`: as of Aggregation."""
     sent = view.having(PartState.SENT)
     missing = shortfall(view, [part.name for part in sent], "sent an update in time")
     if missing:
@@ -119,6 +120,7 @@ def aggregate(view: View, number: int) -> Verdict:
             *view.cancel("NotSentInTime"),
             Aggregate(
                 number=number,
+                failures=failures,
                 tasks=tuple(part.task for part in sent),
                 until=combined_by(view),
                 scratch=_scratch(view),
@@ -217,10 +219,14 @@ def _no_result(view: View, answer: AggregationFailure | None) -> Verdict | None:
 
 
 def _again(view: View, job: Aggregation, answer: AggregationFailure | None) -> Verdict | None:
-    if answer is not None and answer.reason == "StoreUnreachable" and view.seen.now < view.deadline:
-        return _store_away(view, job, answer)
-    if job.number < AGGREGATION_TRIES and view.seen.now < combined_by(view):
-        return aggregate(view, job.number + 1)
+    if answer is not None and answer.reason == "StoreUnreachable":
+        if view.seen.now < view.deadline:
+            return _store_away(view, job, answer)
+        tries, failures = job.number, job.failures
+    else:
+        tries = failures = job.failures + (job.number != EARLY_NUMBER)
+    if tries < AGGREGATION_TRIES and view.seen.now < combined_by(view):
+        return aggregate(view, job.number + 1, failures)
     return None
 
 
@@ -265,7 +271,7 @@ def _store_away(view: View, job: Aggregation, answer: AggregationFailure) -> Ver
     """The hospitals are done and their updates are stored: a store that comes back in time loses none of them."""
     pause = min(SHORTEST_PAUSE * 2 ** min(max(job.number - 1, 0), 8), LONGEST_PAUSE)
     if job.ended is None or view.seen.now >= job.ended + pause:
-        return aggregate(view, job.number + 1)
+        return aggregate(view, job.number + 1, job.failures)
     return Verdict(
         course="Progressing",
         reason="StoreUnreachable",

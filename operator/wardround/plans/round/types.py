@@ -32,9 +32,11 @@ class Aggregation:
     """The latest aggregation Job of a round. It runs until `over`. `ended`: when its pod ended, if that is known.
 
     `gone_by`: when a pod that is being deleted should be gone. If its node has died, Kubernetes never says that it is.
+    `failures`: how many tries before it failed, those not counted that the store ended.
     """
 
     number: int
+    failures: int = 0
     over: bool = False
     answer: AggregationAnswer | None = None
     ended: datetime | None = None
@@ -185,9 +187,11 @@ class Collects:
 @dataclass(frozen=True, kw_only=True)
 class Aggregate:
     """A Job that combines the updates of these tasks. `until`: when the round gives it up, and it has to end.
-    `collects`: only of a Job that begins while the round collects; then `tasks` is empty."""
+    `collects`: only of a Job that begins while the round collects; then `tasks` is empty. `failures`: as of
+    Aggregation."""
 
     number: int
+    failures: int = 0
     tasks: tuple[RoundTask, ...]
     until: datetime
     scratch: Scratch

@@ -1,0 +1,41 @@
+"""What is left of a round's earlier tries to combine its updates, and how many of them failed. Decides nothing.
+
+Each try has a Secret with the round's private key, a Job, and a list of updates in the store.
+"""
+
+from contextlib import suppress
+
+from wardround.api import names
+from wardround.hub.context import Context
+from wardround.plans.round.types import EARLY_NUMBER
+from wardround.ports import Objects
+from wardround.store.admin import delete_prefix
+from wardround.store.errors import StoreError
+
+
+async def delete_before(hub: Context, round_uid: str, latest: int) -> None:
+    """Deletes the tries before the latest one. That one stays until another one is made: it says how the round goes on.
+
+    A Job goes last, as the memory of what is left to delete. Raises ApiError.
+    """
+    if latest <= EARLY_NUMBER + 1:
+        return
+    labels = f"{names.ROUND_UID}={round_uid},{names.ROLE}={names.ROLE_AGGREGATION}"
+    for job in await hub.client.list("Job", labels=labels):
+        number = int(job["metadata"]["labels"][names.ATTEMPT])
+        if EARLY_NUMBER < number < latest:
+            name = job["metadata"]["name"]
+            await hub.client.delete_if_exists("Secret", name)
+            with suppress(StoreError):  # the clean-up deletes it
+                await delete_prefix(hub.store, hub.internal, names.lists_prefix(round_uid, number), hub.clock())
+            await hub.client.delete_if_exists("Job", name)
+
+
+def failures(secrets: Objects, round_uid: str, number: int) -> int:
+    """How many tries before this one failed, those not counted that the store ended."""
+    name = names.aggregation_name(round_uid, number)
+    notes = next(
+        (each["metadata"].get("annotations") or {} for each in secrets if each["metadata"]["name"] == name), {}
+    )
+    text = notes.get(names.FAILURES, "")
+    return int(text) if text.isdecimal() else 0
