@@ -5,6 +5,7 @@ Nothing here is for a hospital or for a reader of models.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from wardround.api import names
@@ -25,6 +26,7 @@ from wardround.wire.aggregation import (
     PlannedUploads,
 )
 from wardround.wire.grants import Get
+from wardround.wire.kept_plan import KeptMoment, KeptPlan
 from wardround.wire.models import ModelManifest
 from wardround.wire.server_state import StateManifest, StateMoment
 from wardround.wire.strategies import moments
@@ -101,7 +103,7 @@ def _start(
 
 
 def made(
-    plan: AggregationPlan, segments_digests: tuple[str, ...], result: ModelManifest, key: SigningKey
+    plan: AggregationPlan | KeptPlan, segments_digests: tuple[str, ...], result: ModelManifest, key: SigningKey
 ) -> ServerState | None:
     """The state that an aggregation has stored with its result; None without a server optimizer.
 
@@ -109,7 +111,8 @@ def made(
     """
     if plan.state is None:
         return None
-    stored = zip(plan.state.moments, segments_digests, strict=True)
+    uploaded: Sequence[PlannedMoment | KeptMoment] = plan.state.moments
+    stored = tuple(zip(uploaded, segments_digests, strict=True))
     manifest = StateManifest(
         result_digest=result.digest,
         strategy=plan.strategy,
@@ -117,7 +120,7 @@ def made(
         frozen=tuple(sorted(plan.frozen)),
         moments=tuple(StateMoment(each.header, digest, each.location) for each, digest in stored),
     )
-    keys = tuple(each.data_key for each in plan.state.moments)
+    keys = tuple(each.data_key for each in uploaded)
     return ServerState(keys, sign_state(manifest, key), manifest)
 
 

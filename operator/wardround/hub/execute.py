@@ -49,8 +49,8 @@ from wardround.store.errors import StoreError
 from wardround.store.put_each import put_each
 from wardround.tabular.dataschema import SchemaInvalid
 from wardround.threads import beside
-from wardround.wire import codec
-from wardround.wire.aggregation import AggregationPlan, PlannedList, StoreAccess
+from wardround.wire import kept_plan
+from wardround.wire.aggregation import PlannedList, StoreAccess
 from wardround.wire.assignment import AssignedModel, AssignedSchema
 from wardround.wire.card import ModelCard
 from wardround.wire.models import ModelManifest
@@ -273,7 +273,7 @@ class Execution:
             answer.header, answer.digest, answer.segments_digest, action.model.result.location, answer.bytes
         )
         secret = await self.hub.client.get("Secret", names.aggregation_name(uid, action.number))
-        plan = codec.read_document(AggregationPlan, vault.value(secret, "plan.json"), "plan.json")
+        plan = kept_plan.read(vault.value(secret, "plan.json"))
         text = sign_model(manifest, self.hub.identity.key)
         # First the cards of what this round measured: once the result is kept, the plan does not ask for this again.
         await self._revise_card(action.model.result)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +20,7 @@ from wardround.plans.round.types import Aggregate
 from wardround.presign import Credentials, Presigner
 from wardround.sealing.manifests import sign_model, sign_state
 from wardround.sealing.refused import Refused
-from wardround.wire import codec
+from wardround.wire import codec, kept_plan
 from wardround.wire.aggregation import AggregationPlan, PlannedList, PlannedStart, PlannedState, StoreAccess
 from wardround.wire.server_state import StateManifest
 
@@ -71,6 +73,38 @@ def kept(model: Model = RESULT) -> ServerState:
 
 
 STATE = kept()
+
+
+def former(plan: dict[str, Any]) -> dict[str, Any]:
+    del plan["compression"]
+    del plan["listed"]
+    return plan
+
+
+def newer(plan: dict[str, Any]) -> dict[str, Any]:
+    moments = [{**each, "later": [{"later": 0.5}]} for each in plan["state"]["moments"]]
+    return {**plan, "later": None, "store": "later", "state": {**plan["state"], "later": {}, "moments": moments}}
+
+
+@pytest.mark.parametrize("version", [former, newer])
+def test_the_hub_keeps_a_result_whose_plan_another_version_has_made(
+    version: Callable[[dict[str, Any]], dict[str, Any]],
+) -> None:
+    """An upgrade or a rollback of the hub operator while an aggregation runs. Only the plan has the keys."""
+    text = text_of(BEFORE)
+    plan = kept_plan.read(json.dumps(version(json.loads(text))).encode())
+    assert plan.data_key == aggregate_plan.parse(text).data_key
+    made = server_states.made(plan, DIGESTS, RESULT.manifest, HUB.identity.key)
+    expected = server_states.made(aggregate_plan.parse(text), DIGESTS, RESULT.manifest, HUB.identity.key)
+    assert made is not None
+    assert expected is not None
+    assert (made.manifest, made.data_keys) == (expected.manifest, expected.data_keys)
+
+
+def test_a_plan_without_the_key_of_its_result_is_of_no_use() -> None:
+    for text in (b"{}", b"[]", b"half"):
+        with pytest.raises(codec.Malformed, match=r"plan\.json"):
+            kept_plan.read(text)
 
 
 def test_the_first_round_of_an_optimizer_begins_anew() -> None:
