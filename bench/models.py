@@ -27,9 +27,9 @@ from tests.players.store import serving
 from wardround.ports import Object
 
 WRITES = ("POST", "PATCH", "DELETE")
-# A person who chains rounds by hand sends these for each round: she applies it, and looks once at its result. In a
-# series, the hub operator does both.
-PERSON = {"requests": 2, "writes": 1}
+# A person who chains rounds by hand sends these for each round. `kubectl apply` looks for the round and its namespace,
+# and posts the round. Then she reads the result once. What kubectl asks about the API itself does not count.
+PERSON = {"requests": 4, "writes": 1}
 
 
 def main() -> int:
@@ -145,6 +145,8 @@ class Spent:
 
     def a_round(self, before: Spent, rounds: int, title: str) -> dict[str, float]:
         spent = self.requests - before.requests
+        # The heartbeat comes by the clock, so a slower machine would seem to need more requests.
+        del spent["PATCH Lease"]
         writes = sum(count for name, count in spent.items() if name.split()[0] in WRITES)
         figures = {
             "requests": sum(spent.values()) / rounds,
