@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.integration.api.conftest import Helm
-from tests.integration.api.objects import FEDERATION, HUB, federated_round, hub_values, without
+from tests.integration.api.objects import HUB, federated_round, hub_values, without
 from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import complete_round, play_kubelet, stored, until_condition
@@ -71,24 +71,3 @@ async def test_a_job_that_begins_with_the_first_update_combines_all(early: World
         return names.aggregation_name(uid, 0) not in secrets and not await stored(early, f"updates/{uid}/")
 
     await until(tidy, "the plan and the list are deleted", 90)
-
-
-async def test_a_round_that_fails_while_its_job_waits_stops_the_job(early: World, tmp_path: Path) -> None:
-    await complete_round(early, "early-base-2", tmp_path)
-    uid = early.admin.create(from_base("early-fails", "early-base-2"))["metadata"]["uid"]
-    async with StoreClient(early.server.origin, early.server.ca) as store:
-        await early.hospitals["site-a"].send("early-fails", [1.0, 2.0], 100, store, tmp_path)
-
-    async def begun() -> bool:
-        return await job(early, uid) is not None
-
-    await until(begun, "the Job")
-    b = early.hospitals["site-b"]
-    await b.report(await b.task("early-fails"), {}, ("Accepted", False, "ImageNotAllowed"))
-    await until_condition(early, "early-fails", "Failed", "QuorumNotMet")
-
-    async def stopped() -> bool:
-        return await job(early, uid) is None
-
-    await until(stopped, "the Job is deleted")
-    assert (await early.client.get("FederatedRound", "early-fails", FEDERATION))["status"].get("result") is None
