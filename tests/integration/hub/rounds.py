@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -67,14 +69,22 @@ async def aggregation_pod(world: World, uid: str, number: int = 1, node: str | N
     return name
 
 
-async def play_kubelet(world: World, uid: str, number: int = 1) -> AggregationResult:
-    """Runs the aggregation of a Job as its pod would, and reports its end as the kubelet would."""
+async def play_kubelet(
+    world: World, uid: str, number: int = 1, plan_of: Callable[[Object], Object] | None = None
+) -> AggregationResult:
+    """Runs the aggregation of a Job as its pod would, and reports its end as the kubelet would. `plan_of`: makes the
+    plan that the hub operator finds then, from that of the Job."""
     name = await aggregation_pod(world, uid, number)
     secret = await world.client.get("Secret", name)
     plan = aggregate_plan.parse(base64.b64decode(secret["data"]["plan.json"]))
     with TemporaryDirectory() as folder, Scratch(Path(folder)) as scratch:
         async with StoreClient(plan.store.origin, plan.store.ca_bundle) as store:
             result = await aggregate(plan, store, scratch, datetime.now(UTC))
+    if plan_of is not None:
+        world.admin.delete("Secret", name, HUB)
+        meta = {key: secret["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
+        document = json.dumps(plan_of(json.loads(base64.b64decode(secret["data"]["plan.json"])))).encode()
+        world.admin.create(secret | {"metadata": meta, "data": {"plan.json": base64.b64encode(document).decode()}})
     ended = {
         "exitCode": 0,
         "message": aggregate_plan.spell(result).decode(),

@@ -12,7 +12,7 @@ import pytest
 from tests.integration.api.objects import FEDERATION, HUB, federated_round, without
 from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
-from tests.integration.hub.rounds import complete_round, conditions, play_kubelet, stored, until_condition
+from tests.integration.hub.rounds import complete_round, conditions, play_kubelet, sent_round, stored, until_condition
 from wardround.api import names
 from wardround.api.names import GRANTS_EXPIRE
 from wardround.api.roundtask import RoundTask
@@ -104,6 +104,16 @@ async def test_the_next_round_sends_the_result_to_every_hospital(world: World, t
         async with StoreClient(world.server.origin, world.server.ca) as store:
             data = await store.get_bytes(grants.get.parts[0], manifest.bytes)
         assert len(data) == manifest.bytes
+
+
+async def test_a_result_survives_a_change_of_version_of_the_hub_operator(world: World, tmp_path: Path) -> None:
+    """The hub operator that reads the answer finds a plan that another version has made."""
+
+    def of_another_version(plan: Object) -> Object:
+        return {key: value for key, value in plan.items() if key != "compression"} | {"later": 1}
+
+    await play_kubelet(world, await sent_round(world, "versions", tmp_path), plan_of=of_another_version)
+    await until_condition(world, "versions", "Complete", "Complete")
 
 
 async def test_each_hospital_continues_from_its_last_counted_state(world: World, tmp_path: Path) -> None:
