@@ -1,42 +1,43 @@
-"""Which tasks an Approval of a model covers, how they count, and what ends with it."""
+"""Which tasks an Approval of a model covers, how they count, and what a denial denies."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.conditions import condition
+from tests.unit.plans_site.approved import (
+    EVALUATE,
+    MODEL,
+    STATISTICS,
+    TERMS,
+    TRAIN,
+    UNTIL,
+    an_approval,
+    counted,
+    covers,
+    earlier_task,
+    terms,
+    waiting,
+)
 from tests.worlds.site import (
     ASSIGNMENT,
     IMAGE,
-    JOB,
     NOW,
     a_reference,
     a_site,
-    a_task,
-    accepted,
-    change_names,
-    seen,
-    signed,
-    tell_hub_action,
 )
-from tests.worlds.site import condition as site_condition
-from wardround.api import approval
-from wardround.api.approval import Approval, ApprovalStatus
-from wardround.api.sitetask import SiteTask, TaskDecision
+from wardround.api.approval import Approval
 from wardround.api.times import to_seconds
 from wardround.plans import approval as approvals
-from wardround.plans.approval import Approvals, EarlierTask
+from wardround.plans.approval import Approvals
 from wardround.plans.sitetask.plan import plan
-from wardround.plans.sitetask.types import CountTask, Observation, Plan, WriteStatus
-from wardround.plans.terms import SeriesTerms, differing, digest, series_terms, text
+from wardround.plans.terms import SeriesTerms, differing, text
 from wardround.wire.assignment import (
     AssignedDelivery,
-    AssignedModel,
     AssignedPushed,
     AssignedSchedule,
     AssignedStep,
@@ -45,66 +46,6 @@ from wardround.wire.assignment import (
     Quorum,
     Resources,
 )
-
-MODEL = AssignedModel(
-    name="breast",
-    uid="model-uid",
-    series=1,
-    round=2,
-    rounds=3,
-    tasks=("Statistics", "Train", "Evaluate Validation"),
-    image=IMAGE,
-    command=ASSIGNMENT.command,
-    parameters={"epochs": "5"},
-    schedules=(AssignedSchedule("epochs", (AssignedStep(3, "2"),)),),
-    frozen=("input.*",),
-    metrics=("loss",),
-    quorum=ASSIGNMENT.quorum,
-    evaluation_quorum=Quorum(3, (), 60, "Fail"),
-    resources=ASSIGNMENT.resources,
-)
-TRAIN = dataclasses.replace(ASSIGNMENT, model=MODEL)
-EVALUATE = dataclasses.replace(
-    TRAIN, task="Evaluate", initial=False, quorum=MODEL.evaluation_quorum, exchange=Exchange(())
-)
-STATISTICS = dataclasses.replace(
-    TRAIN,
-    task="Statistics",
-    image="",
-    image_digest="",
-    initial=False,
-    parameters={},
-    model=dataclasses.replace(MODEL, round=0),
-)
-
-
-def terms(task: Assignment) -> SeriesTerms:
-    series = series_terms(task)
-    assert series is not None
-    return series
-
-
-TERMS = terms(TRAIN)
-UNTIL = NOW + timedelta(days=30)
-MANUAL = a_site(approval="Manual", localSockets=True, minQuorum=1, release="Readers")
-
-
-def an_approval(
-    series: SeriesTerms = TERMS, *, name: str = "breast-s1", status: dict[str, Any] | None = None, **spec: Any
-) -> Approval:
-    known = {"author": "alice", "terms": text(series), "maxRounds": 8, "maxEvaluations": 2}
-    times = {} if spec.get("verdict") == "Deny" else {"until": to_seconds(UNTIL)}
-    return approval.parse(
-        {
-            "metadata": {"name": name, "namespace": "hospital-a", "uid": f"uid-of-{name}", "generation": 1},
-            "spec": {**known, **times, **spec},
-            "status": status or {},
-        }
-    )
-
-
-def covers(task: Assignment, *every: Approval, earlier: tuple[EarlierTask, ...] = ()) -> bool:
-    return approvals.covering(task, Approvals(every=every, earlier=earlier), NOW) is not None
 
 
 def test_the_evaluations_of_a_series_do_not_declare_the_number_of_steps() -> None:
@@ -260,10 +201,6 @@ def test_an_approval_that_is_over_covers_nothing(over: dict[str, Any]) -> None:
 # Counting
 
 
-def counted(task: Assignment, *every: Approval, earlier: tuple[EarlierTask, ...] = ()) -> ApprovalStatus:
-    return approvals.count(every[0], task, Approvals(every=every, earlier=earlier))
-
-
 def test_a_task_counts_once_and_each_attempt_is_a_task() -> None:
     first = counted(TRAIN, an_approval())
     assert (first.rounds, first.round_tasks, first.evaluations) == (1, ("round-uid/1",), 0)
@@ -282,10 +219,6 @@ def test_the_last_round_is_covered_and_the_next_one_is_not() -> None:
     assert covers(dataclasses.replace(TRAIN, attempt=2), an_approval(status=full, maxRounds=3))
     # Evaluations have a number of their own.
     assert covers(EVALUATE, an_approval(status=full, maxRounds=2))
-
-
-def earlier_task(key: str, series: SeriesTerms = TERMS, *, evaluation: bool = False) -> EarlierTask:
-    return EarlierTask(key=key, terms=digest(text(series)), evaluation=evaluation)
 
 
 def test_a_new_approval_of_the_same_terms_does_not_begin_at_zero() -> None:
@@ -360,140 +293,6 @@ def test_terms_without_compression_have_the_text_of_sites_that_know_no_compressi
     compressed = dataclasses.replace(TERMS, compression="Int8")
     assert json.loads(text(compressed))["compression"] == "Int8"
     assert differing(TERMS, compressed) == differing(compressed, TERMS) == ("compression",)
-
-
-# The plan of a task
-
-
-def waiting(task: Assignment = TRAIN, *every: Approval, **spec: Any) -> Observation:
-    changes = {name: getattr(task, name) for name in Assignment.__dataclass_fields__}
-    return seen(a_task(envelope=signed(**changes), spec=spec), site=MANUAL, approvals=every)
-
-
-def accepts(planned: Plan) -> bool:
-    known = [each for each in planned.status.conditions if each.type == "Accepted"]
-    return bool(known) and known[0].status == "True"
-
-
-def test_a_covered_task_is_counted_before_it_is_accepted() -> None:
-    planned = plan(waiting(TRAIN, an_approval()))
-    assert accepts(planned)
-    kinds = [type(each) for each in planned.actions]
-    assert kinds.index(CountTask) < kinds.index(WriteStatus)
-    [count] = [each for each in planned.actions if isinstance(each, CountTask)]
-    assert (count.name, count.status.round_tasks) == ("breast-s1", ("round-uid/1",))
-    assert planned.status.decision == TaskDecision(
-        verdict="Approve", by="alice", at=to_seconds(NOW), approval="breast-s1"
-    )
-
-
-def test_a_task_that_counts_already_is_accepted_without_a_second_count() -> None:
-    status = {"rounds": 8, "roundTasks": [*(f"{n}/1" for n in range(7)), "round-uid/1"]}
-    planned = plan(waiting(TRAIN, an_approval(status=status)))
-    assert accepts(planned)
-    assert not [each for each in planned.actions if isinstance(each, CountTask)]
-
-
-def test_a_task_that_is_not_covered_waits_and_its_people_read_why() -> None:
-    changed = dataclasses.replace(
-        TRAIN, parameters={"epochs": "6"}, model=dataclasses.replace(MODEL, parameters={"epochs": "6"})
-    )
-    planned = plan(waiting(changed, an_approval()))
-    assert not accepts(planned)
-    [accepted_condition] = [each for each in planned.status.conditions if each.type == "Accepted"]
-    assert accepted_condition.reason == "WaitingForApproval"
-    assert "Approval breast-s1 does not cover the task: the hub now asks for other terms (parameters)." in (
-        accepted_condition.message
-    )
-    action = tell_hub_action(planned)
-    assert action is not None
-    assert not any("breast-s1" in each.message for each in action.status.conditions)
-
-
-def test_an_approval_does_not_replace_the_policy() -> None:
-    site = a_site(approval="Manual", images=[])
-    planned = plan(dataclasses.replace(waiting(TRAIN, an_approval()), site=site))
-    assert planned.status.failure is not None
-    assert planned.status.failure.reason == "ImageNotAllowed"
-
-
-def test_a_task_that_a_person_has_approved_does_not_count() -> None:
-    planned = plan(waiting(TRAIN, an_approval(), approved=True, decidedBy="bob"))
-    assert accepts(planned)
-    assert not [each for each in planned.actions if isinstance(each, CountTask)]
-    assert planned.status.decision == TaskDecision(verdict="Approve", by="bob", at=to_seconds(NOW))
-
-
-def test_tasks_that_were_accepted_without_a_person_are_remembered() -> None:
-    def other(name: str, uid: str, **spec: Any) -> SiteTask:
-        envelope = signed(round_uid=uid, model=MODEL)
-        reference = {"namespace": "breast-cancer", "name": "train-1", "uid": uid}
-        return a_task(name, envelope=envelope, spec={"roundRef": reference, **spec}, status=accepted())
-
-    others = [other("one", "one"), other("two", "two", approved=True)]
-    observation = dataclasses.replace(waiting(TRAIN, an_approval(maxRounds=1)), others=seen(others=others).others)
-    assert not accepts(plan(observation))
-    two = dataclasses.replace(waiting(TRAIN, an_approval(maxRounds=2)), others=seen(others=others).others)
-    [count] = [each for each in plan(two).actions if isinstance(each, CountTask)]
-    assert count.status.round_tasks == ("one/1", "round-uid/1")
-
-
-@pytest.mark.parametrize("spec", [{"denied": True, "decidedBy": "bob"}, {}], ids=["the task", "the model"])
-def test_a_denied_task_is_refused(spec: dict[str, Any]) -> None:
-    denial = () if spec else (an_approval(verdict="Deny"),)
-    planned = plan(waiting(TRAIN, *denial, **spec))
-    assert planned.status.failure is not None
-    assert planned.status.failure.reason == "Denied"
-    decision = planned.status.decision
-    assert decision is not None
-    assert (decision.verdict, decision.by) == ("Deny", "bob" if spec else "alice")
-
-
-def running(*every: Approval, decision: dict[str, Any] | None = None, **spec: Any) -> Observation:
-    """A task that rests on the Approval breast-s1, with its Job."""
-    rests_on = {"verdict": "Approve", "by": "alice", "at": to_seconds(NOW), "approval": "breast-s1"}
-    status = accepted(site_condition("InputReady"), courier={"input": "Ready"}, decision=decision or rests_on)
-    task = a_task(envelope=signed(model=MODEL), spec=spec, status=status)
-    return seen(task, site=MANUAL, approvals=every, job=JOB)
-
-
-ENDED: dict[str, Observation] = {
-    "withdrawn": running(an_approval(withdrawnBy="bob")),
-    "deleted": running(),
-    "its time is over": running(an_approval(until=to_seconds(NOW))),
-    "another one is there": running(an_approval(name="another")),
-    "the task is denied": running(an_approval(), denied=True, decidedBy="bob"),
-    "the approval of the task is withdrawn": running(
-        decision={"verdict": "Approve", "by": "bob", "at": to_seconds(NOW)}, denied=True, decidedBy="bob"
-    ),
-}
-
-
-@pytest.mark.parametrize("name", ENDED)
-def test_a_running_task_fails_when_its_approval_ends(name: str) -> None:
-    planned = plan(ENDED[name])
-    assert planned.status.failure is not None
-    assert planned.status.failure.reason == "ApprovalEnded"
-    after = dataclasses.replace(ENDED[name].task, status=planned.status)
-    assert change_names(plan(dataclasses.replace(ENDED[name], task=after))) == ("DeleteJob",)
-
-
-STANDS: dict[str, Observation] = {
-    "the Approval stands": running(an_approval()),
-    "it stands and is used up": running(an_approval(maxRounds=0)),
-    "a person has approved the task too": running(approved=True, decidedBy="bob"),
-    "the policy asks nobody any more": dataclasses.replace(running(), site=a_site(approval="Policy")),
-}
-
-
-@pytest.mark.parametrize("name", STANDS)
-def test_a_running_task_goes_on_while_its_approval_stands(name: str) -> None:
-    assert plan(STANDS[name]).status.failure is None
-
-
-def test_the_plan_looks_again_when_the_approval_ends() -> None:
-    soon = an_approval(until=to_seconds(NOW + timedelta(seconds=7)))
-    assert plan(running(soon)).requeue_after == 7
 
 
 # How an Approval stands

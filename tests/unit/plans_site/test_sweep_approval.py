@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.test_approval import EVALUATE, MANUAL, MODEL, STATISTICS, TRAIN, accepts, an_approval
+from tests.unit.plans_site.approved import EVALUATE, MANUAL, MODEL, STATISTICS, TRAIN, accepts, an_approval
 from tests.worlds.site import NOW, a_task, seen, signed
 from wardround.api.approval import Approval
 from wardround.api.times import to_seconds

@@ -21,7 +21,7 @@ from tests.conditions import condition, is_true
 from tests.simulation.apart import Half, play_halves
 from tests.simulation.rounds import OWN, documents, scratch
 from tests.unit.card.models import write_folder
-from tests.unit.plans_site.test_approval import TERMS
+from tests.unit.plans_site.approved import TERMS
 from wardround.plans.terms import text
 from wardround.sealing.manifests import sign_card
 from wardround.wire import canonical
