@@ -11,7 +11,14 @@ _author = partial(Reason, owner=ROUND)
 _reader = partial(Reason, owner=READER)
 
 _METRICS = "the metrics of the new version with those of the current version"
-_DECIDE = "Then decide whether the new version becomes current: if so, set spec.current.version of the FederatedModel."
+_DECIDE = (
+    "Then decide whether the new version becomes current. If so, set spec.current.version of the FederatedModel to the "
+    "number of the new version."
+)
+_ASK = (
+    "Ask all hospitals whether labels or units in their data have changed. If a hospital finds an error, it corrects "
+    "its data. Then wait for the next series, which trains with the corrected data."
+)
 
 # Why the gate decided as it did (metrics/gate.py).
 VERDICTS = (
@@ -57,16 +64,16 @@ VERDICTS = (
         meaning="The gate cannot decide. Over all hospitals together, the new model is not worse than its references "
         "(earlier models). But at one hospital, the new model is worse, and chance does not explain the difference. "
         "The verdict does not name the hospital.",
-        action="Ask all hospitals whether labels or units in their data have changed. With flipped labels or a wrong "
-        f"unit at one hospital, a model can be good there and bad elsewhere. {_DECIDE}",
+        action="With flipped labels or a wrong unit at one hospital, a model can be good there and bad elsewhere. "
+        f"{_ASK} If no hospital finds an error, compare {_METRICS}. {_DECIDE}",
     ),
     _author(
         name="WorseWithoutOne",
         meaning="The gate cannot decide. Over all hospitals together, the new model is not worse than its references "
         "(earlier models). But without the numbers of one hospital, the new model is worse. The verdict does not name "
         "the hospital.",
-        action="Ask all hospitals whether labels or units in their data have changed, because the numbers of one "
-        f"hospital alone would have decided for the new model. {_DECIDE}",
+        action="The numbers of one hospital alone would have decided for the new model. "
+        f"{_ASK} If no hospital finds an error, compare {_METRICS}. {_DECIDE}",
     ),
     _author(
         name="RowsContradictReference",
@@ -74,8 +81,8 @@ VERDICTS = (
         "At this hospital, the reference predicts worse than a model that knows only how frequent the target is "
         "there, and chance does not explain the difference. At the other hospitals, the reference predicts better "
         "than such a model. The verdict does not name the hospital.",
-        action="Ask all hospitals whether labels or units in their data have changed. If the data of all hospitals is "
-        f"right, the patients of one hospital differ from the others. {_DECIDE}",
+        action=f"{_ASK} If the data of all hospitals is right, the patients of one hospital differ from the others. "
+        f"{_DECIDE}",
     ),
     _author(
         name="NotShown",

@@ -45,8 +45,8 @@ _PARTICIPANTS = (
     _hub(
         name="Suspended",
         meaning="spec.suspend of the FederatedRound, the FederatedModel or the Participant is true.",
-        action="To continue, set spec.suspend of this object to false. The round's author changes a FederatedRound or "
-        "a FederatedModel.",
+        action="To continue, set spec.suspend of this object to false. For a Participant, the hub's administrator does "
+        "this. For a FederatedRound or a FederatedModel, its author does it.",
     ),
     _hub(
         name="Revoked",

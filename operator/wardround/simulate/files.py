@@ -221,11 +221,11 @@ def check_participants(
             )
         if federated_round.spec.task != "Evaluate":
             raise SimulationError(
-                f"{place} asks the holdout file alone. Only an Evaluate round can do this, so name hospitals in "
-                "participants."
+                f"{place} has only {HOLDOUT} in participants, so no hospital takes part. Only an Evaluate round may do "
+                f"this. Replace {HOLDOUT} in spec.participants.names by names of hospitals."
             )
         if not has_holdout:
-            raise SimulationError(f"{place} asks the holdout file alone. Give the file as --holdout FILE.")
+            raise SimulationError(f"{place} measures the holdout file. Give this file as --holdout FILE.")
     elif missing := [name for name in names if name not in hospitals]:
         raise SimulationError(
             f"{place} names the hospital {missing[0]} in participants, but {data} has no folder {missing[0]} with a "

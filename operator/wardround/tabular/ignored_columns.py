@@ -32,12 +32,14 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
     {
         NOT_IN_SCHEMA: Reason(
             "neither the DataSchema nor the Dataset names them",
-            "If a model should see such a column, write it as from of a field in Dataset.spec.fields, or add a field "
-            "to a new DataSchema.",
+            "If one of these columns holds the values of a field under another name, write the column's name into the "
+            "property 'from' of this field in Dataset.spec.fields. If the DataSchema has no field for a column that a "
+            "model should see, ask the hub's administrator for a new DataSchema.",
         ),
         OTHER_COLUMN_MAPPED: Reason(
             "the DataSchema has fields of these names, but the Dataset reads them from other columns",
-            "Check from of these fields in Dataset.spec.fields.",
+            "For each of these names, check the property 'from' of the field with this name in Dataset.spec.fields: it "
+            "names the column that Wardround reads.",
         ),
     }
 )

@@ -390,7 +390,8 @@ def test_a_suspended_participant_and_a_dataset_that_nobody_has_read_are_as_they_
     text = explain.text(explain.explain_long_lived(suspended, lease(5), NOW))
     assert text == (
         "Participant site-a/site-a is suspended. To continue, set spec.suspend of this object to false. "
-        "The round's author changes a FederatedRound or a FederatedModel."
+        "For a Participant, the hub's administrator does this. For a FederatedRound or a FederatedModel, its author "
+        "does it."
     )
     unread = item("Dataset", "breast", "hospital-a", {"conditions": [condition("Ready", "True", "NotReadYet")]})
     text = explain.text(explain.explain_long_lived(unread, None, NOW))

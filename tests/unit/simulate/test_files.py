@@ -135,8 +135,8 @@ def test_a_command_that_cannot_be_started_ends_as_in_a_shell(capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("number", "asked", "words"),
     [
-        (0, ["holdout"], "Round statistics asks the holdout file alone. Only an Evaluate round can do this"),
-        (2, ["holdout"], "Round evaluate asks the holdout file alone. Give the file as --holdout FILE"),
+        (0, ["holdout"], "Round statistics has only holdout in participants, so no hospital takes part"),
+        (2, ["holdout"], "Round evaluate measures the holdout file. Give this file as --holdout FILE"),
         (2, ["holdout", "site-a"], "Round evaluate names holdout beside hospitals"),
         (
             1,
