@@ -35,7 +35,11 @@ def new_updates(page: CollectedPage, known: Collection[str], most: int) -> dict[
     """
     new = {name: each for each in page.updates if (name := identity_of(each)) not in known}
     if len(known) + len(new) > most:
-        raise AggregationError("PlanUnreadable", f"The list names more than the {most} updates of the plan.")
+        raise AggregationError(
+            "PlanUnreadable",
+            f"The list of updates has more than {most} updates, the most that the plan of this aggregation allows. A "
+            "hospital that writes its manifest again and again can cause this.",
+        )
     return new
 
 

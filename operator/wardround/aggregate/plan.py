@@ -57,8 +57,8 @@ def parse(data: bytes) -> AggregationPlan:
     if plan.listed.collects and (plan.reads_twice or plan.initial or terms.at_once):
         raise AggregationError(
             "PlanUnreadable",
-            "The aggregation can read updates early only in a round with a base whose strategy reads one update after "
-            "the other, and only with room for all of them on the scratch volume.",
+            "The plan says to read updates early. The aggregation can do this only if the round has a base, the "
+            "round's strategy reads one update after the other, and the scratch volume has room for all updates.",
         )
     if plan.gate is not None and not plan.references:
         raise AggregationError(

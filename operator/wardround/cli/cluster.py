@@ -172,7 +172,8 @@ class Cluster:
             message = answer[:200].decode(errors="replace")
         advice = {
             401: "Your credentials for this cluster have expired, or the cluster does not know them: log in again.",
-            403: "Your account lacks the right: ask this cluster's administrator for it, or use another --context.",
+            403: "Your account lacks the right that the API server names: ask this cluster's administrator for it, or "
+            "use another --context.",
             404: "Wardround may not be installed there: install its charts, or use another --context.",
             409: "Somebody changed the object at the same time: run the command again.",
             422: "The API server refuses the object: correct the field that it names.",

@@ -123,9 +123,12 @@ def _message(reason: str, participant: Participant, published: str | None) -> st
     name = participant.metadata.name
     text = REASONS[reason].about(name).text
     if reason == "NotApproved":
-        return f"{text} The site publishes {published}."
+        return f"{text} The fingerprint of the keys that the site publishes is {published}."
     if reason == "FingerprintMismatch":
-        return f"{text} The site publishes {published}. The approved fingerprint is {participant.spec.key_fingerprint}."
+        return (
+            f"{text} The fingerprint of the keys that the site publishes is {published}. The approved fingerprint is "
+            f"{participant.spec.key_fingerprint}."
+        )
     if reason == "Suspended":
         return f"{text} The hospital's tokens stay valid: `kubectl wardround revoke {name}` ends them."
     return text

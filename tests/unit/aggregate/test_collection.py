@@ -26,7 +26,7 @@ def test_a_hospital_that_rewrites_its_manifest_does_not_fill_scratch() -> None:
     """Each manifest makes another update, and each update has a place in scratch."""
     many = tuple(PlannedUpdate("site-a", 1, "{}" + " " * number, b"key", ("url",)) for number in range(9))
     assert len(new_updates(CollectedPage(many, "next"), set(), 9)) == 9
-    with pytest.raises(AggregationError, match="more than the 8 updates"):
+    with pytest.raises(AggregationError, match="more than 8 updates"):
         new_updates(CollectedPage(many[4:], "next"), set(map(identity_of, many[:4])), 8)
 
 

@@ -143,7 +143,7 @@ def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
     participant = printable(verbs.participant(hub, name))
     computed = enrolment.fingerprint_to_pin(participant)
     pinned = participant["spec"].get("keyFingerprint")
-    say(f"{name} ({participant['spec'].get('displayName', '')}) publishes {computed}")
+    say(f"{name} ({participant['spec'].get('displayName', '')}) publishes keys with the fingerprint {computed}")
     if options.fingerprint:
         enrolment.check_expected(computed, options.fingerprint)
     if pinned == computed:
