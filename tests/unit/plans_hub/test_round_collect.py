@@ -16,6 +16,7 @@ from tests.unit.plans_hub.builders import (
     dispatched,
     failed,
     federated_round,
+    keys,
     observation,
     participant,
     refused,
@@ -87,6 +88,19 @@ def test_what_a_hospital_sent_before_it_was_revoked_counts() -> None:
     seen = collecting(sent("site-a"), sent("site-b"), sent("site-c"))
     (job,) = of_type(plan(replace(seen, participants=participants)), Aggregate)
     assert [each.metadata.namespace for each in job.tasks] == list(NAMES)
+
+
+def test_what_a_thief_of_the_token_sent_does_not_count_after_the_revocation() -> None:
+    """The thief publishes own keys, and the aggregation would verify the update with them."""
+    gone = revoked("site-c")
+    assert gone.status.site is not None
+    stolen = replace(gone.status, site=replace(gone.status.site, keys=keys("thief")))
+    participants = {name: participant(name) for name in NAMES} | {"site-c": replace(gone, status=stolen)}
+    seen = collecting(sent("site-a"), sent("site-b"), sent("site-c"))
+    made = plan(replace(seen, participants=participants))
+    assert attention_of(made) == {"site-c": "ParticipantRevoked"}
+    (job,) = of_type(made, Aggregate)
+    assert [each.metadata.namespace for each in job.tasks] == ["site-a", "site-b"]
 
 
 def test_stragglers_are_waited_for_as_long_as_the_grace_lasts_and_no_longer() -> None:

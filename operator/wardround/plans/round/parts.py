@@ -11,7 +11,7 @@ from wardround.api.names import CANCELLED, GRANTS_BYTES, GRANTS_EXPIRE, REFUSED
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.api.times import parse_time, read_time
-from wardround.plans.participant import barred
+from wardround.plans.participant import barred, mismatch
 from wardround.plans.round.stages import stage
 from wardround.reasons.parameter import describe
 from wardround.reasons.registry import advise, is_retried
@@ -159,6 +159,12 @@ def _unless_refused(federated_round: FederatedRound, part: Part, now: datetime) 
     return replace(part, state=state, reason=TASK_REFUSED, refusal=message, until=until)
 
 
+def _is_its_own(participant: Participant, latest: RoundTask) -> bool:
+    """Whether an update was sent before the revocation that the approved keys have signed: no token gives those away.
+    With other keys in the Participant's status, a thief of the token may have sent it."""
+    return is_sent(latest) and mismatch(participant) is None
+
+
 def _part(
     federated_round: FederatedRound,
     name: str,
@@ -173,8 +179,7 @@ def _part(
         return Part(name=name, state=PartState.LOST, task=latest, reason=reason)
 
     reason = barred(participant, federated_round.metadata.namespace)
-    # What was sent before is signed by keys that no token gives away.
-    if reason and not (reason == "ParticipantRevoked" and is_sent(latest)):
+    if reason and not (reason == "ParticipantRevoked" and participant and _is_its_own(participant, latest)):
         return lost(reason)
     cancelled = latest.metadata.annotations.get(CANCELLED, "NotSentInTime") if latest.spec.cancel else None
     if cancelled == SUSPENDED:
