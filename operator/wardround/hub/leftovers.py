@@ -1,7 +1,8 @@
 """Deletes what a round left behind when it is gone, but its result: owner references do not cross namespaces."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from wardround.api import names
@@ -11,6 +12,7 @@ from wardround.hub.vault import is_result, note
 from wardround.plans.round.parts import puts_until
 from wardround.ports import Object, Objects
 from wardround.store.admin import delete_prefix
+from wardround.store.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +35,27 @@ def round_of(item: Object) -> tuple[str, str] | None:
     return (namespace, name) if name else None
 
 
+@dataclass(frozen=True)
+class _Stopped:
+    """A gone round without keys, sites and Jobs.
+
+    `last`: the object that stays until the round's objects in the store are deleted. `until`: when sites can put
+    objects, if they can.
+    """
+
+    uid: str
+    last: Object
+    until: datetime | None
+    has_result: bool
+
+
 async def delete_leftovers(hub: Context, namespace: str, name: str, live_uid: str | None) -> datetime | None:
     """Deletes what belongs to rounds that have this name but another UID than the round that a live GET has just shown.
 
-    First keys go, and sites and Jobs are stopped, for which no store is needed. One object stays until the
-    round's objects in the store are deleted: if a call breaks off, the next one finds by it what to do. Returns until
-    when sites can put objects, if they can. Then the caller has to call again. Raises ApiError, StoreError.
+    First the keys of all these rounds go, and sites and Jobs are stopped, for which no store is needed. One object of
+    each round stays until the round's objects in the store are deleted: if a call breaks off, the next one finds by it
+    what to do. Returns until when sites can put objects, if they can. Then the caller has to call again. Raises
+    ApiError, and the first StoreError after it has tried each round.
     """
     left: dict[str, Objects] = {}
     with_result: set[str] = set()
@@ -50,7 +67,7 @@ async def delete_leftovers(hub: Context, namespace: str, name: str, live_uid: st
             with_result.add(uid)
         else:
             left.setdefault(uid, []).append(item)
-    times = []
+    stopped = []
     for uid, items in left.items():
         logger.info(
             "round %s/%s with UID %s is gone: the hub operator deletes the objects that are left of it",
@@ -58,29 +75,50 @@ async def delete_leftovers(hub: Context, namespace: str, name: str, live_uid: st
             name,
             uid,
         )
-        times.append(await _delete_one(hub, uid, items, has_result=uid in with_result))
-    return min((each for each in times if each), default=None)
+        stopped.append(await _stop(hub, uid, items, has_result=uid in with_result))
+    return await _delete_all_stored(hub, stopped)
 
 
-async def _delete_one(hub: Context, uid: str, items: Objects, *, has_result: bool) -> datetime | None:
-    """What is left of one round: a Secret that can be emptied last, or what there is."""
+async def _stop(hub: Context, uid: str, items: Objects, *, has_result: bool) -> _Stopped:
+    """Deletes what is left of one round, except a Secret that can be emptied, or what there is."""
     *first, last = sorted(items, key=_worth)
     until = puts_until(each["metadata"].get("annotations", {}) for each in items)
     noted = read_time(last["metadata"].get("annotations", {}).get(names.PUTS_UNTIL, ""))
     until = max((each for each in (until, noted) if each), default=None)
-    memory = last["kind"] == "Secret" and not last.get("immutable")
-    if memory:
+    if _can_be_emptied(last):
         await note(hub.client, last, {names.PUTS_UNTIL: to_seconds(until)} if until else {}, emptied=True)
     for item in first:
         await delete_made(hub, item)
-    now = hub.clock()
-    await delete_prefix(hub.store, hub.internal, names.updates_prefix(uid), now)
-    if not has_result:  # of an aggregation whose result was never kept
-        await delete_prefix(hub.store, hub.internal, names.models_prefix(uid), now)
-    if until and now < until and memory:
-        return until
-    await delete_made(hub, last)
-    return None
+    return _Stopped(uid, last, until, has_result)
+
+
+async def _delete_all_stored(hub: Context, stopped: Sequence[_Stopped]) -> datetime | None:
+    times: list[datetime] = []
+    failure: StoreError | None = None
+    for each in stopped:
+        now = hub.clock()
+        try:
+            await _delete_stored(hub, each, now)
+        except StoreError as error:
+            failure = failure or error
+            continue
+        if each.until and now < each.until and _can_be_emptied(each.last):
+            times.append(each.until)
+        else:
+            await delete_made(hub, each.last)
+    if failure:
+        raise failure
+    return min(times, default=None)
+
+
+async def _delete_stored(hub: Context, stopped: _Stopped, now: datetime) -> None:
+    await delete_prefix(hub.store, hub.internal, names.updates_prefix(stopped.uid), now)
+    if not stopped.has_result:  # of an aggregation whose result was never kept
+        await delete_prefix(hub.store, hub.internal, names.models_prefix(stopped.uid), now)
+
+
+def _can_be_emptied(item: Object) -> bool:
+    return item["kind"] == "Secret" and not item.get("immutable")
 
 
 def _worth(item: Object) -> int:

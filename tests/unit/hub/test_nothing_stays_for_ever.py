@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.simulation.apiserver import Place
 from tests.simulation.hub import FEDERATION as NAMESPACE_OF_ROUNDS
 from tests.simulation.hub import NAMESPACE, LoneHub
@@ -13,7 +15,7 @@ from tests.unit.hub.results import leave_result, result
 from tests.unit.plans_hub.builders import UID
 from wardround.api import names
 from wardround.api.times import to_seconds
-from wardround.store.errors import MISSING, StoreError
+from wardround.store.errors import MISSING, REFUSED, StoreError
 
 
 def test_a_result_goes_though_a_new_round_of_the_name_had_started_before_the_operator_restarted() -> None:
@@ -87,5 +89,38 @@ def test_while_the_store_is_away_the_keys_of_all_results_of_a_name_go() -> None:
             secrets = hub.server.select("Secret", NAMESPACE, fields="")
             left = [each["metadata"]["name"] for each in secrets if (each.get("data") or {}).get("dataKey")]
             assert left == []
+
+    play(main)
+
+
+@pytest.mark.parametrize("refuses", ["the first", "all"])
+def test_the_keys_of_all_gone_rounds_of_a_name_go_though_the_store_refuses_the_lists_of_one(refuses: str) -> None:
+    """Two rounds train-0 were deleted while no operator ran. Each left its key, the newer one also a Job."""
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        for uid in (OLDER, UID):
+            labels, annotations = names.round_labels("train-0", uid), names.round_ref(NAMESPACE_OF_ROUNDS, "train-0")
+            metadata = {"namespace": NAMESPACE, "labels": labels, "annotations": annotations}
+            secret = {"apiVersion": "v1", "kind": "Secret", "data": {"privateKey": "AA=="}}
+            hub.server.create(secret | {"metadata": {**metadata, "name": names.round_secret(uid)}})
+            job = {"apiVersion": "batch/v1", "kind": "Job", "spec": {}}
+            hub.server.create(job | {"metadata": {**metadata, "name": names.aggregation_name(uid, 0)}})
+            hub.store.stored[f"{names.updates_prefix(uid)}1/site-a"] = b"an update"
+        honest = hub.store.answer
+
+        def answer(method: str, let: Let) -> bytes:
+            if refuses == "all" or names.updates_prefix(OLDER) in str(let):
+                raise StoreError(REFUSED, 403)
+            return honest(method, let)
+
+        hub.store.answer = answer  # type: ignore[method-assign]
+        async with hub.running():
+            await asyncio.sleep(600)
+            secrets = hub.server.select("Secret", NAMESPACE, fields="")
+            assert [each["metadata"]["name"] for each in secrets if (each.get("data") or {}).get("privateKey")] == []
+            assert hub.server.select("Job", NAMESPACE, fields="") == []
+            left = sorted(key.split("/")[1] for key in hub.store.stored)
+            assert left == ([OLDER] if refuses == "the first" else sorted([OLDER, UID]))
 
     play(main)
