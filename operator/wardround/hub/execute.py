@@ -21,6 +21,7 @@ from wardround.documents.keys import Model
 from wardround.documents.update_list import UpdateList
 from wardround.hub import early, tries, vault
 from wardround.hub.context import Context
+from wardround.hub.stored import delete_stored, look_ends
 from wardround.kube.errors import ApiError
 from wardround.manifests import aggregation
 from wardround.plans.round.parts import refused_since, task_refused
@@ -44,7 +45,6 @@ from wardround.plans.round.types import (
 from wardround.plans.schema import assigned
 from wardround.sealing.manifests import open_card, sign_card, sign_model
 from wardround.sealing.refused import Refused
-from wardround.store.admin import delete_prefix
 from wardround.store.errors import StoreError
 from wardround.store.put_each import put_each
 from wardround.tabular.dataschema import SchemaInvalid
@@ -341,7 +341,7 @@ class Execution:
         for secret in secrets:
             if secret not in memory and not vault.is_result(secret):
                 await client.delete_if_exists("Secret", secret["metadata"]["name"])
-        await delete_prefix(self.hub.store, self.hub.internal, names.updates_prefix(uid), self.hub.clock())
+        await delete_stored(self.hub, names.updates_prefix(uid), look_ends())
         for secret in memory:
             if action.last:
                 await client.delete_if_exists("Secret", secret["metadata"]["name"])

@@ -8,10 +8,10 @@ from datetime import datetime
 from wardround.api import names
 from wardround.api.times import read_time, to_seconds
 from wardround.hub.context import Context
+from wardround.hub.stored import delete_stored, look_ends
 from wardround.hub.vault import is_result, note
 from wardround.plans.round.parts import puts_until
 from wardround.ports import Object, Objects
-from wardround.store.admin import delete_prefix
 from wardround.store.errors import StoreError
 
 logger = logging.getLogger(__name__)
@@ -95,10 +95,11 @@ async def _stop(hub: Context, uid: str, items: Objects, *, has_result: bool) -> 
 async def _delete_all_stored(hub: Context, stopped: Sequence[_Stopped]) -> datetime | None:
     times: list[datetime] = []
     failure: StoreError | None = None
+    ends = look_ends()
     for each in stopped:
         now = hub.clock()
         try:
-            await _delete_stored(hub, each, now)
+            await _delete_stored(hub, each, ends)
         except StoreError as error:
             failure = failure or error
             continue
@@ -111,10 +112,10 @@ async def _delete_all_stored(hub: Context, stopped: Sequence[_Stopped]) -> datet
     return min(times, default=None)
 
 
-async def _delete_stored(hub: Context, stopped: _Stopped, now: datetime) -> None:
-    await delete_prefix(hub.store, hub.internal, names.updates_prefix(stopped.uid), now)
+async def _delete_stored(hub: Context, stopped: _Stopped, ends: float) -> None:
+    await delete_stored(hub, names.updates_prefix(stopped.uid), ends)
     if not stopped.has_result:  # of an aggregation whose result was never kept
-        await delete_prefix(hub.store, hub.internal, names.models_prefix(stopped.uid), now)
+        await delete_stored(hub, names.models_prefix(stopped.uid), ends)
 
 
 def _can_be_emptied(item: Object) -> bool:

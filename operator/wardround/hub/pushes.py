@@ -22,6 +22,7 @@ from wardround.hub import requests, vault
 from wardround.hub.context import Context
 from wardround.hub.leftovers import delete_made
 from wardround.hub.observe import started_from
+from wardround.hub.stored import delete_stored, look_ends
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import ApiError, NotFound
 from wardround.kube.queue import WorkQueue
@@ -34,7 +35,6 @@ from wardround.plans.schema import assigned
 from wardround.ports import Object, Objects
 from wardround.reasons.registry import REASONS
 from wardround.sealing.body import new_file_key
-from wardround.store.admin import delete_prefix
 from wardround.tabular import dataschema
 from wardround.tabular.dataschema import SchemaInvalid
 from wardround.threads import beside
@@ -177,13 +177,14 @@ class PushController:
     async def _forget(self, key: Key, kept: set[str]) -> float | None:
         """Deletes what was pushed under this name but for the UIDs in `kept`. Returns `requeue_after`."""
         waits: list[float] = []
+        ends = look_ends()
         for item in await vault.pushes(self._hub.client, key.namespace, key.name):
             uid = item["metadata"]["labels"][names.PUSH_UID]
             if uid in kept:
                 continue
             if await self._is_needed(key, uid):
                 waits.append(FOLLOWERS_SECONDS)
-            elif (seconds := await self._forget_one(item, uid)) is not None:
+            elif (seconds := await self._forget_one(item, uid, ends)) is not None:
                 waits.append(seconds)
         return min(waits, default=None)
 
@@ -199,14 +200,14 @@ class PushController:
                 return True
         return False
 
-    async def _forget_one(self, item: Object, push_uid: str) -> float | None:
+    async def _forget_one(self, item: Object, push_uid: str, ends: float) -> float | None:
         """The key goes at once. The empty Secret is the memory of what is left to do: as long as the addresses hold,
         somebody can still upload."""
         hub = self._hub
         if item.get("data"):
             await vault.note(hub.client, item, {}, emptied=True)
         now = hub.clock()
-        await delete_prefix(hub.store, hub.internal, names.models_prefix(push_uid), now)
+        await delete_stored(hub, names.models_prefix(push_uid), ends)
         until = read_time(item["metadata"]["annotations"].get(names.PUTS_UNTIL, ""))
         if until is not None and now < until:
             return (until - now).total_seconds()

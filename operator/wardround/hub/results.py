@@ -15,12 +15,12 @@ from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.hub.leftovers import delete_made
 from wardround.hub.observe import get_round, source_label, started_from
+from wardround.hub.stored import delete_stored, look_ends
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.queue import WorkQueue
 from wardround.plans import result as result_plan
 from wardround.plans.result import Follower, Forget, Keep, Observation
 from wardround.ports import Object
-from wardround.store.admin import delete_prefix
 
 # No kind of the API: the name of this controller's keys.
 KIND = "Result"
@@ -82,9 +82,10 @@ class ResultController:
         followers = await self._followers(namespace, {each.name for each in gone}) if gone else {}
         decisions = [await self._one(namespace, each, followers[each.name]) for each in gone]
         # After all keys: these need the store.
+        ends = look_ends()
         for each, decision in zip(gone, decisions, strict=True):
             if isinstance(decision, Forget):
-                await self._forget(each.result)
+                await self._forget(each.result, ends)
         needed = {each.name for each, decision in zip(gone, decisions, strict=True) if isinstance(decision, Keep)}
         self.kept[namespace] -= set(names_of_rounds) - needed
         if not self.kept[namespace]:
@@ -139,8 +140,8 @@ class ResultController:
         tasks = await self._hub.client.list("RoundTask", everywhere=True, labels=f"{names.ROUND_UID}={uid}")
         return Follower(uid=uid, started_from=started_from(tasks, source_label(federated_round, name)))
 
-    async def _forget(self, result: Object) -> None:
+    async def _forget(self, result: Object, ends: float) -> None:
         """Its key has gone. The empty Secret is deleted last: by it a new process finds what is left to do."""
         hub, round_uid = self._hub, result["metadata"]["labels"][names.ROUND_UID]
-        await delete_prefix(hub.store, hub.internal, names.models_prefix(round_uid), hub.clock())
+        await delete_stored(hub, names.models_prefix(round_uid), ends)
         await delete_made(hub, result)

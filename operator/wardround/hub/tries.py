@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from wardround.api import names
 from wardround.hub.context import Context
+from wardround.hub.stored import delete_stored, look_ends
 from wardround.plans.round.types import EARLY_NUMBER
 from wardround.ports import Objects
-from wardround.store.admin import delete_prefix
 from wardround.store.errors import StoreError
 
 
@@ -21,13 +21,14 @@ async def delete_before(hub: Context, round_uid: str, latest: int) -> None:
     if latest <= EARLY_NUMBER + 1:
         return
     labels = f"{names.ROUND_UID}={round_uid},{names.ROLE}={names.ROLE_AGGREGATION}"
+    ends = look_ends()
     for job in await hub.client.list("Job", labels=labels):
         number = int(job["metadata"]["labels"][names.ATTEMPT])
         if EARLY_NUMBER < number < latest:
             name = job["metadata"]["name"]
             await hub.client.delete_if_exists("Secret", name)
             with suppress(StoreError):  # the clean-up deletes it
-                await delete_prefix(hub.store, hub.internal, names.lists_prefix(round_uid, number), hub.clock())
+                await delete_stored(hub, names.lists_prefix(round_uid, number), ends)
             await hub.client.delete_if_exists("Job", name)
 
 
