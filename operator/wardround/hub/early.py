@@ -2,16 +2,22 @@
 
 A page is written once. If the hub operator stops after it has written a page and before it has noted that, it finds the
 page there the next time, and writes the same updates onto the next page. The Job counts each update once.
+
+While the round collects, a store that fails does not make the look fail. A later look writes the page, at the latest
+the look that closes the round.
 """
 
+import asyncio
+import logging
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from wardround.api import names
 from wardround.documents import aggregations, collected_list
 from wardround.documents.update_list import planned_update
 from wardround.hub import vault
 from wardround.hub.context import Context
+from wardround.hub.stored import LOOK_SECONDS, time_limit
 from wardround.plans.round import early
 from wardround.plans.round.types import EARLY_NUMBER, EarlyList, ListUpdates, Observation
 from wardround.ports import Object, Objects
@@ -21,8 +27,12 @@ from wardround.wire import codec
 from wardround.wire.aggregation import AggregationPlan, PlannedCollection, PlannedList
 from wardround.wire.collected import ClosedList, CollectedPage, identity_of
 
-# A page that exists was written by this hub operator before it stopped. There are not so many of them.
-MOST_EXISTING = 1024
+# A page that exists was written by this hub operator, which then stopped or got no answer. More of them in one look are
+# the fault of the store. The next look goes on after them.
+MOST_EXISTING = 16
+# The time of one page. Hospitals that still work must not wait for the store.
+COLLECTING_SECONDS = 10.0
+logger = logging.getLogger(__name__)
 
 
 def observed(secrets: Objects, round_uid: str) -> EarlyList | None:
@@ -33,13 +43,22 @@ def observed(secrets: Objects, round_uid: str) -> EarlyList | None:
 
 
 async def list_updates(hub: Context, seen: Observation, action: ListUpdates) -> None:
-    """Write the pages, and note that. Raises ApiError and StoreError."""
+    """Write the pages, and note that. Raises ApiError and, if the round closes, StoreError."""
     secret = await hub.client.get("Secret", names.aggregation_name(seen.round.metadata.uid, EARLY_NUMBER))
     listed, terms = _planned(secret)
-    pages, number = _pages(hub, seen, action, terms), action.before.pages
-    while (page := await beside(next, pages, None)) is not None:
-        number = await _store(hub, page, number, listed, terms)
-    await vault.note(hub.client, secret, {names.LISTED: early.note(replace(action.after, pages=number))})
+    closes = action.counted is not None
+    contents, pages = _pages(hub, seen, action, terms), Pages(hub, listed, terms, action.before.pages)
+    after, failure = action.after, None
+    try:
+        while (page := await beside(next, contents, None)) is not None:
+            await pages.store(page, LOOK_SECONDS if closes else COLLECTING_SECONDS)
+    except StoreError as error:
+        after, failure = action.before, error
+        logger.warning("aggregation %s: the hub operator could not list updates: %s", secret["metadata"]["name"], error)
+    if (after := replace(after, pages=pages.number)) != action.before:
+        await vault.note(hub.client, secret, {names.LISTED: early.note(after)})
+    if failure and closes:
+        raise failure
 
 
 def _planned(secret: Object) -> tuple[PlannedList, PlannedCollection]:
@@ -58,10 +77,25 @@ def _pages(hub: Context, seen: Observation, action: ListUpdates, terms: PlannedC
     return collected_list.contents(new, closed, terms)
 
 
-async def _store(hub: Context, page: CollectedPage, number: int, listed: PlannedList, terms: PlannedCollection) -> int:
-    """Store a page under the next number that is free, and return the number that follows."""
-    for free in range(number, number + MOST_EXISTING):
-        upload, data = await beside(collected_list.sealed, page, free, listed, terms, hub.internal, hub.clock())
-        if await hub.store.put_bytes(upload.url, upload.headers, data):
-            return free + 1
-    raise StoreError(REFUSED)
+@dataclass
+class Pages:
+    """Writes pages of one list. `number`: of the next page. Pages that exist already have lower numbers."""
+
+    hub: Context
+    listed: PlannedList
+    terms: PlannedCollection
+    number: int
+
+    async def store(self, page: CollectedPage, seconds: float) -> None:
+        """Store a page under the next number that is free. Raises StoreError, also after `seconds`."""
+        hub = self.hub
+        async with time_limit(asyncio.get_running_loop().time() + seconds):
+            for number in range(self.number, self.number + MOST_EXISTING):
+                upload, data = await beside(
+                    collected_list.sealed, page, number, self.listed, self.terms, hub.internal, hub.clock()
+                )
+                stored = await hub.store.put_bytes(upload.url, upload.headers, data)
+                self.number = number + 1
+                if stored:
+                    return
+        raise StoreError(REFUSED)

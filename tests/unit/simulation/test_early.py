@@ -21,7 +21,7 @@ from tests.simulation.federation import HUB_NAMESPACE, Federation
 from tests.simulation.kubelet import Node
 from tests.simulation.programs import Programs
 from tests.simulation.rounds import OWN, documents, scratch
-from tests.simulation.store import Objects, Opener
+from tests.simulation.store import Objects, Opener, SimulatedStore
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.kube.errors import Unavailable
 from wardround.ports import Object
@@ -199,4 +199,29 @@ def test_a_hub_operator_that_stops_after_each_write_makes_the_same_models(simula
     early = played(StumblingFederation, 3600)
     assert early.digests == simulated
     assert set(early.numbers.values()) <= {0, 1}
+    assert early.left == []
+
+
+def test_a_store_that_does_not_answer_while_a_round_collects_makes_no_look_fail(
+    simulated: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It does not answer the first PUT of each list for a day, which is longer than a round has."""
+    silent: set[str] = set()
+    honest = SimulatedStore.put_bytes
+
+    async def put_bytes(self: SimulatedStore, url: str, headers: Mapping[str, str], data: bytes) -> bool:
+        round_of_page, is_page, _ = url.partition("/lists/0-")
+        if is_page and round_of_page not in silent:
+            silent.add(round_of_page)
+            await asyncio.sleep(86400)
+        return await honest(self, url, headers, data)
+
+    monkeypatch.setattr(SimulatedStore, "put_bytes", put_bytes)
+    early = played(EarlyFederation, 3600)
+    assert len(silent) == 2
+    assert caplog.text.count("could not list updates: StoreTooSlow") == 2
+    assert "could not list updates for" not in caplog.text  # the words of a look that failed
+    assert early.digests == simulated
+    statistics, first, second = NAMES
+    assert early.numbers == {statistics: 0, first: 1, second: 0}
     assert early.left == []
