@@ -194,6 +194,9 @@ def test_a_volume_belongs_to_the_pods_group(namespace: Namespace) -> None:
     eventually("the file is there", (folder / "file").exists)
     assert (folder / "file").stat().st_uid == 65532
     namespace("delete", "pod/writer", "pvc/data", "--wait")
+    volume = f"{namespace.name}-data"
+    # The controller of volumes notices after the claim is gone.
+    eventually("the volume is free", lambda: namespace.kubectl.get("pv", volume)["status"]["phase"] == "Released")
     volumes.remove(site.cluster, site.client, namespace.name, "data")
     assert not folder.exists()
 
