@@ -65,7 +65,7 @@ def test_the_api_server_documents_every_field(api: Api, kind: str) -> None:
 
 def test_kubectl_explain_describes_every_kind(api: Api, kubectl: Kubectl) -> None:
     text = kubectl("explain", "fr.spec.quorum.min").stdout
-    assert "Smallest number of updates that the hub may aggregate." in text
+    assert "Smallest number of updates that the hub may combine." in text
     assert kubectl("get", "wardround", "--all-namespaces").returncode == 0
     shorts = ("ptc", "fr", "rt", "site", "st", "dset", "dschema", "fm", "mv", "mt", "mpush", "appr", "pred")
     for short, kind in zip(shorts, KINDS, strict=True):
@@ -87,6 +87,7 @@ def test_a_round_gets_its_defaults(api: Api) -> None:
         "weighting": "Samples",
         "maxWeightShare": "1",
         "parameters": {},
+        "compression": "None",
     }
     assert (spec["suspend"], spec["retryLimit"], spec["resources"]["nodes"]) == (False, 2, 1)
 
