@@ -37,9 +37,8 @@ logger = logging.getLogger(__name__)
 
 def observed(secrets: Objects, round_uid: str) -> EarlyList | None:
     """The list of the aggregation that began early, as its Secret says; None if none has begun."""
-    mine = names.aggregation_name(round_uid, EARLY_NUMBER)
-    secret = next((each for each in secrets if each["metadata"]["name"] == mine), None)
-    return early.noted((secret["metadata"].get("annotations") or {}).get(names.LISTED, "")) if secret else None
+    text = vault.noted(secrets, names.aggregation_name(round_uid, EARLY_NUMBER), names.LISTED)
+    return early.noted(text) if text is not None else None
 
 
 async def list_updates(hub: Context, seen: Observation, action: ListUpdates) -> None:

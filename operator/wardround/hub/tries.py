@@ -6,6 +6,7 @@ Each try has a Secret with the round's private key, a Job, and a list of updates
 from contextlib import suppress
 
 from wardround.api import names
+from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.hub.stored import delete_stored, look_ends
 from wardround.plans.round.types import EARLY_NUMBER
@@ -34,9 +35,5 @@ async def delete_before(hub: Context, round_uid: str, latest: int) -> None:
 
 def failures(secrets: Objects, round_uid: str, number: int) -> int:
     """How many tries before this one failed, those not counted that the store ended."""
-    name = names.aggregation_name(round_uid, number)
-    notes = next(
-        (each["metadata"].get("annotations") or {} for each in secrets if each["metadata"]["name"] == name), {}
-    )
-    text = notes.get(names.FAILURES, "")
+    text = vault.noted(secrets, names.aggregation_name(round_uid, number), names.FAILURES) or ""
     return int(text) if text.isdecimal() else 0

@@ -93,6 +93,12 @@ async def make_round_key(client: Api, federated_round: FederatedRound) -> None:
     await client.create_if_absent(secret(name, client.namespace, {"privateKey": key.raw}, federated_round))
 
 
+def noted(secrets: Objects, name: str, annotation: str) -> str | None:
+    """An annotation of the Secret of that name: "" if it has none, None if there is no such Secret."""
+    item = next((each for each in secrets if each["metadata"]["name"] == name), None)
+    return str((item["metadata"].get("annotations") or {}).get(annotation, "")) if item else None
+
+
 async def note(client: Api, item: Object, notes: Mapping[str, str], *, emptied: bool = False) -> None:
     """Annotates a Secret. `emptied`: also deletes its values, so that it is only a memory of what is left to do."""
     body: dict[str, Any] = {"metadata": {"uid": item["metadata"]["uid"], "annotations": dict(notes)}}
