@@ -24,6 +24,7 @@ from tests.simulation.rounds import OWN, documents, scratch
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.simulation.test_early import StumblingClient, StumblingFederation
 from wardround.aggregate import plan as aggregation_plan
+from wardround.ports import Object
 from wardround.simulate.containers import Container
 from wardround.wire.aggregation import AggregationFailure
 
@@ -102,16 +103,22 @@ class StoppingFederation(TroubledFederation, StumblingFederation):
         return DeletingClient(server, lambda: token, namespace, self._latency, field_manager=field_manager)
 
 
+async def over(federation: TroubledFederation, outcome: str) -> Object:
+    """The first round, once it has ended with this condition."""
+    first = documents(OWN)[0]
+    federation.apply(first)
+    ended = await federation.over(first["metadata"]["name"])
+    assert is_true(ended, outcome), ended["status"]
+    return ended
+
+
 @pytest.mark.parametrize("kind", [TroubledFederation, StoppingFederation])
 def test_only_the_two_latest_tries_leave_a_secret_a_job_and_a_list(kind: type[TroubledFederation]) -> None:
     async def main(loop: VirtualLoop, folder: Path) -> tuple[Left, list[str]]:
         StumblingClient.stumbled.clear()
         federation = kind(loop, folder, OWN, 1)
         async with federation.running(demo_data.tables()):
-            round_ = documents(OWN)[0]
-            federation.apply(round_)
-            ended = await federation.over(round_["metadata"]["name"])
-            assert is_true(ended, "Complete"), ended["status"]
+            ended = await over(federation, "Complete")
             assert number(ended["status"]["result"]["location"].replace("/", "-")) == LAST
             keys = federation.store.stored.keys
             await federation.until("no update is left", lambda: all(key.startswith("models/") for key in keys()))
@@ -129,10 +136,7 @@ def test_a_round_ends_after_three_failures_that_are_not_the_stores() -> None:
     async def main(loop: VirtualLoop, folder: Path) -> list[int]:
         federation = HopelessFederation(loop, folder, OWN, 1)
         async with federation.running(demo_data.tables()):
-            round_ = documents(OWN)[0]
-            federation.apply(round_)
-            ended = await federation.over(round_["metadata"]["name"])
-            assert is_true(ended, "Failed"), ended["status"]
+            await over(federation, "Failed")
         return TroubledPrograms.left.tries
 
     with scratch() as folder:
