@@ -13,8 +13,7 @@ from wardround.card import folder
 from wardround.card.folder import FolderRefused, Signed
 from wardround.card.own_request import SILENCE_SECONDS, OwnRequest, unopened, unreachable
 from wardround.sealing import untrusted
-from wardround.sealing.body import Body, part_lengths, segment_count
-from wardround.sealing.files import HASH_BYTES
+from wardround.sealing.body import Body, part_lengths
 from wardround.sealing.keys import load_verification_key
 from wardround.sealing.manifests import open_model, open_transfer
 from wardround.sealing.opener import FileOpener
@@ -77,10 +76,7 @@ def _fetch(manifest: ModelManifest, data_key: bytes, grants: TransferGrants, fil
             "the number of addresses in the hub's answer differs from the number of parts of the "
             "file. Run the command again"
         )
-    hashes = bytearray()
-    _download(grants.get.segments, context, HASH_BYTES * segment_count(manifest.header.length), hashes.extend)
-    body = Body(data_key, manifest.header)
-    with FileOpener(file, body, bytes(hashes), manifest.segments_digest, manifest.digest) as opener:
+    with FileOpener(file, Body(data_key, manifest.header), manifest.digest) as opener:
         for url, length in zip(grants.get.parts, lengths, strict=True):
             _download(url, context, length, opener.feed)
         opener.finish()

@@ -11,8 +11,7 @@ from wardround.parallel import run_all
 from wardround.plans.courier.turns import is_too_slow
 from wardround.plans.courier.types import Fetch
 from wardround.ports import Store
-from wardround.sealing.body import Body, part_lengths, segment_count
-from wardround.sealing.files import HASH_BYTES
+from wardround.sealing.body import Body, part_lengths
 from wardround.sealing.keys import DecryptionKey, VerificationKey
 from wardround.sealing.manifests import open_model
 from wardround.sealing.opener import FileOpener
@@ -38,25 +37,17 @@ async def fetch(
 ) -> None:
     """Fetch and open one model, in turns with other tasks. Raises Refused, StoreError, OSError.
 
-    All participants hold the model's data key, so the hub's signature over each segment's hash is what makes it the
-    hub's model (FileOpener).
+    All participants hold the model's data key, so the digest that the hub has signed is what makes it the hub's model
+    (FileOpener).
     """
     grant = order.grant
     manifest, body = _open(order, hub_key, key)
     lengths = part_lengths(manifest.header.length)
     if len(grant.parts) != len(lengths):
         raise StoreError(SHORT)
-    hashes = bytearray()
-
-    async def fetch_hashes() -> None:
-        hashes[:] = await store.get_bytes(grant.segments, HASH_BYTES * segment_count(manifest.header.length))
-
-    if not await turn.some(fetch_hashes):
-        raise StoreError(TOO_SLOW)
     target = folder.root / order.input.path
     await beside(partial(target.parent.mkdir, parents=True, exist_ok=True))
-    open_file = partial(FileOpener, target, body, bytes(hashes), manifest.segments_digest, manifest.digest)
-    opener = await beside(partial(open_file, resumable=True))
+    opener = await beside(partial(FileOpener, target, body, manifest.digest, resumable=True))
     keep = True
     try:
         while not opener.whole:

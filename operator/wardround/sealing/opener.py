@@ -1,13 +1,11 @@
 """Opens a model's ciphertext into a file, its parts side by side, in constant memory; knows no transport.
 
-Every recipient of a model holds its data key and could forge ciphertext. So each segment must also have the SHA-256 in
-the list that the hub's signed manifest commits to.
+Every recipient of a model holds its data key and could forge ciphertext. So a file gets its name only if its plaintext
+has the digest that the hub has signed. The list of segments is for readers who open single segments (aggregate/).
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import os
 import threading
@@ -24,7 +22,7 @@ from wardround.sealing.body import (
     part_lengths,
     segment_span,
 )
-from wardround.sealing.files import HASH_BYTES, read_at, write_at
+from wardround.sealing.files import read_at, write_at
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
 
@@ -43,23 +41,16 @@ class FileOpener:
         self,
         path: Path,
         body: Body,
-        segment_hashes: bytes,
-        segments_digest: str,
         digest: str,
         *,
         resumable: bool = False,
     ) -> None:
-        """Check the segment list against the manifest. Raises Refused("Altered")."""
-        if len(segment_hashes) != HASH_BYTES * body.segments:
-            raise Refused("Altered")
-        if not hmac.compare_digest(digests.digest(segment_hashes), segments_digest):
-            raise Refused("Altered")
+        """`digest`: of the plaintext, from the manifest that the hub has signed. Raises OSError."""
         self.body = body
         self._path = path
         self._partial = durable.partial_of(path)
         self._whole_parts = durable.partial_of(path.with_name(f"{path.name}.parts"))
         self._resumable = resumable
-        self._hashes = segment_hashes
         self._digest = digest
         self._plain = digests.Digest()
         self._hashed = 0  # segments whose plaintext is in the digest
@@ -148,9 +139,6 @@ class FileOpener:
         """Open the next segment of a part. `room`: a buffer for the plaintext. Raises Refused("Altered"), OSError."""
         index = part * SEGMENTS_PER_PART + self._opened[part]
         start, size = segment_span(index, self.body.length)
-        expected = self._hashes[HASH_BYTES * index : HASH_BYTES * (index + 1)]
-        if not hmac.compare_digest(hashlib.sha256(sealed).digest(), expected):
-            raise Refused("Altered")
         plain = room[:size]
         self.body.open_into(index, sealed, plain)
         write_at(self._descriptor, plain, start)

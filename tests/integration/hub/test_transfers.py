@@ -22,8 +22,7 @@ from wardround.card import folder
 from wardround.kube.errors import NotFound
 from wardround.kubectl import main
 from wardround.ports import Object
-from wardround.sealing.body import Body, segment_count
-from wardround.sealing.files import HASH_BYTES
+from wardround.sealing.body import Body
 from wardround.sealing.keys import DecryptionKey, hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import open_model, open_transfer
 from wardround.sealing.opener import FileOpener
@@ -108,9 +107,7 @@ async def test_the_holder_of_the_key_gets_the_file_and_its_card(world: World, re
     grants = open_transfer(sealed, key, transfer_uid=uid, requested_by=READER, digest=manifest.digest)
     file = tmp_path / "model.safetensors"
     async with StoreClient(world.server.origin, grants.ca_bundle) as store:
-        hashes = await store.get_bytes(grants.get.segments, HASH_BYTES * segment_count(manifest.header.length))
-        body = Body(data_key, manifest.header)
-        with FileOpener(file, body, hashes, manifest.segments_digest, manifest.digest) as opener:
+        with FileOpener(file, Body(data_key, manifest.header), manifest.digest) as opener:
             [part] = grants.get.parts
 
             async def feed(chunk: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -26,14 +25,12 @@ class Sealed:
         self.body = body.Body(KEY, body.new_header(KEY, kind=body.MODEL, attempt=1, length=len(plain), **names))
         spans = (body.segment_span(index, len(plain)) for index in range(self.body.segments))
         segments = [self.body.seal(index, plain[start : start + size]) for index, (start, size) in enumerate(spans)]
-        self.hashes = b"".join(hashlib.sha256(each).digest() for each in segments)
         ciphertext = b"".join(segments)
         self.parts = [ciphertext[start : start + body.PART] for start in range(0, len(ciphertext), body.PART)]
         self.digest = digests.digest(plain)
 
     def opener(self, path: Path, *, resumable: bool = True) -> FileOpener:
-        listed = digests.digest(self.hashes)
-        return FileOpener(path, self.body, self.hashes, listed, self.digest, resumable=resumable)
+        return FileOpener(path, self.body, self.digest, resumable=resumable)
 
 
 @pytest.fixture(scope="module")
