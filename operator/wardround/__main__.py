@@ -84,7 +84,8 @@ def usage() -> str:
             f"Verbs of `kubectl wardround`, for a computer without kubectl: {', '.join(COMMAND_LINE)}",
             f"Verbs that only the pods of Wardround run: {', '.join(VERBS)}.",
             "",
-            "`wardround VERB --help` explains a verb for people.",
+            "To read what a verb does and takes, run `wardround VERB --help`. The verbs that only pods run have no "
+            "help.",
         )
     )
 

@@ -37,8 +37,9 @@ def new_updates(page: CollectedPage, known: Collection[str], most: int) -> dict[
     if len(known) + len(new) > most:
         raise AggregationError(
             "PlanUnreadable",
-            f"The list of updates has more than {most} updates, the most that the plan of this aggregation allows. A "
-            "hospital that writes its manifest again and again can cause this.",
+            f"The list of updates has more than {most} updates, and the plan of this aggregation allows no more. So "
+            "this Job ends. The hub operator starts another one when the round closes. The cause can be a hospital "
+            "that writes a new manifest for its update again and again.",
         )
     return new
 
@@ -53,7 +54,8 @@ def require_complete(closed: ClosedList, listed: dict[str, str]) -> None:
     if absent or len(set(participants)) != len(participants):
         raise AggregationError(
             "PlanUnreadable",
-            "The last page of the list of updates counts an update that no page has, or two updates of one hospital.",
+            "The last page of the list of updates says which updates to combine. But it names an update that is on no "
+            "page, or two updates of one hospital. So this Job combines nothing.",
         )
 
 
@@ -79,9 +81,10 @@ class UpdateCollection:
                 if clock() - begun >= self._terms.seconds:
                     raise AggregationError(
                         "StillCollecting",
-                        f"The last page of the list has not come within {self._terms.seconds} s: the round still "
-                        "collects, or the store withholds the page. This Job ends, so that it takes no more memory. "
-                        "The hub operator starts another one when the round closes.",
+                        f"This Job has waited {self._terms.seconds} s for the last page of the list of updates. "
+                        "Either the round still collects updates, or the store withholds the page. So this Job ends "
+                        "and gives its memory back. Nobody has to act: the hub operator starts another Job when the "
+                        "round closes.",
                     )
                 await asyncio.sleep(pause(clock() - came))
                 continue
@@ -115,6 +118,6 @@ class UpdateCollection:
 def _another_page() -> AggregationError:
     return AggregationError(
         "StoreInconsistent",
-        "For a page of the list of updates, the store returned other bytes than the hub stored. The aggregation "
-        "stopped.",
+        "A page of the list of updates in the store differs from the page that the hub stored there. So the "
+        "aggregation stopped.",
     )

@@ -30,7 +30,10 @@ from wardround.wire import digests, strategies
 from wardround.wire.aggregation import AggregationPlan, LeftOut, PlannedUpdate
 from wardround.wire.collected import identity_of
 
-CHANGED_MEANWHILE = "The store returned other bytes for an update, the base or the server state than it had stored."
+CHANGED_MEANWHILE = (
+    "An update, the base or the server state in the store has changed since the aggregation examined it. So the "
+    "aggregation stopped."
+)
 
 
 @dataclass(frozen=True)
@@ -49,23 +52,26 @@ async def open_base(store: Store, plan: AggregationPlan, keeping: Keeping) -> Ba
     body = bodies.Body(base.data_key, base.manifest.header)
     hashes = await store.get_bytes(base.get.segments, HASH_BYTES * body.segments)
     if digests.digest(hashes) != base.manifest.segments_digest:
-        raise _base_changed("another list of segments")
+        raise _base_changed("list of segments")
     file = SealedFile(store, base.get.parts, body, keeping, hashes)
     another = AggregationError(
-        "SchemasDiffer", "The file of the base does not have the canonical form that docs/contracts.md describes."
+        "SchemasDiffer",
+        "The base is not a file in the canonical form that docs/contracts.md describes, so the aggregation cannot "
+        "combine updates with it.",
     )
     try:
         layout = await read_layout(file)
     except Refused as refused:
-        raise (another if refused.reason == "WrongSchema" else _base_changed("other bytes")) from None
+        raise (another if refused.reason == "WrongSchema" else _base_changed("content")) from None
     if not layout.canonical or layout.schema_digest != base.manifest.header.schema_digest:
         raise another
     return BaseModel(file, layout)
 
 
-def _base_changed(content: str) -> AggregationError:
+def _base_changed(part: str) -> AggregationError:
     return AggregationError(
-        "StoreInconsistent", f"For the base, the store returned {content} than the hub signed. The aggregation stopped."
+        "StoreInconsistent",
+        f"The {part} of the base in the store differs from the {part} that the hub signed. So the aggregation stopped.",
     )
 
 
@@ -116,7 +122,7 @@ async def examine_all(
         try:
             await base.read_through(lambda segment: None, buffers)
         except Refused:
-            raise _base_changed("other bytes") from None
+            raise _base_changed("content") from None
 
     async def jobs() -> AsyncGenerator[Job, None]:
         if base:

@@ -189,13 +189,13 @@ class Aggregation:
             raise AggregationError(
                 "SchemasDiffer",
                 "The aggregation cannot add the hospitals' statistics, because the hospitals used different bounds of "
-                "a field. The DataSchemas of their Datasets have to be equal.",
+                "a field. The DataSchemas of the hospitals' Datasets have to be equal.",
             ) from None
         except NotFinite:
             raise AggregationError(
                 "ResultNotFinite",
-                "A number of the combined model is too large for the dtype of its tensor, although all updates are "
-                "finite.",
+                "All updates have finite numbers, but a number of the combined model is too large for the dtype of "
+                "its tensor. So the round has no result.",
             ) from None
         except Refused:
             # Every segment opened in the first pass.
@@ -306,7 +306,8 @@ class SealedResult:
         if len(self._lengths) > len(put.parts):
             raise AggregationError(
                 "PlanUnreadable",
-                f"The result needs {len(self._lengths)} upload addresses, but the plan has {len(put.parts)}.",
+                f"The result has {len(self._lengths)} parts, but the plan has addresses to upload only "
+                f"{len(put.parts)} parts. So this Job has written no result.",
             )
         self._region = scratch.region(min(2 * bodies.PART, ciphertext_length(body.length)))
         self._sealed = memoryview(bytearray(min(bodies.SEALED_SEGMENT, ciphertext_length(body.length))))
@@ -375,5 +376,7 @@ class SealedResult:
 def _require_stored(stored: bool) -> None:
     if not stored:
         raise AggregationError(
-            "ResultExists", "Another aggregation has already written a result to this place in the store."
+            "ResultExists",
+            "The store already has a result at the place for the result of this Job: another aggregation has written "
+            "it. So this Job has written no result.",
         )

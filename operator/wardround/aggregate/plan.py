@@ -51,14 +51,16 @@ def parse(data: bytes) -> AggregationPlan:
     if plan.reads_twice and (terms.at_once or plan.compression != compression.NONE):
         raise AggregationError(
             "PlanUnreadable",
-            f"With {plan.strategy} and the compression {plan.compression}, the Job reads the updates again from "
-            "the scratch volume. But this plan says to read them from the store twice.",
+            f"With the strategy {plan.strategy} and the compression {plan.compression}, the Job has to read the "
+            "updates a second time from the scratch volume. But the plan tells the Job to read the updates from the "
+            "store twice.",
         )
     if plan.listed.collects and (plan.reads_twice or plan.initial or terms.at_once):
         raise AggregationError(
             "PlanUnreadable",
-            "The plan says to read updates early. The aggregation can do this only if the round has a base, the "
-            "round's strategy reads one update after the other, and the scratch volume has room for all updates.",
+            "The plan tells this Job to read updates while the round still collects. For this, the round needs a base "
+            "and a strategy that reads one update after the other, and the scratch volume needs room for all updates. "
+            "This plan lacks one of the three.",
         )
     if plan.gate is not None and not plan.references:
         raise AggregationError(
@@ -67,7 +69,8 @@ def parse(data: bytes) -> AggregationPlan:
     if (plan.base is not None) != (plan.task == "Train" and not plan.initial):
         raise AggregationError(
             "PlanUnreadable",
-            "The plan's base does not fit its round: only a Train round that is not an initial round has a base.",
+            "The plan has a base for a round without a base, or no base for a round that has one. Train rounds have a "
+            "base, except initial rounds. Other rounds have none.",
         )
     if problem := planned_state.unfit(plan):
         raise AggregationError("PlanUnreadable", problem)

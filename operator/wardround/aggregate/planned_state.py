@@ -14,18 +14,23 @@ from wardround.wire.models import Header, ModelManifest
 def unfit(plan: AggregationPlan) -> str:
     """A sentence that says why the plan's server state does not fit; empty if it does, or if there is rightly none."""
     count, state = strategies.moments(plan.strategy), plan.state
+    given = len(state.moments) if state else 0
     if count == 0 or plan.base is None:
-        return "" if state is None and count == 0 else _numbers(plan.strategy, count, 0)
-    if state is None or len(state.moments) != count:
-        return _numbers(plan.strategy, count, len(state.moments) if state else 0)
+        return "" if state is None and count == 0 else _numbers(plan.strategy, count, given)
+    if state is None or given != count:
+        return _numbers(plan.strategy, count, given)
     base = plan.base.manifest
     if not all(_has_layout(each.header, base) for each in state.moments):
-        return "The server state in the plan does not have the tensors of the base."
+        return (
+            "The server state in the plan has other tensors than the base, so the strategy cannot use the server state."
+        )
     return _foreign(plan, state.start, base, count) if state.start is not None else ""
 
 
 def _numbers(strategy: str, needed: int, given: int) -> str:
-    return f"{strategy} has a server state of {needed} moments in a round with a base, but the plan has {given}."
+    return (
+        f"The strategy {strategy} needs {needed} moments as its server state in this round, but the plan has {given}."
+    )
 
 
 def _foreign(plan: AggregationPlan, start: PlannedStart, base: ModelManifest, count: int) -> str:
@@ -37,7 +42,10 @@ def _foreign(plan: AggregationPlan, start: PlannedStart, base: ModelManifest, co
     headers = [each.header for each in manifest.moments]
     same_round = all(each.round_uid == base.header.round_uid and _has_layout(each, base) for each in headers)
     if counts != {count} or mine != theirs or not same_round:
-        return "The server state in the plan was not made with the base, for this strategy and its parameters."
+        return (
+            "The server state in the plan belongs to another base, strategy, set of parameters or list of frozen "
+            "tensors than the plan has. So this Job cannot continue with the server state."
+        )
     return ""
 
 

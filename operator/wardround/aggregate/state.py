@@ -28,13 +28,14 @@ async def _open_moment(store: Store, start: PlannedStart, index: int) -> SealedF
         body = Body(start.data_keys[index], moment.header)
     except Refused:
         raise AggregationError(
-            "PlanUnreadable", "The key of the server state in the plan does not open this server state."
+            "PlanUnreadable",
+            "The plan has a key for the server state of the base, but the key does not open the server state.",
         ) from None
     hashes = await store.get_bytes(get.segments, HASH_BYTES * body.segments)
     if digests.digest(hashes) != moment.segments_digest:
         raise AggregationError(
             "StoreInconsistent",
-            "For the server state of the base, the store returned another list of segments than the hub signed. The "
+            "The list of segments of the server state in the store differs from the list that the hub signed. So the "
             "aggregation stopped.",
         )
     return SealedFile(store, get.parts, body, None, hashes)

@@ -23,17 +23,24 @@ async def listed_updates(store: Store, listed: PlannedList) -> AsyncGenerator[Pl
         except Refused:
             raise AggregationError(
                 "StoreInconsistent",
-                "For the list of updates, the store returned other bytes than the hub stored. The aggregation stopped.",
+                "The list of updates in the store differs from the list that the hub stored there. So the aggregation "
+                "stopped.",
             ) from None
         except codec.Malformed as error:
             raise AggregationError("PlanUnreadable", str(error)) from None
         del sealed
         for update in document.updates:
             if update.participant <= last:
-                raise AggregationError("PlanUnreadable", "The list of updates is not in the order of its participants.")
+                raise AggregationError(
+                    "PlanUnreadable",
+                    "The list of updates is not sorted by the names of the participants, so this Job cannot use the "
+                    "list.",
+                )
             last, count = update.participant, count + 1
             yield update
     if count != listed.updates:
         raise AggregationError(
-            "PlanUnreadable", f"The list of updates has {count} entries, but the plan says {listed.updates}."
+            "PlanUnreadable",
+            f"The list of updates names {count} updates, but the plan says that it names {listed.updates}. So this "
+            "Job cannot use the list.",
         )
