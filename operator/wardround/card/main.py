@@ -28,8 +28,9 @@ def main(argv: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="wardround predict",
-        description="Predicts with a pulled model for each row of a file, on this computer. Asks no cluster. Exit code "
-        "0: every row has an answer, 1: some rows break the schema and have none, 2: no row has an answer.",
+        description="Computes the answer of a pulled model (a probability) for each row of a file, on this computer. "
+        "Contacts no cluster. Exit code 0: every row has an answer. Exit code 1: some rows break the "
+        "DataSchema, so they have no answer. Exit code 2: no row has an answer.",
     )
     result.add_argument("folder", type=Path, metavar="FOLDER", help="the model: card.json and model.safetensors")
     result.add_argument("file", type=Path, metavar="FILE.csv", help="the rows, as spec.format of the Dataset says")

@@ -97,16 +97,18 @@ def notes(card: ModelCard) -> tuple[str, str]:
     recalibrated_by = (
         f"recalibrated: by {line.words}."
         if line
-        else "recalibrated: empty. The card has no calibrationIntercept and calibrationSlope from more than half as "
-        "many hospitals as trained the model. An Evaluate round with the metric calibration computes both, from at "
-        "least 400 people without the largest hospital."
+        else "recalibrated: empty, because the card lacks a calibrationIntercept and a calibrationSlope from enough "
+        "hospitals. More than half of the number of hospitals that trained the model are enough. Ask the author "
+        "of this model's rounds for an Evaluate round with the metric calibration. This round needs at least 400 "
+        "people beside those of the largest hospital. Then pull the model again."
     )
     positive_from = (
-        f"positive: from the probability {point.value} on. The round {point.round_name} chose this threshold on the "
+        f"positive: true from the probability {point.value} on. Round {point.round_name} chose this threshold on the "
         f"{_WORDS[point.rows]} rows of {_people(point.people, point.hospitals)}{_specificity_there(card, point)}."
         if point
-        else "positive: empty. The card has no threshold from more than half as many hospitals as trained the model. "
-        "An Evaluate round with the metric sensitivityAtSpecificity chooses one."
+        else "positive: empty, because the card lacks a threshold from enough hospitals. More than half of the number "
+        "of hospitals that trained the model are enough. Ask the author of this model's rounds for an Evaluate "
+        "round with the metric sensitivityAtSpecificity, which chooses a threshold. Then pull the model again."
     )
     return recalibrated_by, positive_from
 
@@ -129,8 +131,8 @@ def _number(metric: CardMetric, lowest: float = -sys.float_info.max, highest: fl
     value = float(metric.value)
     if not lowest <= value <= highest:
         raise FolderRefused(
-            f"the card's {metric.name} is {metric.value}, so `predict` cannot compute with this card. Ask the people "
-            f"who made the round {metric.round_name}, and pull the model again after another evaluation"
+            f"the card's {metric.name} is {metric.value}, so `predict` cannot compute with this card. Ask the author "
+            f"of round {metric.round_name} for another Evaluate round, and then pull the model again"
         )
     return value
 

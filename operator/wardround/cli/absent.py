@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from wardround.metrics.registry import METRICS
 
-FEW = "too few people are behind the metric, or only one hospital sent it"
-UNREPORTED = f"Wardround does not compute the metric, and no hospital's trainer reports it; or {FEW}"
+FEW = "too few people are behind the metric, or only one hospital sent the metric"
+UNREPORTED = f"Wardround does not compute the metric, and no hospital's trainer reports it. Or {FEW}"
 
 
 def sentences(declared: Iterable[str], present: Iterable[str]) -> str:
@@ -19,5 +19,7 @@ def sentences(declared: Iterable[str], present: Iterable[str]) -> str:
         UNREPORTED: [each for each in absent if each not in METRICS],
     }
     return " ".join(
-        f"Declared, but not in the result ({why}): {', '.join(names)}." for why, names in groups.items() if names
+        f"The result lacks these metrics of the round: {', '.join(names)}. The cause: {why}."
+        for why, names in groups.items()
+        if names
     )

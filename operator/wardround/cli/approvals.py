@@ -29,8 +29,8 @@ DAYS = 90
 PLANNED_EVALUATIONS = 2
 NAME_LENGTH, DIGEST_DIGITS = 30, 8
 NOT_BOUND = (
-    "After you approve the model, the hub can still choose the weights from which a round starts, and the state from "
-    "which it goes on. The hub also chooses the seed, deadlines, threads, and how it combines updates."
+    "An Approval of the model does not fix these choices of the hub: the weights and the state from which a round "
+    "starts, the seed, the deadlines, the threads, and the way in which the hub combines updates."
 )
 
 
@@ -55,8 +55,8 @@ def reviewed(item: Object, listed: Sequence[Object]) -> Reviewed:
     if assignment is None:
         name, namespace = task.metadata.name, task.metadata.namespace
         raise CommandError(
-            f"The assignment of SiteTask {name} cannot be read, so the site refuses the task: kubectl wardround "
-            f"explain sitetask/{name} -n {namespace}."
+            f"The assignment of SiteTask {name} cannot be read, so the site refuses the task. To see why: kubectl "
+            f"wardround explain sitetask/{name} -n {namespace}."
         )
     return Reviewed(task, assignment, tuple(approval.parse(each) for each in listed))
 
@@ -66,11 +66,14 @@ def series_terms(known: Reviewed) -> SeriesTerms:
     series = terms.series_terms(known.assignment)
     if known.assignment.delivery is not None:
         raise CommandError(
-            "A delivery states no terms of its model, so you can approve or deny only this task. To deny the model, "
-            "name a Train task of the model."
+            "This task delivers a version of a model, and does not say what the model's series asks for. So you can "
+            "approve or deny only this task. To deny the model, name the SiteTask of a Train round of the model."
         )
     if series is None:
-        raise CommandError("The task belongs to no FederatedModel, so you can approve or deny only this task.")
+        raise CommandError(
+            "This task belongs to no FederatedModel, so you can approve or deny only this task. Leave out --model and "
+            "--sweep."
+        )
     return series
 
 
@@ -152,7 +155,7 @@ def limit(option: str, wanted: int | None, default: int) -> int:
     if wanted is None:
         return min(default, MOST_TASKS)
     if not 0 <= wanted <= MOST_TASKS:
-        raise CommandError(f"{option} is a number from 0 to {MOST_TASKS}.")
+        raise CommandError(f"{option} takes a number from 0 to {MOST_TASKS}.")
     return wanted
 
 
@@ -163,9 +166,9 @@ def end(text: str | None, now: datetime) -> str:
     try:
         until = parse_time(text) if "T" in text else datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError as error:
-        raise CommandError(f"--until {text!r} is no date such as 2027-03-31.") from error
+        raise CommandError(f"--until takes a date such as 2027-03-31, and {text!r} is no date.") from error
     if until <= now:
-        raise CommandError(f"--until {text} is over.")
+        raise CommandError(f"--until {text} is in the past. Give a later date.")
     return to_seconds(until)
 
 
@@ -276,7 +279,7 @@ def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime
     if names := approvals.deviations(known.assignment):
         yield (
             f"  This task differs from the terms of its series ({', '.join(names)}), so no Approval of the model "
-            "covers it."
+            "covers the task."
         )
     yield f"  {NOT_BOUND}"
     yield f"  An Approval of the model covers {limits_in_words(most)}."

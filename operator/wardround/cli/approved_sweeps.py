@@ -45,8 +45,9 @@ def sweep(known: Reviewed, tasks: Sequence[Object]) -> Sweep:
     own = approvals.series_terms(known)
     if approvals.has_ended(known.task):
         raise CommandError(
-            f"SiteTask {known.task.metadata.name} has ended, so its model may be gone. Name a task of the sweep that "
-            f"has not ended: kubectl get sitetasks -n {known.task.metadata.namespace}."
+            f"SiteTask {known.task.metadata.name} has ended, so somebody may have deleted its model. Name a SiteTask "
+            "of the sweep that has not ended. To see the SiteTasks: kubectl get sitetasks -n "
+            f"{known.task.metadata.namespace}."
         )
     candidates = {own.model_uid: (known.assignment.issued, own)}
     for item in tasks:
@@ -118,13 +119,19 @@ def review(
         "Each of them:",
         *approvals.listed(approvals.facts(asks)),
         f"  {approvals.NOT_BOUND}",
-        f"The Approval covers {approvals.limits_in_words(most)}. These limits are for all these models together, and "
-        "one model may use them up. For lower limits, give --rounds and --evaluations.",
+        f"The Approval covers {approvals.limits_in_words(most)}. These limits count the tasks of all these models "
+        "together, so one model can use up the limits. To set lower limits, give --rounds and --evaluations.",
     ]
     if chosen.omitted:
-        lines.append(f"  One Approval has no room for: {', '.join(chosen.omitted)}. Approve these after that.")
+        lines.append(
+            f"  One Approval has no room for these further models: {', '.join(chosen.omitted)}. Approve each of them "
+            "with --model."
+        )
     if chosen.gone:
-        lines.append(f"  Not among them, because a model of the list has the same name: {', '.join(chosen.gone)}.")
+        lines.append(
+            "  The list leaves out these models, because a model of the list has the same name: "
+            f"{', '.join(chosen.gone)}."
+        )
     bounds = f"--rounds {most['maxRounds']} --evaluations {most['maxEvaluations']} --until {most['until']}"
     command = f"kubectl wardround approve {known.where} --sweep --digest {chosen.digest} {bounds}"
     lines.append(f"  To approve these models: {command}")

@@ -85,7 +85,8 @@ def target(text: str) -> tuple[str, str]:
         if word in aliases and name:
             return kind, name
     raise CommandError(
-        f"{text!r} is not KIND/NAME. KIND is one of: {', '.join(each[0] for each in _ALIASES.values())}."
+        f"{text!r} does not have the form KIND/NAME. KIND is one of: "
+        f"{', '.join(each[0] for each in _ALIASES.values())}."
     )
 
 

@@ -134,7 +134,7 @@ class Cluster:
         status, answer = self._request("GET", path)
         if status != 200:
             raise CommandError(
-                f"{self.server}{path} answered {status}. Ask this cluster's administrator for the right."
+                f"{self.server} answered {status}. Ask this cluster's administrator for the right to read {path}."
             )
         return answer.decode()
 
@@ -158,8 +158,8 @@ class Cluster:
             return int(answer.status), cast(bytes, answer.read())
         except (urllib3.exceptions.HTTPError, client.ApiException) as error:
             raise CommandError(
-                f"This computer cannot reach the API server {self.server}: {type(error).__name__}. Check the network, "
-                "and which cluster the kubeconfig names."
+                f"This computer cannot reach the API server {self.server}: {type(error).__name__}. Check the network. "
+                "Check also that the kubeconfig names the right cluster."
             ) from error
 
     def _ok(self, status: int, answer: bytes, request: str) -> Object:
@@ -171,12 +171,18 @@ class Cluster:
         except ValueError:
             message = answer[:200].decode(errors="replace")
         advice = {
-            401: "Your credentials for this cluster have expired, or the cluster does not know them: log in again.",
-            403: "Your account lacks the right that the API server names: ask this cluster's administrator for it, or "
-            "use another --context.",
-            404: "Wardround may not be installed there: install its charts, or use another --context.",
-            409: "Somebody changed the object at the same time: run the command again.",
-            422: "The API server refuses the object: correct the field that it names.",
+            401: (
+                "The cluster refuses your credentials, because they have expired or belong to another cluster. Log in "
+                "again, or choose another cluster with --context."
+            ),
+            403: "Your account lacks this right. Ask this cluster's administrator for the right, or choose another "
+            "cluster with --context.",
+            404: (
+                "Perhaps Wardround is not installed in this cluster. Choose the right cluster with --context, or "
+                "install the charts of Wardround."
+            ),
+            409: "Somebody else changed the object at the same time. Run the command again.",
+            422: "Correct the field that the API server names, and run the command again.",
         }.get(status, "Ask this cluster's administrator.")
         kind = ForbiddenError if status == 403 else CommandError
         # The message may quote text from another person's object.
@@ -189,8 +195,8 @@ def _read(load: Callable[..., Any], *arguments: str | None, **more: object) -> A
         return load(*arguments, **more)
     except (config.ConfigException, OSError) as error:
         raise CommandError(
-            f"No kubeconfig can be used here: {error}. "
-            "Set KUBECONFIG or --kubeconfig, and --context if it holds several clusters."
+            f"The command has no usable kubeconfig: {error}. Name a kubeconfig with --kubeconfig or the variable "
+            "KUBECONFIG. If the kubeconfig has several contexts, choose one with --context."
         ) from error
 
 
@@ -222,8 +228,9 @@ def _refuse_impersonation(user: tuple[str, Object]) -> None:
     impersonation = sorted(field for field in IMPERSONATION if fields.get(field))
     if impersonation:
         raise CommandError(
-            f"User {name} of the kubeconfig impersonates another user ({', '.join(impersonation)}), which kubectl "
-            "wardround does not support. Use --context to name a context whose user does not impersonate."
+            f"In the kubeconfig, user {name} impersonates another user by the fields {', '.join(impersonation)}. "
+            "kubectl wardround does not support this. With --context, choose a context whose user has none of these "
+            "fields."
         )
 
 

@@ -38,10 +38,14 @@ def federated_round(one: ModelObjects, other: ModelObjects) -> Object:
     CommandError."""
     first, second = version(one), version(other)
     if first.spec.round_uid == second.spec.round_uid:
-        raise CommandError(f"Both models have the result of round {first.spec.round_name}, so there is no difference.")
+        raise CommandError(
+            f"The versions of both models are the result of round {first.spec.round_name}, so there is nothing to "
+            "compare. Name two other models."
+        )
     if differs := _differing(one.model, other.model):
         raise CommandError(
-            f"The models {one.name} and {other.name} cannot be compared on the same patients: their {differs} differs."
+            f"The command cannot compare the models {one.name} and {other.name} on the same patients, because their "
+            f"{differs} differs. Name two models with the same {differs}."
         )
     text = f"{first.spec.round_uid} {second.spec.round_uid}"
     name = f"compare-{hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]}"
@@ -62,9 +66,9 @@ def check(live: Object, planned: Object) -> None:
     if different := next((field for field in COMPARED if made.get(field) != meant.get(field)), None):
         name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
         raise CommandError(
-            f"FederatedRound {name} exists, and its {different} differs from that of this comparison. Somebody else "
-            "has made it. To compare, delete it and run the command again: kubectl delete federatedround "
-            f"{name} -n {namespace}"
+            f"FederatedRound {name} exists, but its {different} differs from the {different} of this comparison: "
+            "somebody else has made this round. To compare, delete the round, and run the command again: kubectl "
+            f"delete federatedround {name} -n {namespace}"
         )
 
 

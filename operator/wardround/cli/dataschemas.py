@@ -92,7 +92,7 @@ def _differences(one: Described, other: Described) -> Iterator[str]:
     ours, theirs = ({each.name: each for each in described.schema.fields} for described in (one, other))
     for here, there, fields in ((one, other, ours.keys() - theirs.keys()), (other, one, theirs.keys() - ours.keys())):
         for name in sorted(fields):
-            yield f"field {name}: {here.place} has it, and {there.place} does not."
+            yield f"field {name}: {here.place} has this field, and {there.place} does not."
     for name, field in ours.items():
         if name in theirs:
             yield from _of_field(one.place, field, other.place, theirs[name])
@@ -105,7 +105,7 @@ def _differences(one: Described, other: Described) -> Iterator[str]:
                 )
                 break
     if one.schema.target != other.schema.target:
-        yield f"target: {one.schema.target} in {one.place}, and {other.schema.target} in {other.place}."
+        yield f"target: the target is {one.schema.target} in {one.place}, and {other.schema.target} in {other.place}."
 
 
 def _of_field(place: str, field: Field, other_place: str, other: Field) -> Iterator[str]:

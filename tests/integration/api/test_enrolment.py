@@ -113,7 +113,7 @@ def test_a_revoked_token_stays_revoked_after_another_enrolment(
         """Whether the API server does not know the token's holder. A known holder without rights gets 403."""
         capsys.readouterr()
         assert main(["explain", f"participant/{NAME}", "--kubeconfig", str(kubeconfig)]) in (0, 2)
-        return "Your credentials for this cluster have expired" in capsys.readouterr().err
+        return "The cluster refuses your credentials" in capsys.readouterr().err
 
     assert not refused()
     assert main(["revoke", NAME, *administrator]) == 0

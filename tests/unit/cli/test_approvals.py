@@ -109,7 +109,9 @@ def test_of_two_models_of_one_name_the_other_one_is_named_as_left_out() -> None:
     chosen = approved_sweeps.sweep(known, [OWN, site_task("twin", twin), site_task("other", member(1))])
     assert [each.uid for each in chosen.terms.models] == ["uid-0", "uid-1"]
     text = "\n".join(approved_sweeps.review(known, chosen, now=NOW))
-    assert "Not among them, because a model of the list has the same name: breast-0 (UID uid-9)." in text
+    assert (
+        "The list leaves out these models, because a model of the list has the same name: breast-0 (UID uid-9)." in text
+    )
 
 
 def test_the_text_of_a_delivery_names_model_version_file_and_what_is_deleted() -> None:
@@ -134,5 +136,5 @@ def test_a_delivery_whose_manifest_cannot_be_read_says_so() -> None:
 
 def test_a_delivery_does_not_deny_or_approve_its_model() -> None:
     known = approvals.reviewed(site_task("brings", delivery()), ())
-    with pytest.raises(CommandError, match="name a Train task of the model"):
+    with pytest.raises(CommandError, match="name the SiteTask of a Train round of the model"):
         approvals.deny_model(known, "carla")

@@ -25,7 +25,7 @@ ROUND: dict[str, Any] = federated_round(
     ],
 )
 def test_a_round_of_the_name_that_measures_something_else_is_refused(field: str, value: Any) -> None:
-    with pytest.raises(CommandError, match=f"its {field} differs from that of this comparison"):
+    with pytest.raises(CommandError, match=f"its {field} differs from the {field} of this comparison"):
         check({**ROUND, "spec": {**ROUND["spec"], field: value}}, ROUND)
 
 

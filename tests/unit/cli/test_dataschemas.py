@@ -72,9 +72,9 @@ def test_descriptions_do_not_count(tmp_path: Path, capsys: pytest.CaptureFixture
         ),
         (changed(age={"type": "number"}), "field age: type is integer in OWN, and number in OTHER."),
         (changed(malignant={"categories": ["0", "1", "2"]}), "field malignant: categories is 0, 1 in OWN, and 0, 1, 2"),
-        (changed(age={"name": "years"}), "field age: OWN has it, and OTHER does not."),
+        (changed(age={"name": "years"}), "field age: OWN has this field, and OTHER does not."),
         ({**SPEC, "fields": SPEC["fields"][::-1]}, "field 1 is mean_radius in OWN, and malignant in OTHER. The "),
-        ({**SPEC, "target": "age"}, "target: malignant in OWN, and age in OTHER."),
+        ({**SPEC, "target": "age"}, "target: the target is malignant in OWN, and age in OTHER."),
     ],
     ids=["unit", "bound", "new bound", "date", "type", "categories", "name", "order", "target"],
 )

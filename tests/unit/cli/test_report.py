@@ -239,7 +239,7 @@ def test_the_command_writes_the_file(
     assert command.run_report(cast(Cluster, None), parser().parse_args([*words, str(path)])) == 0
     assert f"Wrote {path}: the report of model fed/heart." in capsys.readouterr().out
     assert "Model fed/heart" in path.read_text()
-    with pytest.raises(CommandError, match="cannot be written"):
+    with pytest.raises(CommandError, match="The command cannot write"):
         command.run_report(cast(Cluster, None), parser().parse_args([*words, str(tmp_path / "absent" / "x.html")]))
     with pytest.raises(CommandError, match="federatedmodel/NAME"):
         command.run_report(cast(Cluster, None), parser().parse_args(["report", "fr/heart", "-o", str(path)]))

@@ -115,9 +115,8 @@ def test_a_declared_metric_without_a_number_is_named_below_the_table() -> None:
     declared = round_()
     declared["spec"]["metrics"] = ["loss", "brier", "f1"]
     missing, rounded = results.notes(results.results(declared, []))
-    assert missing.startswith("Declared, but not in the result (too few people")
-    assert "): brier. Declared, but not in the result (Wardround does not compute the metric" in missing
-    assert missing.endswith("): f1.")
+    assert missing.startswith("The result lacks these metrics of the round: brier. The cause: too few people")
+    assert "of the round: f1. The cause: Wardround does not compute the metric" in missing
     assert rounded == results.ROUNDED
     # A Statistics round measures nothing.
     declared["spec"]["task"] = "Statistics"

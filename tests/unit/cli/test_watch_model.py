@@ -192,7 +192,7 @@ def test_a_deleted_model_ends_the_watch_and_a_timeout_too(
     assert watch(monkeypatch, iter([model(TRAINING), None])) == 1
     assert capsys.readouterr().out.endswith("model: deleted\n")
     assert watch(monkeypatch, iter([model(TRAINING)]), "--timeout", "0") == 3
-    assert "the series has not ended" in capsys.readouterr().err
+    assert "The series has not ended" in capsys.readouterr().err
 
 
 def test_explain_says_why_a_series_waits_and_who_acts() -> None:

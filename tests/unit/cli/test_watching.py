@@ -46,7 +46,7 @@ def test_a_stalled_round_is_watched_until_the_timeout(
     assert watch(monkeypatch, endless(round_(STALLED)), "--timeout", "0.05") == 3
     output = capsys.readouterr()
     assert output.out == "round: stalled: ParticipantUnknown: nobody\n"
-    assert "After 0.05 s the round has not ended." in output.err
+    assert "The round has not ended within 0.05 s (--timeout)." in output.err
     assert "explain federatedround/train-1 -n breast-cancer" in output.err
 
 

@@ -13,13 +13,13 @@ from wardround.cli.terminal import confirmed, say
 from wardround.clock import system_clock
 
 NO_TERMINAL = (
-    "The command cannot ask you, because standard input is not a terminal. Read what the task asks for (kubectl "
-    "wardround review), and approve it with --uid UID."
+    "The command cannot ask you, because standard input is not a terminal. The lines above say what the task asks "
+    "for. If the hospital agrees, run one of the commands in these lines that have --uid."
 )
 
 NO_TERMINAL_FOR_A_SWEEP = (
-    "The command cannot ask you, because standard input is not a terminal. Read what the models ask for, and approve "
-    "them with --digest."
+    "The command cannot ask you, because standard input is not a terminal. The lines above say what the models ask "
+    "for. If the hospital agrees, run the command in these lines that has --digest."
 )
 
 
@@ -102,8 +102,8 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
     uid = known.task.metadata.uid
     if options.uid and options.uid != uid:
         raise CommandError(
-            f"The SiteTask has another UID ({uid}), because the hub has replaced it. Read what it asks for: kubectl "
-            f"wardround review {known.where}."
+            f"The SiteTask has the UID {uid}, which is not the one after --uid: the hub has replaced the SiteTask. "
+            f"Read what the new SiteTask asks for: kubectl wardround review {known.where}."
         )
     if not (options.uid or options.yes):
         print("\n".join(approvals.review(known, now, **bounds)))
@@ -128,8 +128,8 @@ def _approve_sweep(site: Cluster, options: argparse.Namespace) -> int:
     chosen = approved_sweeps.sweep(known, site.list(sitetask.KIND, known.task.metadata.namespace))
     if options.digest and options.digest != chosen.digest:
         raise CommandError(
-            f"The models of the sweep now have other terms ({chosen.digest}). Read them again, without --digest: "
-            f"kubectl wardround approve {known.where} --sweep."
+            f"The models of the sweep now have other terms (digest {chosen.digest}) than those after --digest. Read "
+            f"the terms again: kubectl wardround approve {known.where} --sweep."
         )
     if not (options.digest or options.yes):
         print("\n".join(approved_sweeps.review(known, chosen, **bounds, now=now)))
@@ -168,12 +168,16 @@ def run_withdraw(site: Cluster, options: argparse.Namespace) -> int:
     if options.model:
         names = approvals.withdrawable(known)
         if not names:
-            raise CommandError("No Approval of this model is left to withdraw.")
+            raise CommandError(
+                "This model has no Approval to withdraw: nobody has approved the model, or each Approval is withdrawn "
+                "already."
+            )
         return _withdraw(site, namespace, names)
     if not known.task.spec.approved:
         raise CommandError(
-            f"Nobody has approved {known.where} alone. To see on which Approval it rests: kubectl wardround review "
-            f"{known.where}."
+            f"Nobody has approved {known.where} alone, so the command has withdrawn nothing. To see the Approvals "
+            f"that can cover the task: kubectl wardround review {known.where}. To withdraw one of them: kubectl "
+            "wardround withdraw approval/NAME."
         )
     _decide(site, known, approved=False)
     say(f"Withdrawn: {known.where}")

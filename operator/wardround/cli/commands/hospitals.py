@@ -18,10 +18,11 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "enrol",
         parents=[shared],
         help="make a hospital's manifests for Git, and its first credentials",
-        description="Prints the manifests of a hospital for the hub, to keep in Git. The manifests keep the settings "
-        "that the hospital's Participant has on the hub. The command also says what the manifests change. With "
-        "--bootstrap, the command writes the site's first credentials to a file, and prints the hub's part of the "
-        "site chart's values instead of the manifests.",
+        description="Prints the Kubernetes manifests that enrol a hospital at the hub. Keep these manifests in Git. "
+        "They keep the settings that the hospital's Participant already has on the hub. The command also "
+        "says how applying the manifests would change this Participant. With --bootstrap, the command "
+        "writes the site's first credentials to a file. It then prints, instead of the manifests, the "
+        "values that the hospital gives to the site chart (from-hub.yaml).",
     )
     enrol.add_argument("name", help="the hospital's name, which is also its namespace on the hub")
     enrol.add_argument(
@@ -107,8 +108,9 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
     write_private(options.bootstrap, yaml.safe_dump(secret, sort_keys=False))
     say(
         f"Wrote {options.bootstrap}{replaced}: the site's first credentials, valid for 24 hours.\n"
-        "The hospital applies the file within that time. Then delete the file.\n"
-        "The hospital compares the hub's fingerprint below with you by telephone."
+        "Send the file to the hospital, which has to apply it within 24 hours. Then delete the file here.\n"
+        "Send the hospital the values below, too. The hospital compares the hub's fingerprint in these values with "
+        "you by telephone."
     )
     origin = (
         ""
@@ -133,7 +135,7 @@ def say_changes(server: str, name: str, before: Object | None, items: list[Objec
     else:
         say("\n  ".join([f"{name} is enrolled at {server}. These manifests change its Participant:", *changed]))
     if not applied:
-        say("To see what these manifests change of all objects, pipe them into: kubectl diff -f -")
+        say("To see what these manifests change in all objects, pipe the manifests into: kubectl diff -f -")
 
 
 def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
@@ -147,17 +149,23 @@ def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
     if options.fingerprint:
         enrolment.check_expected(computed, options.fingerprint)
     if pinned == computed:
-        say("The hub has pinned this fingerprint already.")
+        say("The hub has pinned this fingerprint already, so there is nothing to do.")
         return 0
     if pinned:
-        say(f"Pinned until now: {pinned}. The hospital's keys have changed.")
+        say(
+            f"The hub has pinned the fingerprint {pinned}, so the hospital's keys have changed since then. Ask the "
+            "hospital by telephone whether it has renewed its keys."
+        )
     if not (options.fingerprint or options.yes) and not confirmed(
         "Does the hospital read out the same fingerprint? [y/N] "
     ):
         say("Nothing is pinned.")
         return 2
     verbs.pin(hub, name, computed)
-    say("Pinned. Rounds of its federations can now ask this hospital.")
+    say(
+        f"Pinned. From now on, rounds of the federations in spec.allowedFederations of Participant {name} can ask "
+        "this hospital."
+    )
     return 0
 
 

@@ -56,7 +56,9 @@ def run_report(cluster: Cluster, options: argparse.Namespace) -> int:
     try:
         _write(options.output, written, private=own)
     except OSError as error:
-        raise CommandError(f"{options.output} cannot be written: {error.strerror}. Name another file.") from error
+        raise CommandError(
+            f"The command cannot write {options.output}: {error.strerror}. Name another file."
+        ) from error
     if own:
         print(
             f"Wrote {options.output}: this hospital's own report. Open it in a browser. The report holds numbers of "
@@ -89,8 +91,9 @@ def hospital_html(cluster: Cluster, kind: str, name: str, namespace: str) -> str
         seen = hospital_seen.about(seen, name)
         if not seen.groups:
             raise CommandError(
-                f"The assignment of SiteTask {name} cannot be read: kubectl wardround explain sitetask/{name} -n "
-                f"{namespace}. For a report on all other tasks: kubectl wardround report site/site -n {namespace}."
+                f"The assignment of SiteTask {name} cannot be read, so there is no report on its model. To see why: "
+                f"kubectl wardround explain sitetask/{name} -n {namespace}. For a report on all other tasks: kubectl "
+                f"wardround report site/site -n {namespace}."
             )
     return page.page(hospital_build.document(seen))
 

@@ -61,7 +61,9 @@ def run_results(hub: Cluster, options: argparse.Namespace) -> int:
 def _print_round(hub: Cluster, name: str, namespace: str, options: argparse.Namespace) -> int:
     shown = results.results(*verbs.round_with_tasks(hub, name, namespace))
     if options.output == "mlflow":
-        raise CommandError("`results -o mlflow` writes the versions of a model: name federatedmodel/NAME.")
+        raise CommandError(
+            "`results -o mlflow` writes the versions of a model, and not a round. Name federatedmodel/NAME."
+        )
     if options.output:
         print(results.text(shown, options.output, by_hospital=options.by_hospital), end="")
     else:
@@ -73,7 +75,9 @@ def _print_round(hub: Cluster, name: str, namespace: str, options: argparse.Name
 
 def _print_model(hub: Cluster, name: str, namespace: str, options: argparse.Namespace) -> int:
     if options.by_hospital:
-        raise CommandError("--by-hospital shows the hospitals of one round: name federatedround/NAME.")
+        raise CommandError(
+            "--by-hospital shows the hospitals of one round, and not of a model. Name federatedround/NAME."
+        )
     shown = model_objects.read(*verbs.model_with_rounds(hub, name, namespace))
     if options.output == "mlflow":
         return _write_runs(shown, options.tracking_uri)
@@ -90,8 +94,8 @@ def _write_runs(shown: ModelObjects, uri: str) -> int:
     runs = mlflow_runs.runs(shown)
     written = mlflow_store.write(uri, shown.name, runs)
     print(
-        f"Experiment {shown.name} of {where} has the {len(runs)} versions of the model: {written.made} new runs, "
-        f"{written.points} new numbers."
+        f"The experiment {shown.name} in MLflow at {where} now has a run for each of the model's {len(runs)} "
+        f"versions. The command has written {written.made} new runs and {written.points} new numbers."
     )
     return 0
 

@@ -22,9 +22,10 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "sweep",
         parents=[shared],
         help="train one model for each combination of parameters, and rank the models",
-        description="Makes one FederatedModel for each combination of values, without trigger, delivery and promotion. "
-        "The series read no test rows. Run the same command again to see the ranking on validation rows. Each model "
-        "counts against the hospitals' budgets of evaluations (policy.maxEvaluations).",
+        description="Makes one FederatedModel for each combination of values. Each of these models has one series, no "
+        "delivery and no automatic promotion. The series read no test rows. To see the models ranked by "
+        "their loss on validation rows, run the same command again. Each model uses up a part of the "
+        "hospitals' evaluation budgets (policy.maxEvaluations).",
     )
     sweeping.add_argument("file", type=Path, metavar="FILE", help="a file with one FederatedModel")
     sweeping.add_argument(
@@ -41,9 +42,10 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "compare",
         parents=[shared],
         help="compare the models of two FederatedModels in pairs",
-        description="Makes one Evaluate round that measures both models on the validation rows of the same patients, "
-        "waits for it, and shows the difference of their losses. The command takes the current version of each model, "
-        "or the newest one. Each comparison counts against the hospitals' budgets of evaluations "
+        description="Makes one Evaluate round that measures both models on the validation rows of the same patients. "
+        "The command waits for this round, and shows the difference between the losses of the two models. "
+        "The command takes the current version of each model, or the newest version if the model has no "
+        "current one. Each comparison uses up a part of the hospitals' evaluation budgets "
         "(policy.maxEvaluations).",
     )
     comparing.add_argument("one", metavar="federatedmodel/NAME")
@@ -74,7 +76,7 @@ def run_compare(hub: Cluster, options: argparse.Namespace) -> int:
     for text in (options.one, options.other):
         kind, name = target(text)
         if kind != federatedmodel.KIND:
-            raise CommandError("`compare` compares federatedmodel/NAME with federatedmodel/NAME.")
+            raise CommandError("`compare` takes two names: federatedmodel/NAME federatedmodel/NAME.")
         with hint_of_namespace(hub, options, kind, name):
             shown.append(model_objects.read(*verbs.model_with_rounds(hub, name, namespace)))
     planned = comparison.federated_round(*shown)

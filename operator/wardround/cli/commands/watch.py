@@ -48,7 +48,10 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
     screens = _screens(view, fetch, item["metadata"]["uid"], screen, until)
     shown = _show(view, screens)
     if shown.exit_code is None:
-        say(f"After {options.timeout:g} s the {view.subject} has not ended.")
+        say(
+            f"The {view.subject} has not ended within {options.timeout:g} s (--timeout). The command stops watching, "
+            f"and the {view.subject} goes on."
+        )
     if shown.exit_code in (None, watch.FAILED) and shown.footer != watch.GONE:
         say(f"To see why, and who acts: kubectl wardround explain {kind.lower()}/{name} -n {namespace}")
     return watch.TIMED_OUT if shown.exit_code is None else shown.exit_code
