@@ -42,9 +42,9 @@ def check_hospital(name: str, hub_namespace: str) -> None:
     owner = "Kubernetes' own" if name == "default" or name.startswith("kube-") else "the hub's own"
     if name == hub_namespace or owner == "Kubernetes' own":
         raise CommandError(
-            f"{name!r} cannot be a hospital's name: the namespace of that name is {owner}. Enrolling puts a quota of "
-            "one Lease and the Pod Security level `restricted` there, which would stop the programs in it. Give the "
-            "hospital a name that no namespace has yet, such as site-a."
+            f"{name!r} cannot be a hospital's name: the namespace {name} is {owner}. Enrolling gives the hospital's "
+            "namespace a quota of one Lease and the Pod Security level `restricted`, which would stop the programs in "
+            f"{name}. Give the hospital a name that no namespace has yet, such as site-a."
         )
 
 
@@ -216,8 +216,9 @@ def hub_facts(config_map: Object | None, namespace: str) -> HubFacts:
     if not data.get("fingerprint") or not data.get("storeOrigin"):
         raise CommandError(
             f"The hub has not published its fingerprint and store origin (ConfigMap {namespace}/{HUB_CONFIG_MAP}). "
-            "The hub operator writes them when it starts. Check that the hub chart is installed and the hub operator "
-            "runs, or name its namespace with --hub-namespace."
+            "The hub operator writes them when it starts. Check that the hub chart is installed in namespace "
+            f"{namespace}, and that the hub operator runs. If the hub operator runs in another namespace, give "
+            "--hub-namespace."
         )
     return HubFacts(data["fingerprint"], data["storeOrigin"], data.get("storeCABundle", ""))
 
@@ -240,8 +241,10 @@ def fingerprint_to_pin(participant: Object) -> str:
     keys = (status.get("site") or {}).get("keys") or {}
     if not keys.get("signing") or not keys.get("decryption"):
         raise CommandError(
-            f"{name} has not sent its keys yet, so there is nothing to approve. The hospital's administrator installs "
-            f"the site chart with the credentials from `kubectl wardround enrol {name} --bootstrap FILE`."
+            f"{name} has not sent its keys yet, so there is nothing to approve. If the hospital has no credentials "
+            f"yet, run `kubectl wardround enrol {name} --bootstrap FILE`, and send the hospital FILE and the printed "
+            "values. When the hospital's administrator has applied FILE and installed the site chart with these "
+            "values, the site sends its keys."
         )
     try:
         signing = base64.b64decode(keys["signing"], validate=True)
@@ -249,15 +252,16 @@ def fingerprint_to_pin(participant: Object) -> str:
     except ValueError as error:
         raise CommandError(
             f"{name} has published keys that are not base64, so the command has pinned nothing. Ask the hospital's "
-            "administrator which version its site runs."
+            "administrator which version of Wardround the site runs."
         ) from error
     computed = participant_fingerprint(signing, decryption)
     published = status.get("fingerprint")
     if published and published != computed:
         raise CommandError(
-            f"The hub reports the fingerprint {published} for {name}, but the published keys have {computed}. The "
-            "hospital may have just changed its keys: try again. If the two still differ, ask the hub's "
-            "administrator. The command has pinned nothing."
+            f"The command has pinned nothing, because two fingerprints of {name} differ: status.fingerprint of the "
+            f"Participant is {published}, and the published keys have {computed}. Perhaps the hospital has just "
+            "changed its keys. Run the command again. If the fingerprints still differ, check that the hub operator "
+            "runs, because it writes status.fingerprint."
         )
     return computed
 
@@ -265,6 +269,7 @@ def fingerprint_to_pin(participant: Object) -> str:
 def check_expected(computed: str, expected: str) -> None:
     if computed != expected:
         raise CommandError(
-            f"The keys on the hub have the fingerprint {computed}, not {expected}. The command has pinned nothing. "
-            "Ask the hospital again, over another channel, for its fingerprint."
+            f"The hospital's keys on the hub have the fingerprint {computed}, and not {expected}. So the command has "
+            "pinned nothing. Ask the hospital by telephone for its fingerprint. If the hospital does not read out "
+            f"{computed}, do not pin these keys: somebody else may have published them."
         )

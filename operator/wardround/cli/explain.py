@@ -295,12 +295,14 @@ def _readiness(conditions: Conditions, heard_ago: float | None, silent: Sequence
         return f"is suspended. {REASONS['Suspended'].action}"
     if ready is None:
         reconciling = _reconciling(find(conditions, "Reconciling"))
-        return f"is new: its operator has not looked at it yet{reconciling}."
+        return f"is new: no operator has looked at the object yet{reconciling}."
     if ready.status != "True":
         return f"is not ready: {ready.reason}."
     if silent:
         # Ready says that the hub trusts the site. Whether the site answers, its Lease says.
-        return f"is approved. {silent[0].advice.meaning} Rounds that ask the hospital wait for its answer."
+        return (
+            f"is approved. {silent[0].advice.meaning} A round that asks this hospital waits for the hospital's answer."
+        )
     if ready.reason == "NotReadYet":
         return f"is ready. {REASONS['NotReadYet'].meaning}"
     return f"is ready{f'. The hub heard from it {seconds(heard_ago)} ago' if heard_ago is not None else ''}."

@@ -79,11 +79,11 @@ def explain_request(item: Object, now: datetime) -> Explanation:
     age = f" for {seconds((now - begun).total_seconds())}" if (begun := created(asked.metadata)) else ""
     if known := asked.condition("Reconciling"):
         return Explanation(f"{asked.name} runs{age}: {known.reason}.{_end(asked)}", (_finding(asked, known),))
-    return Explanation(f"{asked.name} is new{age}: its operator has not looked at it yet.{_end(asked)}", ())
+    return Explanation(f"{asked.name} is new{age}: no operator has looked at the object yet.{_end(asked)}", ())
 
 
 def _end(asked: _Asked) -> str:
-    return f" The hub operator deletes it at {to_seconds(asked.expires)}." if asked.expires else ""
+    return f" The hub operator deletes the {asked.kind} at {to_seconds(asked.expires)}." if asked.expires else ""
 
 
 def _finding(asked: _Asked, known: Condition) -> Finding:

@@ -140,7 +140,7 @@ def of_columns(dataset: Dataset) -> list[Finding]:
         known = ignored_columns.REASONS.get(name)
         if known is None:
             continue  # A newer version has written it.
-        meaning = f"Wardround ignores columns of the file, because {known.meaning}."
+        meaning = f"Wardround ignores these columns of the data file, because {known.meaning}."
         advice = Reason(name=name, owner=HOSPITAL, meaning=meaning, action=known.advice)
         findings.append(Finding("ignored columns", name, advice, columns))
     return findings
@@ -184,7 +184,7 @@ def _left_out(rows: int, reason: str) -> Reason:
     if reason == problems.MISSING:
         action += " A row needs a value in each `required` field, and in each field of type number or integer."
     counted = "1 row" if rows == 1 else f"{rows} rows"
-    meaning = f"Wardround left {counted} of the data file out of all rounds."
+    meaning = f"Wardround leaves out {counted} of the data file in all rounds."
     return Reason(name=reason, owner=HOSPITAL, meaning=meaning, action=action)
 
 

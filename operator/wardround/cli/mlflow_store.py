@@ -49,8 +49,9 @@ def write(uri: str, experiment: str, runs: Sequence[Run]) -> Written:
     except (exceptions.MlflowException, ImportError, OSError) as error:
         cause = mlflow_runs.without_secrets(str(error), uri)
         raise CommandError(
-            f"MLflow at {where} did not take the runs of {experiment}: {cause}. Check the address, and whether the "
-            "experiment was deleted there. Then repeat the command: it writes no run twice."
+            f"MLflow at {where} did not take the runs of the experiment {experiment}: {cause}. Check the address, and "
+            "check in MLflow whether somebody has deleted the experiment. Then repeat the command, which writes no "
+            "run twice."
         ) from None
 
 

@@ -24,7 +24,10 @@ class Answer:
 def ask(site: Cluster, name: str, namespace: str, request: str) -> None:
     """Asks for a reading by a new value of the annotation. Raises CommandError."""
     if site.get("Dataset", name, namespace) is None:
-        raise MissingError(f"There is no Dataset {name} in namespace {namespace} on {site.server}.")
+        raise MissingError(
+            f"There is no Dataset {name} in namespace {namespace} on {site.server}. To see the Datasets: kubectl get "
+            f"datasets -n {namespace}."
+        )
     site.patch("Dataset", name, namespace, {"metadata": {"annotations": {names.READ: request}}})
 
 
@@ -62,6 +65,7 @@ def waiting(item: Mapping[str, Any], seconds: float) -> str:
     name, namespace = item["metadata"]["name"], item["metadata"]["namespace"]
     pod = f"kubectl describe pod {names.reading_name(item['metadata']['uid'])} -n {namespace}"
     return (
-        f"No reading of Dataset {name} has ended in {seconds:.0f} s. The site operator goes on. Look at the pod: "
-        f"{pod}. Without a pod, look at the log: kubectl logs deployment/site-operator -n {namespace}."
+        f"The reading of Dataset {name} has not ended within {seconds:.0f} s, and it goes on. To see what the pod "
+        f"that reads the file waits for: {pod}. If there is no such pod, read the log of the site operator: kubectl "
+        f"logs deployment/site-operator -n {namespace}."
     )

@@ -26,8 +26,8 @@ COLUMNS = ("metric", "value", "low", "high", "better", "people", "hospitals", "r
 WITHHELD = "withheld: fewer people than policy.minCell are in a class"
 # As metrics/digits.py rounds them.
 ROUNDED = (
-    "The result gives numbers of people, positives and rows rounded: to two digits below 1,000, to three below 10,000, "
-    "else to four."
+    "The numbers of people, positives and rows are rounded: numbers below 1,000 to two digits, numbers below 10,000 "
+    "to three, and larger numbers to four."
 )
 NOT_TOLD = "not shown: policy.tellOwnMetrics of the Site is false, or the number would reveal that of another hospital"
 

@@ -62,7 +62,9 @@ def values(options: Sequence[str]) -> dict[str, tuple[str, ...]]:
         name, equals, text = option.partition("=")
         given = tuple(text.split(","))
         if not name or not equals or not all(given) or len(set(given)) != len(given):
-            raise CommandError(f"--set {option!r} is not PARAMETER=VALUE,VALUE with different values.")
+            raise CommandError(
+                f"--set {option!r} does not have the form PARAMETER=VALUE,VALUE, with values that all differ."
+            )
         if name in known:
             raise CommandError(f"--set names the parameter {name} twice. Write all its values after one --set.")
         known[name] = given
@@ -82,7 +84,7 @@ def from_file(path: Path) -> Object:
     try:
         federatedmodel.parse(models[0])
     except codec.Malformed as error:
-        raise CommandError(f"The FederatedModel in {path} cannot be read: {error}.") from error
+        raise CommandError(f"This program cannot read the FederatedModel in {path}: {error}.") from error
     return models[0]
 
 
@@ -92,7 +94,8 @@ def members(model: Object, varied: Mapping[str, Sequence[str]], namespace: str) 
     number = len(list(itertools.product(*varied.values())))
     if not 2 <= number <= MOST_MODELS:
         raise CommandError(
-            f"These values make {number} models. A sweep has 2 to {MOST_MODELS} models: change the values after --set."
+            f"The values after --set make {number} models, and a sweep has 2 to {MOST_MODELS} models. Give more or "
+            "fewer values."
         )
     _refuse_scheduled(model, varied)
     sweep = str(model["metadata"]["name"])
@@ -168,15 +171,19 @@ def lines(ranked: Sequence[Ranked], namespace: str) -> list[str]:
     """How many models were compared, and on which rows, and what to do next."""
     compared = [each for each in ranked if each.compared]
     over = f" of {compared[0].loss.hospitals} hospitals" if compared and compared[0].loss else ""
-    answer = [f"Compared: {len(compared)} of {len(ranked)} models, by their loss on validation rows{over}."]
+    answer = [f"The table ranks {len(compared)} of {len(ranked)} models by their loss on validation rows{over}."]
     others = [each for each in ranked if each.loss and not each.compared]
     if others:
-        answer.append(f"Not compared: {len(others)} models, because their loss covers another number of hospitals.")
+        answer.append(
+            f"Models without a rank: {len(others)}. Their loss is over another number of hospitals than the losses of "
+            "the ranked models."
+        )
     if len(compared) > 1:
         first, second = (each.member.name for each in compared[:2])
         answer += [
-            f"The lowest of {len(compared)} losses is too low on average, because it was chosen for being the lowest. "
-            "No test row was read.",
+            f"Do not report the lowest of these {len(compared)} losses as the loss of the model: the choice of the "
+            "lowest makes it too low on average. The sweep has read no test row, so an Evaluate round with `rows: "
+            "Test` can measure the model that you choose.",
             f"To compare the first two in pairs: kubectl wardround compare federatedmodel/{first} "
             f"federatedmodel/{second} -n {namespace}",
         ]
@@ -190,9 +197,9 @@ def _refuse_scheduled(model: Object, varied: Iterable[str]) -> None:
     if both := sorted(set(varied) & {each.parameter for each in schedules}):
         scheduled, name = ", ".join(both), model["metadata"]["name"]
         raise CommandError(
-            f"--set varies {scheduled}, and spec.series.schedules of FederatedModel {name} changes {scheduled} too. A "
-            "schedule replaces the value after --set, so models with equal values would be compared. Remove these "
-            "schedules from the file, or vary other parameters."
+            f"--set varies {scheduled}, and spec.series.schedules of FederatedModel {name} changes {scheduled} too. "
+            "From its first step on, a schedule replaces the value that --set gives, so the sweep would compare "
+            "models with equal values. Remove these schedules from the file, or vary other parameters with --set."
         )
 
 

@@ -19,8 +19,9 @@ def enrolled(hub: Cluster, name: str) -> Object | None:
         return hub.get("Participant", name, name)
     except CommandError as error:
         raise type(error)(
-            f"{error} Manifests made without the Participant would remove the settings of {name} at the hub. Only if "
-            f"{name} is new there, use --new, which prints its manifests without reading the hub."
+            f"{error} The command has to read the Participant of {name}, because manifests without its settings would "
+            f"remove the settings at the hub. If the hospital {name} is new at this hub, use --new, which prints "
+            "manifests without reading the hub."
         ) from error
 
 
@@ -46,7 +47,8 @@ def apply_manifests(hub: Cluster, items: list[Object], before: Object | None) ->
             if not enrolment.is_flow_control(item):
                 raise
             raise ForbiddenError(
-                f"{error} The command has applied all other manifests. With --no-flow-control, it leaves this one out."
+                f"{error} The command has applied the manifests that come before this one. To enrol the hospital "
+                "without a PriorityLevelConfiguration and a FlowSchema, run the command again with --no-flow-control."
             ) from error
 
 
@@ -58,7 +60,8 @@ def bootstrap(hub: Cluster, name: str, server: str | None, hub_namespace: str) -
     facts = enrolment.hub_facts(hub.get("ConfigMap", HUB_CONFIG_MAP, hub_namespace), hub_namespace)
     if hub.get("ServiceAccount", enrolment.SERVICE_ACCOUNT, name) is None:
         raise CommandError(
-            f"The hub has no service account for {name} yet: apply its manifests first (--apply, or by Git)."
+            f"The hub has no service account for the hospital {name} yet, so there can be no token. First apply the "
+            f"hospital's manifests: kubectl wardround enrol {name} --apply, or by Git."
         )
     token = hub.token(enrolment.SERVICE_ACCOUNT, name, enrolment.TOKEN_SECONDS)
     secret = enrolment.credentials(name, server or hub.server, hub.ca_certificate, token)
@@ -69,7 +72,8 @@ def participant(hub: Cluster, name: str) -> Object:
     item = hub.get("Participant", name, name)
     if item is None:
         raise CommandError(
-            f"There is no Participant {name} on {hub.server}. Enrol the hospital first: kubectl wardround enrol {name}."
+            f"There is no Participant {name} on {hub.server}. Enrol the hospital first: kubectl wardround enrol "
+            f"{name} --apply."
         )
     return item
 
@@ -88,8 +92,8 @@ def revoke(hub: Cluster, name: str) -> bool:
         return True
     if hub.get("Participant", name, name) is None:
         raise CommandError(
-            f"There is no hospital {name} on {hub.server}, so there is nothing to revoke. If this is the right hub, "
-            "`kubectl get participants -A` shows the hospitals' names."
+            f"There is no hospital {name} on {hub.server}, so there is nothing to revoke. Check that this is the "
+            "right hub. To see the hospitals' names: kubectl get participants -A."
         )
     return False
 
@@ -98,8 +102,8 @@ def needed(cluster: Cluster, kind: str, name: str, namespace: str) -> Object:
     item = cluster.get(kind, name, namespace)
     if item is None:
         raise MissingError(
-            f"There is no {kind} {name} in namespace {namespace} on {cluster.server}. "
-            f"To see all: kubectl get {kind.lower()}s -n {namespace}, or -A if you may."
+            f"There is no {kind} {name} in namespace {namespace} on {cluster.server}. To see the names that exist: "
+            f"kubectl get {kind.lower()}s -n {namespace}. For all namespaces, use -A if you have the right."
         )
     return item
 

@@ -74,7 +74,7 @@ async def test_a_sweep_is_made_once_ranked_and_its_first_two_are_compared_in_pai
 
     output = await runs(world, capsys, *command)
     assert "Created" not in output
-    assert "Compared: 2 of 2 models, by their loss on validation rows of 2 hospitals." in output
+    assert "The table ranks 2 of 2 models by their loss on validation rows of 2 hospitals." in output
     assert output.index(two) < output.index(one)
     # The version of either model waits for people.
     for each in models(world):

@@ -235,7 +235,7 @@ async def test_a_task_can_be_approved_denied_and_withdrawn_alone(manual: Site, p
     assert "epochs=5" in text
     assert f"kubectl wardround approve sitetask/{one} -n {NAMESPACE} --uid" in text
     wrong = await person.runs("approve", f"st/{one}", "--uid", "another", code=2)
-    assert "the hub has replaced it" in wrong
+    assert "the hub has replaced the SiteTask" in wrong
     await person.runs("approve", f"st/{one}", "--yes")
     await reason(site, one, "Accepted", "Accepted")
     assert site.task(one)["spec"]["decidedBy"] == PERSON

@@ -416,7 +416,7 @@ def test_a_participant_that_is_silent_is_not_called_ready(beat: dict[str, Any] |
     """Its condition says that the hub trusts it, and no more."""
     explained = explain.explain_long_lived(item("Participant", "site-a", "site-a", READY), beat, NOW)
     assert explained.headline == (
-        f"Participant site-a/site-a is approved. {expected} Rounds that ask the hospital wait for its answer."
+        f"Participant site-a/site-a is approved. {expected} A round that asks this hospital waits for the hospital's answer."
     )
     assert [each.reason for each in explained.findings] == ["NotConnected"]
     assert "is ready" not in explain.text(explained)
@@ -457,7 +457,7 @@ def test_a_dataset_tells_which_rows_were_left_out() -> None:
     }
     text = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
     assert "is ready" in text
-    assert "mean_radius: Missing: Wardround left 2 rows of the data file out" in text
+    assert "mean_radius: Missing: Wardround leaves out 2 rows of the data file" in text
     assert "TargetsContradict: Some patients have several rows that contradict each other" in text
     assert "3 patients" in text
     assert "in the file of Dataset breast" in text
@@ -473,7 +473,9 @@ def test_a_dataset_tells_which_columns_are_ignored_in_the_words_of_dataset_check
     text = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
     for reason, names in (("NotInSchema", "notes, ward"), ("OtherColumnMapped", "age")):
         meaning = ignored_columns.REASONS[reason].meaning
-        assert f"ignored columns: {reason}: Wardround ignores columns of the file, because {meaning}." in text
+        assert (
+            f"ignored columns: {reason}: Wardround ignores these columns of the data file, because {meaning}." in text
+        )
         assert f"says:   {names}" in text
         assert f"  {reason} ({meaning}): {names}" in ignored_columns.lines(4, columns)
 

@@ -42,7 +42,7 @@ def text(kind: str, *conditions: tuple[str, str, str]) -> str:
 
 @pytest.mark.parametrize("kind", SPECS)
 def test_a_request_that_nobody_has_looked_at_says_so(kind: str) -> None:
-    assert text(kind).startswith(f"{kind} clinic/x is new for 1m40s: its operator has not looked at it yet.")
+    assert text(kind).startswith(f"{kind} clinic/x is new for 1m40s: no operator has looked at the object yet.")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_own_words_of_a_condition_are_shown_with_what_to_do() -> None:
 
 @pytest.mark.parametrize("kind", ["ModelTransfer", "ModelPush"])
 def test_a_request_at_the_hub_says_when_it_is_deleted(kind: str) -> None:
-    assert "The hub operator deletes it at 2026-11-24T12:08:20Z." in text(kind)
+    assert f"The hub operator deletes the {kind} at 2026-11-24T12:08:20Z." in text(kind)
 
 
 def test_a_request_that_waits_for_a_person_names_this_person() -> None:

@@ -182,8 +182,8 @@ def test_a_failed_round_says_why() -> None:
 def test_who_may_not_read_hospitals_gets_a_report_that_says_what_is_missing() -> None:
     text = written({**reported.objects(), "tasks": None, "participants": None, "schema": None})
     parsed(text)
-    assert "may not read the hospitals&#x27; tasks" in text
-    assert "may not read the hospitals&#x27; Participants" in text
+    assert "no right to read the hospitals&#x27; tasks" in text
+    assert "no right to read the hospitals&#x27; Participants" in text
     assert "ParticipantSuspended" in text
 
 
@@ -192,7 +192,7 @@ def test_a_model_before_its_first_round_has_a_report() -> None:
     bare = {"metadata": objects["model"][0]["metadata"], "spec": reported.SPEC}
     text = written({"model": (bare, [], []), "tasks": [], "participants": [], "schema": None})
     parsed(text)
-    assert "No model of this series is measured over at least 2 hospitals." in text
+    assert "No model of this series has a log loss or an AUC over at least 2 hospitals." in text
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-0.05, 0.02), (0.3, 0.30001), (-1e9, 1e9), (0.0, 3e-7)])

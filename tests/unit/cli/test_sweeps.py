@@ -82,10 +82,10 @@ def test_a_changed_file_is_no_further_part_of_the_same_sweep() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["learningRate"], "is not PARAMETER=VALUE,VALUE"),
-        (["=1,2"], "is not PARAMETER=VALUE,VALUE"),
-        (["epochs=1,,2"], "is not PARAMETER=VALUE,VALUE"),
-        (["epochs=1,1"], "with different values"),
+        (["learningRate"], "does not have the form PARAMETER=VALUE,VALUE"),
+        (["=1,2"], "does not have the form PARAMETER=VALUE,VALUE"),
+        (["epochs=1,,2"], "does not have the form PARAMETER=VALUE,VALUE"),
+        (["epochs=1,1"], "with values that all differ"),
         (["epochs=1,2", "epochs=3"], "names the parameter epochs twice"),
     ],
 )
@@ -100,7 +100,7 @@ def test_a_sweep_has_two_to_thirty_two_models(count: int, refused: bool) -> None
     if not refused:
         assert len(sweeps.members(MODEL, varied, NAMESPACE)) == count
         return
-    with pytest.raises(CommandError, match=f"These values make {count} models"):
+    with pytest.raises(CommandError, match=f"The values after --set make {count} models"):
         sweeps.members(MODEL, varied, NAMESPACE)
 
 
@@ -125,9 +125,12 @@ def test_the_lowest_loss_is_first_and_the_answer_says_how_many_were_compared() -
     assert [each.member.name for each in ranked] == [two.name, one.name, three.name, four.name]
     assert [each.compared for each in ranked] == [True, True, False, False]
     output = sweeps.lines(ranked, NAMESPACE)
-    assert output[0] == "Compared: 2 of 4 models, by their loss on validation rows of 3 hospitals."
-    assert output[1] == "Not compared: 1 models, because their loss covers another number of hospitals."
-    assert "The lowest of 2 losses is too low on average" in output[2]
+    assert output[0] == "The table ranks 2 of 4 models by their loss on validation rows of 3 hospitals."
+    assert (
+        output[1]
+        == "Models without a rank: 1. Their loss is over another number of hospitals than the losses of the ranked models."
+    )
+    assert "Do not report the lowest of these 2 losses" in output[2]
     compare = f"kubectl wardround compare federatedmodel/{two.name} federatedmodel/{one.name} -n {NAMESPACE}"
     assert output[3].endswith(compare)
 
@@ -137,7 +140,7 @@ def test_without_a_loss_nothing_has_a_rank_and_the_state_says_why() -> None:
     stalled = {"type": "Stalled", "status": "True", "reason": "RoundRefused"}
     ranked = sweeps.ranking(members, lived(*members, conditions=[stalled]), [])
     assert [(each.compared, each.state) for each in ranked] == [(False, "stalled: RoundRefused")] * 2
-    assert sweeps.lines(ranked, NAMESPACE) == ["Compared: 0 of 2 models, by their loss on validation rows."]
+    assert sweeps.lines(ranked, NAMESPACE) == ["The table ranks 0 of 2 models by their loss on validation rows."]
 
 
 @pytest.mark.parametrize("text", ["kind: FederatedRound", "a: [", "kind: FederatedModel\n---\nkind: FederatedModel"])

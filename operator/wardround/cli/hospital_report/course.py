@@ -16,7 +16,12 @@ def participation(seen: Seen) -> Section:
     """What became of each task, and why the hospital was not part of a round."""
     blocks: list[Block] = [_counts(seen), _not_done(seen), _every(seen)]
     if seen.unread:
-        blocks.append(Paragraph(f"This program cannot read the assignments of these tasks: {', '.join(seen.unread)}."))
+        blocks.append(
+            Paragraph(
+                "This program cannot read the assignments of these SiteTasks, so the report leaves them out: "
+                f"{', '.join(seen.unread)}. To see why: kubectl wardround explain sitetask/NAME -n {seen.namespace}."
+            )
+        )
     return Section("tasks", "Rounds that this hospital took part in, or did not", tuple(blocks))
 
 
@@ -66,7 +71,11 @@ def _sent(each: KnownTask) -> tuple[str, str]:
 def left(seen: Seen) -> Section:
     """What the hub may read of this hospital. The Site's policy decides it."""
     if seen.site is None:
-        return Section("policy", "What the hub may read", (Paragraph("You may not read the Site."),))
+        return Section(
+            "policy",
+            "What the hub may read",
+            (Paragraph("Your account has no right to read the Site, so the report does not show the policy."),),
+        )
     policy = seen.site.spec.policy
     facts = (
         ("results may show this hospital's own numbers (tellOwnMetrics)", YES if policy.tell_own_metrics else NO),
@@ -76,8 +85,8 @@ def left(seen: Seen) -> Section:
         ("evaluations in 30 days (maxEvaluations)", str(policy.max_evaluations)),
     )
     note = (
-        "The Site's policy now. The hub also reads the exact number of samples of each update. The page on security "
-        "(docs/security.md) lists all that leaves a hospital."
+        "The table shows the present policy of the Site. Whatever the policy says, the hub also reads the exact "
+        "number of samples of each update. The page on security (docs/security.md) lists all that leaves a hospital."
     )
     return Section("policy", "What the hub may read", (Paragraph(note), Facts(facts)))
 
@@ -86,5 +95,5 @@ def times(seen: Seen) -> Section:
     """Where the seconds of this hospital's tasks went."""
     caption = "Seconds of each stage, over {} tasks of this hospital that sent an update"
     table = stage_seconds([each.task.status.timeline for each in seen.tasks], caption)
-    nothing = Paragraph("No task has sent an update yet.")
+    nothing = Paragraph("No task of this hospital has sent an update yet.")
     return Section("time", "Time by stage", (table or nothing,))

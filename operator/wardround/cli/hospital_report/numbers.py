@@ -14,14 +14,14 @@ from wardround.wire.outcome import OwnMetric, OwnOutcome
 
 MEASURED = ("loss", "auc")
 WORDS: dict[OwnOutcome, str] = {
-    "Better": "The model is significantly better on this hospital's people.",
-    "Worse": "The model is significantly worse on this hospital's people.",
-    "Undecided": "The difference may be chance.",
-    "TooFewPeople": "A class has too few people for a verdict.",
+    "Better": "The model is better on this hospital's people, and the difference is beyond chance.",
+    "Worse": "The model is worse on this hospital's people, and the difference is beyond chance.",
+    "Undecided": "The difference between the models may be chance.",
+    "TooFewPeople": "One class has too few people for a verdict.",
 }
 FEW = (
-    "This hospital has no numbers of this model. Either no task has measured it yet, or a class of the measured rows "
-    "has fewer people than policy.minCell of the Site."
+    "This hospital has no numbers of this model. Either no task has measured the model yet, or one class has fewer "
+    "people in the measured rows than policy.minCell of the Site."
 )
 
 
@@ -41,7 +41,11 @@ def section(group: Group, position: int) -> Section:
 
 def _versions(group: Group) -> str:
     delivered = [each.asks.delivery.version for each in group.tasks if each.asks.delivery and each.complete]
-    return f"The newest version that came to this hospital is version {delivered[-1]}." if delivered else ""
+    return (
+        f"The newest version that a delivery has brought to this hospital is version {delivered[-1]}."
+        if delivered
+        else ""
+    )
 
 
 def _line(measured: Sequence[KnownTask], name: str, model: str) -> LineChart | None:
@@ -66,8 +70,9 @@ def _line(measured: Sequence[KnownTask], name: str, model: str) -> LineChart | N
         numbers=("value", "people"),
     )
     caption = (
-        f"From {entries[0][1].value} in the first task to {entries[-1][1].value} in the last one. {MEANINGS[name]} The "
-        "lines and the band show 95 % intervals. Each Train task measures the model that it starts from."
+        f"{TITLES[name]} went from {entries[0][1].value} in the first task to {entries[-1][1].value} in the last one. "
+        f"{MEANINGS[name]} The lines and the band show 95 % intervals. Each Train task measures the model from which "
+        "the task starts."
     )
     return LineChart(title, caption, "Train task", TITLES[name], tuple(points), table)
 
@@ -115,9 +120,9 @@ def _verdicts(group: Group) -> Iterator[Block]:
     if not compared:
         return
     yield Paragraph(
-        "A verdict compares a model with a reference on the same people of this hospital, on validation rows. The "
-        "chance that it says Better or Worse although the models are equal is 1 % for all references of a task "
-        "together. A verdict of one hospital does not decide which version becomes the current one."
+        "A verdict compares a model with a reference (another model) on the validation rows of the same people of "
+        "this hospital. If all models of a task are equal, the chance that one of the task's verdicts says Better or "
+        "Worse is 1 %. The verdict of one hospital does not decide which version becomes the current one."
     )
     columns = ("compared by", "model", "reference", "verdict", "meaning", "difference in log loss", "95 % interval")
     rows = tuple(
@@ -137,8 +142,9 @@ def _chart(each: KnownTask, points: Sequence[Point], model: str) -> IntervalChar
     rows = tuple((verdict.reference, *_numbers(difference)) for verdict, difference in _differences(each))
     table = Table(title, ("reference", "difference", "95 % interval"), rows, numbers=("difference",))
     caption = (
-        f"The model of {each.place} minus each reference. Left of zero, the model has the lower log loss, and is "
-        "better. If the 95 % interval holds zero, either may be better."
+        f"Each line shows the log loss of the model of {each.place} minus the log loss of a reference (another "
+        f"model). Left of zero, the model of {each.place} is better, because its log loss is lower. If the 95 % "
+        "interval contains zero, either model may be the better one."
     )
     return IntervalChart(title, caption, "difference in log loss", tuple(points), table)
 

@@ -32,8 +32,9 @@ def card(seen: Seen) -> Section:
     )
     blocks: list[Block] = [
         Paragraph(
-            "People wrote the first four entries, and Wardround checks none of them. This page is not signed. The "
-            "signed card comes with the model: kubectl wardround model pull."
+            "People wrote the first four entries of this table, and Wardround has not checked these entries. This "
+            "page is not signed. To get the card that the hub has signed, pull the model: kubectl wardround model "
+            "pull."
         ),
         Facts(tuple((name, value) for name, value in facts if value)),
     ]

@@ -19,10 +19,13 @@ from wardround.reasons.registry import reason_for
 
 WITHHELD = "Withheld"
 NO_TASKS = (
-    "You may not read the hospitals' tasks. So this report names only hospitals that a round's status names "
-    "(status.attention)."
+    "Your account has no right to read the hospitals' tasks. So this report names only those hospitals that the "
+    "rounds name in status.attention."
 )
-NO_PARTICIPANTS = "You may not read the hospitals' Participants. So this report does not say which data they offer."
+NO_PARTICIPANTS = (
+    "Your account has no right to read the hospitals' Participants. So this report does not say which Datasets the "
+    "hospitals offer."
+)
 # Reasons about a hospital's data.
 DATA_REASONS = frozenset(
     {
@@ -107,7 +110,9 @@ def _left_out(seen: Seen) -> Table:
     for (hospital, reason), places in sorted(_reasons(seen).items()):
         named = f"{places[0]} and {len(places) - 1} more" if len(places) > 1 else places[0]
         if reason == WITHHELD:
-            meaning = "The hospital sent no sums for the numbers, because too few of its people are in a class."
+            meaning = (
+                "The hospital withheld its numbers: it sent no sums, because too few of its people are in one class."
+            )
             owner = "nobody"
         else:
             about = reason_for(reason).about(hospital, seen.model.model.metadata.namespace)
@@ -208,9 +213,9 @@ def data_quality(seen: Seen) -> Section:
     template = seen.model.model.spec.round
     blocks: list[Block] = [
         Paragraph(
-            "This is all that the hub knows of the hospitals' data. The hub knows no row of a hospital. Each hospital "
-            "sees its own rows that were left out, with the reasons, by this command at the hospital: kubectl "
-            f"wardround explain dataset/{template.dataset_name}."
+            "This is all that the hub knows of the hospitals' data. The hub knows no row of a hospital. To see which "
+            "rows of its own Wardround leaves out, and why, a hospital runs: kubectl wardround explain "
+            f"dataset/{template.dataset_name}."
         )
     ]
     if seen.participants is None:

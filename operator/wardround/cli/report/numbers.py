@@ -19,9 +19,9 @@ from wardround.cli.shared_numbers import FEWEST_HOSPITALS
 
 TITLES = {"loss": "Log loss", "auc": "AUC"}
 MEANINGS = {
-    "loss": "Log loss is lower for a better model.",
+    "loss": "Lower is better.",
     "auc": "AUC is the probability that a positive person gets a higher prediction than a negative one. Higher is "
-    "better: 0.5 is chance.",
+    "better. Guessing gives 0.5.",
 }
 OVER = ("people", "hospitals", "rows")
 
@@ -29,7 +29,10 @@ OVER = ("people", "hospitals", "rows")
 def convergence(seen: Seen) -> Section:
     """The loss and the AUC of the model of each Train round."""
     charts = [chart for name in ("loss", "auc") if (chart := _line(seen, name)) is not None]
-    nothing = Paragraph(f"No model of this series is measured over at least {FEWEST_HOSPITALS} hospitals.")
+    nothing = Paragraph(
+        f"No model of this series has a log loss or an AUC over at least {FEWEST_HOSPITALS} hospitals. This report "
+        "shows no number over fewer hospitals."
+    )
     return Section("convergence", "How the model improved", tuple(charts) or (nothing,))
 
 
@@ -56,10 +59,14 @@ def _line(seen: Seen, name: str) -> LineChart | None:
     )
     first, last = entries[0][1], entries[-1][1]
     caption = (
-        f"From {first.value} after the first measured round to {last.value} after the last one. {MEANINGS[name]} The "
-        "lines and the band show 95 % intervals."
+        f"{TITLES[name]} went from {first.value} after the first measured round to {last.value} after the last one. "
+        f"{MEANINGS[name]} The lines and the band show 95 % intervals."
     )
-    marked = " The filled point is the round with the lowest log loss." if any(each.marked for each in points) else ""
+    marked = (
+        " The filled point marks the round whose model has the lowest log loss."
+        if any(each.marked for each in points)
+        else ""
+    )
     return LineChart(title, caption + marked, "Train round", TITLES[name], tuple(points), table)
 
 
@@ -67,7 +74,7 @@ def comparison(seen: Seen) -> Section:
     """The current version beside the candidate and earlier ones, and what the gate says."""
     versions = seen.shown_versions()
     if not versions:
-        text = "The model has no version before its first series ends."
+        text = "This FederatedModel gets its first version when its first series ends."
         return Section("versions", "Current version and candidate", (Paragraph(text),))
     names = dict.fromkeys(metric.name for each in versions for metric in each.status.metrics)
     rows = tuple(
@@ -83,7 +90,10 @@ def comparison(seen: Seen) -> Section:
         rows,
         numbers=("value", "people", "hospitals"),
     )
-    nothing = Paragraph(f"No number of a version is over at least {FEWEST_HOSPITALS} hospitals.")
+    nothing = Paragraph(
+        f"No version has a number over at least {FEWEST_HOSPITALS} hospitals. This report shows no number over fewer "
+        "hospitals."
+    )
     blocks: list[Block] = [table if rows else nothing]
     verdicts = [
         (seen.role(each), f"{verdict.outcome} ({verdict.reason}). {verdict.message}".strip())
@@ -91,7 +101,7 @@ def comparison(seen: Seen) -> Section:
         if (verdict := each.status.verdict) is not None
     ]
     if verdicts:
-        blocks += [Paragraph("What the gate says of each version:"), Facts(tuple(verdicts))]
+        blocks += [Paragraph("The verdict of the gate on each version:"), Facts(tuple(verdicts))]
     compared = [each for each in seen.model.rounds if each.status.result and each.status.result.differences]
     if compared:
         blocks.append(_differences(seen, compared[-1]))
@@ -122,8 +132,9 @@ def _differences(seen: Seen, federated_round: FederatedRound) -> IntervalChart:
         if (value := number(each.value)) is not None
     )
     caption = (
-        "Left of zero, the first model of the pair has the lower log loss, and is better. If the 95 % interval holds "
-        "zero, either may be better."
+        "Each line shows the log loss of the first model of a pair minus the log loss of the second one. Left of "
+        "zero, the first model is better, because its log loss is lower. If the 95 % interval contains zero, either "
+        "model may be the better one."
     )
     return IntervalChart(title, caption, "difference in log loss", points, table)
 
@@ -132,7 +143,10 @@ def calibration(seen: Seen) -> Section:
     """Predicted probabilities against observed shares, of the current version and the candidate."""
     versions = [each for each in (seen.model.current, seen.model.candidate) if each and each.status.calibration]
     if not versions:
-        text = "No version has a calibration curve over several hospitals. A curve needs enough people in each group."
+        text = (
+            "No version has a calibration curve over several hospitals. For a curve, each of its groups needs enough "
+            "people."
+        )
         return Section("calibration", "Calibration", (Paragraph(text),))
     table = Table(
         "Groups of people by predicted probability",
