@@ -175,9 +175,9 @@ async def _identity(client: Api, draw: Draw) -> Identity:
             await asyncio.sleep(backoff(failures, draw=draw))
         except Refused:
             raise SystemExit(
-                "The Secret courier-keys does not hold the keys of a courier. Restore the Secret from a backup. "
-                "Without a backup, remove its data: the courier then makes new keys, and the hub's administrator has "
-                "to approve them."
+                "The Secret courier-keys does not hold the keys of a courier. Restore the Secret from a backup. If "
+                "there is no backup, remove the data of the Secret: the courier then makes new keys, and the hub's "
+                "administrator has to approve the new keys."
             ) from None
 
 

@@ -24,9 +24,9 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     checking = dataset_verbs.add_parser(
         "check",
         help="read a Dataset and its file on this computer, without a cluster",
-        description="Reads a Dataset and its file on this computer, with the code of the training pod, and reports "
-        "what that pod would report. The command contacts no cluster and changes nothing. Exit code 0: the Dataset "
-        "would be Ready. Exit code 1: the Dataset would not be Ready.",
+        description="Reads a Dataset and its data file on this computer, with the code of the training pod, and "
+        "reports what a training pod would report. The command contacts no cluster and changes nothing. "
+        "Exit code 0: the Dataset would be Ready. Exit code 1: the Dataset would not be Ready.",
     )
     checking.add_argument("manifest", type=Path, metavar="FILE.yaml", help="the YAML file with the Dataset")
     checking.add_argument(

@@ -246,13 +246,13 @@ def _of_split(counts: Counts, limits: Limits, *, trains: bool) -> Iterator[str]:
             classes = ", ".join(f"{counts.target} {each.value}: {each.sides[side]}" for each in counts.classes)
             yield f"  {side}, patients with a row of each class: {classes}"
     withheld = [side for side in SCORED if counts.withheld(side, limits.min_cell)]
-    goes_on = " Training goes on, and the hospital's updates count." if trains else ""
+    goes_on = " In Train rounds, the hospital's updates still count." if trains else ""
     for side in withheld:
         yield (
             f"note: {side}: {_few(counts, side, limits.min_cell)}, and minCell is {limits.min_cell}. So the hospital "
             f"withholds its metrics {SCORED[side]}.{goes_on}"
         )
-    alone = " So the hospital can take part only in Train rounds." if trains else ""
+    alone = " The hospital can still take part in Train and Statistics rounds." if trains else ""
     if not counts.binary:
         yield (
             f"note: An Evaluate round cannot use the target {counts.target}: the DataSchema declares it neither as a "
@@ -260,8 +260,8 @@ def _of_split(counts: Counts, limits: Limits, *, trains: bool) -> Iterator[str]:
         )
     elif trains and len(withheld) == len(SCORED):
         yield (
-            f"note: Evaluate needs at least {limits.min_cell} patients in each class, so the hospital can take part "
-            "only in Train rounds."
+            f"note: An Evaluate round needs at least {limits.min_cell} patients in each class, so the hospital would "
+            "withhold its numbers. The hospital can still take part in Train and Statistics rounds."
         )
 
 
@@ -277,9 +277,15 @@ def _of_columns(read: FileCounts) -> Iterator[str]:
     """What looks wrong in the features of the valid rows."""
     columns = read.columns
     for name in columns.targets:
-        yield f"note: the feature {name} equals the target in every valid row. Leave it out of a new DataSchema."
+        yield (
+            f"note: the feature {name} equals the target in every valid row, so a model would only copy this feature. "
+            "Ask the hub's administrator for a new DataSchema without the feature."
+        )
     for names in columns.equal:
-        yield f"note: the features {', '.join(names)} are equal in every valid row. Is one column exported twice?"
+        yield (
+            f"note: the features {', '.join(names)} are equal in every valid row. Check whether one column was "
+            "exported twice."
+        )
     for name in columns.constant:
         yield f"note: the feature {name} has the same value in every valid row, so no model can learn from it."
 

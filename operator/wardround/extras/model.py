@@ -15,9 +15,9 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "pull",
         parents=[shared],
         help="write a model and its card into a folder",
-        description="Asks the hub for a model with a key that is used once, verifies the answer, and writes "
-        "model.safetensors and card.json into a new folder. You need the role wardround-model-reader, and the rounds "
-        "of the model have to say release: Readers.",
+        description="Asks the hub for a model, verifies the hub's answer, and writes model.safetensors and card.json "
+        "into a new folder. The command makes a new key for the answer, so nobody else can read it. You "
+        "need the role wardround-model-reader, and all rounds that made the model need `release: Readers`.",
     )
     pulling.add_argument(
         "target",
@@ -40,10 +40,11 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "push",
         parents=[shared],
         help="bring pretrained weights into the hub as a ModelVersion",
-        description="Seals FOLDER/model.safetensors with a key that is used once, uploads the sealed file, and waits "
-        "until the hub has checked and signed it. Then initial.pushed of a FederatedModel can name the ModelVersion. "
-        "You need the role wardround-model-writer. Hospitals see your user name. Hospitals refuse rounds that start "
-        "from the weights unless their policy.pushedModels is true.",
+        description="Seals FOLDER/model.safetensors with a new key, uploads the sealed file, and waits until the hub "
+        "has checked the file and signed a ModelVersion. Then a FederatedModel can start from these "
+        "weights: name the ModelVersion in initial.pushed. You need the role wardround-model-writer. "
+        "Hospitals see your user name. A hospital takes part in rounds that start from the weights only "
+        "if policy.pushedModels of its Site is true.",
     )
     pushing.add_argument("folder", type=Path, metavar="FOLDER", help="the folder with model.safetensors")
     pushing.add_argument("--name", required=True, help="the name of the ModelVersion, which must be new")
@@ -57,7 +58,7 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         help="the fingerprint of the hub's key. Ask the hub's administrator for it. The command uploads nothing to "
         "another hub",
     )
-    add_timeout(pushing, 600.0, "the hub, twice")
+    add_timeout(pushing, 600.0, "each of two answers of the hub")
     pushing.set_defaults(run=run_model_push)
 
 

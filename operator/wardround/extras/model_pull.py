@@ -17,14 +17,17 @@ from wardround.sealing.keys import DecryptionKey
 from wardround.wire import canonical
 from wardround.wire.card import ModelCard
 
-NOTHING = "The hub does not give this model."
+NOTHING = "The hub operator does not give you this model."
 
 
 def pull(hub: Cluster, kind: str, name: str, namespace: str, path: Path, fingerprint: str, seconds: float) -> list[str]:
     """Writes the model's folder. Returns lines for the person. Raises CommandError."""
     check_fingerprint(fingerprint)
     if path.exists() or not path.absolute().parent.is_dir():
-        raise CommandError(f"{path} exists, or the folder above it does not. Name a new folder.")
+        raise CommandError(
+            f"The command cannot make the folder {path}: either {path} exists already, or the folder above {path} "
+            "does not exist. Name a new folder."
+        )
     from wardround.card.folder import FolderRefused
     from wardround.card.own_request import OwnRequest
     from wardround.card.pull import DownloadFailed
@@ -75,7 +78,10 @@ def _source(hub: Cluster, kind: str, name: str, namespace: str) -> dict[str, str
     name, _, version = name.partition("@")
     model = hub.get(kind, name, namespace)
     if model is None:
-        raise MissingError(f"There is no FederatedModel {name} in namespace {namespace}.")
+        raise MissingError(
+            f"There is no FederatedModel {name} in namespace {namespace}. To see the FederatedModels: kubectl get "
+            f"federatedmodels -n {namespace}."
+        )
     if not version:
         current = (model.get("status") or {}).get("current")
         if not current:
@@ -90,4 +96,6 @@ def _source(hub: Cluster, kind: str, name: str, namespace: str) -> dict[str, str
         if str(each["spec"]["version"]) == version:
             return {"versionName": each["metadata"]["name"]}
     known = ", ".join(sorted(str(each["spec"]["version"]) for each in versions)) or "none"
-    raise CommandError(f"FederatedModel {name} has no version {printable(version)}. The model has: {known}.")
+    raise CommandError(
+        f"FederatedModel {name} has no version {printable(version)}. The model has these versions: {known}."
+    )

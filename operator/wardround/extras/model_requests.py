@@ -22,7 +22,8 @@ def check_fingerprint(text: str) -> None:
     """Raises CommandError if the person gave no fingerprint of a hub."""
     if not DIGEST.fullmatch(text):
         raise CommandError(
-            "--hub-fingerprint is sha256: and 64 hexadecimal digits, as the hub's administrator tells them."
+            "--hub-fingerprint takes the fingerprint of the hub's key: sha256: and 64 hexadecimal digits. Ask the "
+            "hub's administrator for it."
         )
 
 

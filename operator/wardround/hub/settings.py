@@ -34,7 +34,10 @@ def read(environment: Mapping[str, str]) -> Settings:
     def required(name: str) -> str:
         value = environment.get(name, "")
         if not value:
-            raise SettingMissing(f"{name} is not set. The hub chart sets it; see docs/contracts.md, section 8.")
+            raise SettingMissing(
+                f"The variable {name} is not set. The hub chart sets this variable in the hub operator's pod: see "
+                "docs/contracts.md, section 8."
+            )
         return value
 
     origin = required("WARDROUND_STORE_ENDPOINT")
@@ -57,8 +60,8 @@ def _scratch_limit(gibibytes: str) -> int:
         return SCRATCH_LIMIT
     if not gibibytes.isdecimal() or int(gibibytes) < 1:
         raise SettingMissing(
-            "WARDROUND_AGGREGATION_SCRATCH_GIB is not a whole number above 0. The hub chart sets it from "
-            "aggregation.scratchGiB; see docs/contracts.md, section 8."
+            "WARDROUND_AGGREGATION_SCRATCH_GIB is not a whole number above 0. The hub's administrator corrects "
+            "aggregation.scratchGiB in the values of the hub chart, which sets this variable."
         )
     return int(gibibytes) * GIB
 
@@ -66,7 +69,7 @@ def _scratch_limit(gibibytes: str) -> int:
 def _early_seconds(seconds: str) -> int:
     if not seconds.isdecimal():
         raise SettingMissing(
-            "WARDROUND_AGGREGATION_EARLY_SECONDS is not a whole number. The hub chart sets it from "
-            "aggregation.earlySeconds; see docs/contracts.md, section 8."
+            "WARDROUND_AGGREGATION_EARLY_SECONDS is not a whole number. The hub's administrator corrects "
+            "aggregation.earlySeconds in the values of the hub chart, which sets this variable."
         )
     return int(seconds)

@@ -72,8 +72,8 @@ NAMELESS: Mapping[str, type[ApiError]] = {
 }
 LONGEST_STRANGER = 200
 STRANGER = (
-    "The answer does not come from a Kubernetes API server. Check the server's address, and any proxy on the way to "
-    "the server."
+    "The answer does not come from a Kubernetes API server. Check the address of the API server, and check whether a "
+    "proxy on the way has answered instead."
 )
 
 

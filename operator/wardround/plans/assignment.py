@@ -62,9 +62,9 @@ LONGEST_ASKED = 512
 OWN_CODE = ("Statistics", "Deliver")
 # Told on both sides, since whoever reads that a task was accepted counts on all walls.
 LOCAL_SOCKETS = (
-    "Note: the round asks for resources.localSockets, so the launcher lets its code open IP sockets. Only the "
-    "cluster's network policies isolate this code. To forbid it, set policy.localSockets to false in the values of the "
-    "site chart."
+    "Note: the round asks for resources.localSockets, so the launcher lets the round's code open IP sockets. Only the "
+    "cluster's network policies isolate the code. To forbid IP sockets, set policy.localSockets to false in the "
+    "values of the site chart."
 )
 
 

@@ -150,8 +150,8 @@ def test_the_notes_say_on_which_rows_and_people_the_numbers_were_chosen(made: Ma
         "people at 2 hospitals."
     )
     assert positive_from == (
-        "positive: true from the probability 0.4 on. Round evaluate chose this threshold on the test rows of 200 people "
-        "at 2 hospitals."
+        "positive: true from the probability 0.4 on. Round evaluate chose this threshold on the test rows of 200 "
+        "people at 2 hospitals."
     )
     for note in predict.notes(replace(made.card, metrics=())):
         assert "empty" in note

@@ -169,16 +169,15 @@ def test_no_note_says_that_a_file_trains_on_which_no_round_trains(laptop: Laptop
     code, text = laptop.check(dataset(), lines)
     assert (code, f"  {fault}: " in text) == (1, True)
     assert "So the hospital withholds its metrics" in text
-    for words in ("Training goes on", "updates count", "take part"):
+    for words in ("In Train rounds", "updates still count", "take part"):
         assert words not in text
 
 
 def test_a_small_hospital_hears_that_it_cannot_evaluate(laptop: Laptop) -> None:
     code, text = laptop.check(dataset(), world.rows(40))
     assert code == 0
-    assert (
-        "Evaluate needs at least 11 patients in each class, so the hospital can take part only in Train rounds" in text
-    )
+    assert "An Evaluate round needs at least 11 patients in each class" in text
+    assert "The hospital can still take part in Train and Statistics rounds." in text
 
 
 def test_a_hospital_with_too_few_patients_of_a_class_hears_what_it_withholds(laptop: Laptop) -> None:
@@ -195,10 +194,10 @@ def test_a_hospital_with_too_few_patients_of_a_class_hears_what_it_withholds(lap
         assert f"  {side}, patients with a row of each class: {classes}" in shown
         [note] = [line for line in shown if line.startswith(f"note: {side}: ")]
         assert f"{positive} patients with malignant 1, and minCell is 11. So the hospital withholds its metrics" in note
-        assert "Training goes on" in note
+        assert "In Train rounds, the hospital's updates still count." in note
     assert (
-        "note: Evaluate needs at least 11 patients in each class, so the hospital can take part only in Train rounds."
-        in shown
+        "note: An Evaluate round needs at least 11 patients in each class, so the hospital would withhold its numbers. "
+        "The hospital can still take part in Train and Statistics rounds." in shown
     )
 
 

@@ -416,7 +416,8 @@ def test_a_participant_that_is_silent_is_not_called_ready(beat: dict[str, Any] |
     """Its condition says that the hub trusts it, and no more."""
     explained = explain.explain_long_lived(item("Participant", "site-a", "site-a", READY), beat, NOW)
     assert explained.headline == (
-        f"Participant site-a/site-a is approved. {expected} A round that asks this hospital waits for the hospital's answer."
+        f"Participant site-a/site-a is approved. {expected} A round that asks this hospital waits for the hospital's "
+        "answer."
     )
     assert [each.reason for each in explained.findings] == ["NotConnected"]
     assert "is ready" not in explain.text(explained)

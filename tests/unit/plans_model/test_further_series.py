@@ -206,7 +206,8 @@ def test_verdicts_of_hospitals_stand_in_the_message_and_decide_nothing() -> None
     assert world.current == quiet.current == 2
     assert world.verdict(2)[:2] == quiet.verdict(2)[:2]
     assert world.verdict(2)[2].endswith(
-        "Compared with version 1, 2 hospitals told their own verdict: Better 0, Worse 2, Undecided 0."
+        "2 hospitals told how this model and version 1 compare on their own people: 0 found this model better, 2 found "
+        "it worse, and 0 could not decide."
     )
     # The verdict of one hospital is no count.
     assert trained("Accepted", hospitals_say=(1, 0, 1, 0)).verdict(2)[2] == quiet.verdict(2)[2]
@@ -226,7 +227,7 @@ def test_an_undecided_candidate_waits_for_a_person_and_says_why() -> None:
     assert (status, reason) == ("True", "PeopleDecide")
     assert message.startswith("Version 2 is Undecided.")
     assert "less than 80 %" in message
-    assert "These hospitals trained the model, but sent no numbers: site-b." in message
+    assert "but sent no numbers about it to the comparison: site-b." in message
     assert message.endswith("To use it, set spec.current.version to 2.")
     world.pin(2)
     world.run()

@@ -65,13 +65,13 @@ def test_that_a_round_has_local_sockets_is_said_before_it_is_approved_and_on_bot
         planned = plan(observation)
         own = holds(planned.status, "Accepted")
         assert own.reason == reason
-        assert ("lets its code open IP sockets" in own.message) is local
+        assert ("lets the round's code open IP sockets" in own.message) is local
         assert ("kubectl wardround approve sitetask/" in own.message) is (approval == "Manual")
         assert observation.round_task is not None
         # A task that is over is mirrored without its assignment.
         for assignment in (planned.assignment, None):
             mirrored = holds(mirror(planned.status, observation.round_task, assignment), "Accepted")
-            assert ("lets its code open IP sockets" in mirrored.message) is (local and approval == "Policy")
+            assert ("lets the round's code open IP sockets" in mirrored.message) is (local and approval == "Policy")
             assert len(mirrored.message) <= 256, "more of a condition the hub's policy takes from no site"
 
 

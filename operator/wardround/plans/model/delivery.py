@@ -116,12 +116,15 @@ def _outcome(seen: Observation, delivery: DeliveryStatus, is_observed: bool) -> 
         if spec.deliver.recipients == "Nobody":
             return False, "DeliveryOff", ""
         when = " once spec.suspend is false" if spec.suspend else ""
-        message = f"The hub operator makes round {delivery.round}{when}."
+        message = f"The hub operator makes round {delivery.round}, which delivers the version{when}."
         if delivery.complete:
             return True, "DeliveryComplete", f"{_joined(delivery)} {message}"
         return False, "Delivering", message
     if not rounds.controls(seen.model.metadata, live.metadata):
-        message = f"FederatedRound {delivery.round} exists, but does not belong to this model."
+        message = (
+            f"The hub operator has to make FederatedRound {delivery.round}, which delivers the version. But a round "
+            "of this name exists already, and does not belong to this FederatedModel."
+        )
         return False, "NameTaken", f"{message} {REASONS['NameTaken'].advice}"
     complete, failed = (conditions.find(live.status.conditions, kind) for kind in ("Complete", "Failed"))
     if _holds(complete):
@@ -129,18 +132,27 @@ def _outcome(seen: Observation, delivery: DeliveryStatus, is_observed: bool) -> 
     where = f"federatedround/{delivery.round} -n {seen.model.metadata.namespace}"
     if _holds(failed):
         why = f" ({failed.reason})" if failed else ""
-        message = f"Round {delivery.round} has failed{why}. Read why: `kubectl wardround explain {where}`."
+        message = (
+            f"Round {delivery.round}, which delivers the version, has failed{why}. To see why: `kubectl wardround "
+            f"explain {where}`."
+        )
         if delivery.complete:
             return True, "DeliveryComplete", f"{_joined(delivery)} {message}"
         return False, "DeliveryFailed", f"{message} {REASONS['DeliveryFailed'].advice}"
-    message = f"Round {delivery.round} waits or runs: `kubectl wardround explain {where}`."
+    message = (
+        f"Round {delivery.round}, which delivers the version, waits or runs. To see how far it is: `kubectl wardround "
+        f"explain {where}`."
+    )
     if delivery.complete:
         return True, "DeliveryComplete", f"{_joined(delivery)} {message}"
     return False, "Delivering", message
 
 
 def _joined(delivery: DeliveryStatus) -> str:
-    return f"An earlier round brought the version to the hospitals. {', '.join(delivery.recipients)} joined later."
+    return (
+        "An earlier round brought the version to the hospitals that were there at that time. A further round is for "
+        f"{', '.join(delivery.recipients)}, which joined later."
+    )
 
 
 def _holds(condition: Condition | None) -> bool:

@@ -128,7 +128,10 @@ def series_over(seen: Observation, series: SeriesStatus) -> Verdict | None:
         return _at_rest(seen, series)
     best, name = seen.best, rounds.version_name(seen.model.metadata, series.number)
     if best is None or _result_gone(seen):
-        message = f"Round {best_name(series)}, which made the best model of the series, is gone or has no result."
+        message = (
+            f"Round {best_name(series)}, which made the best model of the series, is deleted or has no result. So the "
+            "series makes no version."
+        )
         return Verdict(course="Stalled", reason="ResultGone", message=message, series=series)
     version = seen.versions.get(name)
     if version is not None and version.spec.round_uid != best.metadata.uid:
@@ -242,7 +245,10 @@ def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
         return Verdict(course="Stalled", reason="SeriesRoundFailed", message=_failure(newest, seen.round), series=over)
     due = rounds.retry_at(seen.round, failures)
     if seen.now < due:
-        waiting = f"Round {newest.name} has failed. The hub operator makes another one at {to_seconds(due)}."
+        waiting = (
+            f"Round {newest.name} of the series has failed. The hub operator makes another round in its place at "
+            f"{to_seconds(due)}."
+        )
         return Verdict(course="Progressing", reason="SeriesRetrying", message=waiting, series=over, requeue_at=due)
     return _progressing(rounds.again(model, over), at_once=True)
 
@@ -297,7 +303,7 @@ def _progressing(series: SeriesStatus, *, at_once: bool = False) -> Verdict:
     if series.stage == "Ended":
         return Verdict(course="Progressing", reason="SeriesEnded", series=series, at_once=at_once)
     newest = rounds.last(series)
-    message = f"Round {newest.name} waits or runs."
+    message = f"Round {newest.name} of the series waits or runs."
     reason = PROGRESS[series.stage]
     return Verdict(course="Progressing", reason=reason, message=message, series=series, at_once=at_once)
 
@@ -307,7 +313,10 @@ def _suspended(series: SeriesStatus) -> Verdict:
 
 
 def _name_taken(other: str, series: SeriesStatus) -> Verdict:
-    message = f"{other} exists, but does not belong to this model. {REASONS['NameTaken'].advice}"
+    message = (
+        f"The hub operator has to make {other}. But an object of this name exists already, and does not belong to "
+        f"this FederatedModel. {REASONS['NameTaken'].advice}"
+    )
     return Verdict(course="Stalled", reason="NameTaken", message=message, series=series)
 
 
@@ -316,6 +325,7 @@ def _failure(newest: SeriesRound, federated_round: FederatedRound) -> str:
     why = f" ({condition.reason})" if condition else ""
     namespace = federated_round.metadata.namespace
     return (
-        f"Round {newest.name} has failed{why}, and so have the earlier rounds that it replaces. Read why: `kubectl "
-        f"wardround explain federatedround/{newest.name} -n {namespace}`. {REASONS['SeriesRoundFailed'].advice}"
+        f"Round {newest.name} has failed{why}, and the rounds that the hub operator tried before it have failed, too. "
+        f"To see why: `kubectl wardround explain federatedround/{newest.name} -n {namespace}`. "
+        f"{REASONS['SeriesRoundFailed'].advice}"
     )

@@ -138,7 +138,10 @@ def _unseen(names: Sequence[str]) -> str:
     if not names:
         return ""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"These hospitals trained the model, but sent no numbers: {', '.join(names[:NAMED])}{more}."
+    return (
+        "These hospitals trained the model, but sent no numbers about it to the comparison: "
+        f"{', '.join(names[:NAMED])}{more}."
+    )
 
 
 def _hospitals(seen: Observation, each: HospitalVerdicts) -> str:
@@ -149,8 +152,8 @@ def _hospitals(seen: Observation, each: HospitalVerdicts) -> str:
     version = next((one for one in own(seen) if one.spec.round_name == each.reference), None)
     reference = f"version {version.spec.version}" if version else f"round {each.reference}"
     return (
-        f"Compared with {reference}, {each.hospitals} hospitals told their own verdict: Better {each.better}, Worse "
-        f"{each.worse}, Undecided {each.undecided}."
+        f"{each.hospitals} hospitals told how this model and {reference} compare on their own people: {each.better} "
+        f"found this model better, {each.worse} found it worse, and {each.undecided} could not decide."
     )
 
 
@@ -158,7 +161,10 @@ def _failure(seen: Observation, series: SeriesStatus) -> str:
     name, namespace = rounds.last(series).name, seen.model.metadata.namespace
     condition = conditions.find(_conditions(seen.round), "Failed")
     why = f" ({condition.reason})" if condition else ""
-    return f"Round {name} has failed{why}: `kubectl wardround explain federatedround/{name} -n {namespace}`."
+    return (
+        f"Round {name}, which compares the models, has failed{why}. To see why: `kubectl wardround explain "
+        f"federatedround/{name} -n {namespace}`."
+    )
 
 
 def _conditions(federated_round: FederatedRound | None) -> conditions.Conditions:
