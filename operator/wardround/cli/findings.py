@@ -29,7 +29,7 @@ from wardround.reasons.registry import REASONS, reason_for
 from wardround.tabular import ignored_columns, problems
 
 SILENT_AFTER_SECONDS = 60
-WAITING, APPROVE = "WaitingForApproval", "To approve it, run"
+WAITING, APPROVE = "WaitingForApproval", "To approve the task, run"
 
 
 @dataclass(frozen=True)

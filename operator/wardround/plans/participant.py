@@ -123,14 +123,17 @@ def _message(reason: str, participant: Participant, published: str | None) -> st
     name = participant.metadata.name
     text = REASONS[reason].about(name).text
     if reason == "NotApproved":
-        return f"{text} The fingerprint of the keys that the site publishes is {published}."
+        return f"{text} The site publishes keys with the fingerprint {published}."
     if reason == "FingerprintMismatch":
         return (
-            f"{text} The fingerprint of the keys that the site publishes is {published}. The approved fingerprint is "
+            f"{text} The site publishes keys with the fingerprint {published}, and the hub has pinned the fingerprint "
             f"{participant.spec.key_fingerprint}."
         )
     if reason == "Suspended":
-        return f"{text} The hospital's tokens stay valid: `kubectl wardround revoke {name}` ends them."
+        return (
+            f"{text} The hospital's tokens stay valid. To end the tokens, too, the hub's administrator runs `kubectl "
+            f"wardround revoke {name}`."
+        )
     return text
 
 

@@ -108,8 +108,8 @@ def _listed(seen: Observation, site: Site) -> Fault | None:
         if claim not in names:
             return (
                 "ClaimNotListed",
-                f"predictions.{field} in the values of the site chart does not list the claim {claim}. Add it there, "
-                "and run `helm upgrade`. The site operator then goes on.",
+                f"predictions.{field} in the values of the site chart does not list the claim {claim}. Add the claim "
+                "to this list, and run `helm upgrade`. The site operator then continues with the Prediction.",
             )
     return None
 
@@ -123,7 +123,10 @@ def _code_allowed(seen: Observation, site: Site) -> Fault | None:
     code, policy = seen.prediction.spec.code, site.spec.policy
     if code is None:
         return None
-    advice = "If the hospital has reviewed it, add it there, and run `helm upgrade`. The site operator then goes on."
+    advice = (
+        "If the hospital has reviewed this code, add the missing entry to this list, and run `helm upgrade`. The site "
+        "operator then continues with the Prediction."
+    )
     if code.image not in policy.images:
         return (
             "ImageNotAllowed",
@@ -177,7 +180,9 @@ def _running(seen: Observation, made: Made) -> Plan:
     since = (pod.created if pod else None) or made.created
     left = (since + LONGEST - seen.now).total_seconds()
     if left <= 0:
-        message = f"No pod has answered within {LONGEST.total_seconds():.0f} s: {waits or 'the pod did not end'}."
+        message = (
+            f"No pod has written an answer within {LONGEST.total_seconds():.0f} s: {waits or 'the pod did not end'}."
+        )
         return Plan(status=_failed(seen, "DeadlineExceeded", message), delete=made.job)
     message = f"The pod waits: {waits}." if waits else ""
     return Plan(status=_waiting(seen, "Predicting", message), requeue_after=min(left, WAITING_SECONDS))
@@ -205,7 +210,11 @@ def _ended(seen: Observation, made: Made) -> PredictionStatus:
     if refused := next((each for each in reports if each.reason), None):
         return _failed(seen, refused.reason or "", _advised(refused.reason or "", refused.message or ""))
     if out_of_time(made.job, pod):
-        return _failed(seen, "DeadlineExceeded", f"The pod predicted for longer than {PREDICT_SECONDS} s.")
+        return _failed(
+            seen,
+            "DeadlineExceeded",
+            f"The pod of the Prediction ran longer than {PREDICT_SECONDS} s, the most that a Prediction may take.",
+        )
     # Before the answer: a pod that could reach an address is no closed pod, whatever it has written.
     if cause := _code_failure(seen, made):
         return _failed(seen, cause.reason, cause.message or "")
@@ -213,7 +222,12 @@ def _ended(seen: Observation, made: Made) -> PredictionStatus:
         if step.succeeded and step.report is not None and step.report.prediction is not None:
             return _complete(seen, step.report.prediction)
     why = (pod.reason if pod else "") or next((each.reason for each in own if each.reason), "") or made.job.failed
-    return _failed(seen, "PodFailed", f"The pod ended without a report: {why or 'no reason'}.")
+    return _failed(
+        seen,
+        "PodFailed",
+        "The pod of the Prediction ended without a report, so there is no answer. Kubernetes gives the reason: "
+        f"{why or 'none'}.",
+    )
 
 
 def _advised(reason: str, message: str) -> str:
@@ -224,9 +238,14 @@ def _advised(reason: str, message: str) -> str:
 
 def _complete(seen: Observation, predicted: Predicted) -> PredictionStatus:
     rows = predicted.answered + predicted.outside
-    message = f"{seen.prediction.spec.answer.path} has a probability for {predicted.answered} of {rows} rows."
+    message = (
+        f"The answer {seen.prediction.spec.answer.path} has a probability for {predicted.answered} of {rows} rows."
+    )
     if predicted.outside:
-        message += f" {predicted.outside} rows break the DataSchema: the column fault of the answer says why."
+        message += (
+            f" {predicted.outside} rows break the DataSchema, so they have no probability. For each of these rows, "
+            "the column `fault` of the answer says why."
+        )
     return dataclasses.replace(_over(seen, "Complete", "Predicted", message), answer=predicted)
 
 

@@ -41,15 +41,15 @@ def difference(theirs: AssignedSchema, spec: Mapping[str, Any] | None) -> str:
                 f"The hospital's DataSchema lacks the field {json.dumps(theirs_field.name)} of the round's DataSchema."
             )
         if theirs_field is None:
-            return f"The round's DataSchema lacks the field {json.dumps(own_field.name)}."
+            return f"The round's DataSchema lacks the field {json.dumps(own_field.name)} of the hospital's DataSchema."
         if theirs_field.name != own_field.name:
             names = json.dumps(theirs_field.name), json.dumps(own_field.name)
             return (
-                f"The first field that differs is number {number}: {names[0]} in the round's DataSchema, and "
-                f"{names[1]} in the hospital's."
+                f"The first field that differs is field number {number}: its name is {names[0]} in the round's "
+                f"DataSchema, and {names[1]} in the hospital's DataSchema."
             )
         return (
-            f"The first field that differs is {json.dumps(own_field.name)}: in type, unit, required, minimum, maximum "
-            "or categories."
+            f"The first field that differs is {json.dumps(own_field.name)}: its type, unit, "
+            "required, minimum, maximum or categories differ."
         )
-    return "The targets differ."
+    return "The targets of the two DataSchemas differ."

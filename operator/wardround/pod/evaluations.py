@@ -161,10 +161,12 @@ def _allowed_from(valid: Sequence[Evaluation], models: int, limit: int) -> str |
 def _used_up(dataset: str, budget: EvaluationBudget, models: int, limit: int, until: str | None) -> str:
     if limit == 0:
         return (
-            "policy.maxEvaluations of the Site is 0, so the hospital allows no evaluations. To allow evaluations, the "
-            "hospital's administrator raises policy.maxEvaluations in the values of the site chart"
+            "policy.maxEvaluations of the Site is 0, so this hospital allows no evaluations. To allow evaluations, "
+            "the hospital's administrator raises policy.maxEvaluations in the values of the site chart"
         )
-    counts = f"This round counts as {models} evaluations, one for each model that it measures. " if models > 1 else ""
+    counts = (
+        f"This round counts as {models} evaluations, one for each model that the round measures. " if models > 1 else ""
+    )
     next_one = "Another model can" if models == 1 else "These models can"
     waits = f"{next_one} be evaluated after {until}. " if until else ""
     return (

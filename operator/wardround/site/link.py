@@ -24,8 +24,8 @@ SERVICE_ACCOUNT = "site"
 FIELD_MANAGER = "wardround-site"
 ENROL = (
     "Ask the hub's administrator to run `kubectl wardround enrol {name} --apply --hub-server URL --bootstrap FILE`, "
-    "with the URL under which this site reaches the hub, and to send you FILE. Then run `kubectl apply -n {here} -f "
-    "FILE` here."
+    "and to send you FILE. URL is the address at which this site reaches the hub's API server. Then run `kubectl "
+    "apply -n {here} -f FILE` in this cluster."
 )
 logger = logging.getLogger(__name__)
 
@@ -50,9 +50,11 @@ class Credentials:
             try:
                 values[key] = base64.b64decode(data[key], validate=True).decode().strip()
             except (KeyError, binascii.Error, UnicodeDecodeError):
-                raise NotEnrolled(f"The enrolment Secret has no usable {key}.") from None
+                raise NotEnrolled(
+                    f"The key {key} of the enrolment Secret is missing or is no text in base64."
+                ) from None
             if not values[key]:
-                raise NotEnrolled(f"The enrolment Secret has an empty {key}.")
+                raise NotEnrolled(f"The key {key} of the enrolment Secret is empty.")
         return cls(values["server"], values["ca.crt"], values["token"], values["namespace"])
 
 
@@ -94,8 +96,8 @@ class HubLink:
             credentials = Credentials.parse(await self._own.get("Secret", name))
             if credentials.namespace != hub.participant_namespace:
                 raise NotEnrolled(
-                    f"The enrolment is for {credentials.namespace}, but Site.spec.hub.participantNamespace is "
-                    f"{hub.participant_namespace}."
+                    f"The enrolment Secret is for the Participant {credentials.namespace}, but "
+                    f"spec.hub.participantNamespace of the Site is {hub.participant_namespace}."
                 )
         except NotFound:
             self._lost(f"There is no Secret {name}.", hub)

@@ -179,7 +179,11 @@ def main(argv: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     image = os.environ.get("WARDROUND_OPERATOR_IMAGE", "")
     if "@sha256:" not in image:
-        print("WARDROUND_OPERATOR_IMAGE must name our own image as repo@sha256:...", file=sys.stderr)
+        print(
+            "The variable WARDROUND_OPERATOR_IMAGE, which the site chart sets, has to name the operator image by "
+            "digest: repo@sha256:...",
+            file=sys.stderr,
+        )
         return 1
     run_until_terminated(run(Client.in_cluster(), image))
     return 0

@@ -37,9 +37,9 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             "model should see, ask the hub's administrator for a new DataSchema.",
         ),
         OTHER_COLUMN_MAPPED: Reason(
-            "the DataSchema has fields of these names, but the Dataset reads them from other columns",
-            "For each of these names, check the property 'from' of the field with this name in Dataset.spec.fields: it "
-            "names the column that Wardround reads.",
+            "the DataSchema has fields of these names, but the Dataset reads these fields from other columns",
+            "Find each of these names in Dataset.spec.fields, and check the property 'from' beside it: Wardround "
+            "reads the field from the column that 'from' names.",
         ),
     }
 )

@@ -94,10 +94,10 @@ def unknown(strategy: str, parameters: Parameters) -> str:
         return f"There is no strategy {strategy}. Strategies are {', '.join(STRATEGIES)}."
     if parameters.keys() != terms.parameters.keys():
         wanted = " and ".join(terms.parameters)
-        return f"{strategy} takes {f'exactly the parameters {wanted}' if wanted else 'no parameters'}."
+        return f"The strategy {strategy} takes {f'exactly the parameters {wanted}' if wanted else 'no parameters'}."
     for name, (pattern, words) in terms.parameters.items():
         if not pattern.fullmatch(parameters[name]):
-            return f"The parameter {name} of {strategy} has to be {words}, written as a string."
+            return f"The parameter {name} of the strategy {strategy} has to be {words}, written as a string."
     return ""
 
 
@@ -143,9 +143,12 @@ def impossible(
             "from a base."
         )
     if missing := [name for name in terms.metrics if name not in metrics]:
-        return f"{strategy} needs {' and '.join(missing)} from the training code, so spec.metrics has to contain it."
+        return (
+            f"The strategy {strategy} needs the metric {' and '.join(missing)} from the training code, so "
+            "spec.metrics has to contain this metric."
+        )
     if not terms.weighted and float(max_share) < 1:
-        return f"{strategy} counts each hospital once, so maxWeightShare has to be 1."
+        return f"The strategy {strategy} counts each hospital once, so aggregation.maxWeightShare has to be 1."
     if quorum < terms.fewest(parameters):
         return (
             f"The strategy {strategy} with these parameters needs {terms.fewest(parameters)} updates, but "

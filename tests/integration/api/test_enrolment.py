@@ -99,7 +99,7 @@ def test_enrol_prints_no_manifest_without_the_right_to_read_the_participant(
         assert main([*command, *more]) == 2
         output = capsys.readouterr()
         assert output.out == ""
-        assert "Only if site-q is new there, use --new, which" in output.err
+        assert "If the hospital site-q is new at this hub, use --new" in output.err
     assert main([*command, "--new"]) == 0
     assert "kind: Participant" in capsys.readouterr().out
 

@@ -194,8 +194,8 @@ def test_a_complete_round_says_how_many_hospitals_are_withheld() -> None:
     }
     round_ = item("FederatedRound", "r", "n", status, {"task": "Train", "metrics": ["loss"]})
     headline = explain.explain_round(round_, [], {}, NOW).headline
-    assert "loss=0.5. The numbers of 1 hospital are withheld: fewer people than policy.minCell" in headline
-    assert headline.endswith("This is not a failure of that hospital.")
+    assert "loss=0.5. 1 hospital withholds its numbers and sends no sums, because a class has fewer" in headline
+    assert headline.endswith("This hospital has not failed.")
 
 
 def test_a_task_that_waits_for_people_tells_them_what_to_do() -> None:
@@ -368,11 +368,11 @@ def test_what_a_round_says_of_its_hospitals_is_advised_once() -> None:
 
 def test_a_message_is_shown_without_what_is_said_beside_it() -> None:
     unknown = REASONS["DatasetUnknown"].about(dataset="braest")
-    message = f"{unknown.meaning} Was breast meant? {unknown.advice} The round waits until 12:00. Then it fails."
+    message = f"{unknown.meaning} Was breast meant? {unknown.advice} The round waits until 12:00, and then fails."
     status = {"conditions": [condition("Stalled", "True", "DatasetUnknown", message)]}
     round_ = item("FederatedRound", "r", "n", status, {"datasetName": "braest"})
     text = explain.text(explain.explain_round(round_, [], {}, NOW))
-    assert "  says:   Was breast meant? The round waits until 12:00. Then it fails.\n" in text
+    assert "  says:   Was breast meant? The round waits until 12:00, and then fails.\n" in text
 
 
 def test_a_participant_that_is_not_approved_is_the_hubs_to_approve() -> None:

@@ -140,7 +140,7 @@ def test_a_result_says_how_many_hospitals_are_withheld() -> None:
     assert made.status.result is not None
     assert made.status.result.withheld == 1
     assert counts(made).aggregated == 3
-    assert "The numbers of 1 hospital are withheld" in message_of(made, "Complete")
+    assert "1 hospital withholds its numbers" in message_of(made, "Complete")
 
 
 @pytest.mark.parametrize("named", [("site-a", "site-b"), ()], ids=["with names", "without room for names"])
@@ -163,15 +163,17 @@ def test_a_withheld_evaluation_does_not_count_for_the_quorum(names: tuple[str, .
     assert of_type(made, StoreModel) == []
     assert attention_of(made) == {}
     message = message_of(made, "Failed")
-    assert message.startswith("1 hospital could be counted, but quorum.min is 2. The numbers of 2 hospitals are ")
-    assert "This is not a failure of those hospitals." in message
+    assert message.startswith("1 hospital could be counted, but quorum.min is 2. 2 hospitals withhold ")
+    assert "These hospitals have not failed." in message
 
 
 def test_a_required_hospital_that_is_withheld_is_missing() -> None:
     answer = replace(combined(*NAMES[:2]), withheld=1, uncounted=NAMES[2:])
     made = plan(aggregating(spec={**EVALUATE, "quorum": {"min": 1, "required": ["site-c"]}}, answer=answer))
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
-    assert message_of(made, "Failed").startswith("Required hospital site-c is missing. The numbers of 1 hospital are")
+    assert message_of(made, "Failed").startswith(
+        "site-c is missing, and quorum.required names site-c. 1 hospital withholds"
+    )
 
 
 def test_a_round_of_withheld_hospitals_alone_fails_by_the_quorum() -> None:
@@ -180,7 +182,7 @@ def test_a_round_of_withheld_hospitals_alone_fails_by_the_quorum() -> None:
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
     assert attention_of(made) == {"site-a": "Altered"}
     message = message_of(made, "Failed")
-    assert message.startswith("0 hospitals could be counted, but quorum.min is 2. The numbers of 2 hospitals are ")
+    assert message.startswith("0 hospitals could be counted, but quorum.min is 2. 2 hospitals withhold ")
 
 
 def test_a_result_from_fewer_than_the_quorum_is_thrown_away() -> None:

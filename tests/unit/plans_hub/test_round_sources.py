@@ -58,7 +58,7 @@ def test_a_round_waits_for_a_base_that_may_still_complete() -> None:
 def test_a_base_that_does_not_exist_stalls_the_round_and_fails_it_after_the_admission_deadline() -> None:
     waits, ended = plan(with_base()), plan(with_base(now=at(600)))
     assert condition_of(waits, "Stalled") == ("True", "BaseNotFound")
-    assert message_of(waits, "Stalled").endswith(f" The round waits until {to_seconds(at(600))}. Then it fails.")
+    assert message_of(waits, "Stalled").endswith(f" The round waits until {to_seconds(at(600))}, and then fails.")
     assert condition_of(ended, "Failed") == ("True", "BaseNotFound")
     assert "waits until" not in message_of(ended, "Failed")
 
@@ -188,7 +188,7 @@ def test_a_reference_that_does_not_exist_stalls_the_round_and_fails_it_after_the
     missing = Reference(name="heart-2", deleted=deleted)
     waits, ended = plan(comparing(READY, missing)), plan(comparing(READY, missing, now=at(600)))
     assert condition_of(waits, "Stalled") == ("True", "ReferenceNotFound")
-    assert message_of(waits, "Stalled").endswith(f" The round waits until {to_seconds(at(600))}. Then it fails.")
+    assert message_of(waits, "Stalled").endswith(f" The round waits until {to_seconds(at(600))}, and then fails.")
     assert condition_of(ended, "Failed") == ("True", "ReferenceNotFound")
     assert "heart-2" in message_of(ended, "Failed")
 

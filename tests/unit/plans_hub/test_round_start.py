@@ -112,7 +112,7 @@ def test_a_stalled_round_says_until_when_it_waits_and_what_it_does_then(least: i
     made = plan(observation(federated_round(quorum={"min": least}), participants=participants))
     message = message_of(made, "Stalled")
     assert message.startswith(f"{NAMES[known]}: The hub has no Participant {NAMES[known]}.")
-    assert f" The round waits until {to_seconds(at(600))}. Then it {then}" in message
+    assert f" The round waits until {to_seconds(at(600))}, and then {then}" in message
 
 
 def test_a_round_that_waits_for_one_hospital_does_not_speak_of_another_that_it_leaves_out() -> None:
@@ -307,7 +307,8 @@ def test_a_selector_that_finds_nobody_is_what_the_round_waits_and_fails_for() ->
     waits = plan(observation(selecting))
     ended = plan(observation(replace(selecting, status=waits.status), now=at(601)))
     message = (
-        "participants.selector (country=fr) matches 0 hospitals among those that federation breast-cancer may ask."
+        "Of the hospitals that federation breast-cancer may ask, participants.selector (country=fr) matches 0 "
+        "hospitals."
     )
     for made, kind in ((waits, "Stalled"), (ended, "Failed")):
         assert condition_of(made, kind) == ("True", "TooFewParticipants")

@@ -31,15 +31,15 @@ MEDIAN = {"strategy": "Median"}
     ("spec", "words"),
     [
         ({"aggregation": {"strategy": "Bulyan"}}, "There is no strategy Bulyan."),
-        ({"aggregation": {"strategy": "Krum"}}, "Krum takes exactly the parameters hostile."),
-        ({"aggregation": {**MEDIAN, "parameters": {"trimmed": "1"}}}, "Median takes no parameters."),
+        ({"aggregation": {"strategy": "Krum"}}, "The strategy Krum takes exactly the parameters hostile."),
+        ({"aggregation": {**MEDIAN, "parameters": {"trimmed": "1"}}}, "The strategy Median takes no parameters."),
         (
             {"aggregation": {"strategy": "TrimmedMean", "parameters": {"trimmed": "0"}}},
-            "The parameter trimmed of TrimmedMean has to be a whole number from 1 to 999",
+            "The parameter trimmed of the strategy TrimmedMean has to be a whole number from 1 to 999",
         ),
         (
             {"aggregation": {"strategy": "NormBounding", "parameters": {"largestNorm": "0.0"}}},
-            "The parameter largestNorm of NormBounding has to be a number above 0",
+            "The parameter largestNorm of the strategy NormBounding has to be a number above 0",
         ),
         (
             {"aggregation": {"strategy": "NormBounding", "parameters": {"largestNorm": "2"}}},
@@ -52,7 +52,7 @@ MEDIAN = {"strategy": "Median"}
         ),
         (
             {"aggregation": {**MEDIAN, "maxWeightShare": "0.5"}, "quorum": {"min": 3}},
-            "Median counts each hospital once, so maxWeightShare has to be 1.",
+            "The strategy Median counts each hospital once, so aggregation.maxWeightShare has to be 1.",
         ),
         ({"aggregation": MEDIAN}, "The strategy Median with these parameters needs 3 updates, but quorum.min is 2."),
         (

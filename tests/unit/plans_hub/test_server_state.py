@@ -43,7 +43,7 @@ KNOWN: dict[str, Any] = {
     "base_uid": "base-uid",
 }
 CASES: dict[str, tuple[StateManifest | None, str, str]] = {
-    "the same": (STATE, "Continued", "FedAvgM continues with the server state of round train-0."),
+    "the same": (STATE, "Continued", "The server optimizer FedAvgM continues with the server state of round train-0."),
     "none": (None, "NoState", "begins with a new server state, because round train-0 has no server state."),
     "another strategy": (
         replace(STATE, strategy="FedAdam"),
@@ -89,7 +89,8 @@ def test_a_state_that_this_hub_did_not_sign_fails_the_round_before_anybody_train
     made = plan(seen)
     assert condition_of(made, "Failed") == ("True", "ServerStateUnusable")
     assert message_of(made, "Failed").startswith(
-        "The server state that the hub has for the result of round train-0 does not belong to it."
+        "The hub has a server state for the result of round train-0, but this server state does not belong to that "
+        "result."
     )
     assert of_type(made, Dispatch) == []
     without = plan(observation(federated_round(**{**SPEC, "aggregation": {}}), **KNOWN, base_state_damaged=True))

@@ -228,7 +228,7 @@ def test_an_undecided_candidate_waits_for_a_person_and_says_why() -> None:
     assert message.startswith("Version 2 is Undecided.")
     assert "less than 80 %" in message
     assert "but sent no numbers about it to the comparison: site-b." in message
-    assert message.endswith("To use it, set spec.current.version to 2.")
+    assert message.endswith("set spec.current.version to 2.")
     world.pin(2)
     world.run()
     assert world.current == 2
@@ -312,7 +312,7 @@ def test_a_comparison_that_fails_for_good_leaves_the_gate_undecided() -> None:
         world.settle()
     outcome, reason, message = world.verdict(2)
     assert (outcome, reason) == ("Undecided", "ComparisonFailed")
-    assert "heart-s2-c2-t3-0123abcd has failed (QuorumNotMet)" in message
+    assert "heart-s2-c2-t3-0123abcd, which compares the models, has failed (QuorumNotMet)" in message
     assert world.current == 1
 
 

@@ -80,7 +80,9 @@ def test_while_a_delivery_runs_no_other_begins() -> None:
     world.settle()
     assert deliveries(world) == [FIRST, SECOND]
     assert delivered(world) == ("True", "DeliveryComplete"), "the other hospitals have the version"
-    assert "site-d joined later. Round heart-d2-0123abcd waits or runs" in world.condition("Delivered")[2]
+    assert (
+        "for site-d, which joined later. Round heart-d2-0123abcd, which delivers the version, waits"
+    ) in world.condition("Delivered")[2]
     world.run()
     assert recipients(world, "heart-d3-0123abcd") == ("site-e",)
 
@@ -93,7 +95,7 @@ def test_a_new_hospital_that_takes_no_model_is_named_and_not_asked_again() -> No
     world.run()
     status, reason, message = world.condition("Delivered")
     assert (status, reason) == ("True", "DeliveryComplete")
-    assert "site-d joined later. Round heart-d2-0123abcd has failed (QuorumNotMet)." in message
+    assert "Round heart-d2-0123abcd, which delivers the version, has failed (QuorumNotMet)." in message
     assert deliveries(world) == [FIRST, SECOND]
 
 

@@ -368,7 +368,7 @@ def test_rows_that_there_are_not_are_unreadable(rows: Any) -> None:
 
 
 ROUND_FIELDS = SCHEMA["fields"]
-ORDER = 'is number 1: "radius" in the round\'s DataSchema, and "area" in the hospital\'s.'
+ORDER = 'its name is "radius" in the round\'s DataSchema, and "area" in the hospital\'s DataSchema.'
 DIFFERENCES: dict[str, tuple[Any, str]] = {
     "another order": ([*ROUND_FIELDS[1::-1], ROUND_FIELDS[2]], ORDER),
     "another unit": (
@@ -377,12 +377,12 @@ DIFFERENCES: dict[str, tuple[Any, str]] = {
     ),
     "another bound": (
         [*ROUND_FIELDS[:1], {**ROUND_FIELDS[1], "minimum": "0"}, ROUND_FIELDS[2]],
-        '"area": in type, unit',
+        '"area": its type, unit',
     ),
     "a field less": (ROUND_FIELDS[1:], ORDER),
     "a field more": (
         [*ROUND_FIELDS, {"name": "side", "type": "string"}],
-        'The round\'s DataSchema lacks the field "side".',
+        'The round\'s DataSchema lacks the field "side" of the',
     ),
     "no field": ([], "The Dataset has no valid DataSchema."),
 }
@@ -404,7 +404,7 @@ def test_a_site_without_the_schema_refuses_and_descriptions_do_not_differ() -> N
     described = {**SCHEMA, "fields": [{**ROUND_FIELDS[0], "description": "of the nuclei"}, *ROUND_FIELDS[1:]]}
     assert decided(schemas={"breast": described}).outcome == "Accepted"
     targets = {**SCHEMA, "target": "area"}
-    assert "The targets differ." in decided(schemas={"breast": targets}).message
+    assert "The targets of the two DataSchemas differ." in decided(schemas={"breast": targets}).message
 
 
 def test_a_hub_cannot_steer_a_terminal_by_names_of_fields() -> None:
@@ -414,7 +414,7 @@ def test_a_hub_cannot_steer_a_terminal_by_names_of_fields() -> None:
     assert (decision.reason, decision.field) == ("AssignmentUnreadable", "schema.fields[0].name")
     quoted = (dataclasses.replace(schema.fields[0], name='a" \\ \u00e9'), *schema.fields[1:])
     decision = decided({"envelope": signed(schema=dataclasses.replace(schema, fields=quoted))})
-    assert 'is number 1: "a\\" \\\\ \\u00e9" in the round' in decision.message
+    assert 'is "a\\" \\\\ \\u00e9" in the round' in decision.message
 
 
 def resigned(**changes: Any) -> str:

@@ -143,7 +143,7 @@ def test_a_failed_round_of_quorum_1_is_not_told_to_lower_it(run: Any, file: Path
     failing(file, {"quorum": {"min": 1}, "participants": {"names": ["site-c"]}})
     code, _, err = run()
     assert code == 1
-    assert "Apply a new round that asks more hospitals." in err
+    assert "Apply a new round that asks more hospitals" in err
 
 
 def test_a_round_that_fails_in_every_repeat_is_an_error(run: Any, file: Path) -> None:

@@ -105,7 +105,7 @@ def test_the_model_waits_for_the_number_of_new_patients(grown: Grown) -> None:
         known = each["status"]["series"]["trainingPatients"]
         scheduled = condition(each, "Scheduled")
         assert scheduled is not None
-        assert f"{NEW_PATIENTS} training patients more than {known}" in scheduled.message
+        assert f"{NEW_PATIENTS} more training patients than {known}" in scheduled.message
 
 
 def test_the_hospital_tells_another_number_a_day_later_and_a_rounded_one(grown: Grown) -> None:

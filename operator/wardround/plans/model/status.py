@@ -157,7 +157,7 @@ def _waits(after: Observation) -> _Condition:
 def _decide(version: ModelVersion) -> str:
     verdict, number = version.status.verdict, version.spec.version
     outcome = f"Version {number} is {verdict.outcome}. {verdict.message} " if verdict else ""
-    return f"{outcome}To use it, set spec.current.version to {number}."
+    return f"{outcome}If you want version {number} as the current version, set spec.current.version to {number}."
 
 
 def _scheduled(after: Observation, verdict: Verdict) -> _Condition:
@@ -169,8 +169,12 @@ def _scheduled(after: Observation, verdict: Verdict) -> _Condition:
     ways = [f"at {start.at}"] if start is not None else []
     if more is not None:
         known = verdict.series.training_patients
-        than = f"{known}" if known is not None else "when a hospital first tells its number (policy.tellNewPatients)"
+        than = (
+            f"{known}"
+            if known is not None
+            else ("at the time when a hospital first tells its number (policy.tellNewPatients)")
+        )
         begin = patients.earliest(verdict.series)
         not_before = f" (not before {to_seconds(begin)})" if begin else ""
-        ways.append(f"when the hospitals have {more} training patients more than {than}{not_before}")
+        ways.append(f"when the hospitals together have at least {more} more training patients than {than}{not_before}")
     return "Scheduled", True, "NextSeries", f"Series {verdict.series.number + 1} begins {', or '.join(ways)}."

@@ -65,7 +65,7 @@ def _no_pushed_version(view: View) -> Verdict | None:
     )
     if view.seen.now >= until:
         return failed(view, reason, message)
-    waits = f"{message} The round waits until {to_seconds(until)}. Then it fails."
+    waits = f"{message} The round waits until {to_seconds(until)}, and then fails."
     times = (until, view.seen.now + PUSH_WAIT)
     return Verdict(course="Stalled", reason=reason, message=waits, requeue_at=times)
 
@@ -118,7 +118,8 @@ def _base_under_way(view: View, name: str) -> Verdict | None:
     return Verdict(
         course="Progressing",
         reason="WaitingForBase",
-        message=f"This round starts from round {name}, which is not Complete yet.",
+        message=f"This round starts from the result of round {name}. So this round waits until round {name} is "
+        "Complete.",
     )
 
 
@@ -129,7 +130,7 @@ def _no_base(view: View, name: str) -> Verdict:
         reason = "BaseUnusable"
         message = (
             f"Somebody deleted round {name} before this round was applied. The hub keeps the deleted round's result "
-            f"only for rounds that started from it before. {advice(reason)}"
+            f"only for rounds that were applied before the deletion. {advice(reason)}"
         )
     else:
         reason = "BaseNotFound"
@@ -139,7 +140,7 @@ def _no_base(view: View, name: str) -> Verdict:
         )
     if view.seen.now >= until:
         return failed(view, reason, message)
-    waits = f"{message} The round waits until {to_seconds(until)}. Then it fails."
+    waits = f"{message} The round waits until {to_seconds(until)}, and then fails."
     return Verdict(course="Stalled", reason=reason, message=waits, requeue_at=(until,))
 
 
@@ -160,7 +161,7 @@ def schema_not_ready(view: View) -> Verdict | None:
         message = f"Namespace {namespace} has no DataSchema {name}. {advice('RoundSchemaNotFound')}"
         if view.seen.now >= until:
             return failed(view, "RoundSchemaNotFound", message)
-        waits = f"{message} The round waits until {to_seconds(until)}. Then it fails."
+        waits = f"{message} The round waits until {to_seconds(until)}, and then fails."
         return Verdict(course="Stalled", reason="RoundSchemaNotFound", message=waits, requeue_at=(until,))
     if base_differs(view.seen):
         reason = "SchemaDiffersFromBase"

@@ -32,7 +32,8 @@ def beyond_quorum(view: View) -> Verdict | None:
         return Verdict(
             course="Progressing",
             reason="Collecting",
-            message=f"{missing} So the round will fail. The hub first waits for the answers of the other hospitals.",
+            message=f"{missing} So the round will fail. Before the round fails, the hub operator waits for the "
+            "hospitals that have not answered yet.",
             attention=view.attention(),
             requeue_at=(max(answers),),
         )

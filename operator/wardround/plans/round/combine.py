@@ -149,8 +149,8 @@ def _reading(view: View) -> str:
         return ""
     limit = view.seen.scratch_limit // GIB
     return (
-        f"The updates need more scratch than aggregation.scratchGiB of the hub chart allows ({limit} GiB). The "
-        "aggregation Job therefore reads them from the store twice."
+        "The updates need more room on the scratch volume than aggregation.scratchGiB of the hub chart allows "
+        f"({limit} GiB). So the aggregation Job reads the updates from the store twice, which takes longer."
     )
 
 
@@ -201,8 +201,8 @@ def _samples(names: Collection[str], counted: Sequence[int]) -> dict[str, int]:
 def _too_few(view: View, missing: str, absent: tuple[LeftOut, ...], uncounted: int) -> Verdict:
     """Fails a round whose aggregation combined fewer updates than the quorum. `uncounted`: how many are withheld."""
     attention = (*view.attention(), *left_out(view, absent))
-    lower = "with a lower quorum.min, or one " if view.round.spec.quorum.min > 1 else ""
-    smaller = f"Apply a new round {lower}that asks more hospitals." if uncounted else ""
+    lower = ", or one with a lower quorum.min" if view.round.spec.quorum.min > 1 else ""
+    smaller = f"The round's author: Apply a new round that asks more hospitals{lower}." if uncounted else ""
     texts = (missing, withheld(uncounted), list_of("Left out", absent), "The hub kept no result.", smaller)
     return failed(view, "QuorumNotMet", sentences(*texts), attention)
 

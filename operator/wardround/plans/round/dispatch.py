@@ -130,7 +130,7 @@ def _wait(view: View, candidates: _Candidates) -> Verdict | None:
     return Verdict(
         course="Stalled",
         reason=reason,
-        message=f"{message} The round waits until {to_seconds(candidates.until)}. Then it {then}.",
+        message=f"{message} The round waits until {to_seconds(candidates.until)}, and then {then}.",
         stages=(STARTED,),
         attention=candidates.attention,
         requeue_at=(candidates.until,),

@@ -38,7 +38,7 @@ def _missing(view: View, reference: Reference) -> Verdict:
     message = f"{cause} {advice('ReferenceNotFound')}"
     if view.seen.now >= until:
         return failed(view, "ReferenceNotFound", message)
-    waits = f"{message} The round waits until {to_seconds(until)}. Then it fails."
+    waits = f"{message} The round waits until {to_seconds(until)}, and then fails."
     return Verdict(course="Stalled", reason="ReferenceNotFound", message=waits, requeue_at=(until,))
 
 
@@ -67,7 +67,8 @@ def _under_way(reference: Reference) -> Verdict | None:
     return Verdict(
         course="Progressing",
         reason="WaitingForReference",
-        message=f"This round compares its model with that of round {reference.name}, which is not Complete yet.",
+        message=f"This round compares its model with the model of round {reference.name}. So this round waits until "
+        f"round {reference.name} is Complete.",
     )
 
 

@@ -52,8 +52,8 @@ def in_words(view: View, going: str) -> str:
         return ""
     strategy, base = view.round.spec.aggregation.strategy, named_base(view.round)
     if going == Going.CONTINUED:
-        return f"{strategy} continues with the server state of {base}."
-    return f"{strategy} begins with a new server state, because {base} {_WHY[Going(going)]}."
+        return f"The server optimizer {strategy} continues with the server state of {base}."
+    return f"The server optimizer {strategy} begins with a new server state, because {base} {_WHY[Going(going)]}."
 
 
 def state_unusable(view: View) -> Verdict | None:
@@ -61,5 +61,8 @@ def state_unusable(view: View) -> Verdict | None:
     reason = "ServerStateUnusable"
     if not view.seen.base_state_damaged or not moments(view.round.spec.aggregation.strategy):
         return None
-    message = f"The server state that the hub has for {described_base(view.round)} does not belong to it."
+    message = (
+        f"The hub has a server state for {described_base(view.round)}, but this server state does not belong to that "
+        "result. So the round cannot continue with the server state."
+    )
     return failed(view, reason, f"{message} {advice(reason)}")

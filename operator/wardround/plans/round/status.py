@@ -74,8 +74,8 @@ def interrupted(seen: Observation, planned: FederatedRoundStatus, interruption: 
     start is: the round's deadlines count from there, whatever goes wrong."""
     before = _of_generation(seen)
     message = (
-        f"The hub operator could not {interruption.doing}: {interruption.cause}. The hub operator tries again. The "
-        "hub's administrator: Read the log of the hub operator."
+        f"The hub operator could not {interruption.doing}: {interruption.cause}. The hub operator tries again. If "
+        "this message stays, the hub's administrator finds the cause in the log of the hub operator."
     )
     if is_over(seen.round):
         return replace(
@@ -145,8 +145,9 @@ def _conditions(seen: Observation, verdict: Verdict) -> Conditions:
         result = _set(result, "Suspended", spec.suspend, reason, message, seen)
     if seen.base_deleted and seen.base_model is not None:
         kept = (
-            f"Somebody deleted round {base_name(seen.round)}, from whose result this round starts. The hub keeps that "
-            "result until this round is over. A round applied later cannot start from it."
+            f"Somebody deleted round {base_name(seen.round)}, from whose result this round starts. The hub keeps the "
+            "result of the deleted round until this round is over. A round that is applied later cannot start from "
+            "this result."
         )
         result = _set(result, BASE_DELETED, True, BASE_DELETED, kept, seen)
     if verdict.course == "Progressing":

@@ -52,13 +52,17 @@ def list_of(title: str, entries: Sequence[Attention | LeftOut]) -> str:
 
 
 def withheld(number: int) -> str:
-    """A sentence about hospitals that sent no sums; nothing where there are none."""
+    """Sentences about hospitals that sent no sums; nothing where there are none."""
     if not number:
         return ""
-    sent, those = ("It sends", "that hospital") if number == 1 else ("They send", "those hospitals")
+    withhold, site, those = (
+        ("withholds its numbers and sends", "its Site", "This hospital has")
+        if number == 1
+        else ("withhold their numbers and send", "their Sites", "These hospitals have")
+    )
     return (
-        f"The numbers of {hospitals(number)} are withheld: fewer people than policy.minCell of the Site are in a "
-        f"class. {sent} no sums. This is not a failure of {those}."
+        f"{hospitals(number)} {withhold} no sums, because a class has fewer people than policy.minCell of {site}. "
+        f"{those} not failed."
     )
 
 

@@ -125,7 +125,7 @@ def shortfall(view: View, names: Collection[str], predicate: str = "can take par
     quorum = view.round.spec.quorum
     absent = [name for name in quorum.required if name not in names]
     if absent:
-        return f"Required hospital {absent[0]} is missing."
+        return f"{absent[0]} is missing, and quorum.required names {absent[0]}."
     if len(names) < quorum.min:
         return f"{hospitals(len(names))} {predicate}, but quorum.min is {quorum.min}."
     return ""
@@ -139,7 +139,7 @@ def selected(view: View) -> str:
     labels = ", ".join(f"{key}={value}" for key, value in sorted(wanted.match_labels.items()))
     number = hospitals(len(view.selected))
     federation = view.round.metadata.namespace
-    return f"participants.selector ({labels}) matches {number} among those that federation {federation} may ask."
+    return f"Of the hospitals that federation {federation} may ask, participants.selector ({labels}) matches {number}."
 
 
 def hospitals(number: int) -> str:

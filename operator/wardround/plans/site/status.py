@@ -79,7 +79,8 @@ def _unknown(seen: Observation) -> Verdict:
     name = seen.site.spec.hub.participant_namespace
     return (
         "ParticipantUnknown",
-        f"The hub has no Participant {name}. The hub's administrator: Run `kubectl wardround enrol {name} --apply`.",
+        f"The hub has no Participant {name}. Ask the hub's administrator to run `kubectl wardround enrol {name} "
+        "--apply`.",
     )
 
 
@@ -111,12 +112,17 @@ def _not_approved(seen: Observation) -> Verdict:
     identity = seen.site.status.courier
     own = (identity.fingerprint if identity else None) or ""
     if not pinned:
-        return "NotApproved", f"Tell the hub's administrator this fingerprint by telephone: {own}."
+        return (
+            "NotApproved",
+            "The hub does not trust this site's keys yet. Tell the hub's administrator the fingerprint of the keys by "
+            f"telephone: {own}.",
+        )
     if pinned != own:
         return (
             "FingerprintMismatch",
-            f"The hub has pinned {pinned}, but this site's keys are {own}. If you renewed them, tell the hub's "
-            "administrator the new fingerprint by telephone.",
+            f"The hub has pinned the fingerprint {pinned}, but this site's keys have the fingerprint {own}. If this "
+            "hospital has renewed its keys, tell the hub's administrator the new fingerprint by telephone. If it has "
+            "not, ask the hub's administrator who changed the pinned fingerprint.",
         )
     return None
 

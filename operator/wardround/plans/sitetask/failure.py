@@ -43,8 +43,8 @@ def failure(
         return cause
     if job is not None and job.failed == "DeadlineExceeded":
         message = (
-            "The Job ran longer than its activeDeadlineSeconds. Something in this cluster set this limit, and not "
-            f"the round. To see the Job: kubectl describe job/{job.name} -n {job.namespace}"
+            "The Job ran longer than its activeDeadlineSeconds. Not the round, but a person or a program in this "
+            f"cluster has set this limit. To see the Job: kubectl describe job/{job.name} -n {job.namespace}"
         )
         return Failure.by("DeadlineExceeded", message)
     if pod is not None:
@@ -67,8 +67,8 @@ def _out_of_time(pod: Pod, train_seconds: int | None) -> Failure | None:
         return None
     if pod.deadline_seconds != train_seconds:
         message = (
-            f"Pod {pod.name} ran longer than its activeDeadlineSeconds. Something in this cluster set this limit, and "
-            "not the round."
+            f"Pod {pod.name} ran longer than its activeDeadlineSeconds. Not the round, but a person or a program in "
+            "this cluster has set this limit."
         )
         return Failure.by("DeadlineExceeded", message)
     began = pod.step("prepare").started
@@ -123,8 +123,9 @@ def _unwatched(pod: Pod, _: frozenset[str]) -> Failure | None:
         return None
     report = ended.report or Outcome()
     message = _text(report.message) or (
-        f"The sidecar that watches the training pod's network ended ({ended.reason or 'no reason'}, exit code "
-        f"{ended.exit_code}), so nothing proves that the network stayed closed."
+        "The sidecar `isolation`, which watches the training pod's network, ended too early "
+        f"({ended.reason or 'no reason'}, exit code {ended.exit_code}). So nothing proves that the network stayed "
+        "closed."
     )
     return Failure.by("IsolationUnknown", message, exit_code=ended.exit_code)
 
@@ -186,9 +187,7 @@ def _ended(pod: Pod, step: Step) -> str:
 def _never_pulled(pod: Pod, _: frozenset[str]) -> Failure | None:
     for step in pod.steps.values():
         if step.reason in NEVER_PULLED:
-            message = (
-                f"The image of container {step.name} is not on the node, and the node may not pull it ({step.reason})."
-            )
+            message = f"The node has no image for container {step.name}, and does not pull one ({step.reason})."
             return Failure.by("PodFailed", message)
     return None
 

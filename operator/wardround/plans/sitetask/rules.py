@@ -95,13 +95,13 @@ def _approval_ended(view: View) -> Verdict | None:
     if not is_accepted(task) or site.spec.policy.approval != "Manual":
         return None
     if task.spec.denied:
-        return failed(Failure.by("ApprovalEnded", "A person here has withdrawn the approval of this task."))
+        return failed(Failure.by("ApprovalEnded", "A person at this hospital has withdrawn the approval of this task."))
     decision = task.status.decision
     if task.spec.approved or decision is None or decision.approval is None:
         return None
     if view.approval is not None and is_approval(view.approval, view.seen.now):
         return None
-    message = f"A person has withdrawn or deleted Approval {decision.approval}, or its time is over."
+    message = f"A person has withdrawn or deleted Approval {decision.approval}, or the time of this Approval is over."
     return failed(Failure.by("ApprovalEnded", message))
 
 
@@ -256,7 +256,12 @@ def _waits_for_a_node(view: View) -> Verdict | None:
     job, pod = view.seen.job, view.seen.pod
     if job is not None and job.suspended:
         queue = view.seen.site.spec.workload.queue_name
-        return _progress(view, "Queued", f"Kueue has not admitted the Job yet (queue {queue}).", marks=INPUT_READY)
+        return _progress(
+            view,
+            "Queued",
+            f"The Job of this task waits in the queue {queue}, because Kueue has not admitted the Job yet.",
+            marks=INPUT_READY,
+        )
     if pod is None or not pod.unschedulable:
         return None
     accelerators, resource = view.accelerators, view.seen.site.spec.workload.accelerator.resource_name

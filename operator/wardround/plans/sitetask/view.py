@@ -74,7 +74,9 @@ class View:
         if name == WAITING:
             read = review(metadata.name, metadata.namespace)
             approve = approval(metadata.name, metadata.namespace, metadata.uid)
-            return f"{reason.meaning} To read what the task asks for, run `{read}`. To approve it, run `{approve}`."
+            return (
+                f"{reason.meaning} To read what the task asks for, run `{read}`. To approve the task, run `{approve}`."
+            )
         return reason.meaning if reason.owner == NOBODY else reason.text
 
     @property
