@@ -80,6 +80,9 @@ RUN_INLINE = {
         "'custom-columns=POD:.metadata.name,OWNER:.metadata.ownerReferences[0].name'"
     ),
     "kubectl logs deployment/courier -n SITE_NAMESPACE": f"kubectl logs deployment/courier -n {SITE_NAMESPACE}",
+    "kubectl logs deployment/site-operator -n SITE_NAMESPACE": (
+        f"kubectl logs deployment/site-operator -n {SITE_NAMESPACE}"
+    ),
     "kubectl logs job/TASK -n SITE_NAMESPACE -c train": f"kubectl logs job/$TASK -n {SITE_NAMESPACE} -c train",
     "kubectl get nodes -o name | cut -d/ -f2 | xargs -I{} kubectl get --raw /api/v1/nodes/{}/proxy/configz": (
         "kubectl get nodes -o name | cut -d/ -f2 | xargs -I{} kubectl get --raw /api/v1/nodes/{}/proxy/configz"

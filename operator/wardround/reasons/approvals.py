@@ -34,27 +34,27 @@ APPROVALS = (
     Reason(
         name="ApprovalUsedUp",
         owner=HOSPITAL,
-        meaning="The site has accepted as many Train and Statistics tasks of this series as the Approval allows "
-        "(spec.maxRounds).",
-        action="If the hospital agrees to more rounds, run `kubectl wardround approve sitetask/TASK -n SITE_NAMESPACE "
-        "--model` with a waiting task of the model and a larger --rounds. The site counts the rounds until now for "
-        "the new Approval too.",
+        meaning="The Approval is used up: the site has accepted as many Train and Statistics tasks of this series as "
+        "spec.maxRounds of the Approval allows.",
+        action="If the hospital agrees to more rounds, find a waiting task of the model: `kubectl get sitetasks -n "
+        "SITE_NAMESPACE`. Then run `kubectl wardround approve sitetask/TASK -n SITE_NAMESPACE --model` with a larger "
+        "number in the option --rounds. This number includes the tasks that the site has already accepted.",
     ),
     Reason(
         name="ApprovalUnreadable",
         owner=HOSPITAL,
         meaning="The Approval decides about no task, because its spec.terms does not hold the terms of a series.",
-        action="Delete the Approval. The deletion does no harm: without readable terms, an Approval covers no task "
-        "and counts none, so the site loses no count. Make another one with `kubectl wardround approve sitetask/TASK "
-        "-n SITE_NAMESPACE --model`, which writes the terms.",
+        action="Delete the Approval. The site loses no count of rounds by this, because an Approval without readable "
+        "terms covers no task. Then approve a task of the series again: `kubectl wardround approve sitetask/TASK -n "
+        "SITE_NAMESPACE --model`. This command writes the terms.",
     ),
     Reason(
         name="DenialUnreadable",
         owner=HOSPITAL,
         meaning="The site refuses all tasks of all models, because spec.terms of this denial names no model that the "
         "site can read.",
-        action="If you know which model it is about, run `kubectl wardround deny sitetask/TASK -n SITE_NAMESPACE "
-        "--model` with a task of this model. Then withdraw this denial: `kubectl wardround withdraw approval/NAME -n "
-        "SITE_NAMESPACE`.",
+        action="If you know which model the denial is for, deny this model again: `kubectl wardround deny "
+        "sitetask/TASK -n SITE_NAMESPACE --model` with a task of the model. Then withdraw the unreadable denial: "
+        "`kubectl wardround withdraw approval/NAME -n SITE_NAMESPACE`.",
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from wardround.reasons.reason import HOSPITAL, HUB, NOBODY, ROUND, Reason
+from wardround.reasons.reason import HOSPITAL, HUB, NOBODY, RESTORE, ROUND, Reason
 
 _nobody = partial(Reason, owner=NOBODY)
 _round = partial(Reason, owner=ROUND)
@@ -15,53 +15,54 @@ DELIVERIES = (
     _site(
         name="CardDiffers",
         owner=HUB,
-        meaning="The courier refused the model: the card does not fit the model, its federation or the round's "
-        "columns, or the hub's key has not signed the card.",
-        action="Somebody may have changed a Secret or a RoundTask on the hub, because the hub operator delivers only "
-        "cards that it has signed. Check who can write these objects. Restore the Secret model-UID from your backup, "
-        "where UID is that of the round that made the model.",
+        meaning="The courier refused the model, because its card is not right: the card does not fit the model, the "
+        "federation or the columns of the round, or the hub's key has not signed the card.",
+        action="The hub operator delivers only cards that it has signed. So somebody may have changed a Secret or a "
+        f"RoundTask on the hub: check who can write these objects. {RESTORE}",
     ),
     _site(
         name="ModelNameTaken",
         owner=HOSPITAL,
-        meaning="The claim of models already has a folder with this model's name. The folder belongs to another "
-        "FederatedModel (its file model.json says to which one), or to none.",
+        meaning="The claim of models (models.claimName in the values of the site chart) already has a folder with this "
+        "model's name. But the file model.json of the folder names another FederatedModel, or is missing.",
         action="If nobody at the hospital needs the folder, rename it or delete it. Then ask the round's author to "
-        "delete the Deliver round: the hub operator makes another one. If the author says that nobody has deleted and "
-        "applied the FederatedModel again, ask why its UID has changed.",
+        "delete the Deliver round: the hub operator makes another one. If model.json names the same FederatedModel "
+        "with another UID, ask the author whether somebody has deleted the FederatedModel and applied it again. If "
+        "nobody has, keep the folder, and ask why the UID has changed.",
     ),
     _site(
         name="ModelVersionBackwards",
         owner=HOSPITAL,
-        meaning="The hub delivers a version of the model that is older than a version on the claim of models.",
-        action="The hospital keeps its current version until people change it. Ask the model's author by telephone "
-        "whether the federation has gone back to the older version. If so, write the name of its folder, such as v2, "
-        "into the model's file `current` on the claim of models.",
+        meaning="The hub delivers a version that is older than a version on the claim of models (models.claimName in "
+        "the values of the site chart). So the courier refused it, and the hospital keeps its current version.",
+        action="Ask the author of the FederatedModel by telephone whether the federation has gone back to the older "
+        "version. If it has, write the name of the older version's folder, such as v2, into the file MODEL/current on "
+        "the claim of models. If it has not, leave this file as it is.",
     ),
     _site(
         name="ModelVersionDiffers",
         owner=HUB,
         meaning="The claim of models already has this version of the model, but with another model file, other columns "
         "or other code, or with a card that the courier cannot read.",
-        action="Check who can write ModelVersions and Secrets on the hub, because Wardround never changes a version. "
-        "If the hospital has rolled its site back, ask the hospital to upgrade it again: a newer courier may have "
-        "written the card. If the file at the hospital is damaged, ask the hospital to delete the folder of this "
-        "version. Then delete the Deliver round: the hub operator makes another one.",
+        action="Wardround never changes a version. Check who can write ModelVersions and Secrets on the hub. If the "
+        "hospital has rolled its site back, a newer courier may have written the card: ask the hospital to upgrade its "
+        "site again. If the file at the hospital is damaged, ask the hospital to delete the folder of this version. "
+        "Then delete the Deliver round: the hub operator makes another one.",
     ),
     _site(
         name="ModelsClaimFull",
         owner=HOSPITAL,
         meaning="The claim of models (models.claimName in the values of the site chart) has no room for the model.",
-        action="Enlarge the claim of models, or delete versions there that nobody needs. The courier tries again "
-        "while the Deliver round runs. If this round has failed, ask its author to delete it: the hub operator makes "
+        action="Enlarge the claim of models, or delete versions there that nobody needs. The courier tries again while "
+        "the Deliver round runs. If the Deliver round has failed, ask its author to delete it: the hub operator makes "
         "another one.",
     ),
     _site(
         name="ModelsClaimUnusable",
         owner=HOSPITAL,
         meaning="The courier cannot write to the claim of models (models.claimName in the values of the site chart).",
-        action=f"Run {_courier_log} at the site. Often the claim of models belongs to another group than 65532, is "
-        "read-only, or is mounted on another node.",
+        action=f"Run {_courier_log} at the site: the log has the error. Often the claim of models belongs to another "
+        "group than 65532, is read-only, or is mounted on another node.",
     ),
     Reason(
         name="DeliveryDeadline",
@@ -69,7 +70,7 @@ DELIVERIES = (
         retried=True,
         owner=HOSPITAL,
         meaning="The courier did not deliver the model within deadlines.queueSeconds plus startSeconds.",
-        action=f"Wait: the hub makes another attempt. If that fails too, run {_courier_log} at the site.",
+        action=f"Wait: the hub makes another attempt. If the next attempt fails too, run {_courier_log} at the site.",
     ),
     _nobody(
         name="Delivering",
@@ -86,19 +87,19 @@ DELIVERIES = (
         name="DeliveryWithoutCard",
         owner=HUB,
         meaning="The hub operator delivers nothing, because the hub has no card of the model.",
-        action="Restore the Secret model-UID from your backup, where UID is that of the round that made the model.",
+        action=RESTORE,
     ),
     _round(
         name="DeliveryTooFewHospitals",
-        meaning="The hub operator does not deliver the model, because the model combines updates of fewer hospitals "
-        "than quorum.min of the round that made it.",
+        meaning="The model combines updates of fewer hospitals than quorum.min of the round that made the model. So "
+        "the hub operator does not deliver the model.",
         action="Train a model in a round to which at least quorum.min hospitals send updates.",
     ),
     _round(
         name="DeliveryFailed",
         meaning="No hospital got the current version of the model.",
-        action="Read in status.attention of the Deliver round why, and remove the cause. Then delete the Deliver "
-        "round: the hub operator makes another one.",
+        action="Read status.attention of the Deliver round: it says for each hospital why the delivery failed. Remove "
+        "the causes. Then delete the Deliver round: the hub operator makes another one.",
     ),
     _nobody(
         name="DeliveryComplete",

@@ -42,45 +42,45 @@ VERDICTS = (
     _author(
         name="ComparisonFailed",
         meaning="The hub operator could not compare the new version with other versions: the round for the comparison "
-        "has failed as often as series.onFailure.retries allows.",
-        action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION`: it says why this round has "
-        f"failed. Compare {_METRICS}. {_DECIDE}",
+        "has failed in all tries that series.onFailure.retries allows.",
+        action="The last name in status.series.rounds of the FederatedModel is this round. Run `kubectl wardround "
+        "explain federatedround/NAME -n FEDERATION` with this name: it says why the round has failed. Compare "
+        f"{_METRICS}. {_DECIDE}",
     ),
     _nobody(
         name="NotWorse",
-        meaning="The gate accepts the new model: compared with its references (earlier models), it is better, or "
-        "worse by no more than the bound in docs/federation.md (How the gate decides).",
+        meaning="The gate accepts the new model. Compared with its references (earlier models), the new model is "
+        "better, or it is worse by no more than the gate allows (docs/federation.md, How the gate decides).",
         action="Nothing to do.",
     ),
     _author(
         name="WorseThanReference",
-        meaning="The gate found that the new model is worse than one of its references (earlier models), and that "
-        "chance does not explain the difference.",
-        action="Nothing to do: the current version stays. To find the cause, ask the hospitals whether labels or "
+        meaning="The gate found that the new model is worse than one of its references (earlier models). The "
+        "difference is beyond chance.",
+        action="The current version stays. To find the cause, ask the hospitals whether labels or "
         "units in their data have changed: flipped labels or a wrong unit make a model worse.",
     ),
     _author(
         name="WorseAtHospital",
         meaning="The gate cannot decide. Over all hospitals together, the new model is not worse than its references "
-        "(earlier models). But at one hospital, the new model is worse, and chance does not explain the difference. "
-        "The verdict does not name the hospital.",
+        "(earlier models). But at one hospital, the new model is worse, and the difference is beyond chance. The "
+        "verdict does not name the hospital.",
         action="With flipped labels or a wrong unit at one hospital, a model can be good there and bad elsewhere. "
         f"{_ASK} If no hospital finds an error, compare {_METRICS}. {_DECIDE}",
     ),
     _author(
         name="WorseWithoutOne",
         meaning="The gate cannot decide. Over all hospitals together, the new model is not worse than its references "
-        "(earlier models). But without the numbers of one hospital, the new model is worse. The verdict does not name "
-        "the hospital.",
-        action="The numbers of one hospital alone would have decided for the new model. "
-        f"{_ASK} If no hospital finds an error, compare {_METRICS}. {_DECIDE}",
+        "(earlier models). But without the numbers of one hospital, the new model is worse. So this hospital alone "
+        "would decide for the new model. The verdict does not name the hospital.",
+        action=f"{_ASK} If no hospital finds an error, compare {_METRICS}. {_DECIDE}",
     ),
     _author(
         name="RowsContradictReference",
-        meaning="The gate cannot decide, because the rows of one hospital contradict a reference (an earlier model). "
-        "At this hospital, the reference predicts worse than a model that knows only how frequent the target is "
-        "there, and chance does not explain the difference. At the other hospitals, the reference predicts better "
-        "than such a model. The verdict does not name the hospital.",
+        meaning="The gate cannot decide. At one hospital, a reference (an earlier model) predicts worse than a model "
+        "that knows only how frequent the target is there, and the difference is beyond chance. At the other "
+        "hospitals, the reference predicts better than such a simple model. So the rows of the one hospital may be "
+        "wrong. The verdict does not name the hospital.",
         action=f"{_ASK} If the data of all hospitals is right, the patients of one hospital differ from the others. "
         f"{_DECIDE}",
     ),
@@ -98,18 +98,18 @@ VERDICTS = (
     ),
     _author(
         name="TooFewSeen",
-        meaning="The gate cannot decide, because too many hospitals sent no numbers. The hospitals that sent numbers "
-        "hold less than 80 % of the rows that the model was trained on. (The gate counts the largest hospital at most "
-        "like the second largest, because a hospital could state too many rows.) A hospital sends no numbers if fewer "
-        "than policy.minCell of its people are in a class. The numbers of a hospital do not count if spec.maxSamples "
-        "of its Participant leaves fewer people than that.",
+        meaning="The gate cannot decide, because the numbers of too many hospitals are missing. The hospitals with "
+        "numbers hold less than 80 % of the rows that the model was trained on. (The largest hospital counts at most "
+        "like the second largest, because a hospital could state too many rows.) A hospital sends no numbers if a "
+        "class has fewer than policy.minCell of its people. If spec.maxSamples of the Participant leaves too few "
+        "people in a class, the numbers do not count.",
         action="The verdict names the hospitals whose numbers are missing: ask them why. "
         f"Compare {_METRICS}. {_DECIDE}",
     ),
     _author(
         name="NotMeasured",
-        meaning="The gate cannot decide, because too few hospitals or people were measured. So the result shows no "
-        "comparison of the new model with one of its references (earlier models).",
+        meaning="The gate cannot decide, because the round measured too few hospitals or people. So the result has no "
+        "comparison of the new model with a reference (an earlier model).",
         action=f"Compare {_METRICS}. {_DECIDE}",
     ),
 )
@@ -117,17 +117,17 @@ VERDICTS = (
 MODELS = (
     _nobody(
         name="SeriesStatistics",
-        meaning="The first round of the series, a Statistics round, waits or runs.",
+        meaning="The series computes statistics: its first round, a Statistics round, waits or runs.",
         action="Wait.",
     ),
     _nobody(
         name="SeriesTraining",
-        meaning="A Train round of the series waits or runs.",
+        meaning="The series trains: one of its Train rounds waits or runs.",
         action="Wait.",
     ),
     _nobody(
         name="SeriesEvaluating",
-        meaning="The Evaluate round that measures the last model of the series waits or runs.",
+        meaning="The series measures its last model: an Evaluate round of this model waits or runs.",
         action="Wait.",
     ),
     _nobody(
@@ -148,7 +148,7 @@ MODELS = (
     ),
     _author(
         name="SeriesSkipped",
-        meaning="The series has ended without a version. One of its rounds has failed as often as "
+        meaning="The series has ended without a version. One of its rounds has failed in all tries that "
         "series.onFailure.retries allows, and series.onFailure.then is Skip.",
         action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION` with the last name in "
         "status.series.rounds of the FederatedModel: it says why that round has failed.",
@@ -166,7 +166,7 @@ MODELS = (
     ),
     _author(
         name="CronInvalid",
-        meaning="The cron line of the trigger names no time.",
+        meaning="The cron line in trigger.cron of the FederatedModel never names a time.",
         action="Write five fields in trigger.cron: minute, hour, day of the month, month, day of the week. For example "
         "`0 2 * * 1`.",
     ),
@@ -177,8 +177,8 @@ MODELS = (
     ),
     _author(
         name="PeopleDecide",
-        meaning="The newest version of the model is not the current one. The round's author may make it the current "
-        "one.",
+        meaning="The newest version of the model is not the current one. The round's author has to decide whether it "
+        "becomes the current one.",
         action=f"The condition's message has the verdict of the gate. Compare {_METRICS}. {_DECIDE} Without a "
         "decision, the current version stays.",
     ),
@@ -189,7 +189,7 @@ MODELS = (
     ),
     _author(
         name="VersionGone",
-        meaning="The version that spec.current of the FederatedModel names does not exist, or somebody deleted the "
+        meaning="spec.current of the FederatedModel names a version that does not exist. Or somebody has deleted the "
         "version that was the current one.",
         action="Set spec.current.version to a version that status.versions of the FederatedModel lists, or remove "
         "spec.current.",
@@ -201,17 +201,18 @@ MODELS = (
     ),
     _author(
         name="SeriesRoundFailed",
-        meaning="The series does not continue: one of its rounds has failed as often as series.onFailure.retries "
+        meaning="The series does not continue: one of its rounds has failed in all tries that series.onFailure.retries "
         "allows.",
-        action="Correct the spec of the FederatedModel: the hub operator then tries the round again. If nothing in "
-        "the spec was wrong, change any field of it, such as series.onFailure.retries.",
+        action="Correct the spec of the FederatedModel: the hub operator then tries the round again. If the spec was "
+        "right, remove the cause, and change any field of the spec, such as series.onFailure.retries: this also makes "
+        "the hub operator try again.",
     ),
     _author(
         name="RoundRefused",
         meaning="The hub's API server refuses the next round of the series.",
-        action="Change the field of the FederatedModel that the message names. If the message names a quota or a "
-        "policy, ask the hub's administrator. The hub operator tries again every minute, and when the FederatedModel "
-        "changes.",
+        action="Change the field of the FederatedModel that the condition's message names. If the message names a "
+        "quota or a policy, ask the hub's administrator to change it. The hub operator tries again every minute, and "
+        "when the FederatedModel changes.",
     ),
     _author(
         name="NameTaken",
@@ -222,12 +223,12 @@ MODELS = (
         name="TransferReady",
         meaning="The person who made the ModelTransfer can get the model now: the hub operator has encrypted the "
         "model's key for this person.",
-        action="Nothing to do: the command `model pull`, which made the ModelTransfer, fetches the model.",
+        action="Nothing to do: the command `model pull` made the ModelTransfer, and now fetches the model.",
     ),
     _reader(
         name="TransferWithoutResult",
-        meaning="The ModelTransfer names a round or version that does not exist in its namespace, or of which the hub "
-        "has no result.",
+        meaning="The ModelTransfer names a round or a version that does not exist in its namespace. Or the hub has no "
+        "result of this round or version.",
         action="In a new ModelTransfer, name a Train round that is Complete, or a ModelVersion.",
     ),
     _reader(
@@ -238,15 +239,15 @@ MODELS = (
     ),
     _author(
         name="TransferNotReleased",
-        meaning="The hub operator does not release the model: the round that made it, or an earlier round of its "
-        "training, has release: Participants.",
-        action="Train a new model with release: Readers in all its rounds, also in the Statistics round. Each "
-        "hospital decides by policy.release of its Site whether it takes part.",
+        meaning="The hub operator does not release the model. The round that made the model, or an earlier round of "
+        "its training, has release: Participants, so readers get no model of this training.",
+        action="Train a new model with release: Readers in all its rounds, also in the Statistics round. A hospital "
+        "takes part in these rounds only if policy.release of its Site is Readers.",
     ),
     _author(
         name="TransferTooFewHospitals",
-        meaning="The hub operator does not release the model, because the model combines updates of fewer hospitals "
-        "than quorum.min of the round that made it.",
+        meaning="The model combines updates of fewer hospitals than quorum.min of the round that made the model. So "
+        "the hub operator does not release the model.",
         action="Train a model in a round to which at least quorum.min hospitals send updates.",
     ),
     _reader(
@@ -258,7 +259,7 @@ MODELS = (
     _author(
         name="ResultGone",
         meaning="Somebody has deleted the round that made the best model of the series, or this round has no result.",
-        action="Apply the FederatedModel again under another name. Then do not delete the rounds that the hub operator "
+        action="Apply the FederatedModel again under another name. Do not delete the rounds that the hub operator then "
         "makes for it.",
     ),
 )

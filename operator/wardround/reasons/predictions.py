@@ -39,31 +39,34 @@ PREDICTIONS = (
     ),
     _hospital(
         name="ModelNotDelivered",
-        meaning="The claim of models does not hold the model or the version that the Prediction names.",
-        action="Correct spec.model in a new Prediction. Or ask the author of the FederatedModel to deliver the "
-        "version, and make a new Prediction after that.",
+        meaning="The claim of models (models.claimName in the values of the site chart) does not hold the model or the "
+        "version in spec.model of the Prediction.",
+        action="If spec.model is wrong, correct it in a new Prediction. Otherwise ask the author of the FederatedModel "
+        "to deliver the version, and make a new Prediction after the delivery.",
     ),
     _hospital(
         name="ModelRefused",
-        meaning="The pod refused the model: the pinned hub has not signed the model's folder, or its card lacks what a "
-        "prediction needs.",
-        action="The condition's message says what is wrong. If somebody has changed the folder, delete it, and ask the "
-        "author of the FederatedModel to delete the Deliver round: the hub operator then delivers the version again. "
-        "If the hub has a new signing key, it cannot deliver an older version again: ask the author to train a new "
-        "one.",
+        meaning="The pod refused the model: the pinned hub has not signed the model's folder, or the model's card "
+        "lacks something that a prediction needs.",
+        action="The condition's message says what is wrong. If somebody has changed the folder, delete the folder, and "
+        "ask the author of the FederatedModel to delete the Deliver round: the hub operator then delivers the version "
+        "again. If the hub has a new signing key, ask the author to train a new version, because the hub cannot "
+        "deliver older versions any more.",
     ),
     _hospital(
         name="CodeNotNamed",
-        meaning="Another training image than the built-in trainer made the model, and the Prediction names no code.",
-        action="The condition's message has the image and the command of the model's card. If the hospital has "
-        "reviewed them, list them in policy.images and policy.commands in the values of the site chart, allow the "
-        "model's parameters in policy.parameters, and make a new Prediction with this spec.code.",
+        meaning="The built-in trainer did not make the model, so a prediction needs the model's own code. But the "
+        "Prediction names no code (spec.code).",
+        action="The condition's message shows the image and the command of the model's card. If the hospital has "
+        "reviewed both, list them in policy.images and policy.commands in the values of the site chart, and allow the "
+        "model's parameters in policy.parameters. Then make a new Prediction with this image and command in spec.code.",
     ),
     _hospital(
         name="CodeDiffers",
-        meaning="spec.code of the Prediction is not the image and the command on the model's card.",
-        action="Make a new Prediction with the code that the condition's message shows. Another version of the model "
-        "may have other code.",
+        meaning="The image and the command in spec.code of the Prediction are not the image and the command on the "
+        "model's card.",
+        action="Make a new Prediction with the image and the command that the condition's message shows. Versions of a "
+        "model can have different code.",
     ),
     _hospital(
         name="PathOutside",

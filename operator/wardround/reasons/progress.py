@@ -25,8 +25,8 @@ PROGRESS = (
         name="Queued",
         owner=HOSPITAL,
         meaning="The task waits at the hospital until other tasks of the site have ended.",
-        action="Wait. If the hospital's cluster has room for more tasks at a time, raise workload.maxConcurrentTasks "
-        "in the values of the site chart, or the quota of the site's Kueue queue.",
+        action="Wait. If the hospital's cluster can run more tasks at a time, raise workload.maxConcurrentTasks in the "
+        "values of the site chart. If the site uses Kueue, raise the quota of its queue.",
     ),
     _nobody(
         name="Starting",
@@ -45,12 +45,13 @@ PROGRESS = (
     ),
     _nobody(
         name="WaitingForBase",
-        meaning="The round that this round starts from is not Complete yet.",
+        meaning="This round starts from another round, and the other round is not Complete yet.",
         action="Wait.",
     ),
     _nobody(
         name="WaitingForReference",
-        meaning="A round with whose model this round compares its own is not Complete yet.",
+        meaning="This round compares its model with models of other rounds (spec.references). One of the other rounds "
+        "is not Complete yet.",
         action="Wait.",
     ),
     _nobody(name="Dispatched", meaning="The hub has asked the hospitals.", action="Wait."),

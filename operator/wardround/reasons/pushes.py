@@ -51,8 +51,8 @@ PUSHES = (
     ),
     _pusher(
         name="PushUnreadable",
-        meaning="The uploaded file is no tensor file in canonical form, its header has more than 1 MiB, or a tensor "
-        "has half precision (F16, BF16).",
+        meaning="The hub operator cannot use the uploaded file. It is no tensor file in canonical form "
+        "(docs/contracts.md), its header has more than 1 MiB, or one of its tensors has half precision (F16, BF16).",
         action="Save the model with safetensors, in F64, F32, I64, I32, U8 or BOOL. Then push again.",
     ),
     _pusher(
@@ -62,16 +62,16 @@ PUSHES = (
     ),
     _pusher(
         name="PushDiffers",
-        meaning="The uploaded file has a tensor of the built-in trainer's network (wardround.input.mean), but names, "
-        "shapes or types of its tensors do not fit the features of the DataSchema.",
-        action="Compare the features of the model with those of the DataSchema. Push a model that fits, or name "
+        meaning="The uploaded file has the tensor wardround.input.mean, so it is for the network of the built-in "
+        "trainer. But names, shapes or types of its tensors do not fit the features of the DataSchema.",
+        action="Compare the features of the model with the features of the DataSchema. Push a model that fits, or name "
         "another DataSchema.",
     ),
     Reason(
         name="PushedVersionNotFound",
         owner=ROUND,
         meaning="The namespace has no pushed ModelVersion with the name in base.versionName.",
-        action="Push the model (`model push` of the command line), or apply a new round or FederatedModel that names a "
-        "pushed ModelVersion. For a model that a series has made, name its round in base.roundName.",
+        action="Push the model with the command `model push`. Or apply a new round or FederatedModel that names a "
+        "pushed ModelVersion. If a series has made the model, name in base.roundName the round that made it.",
     ),
 )

@@ -25,8 +25,14 @@ EXIT_CODE, EXIT_DATA, EXIT_OUR_FAULT, EXIT_TRY_AGAIN = 1, 65, 70, 75
 
 # What the hub's administrator does first if somebody may have a hospital's keys.
 SUSPEND = (
-    "treat this as an attack: set spec.suspend of Participant PARTICIPANT to true, and compare the fingerprint of the "
-    "keys with the hospital by telephone"
+    "treat this as an attack: set spec.suspend of Participant PARTICIPANT to true, and ask the hospital by telephone "
+    "for its fingerprint. Set spec.suspend to false only if this fingerprint equals spec.keyFingerprint of the "
+    "Participant"
+)
+# How the hub's administrator gets back what the hub needs to open a result or to deliver it.
+RESTORE = (
+    "Restore the Secret model-UID in the hub's namespace from your backup. UID is metadata.uid of the round that made "
+    "the model (or the sums)."
 )
 
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from functools import partial
 
-from wardround.reasons.reason import HOSPITAL, HUB, NOBODY, ROUND, SUSPEND, Reason
+from wardround.reasons.reason import HOSPITAL, HUB, NOBODY, RESTORE, ROUND, SUSPEND, Reason
 
 _hub = partial(Reason, owner=HUB)
 _round = partial(Reason, owner=ROUND)
 
 APPROVE = (
-    "Compare the fingerprint of Participant PARTICIPANT with the hospital by telephone. Then run `kubectl wardround "
-    "approve PARTICIPANT`."
+    "Run `kubectl wardround approve PARTICIPANT`: the command shows the fingerprint of the keys that the site "
+    "publishes. Ask the hospital by telephone for its fingerprint (status.courier.fingerprint of its Site). Confirm "
+    "only if the two fingerprints are equal."
 )
-INSTALL = "Install the site chart with the values that `kubectl wardround enrol PARTICIPANT --bootstrap FILE` printed."
+INSTALL = (
+    "Ask the hub's administrator for the values that `kubectl wardround enrol PARTICIPANT --bootstrap FILE` printed on "
+    "the hub. Install the site chart with these values (docs/join.md)."
+)
 ENROL_AGAIN = (
     "To let the hospital in again, run `kubectl wardround enrol PARTICIPANT --apply --hub-server URL --bootstrap "
-    "FILE`, with the URL under which the site reaches the hub. Hand the file over to the hospital, whose administrator "
-    "runs `kubectl apply -n SITE_NAMESPACE -f FILE`."
+    "FILE`, with the URL under which the site reaches the hub. Give FILE to the hospital's administrator, who runs "
+    "`kubectl apply -n SITE_NAMESPACE -f FILE` at the site."
 )
 RESUME = "Set spec.suspend of Participant PARTICIPANT to false."
 
@@ -38,9 +42,8 @@ _PARTICIPANTS = (
         name="FingerprintMismatch",
         meaning="The keys that the site publishes are not those that the hub's administrator approved.",
         action="Ask the hospital by telephone whether it has renewed its keys. If it has, run `kubectl wardround "
-        "approve PARTICIPANT`. Before you confirm, compare the fingerprint that the command shows with the hospital by "
-        "telephone. If the hospital has not renewed its keys, "
-        f"{SUSPEND}.",
+        "approve PARTICIPANT`. Confirm only if the hospital reads out the fingerprint that the command shows. If the "
+        f"hospital has not renewed its keys, {SUSPEND}.",
     ),
     _hub(
         name="Suspended",
@@ -57,12 +60,13 @@ _PARTICIPANTS = (
     _hub(
         name="NamespaceDiffers",
         meaning="The Participant's name differs from the name of its namespace.",
-        action="Delete the Participant, and enrol the hospital with `kubectl wardround enrol NAME --apply`.",
+        action="Delete the Participant. Then run `kubectl wardround enrol NAME --apply`, which makes a Participant "
+        "NAME in the namespace NAME.",
     ),
     _round(
         name="ParticipantUnknown",
         meaning="The hub has no Participant PARTICIPANT.",
-        action="Correct the name in a new round, or ask the hub's administrator to enrol the hospital (`kubectl "
+        action="Correct the name in a new round. Or ask the hub's administrator to enrol the hospital (`kubectl "
         "wardround enrol PARTICIPANT --federation FEDERATION --apply`).",
     ),
     _hub(
@@ -88,19 +92,21 @@ _PARTICIPANTS = (
     ),
     _hub(
         name="FederationNotAllowed",
-        meaning="The hospital does not take part in the rounds of namespace FEDERATION.",
-        action="If the hospital agrees, run `kubectl wardround enrol PARTICIPANT --federation FEDERATION --apply`.",
+        meaning="The hospital does not take part in the rounds of namespace FEDERATION: spec.allowedFederations of its "
+        "Participant does not list this namespace.",
+        action="Ask the hospital whether it agrees to take part. If it agrees, run `kubectl wardround enrol "
+        "PARTICIPANT --federation FEDERATION --apply`.",
     ),
 )
 _VERSIONS = (
     _hub(
         name="SiteTooOld",
         owner=HOSPITAL,
-        meaning="The site of PARTICIPANT accepts no version of assignments that the hub can write, or it has not "
-        "published which versions it accepts.",
+        meaning="The site of PARTICIPANT accepts only older versions of assignments than the hub or this round needs. "
+        "Or the site has not published which versions it accepts.",
         action="Upgrade the charts wardround-crds and wardround-site at the site to the hub's version "
-        "(docs/operations.md, Upgrade). If they have that version already, read the log of the site operator: it "
-        "reports to the hub which versions of assignments the site accepts.",
+        "(docs/operations.md, Upgrade). If they have this version already, read the log of the site operator at the "
+        "site, because the site operator has to tell the hub which versions the site accepts.",
     ),
     _hub(
         name="HubTooOld",
@@ -122,10 +128,10 @@ _DATASETS = (
     ),
     _round(
         name="SchemaDiffersFromBase",
-        meaning="The columns of the round's DataSchema differ from the columns that the round's base was trained on.",
-        action="Apply a new round whose DataSchema has the target and the features of the base's DataSchema, with the "
-        "same names, units and order. Or apply a new round with spec.initial, which makes a new model for the new "
-        "columns.",
+        meaning="The columns of the round's DataSchema differ from the columns on which the round's base was trained.",
+        action="Apply a new round whose DataSchema has the same target and the same features as the base's DataSchema, "
+        "with equal names, units and order. Or apply a new round with spec.initial, which makes a new model for the "
+        "new columns.",
     ),
     _round(
         name="DatasetUnknown",
@@ -154,10 +160,10 @@ _BASES = (
     _hub(
         name="ServerStateUnusable",
         meaning="This round has to continue with the server state of an earlier round (the moments of its server "
-        "optimizer). But this hub has not signed that server state for the result of the earlier round. Somebody may "
-        "have changed the Secret of that result.",
-        action="Find out who changed the Secret: the API server's audit log of the namespace wardround-hub names them. "
-        "Then restore the Secret from a backup (docs/operations.md), or apply a new round with another "
+        "optimizer). But the hub has not signed the server state in the Secret of that round's result. Somebody may "
+        "have changed this Secret.",
+        action="Find out who changed the Secret: the API server's audit log shows who wrote to the namespace "
+        "wardround-hub. Then restore the Secret from a backup (docs/operations.md). Or apply a new round with another "
         "aggregation.strategy or another base.",
     ),
     Reason(
@@ -165,8 +171,8 @@ _BASES = (
         owner=ROUND,
         meaning="Somebody deleted the round that this round starts from. The hub keeps the result of the "
         "deleted round until this round is over.",
-        action="Nothing to do for this round. No new round can start from the deleted round. Before you delete a "
-        "round on the hub or in Git, check that no other round still has to start from it.",
+        action="Nothing to do for this round. No new round can start from the deleted round. From now on, before you "
+        "delete a round on the hub or in Git, check that no other round still has to start from it.",
     ),
     _round(
         name="BaseUnusable",
@@ -181,19 +187,19 @@ _BASES = (
     ),
     _round(
         name="BaseReplaced",
-        meaning="This round starts from an earlier round of its FederatedModel, or delivers the result of one. "
-        "Somebody has deleted the earlier round, and has applied another round under its name.",
-        action="Ask the people who may delete rounds in this namespace what they did: the API server's audit log "
-        "names them. Delete the other round. If the FederatedModel needs the lost result, start it again under another "
-        "name.",
+        meaning="This round starts from an earlier round of its FederatedModel, or delivers the result of an earlier "
+        "round. Somebody has deleted the earlier round, and has applied a different round under the same name.",
+        action="Find out who did this: the API server's audit log shows who deleted and applied rounds in this "
+        "namespace. Delete the round that took the name. If the FederatedModel needs the lost result, apply the "
+        "FederatedModel again under another name.",
     ),
     _hub(
         name="BaseLost",
-        meaning="The hub cannot open the result that this round starts from: its Secret is gone, or the hub's signing "
-        "key is another one now.",
-        action="Restore the Secret of that result (model-UID) from your backup. If the key of the hub is another one, "
-        "find out who has replaced it: nobody may do so without the hub's administrator. Without a backup, or after a "
-        "planned change of the key, ask the round's author to repeat the round that made the result.",
+        meaning="The hub cannot open the result that this round starts from: the Secret of the result is gone, or the "
+        "hub has another signing key now.",
+        action=f"{RESTORE} If somebody has replaced the hub's key without your consent, find out who did it. If you "
+        "have no backup, or have renewed the key yourself, ask the round's author to repeat the round that made the "
+        "result.",
     ),
 )
 _REFERENCES = (
@@ -214,41 +220,42 @@ _REFERENCES = (
     ),
     _round(
         name="ReferenceReplaced",
-        meaning="This round compares its model with that of an earlier round of its FederatedModel. Somebody has "
-        "deleted the earlier round, and has applied another round under its name.",
-        action="Ask the people who may delete rounds in this namespace what they did: the API server's audit log "
-        "names them. Delete the other round.",
+        meaning="This round compares its model with the model of an earlier round of its FederatedModel. Somebody has "
+        "deleted the earlier round, and has applied a different round under the same name.",
+        action="Find out who did this: the API server's audit log shows who deleted and applied rounds in this "
+        "namespace. Delete the round that took the name.",
     ),
     _round(
         name="ReferenceDiffers",
-        meaning="The model of a round that spec.references names was trained with another DataSchema than the model "
-        "of the base.",
+        meaning="The model of a round that spec.references names was trained with another DataSchema than the model of "
+        "the base. Wardround compares only models with the same DataSchema.",
         action="Apply a new round whose spec.references names rounds with the same status.result.schemaDigest as the "
-        "base. Wardround compares only such models.",
+        "base.",
     ),
     _hub(
         name="ReferenceLost",
-        meaning="The hub cannot open a result with which this round compares its model: its Secret is gone, or the "
-        "hub's signing key is another one now.",
-        action="Restore the Secret of that result (model-UID) from your backup. Without a backup, ask the round's "
-        "author for a new round with other references.",
+        meaning="This round compares its model with the result of an earlier round, and the hub cannot open this "
+        "result: the Secret of the result is gone, or the hub has another signing key now.",
+        action=f"{RESTORE} Without a backup, ask the round's author for a new round with other references.",
     ),
 )
 _QUORUM = (
     _round(
         name="TooFewParticipants",
         meaning="The round's participants.selector matches fewer hospitals of federation FEDERATION than quorum.min.",
-        action="Correct matchLabels or quorum.min in a new round. Or ask the hub's administrator to give more "
-        "Participants these labels, and to list FEDERATION in their spec.allowedFederations.",
+        action="Correct participants.selector.matchLabels or quorum.min in a new round. Or ask the hub's administrator "
+        "to give these labels to more Participants, and to list FEDERATION in spec.allowedFederations of these "
+        "Participants.",
     ),
     _round(
         name="QuorumImpossible",
-        meaning="The quorum needs more hospitals than the round names, or a hospital that the round does not name.",
-        action="Lower quorum.min, correct quorum.required, or name more hospitals in a new round.",
+        meaning="The quorum is impossible: quorum.min is larger than the number of hospitals that the round names, or "
+        "quorum.required names a hospital that the round does not name.",
+        action="Apply a new round: lower quorum.min, correct quorum.required, or name more hospitals.",
     ),
     _round(
         name="StrategyImpossible",
-        meaning="spec.aggregation of the round does not fit the round: its strategy needs more hospitals, other "
+        meaning="spec.aggregation of the round does not fit the round. Either its strategy needs more hospitals, other "
         "parameters or another task, or its compression needs a Train round with a base.",
         action="Correct spec.aggregation, or raise quorum.min, in a new round. docs/federation.md (How updates are "
         "combined) says what each strategy and compression needs.",
@@ -273,9 +280,9 @@ _HUB = (
         name="TooMuchForScratch",
         meaning="The round's strategy or compression needs the updates of all hospitals at once on the scratch volume "
         "of the aggregation Job. The updates are larger than this volume.",
-        action="Raise aggregation.scratchGiB in the values of the hub chart. Or ask the round's author for a new "
-        "round with the strategy FedAvg or NormBounding, and the compression None. Then the aggregation Job can read "
-        "the updates from the store twice.",
+        action="Raise aggregation.scratchGiB in the values of the hub chart. Or ask the round's author for a new round "
+        "with the strategy FedAvg or NormBounding, and the compression None. For this round, the aggregation Job needs "
+        "less scratch, because it can read the updates from the store twice.",
     ),
     _hub(
         name="TaskRefused",
@@ -287,7 +294,8 @@ _HUB = (
     _hub(
         name="AggregationFailed",
         meaning="The aggregation Job has failed in all its tries, so the round has no result.",
-        action="Read the log of the aggregation Job in the hub's namespace (label wardround.io/role=aggregation).",
+        action="Read the log of the aggregation Job in the hub's namespace (label wardround.io/role=aggregation): it "
+        "says why the Job failed. Remove the cause. Then ask the round's author to apply a new round.",
     ),
     _hub(
         name="ActionFailed",
@@ -340,10 +348,10 @@ _PARTS = (
     Reason(
         name="Cancelled",
         owner=NOBODY,
-        meaning="The hub operator ended this task, because its round has ended, somebody suspended the round, or the "
-        "hub no longer needs the task.",
-        action="Nothing to do at the hospital. The round's author runs `kubectl wardround explain federatedround/NAME "
-        "-n FEDERATION` on the hub.",
+        meaning="The hub operator ended this task: its round has ended, somebody has suspended the round, or the hub "
+        "no longer needs the task.",
+        action="Nothing to do at the hospital. To learn why, ask the round's author to run `kubectl wardround explain "
+        "federatedround/NAME -n FEDERATION` on the hub.",
     ),
 )
 ROUNDS = (*_PARTICIPANTS, *_VERSIONS, *_DATASETS, *_BASES, *_REFERENCES, *_QUORUM, *_HUB, *_PARTS)

@@ -13,8 +13,8 @@ SITES = (
     _hospital(
         name="NotEnrolled",
         meaning="The site has no credentials for the hub.",
-        action="Ask the hub's administrator for the Secret that `kubectl wardround enrol PARTICIPANT --hub-server URL "
-        "--bootstrap FILE` writes. Apply it in the site's namespace.",
+        action="Ask the hub's administrator for the file FILE that `kubectl wardround enrol PARTICIPANT --hub-server "
+        "URL --bootstrap FILE` writes on the hub. Then run `kubectl apply -n SITE_NAMESPACE -f FILE` at the site.",
     ),
     _hospital(
         name="EnrolmentExpired",
@@ -23,8 +23,8 @@ SITES = (
         "revoked it.",
         action="Run `kubectl wardround enrol PARTICIPANT --apply --hub-server URL --bootstrap FILE`, with the URL "
         "under which the site reaches the hub. PARTICIPANT is hub.participantNamespace in the values of the site "
-        "chart. Hand the file over to the hospital, whose administrator runs `kubectl apply -n SITE_NAMESPACE -f "
-        "FILE`.",
+        "chart. Give FILE to the hospital's administrator, who runs `kubectl apply -n SITE_NAMESPACE -f FILE` at the "
+        "site.",
     ),
     _hospital(
         name="HubForbids",
@@ -54,8 +54,9 @@ SITES = (
         name="OneClass",
         meaning="All valid rows of the data file have the same target, so they do not show a model how the classes "
         "differ.",
-        action="Compare the target's column in the file with Dataset DATASET and its DataSchema. If the hospital has "
-        "no patients of another class, there is nothing to do.",
+        action="If the hospital has patients of another class, compare the target's column in the file with Dataset "
+        "DATASET and its DataSchema, and correct what differs. If the hospital has no patients of another class, there "
+        "is nothing to do.",
     ),
     _hospital(
         name="RowsRepeated",
@@ -67,15 +68,16 @@ SITES = (
     _hospital(
         name="ClassLeftOut",
         meaning="One class of the target loses a far larger share of its rows than the other classes, because these "
-        "rows break the DataSchema. A model sees too few patients of this class, and may miss those who are most ill.",
+        "rows break the DataSchema. So a model sees too few patients of this class. If the most ill patients have the "
+        "values that break the DataSchema, the model may miss them.",
         action="Read status.leftOut of Dataset DATASET: it counts the rows that Wardround left out, by field and "
         "reason. In the data file, correct the field that has most of these rows.",
     ),
     _hospital(
         name="TargetsContradict",
-        meaning="Some patients have several rows that contradict each other in the target.",
-        action="If each row is a visit, there is nothing to do. Otherwise correct the wrong targets in the file of "
-        "Dataset DATASET, or the identifiers that several patients share.",
+        meaning="Some patients have several rows with different targets.",
+        action="If each row is a visit, there is nothing to do. Otherwise correct the rows in the file of Dataset "
+        "DATASET: either some targets are wrong, or several patients have the same identifier.",
     ),
     _nobody(
         name="Connecting",
@@ -86,11 +88,12 @@ SITES = (
         name="LinkLocalOpen",
         owner=CLUSTER,
         meaning="Neighbours answer training pods over IPv6 link-local, although the NetworkPolicy denies all traffic. "
-        "Training code cannot use link-local, because the launcher lets it open no IP socket (unless the round has "
-        "resources.localSockets).",
-        action="Run the command in the condition's message on each node, as docs/operations.md says (IPv6 "
-        "link-local). Until then, tasks of rounds with local sockets fail at this site, and other tasks run. If "
-        "policy.linkLocal in the values of the site chart is Refuse, all training tasks fail here.",
+        "In a round with resources.localSockets, training code could use this way. In all other rounds, the launcher "
+        "lets training code open no IP socket.",
+        action="On each node, run the command in the condition's message, as docs/operations.md says (IPv6 "
+        "link-local). Until you have done this, tasks of rounds with local sockets fail at this site, and other tasks "
+        "run. If policy.linkLocal in the values of the site chart is Refuse, all training tasks fail at this site "
+        "until then.",
     ),
     _nobody(
         name="LinkLocalSilent",

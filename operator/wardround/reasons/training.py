@@ -36,70 +36,75 @@ _DATA = (
         name="DataUnreadable",
         exit_code=EXIT_DATA,
         meaning="The training pod could not read the data file as its Dataset describes it.",
-        action="Compare spec.path and spec.format of Dataset DATASET with the file on the volume. Run `kubectl "
-        "describe sitetask TASK -n SITE_NAMESPACE` at the site for details. If the message says that training code "
-        "ended with exit code 65, that code could not use the data. Then read its log with the command in the message.",
+        action="Compare spec.path and spec.format of Dataset DATASET with the file on the volume. To see the error, "
+        "run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site. If the error is that training code ended "
+        "with exit code 65, this code could not use the data. Then read the log of the training code with the command "
+        "in the error's message.",
     ),
     _platform(
         name="DataReplaced",
         exit_code=EXIT_TRY_AGAIN,
         owner=HOSPITAL,
         meaning="Somebody replaced or changed the data file while the training pod read it.",
-        action="Replace the data file only while no task runs. Or write the new file under another name, and change "
-        "spec.path of Dataset DATASET. The hub makes another attempt.",
+        action="The hub makes another attempt. From now on, replace the data file only while no task runs. Or write "
+        "the new file under another name, and change spec.path of Dataset DATASET.",
     ),
     _site(
         name="SplitKeyLost",
         exit_code=EXIT_DATA,
         meaning="The key of the Dataset's split is missing or unusable, so the training pod read no row. With another "
         "key, held-out patients would enter training.",
-        action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the output names the file of "
-        "the key. Restore this file, or the claim `state`, from a backup. Or accept a new split: apply the Dataset "
-        "under another name, and train new models from the beginning. Then ask the round's author to apply a new "
-        "round.",
+        action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the output names the file of the "
+        "key. Restore this file, or the claim `state`, from a backup, and run `kubectl wardround dataset read DATASET "
+        "-n SITE_NAMESPACE`. Without a backup, accept a new split: apply the Dataset under another name, list this "
+        "name in policy.datasets, and ask the round's author to train new models from the beginning. In both cases, "
+        "the round's author then applies a new round.",
     ),
     _site(
         name="SplitKeyChanged",
         exit_code=EXIT_DATA,
         meaning="The key of the Dataset's split has changed, so the training pod read no row. With the new key, "
         "held-out patients would enter training.",
-        action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the output names the file of "
-        "the key. Restore the former key file from a backup. Or accept a new split: apply the Dataset under another "
-        "name, and train new models from the beginning. Then ask the round's author to apply a new round.",
+        action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the output names the file of the "
+        "key. Restore the former key file from a backup, and run `kubectl wardround dataset read DATASET -n "
+        "SITE_NAMESPACE`. Without a backup, accept a new split: apply the Dataset under another name, list this name "
+        "in policy.datasets, and ask the round's author to train new models from the beginning. In both cases, the "
+        "round's author then applies a new round.",
     ),
     _site(
         name="SplitChanged",
         exit_code=EXIT_DATA,
         meaning="Somebody deleted the Dataset and applied another one under its name, with another identifier, split "
-        "or key. Held-out patients would enter training, so the training pod read no row.",
+        "or key. With the new split, held-out patients would enter training, so the training pod read no row.",
         action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the output names the changed "
-        "field. Apply the Dataset as it was before, and ask the round's author to apply a new round. Or keep the new "
-        "split: apply the Dataset under another name, and ask the round's author to train new models on it from the "
-        "beginning.",
+        "field. Apply the Dataset with its former fields, run `kubectl wardround dataset read DATASET -n "
+        "SITE_NAMESPACE`, and ask the round's author to apply a new round. Or keep the new split: apply the Dataset "
+        "under another name, list this name in policy.datasets, and ask the round's author to train new models from "
+        "the beginning.",
     ),
     _site(
         name="IdentifiersChanged",
         exit_code=EXIT_DATA,
-        meaning="The data file no longer holds most of the patients of an earlier reading. Either it writes their "
-        "identifiers in another way, or it is a file of other patients. The training pod refused the file, because "
-        "held-out patients would enter training.",
-        action="Compare the column of identifiers with that of the former data file. Often an export has written "
-        "1001.0 for 1001, or has dropped zeros at the beginning. Export the file with the identifiers as before, and "
-        "run `kubectl wardround dataset read DATASET -n SITE_NAMESPACE` at the site. Or accept a new split: apply the "
-        "Dataset under another name, list this name in policy.datasets, and ask the round's author to train new "
-        "models on it from the beginning.",
+        meaning="The data file no longer holds most of the patients of the reading before. Either the file writes the "
+        "patients' identifiers in another way, or it is a file of other patients. The training pod refused the file, "
+        "because held-out patients would enter training.",
+        action="Compare the column of identifiers with the former data file. Often an export has written 1001.0 for "
+        "1001, or has dropped zeros at the beginning. Export the file with the former identifiers, and run `kubectl "
+        "wardround dataset read DATASET -n SITE_NAMESPACE` at the site. If the patients are really others, accept a "
+        "new split: apply the Dataset under another name, list this name in policy.datasets, and ask the round's "
+        "author to train new models from the beginning.",
     ),
     _site(
         name="ColumnsChanged",
         exit_code=EXIT_DATA,
         meaning="A column of the data file seems to have another unit than in an earlier reading, or the labels of the "
-        "target seem to be exchanged. The training pod refused the file.",
+        "target seem to be exchanged. So the training pod refused the file.",
         action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the output names the columns. "
-        "Compare them with the former data file. If the file has another unit or other labels by mistake, export it as "
-        "before and run `kubectl wardround dataset read DATASET -n SITE_NAMESPACE`. If the hospital writes them so "
-        "from now on, write scale and offset, or categories, of the field in spec.fields of the Dataset. If the former "
-        "file was wrong, set spec.columnsVersion of the Dataset to another number: prepare then forgets all columns. "
-        "Then ask the round's author to apply a new round.",
+        "Compare these columns with the former data file. If the new file is wrong, export it as before, and run "
+        "`kubectl wardround dataset read DATASET -n SITE_NAMESPACE`. If the hospital writes another unit from now on, "
+        "set scale and offset of the field in spec.fields of the Dataset. If the hospital writes other labels from now "
+        "on, set categories of the target there. If the former file was wrong, set spec.columnsVersion of the Dataset "
+        "to another number: `prepare` then forgets all columns. Then ask the round's author to apply a new round.",
     ),
     _site(
         name="TooManyRowsLeftOut",
@@ -107,17 +112,20 @@ _DATA = (
         meaning="More rows of the data file break the Dataset's DataSchema than policy.maxLeftOut of the Site allows, "
         "so no task trains on the file.",
         action="Read status.leftOut of Dataset DATASET: it counts these rows by field and reason. Correct the file or "
-        "the Dataset. The command `kubectl wardround dataset check FILE.yaml FILE.csv` shows the effect. If you want "
-        "to leave out these rows, raise policy.maxLeftOut in the values of the site chart: the site operator then "
-        "lets a pod read the file again. After that, ask the round's author to apply a new round.",
+        "the Dataset, and test it with `kubectl wardround dataset check FILE.yaml FILE.csv`. If the hospital agrees to "
+        "leave these rows out, raise policy.maxLeftOut in the values of the site chart: the site operator then lets a "
+        "pod read the file again. After that, ask the round's author to apply a new round.",
     ),
     _site(
         name="TooFewSamples",
         exit_code=EXIT_DATA,
-        meaning="The data file has valid rows of fewer patients than policy.minSamples or policy.minCell of the Site.",
+        meaning="The data file gives fewer samples than policy.minSamples or policy.minCell of the Site asks for. The "
+        "number of samples is the smallest of three numbers: valid rows, patients with valid rows, and spec.maxSamples "
+        "of the Participant.",
         action="Read status.leftOut of Dataset DATASET: it counts the rows that Wardround left out, by field and "
-        "reason. Correct those rows. Or lower policy.minSamples or policy.minCell in the values of the site chart: "
-        "minCell cannot be lower than 11.",
+        "reason. If these rows would be enough, correct them. If the hospital has too few patients, wait until it has "
+        "more. Or lower policy.minSamples or policy.minCell in the values of the site chart: minCell cannot be lower "
+        "than 11.",
     ),
     _site(
         name="NetworkOpen",
@@ -134,8 +142,8 @@ _OUTPUT = (
         name="OutputMissing",
         exit_code=EXIT_CODE,
         meaning="The training code ended with exit code 0, but wrote no model or no predictions.",
-        action="Let the training code write out/model.safetensors before it ends (in an Evaluate round "
-        "out/predictions.f64).",
+        action="Let the training code write its output before it ends: out/model.safetensors in a Train round, "
+        "out/predictions.f64 in an Evaluate round or a Prediction.",
     ),
     _code(
         name="OutputNotSafetensors",
@@ -170,41 +178,42 @@ _OUTPUT = (
         name="TensorsDiffer",
         exit_code=EXIT_CODE,
         meaning="The output's tensors differ from the base model's in names, shapes or types.",
-        action="Ask the hospital to run `kubectl describe sitetask TASK -n SITE_NAMESPACE`: the output names up to 8 "
-        "tensors of the base that are missing or differ, and counts the added ones. Let the training code keep names, "
-        "shapes and types of all tensors of base/model.safetensors, and add none. Write values for the next round "
-        "into state/out/. Then each hospital lists the digest of the new image in policy.images, and the round's "
-        "author applies the round under a new name.",
+        action="Let the training code keep names, shapes and types of all tensors of base/model.safetensors, and add "
+        "none. To see the differences, ask the hospital to run `kubectl describe sitetask TASK -n SITE_NAMESPACE`: the "
+        "output names up to 8 tensors of the base that are missing or differ, and counts added tensors. Values that "
+        "the code needs in the next round belong into state/out/. Each hospital then lists the digest of the corrected "
+        "image in policy.images, and the round's author applies the round under a new name.",
     ),
     _code(
         name="FrozenChanged",
         exit_code=EXIT_CODE,
-        meaning="The training code changed tensors that the round froze.",
-        action="Let the training code write the base's values, bit for bit, for each tensor whose name matches "
-        "exchange.frozen. Or ask the round's author to freeze other tensors in a new round.",
+        meaning="The training code changed frozen tensors: tensors that training has to leave as they are "
+        "(exchange.frozen of the round, and wardround.input.*).",
+        action="Let the training code write the base's values, bit for bit, for each frozen tensor. Or ask the round's "
+        "author to freeze other tensors in a new round.",
     ),
     _code(
         name="NotFinite",
         exit_code=EXIT_CODE,
         meaning="The model, or a prediction, contains NaN or infinity.",
-        action="Training diverged. Ask the round's author for a lower learning rate, or check in the training code "
-        "that all inputs are standardised.",
+        action="Usually training has diverged. Ask the round's author for a lower learning rate, and check in the "
+        "training code that all inputs are standardised.",
     ),
     _code(
         name="MetricsInvalid",
         exit_code=EXIT_CODE,
         meaning="The file out/metrics.json does not follow the training contract.",
-        action="Let the training code write a JSON object with the field `base`. `base` holds an object with names "
-        "and values of metrics. For each metric that the round declares, the value has to be a finite number. A "
-        "metric may be absent.",
+        action="Let the training code write a JSON object with the field `base`. The value of `base` is an object that "
+        "maps names of metrics to numbers. The number of each metric that the round declares has to be finite. The "
+        "object may leave a metric out.",
     ),
     _code(
         name="PredictionsInvalid",
         exit_code=EXIT_CODE,
         meaning="The file out/predictions.f64 or out/validation.f64 does not follow the training contract.",
-        action="The training code has to write a file of probabilities: in an Evaluate round out/predictions.f64 from "
-        "evaluation.parquet, in a Train round out/validation.f64 from validation.parquet. The file holds one "
-        "probability between 0 and 1 for each row, in the order of the rows, as a little-endian float64 of 8 bytes.",
+        action="Let the training code write one probability from 0 to 1 for each row, in the order of the rows, as a "
+        "little-endian float64 of 8 bytes. In an Evaluate round, the code reads evaluation.parquet and writes "
+        "out/predictions.f64. In a Train round, the code reads validation.parquet and writes out/validation.f64.",
     ),
 )
 _CODE = (
@@ -212,18 +221,18 @@ _CODE = (
         name="TrainerFailed",
         meaning="The training code ended with an error.",
         action="Ask the hospital for the log, which stays at the site: `kubectl logs job/TASK -n SITE_NAMESPACE -c "
-        "train`. If an initial round failed while `init` made the model, use `-c init`. Exit code 127 means that the "
-        "image does not contain the command. Exit code 126 means that the container cannot start the command. The "
-        "built-in trainer ends with an error when its weights diverge, or when `device: cuda` is set and the pod has "
-        "no GPU. The trainer's log says which of these two happened.",
+        "train`. If an initial round failed while `init` made the model, the hospital uses `-c init`. Exit code 127 "
+        "means that the image does not contain the command. Exit code 126 means that the container cannot start the "
+        "command. The built-in trainer ends with an error if its weights diverge, or if the round sets `device: cuda` "
+        "and the pod has no GPU: its log says which.",
     ),
     _code(
         name="ParametersRefused",
         owner=ROUND,
         meaning="The training code does not know one of the round's parameters, or cannot use its value.",
         action="The parameter is PARAMETER. Compare its name and value with the training contract or with the "
-        "documentation of the image, and correct it in a new round. The log of the training pod at the hospital says "
-        "more (container train, or init in an initial round).",
+        "documentation of the image, and correct name or value in a new round. To learn more, ask the hospital for the "
+        "log of the training pod (container train, or init in an initial round).",
     ),
     _code(
         name="TrainDeadline",
@@ -236,25 +245,26 @@ _PLATFORM = (
     _platform(
         name="Evicted",
         meaning="Kubernetes removed the training pod from its node.",
-        action="Check the memory and disk of the node, and whether somebody has drained it. Kubernetes starts another "
-        "pod, or the hub makes another attempt.",
+        action="Check the memory and disk of the node, and whether somebody has drained the node. Kubernetes starts "
+        "another pod. If the task fails all the same, the hub makes another attempt.",
     ),
     _platform(
         name="NodeLost",
-        meaning="The node of the training pod has stopped answering, so the result of its training is unknown.",
+        meaning="The node of the training pod has stopped answering, so nobody knows how training ended.",
         action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: the output names the node. Repair or "
         "remove the node. The hub makes another attempt.",
     ),
     _platform(
         name="StartDeadline",
-        meaning="The node did not start the containers of the training pod before the time for this was over.",
+        meaning="The containers of the training pod did not all start within the time that the round allows.",
         action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: its events show what took so long, "
         "such as pulling an image or mounting a volume. The hub makes another attempt.",
     ),
     _platform(
         name="QueueDeadline",
         owner=HOSPITAL,
-        meaning="Other tasks of the site came first for longer than deadlines.queueSeconds plus startSeconds.",
+        meaning="The task waited behind other tasks of the site for longer than deadlines.queueSeconds plus "
+        "deadlines.startSeconds of the round.",
         action="Raise workload.maxConcurrentTasks in the values of the site chart, or the quota of the site's Kueue "
         "queue. The hub makes another attempt.",
     ),
@@ -281,8 +291,9 @@ _PLATFORM = (
     _platform(
         name="OutOfMemory",
         meaning="A container of the training pod used more memory than the site allows.",
-        action="Raise workload.limits.memory in the values of the site chart, or ask the round's author to use a "
-        "smaller model or smaller batches. The hub makes another attempt, which fails too if nobody changes anything.",
+        action="Ask the hospital's administrator to raise workload.limits.memory in the values of the site chart. Or "
+        "ask the round's author for a new round with a smaller model or smaller batches. The hub makes another "
+        "attempt. With the same limit, this attempt fails too.",
     ),
     _platform(
         name="IsolationUnknown",
@@ -306,15 +317,15 @@ _PLATFORM = (
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output quotes the API server. "
         "Remove the cause. Often the cause is a ResourceQuota or LimitRange of the namespace, an admission policy of "
         "the cluster, or a Dataset that policy.datasets no longer lists. If the message names an unknown field, "
-        "upgrade the CRDs first, and then chart and operator to one version: `helm upgrade` does each. The site "
-        "operator tries again.",
+        "upgrade the CRDs (chart wardround-crds) with `helm upgrade`, and then the chart wardround-site to the same "
+        "version. The site operator tries again.",
     ),
     _platform(
         name="SiteTaskNotAdmitted",
         meaning="The site's API server did not admit the SiteTask.",
-        action="Read the log of the site operator: it quotes the API server's refusal. Often the cause is a "
-        "ResourceQuota of the namespace, an admission policy of the cluster, or CRDs that are older than the "
-        "operator. The site operator tries again.",
+        action="Run `kubectl logs deployment/site-operator -n SITE_NAMESPACE` at the site: the log quotes the API "
+        "server. Remove the cause. Often the cause is a ResourceQuota of the namespace, an admission policy of the "
+        "cluster, or CRDs that are older than the operator. The site operator tries again.",
     ),
     _platform(
         name="Unschedulable",
@@ -332,8 +343,9 @@ _PLATFORM = (
     _platform(
         name="WorkspaceUnusable",
         meaning="The courier cannot use the volume that it shares with the training pod.",
-        action="Run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site. Often the volume of the "
-        "claim `workspace` (workspace.existingClaim in the values of the site chart) is full or not mounted.",
+        action="Run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site: the log has the error. Often the "
+        "volume of the claim `workspace` (workspace.existingClaim in the values of the site chart) is full or not "
+        "mounted.",
     ),
     Reason(
         name="SiteSilent",
@@ -348,20 +360,20 @@ _TRANSFERS = (
     _network(
         name="FetchDeadline",
         meaning="The courier did not fetch the base model within deadlines.queueSeconds plus startSeconds.",
-        action="Wait: the hub makes another attempt. If that fails too, run `kubectl logs deployment/courier -n "
-        "SITE_NAMESPACE` at the site. If the log shows a slow network, ask the round's author for a new round with a "
-        "larger deadlines.queueSeconds.",
+        action="Wait: the hub makes another attempt. If the next attempt fails too, run `kubectl logs "
+        "deployment/courier -n SITE_NAMESPACE` at the site. If the log shows a slow network, ask the round's author "
+        "for a new round with a larger deadlines.queueSeconds.",
     ),
     _network(
         name="UploadDeadline",
         meaning="The courier did not send the update within deadlines.uploadSeconds.",
-        action="Wait: the hub makes another attempt. To see whether the courier reaches the store, run `kubectl logs "
-        "deployment/courier -n SITE_NAMESPACE` at the site.",
+        action="Wait: the hub makes another attempt. If the next attempt fails too, run `kubectl logs "
+        "deployment/courier -n SITE_NAMESPACE` at the site: the log shows whether the courier reaches the store.",
     ),
     _network(
         name="IsolationUnproven",
-        meaning="The site operator reaches neither the hub nor the Kubernetes API, so it cannot prove that the "
-        "training pod's network is closed. Training waits.",
+        meaning="The site operator reaches neither the hub nor the Kubernetes API. Without one of the two, the site "
+        "operator cannot prove that the training pod's network is closed, so training waits.",
         action="Restore the site operator's access to the hub or to the Kubernetes API. The training pod then starts "
         "by itself.",
     ),
@@ -372,13 +384,13 @@ _EVALUATIONS = (
         name="EvaluationsUsedUp",
         exit_code=EXIT_DATA,
         owner=ROUND_OR_HOSPITAL,
-        meaning="The hospital limits how many models rounds may evaluate on its Dataset in 30 days "
-        "(policy.maxEvaluations). Rounds have reached this limit.",
-        action="The round's author: Ask the hospital when it allows the next evaluation, and then apply a new round. "
-        "A model that a round has evaluated on the same rows there does not count again. The hospital's "
-        "administrator: Run `kubectl describe dataset DATASET -n SITE_NAMESPACE`: status.evaluations says when the "
-        "next evaluation is allowed. To allow more, raise policy.maxEvaluations in the values of the site chart. "
-        "docs/security.md says what more evaluations reveal.",
+        meaning="In the last 30 days, rounds have evaluated as many models on the hospital's Dataset as "
+        "policy.maxEvaluations of its Site allows.",
+        action="The round's author: Ask the hospital when it allows the next evaluation, and apply a new round then. "
+        "Until then, a round can still evaluate a model that has already been evaluated on the same rows. The "
+        "hospital's administrator: Run `kubectl describe dataset DATASET -n SITE_NAMESPACE`: status.evaluations says "
+        "when the next evaluation is allowed. To allow more, raise policy.maxEvaluations in the values of the site "
+        "chart. docs/security.md says what more evaluations reveal.",
     ),
     _site(
         name="EvaluationsUnreadable",

@@ -20,6 +20,12 @@ from wardround.reasons.reason import (
 )
 
 _network = partial(Reason, failure_class="Network", retried=True)
+# Where to look for the program behind an update that `check` and the courier never make.
+_FOREIGN_UPDATE = (
+    "Ask the hub's administrator for the hub's version. If hub and site have different versions, upgrade the older "
+    "one. If they have the same version, another program has made or changed the update. Check at the site which image "
+    "the courier runs, who can write to the claim `workspace`, and who can read the Secret `courier-keys`."
+)
 
 _STORE = (
     _network(
@@ -27,9 +33,9 @@ _STORE = (
         exit_code=EXIT_TRY_AGAIN,
         owner=NETWORK,
         meaning="The courier or the aggregation Job cannot reach the hub's object store.",
-        action="Compare store.origin and store.caBundle in the values of the site chart with those that the hub's "
-        "administrator gives. Check that the site's network and proxy (store.proxyURL) let connections to the store "
-        "through.",
+        action="Ask the hub's administrator for the origin and the CA of the store. Compare them with store.origin and "
+        "store.caBundle in the values of the site chart, and correct what differs. Check that the site's network and "
+        "proxy (store.proxyURL) let connections to the store through.",
     ),
     _network(
         name="StoreTooSlow",
@@ -41,10 +47,10 @@ _STORE = (
     _network(
         name="StoreRefused",
         owner=HUB,
-        meaning="The object store refused a request, because the grant has expired or is for another object. Or the "
-        "store answered something else than it was asked for.",
+        meaning="The object store refused a request, because its grant (a time-limited address) has expired or is for "
+        "another object. Or the store gave an answer that does not fit the request.",
         action="Wait: the hub operator renews the grants. If the reason stays, compare the clocks of store, hub and "
-        "site. Then check the store, and the proxies in front of it.",
+        "site, and correct a wrong clock. Then check the store, and the proxies in front of it.",
     ),
     _network(
         name="StoreObjectMissing",
@@ -56,8 +62,9 @@ _STORE = (
     _network(
         name="StoreObjectShort",
         owner=HUB,
-        meaning="An object in the store is shorter than it was when it was written.",
-        action="Check who can write to the store. Wardround has used no part of the changed object.",
+        meaning="An object in the store is shorter than it was when Wardround wrote it.",
+        action="Somebody has changed the object: check who can write to the store. Wardround has used no part of it. "
+        "If nobody can restore the object, ask the round's author to repeat the round that made it.",
     ),
     _network(
         name="StoreNotPinned",
@@ -87,42 +94,45 @@ _UPDATES = (
     _network(
         name="ManifestUnreadable",
         owner=HOSPITAL,
-        meaning="The courier cannot read the hub's manifest of a model, or the aggregation cannot read the hospital's "
-        "manifest of an update.",
-        action="Compare the versions of hub and site. If they are equal, run `kubectl logs deployment/courier -n "
-        "SITE_NAMESPACE` at the site, and report the error to the developers of Wardround.",
+        meaning="The courier cannot read the manifest (the signed description) of a model from the hub. Or the "
+        "aggregation cannot read the manifest of the hospital's update.",
+        action="Ask the hub's administrator for the hub's version. If hub and site have different versions, upgrade "
+        "the older one. If they have the same version, run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the "
+        "site, and report the error to the developers of Wardround.",
     ),
     _network(
         name="SignatureInvalid",
         owner=HUB,
-        meaning="The signature of the manifest is not from the pinned key of the hospital.",
-        action="If the hospital has renewed its keys, run `kubectl wardround approve PARTICIPANT`. If it has not, "
-        f"{SUSPEND}.",
+        meaning="The manifest (the signed description) of the hospital's update is not signed with the hospital's "
+        "pinned key. Or the manifest of a model is not signed with the hub's pinned key.",
+        action="If the manifest is of a model, check who can write RoundTasks on the hub. If the manifest is of an "
+        "update and the hospital has renewed its keys, run `kubectl wardround approve PARTICIPANT`. If the hospital "
+        f"has not renewed its keys, {SUSPEND}.",
     ),
     Reason(
         name="WrongRound",
         owner=HUB,
         meaning="The hospital's update belongs to another round.",
-        action=f"Ask the hospital how this happened. Until it has an explanation, {SUSPEND}.",
+        action=f"Ask the hospital how this happened. Until the hospital has explained this, {SUSPEND}.",
     ),
     Reason(
         name="WrongAttempt",
         owner=HUB,
         meaning="The hospital's update belongs to another attempt of this round.",
-        action="If the hospital has also sent an update of a newer attempt, there is nothing to do: that update "
+        action="If the hospital has also sent an update of a newer attempt, there is nothing to do: the newer update "
         f"counts. Otherwise {SUSPEND}.",
     ),
     Reason(
         name="WrongParticipant",
         owner=HUB,
         meaning="The hospital's update names another hospital.",
-        action=f"Ask the hospital how this happened. Until it has an explanation, {SUSPEND}.",
+        action=f"Ask the hospital how this happened. Until the hospital has explained this, {SUSPEND}.",
     ),
     Reason(
         name="WrongImage",
         owner=HUB,
         meaning="The manifest of the hospital's update names another training image than the round does.",
-        action=f"Ask the hospital how this happened. Until it has an explanation, {SUSPEND}.",
+        action=f"Ask the hospital how this happened. Until the hospital has explained this, {SUSPEND}.",
     ),
     Reason(
         name="WrongBase",
@@ -144,56 +154,58 @@ _UPDATES = (
         owner=HOSPITAL,
         meaning="The update's statistics are inconsistent (for example negative or fractional counts), or it reports "
         "no samples.",
-        action="Compare the versions of hub and site. If they are equal, find out which program made the update: "
-        "Wardround's own code cannot make such an update.",
+        action=_FOREIGN_UPDATE,
     ),
     Reason(
         name="FrozenNotZero",
         owner=HOSPITAL,
-        meaning="The aggregation left out the update, because it changes tensors that the round froze.",
-        action="Compare the versions of hub and site. If they are equal, find out which program made the update: "
-        "Wardround's own code cannot make such an update.",
+        meaning="The aggregation left out the update, because the update changes frozen tensors (exchange.frozen of "
+        "the round, and wardround.input.*).",
+        action=_FOREIGN_UPDATE,
     ),
     Reason(
         name="CompressionInvalid",
         owner=HOSPITAL,
         meaning="The aggregation left out the update, because the update does not have the form of the round's "
         "compression. For example, the scale of a block is infinite, negative or too large.",
-        action="Compare the versions of hub and site. If they are equal, find out which program made the update: "
-        "Wardround's own code cannot make such an update.",
+        action=_FOREIGN_UPDATE,
     ),
     Reason(
         name="StepsMissing",
         owner=IMAGE_OR_ROUND,
-        meaning="The aggregation left out the update, because the strategy of the round is FedNova, and the update has "
-        "no usable number of local steps. Either the training code reports none, or the hospital withholds its "
-        "numbers, because too few people are in its validation rows.",
-        action="The author of the training image: Let the training code write a whole number from 1 on as `steps` "
-        "under `base` of metrics.json (docs/training-image.md). The round's author: If the training code writes this "
-        "number, the hospital withholds it. Apply a new round with the strategy FedAvg, or without this hospital.",
+        meaning="The aggregation left out the update: the strategy of the round is FedNova, and the update has no "
+        "usable number of local steps. Either the training code reports no steps, or the hospital withholds its "
+        "numbers because too few people are in its validation rows.",
+        action="The author of the training image: Let the training code write `steps`, a whole number from 1 on, under "
+        "`base` of metrics.json (docs/training-image.md). The round's author: If the training code writes `steps` "
+        "already, the hospital withholds its numbers. Then apply a new round with the strategy FedAvg, or without this "
+        "hospital.",
     ),
     Reason(
         name="UpdateTooLarge",
         owner=HOSPITAL,
-        meaning="The aggregation left out the update, because its norm is more than 30 times the middle norm of the "
-        "round. Such an update would decide the result alone.",
+        meaning="The aggregation left out the update, because its norm (its length as a vector) is more than 30 times "
+        "the middle norm of the round. An update of this size would decide the result alone.",
         action="If this hospital has many more rows than the others, ask the hub's administrator to set "
-        "spec.maxSamples of its Participant to its number of rows. The bound then grows with the rows. Otherwise find "
-        "out which program made the update, or ask the round's author for a lower learning rate.",
+        "spec.maxSamples of its Participant to its number of rows: the limit of the norm then grows with the rows. "
+        "Otherwise ask the round's author for a lower learning rate, and check at the site who can write to the claim "
+        "`workspace`.",
     ),
     _network(
         name="KeyUnusable",
         owner=HOSPITAL,
-        meaning="The courier cannot decrypt the key of the base, or the aggregation cannot decrypt the key of the "
-        "update.",
+        meaning="The courier cannot decrypt the key of the base (the model from which the round starts). Or the "
+        "aggregation cannot decrypt the key of the hospital's update.",
         action="If the hospital renewed its keys while the round ran, ask the round's author to apply a new round "
         "that includes this hospital. Otherwise run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
     ),
     _network(
         name="Altered",
         owner=HUB,
-        meaning="Somebody changed a model or an update in the store after it was sealed.",
-        action="Check who can write to the store. Wardround has used no part of the changed object.",
+        meaning="Somebody changed a model or an update in the store after Wardround had sealed it.",
+        action="Check who can write to the store. Wardround has used no part of the changed object. If the object is a "
+        "model, ask the round's author to repeat the round that made it. If it is an update, the round goes on without "
+        "the update.",
     ),
     Reason(
         name="Missing",
@@ -206,7 +218,8 @@ _UPDATES = (
         name="UploadTooLarge",
         owner=HUB,
         meaning="The site asks to send more bytes than an update of this round can have.",
-        action=f"Ask the hospital which version of Wardround its site runs. If that is the hub's version, {SUSPEND}.",
+        action="Ask the hospital which version of Wardround its site runs. If hub and site have different versions, "
+        f"upgrade the older one. If they have the same version, {SUSPEND}.",
     ),
 )
 _updates_unusable = partial(Reason, exit_code=EXIT_DATA)
@@ -218,8 +231,8 @@ _AGGREGATION = (
         name="NothingToAggregate",
         owner=ROUND,
         meaning="The aggregation could use none of the updates.",
-        action="Read status.attention of the round: it says for each hospital why the aggregation left out its "
-        "update. Remove these causes, and apply a new round.",
+        action="Read status.attention of the round: it says for each hospital why the aggregation left out its update. "
+        "Remove the causes, and apply a new round.",
     ),
     _updates_unusable(
         name="TooFewForStrategy",
@@ -232,45 +245,50 @@ _AGGREGATION = (
     _updates_unusable(
         name="SchemasDiffer",
         owner=ROUND,
-        meaning="The tensors of the hospitals' updates differ. Or, in a Statistics round, the hospitals used different "
-        "bounds of a field.",
-        action="Ask the hospitals to compare the DataSchemas of their Datasets: all have to be equal. If they are "
-        "equal, ask the author of the training image to correct `init`: it has to make the same tensors at all "
-        "hospitals.",
+        meaning="The tensors of the hospitals' updates differ in names, shapes or types. Or, in a Statistics round, "
+        "the hospitals used different bounds of a field.",
+        action="Ask each hospital to compare the DataSchema of its Dataset with the federation's DataSchema. If a "
+        "DataSchema differs, its hospital applies the federation's one. If all are equal, ask the author of the "
+        "training image to correct `init`: it has to make the same tensors at all hospitals. Then apply a new round.",
     ),
     _updates_unusable(
         name="InitialWeightsDiffer",
         owner=IMAGE,
         meaning="The aggregation cannot add up the updates of this initial round: the hospitals made different first "
         "weights from the same seed, or their frozen tensors differ.",
-        action="Let `init` of the training code depend only on seed, statistics and schema. If it does so already, "
-        "ask the hospitals whether all sites have the same kind of processor. If only frozen tensors differ, find out "
-        "which program made the differing update, because training code cannot change frozen tensors.",
+        action="Let `init` of the training code depend only on seed, statistics and schema. If `init` already does so, "
+        "ask the hospitals whether all sites have the same kind of processor. If the first weights are equal and only "
+        "frozen tensors differ, somebody has changed an update, because training code cannot change frozen tensors: "
+        "ask the hospitals who can write to their claim `workspace`.",
     ),
     _updates_unusable(
         name="ResultNotFinite",
         owner=ROUND,
-        meaning="The combined model would contain infinite values.",
-        action="Training diverged at the hospitals. Apply a new round with a lower learning rate.",
+        meaning="Training diverged at the hospitals: the combined model would contain infinite values.",
+        action="Apply a new round with a lower learning rate.",
     ),
     _try_again(
         name="StoreInconsistent",
         owner=HUB,
-        meaning="The aggregation Job read bytes from the store that differ from those that the hub signed, or from "
-        "those that it read before.",
-        action="Check who can write to the store. Wardround has used no part of the changed object.",
+        meaning="The store gave the aggregation Job bytes that differ from what the hub signed, or from what the Job "
+        "had read before. So the Job made no result.",
+        action="Somebody may have changed objects in the store: check who can write to the store. Then ask the round's "
+        "author to apply a new round. If the changed object is the base, the author first has to repeat the round that "
+        "made the base.",
     ),
     _try_again(
         name="StillCollecting",
         owner=NOBODY,
-        meaning="The aggregation Job began to read updates while its round still collected. Within "
-        "aggregation.earlySeconds of the hub chart, the round did not close, or the store withheld the last page.",
+        meaning="The aggregation Job began to read updates while its round still collected updates. The Job waited for "
+        "the last page of the list of updates, but not longer than aggregation.earlySeconds of the hub chart. In this "
+        "time the round did not close, or the store withheld the page.",
         action="Nothing to do: the hub operator starts another aggregation Job when the round closes.",
     ),
     _our_fault(
         name="ResultExists",
         owner=HUB,
-        meaning="The store already has an object at the place of this result.",
+        meaning="An earlier try of the aggregation has already written a result to the place in the store to which "
+        "this try writes.",
         action="Nothing to do: the hub operator tries again at another place.",
     ),
     _our_fault(
@@ -283,7 +301,9 @@ _AGGREGATION = (
         name="PlanUnreadable",
         owner=HUB,
         meaning="The aggregation Job cannot read its plan.",
-        action="Check that the hub operator and the aggregation Job run the same image.",
+        action="Compare the image of the hub operator with the image of the aggregation Job. If they differ, wait "
+        "until the upgrade of the hub has ended, and ask the round's author to apply a new round. If they are equal, "
+        "report the log of the aggregation Job to the developers of Wardround.",
     ),
     _our_fault(
         name="AggregatorFailed",

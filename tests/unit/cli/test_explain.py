@@ -459,7 +459,7 @@ def test_a_dataset_tells_which_rows_were_left_out() -> None:
     text = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
     assert "is ready" in text
     assert "mean_radius: Missing: Wardround leaves out 2 rows of the data file" in text
-    assert "TargetsContradict: Some patients have several rows that contradict each other" in text
+    assert "TargetsContradict: Some patients have several rows with different targets" in text
     assert "3 patients" in text
     assert "in the file of Dataset breast" in text
     assert "valid rows: TargetsContradict: " in text

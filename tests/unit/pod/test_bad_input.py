@@ -144,7 +144,7 @@ def contradicting() -> list[str]:
     ("lines", "reason", "patients", "words"),
     [
         (one_class, "OneClass", 60, "All valid rows of the data file have the same target"),
-        (contradicting, "TargetsContradict", 7, "Some patients have several rows that contradict each other"),
+        (contradicting, "TargetsContradict", 7, "Some patients have several rows with different targets"),
     ],
     ids=["target with one class", "contradicting targets"],
 )
