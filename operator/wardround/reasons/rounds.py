@@ -328,7 +328,7 @@ _PARTS = (
     ),
     Reason(
         name="NotSentInTime",
-        owner=HOSPITAL,
+        owner=NOBODY,
         meaning="The round closed before the site's update arrived.",
         action="Nothing to do. The round's result does not contain this update. The next round asks the hospital "
         "again.",

@@ -286,7 +286,7 @@ _AGGREGATION = (
     ),
     _our_fault(
         name="ResultExists",
-        owner=HUB,
+        owner=NOBODY,
         meaning="An earlier try of the aggregation has already written a result to the place in the store to which "
         "this try writes.",
         action="Nothing to do: the hub operator tries again at another place.",
