@@ -57,7 +57,7 @@ PUSHES = (
     ),
     _pusher(
         name="PushNotFinite",
-        meaning="A tensor of the uploaded file has a value that is not finite.",
+        meaning="A tensor of the uploaded file has a value that is not finite (NaN or infinity).",
         action="Push a model whose values are all finite.",
     ),
     _pusher(

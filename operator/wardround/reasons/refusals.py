@@ -221,6 +221,6 @@ REFUSALS = (
         meaning="The site holds 256 open tasks, the limit. The site accepts a new task only when one of these tasks "
         "ends.",
         action="Run `kubectl get sitetasks -n SITE_NAMESPACE` at the site: the output shows what each task waits for. "
-        "Tasks that wait for an approval stay open until a person approves or denies them.",
+        "If tasks wait for an approval, approve or deny them. Otherwise they stay open.",
     ),
 )

@@ -181,7 +181,8 @@ _BASES = (
     ),
     _round(
         name="BaseTaskDiffers",
-        meaning="The round that this round starts from has the wrong task.",
+        meaning="The round that this round starts from has the wrong task: a base has to be a Train round, and "
+        "statistics have to come from a Statistics round.",
         action="Apply a new round whose base.roundName names a Train round, or whose initial.statisticsRoundName "
         "names a Statistics round.",
     ),

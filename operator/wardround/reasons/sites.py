@@ -30,7 +30,8 @@ SITES = (
         name="HubForbids",
         owner=HUB,
         meaning="The hub's API server refuses a request of the site, because the site's account lacks a right.",
-        action="Run `kubectl wardround enrol PARTICIPANT --apply` on the hub.",
+        action="Run `kubectl wardround enrol PARTICIPANT --apply` on the hub: this command gives the account its "
+        "rights again.",
     ),
     _hospital(
         name="NotConnected",

@@ -81,7 +81,8 @@ _STORE = (
         meaning="TLS to the store fails: the pinned CA has not signed the store's certificate, or a device in between "
         "replaces it.",
         action="Wait: the courier tries again. If the reason stays, ask the hub's administrator for the CA of the "
-        "store, and compare it with store.caBundle in the values of the site chart.",
+        "store, and compare it with store.caBundle in the values of the site chart. If they differ, correct "
+        "store.caBundle. If they are equal, find the device between site and store that replaces the certificate.",
     ),
     Reason(
         name="HubUnreachable",
