@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,12 @@ def test_content_is_synced_before_the_rename_and_the_folder_after_it(
     monkeypatch.setattr(os, "fsync", recording)
     durable.write(path, b"data")
     assert syncs == [(".file.partial", False), (tmp_path.name, True)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has sync_file_range(2)")
+def test_the_kernel_begins_to_write_back_a_range_beyond_four_gibibytes(tmp_path: Path) -> None:
+    place, data = 5 << 30, b"the end"
+    with (tmp_path / "sparse").open("wb", buffering=0) as file:
+        os.pwrite(file.fileno(), data, place)
+        assert durable.begin_write_back(file.fileno(), place, len(data))
+    assert not durable.begin_write_back(-1, place, len(data))

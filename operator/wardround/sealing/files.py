@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardround import durable
 from wardround.sealing.body import SEALED_SEGMENT, SEGMENT, TAG, Body, ciphertext_length, segment_span
 from wardround.wire import digests
 from wardround.wire.models import Header
@@ -90,7 +91,9 @@ def _seal_at(body: Body, descriptor: int, index: int, segment: memoryview, room:
 
 
 def write_at(descriptor: int, rest: memoryview, offset: int) -> None:
-    """Write all bytes at an offset of a file. Raises OSError."""
+    """Write all bytes at an offset of a file, which the caller syncs at the end. Raises OSError."""
+    start, length = offset, len(rest)
     while rest:
         written = os.pwrite(descriptor, rest, offset)
         rest, offset = rest[written:], offset + written
+    durable.begin_write_back(descriptor, start, length)
