@@ -34,7 +34,8 @@ DELIVERIES = (
         name="ModelVersionBackwards",
         owner=HOSPITAL,
         meaning="The hub delivers a version that is older than a version on the claim of models (models.claimName in "
-        "the values of the site chart). So the courier refused it, and the hospital keeps its current version.",
+        "the values of the site chart). So the courier refused the version, and the hospital keeps its current "
+        "version.",
         action="Ask the author of the FederatedModel by telephone whether the federation has gone back to the older "
         "version. If it has, write the name of the older version's folder, such as v2, into the file MODEL/current on "
         "the claim of models. If it has not, leave this file as it is.",

@@ -211,8 +211,8 @@ MODELS = (
         name="RoundRefused",
         meaning="The hub's API server refuses the next round of the series.",
         action="Change the field of the FederatedModel that the condition's message names. If the message names a "
-        "quota or a policy, ask the hub's administrator to change it. The hub operator tries again every minute, and "
-        "when the FederatedModel changes.",
+        "quota or a policy, ask the hub's administrator to change the quota or the policy. The hub operator tries "
+        "again every minute, and when the FederatedModel changes.",
     ),
     _author(
         name="NameTaken",

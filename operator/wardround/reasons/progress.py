@@ -36,7 +36,7 @@ PROGRESS = (
     _nobody(
         name="Training",
         meaning="The training pod is working.",
-        action="Wait. `kubectl logs job/TASK -n SITE_NAMESPACE -c train` at the site shows how far it is.",
+        action="Wait. `kubectl logs job/TASK -n SITE_NAMESPACE -c train` at the site shows how far training is.",
     ),
     _nobody(
         name="Sending",

@@ -18,7 +18,8 @@ PUSHES = (
     _nobody(name="PushChecking", meaning="The hub operator reads the uploaded file and checks it.", action="Wait."),
     _nobody(
         name="PushReady",
-        meaning="The hub has checked and signed the model. The ModelVersion with the name of the ModelPush keeps it.",
+        meaning="The hub has checked and signed the model. The ModelVersion with the name of the ModelPush keeps the "
+        "model.",
         action="Nothing to do. To train the model further, name the ModelVersion in initial.pushed of a "
         "FederatedModel.",
     ),

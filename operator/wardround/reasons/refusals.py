@@ -20,8 +20,8 @@ REFUSALS = (
     _site(
         name="AssignmentNotUnderstood",
         owner=HOSPITAL,
-        meaning="The assignment has a version that this site does not know. Or it has a critical field (a field that a "
-        "site has to understand) that this site does not know.",
+        meaning="The assignment has a version that this site does not know. Or the assignment has a critical field (a "
+        "field that a site has to understand) that this site does not know.",
         action="If the hub is newer than the site, upgrade the site to the hub's version. Otherwise somebody else than "
         "the hub operator has written this assignment: ask the hub's administrator to check who can write RoundTasks "
         "on the hub, and who can read the Secret `hub-signing-key`.",
@@ -42,8 +42,8 @@ REFUSALS = (
         "If the hub has a new key, or if this site has never accepted a task of the hub, write this fingerprint into "
         "hub.fingerprint in the values of the site chart. Otherwise keep the old hub.fingerprint, and treat the other "
         "key as an attack on the hub (docs/operations.md, Renew the hub's signing key). Never copy a fingerprint from "
-        "a task. After a change of hub.fingerprint, Predictions refuse models that the hub has signed with its former "
-        "key (ModelRefused).",
+        "a task. After a change of hub.fingerprint, Predictions refuse models that the hub has signed with the hub's "
+        "former key (ModelRefused).",
     ),
     _site(
         name="NotAddressee",
@@ -155,7 +155,7 @@ REFUSALS = (
         exit_code=EXIT_DATA,
         owner=ROUND_OR_HOSPITAL,
         meaning="The hospital's policy does not allow one of the round's parameters: policy.parameters does not list "
-        "its name, or its value is outside the bounds there.",
+        "the parameter's name, or the value is outside the bounds in policy.parameters.",
         action="The round's author: The parameter is PARAMETER. Compare its name with the training contract or with "
         "the documentation of the image, and correct name or value in a new round. The hospital's administrator: To "
         "see every refused parameter, run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site. If the round "
@@ -175,8 +175,8 @@ REFUSALS = (
     _site(
         name="ReleaseNotAllowed",
         owner=ROUND_OR_HOSPITAL,
-        meaning="The round's result may go to readers on the hub (release: Readers), but the hospital's "
-        "policy.release allows only participants to get it.",
+        meaning="The round's result may go to readers on the hub (release: Readers), but the hospital's policy.release "
+        "lets only participants get the result.",
         action="The round's author: Apply a new round with release: Participants. The hospital's administrator: If the "
         "hospital agrees, set policy.release to Readers in the values of the site chart.",
     ),
@@ -221,6 +221,6 @@ REFUSALS = (
         meaning="The site holds 256 open tasks, the limit. The site accepts a new task only when one of these tasks "
         "ends.",
         action="Run `kubectl get sitetasks -n SITE_NAMESPACE` at the site: the output shows what each task waits for. "
-        "If tasks wait for an approval, approve or deny them. Otherwise they stay open.",
+        "If tasks wait for an approval, approve or deny them. Without a decision, these tasks stay open.",
     ),
 )

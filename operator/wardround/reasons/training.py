@@ -103,8 +103,9 @@ _DATA = (
         "Compare these columns with the former data file. If the new file is wrong, export it as before, and run "
         "`kubectl wardround dataset read DATASET -n SITE_NAMESPACE`. If the hospital writes another unit from now on, "
         "set scale and offset of the field in spec.fields of the Dataset. If the hospital writes other labels from now "
-        "on, set categories of the target there. If the former file was wrong, set spec.columnsVersion of the Dataset "
-        "to another number: `prepare` then forgets all columns. Then ask the round's author to apply a new round.",
+        "on, set categories of the target in spec.fields. If the former file was wrong, set spec.columnsVersion of the "
+        "Dataset to another number: `prepare` then forgets all columns. Then ask the round's author to apply a new "
+        "round.",
     ),
     _site(
         name="TooManyRowsLeftOut",
@@ -123,9 +124,9 @@ _DATA = (
         "number of samples is the smallest of three numbers: valid rows, patients with valid rows, and spec.maxSamples "
         "of the Participant.",
         action="Read status.leftOut of Dataset DATASET: it counts the rows that Wardround left out, by field and "
-        "reason. If these rows would be enough, correct them. If the hospital has too few patients, wait until it has "
-        "more. Or lower policy.minSamples or policy.minCell in the values of the site chart: minCell cannot be lower "
-        "than 11.",
+        "reason. If these rows would be enough, correct them. If the hospital has too few patients, wait for more "
+        "patients. Or lower policy.minSamples or policy.minCell in the values of the site chart: minCell cannot be "
+        "lower than 11.",
     ),
     _site(
         name="NetworkOpen",

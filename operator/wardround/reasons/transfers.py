@@ -62,9 +62,10 @@ _STORE = (
     _network(
         name="StoreObjectShort",
         owner=HUB,
-        meaning="An object in the store is shorter than it was when Wardround wrote it.",
-        action="Somebody has changed the object: check who can write to the store. Wardround has used no part of it. "
-        "If nobody can restore the object, ask the round's author to repeat the round that made it.",
+        meaning="An object in the store is shorter than the object that Wardround wrote.",
+        action="Somebody has changed the object: check who can write to the store. Wardround has used no part of the "
+        "changed object. If nobody can restore the object, ask the round's author to repeat the round that made the "
+        "object.",
     ),
     _network(
         name="StoreNotPinned",
@@ -73,16 +74,16 @@ _STORE = (
         owner=HOSPITAL,
         meaning="The hub names another store than the one that this site has pinned.",
         action="Ask the hub's administrator by telephone for the store's origin. Change store.origin in the values of "
-        "the site chart only to the origin that you hear there.",
+        "the site chart only to the origin that the administrator tells you.",
     ),
     _network(
         name="StoreUntrusted",
         owner=HOSPITAL,
-        meaning="TLS to the store fails: the pinned CA has not signed the store's certificate, or a device in between "
-        "replaces it.",
+        meaning="TLS to the store fails: the pinned CA has not signed the store's certificate, or a device between "
+        "site and store replaces the certificate.",
         action="Wait: the courier tries again. If the reason stays, ask the hub's administrator for the CA of the "
         "store, and compare it with store.caBundle in the values of the site chart. If they differ, correct "
-        "store.caBundle. If they are equal, find the device between site and store that replaces the certificate.",
+        "store.caBundle. If they are equal, find this device.",
     ),
     Reason(
         name="HubUnreachable",
@@ -153,8 +154,8 @@ _UPDATES = (
     Reason(
         name="CountsInvalid",
         owner=HOSPITAL,
-        meaning="The update's statistics are inconsistent (for example negative or fractional counts), or it reports "
-        "no samples.",
+        meaning="The update's statistics are inconsistent (for example negative or fractional counts), or the update "
+        "reports no samples.",
         action=_FOREIGN_UPDATE,
     ),
     Reason(
@@ -205,8 +206,8 @@ _UPDATES = (
         owner=HUB,
         meaning="Somebody changed a model or an update in the store after Wardround had sealed it.",
         action="Check who can write to the store. Wardround has used no part of the changed object. If the object is a "
-        "model, ask the round's author to repeat the round that made it. If it is an update, the round goes on without "
-        "the update.",
+        "model, ask the round's author to repeat the round that made the model. If the object is an update, the round "
+        "goes on without the update.",
     ),
     Reason(
         name="Missing",
