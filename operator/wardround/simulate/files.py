@@ -65,7 +65,7 @@ def in_order(rounds: Sequence[FederatedRound]) -> list[FederatedRound]:
     waiting: dict[tuple[str, str], FederatedRound] = {}
     for each in rounds:
         if waiting.setdefault((each.metadata.namespace, each.metadata.name), each) is not each:
-            raise SimulationError(f"Two rounds have the name {each.metadata.name}. Give each round a name of its own.")
+            raise SimulationError(f"Two rounds have the name {each.metadata.name}. Give each round another name.")
     ordered: list[FederatedRound] = []
     while waiting:
         ready = [each for each in waiting.values() if not any(source in waiting for source in _sources(each))]
@@ -77,8 +77,8 @@ def in_order(rounds: Sequence[FederatedRound]) -> list[FederatedRound]:
             for _, missing in (source for source in _sources(each) if source not in known):
                 uses = "compares its model with" if missing in each.spec.references else "starts from"
                 raise SimulationError(
-                    f"Round {each.metadata.name} {uses} round {missing}, which none of the files has. Add the file "
-                    "that has it."
+                    f"Round {each.metadata.name} {uses} round {missing}, but none of the given files has round "
+                    f"{missing}. Also give the file with this round."
                 )
             ordered.append(waiting.pop((each.metadata.namespace, each.metadata.name)))
     return ordered
@@ -143,19 +143,20 @@ def _fault(federated_round: FederatedRound) -> str:
     """The rules of the CRD without which no plan makes sense; empty if the round keeps them."""
     spec = federated_round.spec
     if (spec.participants.names is None) == (spec.participants.selector is None):
-        return "participants takes exactly one of names and selector."
+        return "spec.participants has to have either names or selector, and not both."
     if (spec.image is None) != (spec.task == "Statistics"):
-        return "a Statistics round has no image, and every other round has one."
+        return "a Train or Evaluate round has to have spec.image, and a Statistics round cannot have it."
     if spec.base and spec.base.version_name is not None:
         return (
-            "base.versionName names a pushed ModelVersion, and the simulation has none. Name a round in base.roundName."
+            "spec.base.versionName names a pushed ModelVersion, and a simulation has no ModelVersions. Name a round "
+            "in spec.base.roundName."
         )
     if spec.task == "Train" and (spec.base is None) == (spec.initial is None):
-        return "a Train round has exactly one of base and initial."
+        return "a Train round has to have either spec.base or spec.initial, and not both."
     if spec.task == "Evaluate" and (spec.base is None or spec.initial is not None):
-        return "an Evaluate round has a base and no initial."
+        return "an Evaluate round has to have spec.base, and cannot have spec.initial."
     if spec.task == "Statistics" and (spec.base or spec.initial):
-        return "a Statistics round has neither base nor initial."
+        return "a Statistics round cannot have spec.base or spec.initial."
     return _metrics_fault(spec) or _reference_fault(spec) or _gate_fault(spec)
 
 
@@ -163,9 +164,12 @@ def _metrics_fault(spec: FederatedRoundSpec) -> str:
     unknown = [name for name in spec.metrics if name not in registry.EVALUATE]
     if spec.task == "Evaluate" and unknown:
         known = ", ".join(registry.EVALUATE)
-        return f"an Evaluate round has no metric {unknown[0]}. It can have {known}."
+        return (
+            f"an Evaluate round cannot have the metric {unknown[0]} in spec.metrics. The metrics of an Evaluate round "
+            f"are {known}."
+        )
     if not re.fullmatch(r"0[.][0-9]*[1-9][0-9]*", spec.specificity):
-        return 'specificity is a decimal above 0 and below 1, such as "0.9".'
+        return 'spec.specificity has to be a decimal above 0 and below 1, such as "0.9".'
     return ""
 
 
@@ -173,11 +177,11 @@ def _reference_fault(spec: FederatedRoundSpec) -> str:
     if not spec.references:
         return ""
     if spec.task != "Evaluate":
-        return "only an Evaluate round has references."
+        return "only an Evaluate round can have spec.references."
     if len(spec.references) > MOST_REFERENCES or len(set(spec.references)) < len(spec.references):
-        return f"references takes at most {MOST_REFERENCES} different names."
+        return f"spec.references takes at most {MOST_REFERENCES} names, and each name only once."
     if spec.base and spec.base.round_name in spec.references:
-        return "references names the round of base."
+        return "spec.references names the round of spec.base, and a round does not compare a model with itself."
     return ""
 
 
@@ -185,8 +189,11 @@ def _gate_fault(spec: FederatedRoundSpec) -> str:
     if spec.gate is None:
         return ""
     if not spec.references or spec.rows != "Validation":
-        return "gate compares the model with references on validation rows: it needs references, and rows Validation."
-    return "" if spec.gate.min_events >= 1 else "gate.minEvents is at least 1."
+        return (
+            "spec.gate compares the model with references on validation rows. So the round has to have "
+            "spec.references and `rows: Validation`."
+        )
+    return "" if spec.gate.min_events >= 1 else "spec.gate.minEvents has to be at least 1."
 
 
 def _schemas(file: Path) -> dict[str, Mapping[str, Any]]:
@@ -216,26 +223,31 @@ def check_participants(
     if HOLDOUT in names:
         if len(names) > 1:
             raise SimulationError(
-                f"{place} names {HOLDOUT} beside hospitals in participants. Remove it: with --holdout, each Evaluate "
-                "round measures the holdout file too."
+                f"{place} names both {HOLDOUT} and hospitals in spec.participants.names. Remove {HOLDOUT} there: with "
+                "--holdout, each Evaluate round also measures its model on the holdout file."
             )
         if federated_round.spec.task != "Evaluate":
             raise SimulationError(
-                f"{place} has only {HOLDOUT} in participants, so no hospital takes part. Only an Evaluate round may do "
-                f"this. Replace {HOLDOUT} in spec.participants.names by names of hospitals."
+                f"{place} has only {HOLDOUT} in spec.participants.names, so no hospital takes part. Only an Evaluate "
+                f"round can do without hospitals. Replace {HOLDOUT} there by names of hospitals."
             )
         if not has_holdout:
-            raise SimulationError(f"{place} measures the holdout file. Give this file as --holdout FILE.")
+            raise SimulationError(
+                f"{place} measures the holdout file, and you have given none. Give a file with --holdout FILE."
+            )
     elif missing := [name for name in names if name not in hospitals]:
         raise SimulationError(
-            f"{place} names the hospital {missing[0]} in participants, but {data} has no folder {missing[0]} with a "
-            f"file {DATASET_FILE}. The hospitals there are {', '.join(hospitals)}."
+            f"{place} names the hospital {missing[0]} in spec.participants.names, but {data} has no folder "
+            f"{missing[0]} with a file {DATASET_FILE}. The hospitals there are {', '.join(hospitals)}."
         )
 
 
 def _hospital(folder: Path, schemas: Mapping[str, Mapping[str, Any]]) -> HospitalFiles:
     if not LABEL.matches(folder.name):
-        raise SimulationError(f"{folder}: a hospital's name has lower-case letters, digits and hyphens. Rename it.")
+        raise SimulationError(
+            f"{folder}: the name of a hospital's folder can have only lower-case letters, digits and hyphens. Rename "
+            "the folder."
+        )
     file = folder / DATASET_FILE
     items = [each for each in _documents(file) if each.get("kind") == dataset.KIND]
     if not items:

@@ -268,7 +268,7 @@ def _schema(federated_round: FederatedRound, hospitals: Mapping[str, Hospital]) 
     spec = next((each.schemas[name] for each in hospitals.values() if name in each.schemas), None)
     if spec is None:
         raise SimulationError(
-            f"{place}: there is no DataSchema {name} (spec.schemaName). Write it into dataschema.yaml."
+            f"{place}: there is no DataSchema {name} (spec.schemaName). Write this DataSchema into dataschema.yaml."
         )
     try:
         return assigned(spec)

@@ -64,7 +64,8 @@ def main(argv: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="wardround simulate",
-        description="Runs rounds on folders of this machine, without a cluster, with the code that runs on clusters.",
+        description="Runs rounds on folders of this computer, without a cluster, with the same code that runs on "
+        "clusters.",
     )
     result.add_argument("files", nargs="+", type=Path, metavar="FILE", help="YAML file with FederatedRounds")
     result.add_argument(

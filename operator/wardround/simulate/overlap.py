@@ -19,9 +19,9 @@ def cautions(holdout: HospitalFiles, hospitals: Sequence[HospitalFiles]) -> tupl
             own = _identifiers(hospital, name) if name in hospital.datasets else frozenset()
             if shared := len(held_out & own):
                 lines.append(
-                    f"--holdout {spec['path']}: {shared} of its {len(held_out)} patients have identifiers that are "
-                    f"also in the file of {hospital.name}. If they are the same people, a model may have trained on "
-                    "them: remove them from the holdout file."
+                    f"--holdout {spec['path']}: {shared} of the {len(held_out)} patients in the holdout file have "
+                    f"identifiers that are in the file of {hospital.name}, too. If these are the same people, a model "
+                    "can have trained on them: remove these patients from the holdout file."
                 )
     return tuple(lines)
 

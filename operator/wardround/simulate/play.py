@@ -200,17 +200,23 @@ def _run(
 
 
 def _withheld_holdout(min_cell: int) -> str:
-    return f"The file has fewer than {min_cell} usable patients, or fewer in one class, so its numbers are withheld."
+    return (
+        f"The holdout file has fewer than {min_cell} usable patients, or fewer than {min_cell} in one class. So the "
+        "simulation shows no numbers over the holdout file."
+    )
 
 
 def _advice(min_cell: int, withheld: tuple[str, ...]) -> str:
     """What helps against too few patients. A hospital would not do this, so no plan of the hub says it."""
     names = f"The numbers of {', '.join(withheld)} are withheld. " if withheld else ""
     if min_cell == 1:
-        return f"{names}One part of the split has no patient, or no patient of one class. Use more rows."
+        return (
+            f"{names}One part of the split has no patients, or no patients of one class. Use more rows, or a larger "
+            "share for this part of the split."
+        )
     return (
-        f"{names}The smallest cell is {min_cell} patients. Use more rows, or a larger share for this part of the "
-        "split. With data of your own, --min-cell N (min_cell in Python) also shows numbers of fewer patients."
+        f"{names}A number has to be over at least {min_cell} patients. Use more rows, or a larger share for this part "
+        "of the split. With data of your own, you can lower the limit: --min-cell N (min_cell in Python)."
     )
 
 

@@ -28,7 +28,10 @@ def prepared(
 ) -> Simulation:
     """Raises SimulationError."""
     if repeats < 1 or min_cell < 1:
-        raise SimulationError("The number of repeats and the smallest cell have to be at least 1.")
+        raise SimulationError(
+            f"--repeats is {repeats}, and --min-cell is {min_cell}. Both have to be at least 1 (in Python: repeats "
+            "and min_cell)."
+        )
     try:
         share(str(max_left_out))
     except ValueError as error:

@@ -214,14 +214,14 @@ def remarks(ended: Iterable[Finished | Skipped], min_cell: int) -> list[str]:
         if each.withheld:
             hospitals = "1 hospital" if len(each.withheld) == 1 else f"{len(each.withheld)} hospitals"
             lines[
-                f"{each.name}: the numbers of {hospitals} are withheld ({', '.join(each.withheld)}): fewer than "
-                f"{min_cell} people are in the measured rows, or in one class of them."
+                f"{each.name}: {hospitals} withheld all numbers ({', '.join(each.withheld)}), because the measured "
+                f"rows, or one class in these rows, have fewer than {min_cell} people."
             ] = None
         unreported = _unreported(each)
         if unreported:
             lines[
-                f"{each.name}: no hospital's trainer reports {', '.join(unreported)}. Wardround does not compute it, "
-                "so the trainer has to write it into out/metrics.json."
+                f"{each.name}: no hospital's trainer reports {', '.join(unreported)}. Wardround computes no metric of "
+                "this name, so the trainer has to write the metric into out/metrics.json."
             ] = None
         if set(each.declared) - set(unreported) and not each.result.metrics:
             lines[f"{each.name}: no number is shown. {_why_empty(each, min_cell)}"] = None
@@ -245,7 +245,10 @@ def _why_empty(finished: Finished, min_cell: int) -> str:
         return (
             f"Only {finished.counted[0]} has sent numbers, and a result never shows the numbers of one hospital alone."
         )
-    return f"At one of the hospitals, or at all together, fewer than {min_cell} people are behind each declared metric."
+    return (
+        f"Each metric in spec.metrics is over fewer than {min_cell} people, at one hospital or at all hospitals "
+        "together."
+    )
 
 
 def frame(numbers: Sequence[Row]) -> DataFrame:
@@ -263,6 +266,6 @@ def warning(min_cell: int) -> str:
     if min_cell >= LEAST_CELL:
         return ""
     return (
-        f"--min-cell {min_cell}: numbers over fewer than {LEAST_CELL} patients are shown. Use them only with data that "
-        "is your own: no hospital lets such numbers out."
+        f"--min-cell {min_cell}: the tables also show numbers over fewer than {LEAST_CELL} patients. Do this only "
+        "with data of your own, because a hospital lets no number over so few patients out."
     )

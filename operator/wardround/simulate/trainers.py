@@ -27,7 +27,9 @@ def choose(command: str) -> Trainer:
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise SimulationError(f"--trainer {command!r} cannot be split into words: {error}.") from None
+        raise SimulationError(
+            f"The simulation cannot split --trainer {command!r} into words: {error}. Check the quotes in the command."
+        ) from None
     if not words:
         return reference()
     if len(words) == 1 and words[0].endswith(".py"):

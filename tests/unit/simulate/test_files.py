@@ -25,7 +25,9 @@ def test_each_round_comes_after_the_round_that_it_starts_from() -> None:
 
 
 def test_a_base_in_none_of_the_files_is_named() -> None:
-    with pytest.raises(SimulationError, match="Round train-1 starts from round statistics, which none of the files"):
+    with pytest.raises(
+        SimulationError, match=("Round train-1 starts from round statistics, but none of the given files has")
+    ):
         names(short()[1:])
 
 
@@ -48,10 +50,10 @@ def test_two_rounds_of_one_name_are_refused() -> None:
     [
         ({"metrcs": ["loss"]}, "FederatedRound train-1: spec has the unknown field metrcs"),
         ({"quorum": {"minimum": 2}}, "FederatedRound train-1: spec.quorum has the unknown field minimum"),
-        ({"base": {"roundName": "x"}}, "exactly one of base and initial"),
-        ({"task": "Statistics"}, "a Statistics round has no image"),
-        ({"task": "Evaluate"}, "an Evaluate round has a base and no initial"),
-        ({"participants": {}}, "exactly one of names and selector"),
+        ({"base": {"roundName": "x"}}, "either spec.base or spec.initial"),
+        ({"task": "Statistics"}, "a Statistics round cannot have it"),
+        ({"task": "Evaluate"}, "an Evaluate round has to have spec.base"),
+        ({"participants": {}}, "either names or selector"),
         ({"task": "Trian"}, "FederatedRound train-1: .*expected one of Train"),
     ],
 )
@@ -65,9 +67,9 @@ def test_a_wrong_round_is_refused_with_its_field(change: dict[str, Any], words: 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"metrics": ["loss", "auroc"]}, "FederatedRound evaluate: an Evaluate round has no metric auroc"),
-        ({"specificity": "1"}, "FederatedRound evaluate: specificity is a decimal above 0 and below 1"),
-        ({"specificity": "abc"}, "FederatedRound evaluate: specificity is a decimal above 0 and below 1"),
+        ({"metrics": ["loss", "auroc"]}, "FederatedRound evaluate: an Evaluate round cannot have the metric auroc"),
+        ({"specificity": "1"}, "FederatedRound evaluate: spec.specificity has to be a decimal above 0 and below 1"),
+        ({"specificity": "abc"}, "FederatedRound evaluate: spec.specificity has to be a decimal above 0 and below 1"),
     ],
 )
 def test_what_the_api_server_would_refuse_of_an_evaluation_is_refused(change: dict[str, Any], words: str) -> None:
@@ -135,13 +137,13 @@ def test_a_command_that_cannot_be_started_ends_as_in_a_shell(capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("number", "asked", "words"),
     [
-        (0, ["holdout"], "Round statistics has only holdout in participants, so no hospital takes part"),
-        (2, ["holdout"], "Round evaluate measures the holdout file. Give this file as --holdout FILE"),
-        (2, ["holdout", "site-a"], "Round evaluate names holdout beside hospitals"),
+        (0, ["holdout"], "Round statistics has only holdout in spec.participants.names, so no hospital takes part"),
+        (2, ["holdout"], "Round evaluate measures the holdout file, and you have given none"),
+        (2, ["holdout", "site-a"], "Round evaluate names both holdout and hospitals"),
         (
             1,
             ["site-a", "elsewhere"],
-            "Round train-1 names the hospital elsewhere in participants, but .* no folder",
+            "Round train-1 names the hospital elsewhere in spec.participants.names, but .* no folder",
         ),
     ],
 )

@@ -43,7 +43,7 @@ def run(file: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> Any:
 def test_the_table_has_the_data_and_each_metric(run: Any) -> None:
     code, out, err = run()
     assert code == 0
-    assert "evaluate: the numbers of 1 hospital are withheld" in err
+    assert "evaluate: 1 hospital withheld all numbers" in err
     for word in ("site-a", "mean_texture", "evaluate", "Test", "accuracy", "value", "people"):
         assert word in out
     assert "min-cell" not in out
@@ -70,7 +70,7 @@ def test_every_output_says_that_a_smaller_cell_is_for_data_of_your_own(run: Any,
     code, out, err = run("--min-cell", "1", "-o", output)
     assert code == 0
     output_words = " ".join((out if output == "table" else err).split())
-    assert "numbers over fewer than 11 patients are shown" in output_words
+    assert "also show numbers over fewer than 11 patients" in output_words
 
 
 def test_a_smaller_cell_shows_more_numbers(run: Any) -> None:
@@ -173,7 +173,7 @@ def test_a_failure_of_the_holdout_names_it_and_keeps_the_results(
     code, out, err = run("--holdout", str(few), "--repeats", repeats)
     assert code == 1
     assert "evaluate" in out
-    assert "Round evaluate has failed on the rows of the holdout file. The file has fewer than 11 usable" in err
+    assert "Round evaluate has failed on the rows of the holdout file. The holdout file has fewer than 11 usable" in err
     assert "--min-cell N" in err
     assert "quorum" not in err
     if repeats == "1":
@@ -185,7 +185,9 @@ def test_a_holdout_with_rows_of_a_hospital_is_warned_about(run: Any, data: Path)
     assert code == 0
     [warning] = [line for line in err.splitlines() if line.startswith("warning: ")]
     count = warning.split(": ")[2].split()[0]
-    assert f"{count} of its {count} patients have identifiers that are also in the file of site-a" in warning
+    assert (
+        f"{count} of the {count} patients in the holdout file have identifiers that are in the file of site-a, too"
+    ) in warning
     cells = [[cell.strip() for cell in line.split("│")] for line in out.splitlines() if "holdout" in line]
     assert {each[3] for each in cells if each[2] == "holdout"} == {"Holdout"}
 
@@ -201,7 +203,7 @@ def test_numbers_of_one_hospital_alone_are_explained(run: Any, file: Path) -> No
     failing(file, {"participants": {"names": ["site-a", "site-c"]}})
     code, _, err = run()
     assert code == 0
-    assert "evaluate: the numbers of 1 hospital are withheld (site-c): fewer than 11 people" in err
+    assert "evaluate: 1 hospital withheld all numbers (site-c), because" in err
     assert "evaluate: no number is shown. Only site-a has sent numbers" in err
     assert "statistics: no number" not in err
 
@@ -212,7 +214,7 @@ def test_a_metric_that_no_trainer_reports_is_named_and_not_blamed_on_few_people(
     file.write_text(yaml.safe_dump_all(training))
     code, _, err = run()
     assert code == 0
-    assert "train-1: no hospital's trainer reports f1, recall. Wardround does not compute it" in err
+    assert "train-1: no hospital's trainer reports f1, recall. Wardround computes no metric of this name" in err
     assert "train-1: no number is shown" not in err
 
 
