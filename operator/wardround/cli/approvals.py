@@ -78,18 +78,37 @@ def series_terms(known: Reviewed) -> SeriesTerms:
 
 
 def of_the_model(known: Reviewed) -> list[Approval]:
-    """The Approvals of the task's model, whatever their terms are."""
-    uid = series_terms(known).model_uid
-    return [each for each in known.approvals if approvals.series_of_model(each, uid) is not None]
+    """The Approvals of the task's model, whatever their terms are, and whatever version of Wardround wrote them."""
+    series = series_terms(known)
+    return [each for each in known.approvals if approvals.names_model(each, series.federation, series.model_uid)]
 
 
 def withdrawable(known: Reviewed) -> list[str]:
-    """Names of the Approvals by which the site accepts tasks of the task's model. A denial is none of them: whoever
-    withdraws the approval of a model does not want to allow the model."""
-    return [
+    """Names of the Approvals by which the site accepts tasks of the task's model, or another version of Wardround
+    accepts them. A denial is none of them: whoever withdraws the approval of a model does not want to allow the model.
+    Raises CommandError if there are none."""
+    names = [
         each.metadata.name
         for each in of_the_model(known)
         if each.spec.verdict == "Approve" and each.spec.withdrawn_by is None
+    ]
+    if not names:
+        none = (
+            "This model has no Approval to withdraw: nobody has approved the model, or each Approval is withdrawn "
+            "already."
+        )
+        raise CommandError(" ".join((none, *denials_left(known))))
+    return names
+
+
+def denials_left(known: Reviewed) -> list[str]:
+    """For a person who withdraws the approval of the task's model: the denials of the model, which stay."""
+    namespace = known.task.metadata.namespace
+    return [
+        f"Approval {each.metadata.name} still denies the model. To end this denial: kubectl wardround withdraw "
+        f"approval/{each.metadata.name} -n {namespace}"
+        for each in of_the_model(known)
+        if approvals.is_denial(each)
     ]
 
 
@@ -321,6 +340,8 @@ def facts(series: SeriesTerms | SweepTerms) -> Mapping[str, str]:
 def _standing(each: Approval, series: SeriesTerms, now: datetime) -> str:
     spec, status = each.spec, each.status
     words = f"Approval {each.metadata.name} by {spec.author}, {each.metadata.creation_timestamp}: {spec.verdict}"
+    if not terms.read(spec.terms):
+        words = f"{words} (another version of Wardround may have written its terms)"
     if spec.withdrawn_by is not None:
         return f"{words}, withdrawn by {spec.withdrawn_by}{f', {status.withdrawn_at}' if status.withdrawn_at else ''}"
     if spec.verdict == "Deny":

@@ -189,17 +189,27 @@ def covering(assignment: Assignment, approvals: Approvals, now: datetime) -> App
 
 def denying(assignment: Assignment, approvals: Approvals) -> Approval | None:
     """The denial of the model that this task trains, measures or delivers, whatever its terms are now. A denial has no
-    end in time. One that names no model may be about each model, so it denies all of them."""
+    end in time."""
     model_uid = _model_uid(assignment)
     if model_uid is None:
         return None
     for each in _oldest_first(approvals.every):
-        if each.spec.verdict != "Deny" or each.spec.withdrawn_by is not None:
-            continue
-        denied = terms.denied_models(each.spec.terms)
-        if denied is None or (assignment.round_namespace, model_uid) in denied:
+        if is_denial(each) and names_model(each, assignment.round_namespace, model_uid):
             return each
     return None
+
+
+def is_denial(approval: Approval) -> bool:
+    return approval.spec.verdict == "Deny" and approval.spec.withdrawn_by is None
+
+
+def names_model(approval: Approval, federation: str, model_uid: str) -> bool:
+    """Whether an Approval, of any version of Wardround, is about this model. A denial that names no model may be about
+    each model."""
+    named = terms.named_models(approval.spec.terms)
+    if named is None:
+        return approval.spec.verdict == "Deny"
+    return (federation, model_uid) in named
 
 
 def _model_uid(assignment: Assignment) -> str | None:
@@ -305,7 +315,7 @@ def _standing(approval: Approval, now: datetime) -> tuple[str, bool]:
 def _standing_denial(denial: Approval) -> tuple[str, bool]:
     if denial.spec.withdrawn_by is not None:
         return "ApprovalOver", False
-    named = terms.denied_models(denial.spec.terms) is not None
+    named = terms.named_models(denial.spec.terms) is not None
     return ("SeriesDenied", True) if named else ("DenialUnreadable", False)
 
 

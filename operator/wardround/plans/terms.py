@@ -136,8 +136,8 @@ def read(terms_text: str) -> tuple[SeriesTerms, ...]:
     return series if sweep_terms(series) == swept else ()
 
 
-def denied_models(terms_text: str) -> frozenset[tuple[str, str]] | None:
-    """The models that a denial with this text is about, as (federation, UID). None if the text names none.
+def named_models(terms_text: str) -> frozenset[tuple[str, str]] | None:
+    """The models that an Approval with this text is about, as (federation, UID). None if the text names none.
 
     Other fields do not matter, in any spelling of JSON: a denial that another version of Wardround has written stays a
     denial.

@@ -101,6 +101,45 @@ def test_withdrawing_the_approvals_of_a_model_leaves_its_denial() -> None:
     denial = approvals.deny_model(approvals.reviewed(OWN, [stored(made)]), "carla")
     known = approvals.reviewed(OWN, [stored(made), stored(denial)])
     assert approvals.withdrawable(known) == [made["metadata"]["name"]]
+    [left] = approvals.denials_left(known)
+    assert f"kubectl wardround withdraw approval/{denial['metadata']['name']}" in left
+
+
+def written_by_another_version(made: Object, change: Mapping[str, Any]) -> Object:
+    text = json.dumps(json.loads(made["spec"]["terms"]) | change, indent=2)
+    return stored(made) | {"spec": made["spec"] | {"terms": text}}
+
+
+CHANGES: list[Mapping[str, Any]] = [{"newField": "x"}, {"compression": "Zstd"}, {"modelUID": 7}]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_a_denial_that_another_version_has_written_is_shown_and_named_by_withdraw(change: Mapping[str, Any]) -> None:
+    """The third denial names no model that the site can read, so it denies all models."""
+    denial = written_by_another_version(approvals.deny_model(approvals.reviewed(OWN, ()), "carla"), change)
+    known = approvals.reviewed(OWN, [denial])
+    name = denial["metadata"]["name"]
+    shown = f"Approval {name} by carla, {to_seconds(NOW)}: Deny (another version of Wardround may have written its"
+    assert shown in "\n".join(approvals.review(known, NOW))
+    command = f"kubectl wardround withdraw approval/{name} -n {known.task.metadata.namespace}"
+    with pytest.raises(CommandError, match=f"no Approval to withdraw.*{command}"):
+        approvals.withdrawable(known)
+
+
+def test_an_approval_that_another_version_has_written_is_shown_and_withdrawn() -> None:
+    options: dict[str, Any] = {"rounds": None, "evaluations": None, "until": None}
+    made = approvals.approve_model(approvals.reviewed(OWN, ()), **options, author="carla", now=NOW)
+    known = approvals.reviewed(OWN, [written_by_another_version(made, {"newField": "x"})])
+    assert f"Approval {made['metadata']['name']} by carla" in "\n".join(approvals.review(known, NOW))
+    assert approvals.withdrawable(known) == [made["metadata"]["name"]]
+    assert approvals.denials_left(known) == []
+
+
+def test_a_denial_of_another_model_is_neither_shown_nor_named() -> None:
+    denial = approvals.deny_model(approvals.reviewed(site_task("other", member(1)), ()), "carla")
+    known = approvals.reviewed(OWN, [written_by_another_version(denial, {"newField": "x"})])
+    assert denial["metadata"]["name"] not in "\n".join(approvals.review(known, NOW))
+    assert approvals.denials_left(known) == []
 
 
 def test_of_two_models_of_one_name_the_other_one_is_named_as_left_out() -> None:

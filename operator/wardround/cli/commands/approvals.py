@@ -166,13 +166,10 @@ def run_withdraw(site: Cluster, options: argparse.Namespace) -> int:
         return _withdraw(site, namespace, [name])
     known = _reviewed(site, options, options.target)
     if options.model:
-        names = approvals.withdrawable(known)
-        if not names:
-            raise CommandError(
-                "This model has no Approval to withdraw: nobody has approved the model, or each Approval is withdrawn "
-                "already."
-            )
-        return _withdraw(site, namespace, names)
+        _withdraw(site, namespace, approvals.withdrawable(known))
+        for line in approvals.denials_left(known):
+            say(line)
+        return 0
     if not known.task.spec.approved:
         raise CommandError(
             f"Nobody has approved {known.where} alone, so the command has withdrawn nothing. To see the Approvals "
