@@ -1,4 +1,7 @@
-"""Deletes what a round left behind when it is gone, but its result: owner references do not cross namespaces."""
+"""Deletes what a round left behind when it is gone, but its result: owner references do not cross namespaces.
+
+What a round or a push has left in the store goes after all keys.
+"""
 
 import logging
 from collections.abc import AsyncIterator, Sequence
@@ -36,17 +39,16 @@ def round_of(item: Object) -> tuple[str, str] | None:
 
 
 @dataclass(frozen=True)
-class _Stopped:
-    """A gone round without keys, sites and Jobs.
+class Memory:
+    """What is left of a round or a push that is gone: no keys, sites or Jobs, only objects in the store.
 
-    `last`: the object that stays until the round's objects in the store are deleted. `until`: when sites can put
-    objects, if they can.
+    `item`: the object that stays until all objects below `prefixes` are deleted. `until`: when sites or a person can
+    put objects there, if they can.
     """
 
-    uid: str
-    last: Object
+    item: Object
+    prefixes: tuple[str, ...]
     until: datetime | None
-    has_result: bool
 
 
 async def delete_leftovers(hub: Context, namespace: str, name: str, live_uid: str | None) -> datetime | None:
@@ -76,10 +78,10 @@ async def delete_leftovers(hub: Context, namespace: str, name: str, live_uid: st
             uid,
         )
         stopped.append(await _stop(hub, uid, items, has_result=uid in with_result))
-    return await _delete_all_stored(hub, stopped)
+    return await delete_remembered(hub, stopped)
 
 
-async def _stop(hub: Context, uid: str, items: Objects, *, has_result: bool) -> _Stopped:
+async def _stop(hub: Context, uid: str, items: Objects, *, has_result: bool) -> Memory:
     """Deletes what is left of one round, except a Secret that can be emptied, or what there is."""
     *first, last = sorted(items, key=_worth)
     until = puts_until(each["metadata"].get("annotations", {}) for each in items)
@@ -89,33 +91,36 @@ async def _stop(hub: Context, uid: str, items: Objects, *, has_result: bool) -> 
         await note(hub.client, last, {names.PUTS_UNTIL: to_seconds(until)} if until else {}, emptied=True)
     for item in first:
         await delete_made(hub, item)
-    return _Stopped(uid, last, until, has_result)
+    # Without a result, the models are of an aggregation whose result was never kept.
+    models = () if has_result else (names.models_prefix(uid),)
+    return Memory(last, (names.updates_prefix(uid), *models), until)
 
 
-async def _delete_all_stored(hub: Context, stopped: Sequence[_Stopped]) -> datetime | None:
+async def delete_remembered(hub: Context, memories: Sequence[Memory]) -> datetime | None:
+    """Deletes what the store has of each, then the objects that remember it. The caller has emptied all keys before: a
+    store that hangs takes the time of the whole look.
+
+    Returns until when somebody can put objects, if anybody can. Then the caller has to call again. Raises ApiError, and
+    the first StoreError after it has tried each.
+    """
     times: list[datetime] = []
     failure: StoreError | None = None
     ends = look_ends()
-    for each in stopped:
+    for each in memories:
         now = hub.clock()
         try:
-            await _delete_stored(hub, each, ends)
+            for prefix in each.prefixes:
+                await delete_stored(hub, prefix, ends)
         except StoreError as error:
             failure = failure or error
             continue
-        if each.until and now < each.until and _can_be_emptied(each.last):
+        if each.until and now < each.until and _can_be_emptied(each.item):
             times.append(each.until)
         else:
-            await delete_made(hub, each.last)
+            await delete_made(hub, each.item)
     if failure:
         raise failure
     return min(times, default=None)
-
-
-async def _delete_stored(hub: Context, stopped: _Stopped, ends: float) -> None:
-    await delete_stored(hub, names.updates_prefix(stopped.uid), ends)
-    if not stopped.has_result:  # of an aggregation whose result was never kept
-        await delete_stored(hub, names.models_prefix(stopped.uid), ends)
 
 
 def _can_be_emptied(item: Object) -> bool:

@@ -20,9 +20,8 @@ from wardround.documents import pushes as documents
 from wardround.documents.pushes import SealedPush
 from wardround.hub import requests, vault
 from wardround.hub.context import Context
-from wardround.hub.leftovers import delete_made
+from wardround.hub.leftovers import Memory, delete_remembered
 from wardround.hub.observe import started_from
-from wardround.hub.stored import delete_stored, look_ends
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import ApiError, NotFound
 from wardround.kube.queue import WorkQueue
@@ -175,18 +174,28 @@ class PushController:
         await self._hub.reporter.write(item, version.status, status)
 
     async def _forget(self, key: Key, kept: set[str]) -> float | None:
-        """Deletes what was pushed under this name but for the UIDs in `kept`. Returns `requeue_after`."""
-        waits: list[float] = []
-        ends = look_ends()
-        for item in await vault.pushes(self._hub.client, key.namespace, key.name):
-            uid = item["metadata"]["labels"][names.PUSH_UID]
+        """Deletes what was pushed under this name but for the UIDs in `kept`. Returns `requeue_after`.
+
+        All keys go at once. An empty Secret is the memory of what is left to do: as long as the addresses hold,
+        somebody can still upload.
+        """
+        hub = self._hub
+        after: float | None = None
+        memories: list[Memory] = []
+        for item in await vault.pushes(hub.client, key.namespace, key.name):
+            meta = item["metadata"]
+            uid = meta["labels"][names.PUSH_UID]
             if uid in kept:
                 continue
             if await self._is_needed(key, uid):
-                waits.append(FOLLOWERS_SECONDS)
-            elif (seconds := await self._forget_one(item, uid, ends)) is not None:
-                waits.append(seconds)
-        return min(waits, default=None)
+                after = FOLLOWERS_SECONDS
+                continue
+            if item.get("data"):
+                await vault.note(hub.client, item, {}, emptied=True)
+            until = read_time(meta["annotations"].get(names.PUTS_UNTIL, ""))
+            memories.append(Memory(item, (names.models_prefix(uid),), until))
+        until = await delete_remembered(hub, memories)
+        return sooner(after, max((until - hub.clock()).total_seconds(), 0.0) if until else None)
 
     async def _is_needed(self, key: Key, push_uid: str) -> bool:
         """Whether a round that is not over has started from the model."""
@@ -199,20 +208,6 @@ class PushController:
             if started_from(tasks) == push_uid:
                 return True
         return False
-
-    async def _forget_one(self, item: Object, push_uid: str, ends: float) -> float | None:
-        """The key goes at once. The empty Secret is the memory of what is left to do: as long as the addresses hold,
-        somebody can still upload."""
-        hub = self._hub
-        if item.get("data"):
-            await vault.note(hub.client, item, {}, emptied=True)
-        now = hub.clock()
-        await delete_stored(hub, names.models_prefix(push_uid), ends)
-        until = read_time(item["metadata"]["annotations"].get(names.PUTS_UNTIL, ""))
-        if until is not None and now < until:
-            return (until - now).total_seconds()
-        await delete_made(hub, item)
-        return None
 
 
 def _has_failed(push: ModelPush) -> bool:

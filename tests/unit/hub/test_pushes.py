@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.simulation.apiserver import Place
 from tests.simulation.hub import FEDERATION, NAMESPACE, LoneHub
+from tests.simulation.store import Let
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.api import names
 from wardround.ports import Object, Objects
 from wardround.sealing.keys import DecryptionKey
+from wardround.store.errors import REFUSED, StoreError
 from wardround.wire import canonical
 
 SECONDS = 600
+GONE = ("1b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e78", "2c7c6b5f-a06d-4b5f-9f1b-4b5e2d3c0f89")
 DIGEST = "sha256:" + "d" * 64
 
 
@@ -66,5 +71,35 @@ def test_the_key_of_a_push_that_ended_while_no_hub_operator_ran_is_deleted() -> 
         async with hub.running():
             await asyncio.sleep(60)
             assert not hub.server.select("Secret", NAMESPACE, labels=names.PUSH_UID)
+
+    play(main)
+
+
+@pytest.mark.parametrize("refuses", ["the first", "all"])
+def test_the_keys_of_all_gone_pushes_of_a_name_go_though_the_store_refuses_the_lists_of_one(refuses: str) -> None:
+    """Two pushes of one name were deleted while no operator ran."""
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        for uid in GONE:
+            labels = {names.PUSH: "pretrained", names.PUSH_UID: uid}
+            metadata = {"name": names.model_secret(uid), "namespace": NAMESPACE, "labels": labels}
+            metadata["annotations"] = {names.PUSH_REF: f"{FEDERATION}/pretrained"}
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"dataKey": "AA=="}}
+            hub.server.create(secret)
+            hub.store.stored[f"{names.models_prefix(uid)}part-00000"] = b"a model"
+        honest = hub.store.answer
+
+        def answer(method: str, let: Let) -> bytes:
+            if let.query.get("prefix") and (refuses == "all" or names.models_prefix(GONE[0]) in str(let)):
+                raise StoreError(REFUSED, 403)
+            return honest(method, let)
+
+        hub.store.answer = answer  # type: ignore[method-assign]
+        async with hub.running():
+            await asyncio.sleep(600)
+            assert keys(hub) == []
+            left = sorted(key.split("/")[1] for key in hub.store.stored)
+            assert left == ([GONE[0]] if refuses == "the first" else sorted(GONE))
 
     play(main)
