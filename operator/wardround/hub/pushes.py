@@ -34,6 +34,7 @@ from wardround.plans.schema import assigned
 from wardround.ports import Object, Objects
 from wardround.reasons.registry import REASONS
 from wardround.sealing.body import new_file_key
+from wardround.store.errors import StoreError
 from wardround.tabular import dataschema
 from wardround.tabular.dataschema import SchemaInvalid
 from wardround.threads import beside
@@ -73,9 +74,13 @@ class PushController:
         """Raises ApiError, StoreError. After a crash the push is looked at again."""
         item = await self._hub.client.get_if_exists(self.kind, key.name, key.namespace)
         version = await self._version(key)
-        after_push = None
+        after_push: float | None = None
+        failure: StoreError | None = None
         if item is not None:
-            after_push = await self._push(item, modelpush.parse(item), version)
+            try:
+                after_push = await self._push(item, modelpush.parse(item), version)
+            except StoreError as away:
+                failure = away  # a file that cannot be read keeps no key of an earlier push
             item = await self._hub.client.get_if_exists(self.kind, key.name, key.namespace)
             version = await self._version(key)
         if version is not None and version.spec.pushed is not None:
@@ -84,7 +89,10 @@ class PushController:
         push = modelpush.parse(item) if item is not None else None
         if push is not None and not _has_failed(push):
             kept.add(push.metadata.uid)
-        return sooner(after_push, await self._forget(key, kept))
+        after = sooner(after_push, await self._forget(key, kept))
+        if failure is not None:
+            raise failure
+        return after
 
     async def _version(self, key: Key) -> ModelVersion | None:
         item = await self._hub.client.get_if_exists(modelversion.KIND, key.name, key.namespace)

@@ -31,6 +31,15 @@ def ask(hub: LoneHub) -> Object:
     )
 
 
+def leave_push(hub: LoneHub, uid: str) -> None:
+    """The key and the file of a push that was deleted while no operator ran."""
+    metadata = {"name": names.model_secret(uid), "namespace": NAMESPACE}
+    labels, annotations = {names.PUSH: "pretrained", names.PUSH_UID: uid}, {names.PUSH_REF: f"{FEDERATION}/pretrained"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "data": {"dataKey": "AA=="}}
+    hub.server.create(secret | {"metadata": {**metadata, "labels": labels, "annotations": annotations}})
+    hub.store.stored[f"{names.models_prefix(uid)}part-00000"] = b"a model"
+
+
 def pushes(hub: LoneHub) -> Objects:
     return list(hub.server.select("ModelPush", FEDERATION))
 
@@ -82,12 +91,7 @@ def test_the_keys_of_all_gone_pushes_of_a_name_go_though_the_store_refuses_the_l
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
         for uid in GONE:
-            labels = {names.PUSH: "pretrained", names.PUSH_UID: uid}
-            metadata = {"name": names.model_secret(uid), "namespace": NAMESPACE, "labels": labels}
-            metadata["annotations"] = {names.PUSH_REF: f"{FEDERATION}/pretrained"}
-            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"dataKey": "AA=="}}
-            hub.server.create(secret)
-            hub.store.stored[f"{names.models_prefix(uid)}part-00000"] = b"a model"
+            leave_push(hub, uid)
         honest = hub.store.answer
 
         def answer(method: str, let: Let) -> bytes:
@@ -101,5 +105,28 @@ def test_the_keys_of_all_gone_pushes_of_a_name_go_though_the_store_refuses_the_l
             assert keys(hub) == []
             left = sorted(key.split("/")[1] for key in hub.store.stored)
             assert left == ([GONE[0]] if refuses == "the first" else sorted(GONE))
+
+    play(main)
+
+
+def test_a_file_that_the_store_does_not_give_keeps_no_key_of_an_earlier_push_of_the_name() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+
+        def away(key: str) -> bytes:
+            raise StoreError(REFUSED, 503)
+
+        hub.store.read = away  # type: ignore[method-assign]
+        async with hub.running():
+            uid = ask(hub)["metadata"]["uid"]
+            await hub.settle()
+            leave_push(hub, GONE[0])
+            hub.server.change(Place("ModelPush", FEDERATION, "pretrained"), {"spec": {"uploaded": True}})
+            await hub.settle()
+            assert [each["metadata"]["name"] for each in keys(hub)] == [names.model_secret(uid)]
+            [push] = pushes(hub)
+            assert {each["type"]: each["reason"] for each in push["status"]["conditions"]}[
+                "Reconciling"
+            ] == "PushChecking"
 
     play(main)
