@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from tests.players.kept_list import kept
 from tests.players.stored_round import Round, now, run_job
 from wardround.documents import aggregations, collected_list
 from wardround.documents.update_list import planned_update
@@ -66,11 +67,11 @@ class EarlyRound:
         if counted is not None:
             limits = aggregations.max_samples(seen, [self.played.sent[name] for name in counted])
             closed = ClosedList(tuple(identity_of(updates[name]) for name in counted), limits)
-        return list(collected_list.contents([updates[name] for name in new], closed, self.terms))
+        return list(collected_list.contents([updates[name] for name in new], closed, kept(self.listed).collects))
 
     def sealed(self, content: CollectedPage, number: int) -> bytes:
         presigner = self.played.server.presigner
-        return collected_list.sealed(content, number, self.listed, self.terms, presigner, now())[1]
+        return collected_list.sealed(content, number, kept(self.listed), presigner, now())[1]
 
     async def put(self, number: int, data: bytes) -> None:
         """Store these bytes as page `number`."""

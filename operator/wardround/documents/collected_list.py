@@ -16,6 +16,7 @@ from wardround.sealing.pages import NAMED_OVERHEAD, new_page_key, seal_named
 from wardround.wire import codec
 from wardround.wire.aggregation import PlannedCollection, PlannedList, PlannedUpdate
 from wardround.wire.collected import ClosedList, CollectedPage, page_name
+from wardround.wire.kept_plan import KeptCollection, KeptList
 
 # Room for the last page of 512 hospitals with an update, or for an update beside the URLs of its parts.
 PAGE_BYTES, URL_BYTES = 128 << 10, 750
@@ -42,7 +43,7 @@ def url_seconds(seconds: int) -> int:
 
 
 def contents(
-    updates: Iterable[PlannedUpdate], closed: ClosedList | None, terms: PlannedCollection
+    updates: Iterable[PlannedUpdate], closed: ClosedList | None, terms: KeptCollection
 ) -> Iterator[CollectedPage]:
     """Pages without number and `next`. `closed` is on the last one."""
     room = terms.page_bytes - NAMED_OVERHEAD - URL_BYTES - len(codec.write_document(CollectedPage((), "")))
@@ -63,14 +64,10 @@ def contents(
 
 
 def sealed(
-    content: CollectedPage,
-    number: int,
-    listed: PlannedList,
-    terms: PlannedCollection,
-    presigner: Presigner,
-    now: datetime,
+    content: CollectedPage, number: int, listed: KeptList, presigner: Presigner, now: datetime
 ) -> tuple[SignedPut, bytes]:
     """Page `number`: where to store it, and its bytes."""
+    terms = listed.collects
     seconds = url_seconds(terms.seconds)
     following = presigner.get(page_name(terms.location, number + 1), now, seconds)
     text = codec.write_document(replace(content, next=following)).ljust(terms.page_bytes - NAMED_OVERHEAD)

@@ -23,9 +23,10 @@ from wardround.plans.round.types import EARLY_NUMBER, EarlyList, ListUpdates, Ob
 from wardround.ports import Object, Objects
 from wardround.store.errors import REFUSED, StoreError
 from wardround.threads import beside
-from wardround.wire import codec
-from wardround.wire.aggregation import AggregationPlan, PlannedCollection, PlannedList
+from wardround.wire import kept_plan
+from wardround.wire.codec import Malformed
 from wardround.wire.collected import ClosedList, CollectedPage, identity_of
+from wardround.wire.kept_plan import KeptList
 
 # A page that exists was written by this hub operator, which then stopped or got no answer. More of them in one look are
 # the fault of the store. The next look goes on after them.
@@ -42,11 +43,17 @@ def observed(secrets: Objects, round_uid: str) -> EarlyList | None:
 
 
 async def list_updates(hub: Context, seen: Observation, action: ListUpdates) -> None:
-    """Write the pages, and note that. Raises ApiError and, if the round closes, StoreError."""
+    """Write the pages, and note that. Raises ApiError and, if the round closes, StoreError and Malformed."""
     secret = await hub.client.get("Secret", names.aggregation_name(seen.round.metadata.uid, EARLY_NUMBER))
-    listed, terms = _planned(secret)
     closes = action.counted is not None
-    contents, pages = _pages(hub, seen, action, terms), Pages(hub, listed, terms, action.before.pages)
+    try:
+        listed = kept_plan.read_list(vault.value(secret, "plan.json"))
+    except Malformed as error:
+        await _give_up(hub, secret, action, error)
+        if closes:
+            raise  # the next look makes another Job
+        return
+    contents, pages = _pages(hub, seen, action, listed), Pages(hub, listed, action.before.pages)
     after, failure = action.after, None
     try:
         while (page := await beside(next, contents, None)) is not None:
@@ -60,20 +67,25 @@ async def list_updates(hub: Context, seen: Observation, action: ListUpdates) -> 
         raise failure
 
 
-def _planned(secret: Object) -> tuple[PlannedList, PlannedCollection]:
-    plan = codec.read_document(AggregationPlan, vault.value(secret, "plan.json"), "plan.json")
-    assert plan.listed.collects is not None, "the plan of an aggregation that begins early has a list that grows"
-    return plan.listed, plan.listed.collects
+async def _give_up(hub: Context, secret: Object, action: ListUpdates, error: Malformed) -> None:
+    """Another version of the hub operator has made a plan whose list this version does not understand."""
+    logger.warning(
+        "aggregation %s: the hub operator lists no more updates, because another version has made the plan (%s). The "
+        "hub operator starts another aggregation when the round closes",
+        secret["metadata"]["name"],
+        error,
+    )
+    await vault.note(hub.client, secret, {names.LISTED: early.note(replace(action.before, given_up=True))})
 
 
-def _pages(hub: Context, seen: Observation, action: ListUpdates, terms: PlannedCollection) -> Iterator[CollectedPage]:
-    seconds, now = collected_list.url_seconds(terms.seconds), hub.clock()
+def _pages(hub: Context, seen: Observation, action: ListUpdates, listed: KeptList) -> Iterator[CollectedPage]:
+    seconds, now = collected_list.url_seconds(listed.collects.seconds), hub.clock()
     new = (planned_update(seen, task, hub.internal, now, seconds) for task in action.tasks)
     closed = None
     if action.counted is not None:
         every = (planned_update(seen, task, hub.internal, now, seconds) for task in action.counted)
         closed = ClosedList(tuple(map(identity_of, every)), aggregations.max_samples(seen, action.counted))
-    return collected_list.contents(new, closed, terms)
+    return collected_list.contents(new, closed, listed.collects)
 
 
 @dataclass
@@ -81,8 +93,7 @@ class Pages:
     """Writes pages of one list. `number`: of the next page. Pages that exist already have lower numbers."""
 
     hub: Context
-    listed: PlannedList
-    terms: PlannedCollection
+    listed: KeptList
     number: int
 
     async def store(self, page: CollectedPage, seconds: float) -> None:
@@ -90,9 +101,8 @@ class Pages:
         hub = self.hub
         async with time_limit(asyncio.get_running_loop().time() + seconds):
             for number in range(self.number, self.number + MOST_EXISTING):
-                upload, data = await beside(
-                    collected_list.sealed, page, number, self.listed, self.terms, hub.internal, hub.clock()
-                )
+                arguments = (page, number, self.listed, hub.internal, hub.clock())
+                upload, data = await beside(collected_list.sealed, *arguments)
                 stored = await hub.store.put_bytes(upload.url, upload.headers, data)
                 self.number = number + 1
                 if stored:

@@ -1,7 +1,7 @@
-"""What the hub operator reads again of the plan of an aggregation, once its Job has answered.
+"""What the hub operator reads again of the plan of an aggregation: to write pages of its list, and to keep its result.
 
-The plan has the key of the result. Another version of the hub operator may have made the plan, so this reader ignores
-every field that it does not need. Only the Job reads the whole plan (wire/aggregation.py).
+The plan has the keys of the list and of the result. Another version of the hub operator may have made the plan, so this
+reader ignores every field that it does not need. Only the Job reads the whole plan (wire/aggregation.py).
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from wardround.wire import codec
 from wardround.wire.models import Header
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,41 @@ class KeptPlan:
     state: KeptState | None = None
 
 
+@dataclass(frozen=True)
+class KeptCollection:
+    """A list that grows, as in PlannedCollection."""
+
+    location: str
+    page_bytes: int
+    seconds: int
+
+
+@dataclass(frozen=True)
+class KeptList:
+    """The list of an aggregation that began early, as in PlannedList."""
+
+    key: bytes = field(repr=False)
+    collects: KeptCollection
+
+
+@dataclass(frozen=True)
+class _EarlyPlan:
+    listed: KeptList
+
+
 def read(data: bytes) -> KeptPlan:
-    """Read `plan.json`. Raises Malformed."""
+    """Read what keeps a result from `plan.json`. Raises Malformed."""
+    return _read(KeptPlan, data)
+
+
+def read_list(data: bytes) -> KeptList:
+    """Read the list that grows from `plan.json`. Raises Malformed."""
+    return _read(_EarlyPlan, data).listed
+
+
+def _read(cls: type[T], data: bytes) -> T:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
         raise codec.Malformed("plan.json", "not JSON") from None
-    return codec.parse(KeptPlan, value, "plan.json")
+    return codec.parse(cls, value, "plan.json")

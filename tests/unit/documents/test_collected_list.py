@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.players.kept_list import kept
 from tests.unit.documents.test_update_list import LONG, MOST_HOSPITALS, updates_of
 from tests.unit.plans_hub.builders import NAMES, NOW, UID
 from wardround.documents import aggregations
@@ -33,9 +34,8 @@ def closed(seen: Observation) -> ClosedList:
 
 
 def pages(seen: Observation, growing: PlannedList) -> list[bytes]:
-    assert growing.collects
-    made = contents(updates(seen), closed(seen), growing.collects)
-    return [sealed(each, number, growing, growing.collects, LONG, NOW)[1] for number, each in enumerate(made)]
+    made = contents(updates(seen), closed(seen), kept(growing).collects)
+    return [sealed(each, number, kept(growing), LONG, NOW)[1] for number, each in enumerate(made)]
 
 
 @pytest.mark.parametrize(("parts", "manifest"), [(1, "x"), (3, '"' * LARGEST_MANIFEST), (MOST_PARTS, "x")])

@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from tests.players.kept_list import kept
 from tests.simulation.hub import ORIGIN
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.documents import collected_list
@@ -39,9 +40,8 @@ class Store:
 def pages(loop: VirtualLoop, store: Store) -> Pages:
     signer = Presigner(ORIGIN, "bucket", "region", Credentials("access", "secret"))
     planned = collected_list.planned("uid", 0, 3, 1000, 1800, signer, loop.clock())
-    assert planned.collects is not None
     hub = cast(Context, SimpleNamespace(store=store, internal=signer, clock=loop.clock))
-    return Pages(hub, planned, planned.collects, 2)
+    return Pages(hub, kept(planned), 2)
 
 
 def test_a_store_that_says_of_each_page_that_it_exists_gets_few_of_them_in_one_look() -> None:

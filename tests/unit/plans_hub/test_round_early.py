@@ -237,7 +237,26 @@ def test_another_signing_key_makes_another_update() -> None:
     assert mark(seen, sent(A)) != mark(other, sent(A))
 
 
-@pytest.mark.parametrize("each", [NOTHING, EarlyList(pages=3, listed=frozenset({"ab", "cd"}), closed=True)])
+def test_a_list_that_the_hub_operator_has_given_up_gets_no_page_and_another_job_combines_at_closing() -> None:
+    """Another version has made the plan, and this version cannot read it."""
+    tasks = sent(A), sent(B), accepted(C)
+    seen = early(*tasks, aggregation=WAITING)
+    seen = replace(seen, early=listing(seen, tasks[:1], given_up=True))
+    assert of_type(plan(seen), Aggregate) == of_type(plan(seen), ListUpdates) == []
+    assert condition_of(plan(seen), "Reconciling")[1] == "Collecting"
+    made = plan(replace(seen, tasks=tuple(map(sent, NAMES))))
+    assert [each.number for each in of_type(made, Aggregate)] == [1]
+    assert of_type(made, ListUpdates) == []
+
+
+@pytest.mark.parametrize(
+    "each",
+    [
+        NOTHING,
+        EarlyList(pages=3, listed=frozenset({"ab", "cd"}), closed=True),
+        EarlyList(pages=2, listed=frozenset({"ab"}), given_up=True),
+    ],
+)
 def test_a_note_reads_back(each: EarlyList) -> None:
     assert noted(note(each)) == each
 

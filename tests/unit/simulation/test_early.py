@@ -6,7 +6,9 @@ The last hospital is slow, so the aggregation waits for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+import base64
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,28 @@ class StumblingFederation(EarlyFederation):
         return StumblingClient(server, lambda: token, namespace, self._latency, field_manager=field_manager)
 
 
+class UpgradingClient(Client):
+    """Reads the plans of aggregations as if another version of the hub operator had made them. `changed`: how."""
+
+    changed: Callable[[dict[str, Any]], None]
+
+    async def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
+        item: Object = await super().get(kind, name, namespace)
+        if kind == "Secret" and name.startswith("aggregate-"):
+            plan = json.loads(base64.b64decode(item["data"]["plan.json"]))
+            type(self).changed(plan)
+            item["data"]["plan.json"] = base64.b64encode(json.dumps(plan).encode()).decode()
+        return item
+
+
+class UpgradingFederation(EarlyFederation):
+    def _client(self, server: Server, account: str, namespace: str, *, field_manager: str = "") -> Client:
+        if account != "hub-operator":
+            return super()._client(server, account, namespace, field_manager=field_manager)
+        token = server.token(f"{namespace}:{account}", 365 * 86400.0)
+        return UpgradingClient(server, lambda: token, namespace, self._latency, field_manager=field_manager)
+
+
 @dataclass
 class Played:
     """`digests` and `numbers` of the aggregation, by round. `pages`: how many pages each list had. `jobs`: names of the
@@ -224,4 +248,28 @@ def test_a_store_that_does_not_answer_while_a_round_collects_makes_no_look_fail(
     assert early.digests == simulated
     statistics, first, second = NAMES
     assert early.numbers == {statistics: 0, first: 1, second: 0}
+    assert early.left == []
+
+
+def _of_another_version(plan: dict[str, Any]) -> None:
+    plan["later"] = 1
+    plan["listed"]["later"] = plan["store"]["later"] = {}
+    del plan["compression"]
+
+
+def _with_another_list(plan: dict[str, Any]) -> None:
+    plan["listed"].pop("collects")
+
+
+@pytest.mark.parametrize(("changed", "number"), [(_of_another_version, 0), (_with_another_list, 1)])
+def test_an_upgrade_of_the_hub_operator_while_a_round_collects_changes_no_model(
+    simulated: dict[str, str], monkeypatch: pytest.MonkeyPatch, changed: Callable[[dict[str, Any]], None], number: int
+) -> None:
+    """The plan has other fields than this version knows. Without a list that this version can read, another Job
+    combines the updates."""
+    monkeypatch.setattr(UpgradingClient, "changed", staticmethod(changed), raising=False)
+    early = played(UpgradingFederation, 3600)
+    assert early.digests == simulated
+    statistics, first, second = NAMES
+    assert early.numbers == {statistics: number, first: 1, second: number}
     assert early.left == []

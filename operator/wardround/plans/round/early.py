@@ -27,7 +27,7 @@ from wardround.wire.collected import identity
 from wardround.wire.strategies import STRATEGIES
 
 NOTHING = EarlyList()
-COLLECTS, CLOSED = "collects", "closed"
+COLLECTS, CLOSED, GIVEN_UP = "collects", "closed", "given-up"
 
 
 def read_early(view: View) -> tuple[Action, ...]:
@@ -56,7 +56,9 @@ def close_early(view: View) -> Verdict | None:
 def _waits(view: View) -> bool:
     """Whether a Job that began early waits for further pages."""
     job, early = view.seen.aggregation, view.seen.early
-    return job is not None and job.number == EARLY_NUMBER and early is not None and not early.closed and not gone(view)
+    if job is None or job.number != EARLY_NUMBER or early is None:
+        return False
+    return not (early.closed or early.given_up or gone(view))
 
 
 def _begin(view: View) -> Aggregate | None:
@@ -112,7 +114,8 @@ def mark(seen: Observation, task: RoundTask) -> str:
 
 def note(early: EarlyList) -> str:
     """The text that `noted` reads."""
-    return " ".join((str(early.pages), CLOSED if early.closed else COLLECTS, *sorted(early.listed)))
+    state = GIVEN_UP if early.given_up else CLOSED if early.closed else COLLECTS
+    return " ".join((str(early.pages), state, *sorted(early.listed)))
 
 
 def noted(text: str) -> EarlyList:
@@ -120,4 +123,5 @@ def noted(text: str) -> EarlyList:
     pages, *rest = text.split() or ["0"]
     if not pages.isdecimal() or not rest:
         return NOTHING
-    return EarlyList(pages=int(pages), listed=frozenset(rest[1:]), closed=rest[0] == CLOSED)
+    state, *listed = rest
+    return EarlyList(pages=int(pages), listed=frozenset(listed), closed=state == CLOSED, given_up=state == GIVEN_UP)
