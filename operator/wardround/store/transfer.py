@@ -159,22 +159,33 @@ class StoreClient:
     async def put_bytes(self, url: str, headers: Mapping[str, str], data: bytes) -> bool:
         """Store `data` as one object. Return whether this call stored it.
 
-        False: the object existed before, and was not replaced. A 412 after an interrupted request counts as stored: the
-        store had taken the object, and only its answer was lost. Raises StoreError. If a store refuses a large body and
-        closes the connection early, its answer is lost and the reason is StoreUnreachable.
+        False: the object existed before, and was not replaced. A 412 counts as stored after an interrupted request that
+        had sent all bytes: the store may have taken the object, and only its answer was lost. The object may also be of
+        another request. Nobody notices that here, because the URL does not read. So each reader of an object has to
+        know its digest or its key. Raises StoreError. If a store refuses a large body and closes the connection early,
+        its answer is lost and the reason is StoreUnreachable.
         """
         return await self._put(url, headers, len(data), lambda: _whole(data))
 
     async def _put(
         self, url: str, headers: Mapping[str, str], length: int, body: Callable[[], AsyncGenerator[bytes]]
     ) -> bool:
-        interrupted = False
+        all_sent = False
         sent = {**headers, "Content-Length": str(length), "Content-Type": "application/octet-stream"}
 
+        async def sending(pace: _Pace) -> AsyncGenerator[bytes]:
+            nonlocal all_sent
+            left = length
+            all_sent = all_sent or not left
+            async with aclosing(_paced(body(), pace)) as chunks:
+                async for chunk in chunks:
+                    left -= len(chunk)
+                    all_sent = all_sent or not left
+                    yield chunk
+
         async def once(pace: _Pace) -> bool:
-            nonlocal interrupted
-            may_be_stored, interrupted = interrupted, True
-            async with self._request("PUT", url, sent, _paced(body(), pace)) as response:
+            may_be_stored = all_sent  # by an earlier request of this call
+            async with self._request("PUT", url, sent, sending(pace)) as response:
                 if response.status == 412:
                     return may_be_stored
                 self._check(response, {200})
