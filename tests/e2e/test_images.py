@@ -104,4 +104,4 @@ def test_a_model_loaded_with_torch_predicts_as_an_evaluation_to_a_millionth(tmp_
     assert np.abs(np.array(answers["probabilities"]) - pod.probabilities).max() < 1e-6
     assert answers["features"] == ["age", "radius"]
     assert answers["tensors"] == sorted(weights(HIDDEN))
-    assert "is signed by the hub" in answers["refusal"]
+    assert "is signed by a hub" in answers["refusal"]

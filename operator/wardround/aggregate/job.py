@@ -68,8 +68,8 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
     """Carry out the plan. Raises AggregationError."""
     if plan.reads_twice:
         logger.info(
-            "the scratch volume has no room for the ciphertext of the updates, so this Job reads them from the store "
-            "twice"
+            "the scratch volume has no room for the ciphertext of the updates, so this Job reads the updates from the "
+            "store twice"
         )
     try:
         kept = _for_ciphertext(plan, scratch)

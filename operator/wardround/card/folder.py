@@ -61,7 +61,9 @@ def signed(card_envelope: str, hub_key: bytes) -> Signed:
     try:
         card = _opened_card(card_envelope, hub_key, "the card that the hub sent")
     except Refused as refusal:
-        raise FolderRefused(f"the hub's signature of the card does not match the card ({refusal.reason})") from None
+        raise FolderRefused(
+            f"the hub's signature of the card does not match the card ({refusal.reason}). Tell the hub's administrator"
+        ) from None
     _hold_columns(card)
     outer = json.loads(card_envelope)
     document = {
@@ -86,8 +88,8 @@ def load_card(path: Path, fingerprint: str) -> ModelCard:
     """The folder's card alone. `fingerprint`: of the hub's key. Raises FolderRefused."""
     if not digests.DIGEST.fullmatch(fingerprint):
         raise FolderRefused(
-            f"{fingerprint!r} is no fingerprint of a hub. Write sha256: and 64 hexadecimal digits, as the hub's "
-            "administrator tells them"
+            f"{fingerprint!r} is no fingerprint of a hub's key, which is sha256: and 64 hexadecimal digits. Ask the "
+            "hub's administrator for the fingerprint"
         )
     return _verified(path, read_file(path, CARD_FILE, CARD_BYTES), fingerprint)
 
@@ -134,12 +136,12 @@ def _verified(path: Path, content: bytes, fingerprint: str) -> ModelCard:
         card, hub_key = document["card"], document["hubKey"]
         key, signed_card = canonical.decode(hub_key), _envelope(canonical.dumps(card), document["signature"])
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise FolderRefused(f"{place} is not the card of a model: it cannot be read. {AGAIN}") from None
+        raise FolderRefused(f"this program cannot read {place} as the card of a model. {AGAIN}") from None
     actual = hub_fingerprint(key)
     if actual != fingerprint:
         raise FolderRefused(
-            f"{place} is signed by the hub {actual}, and not by {fingerprint}. Ask the hub's administrator for the "
-            "fingerprint. Do not use the model if it differs"
+            f"{place} is signed by a hub whose key has the fingerprint {actual}, and not {fingerprint}. Ask the hub's "
+            f"administrator for the right fingerprint. If it is not {actual}, do not use the model"
         )
     try:
         verified = _opened_card(signed_card, key, str(place))

@@ -30,8 +30,8 @@ class OwnRequest:
         actual = hub_fingerprint(key)
         if actual != self.fingerprint:
             raise FolderRefused(
-                f"the hub's fingerprint is {actual}, and not {self.fingerprint}. Ask the hub's administrator for the "
-                f"fingerprint. {warning}"
+                f"the hub's key has the fingerprint {actual}, and not {self.fingerprint}. Ask the hub's administrator "
+                f"for the right fingerprint. If it is not {actual}, {warning}"
             )
         return key
 
@@ -39,8 +39,8 @@ class OwnRequest:
 def unopened(reason: str, advice: str) -> FolderRefused:
     """For an answer of the hub that was refused for this reason."""
     return FolderRefused(
-        f"the hub's answer cannot be opened ({reason}): it is not for this request, or somebody has changed it. "
-        f"{advice}"
+        f"this program cannot open the hub's answer ({reason}): the answer is for another request, or somebody has "
+        f"changed it. {advice}"
     )
 
 
@@ -48,4 +48,7 @@ def unreachable(failure: OSError, advice: str) -> str:
     """Why the store did not answer. Names no address, because an address is a right."""
     code = getattr(failure, "code", None)
     cause = f"it answered {code}" if code else f"{type(getattr(failure, 'reason', failure)).__name__}"
-    return f"this computer cannot reach the hub's store ({cause}). Check the network to the store, and {advice}"
+    return (
+        f"this computer cannot use the hub's store ({cause}). Check the network between this computer and the store, "
+        f"and {advice}"
+    )

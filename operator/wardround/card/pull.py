@@ -51,7 +51,7 @@ def pull(answer: TransferredModel, own: OwnRequest, path: Path) -> ModelCard:
 
 def _opened(answer: TransferredModel, own: OwnRequest) -> tuple[Signed, ModelManifest, bytes, TransferGrants]:
     try:
-        hub_key = own.hub_key(answer.hub_key, "Do not use the model if it differs")
+        hub_key = own.hub_key(answer.hub_key, "do not use the model")
         manifest = open_model(answer.manifest, load_verification_key(hub_key))
         signed = folder.signed(answer.card, hub_key)
         if signed.card.model.digest != manifest.digest:
@@ -94,4 +94,4 @@ def _download(url: str, context: ssl.SSLContext, length: int, sink: Callable[[by
     except OSError as failure:
         raise DownloadFailed(unreachable(failure, "run the command again")) from None
     if left:
-        raise DownloadFailed("the store gave less than the whole file. Ask again")
+        raise DownloadFailed("the store sent only a part of the file. Run the command again")

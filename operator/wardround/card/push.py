@@ -76,7 +76,9 @@ def upload(offered: UploadOffer, own: OwnRequest, prepared: Prepared, scratch: P
     context = ssl.create_default_context(cadata=grants.ca_bundle or None)
     lengths, hashes = part_lengths(prepared.bytes), bytearray()
     if [each.bytes for each in grants.parts] != lengths:
-        raise UploadFailed("the hub's answer has other addresses than the file has parts. Push again")
+        raise UploadFailed(
+            "the hub's answer does not have one address for each part of the file. Run the command again"
+        )
     with sealed.open("rb") as file:
         for put, length in zip(grants.parts, lengths, strict=True):
             part = file.read(length)
@@ -88,23 +90,23 @@ def upload(offered: UploadOffer, own: OwnRequest, prepared: Prepared, scratch: P
 
 def _opened(offered: UploadOffer, own: OwnRequest, prepared: Prepared) -> tuple[PushOffer, bytes, PushGrants]:
     try:
-        hub_key = own.hub_key(offered.hub_key, "Do not push if it differs")
+        hub_key = own.hub_key(offered.hub_key, "do not push")
         offer = open_offer(offered.offer, load_verification_key(hub_key))
         named = (offer.push_uid, offer.requested_by, offer.digest, offer.header.length)
         uid, user = own.uid, own.requested_by
         if named != (uid, user, prepared.digest, prepared.bytes):
-            raise FolderRefused("the hub's answer is for another push. Push again")
+            raise FolderRefused("the hub's answer is for another push. Run the command again")
         context = transfer_context("pushed", uid, user, prepared.digest)
         data_key = unwrap(offer.wrapped_key, own.key, context)
         grants = open_push(offer.grants, own.key, push_uid=uid, requested_by=user, digest=prepared.digest)
     except Refused as refusal:
-        raise unopened(refusal.reason, "Push again") from None
+        raise unopened(refusal.reason, "Run the command again") from None
     return offer, data_key, grants
 
 
 def _store(put: Put, content: bytes, context: ssl.SSLContext) -> None:
     if not put.url.startswith("https://"):
-        raise UploadFailed("the hub's answer has an address that is not https. Ask the hub's administrator")
+        raise UploadFailed("the hub's answer has an upload address that is not https. Tell the hub's administrator")
     request = urllib.request.Request(put.url, data=content, headers=dict(put.headers), method="PUT")  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=SILENCE_SECONDS, context=context):  # noqa: S310 - https

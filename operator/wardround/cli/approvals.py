@@ -216,7 +216,7 @@ def review(
     if not has_ended(task):
         lines += [
             f"  To approve this task alone: kubectl wardround approve {known.where} --uid {task.metadata.uid}",
-            f"  To deny it: kubectl wardround deny {known.where}",
+            f"  To deny this task: kubectl wardround deny {known.where}",
         ]
     series = terms.series_terms(asks)
     if series is not None:
@@ -285,7 +285,9 @@ def _of_delivery(asks: Assignment, delivery: AssignedDelivery) -> Mapping[str, s
     return {
         "pushed weights": _pushed(asks.pushed),
         "delivers": f"version {delivery.version} of {model}",
-        "file": manifest.digest if manifest else "its manifest cannot be read, so the courier refuses it",
+        "file": manifest.digest
+        if manifest
+        else ("unknown, because the model's manifest cannot be read. So the courier refuses the task"),
         "becomes": "the model's current version at the hospital. If the hospital has the version already, the task "
         "brings a newer card, which can change the threshold and the recalibration",
         "keeps": f"the newest {delivery.keep} versions of the model. The courier deletes older ones",
@@ -306,7 +308,7 @@ def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime
         yield f"  {_standing(each, series, now)}"
     uid = known.task.metadata.uid
     yield f"  To approve the model: kubectl wardround approve {known.where} --model --uid {uid}"
-    yield f"  To see and approve all models of its sweep: kubectl wardround approve {known.where} --sweep"
+    yield f"  To see and approve all models of the model's sweep: kubectl wardround approve {known.where} --sweep"
     yield f"  To deny the model: kubectl wardround deny {known.where} --model"
 
 

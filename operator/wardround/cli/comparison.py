@@ -26,7 +26,7 @@ def version(shown: ModelObjects) -> ModelVersion:
     if chosen is None:
         meta = shown.model.metadata
         raise CommandError(
-            f"Model {shown.name} has no version yet. To see how far it is: kubectl wardround explain "
+            f"Model {shown.name} has no version yet. To see how far the model is: kubectl wardround explain "
             f"federatedmodel/{meta.name} -n {meta.namespace}"
         )
     return chosen

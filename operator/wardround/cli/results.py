@@ -29,7 +29,9 @@ ROUNDED = (
     "The numbers of people, positives and rows are rounded: numbers below 1,000 to two digits, numbers below 10,000 "
     "to three, and larger numbers to four."
 )
-NOT_TOLD = "not shown: policy.tellOwnMetrics of the Site is false, or the number would reveal that of another hospital"
+NOT_TOLD = (
+    "not shown: policy.tellOwnMetrics of the Site is false, or the number would reveal a number of another hospital"
+)
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,7 @@ def lines(ranked: Sequence[Ranked], namespace: str) -> list[str]:
             f"Do not report the lowest of these {len(compared)} losses as the loss of the model: the choice of the "
             "lowest makes it too low on average. The sweep has read no test row, so an Evaluate round with `rows: "
             "Test` can measure the model that you choose.",
-            f"To compare the first two in pairs: kubectl wardround compare federatedmodel/{first} "
+            f"To compare the first two models on the same patients: kubectl wardround compare federatedmodel/{first} "
             f"federatedmodel/{second} -n {namespace}",
         ]
     return answer

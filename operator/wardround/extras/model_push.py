@@ -63,7 +63,7 @@ def push(hub: Cluster, folder: Path, wanted: Wanted) -> list[str]:
             hub.delete(modelpush.KIND, wanted.name, wanted.namespace)
     return [
         f"Pushed modelversion/{wanted.name} -n {wanted.namespace}: {prepared.bytes} bytes, {prepared.digest}",
-        f"To train it further: set initial.pushed of a FederatedModel to {wanted.name}",
+        f"To train the model further, set initial.pushed of a FederatedModel to {wanted.name}",
     ]
 
 

@@ -240,7 +240,7 @@ def _reason(approval: Approval, approved: SeriesTerms, assignment: Assignment, n
     series = terms.series_terms(assignment)
     assert series is not None, "only a task of a series is compared with an Approval"
     if is_over(approval, now):
-        return "a person has withdrawn it, or its time is over"
+        return "a person has withdrawn this Approval, or its time is over"
     if names := terms.differing(approved, series):
         return f"the hub now asks for other terms ({', '.join(names)})"
     if names := deviations(assignment):

@@ -114,7 +114,7 @@ def _base_file(folders: Folders, *, initial: bool) -> Iterator[tuple[BinaryIO, t
             yield file, tensors.read_layout(file)
     except FileNotFoundError:
         raise PodError(
-            "PodFailed", "base/model.safetensors is missing: read the log of the courier, which delivers it"
+            "PodFailed", "base/model.safetensors is missing. The courier delivers this file: read the courier's log"
         ) from None
 
 

@@ -217,7 +217,10 @@ def network_open(reached: Sequence[Target]) -> PodError:
             "docs/operations.md (IPv6 link-local) has the commands that close it"
         )
     elif all(each.protocol == "ICMP" for each in reached):
-        why = "the policy engine on this node lets ICMP through. Use one that blocks it, such as kube-router"
+        why = (
+            "the policy engine on this node lets ICMP through. Use a policy engine that blocks ICMP, such as "
+            "kube-router"
+        )
     else:
         why = "this node enforces no NetworkPolicy. Start a policy engine on this node (Calico, Cilium, kube-router)"
     return PodError("NetworkOpen", f"the training pod reaches {', '.join(names)}: {why}")

@@ -82,7 +82,7 @@ def hospital_key(folder: Path) -> bytes:
     if len(key) != keys.KEY_BYTES:
         message = (
             f"the state volume's {folder.name}/{FOLDER}/{keys.FILE} does not have {keys.KEY_BYTES} bytes: delete "
-            f"{folder.name}/{FOLDER}, and the next training pod makes another"
+            f"{folder.name}/{FOLDER}, and the next training pod makes another key"
         )
         raise PodError("PodFailed", message)
     return key

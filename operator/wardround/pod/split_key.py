@@ -29,8 +29,8 @@ def held(folders: Folders, dataset: str, key_file: str, known: str) -> bytes:
     key, place = _beside_data(folders, dataset, key_file) if key_file else _on_state(folders, dataset, known)
     if known and not hmac.compare_digest(split.fingerprint(key), known):
         message = (
-            f"{place} is another key than the one with which this Dataset was first read: its fingerprint differs from "
-            f"status.splitFingerprint. {_HARM}. Restore the former file. {_OTHER_NAME}"
+            f"{place} has another key than the key with which this Dataset was first read: the fingerprint of the key "
+            f"differs from status.splitFingerprint. {_HARM}. Restore the former file. {_OTHER_NAME}"
         )
         raise PodError("SplitKeyChanged", message)
     return key

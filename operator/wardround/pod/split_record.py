@@ -32,8 +32,8 @@ _FIELDS = {
 }
 _HARM = "Held-out patients would enter training, so this pod read no row"
 _WAYS = (
-    "Apply the Dataset as it was before. Or apply it under another name: it then gets a new split, and the authors of "
-    "rounds have to train new models from the beginning"
+    "Apply the Dataset as it was before. Or apply the Dataset under another name: it then gets a new split, and the "
+    "authors of rounds have to train new models from the beginning"
 )
 
 
@@ -49,7 +49,9 @@ def hold(folders: Folders, name: str, dataset: Mapping[str, Any], sides: Split) 
     except OSError as error:
         raise PodError("PodFailed", f"{_named(place)} cannot be used: {type(error).__name__}") from None
     except ValueError:
-        raise PodError("SplitKeyLost", f"{_named(place)} is damaged. {_HARM}. Restore it from a backup") from None
+        raise PodError(
+            "SplitKeyLost", f"{_named(place)} is damaged. {_HARM}. Restore this file from a backup"
+        ) from None
     changed = [words for entry, words in _FIELDS.items() if first.get(entry) != now[entry]]
     if changed:
         message = f"Dataset {name} was read before with another split: {', '.join(changed)} differs. {_HARM}. {_WAYS}"

@@ -265,8 +265,11 @@ def too_few_samples(counts: Counts, side: Side, samples: int, needed: int) -> st
         return ""
     name = {"train": "training"}.get(side, side)
     if counts.all_rows == 0:
-        return f"the file has a header and no rows, and {needed} {name} samples are needed"
-    message = f"{samples} {name} samples remain after validation and split, {needed} are needed"
+        return f"the file has a header and no rows, and the Site asks for at least {needed} {name} samples"
+    message = (
+        f"only {samples} {name} samples are left after the checks and the split, and the Site asks for at least "
+        f"{needed}"
+    )
     # A wrong type in the schema leaves out every row. Only this list names the field.
     return message + (f"; rows left out: {listed(counts.quality, counts.all_rows)}" if counts.quality else "")
 

@@ -162,7 +162,7 @@ class Hub:
         if seconds is None:
             reached = [each for each in federated_round.status.conditions if each.status == "True" and each.message]
             why = " ".join(each.message for each in reached)
-            raise SimulationError(f"Round {federated_round.metadata.name} does not go on: {why}")
+            raise SimulationError(f"Round {federated_round.metadata.name} cannot continue: {why}")
         self.now += timedelta(seconds=max(seconds, 1.0))
 
     def _perform(

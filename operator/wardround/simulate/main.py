@@ -80,8 +80,8 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         default=1,
         metavar="N",
-        help="run all rounds N times. The first run uses the split and the seed that the files give. The others use "
-        "other splits and seeds, derived from --seed",
+        help="run all rounds N times. The first run uses the split and the seed that the files give. The other runs "
+        "use other splits and seeds, which the command derives from --seed",
     )
     result.add_argument(
         "--holdout",
@@ -119,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--sealed",
         action="store_true",
-        help="seal, sign and verify models and updates as clusters do. This is the default, and nothing turns it off",
+        help="seal, sign and verify models and updates as clusters do. This is the default, and no option changes it",
     )
     result.add_argument(
         "--trainer",

@@ -130,7 +130,7 @@ class HubLink:
             why = REASONS["EnrolmentExpired"].meaning
             self._set(Link("EnrolmentExpired", f"{why} {advice}"))
         elif isinstance(failure, Forbidden | NotFound):
-            self._set(Link("HubForbids", f"{REASONS['HubForbids'].meaning} Its API server says: {failure}"))
+            self._set(Link("HubForbids", f"{REASONS['HubForbids'].meaning} The hub's API server says: {failure}"))
         else:
             self._set(Link("HubUnreachable", f"{REASONS['HubUnreachable'].meaning} {failure}"))
 

@@ -57,7 +57,7 @@ def admin(api: Api, kubectl: Kubectl, capsys: pytest.CaptureFixture[str]) -> Ite
 def test_the_documented_upgrade_of_an_enrolment_changes_nothing(admin: Admin) -> None:
     before = admin.participant()
     printed, report = admin.enrol()
-    assert "leave its Participant as it is" in report
+    assert "do not change the Participant of" in report
     assert "kubectl diff -f -" in report
     admin.apply(printed)
     after = admin.participant()
@@ -135,7 +135,7 @@ def test_a_second_revoke_changes_nothing_and_says_so(
     assert main(["revoke", NAME, *administrator]) == 0
     report = capsys.readouterr().err
     assert "Revoked. Within seconds" in report
-    assert "A watch that is open continues until its connection ends" in report
+    assert "A watch that the site has already open continues until its connection ends" in report
     assert main(["revoke", NAME, *administrator]) == 0
     report = capsys.readouterr().err
     assert f"{NAME} is revoked already" in report

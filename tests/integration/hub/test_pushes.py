@@ -347,7 +347,7 @@ async def test_a_deleted_version_is_forgotten_with_its_file(writer: World, kubec
 @pytest.mark.parametrize(
     ("arrays", "other_hub", "schema", "words"),
     [
-        (network(), True, "breast-v1", "Nothing was pushed: the hub's fingerprint is sha256:"),
+        (network(), True, "breast-v1", "Nothing was pushed: the hub's key has the fingerprint sha256:"),
         (network(), False, "absent", "PushWithoutSchema"),
         (network(2), False, "breast-v1", "PushDiffers"),
         (NAN, False, "breast-v1", "has a value that is not finite"),

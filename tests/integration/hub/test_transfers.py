@@ -298,7 +298,7 @@ async def test_the_command_finds_the_version_of_a_model(
 @pytest.mark.parametrize(
     ("target", "other_hub", "words"),
     [
-        ("fr/readers", True, "Nothing was written: the hub's fingerprint is sha256:"),
+        ("fr/readers", True, "Nothing was written: the hub's key has the fingerprint sha256:"),
         ("fr/no-such-round", False, "TransferWithoutResult"),
         ("fm/no-such-model", False, "There is no FederatedModel no-such-model"),
         ("rt/task", False, "`model pull` takes federatedround/NAME"),

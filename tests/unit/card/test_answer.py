@@ -91,7 +91,7 @@ def test_a_version_by_name_answers_though_another_one_is_current(root: Path, mad
     [
         ({"model": "breast"}, "ModelNotDelivered", "no current version of breast"),
         ({"version": "v9"}, "ModelNotDelivered", "no folder heart/v9"),
-        ({"fingerprint": "sha256:" + "0" * 64}, "ModelRefused", "is signed by the hub"),
+        ({"fingerprint": "sha256:" + "0" * 64}, "ModelRefused", "is signed by a hub"),
         ({"answer": "link/answers.csv"}, "PathOutside", "Prediction.spec.answer.path"),
         ({"rows": "link/new.csv"}, "PathOutside", "Prediction.spec.rows.path"),
         ({"dataset": {**DATASET, "fields": [{"name": "unknown"}]}}, "SchemaInvalid", "unknown"),

@@ -94,7 +94,7 @@ def test_a_signature_of_any_other_form_is_refused(made: Made, signature: Any) ->
 @pytest.mark.parametrize("signature", ["\ud800", 1.5, float("nan")])
 def test_a_signature_that_no_json_of_ours_can_hold_is_refused(made: Made, signature: Any) -> None:
     change(made, "signature", signature)
-    assert "is not the card of a model" in refusal(made)
+    assert "as the card of a model" in refusal(made)
 
 
 @pytest.mark.parametrize("name", [folder.CARD_FILE, folder.MODEL_FILE])
@@ -115,7 +115,7 @@ def test_nothing_but_a_file_of_a_possible_length_is_read(made: Made, name: str) 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"card": 1}', '{"card": {"a": 0.5}, "hubKey": "", "signature": ""}'])
 def test_what_is_no_card_is_refused(made: Made, text: str) -> None:
     (made.path / folder.CARD_FILE).write_text(text)
-    assert "is not the card of a model" in refusal(made)
+    assert "as the card of a model" in refusal(made)
 
 
 @pytest.mark.parametrize("name", [folder.CARD_FILE, folder.MODEL_FILE])

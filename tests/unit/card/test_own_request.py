@@ -24,21 +24,21 @@ def own(fingerprint: str) -> OwnRequest:
 
 
 def test_the_key_of_the_named_hub_is_taken() -> None:
-    assert own(HUB.fingerprint).hub_key(PUBLIC, "Do not push") == HUB.public
+    assert own(HUB.fingerprint).hub_key(PUBLIC, "do not push") == HUB.public
 
 
 def test_the_key_of_another_hub_is_refused_with_both_fingerprints() -> None:
     named = "sha256:" + "0" * 64
     with pytest.raises(FolderRefused) as caught:
-        own(named).hub_key(PUBLIC, "Do not push if it differs")
-    for words in (HUB.fingerprint, named, "Do not push if it differs"):
+        own(named).hub_key(PUBLIC, "do not push")
+    for words in (HUB.fingerprint, named, "do not push"):
         assert words in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "no base64", canonical.encode(b"short")])
 def test_a_text_that_is_no_key_is_refused(text: str) -> None:
     with pytest.raises((Refused, FolderRefused)):
-        own(HUB.fingerprint).hub_key(text, "Do not push")
+        own(HUB.fingerprint).hub_key(text, "do not push")
 
 
 @pytest.mark.parametrize(

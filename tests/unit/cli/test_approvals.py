@@ -170,7 +170,7 @@ def test_the_text_of_a_delivery_names_model_version_file_and_what_is_deleted() -
 def test_a_delivery_whose_manifest_cannot_be_read_says_so() -> None:
     known = approvals.reviewed(site_task("brings", delivery()), ())
     text = "\n".join(approvals.review(known, NOW))
-    assert "its manifest cannot be read" in text
+    assert "the model's manifest cannot be read" in text
 
 
 def test_a_delivery_does_not_deny_or_approve_its_model() -> None:

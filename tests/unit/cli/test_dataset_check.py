@@ -82,7 +82,7 @@ def test_all_faults_of_the_object_and_of_the_file_are_said_at_once(laptop: Lapto
         "SchemaInvalid: spec.claimName is missing",
         "DataUnreadable: Dataset.spec: split.test must be at least 0 and below 1",
         "TooManyRowsLeftOut: 1 of 1 rows (100 %) break the DataSchema",
-        "TooFewSamples: 0 training samples remain",
+        "TooFewSamples: only 0 training samples are left",
     ):
         assert words in text
     assert "split: " not in text
@@ -156,7 +156,7 @@ def test_a_file_that_no_pod_can_use_is_named(laptop: Laptop, content: bytes, wor
 def test_five_rows_are_too_few(laptop: Laptop) -> None:
     code, text = laptop.check(dataset(), world.rows(5))
     assert code == 1
-    assert "training samples remain after validation and split, 11 are needed" in text
+    assert "training samples are left after the checks and the split, and the Site asks for at least 11" in text
     code, _ = laptop.check(dataset(), world.rows(5), "--min-cell", "1")
     assert code == 0
 

@@ -90,5 +90,6 @@ def test_an_object_of_another_version_of_the_crds_is_no_traceback(
     assert program.main(ARGUMENTS) == 2
     error = capsys.readouterr().err
     assert error.startswith(
-        "error: This version of kubectl-wardround cannot read the object: spec.datasetName: missing. Install the"
+        "error: This version of kubectl-wardround cannot read the object: spec.datasetName: missing. Install "
+        "kubectl-wardround"
     )

@@ -236,7 +236,7 @@ def test_a_name_is_told_only_to_who_has_nearly_written_it() -> None:
 def test_a_round_that_waits_for_several_hospitals_names_them_all() -> None:
     made = plan(observation(federated_round(quorum={"min": 3}), participants={"site-a": participant("site-a")}))
     assert message_of(made, "Stalled").startswith("site-b: The hub has no Participant site-b.")
-    assert " It also waits for site-c (ParticipantUnknown). The round waits until" in message_of(made, "Stalled")
+    assert " The round also waits for site-c (ParticipantUnknown). The round waits until" in message_of(made, "Stalled")
 
 
 def test_a_site_that_has_not_said_what_it_offers_is_asked() -> None:

@@ -141,7 +141,7 @@ def test_further_attempts_that_are_not_taken_are_made_again_for_a_time_however_m
     made = plan(some)
     assert asked_again(made) == [(name, 2) for name in names[:-2]]
     assert set(attention_of(made).values()) == {"TaskRefused"}
-    assert "It says: 403 exceeded quota" in made.status.attention[0].message
+    assert "The API server says: 403 exceeded quota" in made.status.attention[0].message
     late = plan(replace(some, now=at(WINDOW + 5)))
     assert asked_again(late) == []
     assert set(attention_of(late).values()) == {"TaskRefused"}

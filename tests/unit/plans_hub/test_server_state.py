@@ -58,7 +58,7 @@ CASES: dict[str, tuple[StateManifest | None, str, str]] = {
     "other frozen tensors": (
         replace(STATE, frozen=("head.*",)),
         "OtherFrozenTensors",
-        "because round train-0 was made with another exchange.frozen.",
+        "because round train-0 was made with another list exchange.frozen.",
     ),
 }
 

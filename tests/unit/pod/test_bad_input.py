@@ -161,8 +161,8 @@ def test_rows_that_look_wrong_are_noted_although_they_are_valid(
 @pytest.mark.parametrize(
     ("count", "words"),
     [
-        (5, "training samples remain after validation and split, 11 are needed"),
-        (0, "the file has a header and no rows, and 11 training samples are needed"),
+        (5, "training samples are left after the checks and the split, and the Site asks for at least 11"),
+        (0, "the file has a header and no rows, and the Site asks for at least 11 training samples"),
     ],
 )
 def test_too_few_rows_are_reported(reader: Reader, count: int, words: str) -> None:
@@ -192,5 +192,5 @@ def test_a_key_of_the_split_that_changed_is_reported(reader: Reader) -> None:
     (reader.folders.secrets / "split" / "breast" / "key").write_bytes(b"another key of the hospital")
     status = looked_at(reader, world.DATASET, world.SCHEMA, splitFingerprint=first.split_fingerprint)
     assert (ready(status).status, ready(status).reason) == ("False", "SplitKeyChanged")
-    assert "is another key than the one with which this Dataset was first read" in ready(status).message
+    assert "has another key than the key with which this Dataset was first read" in ready(status).message
     assert status.split_fingerprint == first.split_fingerprint

@@ -260,7 +260,7 @@ def test_only_an_evaluation_whose_rows_leave_prepare_counts(tmp_path: Path) -> N
         assert prepare(folders, world.task(kind, maxEvaluations=0)).evaluations is None
     few = world.pod(tmp_path / "few", world.rows(40))
     assert prepare(few, world.task("Evaluate", maxEvaluations=0)).samples == 0, "it is withheld"
-    with pytest.raises(PodError, match="samples remain"):
+    with pytest.raises(PodError, match="samples are left"):
         prepare(world.pod(tmp_path), world.task("Evaluate", minSamples=1000))
     assert not file(folders).exists()
 

@@ -152,7 +152,7 @@ def test_a_key_that_has_changed_is_not_used(tmp_path: Path) -> None:
     with pytest.raises(PodError) as caught:
         prepare(folders, world.task(splitFingerprint=split.fingerprint(world.SPLIT_KEY)))
     assert (caught.value.reason, caught.value.exit_code) == ("SplitKeyChanged", 65)
-    assert "its fingerprint differs from status.splitFingerprint" in caught.value.message
+    assert "the fingerprint of the key differs from status.splitFingerprint" in caught.value.message
     assert OTHER.decode() not in caught.value.message
     assert not folders.data.exists()
 
@@ -228,7 +228,7 @@ def test_hospitals_with_the_same_key_file_hold_out_the_same_patients(tmp_path: P
 
 def test_a_key_file_that_has_changed_is_not_used(tmp_path: Path) -> None:
     folders = with_file(world.pod(tmp_path), OTHER)
-    with pytest.raises(PodError, match=r"the file split\.key .* is another key than") as caught:
+    with pytest.raises(PodError, match=r"the file split\.key .* has another key than") as caught:
         held(folders, split.fingerprint(world.SPLIT_KEY), file=FILE)
     assert caught.value.reason == "SplitKeyChanged"
 

@@ -272,4 +272,6 @@ def test_patients_of_a_class_are_counted_once_however_many_of_their_rows_are_lef
 def test_five_rows_are_too_few(tmp_path: Path) -> None:
     failure = refused(lambda: prepare(tmp_path, world.rows(5)))
     assert failure.reason == "TooFewSamples"
-    assert "training samples remain after validation and split, 11 are needed" in failure.message
+    assert (
+        "training samples are left after the checks and the split, and the Site asks for at least 11"
+    ) in failure.message

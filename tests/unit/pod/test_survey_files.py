@@ -20,7 +20,7 @@ from wardround.wire.outcome import IgnoredColumn, IgnoredColumns
 def test_a_file_with_a_header_alone_says_that_it_has_no_rows(tmp_path: Path) -> None:
     failure = refused(lambda: prepare(tmp_path, []))
     assert failure.reason == "TooFewSamples"
-    assert failure.message == "the file has a header and no rows, and 11 training samples are needed"
+    assert failure.message == "the file has a header and no rows, and the Site asks for at least 11 training samples"
 
 
 @pytest.mark.parametrize(

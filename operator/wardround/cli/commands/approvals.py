@@ -75,8 +75,12 @@ def add_to_approve(approve: argparse.ArgumentParser) -> None:
         help="with --sweep: approve without a question if the terms of the models have this digest",
     )
     most = f"at most {MOST_TASKS}; default: twice as many as the series plan, because each attempt counts"
-    approve.add_argument("--rounds", type=int, metavar="N", help=f"the most Train and Statistics tasks: {most}")
-    approve.add_argument("--evaluations", type=int, metavar="N", help=f"the most Evaluate tasks: {most}")
+    approve.add_argument(
+        "--rounds", type=int, metavar="N", help=f"how many Train and Statistics tasks the Approval covers: {most}"
+    )
+    approve.add_argument(
+        "--evaluations", type=int, metavar="N", help=f"how many Evaluate tasks the Approval covers: {most}"
+    )
     approve.add_argument(
         "--until", metavar="YYYY-MM-DD", help=f"when the Approval ends; default: in {approvals.DAYS} days"
     )
@@ -116,7 +120,7 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
         return 0
     made = approvals.approve_model(known, **bounds, author=site.user(), now=now)
     site.create(made)
-    say(f"Approved until {made['spec']['until']}. To end it: {_withdrawal(made['metadata'])}")
+    say(f"Approved until {made['spec']['until']}. To end the approval: {_withdrawal(made['metadata'])}")
     return 0
 
 
@@ -139,7 +143,7 @@ def _approve_sweep(site: Cluster, options: argparse.Namespace) -> int:
     made = approved_sweeps.approve_sweep(known, chosen, **bounds, author=site.user(), now=now)
     site.create(made)
     say(
-        f"Approved {len(chosen.terms.models)} models until {made['spec']['until']}. To end it: "
+        f"Approved {len(chosen.terms.models)} models until {made['spec']['until']}. To end the approval: "
         f"{_withdrawal(made['metadata'])}"
     )
     return 0

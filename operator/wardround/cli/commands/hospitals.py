@@ -28,15 +28,16 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     enrol.add_argument(
         "--display-name",
         default="",
-        help="the hospital's name in tables and reports; default: the present name there, or NAME",
+        help="the hospital's name in tables and reports; default: the display name that the Participant has already, "
+        "or NAME",
     )
     enrol.add_argument(
         "--federation",
         action="append",
         default=[],
         metavar="NS",
-        help="a federation's namespace, whose rounds may ask the hospital. The command adds it to "
-        "spec.allowedFederations of the Participant. To remove a namespace, edit this list",
+        help="the namespace of a federation whose rounds may ask the hospital. The command adds this namespace to "
+        "spec.allowedFederations of the Participant. To remove a namespace, edit that list",
     )
     how = enrol.add_mutually_exclusive_group()
     how.add_argument("--apply", action="store_true", help="apply the manifests to the hub, with your own rights")
@@ -131,9 +132,13 @@ def say_changes(server: str, name: str, before: Object | None, items: list[Objec
     [after] = [item for item in items if item["kind"] == "Participant"]
     changed = enrolment.changes(before, after)
     if not changed:
-        say(f"{name} is enrolled at {server}. These manifests leave its Participant as it is.")
+        say(f"{name} is enrolled at {server}. These manifests do not change the Participant of {name}.")
     else:
-        say("\n  ".join([f"{name} is enrolled at {server}. These manifests change its Participant:", *changed]))
+        say(
+            "\n  ".join(
+                [f"{name} is enrolled at {server}. These manifests change the Participant of {name}:", *changed]
+            )
+        )
     if not applied:
         say("To see what these manifests change in all objects, pipe the manifests into: kubectl diff -f -")
 
@@ -178,9 +183,10 @@ def run_revoke(hub: Cluster, options: argparse.Namespace) -> int:
     else:
         outcome = f"{name} is revoked already: {hub.server} accepts no token of {name}. Nothing was changed."
     say(
-        f"{outcome}\nA watch that is open continues until its connection ends. To end it now, restart the hub's API "
-        "server.\n"
-        f"To give the hospital a new token:\n"
+        f"{outcome}\n"
+        "A watch that the site has already open continues until its connection ends. To end open watches now, restart "
+        "the hub's API server.\n"
+        "To give the hospital a new token:\n"
         f"  kubectl wardround enrol {name} --apply --hub-server URL --bootstrap FILE"
     )
     return 0

@@ -33,7 +33,10 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     )
     watching.add_argument("target", metavar="federatedround/NAME", help="the round, or federatedmodel/NAME for a model")
     watching.add_argument(
-        "--timeout", type=seconds, metavar="SECONDS", help="stop watching after this time; default: at the end"
+        "--timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="stop watching after this time; default: watch until the round or the series ends",
     )
     watching.set_defaults(run=run_watch)
 

@@ -36,7 +36,7 @@ def _dataset(each: Dataset, now: datetime) -> Iterator[Block]:
         yield _classes(name, status.left_out)
     if status.evaluations:
         yield Table(
-            f"Evaluations on Dataset {name} in the last 30 days, as the newest one found them",
+            f"Evaluations on Dataset {name} in the last 30 days, as the newest evaluation counted them",
             ("rows", "used", "left", "more are left after"),
             tuple((one.rows, str(one.used), str(one.left), one.until or "") for one in status.evaluations),
             numbers=("used", "left"),

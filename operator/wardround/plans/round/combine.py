@@ -231,7 +231,9 @@ def _again(view: View, job: Aggregation, answer: AggregationFailure | None) -> V
 
 
 def _give_up(view: View, job: Aggregation, answer: AggregationFailure | None) -> Verdict:
-    cause = f"{answer.reason}. {answer.message}" if answer is not None else "its pod ended without an answer."
+    cause = (
+        f"{answer.reason}. {answer.message}" if answer is not None else ("the pod of the Job ended without an answer.")
+    )
     times = "once" if job.number <= 1 else f"{job.number} times"
     message = f"The aggregation Job failed {times}. The last reason: {cause} {advice('AggregationFailed')}"
     return failed(view, "AggregationFailed", message)
@@ -250,7 +252,7 @@ def _combining(view: View, node_dead: datetime | None) -> Verdict:
         cause = (
             ("Kubernetes is deleting the Job's pod, but the pod's node does not answer")
             if node_dead
-            else "It has not ended"
+            else "The Job has not ended"
         )
         return failed(
             view,

@@ -142,7 +142,7 @@ def _waits_for(concerned: tuple[Attention, ...], missing: str) -> tuple[str, str
     if not concerned:
         return TOO_FEW, missing
     first, *others = concerned
-    also = f" It also waits for {named(others)}." if others else ""
+    also = f" The round also waits for {named(others)}." if others else ""
     return first.reason, f"{first.message}{also}"
 
 

@@ -86,7 +86,7 @@ class Part:
 
 def task_refused(name: str, refusal: str) -> Attention:
     """`refusal`: the API server's own words."""
-    message = f"{advise(TASK_REFUSED, name)} It says: {refusal}"
+    message = f"{advise(TASK_REFUSED, name)} The API server says: {refusal}"
     return Attention(participant=name, reason=TASK_REFUSED, message=message[: conditions.MESSAGE_LIMIT])
 
 

@@ -25,7 +25,7 @@ _WHY = {
     Going.NO_STATE: "has no server state",
     Going.OTHER_STRATEGY: "was made with another strategy",
     Going.OTHER_PARAMETERS: "was made with other aggregation.parameters",
-    Going.OTHER_FROZEN: "was made with another exchange.frozen",
+    Going.OTHER_FROZEN: "was made with another list exchange.frozen",
 }
 
 

@@ -22,8 +22,8 @@ KEPT = 64
 # KEPT together: else tasks that have ended would leave no room, if the newest need no memory.
 MOST = 256
 FULL = (
-    f"this site holds {MOST} SiteTasks, the limit, so it takes no new task until some of them end. `kubectl get "
-    "sitetasks` shows them"
+    f"this site holds {MOST} SiteTasks, the limit. So it takes no new task until some of these SiteTasks end. To see "
+    "them, run `kubectl get sitetasks`"
 )
 
 

@@ -133,7 +133,7 @@ def _courier_failed(view: View) -> Verdict | None:
     if reason not in COURIER_FAILURES:
         return None
     message = (
-        "The courier cannot do its part of the task. Read its log: kubectl logs deployment/courier -n "
+        "The courier cannot do its part of the task. Read the courier's log: kubectl logs deployment/courier -n "
         f"{view.seen.task.metadata.namespace}"
     )
     return failed(Failure.by(reason, message), stages=pod_times(view))
@@ -215,7 +215,7 @@ def _dataset_unusable(view: View) -> Verdict | None:
     if view.seen.job is not None or dataset is None:
         return None
     if dataset.schema is None:
-        fault = f"There is no DataSchema {dataset.spec['schemaName']} in this namespace. Apply it again"
+        fault = f"There is no DataSchema {dataset.spec['schemaName']} in this namespace. Apply this DataSchema again"
     else:
         fault = texts_fault(dataset.spec, dataset.schema)
     return failed(Failure.by("DataUnreadable", f"Dataset {name}: {fault}")) if fault else None
