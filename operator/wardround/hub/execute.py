@@ -22,7 +22,7 @@ from wardround.documents.update_list import UpdateList
 from wardround.hub import early, tries, vault
 from wardround.hub.context import Context
 from wardround.hub.stored import delete_stored, look_ends
-from wardround.kube.errors import ApiError
+from wardround.kube.errors import ApiError, Forbidden, Invalid
 from wardround.manifests import aggregation
 from wardround.plans.round.parts import refused_since, task_refused
 from wardround.plans.round.types import (
@@ -32,6 +32,7 @@ from wardround.plans.round.types import (
     Cancel,
     CleanUp,
     Dispatch,
+    EarlyRefusal,
     Grant,
     Interruption,
     ListUpdates,
@@ -55,6 +56,8 @@ from wardround.wire.assignment import AssignedModel, AssignedSchema
 from wardround.wire.card import ModelCard
 from wardround.wire.models import ModelManifest
 
+# What the API server does not take now.
+Untaken = Refusal | EarlyRefusal
 logger = logging.getLogger(__name__)
 
 
@@ -110,10 +113,11 @@ class Execution:
     def round(self) -> FederatedRound:
         return self.seen.round
 
-    async def run(self, actions: Sequence[Action]) -> tuple[Refusal, ...]:
+    async def run(self, actions: Sequence[Action]) -> tuple[Untaken, ...]:
         """Carries out the actions in order, tasks of different participants at once. Returns the participants whose
-        RoundTask the API server does not take now. Raises Interrupted for whatever else an action raises."""
-        refusals: list[Refusal] = []
+        RoundTask the API server does not take now, and whether it does not take the aggregation that would begin early.
+        Raises Interrupted for whatever else an action raises."""
+        refusals: list[Untaken] = []
         parallel: list[Action] = []
         for action in actions:
             if isinstance(action, Dispatch | Grant | Cancel):
@@ -121,25 +125,26 @@ class Execution:
                 continue
             refusals += await self._together(parallel)
             parallel.clear()
-            await self._one(action)
+            refusal = await self._one(action)
+            refusals += [refusal] if refusal else []
         return (*refusals, *await self._together(parallel))
 
-    async def _one(self, action: Action) -> Refusal | None:
+    async def _one(self, action: Action) -> Untaken | None:
         try:
             return await self.perform(action)
         except Exception as failure:
             raise Interrupted(action, failure) from failure
 
-    async def _together(self, actions: Sequence[Action]) -> list[Refusal]:
+    async def _together(self, actions: Sequence[Action]) -> list[Untaken]:
         """Waits for the end of all, even if one fails: none of them may still run when the round is tried again."""
         results = await asyncio.gather(*map(self._one, actions), return_exceptions=True)
         for each in results:
             if isinstance(each, BaseException):
                 raise each
-        return [each for each in results if isinstance(each, Refusal)]
+        return [each for each in results if isinstance(each, Untaken)]
 
     @singledispatchmethod
-    async def perform(self, action: Action) -> Refusal | None:
+    async def perform(self, action: Action) -> Untaken | None:
         raise TypeError(f"no way to perform {action}")
 
     @perform.register
@@ -227,7 +232,29 @@ class Execution:
         await self._patch(action.task, {"cancel": True}, {CANCELLED: action.reason})
 
     @perform.register
-    async def _aggregate(self, action: Aggregate) -> None:
+    async def _aggregate(self, action: Aggregate) -> EarlyRefusal | None:
+        if action.number == EARLY_NUMBER:
+            return await self._begin_early(action)
+        await self._make_aggregation(action)
+        return None
+
+    async def _begin_early(self, action: Aggregate) -> EarlyRefusal | None:
+        """A quota, a policy or a webhook may refuse the Job. The round needs this Job only to be faster."""
+        meta, refusals = self.round.metadata, self.hub.refusals
+        key = (meta.uid, "", action.number)
+        if cause := refusals.recent(key, self.hub.clock()):
+            return EarlyRefusal(cause=cause)
+        try:
+            await self._make_aggregation(action)
+        except ApiError as failure:
+            logger.warning("round %s/%s: no aggregation can begin early: %s", meta.namespace, meta.name, failure)
+            refusals.note(key, type(failure).__name__, self.hub.clock())
+            if isinstance(failure, Forbidden | Invalid):  # a later plan has newer URLs
+                await self.hub.client.delete_if_exists("Secret", names.aggregation_name(meta.uid, action.number))
+            return EarlyRefusal(cause=type(failure).__name__)
+        return None
+
+    async def _make_aggregation(self, action: Aggregate) -> None:
         await tries.delete_before(self.hub, self.round.metadata.uid, action.number - 1)
         key, now = await self.key.get(), self.hub.clock()
         job = aggregations.job(

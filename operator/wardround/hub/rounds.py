@@ -22,8 +22,8 @@ from wardround.kube.queue import WorkQueue
 from wardround.kube.retries import Retries
 from wardround.plans.events import headline
 from wardround.plans.round.next_look import requeue_after_write
-from wardround.plans.round.status import STARTED, interrupted, is_over, refused
-from wardround.plans.round.types import Dispatch, Refusal
+from wardround.plans.round.status import STARTED, begins_later, interrupted, is_over, refused
+from wardround.plans.round.types import Dispatch, EarlyRefusal, Refusal
 from wardround.ports import Object
 from wardround.store.errors import StoreError
 
@@ -123,9 +123,12 @@ class RoundController:
         try:
             key_of_round = RoundKey(self.hub.client, seen.metadata.uid)
             execution = Execution(self.hub, observation, base, key_of_round, references)
-            refusals = await execution.run(plan.actions)
+            untaken = await execution.run(plan.actions)
+            refusals = tuple(each for each in untaken if isinstance(each, Refusal))
             asked = sum(isinstance(each, Dispatch) for each in plan.actions)
             status = refused(observation, plan.status, asked, refusals)
+            early = tuple(each for each in untaken if isinstance(each, EarlyRefusal))
+            status = begins_later(observation, status, early)
         except Interrupted as interrupt:
             failure, status = interrupt, interrupted(observation, plan.status, interrupt.interruption)
         requeue_after = plan.requeue_after

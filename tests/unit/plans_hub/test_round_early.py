@@ -26,16 +26,19 @@ from tests.unit.plans_hub.builders import (
     task,
 )
 from tests.unit.plans_hub.reading import condition_of, of_type
+from wardround.api import conditions
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import Update
 from wardround.plans.round.confirmation import confirmation
 from wardround.plans.round.early import NOTHING, mark, note, noted
 from wardround.plans.round.plan import plan
+from wardround.plans.round.status import begins_later
 from wardround.plans.round.types import (
     Aggregate,
     Aggregation,
     Collects,
     EarlyList,
+    EarlyRefusal,
     ListUpdates,
     Observation,
     StopEarly,
@@ -69,15 +72,30 @@ def names_in(tasks: Sequence[RoundTask] | None) -> list[str]:
 
 def test_an_aggregation_begins_with_the_first_update_and_gets_it() -> None:
     seen = early(sent(A), accepted(B), accepted(C))
-    actions = plan(seen).actions
-    [begun], [listed] = of_type(plan(seen), Aggregate), of_type(plan(seen), ListUpdates)
+    [begun] = of_type(plan(seen), Aggregate)
+    assert of_type(plan(seen), ListUpdates) == []  # the API server may refuse the Job
     assert (begun.number, begun.tasks) == (0, ())
     assert begun.collects == Collects(most=3, largest=largest_upload(seen.round, BASE), seconds=600)
     assert not begun.scratch.reads_twice
-    assert (names_in(listed.tasks), listed.counted, listed.after.closed) == ([A], None, False)
-    assert actions.index(begun) < actions.index(listed)
     assert condition_of(plan(seen), "Reconciling")[1] == "Collecting"
-    assert A in confirmation(seen, plan(seen)).names
+    begun_round = replace(seen, aggregation=WAITING, early=NOTHING)
+    [listed] = of_type(plan(begun_round), ListUpdates)
+    assert (names_in(listed.tasks), listed.counted, listed.after.closed) == ([A], None, False)
+    assert A in confirmation(seen, plan(begun_round)).names
+
+
+def test_an_early_job_that_the_api_server_refuses_is_made_at_closing_and_the_round_says_why() -> None:
+    seen = early(sent(A), accepted(B), accepted(C))
+    status = begins_later(seen, plan(seen).status, (EarlyRefusal(cause="Forbidden"),))
+    reconciling = conditions.find(status.conditions, "Reconciling")
+    assert reconciling is not None
+    assert (reconciling.status, reconciling.reason) == ("True", "Collecting")
+    assert "1 of 3 hospitals sent an update." in reconciling.message
+    assert "refused the aggregation that would begin early, or did not answer (Forbidden)" in reconciling.message
+    again = replace(seen, round=replace(seen.round, status=status))
+    assert [each.number for each in of_type(plan(again), Aggregate)] == [0]
+    made = plan(replace(again, tasks=tuple(map(sent, NAMES))))
+    assert [each.number for each in of_type(made, Aggregate)] == [1]
 
 
 def test_nothing_begins_before_an_update_is_there() -> None:

@@ -17,9 +17,9 @@ import pytest
 
 from lab import demo_data
 from tests.conditions import is_true
-from tests.simulation.apiserver import Server
+from tests.simulation.apiserver import Server, Write
 from tests.simulation.client import Client
-from tests.simulation.federation import HUB_NAMESPACE, Federation
+from tests.simulation.federation import HUB_NAMESPACE, HUB_URL, Federation
 from tests.simulation.kubelet import Node
 from tests.simulation.programs import Programs
 from tests.simulation.rounds import OWN, documents, scratch
@@ -144,6 +144,22 @@ class UpgradingFederation(EarlyFederation):
             return super()._client(server, account, namespace, field_manager=field_manager)
         token = server.token(f"{namespace}:{account}", 365 * 86400.0)
         return UpgradingClient(server, lambda: token, namespace, self._latency, field_manager=field_manager)
+
+
+class FullFederation(EarlyFederation):
+    """A ResourceQuota of the hub's namespace admits no Job that begins early. `messages`: of the rounds meanwhile."""
+
+    messages: set[str] = set()  # noqa: RUF012 - of one play
+
+    def __init__(self, loop: VirtualLoop, *arguments: Any, **more: Any) -> None:
+        super().__init__(loop, *arguments, hub=Server(HUB_URL, loop.clock, refuses=self._refuses), **more)
+
+    def _refuses(self, write: Write) -> str:
+        rounds = self.hub.select("FederatedRound", None) if write.place.kind == "FederatedRound" else []
+        conditions = [each for item in rounds for each in item["status"]["conditions"]]
+        self.messages.update(each["message"] for each in conditions if each["reason"] == "Collecting")
+        full = (write.verb, write.place.kind, write.place.name[-2:]) == ("create", "Job", "-0")
+        return "exceeded quota" if full else ""
 
 
 @dataclass
@@ -273,3 +289,16 @@ def test_an_upgrade_of_the_hub_operator_while_a_round_collects_changes_no_model(
     statistics, first, second = NAMES
     assert early.numbers == {statistics: number, first: 1, second: number}
     assert early.left == []
+
+
+def test_a_quota_that_refuses_the_early_job_lets_the_round_go_on(
+    simulated: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    FullFederation.messages.clear()
+    full = played(FullFederation, 3600)
+    assert full.digests == simulated
+    assert set(full.numbers.values()) == {1}
+    assert "could not start aggregation 0" not in caplog.text  # the words of a look that failed
+    assert "no aggregation can begin early: post Job" in caplog.text
+    assert any("refused the aggregation that would begin early" in each for each in FullFederation.messages)
+    assert full.left == []

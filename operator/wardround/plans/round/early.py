@@ -31,13 +31,16 @@ COLLECTS, CLOSED, GIVEN_UP = "collects", "closed", "given-up"
 
 
 def read_early(view: View) -> tuple[Action, ...]:
-    """What to do while the round collects: begin with the first update, then list each new one."""
+    """What to do while the round collects: begin with the first update, then list each update that is there.
+
+    The API server may refuse the Job. So the first page is written by the look that sees the Job.
+    """
     if not view.having(PartState.SENT):
         return ()
     early = view.seen.early or NOTHING
     if view.seen.aggregation is None and early.pages == 0:
         begin = _begin(view)
-        return (begin, _list(view, early, closes=False)) if begin else ()
+        return (begin,) if begin else ()
     if not _waits(view):
         return ()
     action = _list(view, early, closes=False)

@@ -16,7 +16,7 @@ from wardround.api.federatedround import (
 from wardround.api.timeline import Timeline, mark, reached
 from wardround.api.times import to_seconds
 from wardround.plans.round.parts import TASK_REFUSED, Part, PartState, asks_again, task_refused
-from wardround.plans.round.types import Interruption, Observation, Refusal, Verdict
+from wardround.plans.round.types import EarlyRefusal, Interruption, Observation, Refusal, Verdict
 
 STARTED, DISPATCHED, COLLECTED, AGGREGATED, COMPLETE = "Started", "Dispatched", "Collected", "Aggregated", "Complete"
 CLEANED_UP = "CleanedUp"  # condition of a round that is over, if it could not be tidied up at once
@@ -129,6 +129,25 @@ def refused(
     message = f"The hub operator tries again until {to_seconds(until)}. Then the round fails. {entries[0].message}"
     waiting = Verdict(course="Stalled", reason=TASK_REFUSED, message=message)
     return replace(status, conditions=_conditions(seen, waiting), timeline=_started(seen.round.status, planned))
+
+
+def begins_later(
+    seen: Observation, planned: FederatedRoundStatus, refusals: tuple[EarlyRefusal, ...]
+) -> FederatedRoundStatus:
+    """The status when the API server does not take the aggregation that would begin early. The round goes on."""
+    reconciling = conditions.find(planned.conditions, "Reconciling")
+    if not refusals or reconciling is None:
+        return planned
+    message = (
+        f"{reconciling.message} The hub's API server has refused the aggregation that would begin early, or did not "
+        f"answer ({refusals[0].cause}). Until the round closes, the hub operator tries again whenever it looks at the "
+        "round. At the latest, the aggregation begins when the round closes. The hub's administrator finds the cause "
+        "in the log of the hub operator: it can be a ResourceQuota of the hub's namespace."
+    )
+    progressing = conditions.progressing(
+        planned.conditions, reconciling.reason, message, now=seen.now, generation=seen.round.metadata.generation
+    )
+    return replace(planned, conditions=progressing)
 
 
 def _conditions(seen: Observation, verdict: Verdict) -> Conditions:

@@ -243,6 +243,13 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EarlyRefusal:
+    """The API server does not take the aggregation that would begin early. `cause`: the kind of its answer."""
+
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Interruption:
     """An action that raised, in words: `doing` says what was to be done, `cause` why it was not. It is tried again."""
 
