@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from wardround.api import federatedround, modelversion, names, roundtask
@@ -277,10 +278,18 @@ def aggregation(jobs: Objects, pods: Objects) -> Aggregation | None:
         [last, *_] = ended
         answer, at = read_answer(last.get("message", "")), read_time(last.get("finishedAt", ""))
         return Aggregation(number=number, over=True, answer=answer, ended=at)
-    conditions = numbers[number].get("status", {}).get("conditions", [])
+    job = numbers[number]
+    conditions = job.get("status", {}).get("conditions", [])
     over = any(each["type"] in JOB_OVER and each["status"] == "True" for each in conditions)
     deleted = [at for pod in mine if (at := read_time(pod["metadata"].get("deletionTimestamp", "")))]
-    return Aggregation(number=number, over=over, gone_by=max(deleted, default=None))
+    return Aggregation(number=number, over=over, until=_until(job), gone_by=max(deleted, default=None))
+
+
+def _until(job: Object) -> datetime | None:
+    """When Kubernetes ends a Job that still runs. It may begin to count a moment later."""
+    created = read_time(job["metadata"].get("creationTimestamp", ""))
+    seconds = job.get("spec", {}).get("activeDeadlineSeconds")
+    return created + timedelta(seconds=seconds) if created and seconds else None
 
 
 def _terminated(pod: Object) -> dict[str, Any] | None:

@@ -351,6 +351,13 @@ def test_a_job_whose_pod_stays_counts_by_its_condition_before_failed() -> None:
     assert (terminating.over, terminating.gone_by) == (False, datetime(2026, 11, 24, 16, 15, tzinfo=UTC))
 
 
+def test_the_end_of_a_job_is_its_creation_and_its_deadline() -> None:
+    metadata = {"labels": {"wardround.io/attempt": "0"}, "creationTimestamp": "2026-11-24T16:00:00Z"}
+    begun = aggregation([{"metadata": metadata, "spec": {"activeDeadlineSeconds": 4200}}], [])
+    assert begun is not None
+    assert begun.until == datetime(2026, 11, 24, 17, 10, tzinfo=UTC)
+
+
 def test_a_missing_setting_is_named() -> None:
     with pytest.raises(SettingMissing, match="WARDROUND_STORE_ENDPOINT"):
         read({})

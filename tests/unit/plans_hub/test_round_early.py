@@ -29,6 +29,7 @@ from tests.unit.plans_hub.reading import condition_of, of_type
 from wardround.api import conditions
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import Update
+from wardround.documents import aggregations
 from wardround.plans.round.confirmation import confirmation
 from wardround.plans.round.early import NOTHING, mark, note, noted
 from wardround.plans.round.plan import plan
@@ -176,6 +177,28 @@ def test_a_job_that_the_cluster_has_deleted_is_not_made_again_before_closing() -
     tasks = sent(A), accepted(B), accepted(C)
     seen = early(*tasks)
     assert of_type(plan(replace(seen, early=listing(seen, tasks[:1]))), Aggregate) == []
+
+
+@pytest.mark.parametrize("seconds", [60, 86400])
+def test_a_job_that_begins_early_has_an_hour_after_the_latest_closing(seconds: int) -> None:
+    """Without this, Kubernetes ends the Job in the middle of its work, and the time of the next Job is too short."""
+    seen = early(sent(A), accepted(B), accepted(C), spec={"deadlines": {"totalSeconds": seconds}}, now=at(10))
+    [begun] = of_type(plan(seen), Aggregate)
+    job = aggregations.job(seen.round, begun, namespace="hub", image="image", now=seen.now)
+    assert job.active_seconds == 3600 + 600
+
+
+def test_a_job_without_an_hour_left_is_replaced_at_closing() -> None:
+    """Its pod has waited for a node so long that Kubernetes would end the Job before it has combined the updates."""
+    tasks = tuple(map(sent, NAMES))
+    seen = early(*tasks, aggregation=replace(WAITING, until=at(110 + 3599)), now=at(110))
+    seen = replace(seen, early=listing(seen, tasks[:1]))
+    made = plan(seen)
+    assert of_type(made, ListUpdates) == []
+    assert [(each.number, names_in(each.tasks)) for each in of_type(made, Aggregate)] == [(1, list(NAMES))]
+    assert len(of_type(made, StopEarly)) == 1
+    in_time = plan(replace(seen, aggregation=replace(WAITING, until=at(110 + 3600))))
+    assert (len(of_type(in_time, ListUpdates)), of_type(in_time, Aggregate), of_type(in_time, StopEarly)) == (1, [], [])
 
 
 def test_closing_tells_the_waiting_job_what_counts() -> None:

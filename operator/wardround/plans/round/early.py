@@ -5,9 +5,10 @@ the round closes, the hub operator makes another Job at closing, as for a round 
 """
 
 from dataclasses import replace
+from datetime import timedelta
 
 from wardround.api.roundtask import RoundTask
-from wardround.plans.round.combine import aggregate, combined_by, gone
+from wardround.plans.round.combine import COMBINED_WITHIN, aggregate, combined_by, gone
 from wardround.plans.round.parts import PartState
 from wardround.plans.round.scratch import scratch
 from wardround.plans.round.types import (
@@ -18,6 +19,7 @@ from wardround.plans.round.types import (
     EarlyList,
     ListUpdates,
     Observation,
+    StopEarly,
     Verdict,
 )
 from wardround.plans.round.view import View
@@ -48,20 +50,29 @@ def read_early(view: View) -> tuple[Action, ...]:
 
 
 def close_early(view: View) -> Verdict | None:
-    """Lets the Job that began early combine what was sent. None if there is none that waits for it."""
-    if not _waits(view):
+    """Lets the Job that began early combine what was sent, or another Job in its place. None if no such Job runs."""
+    job = view.seen.aggregation
+    if job is None or job.number != EARLY_NUMBER or gone(view):
         return None
+    if not _waits(view):
+        verdict = aggregate(view, EARLY_NUMBER + 1)
+        begins = any(isinstance(each, Aggregate) for each in verdict.actions)
+        return replace(verdict, actions=(StopEarly(), *verdict.actions)) if begins else verdict
     verdict = aggregate(view, EARLY_NUMBER)
     last = _list(view, view.seen.early or NOTHING, closes=True)
     return replace(verdict, actions=tuple(last if isinstance(each, Aggregate) else each for each in verdict.actions))
 
 
 def _waits(view: View) -> bool:
-    """Whether a Job that began early waits for further pages."""
+    """Whether a Job that began early waits for further pages, and has the time that a Job at closing would have.
+
+    The pod of a Job may wait for a node. Its wait for the last page begins later, and the Job's deadline does not.
+    """
     job, early = view.seen.aggregation, view.seen.early
     if job is None or job.number != EARLY_NUMBER or early is None:
         return False
-    return not (early.closed or early.given_up or gone(view))
+    has_time = job.until is None or view.seen.now + COMBINED_WITHIN <= job.until
+    return has_time and not (early.closed or early.given_up or gone(view))
 
 
 def _begin(view: View) -> Aggregate | None:
@@ -80,7 +91,8 @@ def _begin(view: View) -> Aggregate | None:
     return Aggregate(
         number=EARLY_NUMBER,
         tasks=(),
-        until=combined_by(view),
+        # The round may close so much later, and then the Job has the time of a Job that begins at closing.
+        until=combined_by(view) + timedelta(seconds=seen.early_seconds),
         scratch=room,
         collects=Collects(most=most, largest=largest, seconds=seen.early_seconds),
     )

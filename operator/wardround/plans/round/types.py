@@ -32,6 +32,7 @@ class EarlyList:
 @dataclass(frozen=True, kw_only=True)
 class Aggregation:
     """The latest aggregation Job of a round. It runs until `over`. `ended`: when its pod ended, if that is known.
+    `until`: when Kubernetes ends the Job, if that is known.
 
     `gone_by`: when a pod that is being deleted should be gone. If its node has died, Kubernetes never says that it is.
     `failures`: how many tries before it failed, those not counted that the store ended.
@@ -42,6 +43,7 @@ class Aggregation:
     over: bool = False
     answer: AggregationAnswer | None = None
     ended: datetime | None = None
+    until: datetime | None = None
     gone_by: datetime | None = None
 
 
