@@ -8,6 +8,7 @@ from wardround.documents.keys import Identity
 from wardround.hub.assigned_models import AssignedModels
 from wardround.hub.refusals import Refusals
 from wardround.hub.settings import Settings
+from wardround.hub.store_looks import StoreLooks
 from wardround.kube.events import Reporter
 from wardround.kube.index import Index
 from wardround.ports import AdministeredStore, Api
@@ -32,3 +33,4 @@ class Context:
     participants: Index[Participant]
     refusals: Refusals = field(default_factory=Refusals)
     assigned_models: AssignedModels = field(default_factory=AssignedModels)
+    store_looks: StoreLooks = field(default_factory=StoreLooks)

@@ -17,7 +17,7 @@ from wardround.documents import aggregations, collected_list
 from wardround.documents.update_list import planned_update
 from wardround.hub import vault
 from wardround.hub.context import Context
-from wardround.hub.stored import LOOK_SECONDS, time_limit
+from wardround.hub.store_looks import LOOK_SECONDS
 from wardround.plans.round import early
 from wardround.plans.round.types import EARLY_NUMBER, EarlyList, ListUpdates, Observation
 from wardround.ports import Object, Objects
@@ -99,7 +99,7 @@ class Pages:
     async def store(self, page: CollectedPage, seconds: float) -> None:
         """Store a page under the next number that is free. Raises StoreError, also after `seconds`."""
         hub = self.hub
-        async with time_limit(asyncio.get_running_loop().time() + seconds):
+        async with hub.store_looks.limited(asyncio.get_running_loop().time() + seconds):
             for number in range(self.number, self.number + MOST_EXISTING):
                 arguments = (page, number, self.listed, hub.internal, hub.clock())
                 upload, data = await beside(collected_list.sealed, *arguments)

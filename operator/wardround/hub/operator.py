@@ -18,6 +18,7 @@ from wardround.hub.pushes import PushController
 from wardround.hub.results import ResultController
 from wardround.hub.rounds import RoundController
 from wardround.hub.settings import SettingMissing, Settings, read
+from wardround.hub.store_looks import WORKERS
 from wardround.hub.transfers import TransferController
 from wardround.kube import tokens
 from wardround.kube.client import Client, backoff
@@ -38,7 +39,6 @@ from wardround.store.admin import ensure_bucket
 from wardround.store.errors import StoreError
 from wardround.store.transfer import StoreClient
 
-WORKERS = 8
 FIELD_MANAGER = "wardround-hub"
 LEASE = "hub-operator"
 CONTROLLER = "wardround.io/hub-operator"

@@ -42,6 +42,8 @@ from wardround.wire.assignment import AssignedSchema
 
 # A round that needs a forgotten model is over some time. No event of it names the model.
 FOLLOWERS_SECONDS = 60.0
+# To read a pushed file can take long. While others wait for the store, the push waits without a worker.
+WAITING_SECONDS = 10.0
 logger = logging.getLogger(__name__)
 
 
@@ -113,6 +115,8 @@ class PushController:
         plan = push_plan.plan(seen)
         if plan.look:
             await self._hub.reporter.write(item, push.status, plan.status)
+            if self._hub.store_looks.crowded:
+                return sooner(plan.requeue_after, WAITING_SECONDS)
             item = await self._hub.client.get(self.kind, push.metadata.name, push.metadata.namespace)
             seen = replace(seen, push=modelpush.parse(item), examined=await self._look(push))
             plan = push_plan.plan(seen)
@@ -161,7 +165,8 @@ class PushController:
         except (NotFound, KeyError, ValueError) as damage:
             logger.error("the key of push %s is of no use: %s", push.metadata.uid, type(damage).__name__)
             return Examined(reason=pushed_file.ALTERED, tensors={})
-        return await pushed_file.look(hub.store, hub.internal, push, sealed, hub.clock())
+        async with hub.store_looks.limited(None):
+            return await pushed_file.look(hub.store, hub.internal, push, sealed, hub.clock())
 
     async def _ready(self, version: ModelVersion) -> None:
         """A pushed version is ready as soon as it exists: its model was kept before."""

@@ -16,6 +16,7 @@ from tests.simulation.virtual import VirtualLoop, play
 from wardround.documents import collected_list
 from wardround.hub.context import Context
 from wardround.hub.early import COLLECTING_SECONDS, MOST_EXISTING, Pages
+from wardround.hub.store_looks import StoreLooks
 from wardround.presign import Credentials, Presigner
 from wardround.store.errors import StoreError
 from wardround.wire.collected import CollectedPage
@@ -40,7 +41,7 @@ class Store:
 def pages(loop: VirtualLoop, store: Store) -> Pages:
     signer = Presigner(ORIGIN, "bucket", "region", Credentials("access", "secret"))
     planned = collected_list.planned("uid", 0, 3, 1000, 1800, signer, loop.clock())
-    hub = cast(Context, SimpleNamespace(store=store, internal=signer, clock=loop.clock))
+    hub = cast(Context, SimpleNamespace(store=store, internal=signer, clock=loop.clock, store_looks=StoreLooks()))
     return Pages(hub, kept(planned), 2)
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from tests.simulation.apiserver import Place
 from tests.simulation.hub import FEDERATION, NAMESPACE, LoneHub
-from tests.simulation.store import Let
+from tests.simulation.store import Let, SimulatedStore
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.api import names
+from wardround.hub.store_looks import WORKERS
 from wardround.ports import Object, Objects
 from wardround.sealing.keys import DecryptionKey
 from wardround.store.errors import REFUSED, StoreError
@@ -21,11 +22,11 @@ GONE = ("1b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e78", "2c7c6b5f-a06d-4b5f-9f1b-4b5e2d3
 DIGEST = "sha256:" + "d" * 64
 
 
-def ask(hub: LoneHub) -> Object:
+def ask(hub: LoneHub, name: str = "pretrained") -> Object:
     """A person asks for a place to upload to."""
     spec = {"schemaName": "breast-v1", "digest": DIGEST, "bytes": 100, "tensorsDigest": DIGEST, "seconds": SECONDS}
     spec |= {"publicKey": canonical.encode(DecryptionKey.generate().public.raw), "requestedBy": "wanda"}
-    metadata = {"name": "pretrained", "namespace": FEDERATION}
+    metadata = {"name": name, "namespace": FEDERATION}
     return hub.server.create(
         {"apiVersion": "wardround.io/v1alpha1", "kind": "ModelPush", "metadata": metadata, "spec": spec}
     )
@@ -128,5 +129,32 @@ def test_a_file_that_the_store_does_not_give_keeps_no_key_of_an_earlier_push_of_
             assert {each["type"]: each["reason"] for each in push["status"]["conditions"]}[
                 "Reconciling"
             ] == "PushChecking"
+
+    play(main)
+
+
+def test_while_the_store_gives_no_pushed_file_hospitals_are_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many pushes as the hub operator has workers wait for their files."""
+
+    async def hang(self: SimulatedStore, url: str, length: int, *, offset: int = 0) -> bytes:
+        await asyncio.sleep(86400)
+        return b""
+
+    monkeypatch.setattr(SimulatedStore, "get_bytes", hang)
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        hub.enrol("site-a")
+        async with hub.running():
+            for number in range(WORKERS):
+                ask(hub, f"pretrained-{number}")
+            await hub.settle()
+            for number in range(WORKERS):
+                place = Place("ModelPush", FEDERATION, f"pretrained-{number}")
+                hub.server.change(place, {"spec": {"uploaded": True}})
+            await hub.settle()
+            hub.apply_round("train-0", ["site-a"])
+            await asyncio.sleep(8)
+            assert len(hub.server.select("RoundTask", "site-a", fields="")) == 1
 
     play(main)

@@ -14,8 +14,8 @@ from tests.simulation.store import SimulatedStore
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.api import names
 from wardround.hub.context import Context
-from wardround.hub.operator import WORKERS
-from wardround.hub.stored import LOOK_SECONDS, delete_stored, look_ends
+from wardround.hub.store_looks import CROWDED_SECONDS, LONG_LOOKS, LOOK_SECONDS, WORKERS, StoreLooks
+from wardround.hub.stored import delete_stored, look_ends
 from wardround.presign import Credentials, Presigner
 from wardround.store.errors import StoreError
 
@@ -40,7 +40,7 @@ class Endless:
 
 def context(loop: VirtualLoop, store: Endless) -> Context:
     signer = Presigner(ORIGIN, "bucket", "region", Credentials("access", "secret"))
-    return cast(Context, SimpleNamespace(store=store, internal=signer, clock=loop.clock))
+    return cast(Context, SimpleNamespace(store=store, internal=signer, clock=loop.clock, store_looks=StoreLooks()))
 
 
 @pytest.mark.parametrize(("seconds", "deleted"), [(50.0, 0), (7.0, 6)])
@@ -66,6 +66,20 @@ def test_the_deletions_of_one_look_share_its_time() -> None:
     play(main)
 
 
+def leave_gone_rounds(hub: LoneHub) -> None:
+    """Twice as many as the hub operator has workers."""
+    for number in range(2 * WORKERS):
+        name, uid = f"gone-{number}", f"0b6b5a4e-9f5c-4a4e-8f0a-{number:012}"
+        metadata: dict[str, Any] = {
+            "name": names.round_secret(uid),
+            "namespace": NAMESPACE,
+            "labels": names.round_labels(name, uid),
+            "annotations": names.round_ref(FEDERATION, name),
+        }
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"privateKey": "AA=="}}
+        hub.server.create(secret)
+
+
 def test_more_gone_rounds_than_workers_lose_their_keys_though_the_lists_of_the_store_do_not_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -79,19 +93,49 @@ def test_more_gone_rounds_than_workers_lose_their_keys_though_the_lists_of_the_s
 
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
-        for number in range(2 * WORKERS):
-            name, uid = f"train-{number}", f"0b6b5a4e-9f5c-4a4e-8f0a-{number:012}"
-            metadata: dict[str, Any] = {
-                "name": names.round_secret(uid),
-                "namespace": NAMESPACE,
-                "labels": names.round_labels(name, uid),
-                "annotations": names.round_ref(FEDERATION, name),
-            }
-            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"privateKey": "AA=="}}
-            hub.server.create(secret)
+        leave_gone_rounds(hub)
         async with hub.running():
             await asyncio.sleep(3 * LOOK_SECONDS)
             secrets = hub.server.select("Secret", NAMESPACE, fields="")
             assert [each["metadata"]["name"] for each in secrets if (each.get("data") or {}).get("privateKey")] == []
+
+    play(main)
+
+
+async def hang(self: SimulatedStore, method: str, url: str) -> bytes:
+    await asyncio.sleep(86400)
+    return b""
+
+
+def test_while_deletions_hang_at_the_store_hospitals_are_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store hangs for twice as many gone rounds as the hub operator has workers."""
+    monkeypatch.setattr(SimulatedStore, "request", hang)
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        hub.enrol("site-a")
+        leave_gone_rounds(hub)
+        async with hub.running():
+            for number in range(5):
+                hub.apply_round(f"train-{number}", ["site-a"], deadlines={"admissionSeconds": 86400})
+                await asyncio.sleep(8)
+                assert len(hub.server.select("RoundTask", "site-a", fields="")) == number + 1
+
+    play(main)
+
+
+def test_half_of_the_workers_may_wait_long_for_the_store() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = context(loop, Endless(86400.0))
+
+        async def waited() -> float:
+            begun = loop.time()
+            with pytest.raises(StoreError, match="StoreTooSlow"):
+                await delete_stored(hub, PREFIX, look_ends())
+            return loop.time() - begun
+
+        together = await asyncio.gather(*(waited() for _ in range(WORKERS)))
+        assert together == [LOOK_SECONDS] * LONG_LOOKS + [CROWDED_SECONDS] * (WORKERS - LONG_LOOKS)
+        assert await waited() == LOOK_SECONDS
 
     play(main)
