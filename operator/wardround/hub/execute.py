@@ -282,7 +282,8 @@ class Execution:
             terms = (collects.most, collects.largest, collects.seconds)
             return collected_list.planned(uid, action.number, *terms, presigner, now)
         updates = UpdateList(self.seen, action, presigner, now)
-        await put_each(self.hub.store, updates.objects())
+        # To make a page takes long if the model is large, so only the store's time is limited.
+        await put_each(self.hub.store, updates.objects(), lambda: self.hub.store_looks.limited(look_ends()))
         return updates.planned
 
     @perform.register

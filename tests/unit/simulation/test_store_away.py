@@ -6,7 +6,7 @@ The real operators play a Statistics round in virtual time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tests.simulation.federation import HUB_NAMESPACE, Federation
 from tests.simulation.kubelet import Node
 from tests.simulation.programs import Programs
 from tests.simulation.rounds import OWN, documents, scratch
+from tests.simulation.store import SimulatedStore
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.simulation.test_early import StumblingClient, StumblingFederation
 from wardround.aggregate import plan as aggregation_plan
@@ -103,7 +104,7 @@ class StoppingFederation(TroubledFederation, StumblingFederation):
         return DeletingClient(server, lambda: token, namespace, self._latency, field_manager=field_manager)
 
 
-async def over(federation: TroubledFederation, outcome: str) -> Object:
+async def over(federation: Federation, outcome: str) -> Object:
     """The first round, once it has ended with this condition."""
     first = documents(OWN)[0]
     federation.apply(first)
@@ -142,3 +143,29 @@ def test_a_round_ends_after_three_failures_that_are_not_the_stores() -> None:
     with scratch() as folder:
         tries = play(lambda loop: main(loop, Path(folder)))
     assert tries == [*STORE_AWAY, *range(STORE_AWAY.stop, STORE_AWAY.stop + 3)]
+
+
+def test_a_store_that_does_not_answer_a_put_of_a_list_gets_another_list(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It does not answer the first PUT for a day, which is longer than the round has."""
+    lists: list[str] = []
+    honest = SimulatedStore.put_bytes
+
+    async def put_bytes(self: SimulatedStore, url: str, headers: Mapping[str, str], data: bytes) -> bool:
+        if "/lists/1-" in url:
+            lists.append(url)
+            await asyncio.sleep(86400 if len(lists) == 1 else 0)
+        return await honest(self, url, headers, data)
+
+    monkeypatch.setattr(SimulatedStore, "put_bytes", put_bytes)
+
+    async def main(loop: VirtualLoop, folder: Path) -> None:
+        federation = Federation(loop, folder, OWN, 1)
+        async with federation.running(demo_data.tables()):
+            await over(federation, "Complete")
+
+    with scratch() as folder:
+        play(lambda loop: main(loop, Path(folder)))
+    assert len(set(lists)) == 2
+    assert caplog.text.count("could not start aggregation 1: StoreTooSlow; again in") == 1
