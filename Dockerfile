@@ -41,13 +41,11 @@ FROM ${OPERATOR_BASE} AS operator
 COPY --from=operator-packages /opt/venv /opt/venv
 COPY --from=launcher /launch /opt/launcher/launch
 COPY --from=operator-sources /opt/app /opt/app
-# One BLAS thread: nothing here multiplies matrices, and each thread costs resident memory.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/app \
     PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    OPENBLAS_NUM_THREADS=1 \
     WARDROUND_LAUNCHER=/opt/launcher/launch
 USER 65532:65532
 WORKDIR /
