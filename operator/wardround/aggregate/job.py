@@ -120,7 +120,8 @@ def _at_once(plan: AggregationPlan) -> bool:
 def store_failed(error: StoreError) -> AggregationError:
     """The failure of an aggregation whose store fails or cannot be reached."""
     return AggregationError(
-        "StoreUnreachable", f"The store failed: {error}. The hub's administrator reads the log of the store."
+        "StoreUnreachable",
+        f"The store failed: {error}. The hub's administrator finds the cause in the log of the store.",
     )
 
 

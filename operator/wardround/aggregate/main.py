@@ -86,7 +86,9 @@ def _our_fault(error: Exception) -> AggregationFailure:
     """The answer for a bug of ours. Without an answer the hub would wait for ever. The trace is in this Job's log."""
     traceback.print_exception(error)
     return AggregationFailure(
-        "AggregatorFailed", f"The aggregation ended with {type(error).__name__}. The log of its Job says where."
+        "AggregatorFailed",
+        f"The aggregation ended with {type(error).__name__}. The log of the aggregation Job says at which place in "
+        "the code.",
     )
 
 

@@ -37,14 +37,22 @@ def parse(data: bytes) -> AggregationPlan:
     known = plan.task in ("Train", "Statistics", "Evaluate")
     if not known or plan.weighting != "Samples" or strategies.unknown(plan.strategy, plan.parameters):
         raise AggregationError(
-            "PlanUnreadable", "This Job's image does not know the plan's task, strategy, weighting or parameters."
+            "PlanUnreadable",
+            "The plan has a task, strategy, weighting or parameters that this Job's image does not know. Check that "
+            "the hub operator and this Job run the same image.",
         )
     if plan.task != "Train" and plan.strategy != strategies.FEDAVG:
-        raise AggregationError("PlanUnreadable", "This round is not a Train round, so its strategy has to be FedAvg.")
+        raise AggregationError(
+            "PlanUnreadable",
+            f"The plan has the strategy {plan.strategy} for a {plan.task} round. Such a round can have only the "
+            "strategy FedAvg.",
+        )
     terms = strategies.STRATEGIES[plan.strategy]
     if plan.initial and terms.differences:
         raise AggregationError(
-            "PlanUnreadable", f"{plan.strategy} needs a base, but this plan is for an initial round, which has none."
+            "PlanUnreadable",
+            f"The strategy {plan.strategy} needs a base, but the plan is for an initial round. An initial round has "
+            "no base.",
         )
     if problem := compression.impossible(plan.compression, task=plan.task, initial=plan.initial):
         raise AggregationError("PlanUnreadable", problem)
@@ -90,7 +98,9 @@ def spell(answer: AggregationAnswer) -> bytes:
             return text
     return spell(
         AggregationFailure(
-            "TooManyLeftOut", "The log of the aggregation Job names the hospitals whose updates it left out."
+            "TooManyLeftOut",
+            "The aggregation left out more hospitals than its answer can name. The log of the aggregation Job names "
+            "these hospitals.",
         )
     )
 

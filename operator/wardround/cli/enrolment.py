@@ -31,8 +31,9 @@ def check_name(name: str, role: str) -> None:
     """
     if LABEL.fullmatch(name) is None:
         raise CommandError(
-            f"{name!r} cannot be {role}. The name must be that of a namespace on the hub: at most 63 lower-case "
-            "letters, digits and hyphens, with a letter or digit first and last (an RFC 1123 label), such as site-a."
+            f"{name!r} cannot be {role}, which is also the name of a namespace on the hub. Use at most 63 "
+            "lower-case letters, digits and hyphens, with a letter or digit first and last (an RFC 1123 label), such "
+            "as site-a."
         )
 
 

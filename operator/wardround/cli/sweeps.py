@@ -181,9 +181,9 @@ def lines(ranked: Sequence[Ranked], namespace: str) -> list[str]:
     if len(compared) > 1:
         first, second = (each.member.name for each in compared[:2])
         answer += [
-            f"Do not report the lowest of these {len(compared)} losses as the loss of the model: the choice of the "
-            "lowest makes it too low on average. The sweep has read no test row, so an Evaluate round with `rows: "
-            "Test` can measure the model that you choose.",
+            f"Do not report the lowest of these {len(compared)} losses as the loss of the model: on average it is too "
+            "low, because it was chosen as the lowest. The sweep has read no test row, so an Evaluate round with "
+            "`rows: Test` can measure the model that you choose.",
             f"To compare the first two models on the same patients: kubectl wardround compare federatedmodel/{first} "
             f"federatedmodel/{second} -n {namespace}",
         ]

@@ -182,7 +182,7 @@ def test_one_hospital_of_three_sets_neither_operating_point_nor_recalibration(ma
         assert recalibration.intercept == -0.5
     only = replace(card, metrics=alone)
     assert (predict.operating_point(only), predict.recalibration(only)) == (None, None)
-    assert all("More than half of the number of hospitals" in each for each in predict.notes(only))
+    assert all("over more than half of the number of hospitals" in each for each in predict.notes(only))
 
 
 @pytest.mark.parametrize("value", ["1.5", "-0.1", "1e999"])

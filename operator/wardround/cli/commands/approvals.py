@@ -37,8 +37,8 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "deny",
         parents=[shared],
         help="refuse a task or a model at this hospital",
-        description="Denies a task: the site refuses it, or ends it if a person has approved it before. With --model, "
-        "the site refuses all tasks of the model that it has not accepted yet.",
+        description="Denies a task: the site refuses the task, or ends the task if a person has approved it before. "
+        "With --model, the site refuses all tasks of the model that the site has not accepted yet.",
     )
     denying.add_argument("target", metavar="sitetask/NAME")
     denying.add_argument("--model", action="store_true", help="deny all tasks of the model, whatever they ask for")

@@ -78,9 +78,10 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "revoke",
         parents=[shared],
         help="revoke all tokens with which a hospital logs in to the hub, for example after one was lost",
-        description="Deletes the hospital's account on the hub, which ends all its tokens. The Participant, the keys "
-        "and the tasks of the hospital stay. Rounds leave the hospital out until you enrol it again. To leave a "
-        "hospital out of rounds without ending its tokens, set spec.suspend of its Participant.",
+        description="Deletes the hospital's account on the hub. This ends all tokens of the hospital. The "
+        "Participant, the keys and the tasks of the hospital stay. Rounds leave the hospital out until "
+        "you enrol the hospital again. To leave a hospital out of rounds but keep the tokens, set "
+        "spec.suspend of the Participant.",
     )
     revoke.add_argument("name", help="the hospital's name")
     revoke.set_defaults(run=run_revoke)
@@ -158,8 +159,8 @@ def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
         return 0
     if pinned:
         say(
-            f"The hub has pinned the fingerprint {pinned}, so the hospital's keys have changed since then. Ask the "
-            "hospital by telephone whether it has renewed its keys."
+            f"Until now, the hub has pinned another fingerprint: {pinned}. So the hospital's keys have changed. Ask "
+            "the hospital by telephone whether it has renewed its keys."
         )
     if not (options.fingerprint or options.yes) and not confirmed(
         "Does the hospital read out the same fingerprint? [y/N] "

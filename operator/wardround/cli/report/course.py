@@ -213,9 +213,9 @@ def data_quality(seen: Seen) -> Section:
     template = seen.model.model.spec.round
     blocks: list[Block] = [
         Paragraph(
-            "This is all that the hub knows of the hospitals' data. The hub knows no row of a hospital. To see which "
-            "rows of its own Wardround leaves out, and why, a hospital runs: kubectl wardround explain "
-            f"dataset/{template.dataset_name}."
+            "This is all that the hub knows of the hospitals' data. The hub knows no row of a hospital. Only the "
+            "hospital can see which of its rows Wardround leaves out, and why. The hospital runs: kubectl wardround "
+            f"explain dataset/{template.dataset_name}."
         )
     ]
     if seen.participants is None:
