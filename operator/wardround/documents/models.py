@@ -39,8 +39,8 @@ TASKS_WITHOUT_STATISTICS = TASKS_OF_SERIES[1:]
 
 
 def assigned_model(model: FederatedModel, federated_round_name: str) -> AssignedModel | None:
-    """What a hospital hears of the series that this round belongs to. None for a round of an earlier series: it belongs
-    to nothing that a person can approve any more."""
+    """What a hospital hears of the series that this round belongs to. None for a round of an earlier series: the model
+    no longer holds its terms."""
     series = model.status.series
     entries = series.rounds if series else ()
     entry = next((each for each in entries if each.name == federated_round_name), None)

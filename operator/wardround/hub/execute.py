@@ -44,7 +44,7 @@ from wardround.plans.round.types import (
     StoreModel,
 )
 from wardround.plans.schema import assigned
-from wardround.sealing.manifests import open_card, sign_card, sign_model
+from wardround.sealing.manifests import open_assignment, open_card, sign_card, sign_model
 from wardround.sealing.refused import Refused
 from wardround.store.errors import StoreError
 from wardround.store.put_each import put_each
@@ -198,8 +198,13 @@ class Execution:
         return asyncio.ensure_future(self._assigned_model())
 
     async def _assigned_model(self) -> AssignedModel | None:
-        """The series that the round belongs to; None for a round that a person has made, or whose model is gone."""
+        """The series that the round belongs to; None for a round that a person has made, or whose model was gone when
+        the round asked its first hospital. A further attempt names the series of the attempts before, whatever has
+        become of the model: a hospital's denial of the model covers that attempt too."""
         meta = self.round.metadata
+        # All tasks of a round name one series, so one of them is enough.
+        if self.seen.tasks and (asked := self._model_of(self.seen.tasks[0])):
+            return asked
         owner = controller(meta, federatedmodel.KIND)
         if owner is None:
             return None
@@ -210,6 +215,14 @@ class Execution:
             return None
         model = federatedmodel.parse(item)
         return models.assigned_model(model, meta.name) if model.metadata.uid == owner.uid else None
+
+    def _model_of(self, task: RoundTask) -> AssignedModel | None:
+        """The series that the hub has signed for a task of this round."""
+        try:
+            asks = open_assignment(task.spec.assignment, self.hub.identity.key.public_key())
+        except Refused:
+            return None
+        return asks.model if asks.round_uid == self.round.metadata.uid else None
 
     async def _remember(self, before: RoundTask | None, message: str) -> None:
         """Notes a refusal at the attempt before, if there is one. A first attempt needs no note: the signed roster says

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections import Counter
 from typing import Any, cast
 
@@ -83,6 +85,11 @@ async def complete_newest(hub: LoneHub) -> None:
     hub.server.change(place, {"metadata": {"annotations": {"tests.wardround.io/looked": "again"}}})
 
 
+def payload(task: Object) -> Any:
+    """The assignment of a RoundTask."""
+    return json.loads(base64.b64decode(json.loads(task["spec"]["assignment"])["payload"]))
+
+
 def model_status(hub: LoneHub) -> Any:
     return hub.server.select("FederatedModel", FEDERATION)[0]["status"]
 
@@ -126,6 +133,40 @@ def test_a_round_of_a_series_reads_its_model_no_more_for_its_hospitals() -> None
             await hub.settle()
             assert sum(each.kind == "FederatedModel" for each in hub.server.reads) == 1
             assert list(hub.tasks(named_rounds(hub)[-1])) == HOSPITALS
+
+    play(main)
+
+
+@pytest.mark.parametrize("fate", ["begins the next series", "is deleted and leaves its round"])
+def test_a_further_attempt_names_the_series_of_the_attempt_before_whatever_its_model_does(fate: str) -> None:
+    """So the hospital's denial of the model covers the attempt."""
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        async with hub.running():
+            begin_series(hub, HOSPITALS)
+            await hub.settle()
+            [name] = named_rounds(hub)
+            task = hub.tasks(name)["site-b"]
+            before = payload(task)["model"]
+            if fate == "begins the next series":
+                entry = {**model_status(hub)["series"]["rounds"][0], "name": "breast-s2-r1"}
+                following = {"number": before["series"] + 1, "rounds": [entry]}
+                hub.server.change(MODEL, {"status": {"series": following}}, subresource="status")
+            else:
+                place = Place("FederatedRound", FEDERATION, name)
+                hub.server.change(place, {"metadata": {"ownerReferences": []}})
+                hub.server.remove(MODEL)
+            failed = {
+                "failure": {"class": "Platform", "reason": "Evicted"},
+                "conditions": [codec.dump(condition("Failed", True, "Evicted"))],
+            }
+            place = Place("RoundTask", "site-b", task["metadata"]["name"])
+            hub.server.change(place, {"status": failed}, subresource="status")
+            await hub.settle()
+            attempts = {payload(each)["attempt"]: payload(each) for each in hub.server.select("RoundTask", "site-b")}
+            assert sorted(attempts) == [1, 2]
+            assert attempts[2]["model"] == before
 
     play(main)
 
