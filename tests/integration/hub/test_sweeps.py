@@ -65,7 +65,7 @@ async def test_a_sweep_is_made_once_ranked_and_its_first_two_are_compared_in_pai
     command = ("sweep", str(file), "--set", "epochs=1,2")
     output = await runs(world, capsys, *command)
     assert output.count("Created federatedmodel/") == 2
-    assert "Compared: 0 of 2 models" in output
+    assert "The table ranks 0 of 2 models" in output
     first, second = models(world)
     assert {each["spec"]["deliver"]["to"] for each in (first, second)} == {"Nobody"}
     one, two = (each["metadata"]["name"] for each in (first, second))
