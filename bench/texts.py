@@ -24,7 +24,8 @@ CODE = (ROOT / "operator" / "wardround", ROOT / "trainer_image" / "wardround_tra
 # The glossary goes to the reader whole, and the page of reasons is made from the reasons.
 GIVEN = {"glossary.md", "reasons.md"}
 LEAST_WORDS = 7
-_SENTENCE = re.compile(r"(?<=[.:?!])\s+(?=[A-Z`*])")
+# Not after the number of a list's item.
+_SENTENCE = re.compile(r"(?<=[.?!])(?<!\b\d\.)\s+(?=[A-Z`*])")
 
 
 def sentences() -> Iterator[str]:
