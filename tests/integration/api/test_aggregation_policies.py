@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.integration.api.admission import until_admitted, until_refused
 from tests.integration.api.apiserver import Api, Refused, account
 from tests.integration.api.conftest import Helm
 from tests.integration.api.jobs import (
@@ -291,6 +292,29 @@ def test_the_policy_admits_only_the_fields_of_the_hub_operators_job(api: Api) ->
 
 def pod_of_job(job: Object) -> Object:
     return made_by("Job", "batch/v1", job["metadata"]["name"], job)
+
+
+def lasting(number: int, seconds: int) -> Object:
+    """The Job of this aggregation with this deadline."""
+    job = aggregation()
+    name = job["metadata"]["name"].rpartition("-")[0] + f"-{number}"
+    job["metadata"]["name"] = name
+    volume("plan")(job)["secret"]["secretName"] = name
+    job["spec"]["activeDeadlineSeconds"] = seconds
+    return job
+
+
+def test_only_the_job_that_begins_early_may_run_longer_than_an_hour(api: Api, helm: Helm) -> None:
+    helm.install("wardround-hub", "hub", HUB, {**hub_values(), "aggregation": {"earlySeconds": 600}})
+    try:
+        until_admitted(api, lasting(0, 4200), OPERATOR)
+        api.create(lasting(10, 3600), user=OPERATOR, dry_run=True)
+        for number, seconds in ((0, 4201), (1, 3601), (10, 4200)):
+            with pytest.raises(Refused, match="Only a Job whose name ends in -0"):
+                api.create(lasting(number, seconds), user=OPERATOR, dry_run=True)
+    finally:
+        helm.install("wardround-hub", "hub", HUB, hub_values())
+    until_refused(api, lasting(0, 4200), "activeDeadlineSeconds of at most 3600", OPERATOR)
 
 
 def test_the_policy_ignores_jobs_of_other_accounts(api: Api) -> None:
