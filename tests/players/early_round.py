@@ -14,8 +14,9 @@ from typing import Any
 
 from tests.players.kept_list import kept
 from tests.players.stored_round import Round, now, run_job
-from wardround.documents import aggregations, collected_list
+from wardround.documents import collected_list
 from wardround.documents.update_list import planned_update
+from wardround.plans.round.counted import max_samples
 from wardround.plans.round.types import Aggregate, Collects
 from wardround.plans.upload import largest_upload
 from wardround.wire.aggregation import PlannedCollection, PlannedList
@@ -65,7 +66,7 @@ class EarlyRound:
         updates = {name: planned_update(seen, task, presigner, now(), 600) for name, task in self.played.sent.items()}
         closed = None
         if counted is not None:
-            limits = aggregations.max_samples(seen, [self.played.sent[name] for name in counted])
+            limits = max_samples(seen, [self.played.sent[name] for name in counted])
             closed = ClosedList(tuple(identity_of(updates[name]) for name in counted), limits)
         return list(collected_list.contents([updates[name] for name in new], closed, kept(self.listed).collects))
 

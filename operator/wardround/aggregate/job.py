@@ -58,6 +58,7 @@ from wardround.wire.aggregation import (
     PlannedUpload,
     PlannedUploads,
 )
+from wardround.wire.collected import closed_digest
 from wardround.wire.compression import NONE
 from wardround.wire.frozen import is_frozen
 
@@ -93,6 +94,8 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
         layout = form.layout or await agreed_layout(examined.usable)
         old, moments = base.file if base else None, await open_moments(store, plan)
         result = await Aggregation(store, plan, layout, old, moments, examined, scratch).run()
+        if collection:
+            result = replace(result, closed=closed_digest(collection.closed))
     except StoreError as error:
         raise store_failed(error) from None
     closing = time.perf_counter() - examined_at

@@ -1,18 +1,17 @@
 """Builds the plan that an aggregation Job reads (docs/contracts.md, section 7). No I/O; time is passed in."""
 
 import math
-from collections.abc import Sequence
 from datetime import datetime
 
 from wardround.api import names
 from wardround.api.federatedround import FederatedRound, Gate
-from wardround.api.roundtask import RoundTask
 from wardround.api.site import LEAST_CELL
 from wardround.documents import server_states
 from wardround.documents.assignments import fetch, image_digest, object_lengths
 from wardround.documents.keys import Model
 from wardround.documents.update_list import URL_SECONDS
 from wardround.manifests.aggregation import ACTIVE_SECONDS, AggregationJob
+from wardround.plans.round.counted import max_samples
 from wardround.plans.round.types import Aggregate, Observation
 from wardround.presign import Presigner, SignedPut
 from wardround.sealing.body import ciphertext_length, new_file_key, part_name
@@ -112,13 +111,6 @@ def _largest(action: Aggregate, trained: Model | None, compression: Compression)
     if action.collects:
         return action.collects.largest
     return max((task.status.upload.bytes for task in action.tasks if task.status.upload), default=0)
-
-
-def max_samples(seen: Observation, tasks: Sequence[RoundTask]) -> dict[str, int]:
-    """By participant, of those whose limit the hub's administrator has set."""
-    participants = (task.metadata.namespace for task in tasks)
-    limits = {name: seen.participants[name].spec.max_samples for name in participants}
-    return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 def _gate(gate: Gate | None, base: Model | None) -> PlannedGate | None:

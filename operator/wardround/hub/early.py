@@ -13,19 +13,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from wardround.api import names
-from wardround.documents import aggregations, collected_list
+from wardround.documents import collected_list
 from wardround.documents.update_list import planned_update
 from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.hub.store_looks import LOOK_SECONDS
 from wardround.plans.round import early
+from wardround.plans.round.counted import closed_list
 from wardround.plans.round.types import EARLY_NUMBER, EarlyList, ListUpdates, Observation
 from wardround.ports import Object, Objects
 from wardround.store.errors import REFUSED, StoreError
 from wardround.threads import beside
 from wardround.wire import kept_plan
 from wardround.wire.codec import Malformed
-from wardround.wire.collected import ClosedList, CollectedPage, identity_of
+from wardround.wire.collected import CollectedPage
 from wardround.wire.kept_plan import KeptList
 
 # A page that exists was written by this hub operator, which then stopped or got no answer. More of them in one look are
@@ -81,10 +82,7 @@ async def _give_up(hub: Context, secret: Object, action: ListUpdates, error: Mal
 def _pages(hub: Context, seen: Observation, action: ListUpdates, listed: KeptList) -> Iterator[CollectedPage]:
     seconds, now = collected_list.url_seconds(listed.collects.seconds), hub.clock()
     new = (planned_update(seen, task, hub.internal, now, seconds) for task in action.tasks)
-    closed = None
-    if action.counted is not None:
-        every = (planned_update(seen, task, hub.internal, now, seconds) for task in action.counted)
-        closed = ClosedList(tuple(map(identity_of, every)), aggregations.max_samples(seen, action.counted))
+    closed = closed_list(seen, action.counted) if action.counted is not None else None
     return collected_list.contents(new, closed, listed.collects)
 
 

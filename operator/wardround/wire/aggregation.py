@@ -256,6 +256,7 @@ class AggregationResult:
     `aggregated`: the combined participants. Without room, `aggregated` or `uncounted` is empty. It then means all
     participants in neither the other list nor `left_out`.
     `state`: `segments_digest` of each moment that the Job stored.
+    `closed`: only of a Job that began early: the digest of its last page (wire/collected.py).
     """
 
     header: Header
@@ -274,6 +275,7 @@ class AggregationResult:
     counted: tuple[int, ...]
     left_out: tuple[LeftOut, ...]
     state: tuple[str, ...] = ()
+    closed: str = field(default="", metadata=codec.LATER)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ Shapes: docs/contracts.md, section 7.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from wardround.wire import canonical, digests
+from wardround.wire import canonical, codec, digests
 from wardround.wire.aggregation import PlannedUpdate
 
 
@@ -39,6 +39,11 @@ def identity(participant: str, attempt: int, manifest: str, signing_key: bytes) 
 def identity_of(update: PlannedUpdate) -> str:
     """See `identity`."""
     return identity(update.participant, update.attempt, update.manifest, update.signing_key)
+
+
+def closed_digest(closed: ClosedList) -> str:
+    """The digest of what the last page says. The order of the updates does not matter."""
+    return digests.digest(codec.write_document(replace(closed, counted=tuple(sorted(closed.counted)))))
 
 
 def page_name(location: str, number: int) -> str:

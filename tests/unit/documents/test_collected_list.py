@@ -7,9 +7,9 @@ import pytest
 from tests.players.kept_list import kept
 from tests.unit.documents.test_update_list import LONG, MOST_HOSPITALS, updates_of
 from tests.unit.plans_hub.builders import NAMES, NOW, UID
-from wardround.documents import aggregations
 from wardround.documents.collected_list import contents, planned, sealed
 from wardround.documents.update_list import planned_update
+from wardround.plans.round.counted import max_samples
 from wardround.plans.round.parts import LARGEST_MANIFEST
 from wardround.plans.round.types import Observation
 from wardround.sealing.body import MOST_PARTS, PART
@@ -30,7 +30,7 @@ def updates(seen: Observation) -> list[PlannedUpdate]:
 
 def closed(seen: Observation) -> ClosedList:
     counted = tuple(identity_of(each) for each in updates(seen))
-    return ClosedList(counted, aggregations.max_samples(seen, seen.tasks))
+    return ClosedList(counted, max_samples(seen, seen.tasks))
 
 
 def pages(seen: Observation, growing: PlannedList) -> list[bytes]:

@@ -31,6 +31,7 @@ from wardround.api.roundtask import RoundTask
 from wardround.api.task import Update
 from wardround.documents import aggregations
 from wardround.plans.round.confirmation import confirmation
+from wardround.plans.round.counted import counted_digest
 from wardround.plans.round.early import NOTHING, mark, note, noted
 from wardround.plans.round.plan import plan
 from wardround.plans.round.status import begins_later
@@ -47,7 +48,7 @@ from wardround.plans.round.types import (
 )
 from wardround.plans.upload import largest_upload
 from wardround.sealing.body import SEALED_SEGMENT
-from wardround.wire.aggregation import AggregationFailure
+from wardround.wire.aggregation import AggregationFailure, AggregationResult
 
 BASE = replace(STORED, result=replace(STORED.result, bytes=5000))
 FROM_BASE: dict[str, Any] = {"initial": None, "base": {"roundName": "train-0"}}
@@ -207,6 +208,7 @@ def test_closing_tells_the_waiting_job_what_counts() -> None:
     made = plan(replace(seen, early=listing(seen, tasks[:1])))
     [listed] = of_type(made, ListUpdates)
     assert (names_in(listed.tasks), names_in(listed.counted), listed.after.closed) == ([C], [A, C], True)
+    assert listed.after.counted == counted_digest(seen, [tasks[0], tasks[2]])
     assert of_type(made, Aggregate) == []
     assert condition_of(made, "Reconciling")[1] == "Aggregating"
     assert [each.stage for each in made.status.timeline][-1] == "Collected"
@@ -236,7 +238,42 @@ def test_closing_below_the_quorum_fails_the_round_and_then_stops_the_job() -> No
 def closed(answer: Any = None, **changes: Any) -> Observation:
     tasks = tuple(map(sent, NAMES))
     seen = early(*tasks, aggregation=Aggregation(**{"number": 0, "over": True, "answer": answer, **changes}))
-    return replace(seen, early=listing(seen, tasks, closed=True))
+    return replace(seen, early=listing(seen, tasks, closed=True, counted=counted_digest(seen, tasks)))
+
+
+def over_all(*names: str) -> AggregationResult:
+    """The answer of a Job whose last page counts the updates of these hospitals."""
+    seen = early(*map(sent, names))
+    return replace(combined(*names), closed=counted_digest(seen, seen.tasks))
+
+
+@pytest.mark.parametrize("noted_last_page", [True, False])
+@pytest.mark.parametrize("answer", [over_all(A, B), combined(*NAMES)], ids=["other updates", "of no list"])
+def test_a_result_over_other_updates_than_the_round_closed_with_is_not_kept(
+    answer: AggregationResult, noted_last_page: bool
+) -> None:
+    """The hub operator stopped after it had written a last page, and closed with other hospitals when it ran again."""
+    seen = closed(answer)
+    assert seen.early
+    made = plan(replace(seen, early=replace(seen.early, closed=noted_last_page)))
+    assert of_type(made, StoreModel) == []
+    assert [(each.number, names_in(each.tasks)) for each in of_type(made, Aggregate)] == [(1, list(NAMES))]
+
+
+def test_the_result_of_a_hospital_that_is_suspended_meanwhile_is_not_kept() -> None:
+    seen = closed(over_all(*NAMES))
+    assert seen.early
+    participants = {name: participant(name, suspend=name == B) for name in NAMES}
+    unnoted = replace(seen, early=replace(seen.early, closed=False), participants=participants)
+    made = plan(unnoted)
+    assert of_type(made, StoreModel) == []
+    assert [(each.number, names_in(each.tasks)) for each in of_type(made, Aggregate)] == [(1, [A, C])]
+
+
+def test_the_result_of_a_list_that_an_earlier_version_closed_is_kept() -> None:
+    seen = closed(combined(*NAMES))
+    assert seen.early
+    assert len(of_type(plan(replace(seen, early=replace(seen.early, counted=""))), StoreModel)) == 1
 
 
 def test_a_closed_list_is_not_written_again() -> None:
@@ -245,12 +282,12 @@ def test_a_closed_list_is_not_written_again() -> None:
 
 
 def test_the_result_of_a_job_that_began_early_is_kept() -> None:
-    [kept] = of_type(plan(closed(combined(*NAMES))), StoreModel)
+    [kept] = of_type(plan(closed(over_all(*NAMES))), StoreModel)
     assert (kept.number, kept.model.result.location) == (0, f"models/{closed().round.metadata.uid}/0")
 
 
 def test_a_result_is_kept_although_the_hub_operator_stopped_before_it_noted_the_last_page() -> None:
-    seen = closed(combined(*NAMES))
+    seen = closed(over_all(*NAMES))
     assert seen.early
     assert len(of_type(plan(replace(seen, early=replace(seen.early, closed=False))), StoreModel)) == 1
 
@@ -295,6 +332,7 @@ def test_a_list_that_the_hub_operator_has_given_up_gets_no_page_and_another_job_
     [
         NOTHING,
         EarlyList(pages=3, listed=frozenset({"ab", "cd"}), closed=True),
+        EarlyList(pages=3, listed=frozenset({"ab"}), closed=True, counted="sha256:12"),
         EarlyList(pages=2, listed=frozenset({"ab"}), given_up=True),
     ],
 )

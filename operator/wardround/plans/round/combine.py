@@ -24,6 +24,7 @@ from wardround.metrics.digits import rounded_count
 from wardround.plans.round import hospital_verdicts
 from wardround.plans.round.base import base_lost, model_uid
 from wardround.plans.round.columns import made_with
+from wardround.plans.round.counted import counted_digest
 from wardround.plans.round.parts import PartState
 from wardround.plans.round.scratch import GIB, Scratch, scratch
 from wardround.plans.round.server_state import goes_on, in_words, state_unusable
@@ -61,6 +62,11 @@ AGGREGATION_TRIES = 3
 NODE_DEAD_AFTER = timedelta(seconds=30)
 # A round that collects until its deadline has so long to combine what came: as long as the Job itself may take.
 COMBINED_WITHIN = timedelta(hours=1)
+COUNTS_OTHERS = AggregationFailure(
+    "StoreInconsistent",
+    "The aggregation Job that began early combined other updates than those with which the hub operator closed the "
+    "round. So the hub operator does not keep the result.",
+)
 # Between tries to combine while the store is away: doubled each time, up to the longest.
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
 
@@ -74,8 +80,23 @@ def aggregated(view: View) -> Verdict | None:
         return _combining(view, _node_dead(job))
     answer = job.answer
     if isinstance(answer, AggregationResult):
-        return _keep(view, job.number, answer)
+        if not _counts_others(view, job, answer):
+            return _keep(view, job.number, answer)
+        answer = COUNTS_OTHERS
     return _no_result(view, answer) or _again(view, job, answer) or _give_up(view, job, answer)
+
+
+def _counts_others(view: View, job: Aggregation, answer: AggregationResult) -> bool:
+    """Whether a Job that began early has combined other updates than the round closed with.
+
+    The hub operator can stop after it has written a last page. If a hospital is suspended then, the hub operator writes
+    another last page. But the Job has read the first one.
+    """
+    if job.number != EARLY_NUMBER:
+        return False
+    noted, sent = view.seen.early, tuple(part.task for part in view.having(PartState.SENT))
+    closed = noted.counted if noted and noted.closed else counted_digest(view.seen, sent)
+    return answer.closed != closed
 
 
 def gone(view: View) -> bool:

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from wardround.api.roundtask import RoundTask
 from wardround.plans.round.combine import COMBINED_WITHIN, aggregate, combined_by, gone
+from wardround.plans.round.counted import counted_digest, update_identity
 from wardround.plans.round.parts import PartState
 from wardround.plans.round.scratch import scratch
 from wardround.plans.round.types import (
@@ -24,8 +25,6 @@ from wardround.plans.round.types import (
 )
 from wardround.plans.round.view import View
 from wardround.plans.upload import largest_upload
-from wardround.sealing import untrusted
-from wardround.wire.collected import identity
 from wardround.wire.strategies import STRATEGIES
 
 NOTHING = EarlyList()
@@ -113,23 +112,24 @@ def _list(view: View, early: EarlyList, *, closes: bool) -> ListUpdates:
     return ListUpdates(
         tasks=tuple(new.values()),
         before=early,
-        after=EarlyList(listed=early.listed | frozenset(new), closed=closes),
+        after=EarlyList(
+            listed=early.listed | frozenset(new),
+            closed=closes,
+            counted=counted_digest(view.seen, sent) if closes else "",
+        ),
         counted=sent if closes else None,
     )
 
 
 def mark(seen: Observation, task: RoundTask) -> str:
     """Sixteen hexadecimal digits of the identity of a task's update."""
-    name = task.metadata.namespace
-    site, update = seen.participants[name].status.site, task.status.update
-    signing = site.keys.signing if site and site.keys else ""
-    key = untrusted.decode(signing, "KeyUnusable")
-    return identity(name, task.spec.attempt, update.manifest if update else "", key).removeprefix("sha256:")[:16]
+    return update_identity(seen, task).removeprefix("sha256:")[:16]
 
 
 def note(early: EarlyList) -> str:
     """The text that `noted` reads."""
-    state = GIVEN_UP if early.given_up else CLOSED if early.closed else COLLECTS
+    closed = f"{CLOSED}={early.counted}" if early.counted else CLOSED
+    state = GIVEN_UP if early.given_up else closed if early.closed else COLLECTS
     return " ".join((str(early.pages), state, *sorted(early.listed)))
 
 
@@ -138,5 +138,11 @@ def noted(text: str) -> EarlyList:
     pages, *rest = text.split() or ["0"]
     if not pages.isdecimal() or not rest:
         return NOTHING
-    state, *listed = rest
-    return EarlyList(pages=int(pages), listed=frozenset(listed), closed=state == CLOSED, given_up=state == GIVEN_UP)
+    state, _, counted = rest[0].partition("=")
+    return EarlyList(
+        pages=int(pages),
+        listed=frozenset(rest[1:]),
+        closed=state == CLOSED,
+        counted=counted,
+        given_up=state == GIVEN_UP,
+    )

@@ -21,11 +21,13 @@ EARLY_NUMBER = 0
 class EarlyList:
     """What the hub operator has noted of the list of an aggregation that began early. `pages`: how many there are at
     least. `listed`: marks of the updates on them (plans/round/early.py). `closed`: the last page is written.
+    `counted`: the digest of what it says; empty if another version wrote it.
     `given_up`: the hub operator cannot read the plan, so it writes no further page."""
 
     pages: int = 0
     listed: frozenset[str] = frozenset()
     closed: bool = False
+    counted: str = ""
     given_up: bool = False
 
 

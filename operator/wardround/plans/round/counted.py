@@ -1,0 +1,34 @@
+"""Which updates an aggregation counts, and up to which numbers: the last page of a list that grows. Pure."""
+
+from collections.abc import Sequence
+
+from wardround.api.roundtask import RoundTask
+from wardround.plans.round.types import Observation
+from wardround.sealing import untrusted
+from wardround.wire.collected import ClosedList, closed_digest, identity
+
+
+def update_identity(seen: Observation, task: RoundTask) -> str:
+    """The identity of the update of a task, as the aggregation Job computes it."""
+    name = task.metadata.namespace
+    site, update = seen.participants[name].status.site, task.status.update
+    signing = site.keys.signing if site and site.keys else ""
+    key = untrusted.decode(signing, "KeyUnusable")
+    return identity(name, task.spec.attempt, update.manifest if update else "", key)
+
+
+def max_samples(seen: Observation, tasks: Sequence[RoundTask]) -> dict[str, int]:
+    """By participant, of those whose limit the hub's administrator has set."""
+    participants = (task.metadata.namespace for task in tasks)
+    limits = {name: seen.participants[name].spec.max_samples for name in participants}
+    return {name: limit for name, limit in limits.items() if limit is not None}
+
+
+def closed_list(seen: Observation, tasks: Sequence[RoundTask]) -> ClosedList:
+    """What the last page says if the updates of these tasks count."""
+    return ClosedList(tuple(update_identity(seen, task) for task in tasks), max_samples(seen, tasks))
+
+
+def counted_digest(seen: Observation, tasks: Sequence[RoundTask]) -> str:
+    """The digest that the answer of the Job has if the Job has read this last page."""
+    return closed_digest(closed_list(seen, tasks))
