@@ -319,7 +319,9 @@ class Execution:
         # First the cards of what this round measured: once the result is kept, the plan does not ask for this again.
         await self._revise_card(action.model.result)
         card = await self._card(action.model, manifest)
-        state = server_states.made(plan, answer.state, manifest, self.hub.identity.key)
+        state = None
+        if not action.model.state_lost:
+            state = server_states.made(plan, answer.state, manifest, self.hub.identity.key)
         model = Model(plan.data_key, text, manifest, action.model, card, state)
         await vault.keep_model(self.hub.client, self.round, model)
 

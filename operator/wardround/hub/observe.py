@@ -98,7 +98,7 @@ async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observ
             )
             for name, each in zip(federated_round.spec.references, references, strict=True)
         ),
-        aggregation=_with_failures(aggregation(jobs, pods), secrets, federated_round.metadata.uid),
+        aggregation=_with_notes(aggregation(jobs, pods), secrets, federated_round.metadata.uid),
         model=model.stored if model else None,
         leftovers=bool(left),
         cleaned_up=all(names.CLEANED_UP in each["metadata"].get("annotations", {}) for each in left),
@@ -262,8 +262,12 @@ def identified(participants: Iterable[Participant]) -> dict[str, Participant]:
     return {each.metadata.name: each for each in participants if each.metadata.name == each.metadata.namespace}
 
 
-def _with_failures(latest: Aggregation | None, secrets: Objects, round_uid: str) -> Aggregation | None:
-    return replace(latest, failures=tries.failures(secrets, round_uid, latest.number)) if latest else None
+def _with_notes(latest: Aggregation | None, secrets: Objects, round_uid: str) -> Aggregation | None:
+    """The aggregation with what its Secret says."""
+    if latest is None:
+        return None
+    failures = tries.failures(secrets, round_uid, latest.number)
+    return replace(latest, failures=failures, state_lost=tries.state_lost(secrets, round_uid, latest))
 
 
 def aggregation(jobs: Objects, pods: Objects) -> Aggregation | None:

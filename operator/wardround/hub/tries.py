@@ -9,9 +9,11 @@ from wardround.api import names
 from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.hub.stored import delete_stored, look_ends
-from wardround.plans.round.types import EARLY_NUMBER
+from wardround.plans.round.types import EARLY_NUMBER, Aggregation
 from wardround.ports import Objects
 from wardround.store.errors import StoreError
+from wardround.wire import kept_plan
+from wardround.wire.aggregation import AggregationResult
 
 
 async def delete_before(hub: Context, round_uid: str, latest: int) -> None:
@@ -31,6 +33,18 @@ async def delete_before(hub: Context, round_uid: str, latest: int) -> None:
             with suppress(StoreError):  # the clean-up deletes it
                 await delete_stored(hub, names.lists_prefix(round_uid, number), ends)
             await hub.client.delete_if_exists("Job", name)
+
+
+def state_lost(secrets: Objects, round_uid: str, latest: Aggregation) -> bool:
+    """Whether the Job has stored a server state whose keys this version of the hub operator cannot read in the plan."""
+    name = names.aggregation_name(round_uid, latest.number)
+    secret = next((each for each in secrets if each["metadata"]["name"] == name and each.get("data")), None)
+    if secret is None or not isinstance(latest.answer, AggregationResult) or not latest.answer.state:
+        return False
+    try:
+        return not kept_plan.read(vault.value(secret, "plan.json")).has_state(len(latest.answer.state))
+    except (KeyError, ValueError):
+        return False  # not even the result can be kept, and the action that keeps it says why
 
 
 def failures(secrets: Objects, round_uid: str, number: int) -> int:

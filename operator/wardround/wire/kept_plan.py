@@ -43,6 +43,15 @@ class KeptPlan:
     frozen: tuple[str, ...] = ()
     state: KeptState | None = None
 
+    def has_state(self, moments: int) -> bool:
+        """Whether this plan says all that keeps a server state of so many moments."""
+        return bool(self.strategy) and self.state is not None and len(self.state.moments) == moments
+
+
+@dataclass(frozen=True)
+class _KeptKey:
+    data_key: bytes = field(repr=False)
+
 
 @dataclass(frozen=True)
 class KeptCollection:
@@ -67,8 +76,12 @@ class _EarlyPlan:
 
 
 def read(data: bytes) -> KeptPlan:
-    """Read what keeps a result from `plan.json`. Raises Malformed."""
-    return _read(KeptPlan, data)
+    """Read what keeps a result from `plan.json`, without a state that this version cannot read. Raises Malformed."""
+    try:
+        return _read(KeptPlan, data)
+    except codec.Malformed:
+        plan = _read(_KeptKey, data)
+        return KeptPlan(data_key=plan.data_key)
 
 
 def read_list(data: bytes) -> KeptList:

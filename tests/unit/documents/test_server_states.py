@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from tests.players.hub import Hub
-from tests.unit.plans_hub.builders import NOW, UID, federated_round, observation
+from tests.unit.plans_hub.builders import NOW, UID, combined, federated_round, observation
 from wardround.aggregate import plan as aggregate_plan
 from wardround.aggregate.plan import AggregationError
+from wardround.api import names
 from wardround.documents import aggregations, server_states
 from wardround.documents.keys import Model, ServerState
+from wardround.hub import tries, vault
 from wardround.plans.round.scratch import Scratch
-from wardround.plans.round.types import Aggregate
+from wardround.plans.round.types import Aggregate, Aggregation
 from wardround.presign import Credentials, Presigner
 from wardround.sealing.manifests import sign_model, sign_state
 from wardround.sealing.refused import Refused
@@ -99,6 +101,32 @@ def test_the_hub_keeps_a_result_whose_plan_another_version_has_made(
     assert made is not None
     assert expected is not None
     assert (made.manifest, made.data_keys) == (expected.manifest, expected.data_keys)
+
+
+def renamed(plan: dict[str, Any]) -> dict[str, Any]:
+    return {"serverState" if key == "state" else key: value for key, value in plan.items()}
+
+
+def reshaped(plan: dict[str, Any]) -> dict[str, Any]:
+    return {**plan, "state": {"moments": [{"key": "later"}]}}
+
+
+def unnamed(plan: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in plan.items() if key != "strategy"}
+
+
+@pytest.mark.parametrize(("version", "lost"), [(newer, False), (renamed, True), (reshaped, True), (unnamed, True)])
+def test_a_server_state_that_this_version_cannot_read_is_known_to_be_lost(
+    version: Callable[[dict[str, Any]], dict[str, Any]], lost: bool
+) -> None:
+    """The result can be kept all the same."""
+    text = text_of(BEFORE)
+    secret = vault.secret(
+        names.aggregation_name(UID, 1), "hub", {"plan.json": json.dumps(version(json.loads(text))).encode()}
+    )
+    job = Aggregation(number=1, over=True, answer=replace(combined(), state=DIGESTS))
+    assert tries.state_lost([secret], UID, job) is lost
+    assert kept_plan.read(vault.value(secret, "plan.json")).data_key == aggregate_plan.parse(text).data_key
 
 
 def test_a_plan_without_the_key_of_its_result_is_of_no_use() -> None:

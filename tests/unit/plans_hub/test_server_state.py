@@ -78,6 +78,18 @@ def test_a_round_says_how_its_optimizer_goes_on(case: str) -> None:
     assert action.model.server_state == reason
 
 
+def test_a_round_says_that_its_server_state_is_lost() -> None:
+    seen = replace(aggregating(spec=SPEC, answer=combined(*NAMES), state_lost=True), base_state=STATE, **KNOWN)
+    ended = plan(seen)
+    [action] = of_type(ended, StoreModel)
+    assert action.model.state_lost
+    restarted = plan(replace(seen, model=action.model))
+    for made in (ended, restarted):
+        message = message_of(made, "Complete")
+        assert "The hub could not keep the server state of this round" in message
+        assert "A round that starts from this result begins with a new server state." in message
+
+
 def test_a_round_without_an_optimizer_says_nothing_about_a_state() -> None:
     seen = aggregating(spec={**SPEC, "aggregation": {}}, answer=combined(*NAMES))
     ended = plan(replace(seen, base_state=STATE, **KNOWN))

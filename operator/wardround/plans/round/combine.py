@@ -27,7 +27,7 @@ from wardround.plans.round.columns import made_with
 from wardround.plans.round.counted import counted_digest
 from wardround.plans.round.parts import PartState
 from wardround.plans.round.scratch import GIB, Scratch, scratch
-from wardround.plans.round.server_state import goes_on, in_words, state_unusable
+from wardround.plans.round.server_state import goes_on, in_words, kept_in_words, state_unusable
 from wardround.plans.round.status import COLLECTED
 from wardround.plans.round.strategy import needs_scratch, too_much_for_scratch
 from wardround.plans.round.types import (
@@ -81,7 +81,7 @@ def aggregated(view: View) -> Verdict | None:
     answer = job.answer
     if isinstance(answer, AggregationResult):
         if not _counts_others(view, job, answer):
-            return _keep(view, job.number, answer)
+            return _keep(view, job, answer)
         answer = COUNTS_OTHERS
     return _no_result(view, answer) or _again(view, job, answer) or _give_up(view, job, answer)
 
@@ -175,7 +175,7 @@ def _reading(view: View) -> str:
     )
 
 
-def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
+def _keep(view: View, job: Aggregation, answer: AggregationResult) -> Verdict:
     """Keeps a result over enough hospitals. The aggregation may have left out so many that it is not."""
     absent = (*(each.participant for each in answer.left_out), *answer.uncounted)
     names = answer.aggregated or _all_but(view, absent)
@@ -185,7 +185,7 @@ def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
         return _too_few(view, missing, answer.left_out, uncounted)
     model = StoredModel(
         task=view.round.spec.task,
-        result=_result(view, number, answer, names),
+        result=_result(view, job.number, answer, names),
         aggregated=names,
         left_out=answer.left_out,
         states=remaining(view.states, frozenset(names)),
@@ -198,10 +198,9 @@ def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
         pushed=view.seen.base_model.pushed if view.seen.base_model else None,
         model_uid=model_uid(view.round),
         server_state=goes_on(view.seen),
+        state_lost=job.state_lost,
     )
-    return completed(
-        view, model, in_words(view, model.server_state), StoreModel(number=number, answer=answer, model=model)
-    )
+    return completed(view, model, kept_in_words(view, model), StoreModel(number=job.number, answer=answer, model=model))
 
 
 def _release(view: View) -> Release:

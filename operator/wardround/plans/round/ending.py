@@ -2,7 +2,7 @@
 
 from wardround.api import conditions
 from wardround.plans.round.parts import SUSPENDED, puts_until
-from wardround.plans.round.server_state import in_words
+from wardround.plans.round.server_state import kept_in_words
 from wardround.plans.round.status import is_over
 from wardround.plans.round.types import EARLY_NUMBER, Action, Cancel, CleanUp, StopEarly, Verdict
 from wardround.plans.round.verdicts import completed
@@ -32,7 +32,7 @@ def over(view: View) -> Verdict | None:
 def complete(view: View) -> Verdict | None:
     """The result is stored: whatever happened before, the round is complete."""
     model = view.seen.model
-    return None if model is None else completed(view, model, in_words(view, model.server_state))
+    return None if model is None else completed(view, model, kept_in_words(view, model))
 
 
 def suspended(view: View) -> Verdict | None:

@@ -4,8 +4,8 @@ from enum import StrEnum
 
 from wardround.api.federatedround import FederatedRoundSpec
 from wardround.plans.round.base import described_base, named_base
-from wardround.plans.round.types import Observation, Verdict
-from wardround.plans.round.verdicts import advice, failed
+from wardround.plans.round.types import Observation, StoredModel, Verdict
+from wardround.plans.round.verdicts import advice, failed, sentences
 from wardround.plans.round.view import View
 from wardround.wire.server_state import StateManifest
 from wardround.wire.strategies import moments
@@ -54,6 +54,16 @@ def in_words(view: View, going: str) -> str:
     if going == Going.CONTINUED:
         return f"The server optimizer {strategy} continues with the server state of {base}."
     return f"The server optimizer {strategy} begins with a new server state, because {base} {_WHY[Going(going)]}."
+
+
+def kept_in_words(view: View, model: StoredModel) -> str:
+    """Sentences about the server optimizer of a round that is complete."""
+    lost = (
+        "The hub could not keep the server state of this round: another version of the hub operator made the plan of "
+        "the aggregation, and this version cannot read the server state's keys there. A round that starts from this "
+        "result begins with a new server state."
+    )
+    return sentences(in_words(view, model.server_state), lost if model.state_lost else "")
 
 
 def state_unusable(view: View) -> Verdict | None:

@@ -38,10 +38,12 @@ class Aggregation:
 
     `gone_by`: when a pod that is being deleted should be gone. If its node has died, Kubernetes never says that it is.
     `failures`: how many tries before it failed, those not counted that the store ended.
+    `state_lost`: the Job has stored a server state, but the hub operator cannot read its keys in the plan.
     """
 
     number: int
     failures: int = 0
+    state_lost: bool = False
     over: bool = False
     answer: AggregationAnswer | None = None
     ended: datetime | None = None
@@ -59,7 +61,8 @@ class StoredModel:
     `quorum`: the fewest hospitals that the round asked for. `release`: who may get the result; Readers only if this
     round and every round that led to it said so. `pushed`: the model that a person has pushed, if it is this model or
     one that led to it. `model_uid`: of the FederatedModel that controlled the round; empty if a person has made it.
-    `server_state`: how the server optimizer went on (plans/round/server_state.py); empty without one.
+    `server_state`: how the server optimizer went on (plans/round/server_state.py); empty without one. `state_lost`: the
+    hub could not keep the server state that the round made.
     """
 
     task: Task
@@ -76,6 +79,7 @@ class StoredModel:
     pushed: AssignedPushed | None = None
     model_uid: str = ""
     server_state: str = ""
+    state_lost: bool = False
 
     @property
     def as_pushed(self) -> bool:
