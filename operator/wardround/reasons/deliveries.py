@@ -71,7 +71,9 @@ DELIVERIES = (
         retried=True,
         owner=HOSPITAL,
         meaning="The courier did not deliver the model within deadlines.queueSeconds plus startSeconds.",
-        action=f"Wait: the hub makes another attempt. If the next attempt fails too, run {_courier_log} at the site.",
+        action=f"Wait: the hub makes another attempt. If the next attempt fails too, run {_courier_log} at the site. "
+        "If the log shows that the courier does not reach the store, restore the connection from the site to the "
+        "store. If the courier reaches the store, ask the round's author for a larger deadlines.queueSeconds.",
     ),
     _nobody(
         name="Delivering",
@@ -92,9 +94,9 @@ DELIVERIES = (
     ),
     _round(
         name="DeliveryTooFewHospitals",
-        meaning="The model combines updates of fewer hospitals than quorum.min of the round that made the model. So "
-        "the hub operator does not deliver the model.",
-        action="Train a model in a round to which at least quorum.min hospitals send updates.",
+        meaning="The round that made the model needed updates of quorum.min hospitals. But the model combines updates "
+        "of fewer hospitals, so the hub operator does not deliver the model.",
+        action="Train another model, in a round to which at least quorum.min hospitals send updates.",
     ),
     _round(
         name="DeliveryFailed",

@@ -166,9 +166,10 @@ MODELS = (
     ),
     _author(
         name="CronInvalid",
-        meaning="The cron line in trigger.cron of the FederatedModel never names a time.",
-        action="Write five fields in trigger.cron: minute, hour, day of the month, month, day of the week. For example "
-        "`0 2 * * 1`.",
+        meaning="The text in trigger.cron of the FederatedModel is no cron line. Or the cron line names a time that "
+        "never comes, such as 30 February. So no series begins by trigger.cron.",
+        action="Correct trigger.cron of the FederatedModel. Write five fields: minute, hour, day of the month, month, "
+        "day of the week. For example, `0 2 * * 1` begins a series each Monday at 02:00.",
     ),
     _author(
         name="TimeZoneUnknown",
@@ -246,9 +247,9 @@ MODELS = (
     ),
     _author(
         name="TransferTooFewHospitals",
-        meaning="The model combines updates of fewer hospitals than quorum.min of the round that made the model. So "
-        "the hub operator does not release the model.",
-        action="Train a model in a round to which at least quorum.min hospitals send updates.",
+        meaning="The round that made the model needed updates of quorum.min hospitals. But the model combines updates "
+        "of fewer hospitals, so the hub operator does not release the model.",
+        action="Train another model, in a round to which at least quorum.min hospitals send updates.",
     ),
     _reader(
         name="TransferKeyUnusable",

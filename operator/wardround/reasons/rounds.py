@@ -160,10 +160,11 @@ _BASES = (
     _hub(
         name="ServerStateUnusable",
         meaning="This round has to continue with the server state of an earlier round (the moments of its server "
-        "optimizer). But the hub has not signed the server state in the Secret of that round's result. Somebody may "
-        "have changed this Secret.",
+        "optimizer). But no valid signature of the hub confirms the server state in the Secret of that round's "
+        "result. So somebody may have changed this Secret.",
         action="Find out who changed the Secret: the API server's audit log shows who wrote to the namespace "
-        "wardround-hub. Then restore the Secret from a backup (docs/operations.md). Or apply a new round with another "
+        "wardround-hub. If you have a backup of the Secret, restore the Secret (docs/operations.md), and ask the "
+        "round's author to apply a new round. If you have no backup, ask the author to apply a new round with another "
         "aggregation.strategy or another base.",
     ),
     Reason(

@@ -222,10 +222,12 @@ _CODE = (
         name="TrainerFailed",
         meaning="The training code ended with an error.",
         action="Ask the hospital for the log, which stays at the site: `kubectl logs job/TASK -n SITE_NAMESPACE -c "
-        "train`. If an initial round failed while `init` made the model, the hospital uses `-c init`. Exit code 127 "
-        "means that the image does not contain the command. Exit code 126 means that the container cannot start the "
-        "command. The built-in trainer ends with an error if its weights diverge, or if the round sets `device: cuda` "
-        "and the pod has no GPU: its log says which.",
+        "train`. If an initial round failed while `init` made the model, the hospital uses `-c init`. Correct the "
+        "error that the log shows. Each hospital then lists the digest of the corrected image in policy.images, and "
+        "the round's author applies a new round. Exit code 127 means that the image does not contain the command. Exit "
+        "code 126 means that the container cannot start the command. If the round uses the built-in trainer, the "
+        "round's author acts: If the log says that weights became infinite or NaN, apply a new round with a smaller "
+        "learningRate. If the log says that the pod has no GPU, apply a new round with `device: auto`.",
     ),
     _code(
         name="ParametersRefused",
@@ -363,13 +365,16 @@ _TRANSFERS = (
         meaning="The courier did not fetch the base model within deadlines.queueSeconds plus startSeconds.",
         action="Wait: the hub makes another attempt. If the next attempt fails too, run `kubectl logs "
         "deployment/courier -n SITE_NAMESPACE` at the site. If the log shows a slow network, ask the round's author "
-        "for a new round with a larger deadlines.queueSeconds.",
+        "for a new round with a larger deadlines.queueSeconds. If the log shows that the courier does not reach the "
+        "store, restore the connection from the site to the store.",
     ),
     _network(
         name="UploadDeadline",
         meaning="The courier did not send the update within deadlines.uploadSeconds.",
         action="Wait: the hub makes another attempt. If the next attempt fails too, run `kubectl logs "
-        "deployment/courier -n SITE_NAMESPACE` at the site: the log shows whether the courier reaches the store.",
+        "deployment/courier -n SITE_NAMESPACE` at the site. If the log shows that the courier does not reach the "
+        "store, restore the connection from the site to the store. If the courier reaches the store, ask the round's "
+        "author for a new round with a larger deadlines.uploadSeconds.",
     ),
     _network(
         name="IsolationUnproven",

@@ -20,11 +20,16 @@ from wardround.reasons.reason import (
 )
 
 _network = partial(Reason, failure_class="Network", retried=True)
+# For a hospital whose site and hub may be of different versions.
+_SAME_VERSION = (
+    "Ask the hub's administrator for the hub's version of Wardround. If the site is older, upgrade the site. If the "
+    "hub is older, ask the hub's administrator to upgrade the hub."
+)
 # Where to look for the program behind an update that `check` and the courier never make.
 _FOREIGN_UPDATE = (
-    "Ask the hub's administrator for the hub's version. If hub and site have different versions, upgrade the older "
-    "one. If they have the same version, another program has made or changed the update. Check at the site which image "
-    "the courier runs, who can write to the claim `workspace`, and who can read the Secret `courier-keys`."
+    f"{_SAME_VERSION} If hub and site have the same version, another program has made or changed the update. Check at "
+    "the site which image the courier runs, who can write to the claim `workspace`, and who can read the Secret "
+    "`courier-keys`."
 )
 
 _STORE = (
@@ -98,9 +103,8 @@ _UPDATES = (
         owner=HOSPITAL,
         meaning="The courier cannot read the manifest (the signed description) of a model from the hub. Or the "
         "aggregation cannot read the manifest of the hospital's update.",
-        action="Ask the hub's administrator for the hub's version. If hub and site have different versions, upgrade "
-        "the older one. If they have the same version, run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the "
-        "site, and report the error to the developers of Wardround.",
+        action=f"{_SAME_VERSION} If hub and site have the same version, run `kubectl logs deployment/courier -n "
+        "SITE_NAMESPACE` at the site, and report the error to the developers of Wardround.",
     ),
     _network(
         name="SignatureInvalid",
@@ -220,8 +224,8 @@ _UPDATES = (
         name="UploadTooLarge",
         owner=HUB,
         meaning="The site asks to send more bytes than an update of this round can have.",
-        action="Ask the hospital which version of Wardround its site runs. If hub and site have different versions, "
-        f"upgrade the older one. If they have the same version, {SUSPEND}.",
+        action="Ask the hospital which version of Wardround its site runs. If the hub is older, upgrade the hub. If "
+        f"the site is older, ask the hospital to upgrade the site. If hub and site have the same version, {SUSPEND}.",
     ),
 )
 _updates_unusable = partial(Reason, exit_code=EXIT_DATA)
