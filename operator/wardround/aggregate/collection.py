@@ -118,6 +118,6 @@ class UpdateCollection:
 def _another_page() -> AggregationError:
     return AggregationError(
         "StoreInconsistent",
-        "A page of the list of updates in the store differs from the page that the hub stored there. So the "
-        "aggregation stopped.",
+        "The store gave the aggregation Job a page of the list of updates that differs from the page that the hub "
+        "operator stored. So the aggregation stopped.",
     )

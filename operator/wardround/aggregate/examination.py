@@ -71,7 +71,8 @@ async def open_base(store: Store, plan: AggregationPlan, keeping: Keeping) -> Ba
 def _base_changed(part: str) -> AggregationError:
     return AggregationError(
         "StoreInconsistent",
-        f"The {part} of the base in the store differs from the {part} that the hub signed. So the aggregation stopped.",
+        f"The store gave the aggregation Job a {part} of the base that differs from the {part} that the hub operator "
+        "signed. So the aggregation stopped.",
     )
 
 

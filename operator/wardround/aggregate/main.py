@@ -34,8 +34,10 @@ TERMINATION_LOG = "/dev/termination-log"
 
 
 DISK_FULL = (
-    "The node has no disk for the ciphertext of the updates. The hub's administrator frees disk, or sets a lower "
-    "aggregation.scratchGiB in the values of the hub chart."
+    "The disk of this Job's node has no room left for the ciphertext of the updates. The hub's administrator frees "
+    "disk space on the node, or sets a lower aggregation.scratchGiB in the values of the hub chart. If the updates "
+    "need more space than the lower value, the Job keeps no updates on the disk, and fetches them from the store "
+    "twice. Or the round fails with TooMuchForScratch, if its strategy or compression needs all updates on the disk."
 )
 # glibc's mallopt(3): blocks of LARGE_BLOCK or more go back to the kernel when they are freed, and threads share HEAPS.
 M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 384 << 10

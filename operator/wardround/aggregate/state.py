@@ -35,7 +35,7 @@ async def _open_moment(store: Store, start: PlannedStart, index: int) -> SealedF
     if digests.digest(hashes) != moment.segments_digest:
         raise AggregationError(
             "StoreInconsistent",
-            "The list of segments of the server state in the store differs from the list that the hub signed. So the "
-            "aggregation stopped.",
+            "The store gave the aggregation Job a list of segments of the server state that differs from the list that "
+            "the hub operator signed. So the aggregation stopped.",
         )
     return SealedFile(store, get.parts, body, None, hashes)

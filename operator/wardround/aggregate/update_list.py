@@ -23,8 +23,8 @@ async def listed_updates(store: Store, listed: PlannedList) -> AsyncGenerator[Pl
         except Refused:
             raise AggregationError(
                 "StoreInconsistent",
-                "The list of updates in the store differs from the list that the hub stored there. So the aggregation "
-                "stopped.",
+                "The store gave the aggregation Job a list of updates that differs from the list that the hub operator "
+                "stored. So the aggregation stopped.",
             ) from None
         except codec.Malformed as error:
             raise AggregationError("PlanUnreadable", str(error)) from None

@@ -129,7 +129,7 @@ def review(
         )
     if chosen.gone:
         lines.append(
-            "  The list leaves out these models, because a model of the list has the same name: "
+            "  The Approval does not cover these models, because the list above has another model of the same name: "
             f"{', '.join(chosen.gone)}."
         )
     bounds = f"--rounds {most['maxRounds']} --evaluations {most['maxEvaluations']} --until {most['until']}"

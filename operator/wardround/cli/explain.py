@@ -305,7 +305,8 @@ def _readiness(conditions: Conditions, heard_ago: float | None, silent: Sequence
         )
     if ready.reason == "NotReadYet":
         return f"is ready. {REASONS['NotReadYet'].meaning}"
-    return f"is ready{f'. The hub heard from it {seconds(heard_ago)} ago' if heard_ago is not None else ''}."
+    heartbeat = f" The hub heard from the hospital's site {seconds(heard_ago)} ago." if heard_ago is not None else ""
+    return f"is ready.{heartbeat}"
 
 
 def _reconciling(condition: Condition | None) -> str:

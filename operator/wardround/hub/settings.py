@@ -35,8 +35,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         value = environment.get(name, "")
         if not value:
             raise SettingMissing(
-                f"The variable {name} is not set. The hub chart sets this variable in the hub operator's pod: see "
-                "docs/contracts.md, section 8."
+                f"The variable {name} of this pod is not set. The hub chart sets this variable in the hub operator's "
+                "pod (docs/contracts.md, section 8). The hub's administrator runs `helm upgrade` with the hub chart."
             )
         return value
 

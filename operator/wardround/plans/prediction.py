@@ -123,22 +123,20 @@ def _code_allowed(seen: Observation, site: Site) -> Fault | None:
     code, policy = seen.prediction.spec.code, site.spec.policy
     if code is None:
         return None
-    advice = (
-        "If the hospital has reviewed this code, add the missing entry to this list, and run `helm upgrade`. The site "
-        "operator then continues with the Prediction."
-    )
     if code.image not in policy.images:
-        return (
-            "ImageNotAllowed",
-            f"policy.images in the values of the site chart does not list {code.image} of spec.code. {advice}",
-        )
+        return "ImageNotAllowed", _unlisted("image", code.image)
     if code.command not in policy.commands:
-        return (
-            "CommandNotAllowed",
-            f"policy.commands in the values of the site chart does not list {json.dumps(code.command)} of spec.code. "
-            f"{advice}",
-        )
+        return "CommandNotAllowed", _unlisted("command", json.dumps(code.command))
     return None
+
+
+def _unlisted(part: str, shown: str) -> str:
+    """The message about a `part` of spec.code, image or command, that the hospital's policy does not list."""
+    return (
+        f"policy.{part}s in the values of the site chart does not list the {part} {shown} of spec.code. If the "
+        f"hospital has reviewed this {part}, add it to policy.{part}s, and run `helm upgrade`. The site operator then "
+        "continues with the Prediction."
+    )
 
 
 RULES: tuple[Callable[[Observation, Site], Fault | None], ...] = (_models_claim, _listed, _described, _code_allowed)

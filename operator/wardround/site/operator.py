@@ -180,8 +180,9 @@ def main(argv: Sequence[str]) -> int:
     image = os.environ.get("WARDROUND_OPERATOR_IMAGE", "")
     if "@sha256:" not in image:
         print(
-            "The variable WARDROUND_OPERATOR_IMAGE, which the site chart sets, has to name the operator image by "
-            "digest: repo@sha256:...",
+            "The variable WARDROUND_OPERATOR_IMAGE of this pod does not name an image by digest (repo@sha256:...). The "
+            "site chart sets this variable from its value `image`. The hospital's administrator writes Wardround's "
+            "image by digest into `image` in the values of the site chart, and runs `helm upgrade`.",
             file=sys.stderr,
         )
         return 1

@@ -57,7 +57,7 @@ def admin(api: Api, kubectl: Kubectl, capsys: pytest.CaptureFixture[str]) -> Ite
 def test_the_documented_upgrade_of_an_enrolment_changes_nothing(admin: Admin) -> None:
     before = admin.participant()
     printed, report = admin.enrol()
-    assert "do not change the Participant of" in report
+    assert "do not change Participant" in report
     assert "kubectl diff -f -" in report
     admin.apply(printed)
     after = admin.participant()

@@ -148,9 +148,7 @@ def test_of_two_models_of_one_name_the_other_one_is_named_as_left_out() -> None:
     chosen = approved_sweeps.sweep(known, [OWN, site_task("twin", twin), site_task("other", member(1))])
     assert [each.uid for each in chosen.terms.models] == ["uid-0", "uid-1"]
     text = "\n".join(approved_sweeps.review(known, chosen, now=NOW))
-    assert (
-        "The list leaves out these models, because a model of the list has the same name: breast-0 (UID uid-9)." in text
-    )
+    assert "because the list above has another model of the same name: breast-0 (UID uid-9)." in text
 
 
 def test_the_text_of_a_delivery_names_model_version_file_and_what_is_deleted() -> None:

@@ -402,7 +402,7 @@ def test_a_suspended_participant_and_a_dataset_that_nobody_has_read_are_as_they_
 
 def test_a_participant_that_is_ready_says_when_it_was_last_heard_from() -> None:
     text = explain.text(explain.explain_long_lived(item("Participant", "site-a", "site-a", READY), lease(3), NOW))
-    assert text == "Participant site-a/site-a is ready. The hub heard from it 3.0s ago."
+    assert text == "Participant site-a/site-a is ready. The hub heard from the hospital's site 3.0s ago."
 
 
 @pytest.mark.parametrize(

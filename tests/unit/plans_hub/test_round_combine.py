@@ -269,7 +269,7 @@ def test_an_aggregation_that_does_not_end_is_ended_by_the_rounds_deadline() -> N
     died = plan(replace(late, aggregation=Aggregation(number=1, over=True)))
     assert condition_of(died, "Failed") == ("True", "AggregationFailed")
     assert message_of(died, "Failed").startswith(
-        "The aggregation Job failed once. The last reason: the pod of the Job ended without an answer."
+        "The aggregation Job failed once. The last reason: the Job's pod ended before it wrote an answer."
     )
 
 

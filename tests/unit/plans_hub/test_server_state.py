@@ -101,8 +101,8 @@ def test_a_state_that_this_hub_did_not_sign_fails_the_round_before_anybody_train
     made = plan(seen)
     assert condition_of(made, "Failed") == ("True", "ServerStateUnusable")
     assert message_of(made, "Failed").startswith(
-        "The hub has a server state for the result of round train-0, but this server state does not belong to that "
-        "result."
+        "The hub has a server state for the result of round train-0, but no valid signature of the hub "
+        "confirms this server state."
     )
     assert of_type(made, Dispatch) == []
     without = plan(observation(federated_round(**{**SPEC, "aggregation": {}}), **KNOWN, base_state_damaged=True))

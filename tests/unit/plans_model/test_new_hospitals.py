@@ -81,7 +81,8 @@ def test_while_a_delivery_runs_no_other_begins() -> None:
     assert deliveries(world) == [FIRST, SECOND]
     assert delivered(world) == ("True", "DeliveryComplete"), "the other hospitals have the version"
     assert (
-        "for site-d, which joined later. Round heart-d2-0123abcd, which delivers the version, waits"
+        "For site-d, which joined later, the hub operator makes another round. Round heart-d2-0123abcd, which delivers "
+        "the version, waits"
     ) in world.condition("Delivered")[2]
     world.run()
     assert recipients(world, "heart-d3-0123abcd") == ("site-e",)

@@ -14,12 +14,12 @@ from wardround.clock import system_clock
 
 NO_TERMINAL = (
     "The command cannot ask you, because standard input is not a terminal. The lines above say what the task asks "
-    "for. If the hospital agrees, run one of the commands in these lines that have --uid."
+    "for. If the hospital agrees, copy a command with --uid from the lines above, and run this command."
 )
 
 NO_TERMINAL_FOR_A_SWEEP = (
     "The command cannot ask you, because standard input is not a terminal. The lines above say what the models ask "
-    "for. If the hospital agrees, run the command in these lines that has --digest."
+    "for. If the hospital agrees, copy the command with --digest from the lines above, and run this command."
 )
 
 
@@ -100,7 +100,9 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
     if options.sweep:
         return _approve_sweep(site, options)
     if options.digest:
-        raise CommandError("Use --digest only with --sweep. For a task or a model, use --uid.")
+        raise CommandError(
+            "Without --sweep, do not give --digest. To approve a task or a model without a question, give --uid."
+        )
     known, now = _reviewed(site, options, options.name), system_clock()
     bounds = {"rounds": options.rounds, "evaluations": options.evaluations, "until": options.until}
     uid = known.task.metadata.uid
@@ -126,7 +128,9 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
 
 def _approve_sweep(site: Cluster, options: argparse.Namespace) -> int:
     if options.model or options.uid:
-        raise CommandError("Use --sweep without --model and --uid. To approve without a question, use --digest.")
+        raise CommandError(
+            "With --sweep, give neither --model nor --uid. To approve the sweep without a question, give --digest."
+        )
     known, now = _reviewed(site, options, options.name), system_clock()
     bounds = {"rounds": options.rounds, "evaluations": options.evaluations, "until": options.until}
     chosen = approved_sweeps.sweep(known, site.list(sitetask.KIND, known.task.metadata.namespace))

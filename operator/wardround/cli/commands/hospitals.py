@@ -128,20 +128,23 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
 def say_changes(server: str, name: str, before: Object | None, items: list[Object], *, applied: bool) -> None:
     """Tells the person how these manifests change the Participant at the hub, or that there is none yet."""
     if before is None:
-        say(f"There is no Participant {name} at {server}: these are the manifests of a new hospital.")
+        say(f"There is no Participant {name} at {server}. So the manifests of this command are for a new hospital.")
         return
     [after] = [item for item in items if item["kind"] == "Participant"]
     changed = enrolment.changes(before, after)
     if not changed:
-        say(f"{name} is enrolled at {server}. These manifests do not change the Participant of {name}.")
+        say(f"{name} is enrolled at {server} already. The manifests of this command do not change Participant {name}.")
     else:
         say(
             "\n  ".join(
-                [f"{name} is enrolled at {server}. These manifests change the Participant of {name}:", *changed]
+                [
+                    f"{name} is enrolled at {server} already. The manifests of this command change Participant {name}:",
+                    *changed,
+                ]
             )
         )
     if not applied:
-        say("To see what these manifests change in all objects, pipe the manifests into: kubectl diff -f -")
+        say("To see what the manifests change in all objects, pipe the manifests into: kubectl diff -f -")
 
 
 def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
@@ -160,7 +163,7 @@ def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
     if pinned:
         say(
             f"Until now, the hub has pinned another fingerprint: {pinned}. So the hospital's keys have changed. Ask "
-            "the hospital by telephone whether it has renewed its keys."
+            "the hospital by telephone whether it has renewed its keys. If it has not, do not pin the new fingerprint."
         )
     if not (options.fingerprint or options.yes) and not confirmed(
         "Does the hospital read out the same fingerprint? [y/N] "

@@ -150,8 +150,8 @@ def _outcome(seen: Observation, delivery: DeliveryStatus, is_observed: bool) -> 
 
 def _joined(delivery: DeliveryStatus) -> str:
     return (
-        "An earlier round brought the version to the hospitals that were there at that time. A further round is for "
-        f"{', '.join(delivery.recipients)}, which joined later."
+        "An earlier round delivered the version to the hospitals that the federation had at that time. For "
+        f"{', '.join(delivery.recipients)}, which joined later, the hub operator makes another round."
     )
 
 

@@ -252,7 +252,9 @@ def _again(view: View, job: Aggregation, answer: AggregationFailure | None) -> V
 
 def _give_up(view: View, job: Aggregation, answer: AggregationFailure | None) -> Verdict:
     cause = (
-        f"{answer.reason}. {answer.message}" if answer is not None else ("the pod of the Job ended without an answer.")
+        f"{answer.reason}. {answer.message}"
+        if answer is not None
+        else ("the Job's pod ended before it wrote an answer.")
     )
     times = "once" if job.number <= 1 else f"{job.number} times"
     message = f"The aggregation Job failed {times}. The last reason: {cause} {advice('AggregationFailed')}"

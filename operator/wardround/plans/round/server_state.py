@@ -72,7 +72,7 @@ def state_unusable(view: View) -> Verdict | None:
     if not view.seen.base_state_damaged or not moments(view.round.spec.aggregation.strategy):
         return None
     message = (
-        f"The hub has a server state for {described_base(view.round)}, but this server state does not belong to that "
-        "result. So the round cannot continue with the server state."
+        f"The hub has a server state for {described_base(view.round)}, but no valid signature of the hub confirms "
+        "this server state. So the round cannot continue with the server state."
     )
     return failed(view, reason, f"{message} {advice(reason)}")
