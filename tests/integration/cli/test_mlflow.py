@@ -73,7 +73,7 @@ def test_the_command_again_writes_nothing_twice(read: dict[str, Any]) -> None:
 
 
 def test_a_server_that_does_not_answer_is_named_without_its_secrets(read: dict[str, Any]) -> None:
-    assert "MLflow at http://127.0.0.1:9 did not take the runs of fed/heart" in read["refusal"]
+    assert "MLflow at http://127.0.0.1:9 did not take the runs of the experiment fed/heart" in read["refusal"]
     assert PASSWORD not in read["refusal"]
 
 
