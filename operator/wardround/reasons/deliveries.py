@@ -62,8 +62,8 @@ DELIVERIES = (
         name="ModelsClaimUnusable",
         owner=HOSPITAL,
         meaning="The courier cannot write to the claim of models (models.claimName in the values of the site chart).",
-        action=f"Run {_courier_log} at the site: the log has the error. Often the claim of models belongs to another "
-        "group than 65532, is read-only, or is mounted on another node.",
+        action=f"Run {_courier_log} at the site: the log has the error. Remove the cause. Often the volume of the "
+        "claim belongs to another group than 65532, is read-only, or is mounted on another node.",
     ),
     Reason(
         name="DeliveryDeadline",

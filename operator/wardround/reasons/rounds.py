@@ -40,7 +40,8 @@ _PARTICIPANTS = (
     ),
     _hub(
         name="FingerprintMismatch",
-        meaning="The keys that the site publishes are not those that the hub's administrator approved.",
+        meaning="The hub's administrator has pinned the fingerprint of the hospital's keys. But the site publishes "
+        "keys with another fingerprint.",
         action="Ask the hospital by telephone whether it has renewed its keys. If it has, run `kubectl wardround "
         "approve PARTICIPANT`. Confirm only if the hospital reads out the fingerprint that the command shows. If the "
         f"hospital has not renewed its keys, {SUSPEND}.",

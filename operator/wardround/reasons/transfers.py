@@ -152,7 +152,7 @@ _UPDATES = (
     Reason(
         name="WrongSchema",
         owner=IMAGE,
-        meaning="The tensors of the hospital's update are not those that the round expects.",
+        meaning="The hospital's update has other tensors than the round expects.",
         action="Let the training code keep names, shapes and types of the base's tensors.",
     ),
     Reason(
