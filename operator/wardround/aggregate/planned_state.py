@@ -43,8 +43,8 @@ def _foreign(plan: AggregationPlan, start: PlannedStart, base: ModelManifest, co
     same_round = all(each.round_uid == base.header.round_uid and _has_layout(each, base) for each in headers)
     if counts != {count} or mine != theirs or not same_round:
         return (
-            "The server state in the plan belongs to another base, strategy, set of parameters or list of frozen "
-            "tensors than the plan has. So this Job cannot continue with the server state."
+            "The server state in the plan was made for another base, strategy, set of parameters or list of frozen "
+            "tensors than the plan names. So this Job cannot continue with the server state."
         )
     return ""
 

@@ -177,8 +177,8 @@ def _hold_columns(card: ModelCard) -> None:
         columns = ""
     if columns != card.columns_digest:
         raise FolderRefused(
-            f"the fields on the card of {card.round_namespace}/{card.round_name} are not those of the DataSchema that "
-            "the card names. Do not use the model, and tell the hub's administrator"
+            f"the fields on the card of {card.round_namespace}/{card.round_name} differ from the fields of the "
+            "DataSchema that the card names. Do not use the model, and tell the hub's administrator"
         )
 
 

@@ -54,7 +54,7 @@ def network(folder: Folder) -> Network:
     arrays = _arrays(folder)
     if {name: array.shape for name, array in arrays.items()} != expected:
         raise NotBuiltIn(
-            f"the tensors of {folder.path} are not those of the network on its card ({features} features, hidden "
+            f"the tensors of {folder.path} do not fit the network on its card ({features} features, hidden "
             f"layers {list(architecture.hidden)}). The training image made a model of another shape. {ITS_OWN}"
         )
     deviation = arrays[architecture.deviation]

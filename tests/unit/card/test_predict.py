@@ -219,7 +219,7 @@ def test_a_model_that_this_program_does_not_know_is_refused(tmp_path: Path, chan
 
 def test_tensors_of_another_network_are_refused(tmp_path: Path) -> None:
     made = write_folder(tmp_path / "model", (5,))
-    with pytest.raises(FolderRefused, match="not those of the network on its card"):
+    with pytest.raises(FolderRefused, match="do not fit the network on its card"):
         answers(made, written(tmp_path / "new.csv", HEADER, *cases(1)))
 
 

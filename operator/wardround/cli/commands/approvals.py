@@ -136,8 +136,8 @@ def _approve_sweep(site: Cluster, options: argparse.Namespace) -> int:
     chosen = approved_sweeps.sweep(known, site.list(sitetask.KIND, known.task.metadata.namespace))
     if options.digest and options.digest != chosen.digest:
         raise CommandError(
-            f"The models of the sweep now have other terms (digest {chosen.digest}) than those after --digest. Read "
-            f"the terms again: kubectl wardround approve {known.where} --sweep."
+            f"The models of the sweep now have other terms: their digest is {chosen.digest}, and --digest has another "
+            f"digest. Nothing is approved. Read the terms again: kubectl wardround approve {known.where} --sweep."
         )
     if not (options.digest or options.yes):
         print("\n".join(approved_sweeps.review(known, chosen, **bounds, now=now)))

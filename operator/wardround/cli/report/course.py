@@ -19,7 +19,7 @@ from wardround.reasons.registry import reason_for
 
 WITHHELD = "Withheld"
 NO_TASKS = (
-    "Your account has no right to read the hospitals' tasks. So this report names only those hospitals that the "
+    "Your account has no right to read the hospitals' tasks. So this report names only the hospitals that the "
     "rounds name in status.attention."
 )
 NO_PARTICIPANTS = (

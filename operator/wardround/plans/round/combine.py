@@ -64,8 +64,8 @@ NODE_DEAD_AFTER = timedelta(seconds=30)
 COMBINED_WITHIN = timedelta(hours=1)
 COUNTS_OTHERS = AggregationFailure(
     "StoreInconsistent",
-    "The aggregation Job that began early combined other updates than those with which the hub operator closed the "
-    "round. So the hub operator does not keep the result.",
+    "When the round closed, the hub operator told the early aggregation Job which updates to combine. But this Job "
+    "combined other updates. So the hub operator does not keep the result.",
 )
 # Between tries to combine while the store is away: doubled each time, up to the longest.
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
