@@ -19,10 +19,10 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         parents=[shared],
         help="make a hospital's manifests for Git, and its first credentials",
         description="Prints the Kubernetes manifests that enrol a hospital at the hub. Keep these manifests in Git. "
-        "They keep the settings that the hospital's Participant already has on the hub. The command also "
-        "says how applying the manifests would change this Participant. With --bootstrap, the command "
-        "writes the site's first credentials to a file. It then prints, instead of the manifests, the "
-        "values that the hospital gives to the site chart (from-hub.yaml).",
+        "The manifests keep the settings that the hospital's Participant already has on the hub. The command also "
+        "says how applying the manifests would change this Participant. With --bootstrap, the command writes the "
+        "site's first credentials to a file. The command then prints, instead of the manifests, the values that the "
+        "hospital gives to the site chart (from-hub.yaml).",
     )
     enrol.add_argument("name", help="the hospital's name, which is also its namespace on the hub")
     enrol.add_argument(
