@@ -72,8 +72,7 @@ class Interrupted(Exception):
             cause = f"the store failed ({failure})"
         elif isinstance(failure, ApiError):
             cause = f"the API server refused it or did not answer ({type(failure).__name__})"
-        reason = failure.reason if isinstance(failure, StoreError) else "ActionFailed"
-        self.interruption = Interruption(reason=reason, doing=doing(action), cause=cause)
+        self.interruption = Interruption(doing=doing(action), cause=cause)
 
 
 def doing(action: Action) -> str:

@@ -32,7 +32,7 @@ from wardround.plans.round.types import (
     Interruption,
 )
 
-INTERRUPTION = Interruption(reason="ActionFailed", doing="start aggregation 1", cause="Forbidden")
+INTERRUPTION = Interruption(doing="start aggregation 1", cause="Forbidden")
 
 
 def test_an_action_that_raises_leaves_a_status_that_names_it() -> None:

@@ -59,7 +59,7 @@ def test_all_approved_participants_are_asked_at_once_after_the_key_is_made() -> 
 def test_a_round_whose_tasks_the_api_server_does_not_take_fails_at_its_deadline() -> None:
     """What stands before the API server may answer for it as long as it likes: that is tried again, not for ever."""
     seen = observation()
-    refused = Interruption(reason="ActionFailed", doing="make the RoundTask of site-a, attempt 1", cause="403")
+    refused = Interruption(doing="make the RoundTask of site-a, attempt 1", cause="403")
     left = interrupted(seen, plan(seen).status, refused)
     tried = replace(seen, round=replace(seen.round, status=left))
     assert [each.stage for each in left.timeline] == ["Started"]

@@ -78,12 +78,10 @@ def interrupted(seen: Observation, planned: FederatedRoundStatus, interruption: 
         "this message stays, the hub's administrator finds the cause in the log of the hub operator."
     )
     if is_over(seen.round):
-        return replace(
-            before, conditions=_set(before.conditions, CLEANED_UP, False, interruption.reason, message, seen)
-        )
+        return replace(before, conditions=_set(before.conditions, CLEANED_UP, False, "ActionFailed", message, seen))
     known = before if is_final(planned) else replace(planned, timeline=_started(before, planned))
     progressing = conditions.progressing(
-        known.conditions, interruption.reason, message, now=seen.now, generation=seen.round.metadata.generation
+        known.conditions, "ActionFailed", message, now=seen.now, generation=seen.round.metadata.generation
     )
     return replace(known, conditions=progressing)
 

@@ -261,7 +261,6 @@ class EarlyRefusal:
 class Interruption:
     """An action that raised, in words: `doing` says what was to be done, `cause` why it was not. It is tried again."""
 
-    reason: str
     doing: str
     cause: str
 
