@@ -2,7 +2,7 @@
 
 A new version adds one or more critical fields. A field is critical if a reader that ignores it would do something else
 than the hub asks. `critical` of an assignment lists these fields, as `crit` does in JOSE (RFC 7515, section 4.1.11).
-All other fields of the first version are not listed, because every reader knows them. A field that a reader may ignore
+All other fields of the lowest version are not listed, because every reader knows them. A field that a reader may ignore
 needs no new version.
 """
 
@@ -16,12 +16,12 @@ from wardround.wire.assignment import Assignment
 
 # The critical fields that each version adds to the one before, by their names in JSON. docs/changing.md says how to add
 # a version.
-# Version 3 is the first one. A site that ignores `rows` would count other rows than the round asks for. A site that
-# ignores `schema` may send an update over other columns than the hub means, and the hub combines columns by
-# position. Sums of floats depend on how threads share them: a site that ignores `threads` trains a slightly different
-# model each time that its own limits change. A site that ignores `release` may train a model that its hospital wants to
-# keep among the participants. A site that ignores `pushed` may train on weights that a person chose. Versions 1 and 2
-# had updates whose manifests this code cannot read, so nobody writes or accepts them.
+# Version 3 is the lowest one that is written or accepted. A site that ignores `rows` would count other rows than the
+# round asks for. A site that ignores `schema` may send an update over other columns than the hub means, and the hub
+# combines columns by position. Sums of floats depend on how threads share them: a site that ignores `threads` trains a
+# slightly different model each time that its own limits change. A site that ignores `release` may train a model that
+# its hospital wants to keep among the participants. A site that ignores `pushed` may train on weights that a person
+# chose.
 # Version 4: a site that ignores `references` would send sums without the differences that the round asks for.
 REFERENCES_SINCE = 4
 # Version 5: a site that ignores `compression` would send an update that the aggregation cannot read.
@@ -33,7 +33,7 @@ ADDED: Mapping[int, tuple[str, ...]] = {
 }
 KNOWN = tuple(sorted(ADDED))
 LATEST = KNOWN[-1]
-# Of the names in one list.
+# The most names in one list.
 MOST_LISTED = 64
 
 
