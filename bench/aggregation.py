@@ -52,7 +52,7 @@ from wardround.wire.strategies import FEDAVG, STRATEGIES, fewest
 
 Times = dict[str, list[float]]
 TENSORS = 267
-# Of the first aggregation that begins early: each has a place of its own for its result.
+# The number of the first aggregation that begins early. Each aggregation has its own place for its result.
 EARLY_NUMBER = 1000
 # Strategies that Flower has too.
 COMPARED = ("Median", "TrimmedMean", "Krum")

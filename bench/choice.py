@@ -31,7 +31,7 @@ from wardround_trainer.network import initial
 Floats = npt.NDArray[np.floating[Any]]
 Weights = tuple[Floats, ...]
 
-# Those of the demo: widths of the hidden layers, rows of a batch, seed of the initial weights.
+# The demo's values: widths of the hidden layers, rows of a batch, seed of the initial weights.
 HIDDEN, BATCH, SEED = (16,), 16, 7
 EPOCHS = 5
 TENSORS = ("hidden.0.weight", "hidden.0.bias", "output.weight", "output.bias")
@@ -101,7 +101,7 @@ def forward(weights: Weights, values: Floats) -> tuple[Floats, Floats]:
 
 
 def gradients(weights: Weights, values: Floats, labels: Floats) -> Weights:
-    """Of the mean log loss of a batch."""
+    """The gradients of the mean log loss of a batch."""
     hidden, odds = forward(weights, values)
     error = ((1 + np.tanh(odds / 2)) / 2 - labels) / np.float32(len(labels))
     inner: Floats = (error[:, None] * weights[2]) * (hidden > 0)

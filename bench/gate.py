@@ -36,7 +36,8 @@ LEAST_HOSPITALS = 2
 # The images stay locked while a container runs, so a container does not play all repeats.
 PER_CONTAINER = 25
 AS_EXPORTED = "as-exported"
-# Of a hospital that exports centimetres instead of the DataSchema's millimetres: power of ten by kind of column.
+# Columns of a hospital that exports centimetres instead of the DataSchema's millimetres, by kind: the power of ten
+# differs.
 LENGTHS, AREAS = ("radius", "perimeter"), ("area",)
 
 Object = dict[str, Any]

@@ -185,7 +185,7 @@ def _trained(models: Array, inputs: Array, target: Truth, tries: Sequence[Try], 
 
 
 def probability(models: Array, inputs: Array) -> Array:
-    """Those of logistic regressions whose last weight is the bias, of shape (models, rows)."""
+    """The probabilities of logistic regressions whose last weight is the bias, of shape (models, rows)."""
     with np.errstate(over="ignore"):
         result: Array = 1 / (1 + np.exp(-(models[:, :-1] @ inputs.T + models[:, -1:])))
     return result

@@ -204,7 +204,7 @@ def _trained(model: Tensors, inputs: Array, target: Truth) -> Tensors:
 
 
 def probabilities(model: Tensors, inputs: Array) -> Array:
-    """Those of a logistic regression."""
+    """The probabilities of a logistic regression."""
     with np.errstate(over="ignore"):
         result: Array = 1 / (1 + np.exp(-(inputs @ model["weight"] + model["bias"])))
     return result

@@ -34,7 +34,7 @@ DRIFT = {
     "day of the visit, counted over six years, the next month": ((2190.0, 2220.0), (2221.0, 2251.0)),
     "days of follow-up of a cohort of 60 days, a quarter later": ((30.0, 90.0), (121.0, 181.0)),
 }
-# Of the patients of a file, so many more are in the next one.
+# The next file has so many more patients than the file before, as a share.
 NEW_SHARE = 0.1
 
 

@@ -63,7 +63,7 @@ def train(folders: Folders) -> None:
             keeping=optimise.Keeping(folders.state_in, _state_out(folders)) if keep else None,
         )
     _write(folders.trained, trained)
-    # Of the base: it is what all hospitals combined. The trained model of one hospital is nobody's result.
+    # The probabilities are those of the base, which all hospitals have made. No result is the model of one hospital.
     _write_probabilities(folders.validation, network.predict(base, held_out))
     measured = network.measure(base, held_out, held_out_target) if len(held_out) else {}
     # `steps` is no number of the base, but the strategy FedNova reads it among the metrics.

@@ -149,7 +149,7 @@ class Aggregation:
         self._base = base
         self._examined = examined
         self._scratch = scratch
-        # Those of the examination are free by now, and were more than the reduction needs.
+        # The examination's buffers are free by now. They were more than the reduction needs.
         self._buffers = Buffers()
         self._usable = usable = examined.usable
         stated = [max(each.samples, each.counted) for each in usable]

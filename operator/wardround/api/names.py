@@ -41,7 +41,7 @@ GRANTS_BYTES = "wardround.io/grants-bytes"
 LISTED = "wardround.io/listed"
 # Annotation on the Secret of an aggregation: how many tries before it failed, those not counted that the store ended.
 FAILURES = "wardround.io/failures"
-# Of the Secret of a pushed model: the name of its ModelPush and ModelVersion, and as an annotation `namespace/name`.
+# On the Secret of a pushed model: the name of its ModelPush and ModelVersion, and `namespace/name` as an annotation.
 PUSH = "wardround.io/push"
 PUSH_UID = "wardround.io/push-uid"
 PUSH_REF = "wardround.io/push-ref"

@@ -95,7 +95,7 @@ def load_card(path: Path, fingerprint: str) -> ModelCard:
 
 
 def described(path: Path) -> ModelCard | None:
-    """The card in a folder that only the caller's process writes, whoever has signed it. None if it has no card. Raises
+    """The card in a folder that only the caller's process writes, of any signer. None if the folder has no card. Raises
     FolderRefused if this program cannot read the card."""
     if not os.path.lexists(path / CARD_FILE):
         return None

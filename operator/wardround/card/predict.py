@@ -119,7 +119,7 @@ def _operating_point(card: ModelCard) -> CardMetric | None:
 
 
 def _specificity_there(card: ModelCard, point: CardMetric) -> str:
-    """Whoever makes the evaluation chooses how specific the operating point is. So the answer says it."""
+    """The specificity at the operating point. The evaluation's author chooses it, so the answer says it."""
     there = card.metric(registry.AT_THRESHOLD, point.rows)
     return f". The specificity there is {there.value}" if there and there.round_name == point.round_name else ""
 

@@ -48,7 +48,7 @@ class Reviewed:
 
 
 def reviewed(item: Object, listed: Sequence[Object]) -> Reviewed:
-    """The task as its assignment says, whoever has signed it: the site refuses a task of another hub than the pinned
+    """The task as its assignment says, of any signer: the site refuses a task of another hub than the pinned
     one, whatever a person approves. `listed`: the Approvals. Raises CommandError."""
     task = sitetask.parse(item)
     assignment = assignment_of(task)
@@ -85,7 +85,7 @@ def of_the_model(known: Reviewed) -> list[Approval]:
 
 def withdrawable(known: Reviewed) -> list[str]:
     """Names of the Approvals by which the site accepts tasks of the task's model, or another version of Wardround
-    accepts them. A denial is none of them: whoever withdraws the approval of a model does not want to allow the model.
+    accepts them. A denial is none of them: a person who withdraws an approval does not want to allow the model.
     Raises CommandError if there are none."""
     names = [
         each.metadata.name
@@ -124,7 +124,7 @@ def approve_model(
 
 
 def planned_rounds(series: SeriesTerms | SweepTerms) -> int:
-    """Of one model: its Train rounds, and the Statistics round."""
+    """How many rounds a series of one model has: its Train rounds, and the Statistics round."""
     return series.rounds + 1
 
 

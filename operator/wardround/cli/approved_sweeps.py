@@ -53,7 +53,7 @@ def sweep(known: Reviewed, tasks: Sequence[Object]) -> Sweep:
     for item in tasks:
         if (each := _alike(item, own)) and each[1].model_uid != own.model_uid:
             uid = each[1].model_uid
-            # Of two tasks of a model, the newer one says what its series asks for now.
+            # If a model has two tasks, the newer task says what the model's series asks for now.
             candidates[uid] = max(candidates.get(uid, each), each, key=lambda one: one[0])
     newest = _newest(candidates.values(), own)
     gone = tuple(f"{each.model_name} (UID {each.model_uid})" for _, each in candidates.values() if each not in newest)

@@ -60,7 +60,7 @@ def federated_round(one: ModelObjects, other: ModelObjects) -> Object:
 def check(live: Object, planned: Object) -> None:
     """Raises CommandError for a round of that name which measures other models, or other hospitals' patients.
 
-    Whoever may create rounds can compute the name beforehand.
+    A person who may create rounds can compute the name beforehand.
     """
     made, meant = (codec.dump(federatedround.parse(each).spec) for each in (live, planned))
     if different := next((field for field in COMPARED if made.get(field) != meant.get(field)), None):

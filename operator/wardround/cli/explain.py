@@ -58,7 +58,7 @@ def text(explained: Explanation) -> str:
     parts = [explained.headline]
     for group in _alike(explained.findings):
         first = group[0]
-        # Of several hospitals none is named in the advice: each is to put its own name there.
+        # Advice for several hospitals names none of them: each hospital puts its own name there.
         advice = first.advice.about(first.participant) if len(group) == 1 else first.advice
         parts.append(f"\n{', '.join(each.where for each in group)}: {first.reason}: {advice.meaning}")
         if more := _beyond(first.message, advice.meaning, advice.advice, advice.action):
@@ -74,7 +74,7 @@ def _alike(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
     """In order of the first of each group."""
     groups: dict[object, list[Finding]] = {}
     for index, each in enumerate(findings):
-        # What is no hospital's stands alone.
+        # A finding that concerns no hospital stands alone.
         key = (each.reason, each.advice, each.message) if each.where == each.participant else index
         groups.setdefault(key, []).append(each)
     yield from groups.values()

@@ -31,7 +31,7 @@ def read(parse: Callable[[Mapping[str, Any]], T], item: Object) -> T:
 
 @dataclass(frozen=True)
 class AssignedNames:
-    """Names in the assignment of a task, whoever signed it; "" for a name that is missing."""
+    """Names in the assignment of a task, of any signer; "" for a name that is missing."""
 
     participant: Annotated[str, LABEL] = ""
     dataset_name: Annotated[str, LABEL] = ""
@@ -43,7 +43,7 @@ def assigned(task: Task) -> AssignedNames:
 
 
 def parsed_payload(form: type[T], envelope: str) -> T | None:
-    """What a DSSE envelope carries, whoever signed it; None if it cannot be read."""
+    """The payload of a DSSE envelope of any signer; None if it cannot be read."""
     try:
         return codec.parse(form, json.loads(base64.b64decode(json.loads(envelope)["payload"], validate=True)))
     except (KeyError, TypeError, ValueError, RecursionError, codec.Malformed):
@@ -51,7 +51,7 @@ def parsed_payload(form: type[T], envelope: str) -> T | None:
 
 
 def assignment_of(task: Task) -> Assignment | None:
-    """The whole assignment of a task, whoever signed it; None if it cannot be read."""
+    """The whole assignment of a task, of any signer; None if it cannot be read."""
     try:
         payload = base64.b64decode(json.loads(task.spec.assignment)["payload"], validate=True)
         return versions.read(json.loads(payload))

@@ -29,7 +29,7 @@ from wardround.wire.assignment import Assignment
 from wardround.wire.card import ModelCard
 
 OWNER_FILE, CURRENT_FILE = "model.json", "current"
-# Of folders that are not whole, or not whole any more. No model has such a name.
+# The names of folders that are incomplete, or no longer complete, begin so. No model has such a name.
 UNFINISHED = ".unfinished-"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 CHUNK = 1 << 20

@@ -164,7 +164,8 @@ def _field(field: SchemaField, target: str, features: set[str]) -> CardField:
 
 
 def _architecture(making: Making) -> card.CardArchitecture | None:
-    """Of the built-in trainer; None if the parameters are not that trainer's, so that another image has made the model.
+    """The built-in trainer's architecture. None if the parameters are not those of this trainer: another image has made
+    the model.
 
     Later rounds may leave out `model` and `hidden`, because the base says it.
     """

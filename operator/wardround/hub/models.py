@@ -180,7 +180,8 @@ class ModelController:
         return await self._round(namespace, name)
 
     async def _own_round(self, model: Meta, name: str) -> FederatedRound | None:
-        """Whoever may create rounds can delete one of the series, and put another one in its place."""
+        """The live round of this name, if it is the model's own. A person who may create rounds can delete a
+        round of the series and put another one in its place."""
         live = await self._round(model.namespace, name)
         return live if live and rounds.controls(model, live.metadata) else None
 

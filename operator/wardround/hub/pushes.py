@@ -140,7 +140,7 @@ class PushController:
         if plan.keep and seen.schema is not None and seen.examined is not None:
             sealed = await vault.sealed_push(hub.client, push.metadata.uid)
             made = documents.model(push, sealed, seen.examined, seen.schema, schema_spec, hub.identity, seen.now)
-            # First the model: whoever sees the version can start from it.
+            # The model comes first: a person who sees the version can start from it.
             await vault.keep_pushed(hub.client, push.metadata.uid, made)
             await hub.client.create_if_absent(documents.version(push, made))
         return plan.status

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from wardround.store.errors import TOO_SLOW, StoreError
 
-# Of the hub operator.
+# Workers of the hub operator.
 WORKERS = 8
 LONG_LOOKS = WORKERS // 2
 # What a look may ask for: its deletions, or one page of a list. Only a look at a pushed file asks for more.

@@ -14,7 +14,8 @@ from wardround.plans.events import Event
 from wardround.ports import Api, Object
 from wardround.wire import codec
 
-# Of about 1 KiB each. Further ones are lost if the API server takes none: Events are best effort, conditions are not.
+# Events of about 1 KiB each. If the API server takes none, further Events are lost: Events are best effort, conditions
+# are not.
 MOST_WAITING = 256
 WINDOW_SECONDS = 600
 logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-# Of each TLS connection, in bytes. asyncio takes 256 KiB, and an operator has dozens of connections. A TLS record has
-# at most 16 KiB, so transfers are as fast.
+# The buffer of each TLS connection, in bytes. asyncio takes 256 KiB, and an operator has dozens of connections. A TLS
+# record has at most 16 KiB, so transfers are as fast.
 TLS_BUFFER = 64 * 1024
 
 

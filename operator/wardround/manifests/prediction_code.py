@@ -19,7 +19,7 @@ from wardround.wire import mounts
 from wardround.wire import prediction as wire
 from wardround.wire.prediction import Container
 
-# Of the container of the model's code.
+# The verb of the container that runs the model's code.
 VERB = "predict"
 
 

@@ -140,7 +140,7 @@ class _Sums:
 
     @property
     def variance(self) -> float:
-        """Of the sum of differences over so many people, by their sample variance."""
+        """The variance of the sum of differences over so many people, by their sample variance."""
         deviations = max(0.0, self.squares - self.total * self.total / self.people)
         return self.people / (self.people - 1) * deviations
 

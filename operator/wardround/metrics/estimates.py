@@ -278,8 +278,8 @@ def _at_specificity(numbers: Numbers, min_cell: float, least: float, apart: Hosp
     A person is predicted positive from the edge on. `apart`: as of `calibration`. Two values of `least` give two
     edges, and the people between two edges are those of merged bins. So these people are never of one hospital alone.
 
-    `least` is compared with the specificity as a result tells it, rounded. Else whoever chooses `least` could find the
-    exact specificity in a few rounds.
+    `least` is compared with the rounded specificity that a result tells. Otherwise an author of rounds, who chooses
+    `least`, could find the exact specificity in a few rounds.
     """
     histogram = _Histogram.read(numbers)
     people, with_positive, with_negative = histogram.people.tolist()

@@ -15,7 +15,8 @@ _LARGEST_EXPONENT = 700.0
 
 
 def wilson(share: float, people: float) -> Interval:
-    """Of a share over `people` (Wilson, JASA 1927). It stays within 0 to 1, and is not empty at a share of 0 or 1."""
+    """The interval of a share over `people` (Wilson, JASA 1927). It stays within 0 to 1, and is not empty at
+    a share of 0 or 1."""
     if people < _NEARLY_NOBODY:
         return 0.0, 1.0
     square = Z * Z / people
@@ -25,7 +26,7 @@ def wilson(share: float, people: float) -> Interval:
 
 
 def normal(total: float, squares: float, people: float, highest: float) -> Interval | None:
-    """Of a mean, from the sum and the sum of squares over people. None for fewer than two people."""
+    """The interval of a mean, from the sum and the sum of squares over people. None for fewer than two people."""
     if people < 2:
         return None
     mean = total / people
@@ -35,7 +36,8 @@ def normal(total: float, squares: float, people: float, highest: float) -> Inter
 
 
 def area(value: float, variance: float) -> Interval | None:
-    """Of an AUC with this variance. None without a variance: one that no pair contradicts is not known exactly."""
+    """The interval of an AUC with this variance. None without a variance: an AUC that no pair contradicts is not known
+    exactly."""
     if variance <= 0:
         return None
     half = Z * math.sqrt(variance)
@@ -43,8 +45,8 @@ def area(value: float, variance: float) -> Interval | None:
 
 
 def ratio(observed: float, expected: float, people: float) -> Interval | None:
-    """Of observed over expected cases, on the logarithm (Debray et al., BMJ 2017, total O:E ratio). None if no or every
-    person is a case, or if the cases weigh so little that no float holds the interval."""
+    """The interval of observed over expected cases, on the logarithm (Debray et al., BMJ 2017, total O:E ratio). None
+    if no or every person is a case, or if the cases weigh so little that no float holds the interval."""
     if not 0 < observed < people:
         return None
     half = Z * math.sqrt((1 - observed / people) / observed)

@@ -44,7 +44,7 @@ AHEAD = timedelta(minutes=5)
 AHEAD_REASON = "ClockSkew"
 
 
-# What people here have to look at before they allow it. A hub writes what it likes: as JSON it cannot steer a terminal.
+# People here look at these texts before they allow them. The hub chooses the texts: JSON cannot steer a terminal.
 ASKED: Mapping[str, Callable[[Assignment, Policy], str]] = {
     "ImageNotByDigest": lambda assignment, _: json.dumps(_first(assignment, lambda each: not _by_digest(each)).image),
     "ImageNotAllowed": lambda assignment, policy: json.dumps(
@@ -60,7 +60,7 @@ ASKED: Mapping[str, Callable[[Assignment, Policy], str]] = {
 LONGEST_ASKED = 512
 # Tasks that run no code of the round.
 OWN_CODE = ("Statistics", "Deliver")
-# Told on both sides, since whoever reads that a task was accepted counts on all walls.
+# Both sides show this note, because a person who reads that a task was accepted relies on all walls.
 LOCAL_SOCKETS = (
     "Note: the round asks for resources.localSockets, so the launcher lets the round's code open IP sockets. Only the "
     "cluster's network policies isolate the code. To forbid IP sockets, set policy.localSockets to false in the "
@@ -97,7 +97,8 @@ def _pushed_by(assignment: Assignment) -> str:
 
 
 def _entry(dataset: str, federation: str, policy: Policy) -> str:
-    """Of policy.datasets, as it would have to be: with the federations that are there, since a name is there once."""
+    """The entry of policy.datasets that would allow the task. It keeps the federations that the Dataset's entry has,
+    because policy.datasets has one entry for each name."""
     listed = [each for allowed in policy.datasets if allowed.name == dataset for each in allowed.federations]
     return json.dumps({"name": dataset, "federations": [*listed, federation]})
 
@@ -329,7 +330,7 @@ def _models_claim(assignment: Assignment, terms: Terms) -> str:
 
 
 def _dataset(assignment: Assignment, terms: Terms) -> str:
-    """Who may not use a Dataset does not learn whether it is here."""
+    """A federation that may not use a Dataset does not learn whether the Dataset is here."""
     name, federation = assignment.dataset_name, assignment.round_namespace
     if not any(each.name == name and federation in each.federations for each in terms.policy.datasets):
         return "DatasetNotAllowed"

@@ -119,7 +119,7 @@ def _described(seen: Observation, site: Site) -> Fault | None:
 
 
 def _code_allowed(seen: Observation, site: Site) -> Fault | None:
-    """Of a Prediction that names code. The API server compares these too."""
+    """The first fault of the code that a Prediction names. The API server compares the same fields."""
     code, policy = seen.prediction.spec.code, site.spec.policy
     if code is None:
         return None

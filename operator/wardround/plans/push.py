@@ -15,7 +15,7 @@ from wardround.wire.assignment import AssignedSchema
 READY, UPLOADING, CHECKING = "PushReady", "PushUploading", "PushChecking"
 # The tensors with which the built-in trainer's network standardises its inputs.
 MEAN, DEVIATION = "wardround.input.mean", "wardround.input.std"
-# Of a tensor: dtype and shape.
+# The dtype and the shape of a tensor.
 Kind = tuple[str, tuple[int, ...]]
 
 

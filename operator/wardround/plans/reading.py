@@ -25,7 +25,7 @@ RETRY_SECONDS = 600.0
 # While policy.datasets does not list the Dataset.
 UNLISTED_SECONDS = 60.0
 PAUSES = {"JobNotAdmitted": ADMISSION_SECONDS, "IsolationUnproven": UNPROVEN_SECONDS}
-# Of the words of the API server, as many as a status keeps.
+# So many characters of the API server's answer fit into a status.
 MOST_WORDS = 1024
 # A Job that has not ended after this time, for example because no node can mount the volume, is deleted.
 LONGEST = timedelta(seconds=READ_SECONDS + 600)
@@ -109,7 +109,7 @@ def _plan(seen: Observation) -> Plan:
         return Plan(status=status, requeue_after=wait)
     ready = conditions.find(status.conditions, "Ready")
     if digest is None or (ready is not None and ready.reason in dataset.UNREAD):
-        # The status says what is wrong with the objects. Whoever asked for a reading sees it there.
+        # The status says what is wrong with the objects. The person who asked for a reading sees it there.
         reason, words = (ready.reason, ready.message) if ready else ("SchemaInvalid", "")
         return Plan(status=refused(seen, status, reason, words))
     if fault := _unlisted(seen, seen.site):

@@ -29,7 +29,7 @@ from wardround.wire.assignment import (
 )
 from wardround.wire.compression import NONE, Compression
 
-# Of `spec.terms`.
+# The longest `spec.terms`, in bytes.
 LONGEST_TERMS = 65536
 # Models of one sweep.
 MOST_MODELS = 32

@@ -83,14 +83,14 @@ def _next(
 
 
 def _columns(table: Schema, version: int) -> dict[str, str]:
-    """Of the numbers that a model sees or predicts: by field, what the column means. Categories have no unit."""
+    """By field, what the column means, for the numbers that a model sees or predicts. Categories have no unit."""
     seen = {*(each.field.name for each in table.features), table.target}
     sources = [each for each in table.sources if each.field.name in seen and each.field.numeric]
     return {each.field.name: _digest(_facts(each), version) for each in sources if not each.field.categories}
 
 
 def _pairs(table: Schema, version: int) -> dict[str, str]:
-    """Of the features: by field, what the column and the target mean."""
+    """By feature, what the column and the target mean."""
     sources = {each.field.name: _facts(each) for each in table.sources}
     target = sources[table.target]
     return {each.name: _digest([sources[each.field.name], target], version) for each in table.features}

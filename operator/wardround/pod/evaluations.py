@@ -196,7 +196,7 @@ def _read(path: Path, place: str) -> Count:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Of several pods, one at a time reads and writes. Raises OSError."""
+    """Only one pod at a time reads and writes the count. Raises OSError."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The lock is a file of its own, because the count's file is replaced by each write.
     with (folder / "lock").open("ab") as file:

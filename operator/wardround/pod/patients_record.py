@@ -35,8 +35,8 @@ def hold(folders: Folders, name: str, positions: Positions) -> None:
         if before and sum(each in present for each in before) * 2 < len(before):
             raise PodError("IdentifiersChanged", _message(name))
         kept = [each for each in before if each in present]
-        # Who is remembered stays so, as long as the file has him: else a file with both spellings would exchange most
-        # of the record, and the file after it, with the new spelling alone, would pass.
+        # The record keeps a patient as long as the file has this patient. Otherwise a file with both spellings would
+        # replace most of the record, and the next file, with only the new spelling, would pass.
         record = [*kept, *(each for each in texts[: 2 * REMEMBERED] if each not in kept)][:REMEMBERED]
         if record and record != before:
             records.write(place, record)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from wardround.tabular.problems import EVERY_FIELD, ROW_MALFORMED
 
-# Of each field and reason, the first so many rows are named.
+# So many rows are named for each field and reason: the first ones.
 MOST = 5
 # The longest value of a CSV file that is searched.
 LONGEST_VALUE = 4 << 20

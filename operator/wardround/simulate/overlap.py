@@ -27,8 +27,8 @@ def cautions(holdout: HospitalFiles, hospitals: Sequence[HospitalFiles]) -> tupl
 
 
 def _identifiers(hospital: HospitalFiles, name: str) -> frozenset[str]:
-    """Of the usable rows of a Dataset. None for a file or a schema that is wrong: the first round that reads it says
-    so."""
+    """The identifiers of the usable rows of a Dataset. None for a file or a schema that is wrong: the first round that
+    reads it says so."""
     spec = hospital.datasets[name]
     try:
         table = schema.parse(hospital.schema(name), spec)

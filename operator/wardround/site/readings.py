@@ -15,7 +15,7 @@ from wardround.site.closed_jobs import carry_out, decide
 from wardround.site.context import PodContext
 from wardround.site.observe import newest_pod
 
-# Of a request, as many as the kind takes in status.reading.request.
+# The longest request that the kind takes in status.reading.request.
 MOST_CHARACTERS = 256
 
 

@@ -134,7 +134,7 @@ class _Local:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all fields of the DataSchema, also of those with faults."""
+        """Names of all fields of the DataSchema, with the fields that have faults."""
         return self._shared.names
 
     def _fault(self, text: str) -> None:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-# Of fewer people, nothing is measured.
+# With fewer people, Wardround measures no correlation.
 FEWEST_PEOPLE = 20
 # So many standard errors (1/sqrt(people)) a correlation has to be away from 0 in both readings.
 STRONG = 5.0
 # So many columns need a strong correlation.
 FEWEST_COLUMNS = 3
-# Of those, the share that has the other sign.
+# The share of the strongly correlated columns that must have the other sign.
 TURNED = 0.9
 # A reading is near if the correlation has moved by no more than this.
 NEAR = 0.25

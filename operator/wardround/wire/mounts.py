@@ -21,10 +21,10 @@ ROOT = "/wardround"
 RAW, TASK, DATA, PRIVATE = f"{ROOT}/raw", f"{ROOT}/task", f"{ROOT}/data", f"{ROOT}/private"
 BASE, OUT, UPDATE = f"{ROOT}/base", f"{ROOT}/out", f"{ROOT}/update"
 CHECKPOINT, STATE_IN, STATE_OUT = f"{ROOT}/checkpoint", f"{ROOT}/state/in", f"{ROOT}/state/out"
-# Those of `prepare` alone: what the others have of a volume, it has whole.
+# Folders of `prepare` alone: the whole volumes of which the other containers have parts.
 LAUNCHER, ALL_CHECKPOINTS, ALL_STATES = f"{ROOT}/launcher", f"{ROOT}/checkpoints", f"{ROOT}/states"
 ALL_SECRETS = f"{ROOT}/secrets"
-# Of `prepare` and `check`: a folder for each reference, by the name of its container.
+# Folders of `prepare` and `check`: one for each reference, by the name of its container.
 REFERENCE_TASK, REFERENCE_OUT = f"{ROOT}/task-{{name}}", f"{ROOT}/out-{{name}}"
 
 # The containers that predict with the references of an evaluation, in the assignment's order. Each has a volume of its

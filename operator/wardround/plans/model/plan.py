@@ -36,7 +36,7 @@ FIRST_SERIES = 1
 LONGEST_SLEEP = timedelta(hours=1)
 # After the API server has refused a round.
 REFUSED_SECONDS = 60.0
-# Of a condition.
+# The longest message of a condition.
 MESSAGE_LENGTH = 2048
 PROGRESS: dict[Stage, str] = {
     "Statistics": "SeriesStatistics",

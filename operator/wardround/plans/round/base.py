@@ -102,8 +102,8 @@ def model_uid(federated_round: FederatedRound) -> str:
 def of_the_same_model(view: View, other: FederatedRound | None, result: StoredModel | None) -> bool:
     """Whether this round may use the result of the other one, of which the result alone may be left.
 
-    A FederatedModel uses results of its own rounds alone. It names them, and whoever may create rounds can delete one
-    and put another one in its place.
+    A FederatedModel uses only results of its own rounds, and finds them by name. A person who may create rounds can
+    delete one of these rounds and put another one in its place.
     """
     own = model_uid(view.round)
     if not own or (other is None and result is None):

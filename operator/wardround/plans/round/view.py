@@ -21,7 +21,7 @@ from wardround.wire.aggregation import LeftOut
 from wardround.wire.compression import NONE
 
 NAMED = 8  # in one message; all stand in status.attention
-NEAR = 0.8  # of two names, by difflib: one or two letters of a short one are another
+NEAR = 0.8  # similarity of two names by difflib: short names that differ in one or two letters
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,8 @@ def _count(view: View, after: SiteTaskStatus) -> tuple[CountTask, ...]:
 
 
 def _tell_others(seen: Observation) -> tuple[Action, ...]:
-    """What other objects than the task say. Last: whoever refuses to hear it does not keep the task from its end."""
+    """What other objects than the task say. It comes last: an object that refuses its change does not delay the end of
+    the task."""
     return (*_tell_site(seen), *hub.refuse_replay(seen))
 
 

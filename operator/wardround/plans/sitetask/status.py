@@ -58,7 +58,7 @@ def status(view: View, verdict: Verdict) -> SiteTaskStatus:
 
 
 def _decision(view: View) -> TaskDecision | None:
-    """Who has decided about the task. Later decisions replace earlier ones."""
+    """The person's decision about the task. A later decision replaces an earlier one."""
     spec, before = view.seen.task.spec, view.seen.task.status.decision
     approval = view.acceptance.approval
     if spec.denied or spec.approved:
