@@ -30,6 +30,7 @@ Then = Literal["Hold", "Skip"]
 Promote = Literal["Automatic", "Manual"]
 Recipients = Literal["Participants", "Nobody"]
 Outcome = Literal["Running", "Complete", "Failed"]
+SeriesTrigger = Literal["Created", "Cron", "NewPatients"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +193,9 @@ class SeriesRound:
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesStatus:
-    """`base`: the round of the version from which the first Train round starts; None if there is no such round.
+    """`trigger`: why the series began. `Created`: it is the first one. `Cron`, `NewPatients`: the field of the spec's
+    trigger that was due. None if the operator that began the series did not write it.
+    `base`: the round of the version from which the first Train round starts; None if there is no such round.
     `pushed`: the pushed ModelVersion from which the first Train round starts. Without both, that round makes first
     weights.
     `round`: number of the last Train round. `best`, `loss`: the round whose model has the lowest loss, and the loss.
@@ -203,6 +206,7 @@ class SeriesStatus:
     number: int = 1
     stage: Stage
     started: str
+    trigger: SeriesTrigger | None = None
     base: str | None = None
     pushed: str | None = None
     round: int = 0

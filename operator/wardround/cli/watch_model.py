@@ -141,12 +141,13 @@ def _title(seen: ModelObjects, now: datetime) -> str:
     begun = read_time(series.started) if series else None
     if series is None or begun is None:
         return seen.name
-    rounds = f"round {series.round} of at most {shown.spec.series.rounds}"
+    trigger = f" (trigger: {series.trigger})" if series.trigger else ""
+    title = f"{seen.name} series {series.number}{trigger}, round {series.round} of at most {shown.spec.series.rounds}"
     if _exit_code(shown) is not None:
-        return f"{seen.name} series {series.number}, {rounds}"
+        return title
     age, left = seconds((now - begun).total_seconds()), _left(seen, now)
     remaining = f", up to about {seconds(left)} left" if left is not None else ""
-    return f"{seen.name} series {series.number}, {rounds}, {age}{remaining}"
+    return f"{title}, {age}{remaining}"
 
 
 def _footer(shown: FederatedModel) -> str:

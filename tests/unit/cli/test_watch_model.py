@@ -117,6 +117,12 @@ def test_a_row_has_the_time_the_hospitals_and_the_numbers_of_the_model_with_inte
     assert rows["breast-s1-r3-0123abcd"] == ["5.0s", "3 of 4 sent", "", "", ""]
 
 
+def test_the_title_says_which_trigger_began_the_series() -> None:
+    training = model(TRAINING)
+    training["status"]["series"]["trigger"] = "NewPatients"
+    assert "breast-cancer/breast series 1 (trigger: NewPatients), round 2 of at most 3, 1m10s" in shown(training)
+
+
 def test_the_title_says_how_long_the_series_takes_at_most() -> None:
     """Train rounds took 30 and 25 seconds. The third one runs for 5 seconds, and an Evaluate round follows."""
     training = model(TRAINING, rounds=ENTRIES)

@@ -50,7 +50,7 @@ def test_a_further_series_begins_at_its_time_from_the_current_version() -> None:
     assert world.condition("Scheduled") == ("True", "NextSeries", f"Series 2 begins at {MONDAY}.")
     first = world.versions["heart-v1-0123abcd"]
     world.run_next()
-    assert world.series.started == "2026-11-30T01:00:01Z"
+    assert (world.series.started, world.series.trigger) == ("2026-11-30T01:00:01Z", "Cron")
     assert tasks(world) == [("Train", 1), ("Train", 2), ("Evaluate", 2), ("Evaluate", 2)]
     base = world.rounds[world.series.rounds[0].name].spec.base
     assert base is not None

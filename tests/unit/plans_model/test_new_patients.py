@@ -28,7 +28,7 @@ def trained(count: int | None, **trigger: Any) -> World:
 
 def test_a_series_begins_when_the_sum_has_grown_by_the_number() -> None:
     world = trained(110)
-    assert world.series.training_patients == 110
+    assert (world.series.trigger, world.series.training_patients) == ("Created", 110)
     assert world.condition("Scheduled") == (
         "True",
         "NextSeries",
@@ -40,7 +40,7 @@ def test_a_series_begins_when_the_sum_has_grown_by_the_number() -> None:
     assert world.series.number == 1
     world.patients = 160
     world.run()
-    assert (world.series.number, world.series.training_patients) == (2, 160)
+    assert (world.series.number, world.series.trigger, world.series.training_patients) == (2, "NewPatients", 160)
     world.now += WEEK
     world.patients = 200
     world.run()
@@ -72,7 +72,7 @@ def test_whichever_of_cron_and_new_patients_comes_first_begins_the_series() -> N
     )
     world.now += timedelta(days=4) - WEEK
     world.run()
-    assert (world.series.number, world.series.training_patients) == (2, 110)
+    assert (world.series.number, world.series.trigger, world.series.training_patients) == (2, "Cron", 110)
     world.patients = 160
     world.now += timedelta(days=3)
     world.run()
@@ -81,6 +81,14 @@ def test_whichever_of_cron_and_new_patients_comes_first_begins_the_series() -> N
     world.run()
     assert world.series.number == 3
     assert world.next_start == "2026-12-14T02:00:00Z"
+
+
+def test_a_series_for_which_both_triggers_are_due_says_new_patients() -> None:
+    world = trained(110, cron="0 2 * * 1", **FIFTY)
+    world.patients = 160
+    world.now += WEEK
+    world.run()
+    assert (world.series.number, world.series.trigger) == (2, "NewPatients")
 
 
 def test_the_first_number_that_a_hospital_tells_is_no_growth() -> None:

@@ -9,7 +9,8 @@ from wardround.cli.report.seen import Seen
 
 
 def _stage(series: SeriesStatus, rounds: int) -> str:
-    return f"number {series.number}, {series.stage}, round {series.round} of at most {rounds}"
+    trigger = f" (trigger: {series.trigger})" if series.trigger else ""
+    return f"number {series.number}{trigger}, {series.stage}, round {series.round} of at most {rounds}"
 
 
 def document(seen: Seen) -> Document:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from wardround.api import conditions
-from wardround.api.federatedmodel import FederatedModelStatus, SeriesRound, SeriesStatus, Stage
+from wardround.api.federatedmodel import FederatedModelStatus, SeriesRound, SeriesStatus, SeriesTrigger, Stage
 from wardround.api.federatedround import FederatedRound
 from wardround.api.modelversion import ModelVersion
 from wardround.api.times import read_time, to_seconds
@@ -52,7 +52,8 @@ def plan(seen: Observation) -> Plan:
     """The actions, the status afterwards, and `requeue_after`."""
     series = seen.model.status.series
     if series is None:
-        first = replace(rounds.begin(seen.model, FIRST_SERIES, seen.now), training_patients=seen.patients)
+        first = rounds.begin(seen.model, FIRST_SERIES, seen.now, "Created")
+        first = replace(first, training_patients=seen.patients)
         verdict = replace(_progressing(first, at_once=True), begins=True)
     else:
         verdict = next(each for rule in RULES if (each := rule(seen, series)))
@@ -89,24 +90,27 @@ def _requeue_after(now: datetime, verdict: Verdict, made: FederatedModelStatus) 
 
 def next_series(seen: Observation, series: SeriesStatus) -> Verdict | None:
     """The next series begins, once what the last one has left is in order. Series never overlap."""
-    if series.stage != "Ended" or not _due(seen, series) or not _in_order(seen, series):
+    trigger = _due(seen, series) if series.stage == "Ended" else None
+    if trigger is None or not _in_order(seen, series):
         return None
     if seen.model.spec.suspend:
         return _suspended(series)
     current = versions.current(seen) if seen.model.spec.series.start == "Current" else None
-    begun = rounds.begin(seen.model, series.number + 1, seen.now, current.spec.round_name if current else None)
+    base = current.spec.round_name if current else None
+    begun = rounds.begin(seen.model, series.number + 1, seen.now, trigger, base)
     begun = replace(begun, training_patients=seen.patients)
     return replace(_progressing(begun, at_once=True), begins=True)
 
 
-def _due(seen: Observation, series: SeriesStatus) -> bool:
-    """Whether the next series is due, by its time or by new patients. A cron line that has just changed is not."""
+def _due(seen: Observation, series: SeriesStatus) -> SeriesTrigger | None:
+    """By what the next series is due: new patients, or else its time. A cron line that has just changed is not due."""
     trigger, known = seen.model.spec.trigger, seen.model.status.next
     if trigger is None or statuses.trigger_fault(seen):
-        return False
+        return None
     if patients.enough(seen.model, series, seen.patients, seen.now):
-        return True
-    return schedule.due(known, seen.now) and schedule.following(trigger, known, seen.now) == known
+        return "NewPatients"
+    timely = schedule.due(known, seen.now) and schedule.following(trigger, known, seen.now) == known
+    return "Cron" if timely else None
 
 
 def _in_order(seen: Observation, series: SeriesStatus) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from wardround.api import conditions
-from wardround.api.federatedmodel import KIND, FederatedModel, Series, SeriesRound, SeriesStatus, Stage
+from wardround.api.federatedmodel import KIND, FederatedModel, Series, SeriesRound, SeriesStatus, SeriesTrigger, Stage
 from wardround.api.federatedround import FederatedRound, ResultMetric, Task
 from wardround.api.meta import Meta, controller
 from wardround.api.times import read_time, to_seconds
@@ -54,16 +54,24 @@ def _suffix(meta: Meta) -> str:
     return meta.uid.replace("-", "")[:UID_DIGITS]
 
 
-def begin(model: FederatedModel, number: int, now: datetime, base: str | None = None) -> SeriesStatus:
+def begin(
+    model: FederatedModel, number: int, now: datetime, trigger: SeriesTrigger, base: str | None = None
+) -> SeriesStatus:
     """A new series. Its first round computes statistics, or trains the model of the round `base` or a pushed model."""
     started = to_seconds(now)
     pushed = model.spec.initial.pushed if base is None else None
     if base is None and pushed is None:
         first = _round(model, number, "Statistics", 0)
-        return SeriesStatus(number=number, stage="Statistics", started=started, rounds=(first,))
-    first = _round(model, number, "Train", 1)
+        return SeriesStatus(number=number, stage="Statistics", started=started, trigger=trigger, rounds=(first,))
     return SeriesStatus(
-        number=number, stage="Training", started=started, base=base, pushed=pushed, round=1, rounds=(first,)
+        number=number,
+        stage="Training",
+        started=started,
+        trigger=trigger,
+        base=base,
+        pushed=pushed,
+        round=1,
+        rounds=(_round(model, number, "Train", 1),),
     )
 
 
