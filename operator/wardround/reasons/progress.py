@@ -24,14 +24,18 @@ PROGRESS = (
     Reason(
         name="Queued",
         owner=HOSPITAL,
-        meaning="The task waits at the hospital until other tasks of the site have ended.",
-        action="Wait. If the hospital's cluster can run more tasks at a time, raise workload.maxConcurrentTasks in the "
-        "values of the site chart. If the site uses Kueue, raise the quota of its queue.",
+        meaning="The task waits at the hospital. Either other tasks of the site have to end first, or Kueue has not "
+        "admitted the Job of the task yet.",
+        action="Wait. `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site names the other tasks or the "
+        "queue. If the hospital's cluster can run more tasks at a time, raise workload.maxConcurrentTasks in the "
+        "values of the site chart. If the task waits for Kueue, raise the quota of the queue workload.queueName.",
     ),
     _nobody(
         name="Starting",
         meaning="The training pod is starting.",
-        action="Wait. If the pod takes long, run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site.",
+        action="Wait. If the pod takes long, run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site. If there "
+        "is no pod, run `kubectl describe job TASK -n SITE_NAMESPACE`: the events of the Job say why, for example a "
+        "ResourceQuota of the namespace.",
     ),
     _nobody(
         name="Training",

@@ -261,15 +261,18 @@ _PLATFORM = (
         name="StartDeadline",
         meaning="The containers of the training pod did not all start within the time that the round allows.",
         action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: its events show what took so long, "
-        "such as pulling an image or mounting a volume. The hub makes another attempt.",
+        "such as pulling an image or mounting a volume. If there was no pod, run `kubectl describe job TASK -n "
+        "SITE_NAMESPACE`: the events of the Job name the cause, such as a ResourceQuota of the namespace. The hub "
+        "makes another attempt.",
     ),
     _platform(
         name="QueueDeadline",
         owner=HOSPITAL,
-        meaning="The task waited behind other tasks of the site for longer than deadlines.queueSeconds plus "
-        "deadlines.startSeconds of the round.",
-        action="Raise workload.maxConcurrentTasks in the values of the site chart, or the quota of the site's Kueue "
-        "queue. The hub makes another attempt.",
+        meaning="The task waited behind other tasks of the site, or for Kueue, for longer than "
+        "deadlines.queueSeconds plus deadlines.startSeconds of the round.",
+        action="If the task waited behind other tasks, raise workload.maxConcurrentTasks in the values of the site "
+        "chart. If the task waited for Kueue, raise the quota of the queue workload.queueName. The hub makes another "
+        "attempt.",
     ),
     _platform(
         name="DeadlineExceeded",
@@ -332,9 +335,13 @@ _PLATFORM = (
     ),
     _platform(
         name="Unschedulable",
-        meaning="No node of the site has room for the training pod.",
-        action="Free nodes or accelerators, or add some. Or ask the round's author for a round with smaller "
-        "resources. Or ask the hospital's administrator to lower workload.limits in the values of the site chart.",
+        meaning="No node of the site accepts the training pod: no node has room, or labels or taints of the nodes "
+        "keep the pod away.",
+        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output quotes the scheduler. "
+        "If the scheduler names a taint, ask the hospital's administrator to list the taint in workload.tolerations "
+        "of the site chart's values. If the scheduler names a node selector, compare workload.nodeSelector with the "
+        "labels of the nodes. If nodes lack room, free nodes or accelerators, or add some, or lower workload.limits. "
+        "Or ask the round's author for a round with smaller resources.",
     ),
     _platform(
         name="ImagePullFailed",

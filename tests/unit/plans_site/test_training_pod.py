@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,19 @@ def test_an_unschedulable_pod_says_for_what_on_both_sides_but_the_schedulers_wor
     hub = mirror(planned.status, observation.round_task, planned.assignment)
     assert holds(hub, "Reconciling").reason == "Unschedulable"
     assert holds(hub, "Reconciling").message == "No node of the site has 2 free accelerators."
+
+
+def test_a_job_without_a_pod_names_the_command_that_says_why_and_the_failure_repeats_it() -> None:
+    """A ResourceQuota that the pod exceeds lets the API server take the Job, and refuse its pod."""
+    waits = seen(a_task(status=ready()), job=JOB, pod=None)
+    command = f"kubectl describe job/{JOB.name} -n {JOB.namespace}"
+    planned = plan(waits)
+    assert reason(planned) == "Starting"
+    assert command in holds(planned.status, "Reconciling").message
+    late = plan(dataclasses.replace(waits, now=waits.now + timedelta(seconds=ASSIGNMENT.wait_seconds)))
+    assert late.status.failure is not None
+    assert late.status.failure.reason == "StartDeadline"
+    assert command in (late.status.failure.message or "")
 
 
 @pytest.mark.parametrize(("approval", "reason"), [("Policy", "Accepted"), ("Manual", "WaitingForApproval")])

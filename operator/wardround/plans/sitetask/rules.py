@@ -252,6 +252,19 @@ def _live(view: View) -> LiveRounds:
     return LiveRounds(rounds, states, to_seconds(seen.now))
 
 
+def _waits_for_its_pod(view: View) -> Verdict | None:
+    """Why the Job controller makes no pod, for example because of a ResourceQuota, only Events of the Job tell. The
+    site operator may not read Events."""
+    job = view.seen.job
+    if job is None or job.suspended or view.seen.pod is not None:
+        return None
+    message = (
+        "The Job of this task has no pod yet. If this lasts for minutes, the events of the Job say why, for example a "
+        f"ResourceQuota: kubectl describe job/{job.name} -n {job.namespace}"
+    )
+    return _progress(view, "Starting", message, marks=INPUT_READY)
+
+
 def _waits_for_a_node(view: View) -> Verdict | None:
     job, pod = view.seen.job, view.seen.pod
     if job is not None and job.suspended:
@@ -340,6 +353,7 @@ RULES: tuple[Callable[[View], Verdict | None], ...] = (
     _dataset_unusable,
     _creates_job,
     _leaves_its_node,
+    _waits_for_its_pod,
     _waits_for_a_node,
     _waits_for_image,
     _trains,
