@@ -117,6 +117,20 @@ RUN_INLINE = {
     ),
     "helm history wardround-site -n SITE_NAMESPACE": f"helm history wardround-site -n {SITE_NAMESPACE}",
     "helm rollback wardround-site -n SITE_NAMESPACE": f"helm rollback wardround-site -n {SITE_NAMESPACE} --dry-run",
+    "helm uninstall wardround-site -n SITE_NAMESPACE": f"helm uninstall wardround-site -n {SITE_NAMESPACE} --dry-run",
+    **{
+        f"kubectl scale deployment/site-operator deployment/courier -n SITE_NAMESPACE --replicas={replicas}": (
+            f"kubectl scale deployment/site-operator deployment/courier -n {SITE_NAMESPACE} --replicas={replicas} "
+            "--dry-run=server"
+        )
+        for replicas in (0, 1)
+    },
+    "kubectl delete jobs -n SITE_NAMESPACE -l wardround.io/role=training": (
+        f"kubectl delete jobs -n {SITE_NAMESPACE} -l wardround.io/role=training --dry-run=server"
+    ),
+    "kubectl get pods -n SITE_NAMESPACE -l wardround.io/role=training": (
+        f"kubectl get pods -n {SITE_NAMESPACE} -l wardround.io/role=training"
+    ),
     # There may be none, and then kubectl prints nothing.
     "kubectl get approvals -n SITE_NAMESPACE": f"kubectl get approvals -n {SITE_NAMESPACE} && echo listed",
 }
