@@ -35,12 +35,12 @@ def test_nothing_reaches_beyond_a_region(tmp_path: Path, offset: int, length: in
             read(region, offset, length)
 
 
-def test_what_was_never_written_cannot_be_read(tmp_path: Path) -> None:
+def test_scratch_reads_no_bytes_that_it_never_wrote(tmp_path: Path) -> None:
     with Scratch(tmp_path) as scratch, pytest.raises(ValueError, match="never written"):
         read(scratch.region(4), 0, 4)
 
 
-def test_what_an_earlier_process_left_is_not_read(tmp_path: Path) -> None:
+def test_scratch_does_not_read_the_bytes_of_an_earlier_process(tmp_path: Path) -> None:
     (tmp_path / "ciphertext").write_bytes(b"left")
     with Scratch(tmp_path) as scratch, pytest.raises(ValueError, match="never written"):
         read(scratch.region(4), 0, 4)

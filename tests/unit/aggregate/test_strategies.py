@@ -143,7 +143,7 @@ def test_one_of_three_hospitals_makes_the_geometric_median_the_update_of_another
         ("GeometricMedian", {}, 3, 1),
     ],
 )
-def test_what_a_strategy_needs_and_of_how_many_hospitals_its_result_is(
+def test_a_strategy_says_how_many_updates_it_needs_and_how_many_hospitals_it_mixes(
     name: str, given: dict[str, str], least: int, mixed: int
 ) -> None:
     assert strategies.fewest(name, given) == least

@@ -113,7 +113,7 @@ def test_nothing_but_a_file_of_a_possible_length_is_read(made: Made, name: str) 
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"card": 1}', '{"card": {"a": 0.5}, "hubKey": "", "signature": ""}'])
-def test_what_is_no_card_is_refused(made: Made, text: str) -> None:
+def test_a_file_that_is_no_card_is_refused(made: Made, text: str) -> None:
     (made.path / folder.CARD_FILE).write_text(text)
     assert "as the card of a model" in refusal(made)
 
@@ -125,7 +125,7 @@ def test_a_folder_that_lacks_a_file_is_refused_with_its_name(made: Made, name: s
 
 
 @pytest.mark.parametrize("fingerprint", ["sha256:", "sha256:" + "A" * 64, "abc"])
-def test_what_is_no_fingerprint_is_refused(made: Made, fingerprint: str) -> None:
+def test_a_text_that_is_no_fingerprint_is_refused(made: Made, fingerprint: str) -> None:
     assert "is no fingerprint of a hub" in refusal(made, fingerprint)
 
 

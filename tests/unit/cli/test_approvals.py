@@ -142,7 +142,7 @@ def test_a_denial_of_another_model_is_neither_shown_nor_named() -> None:
     assert approvals.denials_left(known) == []
 
 
-def test_of_two_models_of_one_name_the_other_one_is_named_as_left_out() -> None:
+def test_the_review_names_a_model_that_a_namesake_leaves_out() -> None:
     known = approvals.reviewed(OWN, ())
     twin = member(1, name="breast-0", uid="uid-9")
     chosen = approved_sweeps.sweep(known, [OWN, site_task("twin", twin), site_task("other", member(1))])

@@ -320,7 +320,7 @@ def test_the_person_who_has_the_file_hears_in_which_lines_rows_are_left_out(lapt
     assert [file[number - 1] for number in (104, 294, 304)] == ["p,,40,1", ",13,40,1", "p,13,40.5,1"]
 
 
-def test_of_parquet_the_rows_are_counted(laptop: Laptop, tmp_path: Path) -> None:
+def test_dataset_check_names_the_row_of_a_parquet_file_by_its_number(laptop: Laptop, tmp_path: Path) -> None:
     table = csv.read_csv(io.BytesIO("\n".join([world.HEADER, *world.rows(300)]).encode()))
     ages = table.column("age").to_pylist()
     ages[41] = -1

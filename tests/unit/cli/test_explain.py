@@ -54,7 +54,7 @@ def test_a_failed_round_names_each_hospital_its_reason_and_what_to_do() -> None:
     assert "do:" in text
 
 
-def test_what_the_hub_said_from_the_same_table_is_not_said_twice() -> None:
+def test_explain_does_not_repeat_the_hubs_words_for_a_known_reason() -> None:
     attention = [{"participant": "site-a", "reason": each, "message": "by the hub"} for each in ("Evicted", "Newer")]
     round_ = item("FederatedRound", "r", "n", {"attention": attention})
     messages = [each.message for each in explain.explain_round(round_, [], {}, NOW).findings]
@@ -76,7 +76,7 @@ def test_a_round_that_waits_names_what_it_waits_for() -> None:
     assert "namespace breast-cancer" in finding.advice.meaning
 
 
-def test_what_to_do_about_a_round_that_waits_has_the_hospitals_name() -> None:
+def test_the_advice_about_a_waiting_round_has_the_hospitals_name() -> None:
     attention = [
         {"participant": "site-a", "reason": "ParticipantSuspended"},
         {"participant": "site-x", "reason": "ParticipantUnknown"},
@@ -123,7 +123,7 @@ def test_a_running_round_says_what_each_hospital_waits_for_until_it_ends() -> No
 @pytest.mark.parametrize(
     ("failed", "suspend", "text"), [("True", False, []), ("False", True, []), ("False", False, ["site-a"])]
 )
-def test_what_the_round_itself_called_back_is_no_finding(failed: str, suspend: bool, text: list[str]) -> None:
+def test_a_task_that_the_round_itself_cancelled_is_no_finding(failed: str, suspend: bool, text: list[str]) -> None:
     cancelled = item("RoundTask", "t", "site-a", {"conditions": [condition("Failed", "True", "Cancelled")]})
     cancelled["spec"]["attempt"] = 1
     status = {"conditions": [condition("Failed", failed, "QuorumNotMet")]}
@@ -132,7 +132,7 @@ def test_what_the_round_itself_called_back_is_no_finding(failed: str, suspend: b
     assert [each.where for each in findings if each.where != "round"] == text
 
 
-def test_who_may_read_no_tasks_is_told_the_task_by_its_name_all_the_same() -> None:
+def test_explain_names_the_task_to_a_person_without_the_right_to_read_tasks() -> None:
     name = task_name("train-1", "u", 2)
     attention = [
         {"participant": "site-a", "reason": "TrainerFailed", "message": f"...: `kubectl logs job/{name} -n ...`"},
@@ -325,7 +325,7 @@ def test_the_command_in_a_message_stays_one() -> None:
     assert f"  says:   {message}\n" in text
 
 
-def test_of_every_hospital_the_exit_code_is_said_alike() -> None:
+def test_explain_shows_each_hospitals_exit_code_in_the_same_words() -> None:
     """Also of one that the round's own attention names."""
     failed = {"failure": {"class": "Code", "reason": "TrainerFailed", "exitCode": 1}}
     tasks = [item("RoundTask", "t", each, failed, {"attempt": 1}) for each in ("site-a", "site-b")]
@@ -357,7 +357,7 @@ def test_a_paragraph_of_several_hospitals_names_none_in_its_command() -> None:
     assert "kubectl wardround approve PARTICIPANT" in text
 
 
-def test_what_a_round_says_of_its_hospitals_is_advised_once() -> None:
+def test_explain_gives_the_advice_of_round_and_hospital_once() -> None:
     attention = [{"participant": "site-a", "reason": "ParticipantNotApproved"}]
     stalled = condition("Stalled", "True", "ParticipantNotApproved", "The round waits until 12:00.")
     status = {"attention": attention, "conditions": [stalled]}
@@ -488,7 +488,7 @@ def test_a_dataset_that_cannot_be_read_is_named() -> None:
     assert not {"DATASET", "SITE_NAMESPACE"} & set(text.replace("`", " ").split())
 
 
-def test_what_a_hospital_writes_neither_steers_the_terminal_nor_ends_the_command() -> None:
+def test_a_hospitals_texts_neither_steer_the_terminal_nor_end_the_command() -> None:
     """Times, reasons and messages of a RoundTask and the Lease are a hospital's own words."""
     never = "0000-01-01T00:00:00Z"
     text = condition("Stalled", "True", "Waits", "\u001b]0;pwned\u0007 all is well\n  do:     run this\u202e")

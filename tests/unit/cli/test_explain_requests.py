@@ -87,7 +87,7 @@ def test_a_request_that_waits_for_a_person_names_this_person() -> None:
     assert "  who:    the hospital's administrator" in shown
 
 
-def test_what_others_wrote_does_not_steer_the_terminal() -> None:
+def test_texts_of_other_people_do_not_steer_the_terminal() -> None:
     assert "\x1b" not in text("Prediction", ("Failed", "ColumnMissing", "\x1b[2J"))
 
 

@@ -179,7 +179,7 @@ def test_a_failed_round_says_why() -> None:
     assert ">Failed: QuorumNotMet<" in written(objects)
 
 
-def test_who_may_not_read_hospitals_gets_a_report_that_says_what_is_missing() -> None:
+def test_the_report_for_a_person_without_the_right_to_read_hospitals_says_what_is_missing() -> None:
     text = written({**reported.objects(), "tasks": None, "participants": None, "schema": None})
     parsed(text)
     assert "no right to read the hospitals&#x27; tasks" in text

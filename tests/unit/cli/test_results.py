@@ -138,12 +138,12 @@ def test_by_hospital_a_hospital_that_tells_has_its_numbers_and_others_say_why_no
     ]
 
 
-def test_who_may_not_read_tasks_sees_the_hospitals_that_the_result_names() -> None:
+def test_a_person_without_the_right_to_read_tasks_sees_the_hospitals_of_the_result() -> None:
     shown_results = results.results(round_(hospitals=HOSPITALS), [])
     assert [each.name for each in shown_results.hospitals] == ["site-a"]
 
 
-def test_of_several_attempts_the_newest_says_whether_a_hospital_is_withheld() -> None:
+def test_the_newest_attempt_says_whether_a_hospital_is_withheld() -> None:
     tasks = [task("site-a", attempt=2), task("site-a", withheld=True)]
     [hospital] = results.results(round_(), tasks).hospitals
     assert hospital.note == results.NOT_TOLD

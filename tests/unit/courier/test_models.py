@@ -247,7 +247,7 @@ def test_a_delivery_that_is_cancelled_leaves_no_version(claim: ModelsClaim, deli
     assert not (claim.root / "breast/v1").exists()
 
 
-def test_what_a_killed_courier_has_left_goes_with_the_next_delivery(claim: ModelsClaim, delivered: Delivered) -> None:
+def test_the_next_delivery_deletes_the_folders_of_a_killed_courier(claim: ModelsClaim, delivered: Delivered) -> None:
     (claim.root / ".unfinished-breast").mkdir()
     (claim.root / ".unfinished-breast" / "model.safetensors").write_bytes(b"half")
     (claim.root / "breast").mkdir()

@@ -155,7 +155,7 @@ async def test_in_an_initial_round_the_base_digest_is_the_sites_own(folder: Task
     assert (await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, "")).manifest.header.base_digest == BASE
 
 
-async def test_what_grants_have_to_fit_is_the_ciphertexts_parts(folder: TaskFolder) -> None:
+async def test_grants_have_to_fit_the_parts_of_the_ciphertext(folder: TaskFolder) -> None:
     sealed = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
     assert sealed.view.parts == tuple(part_lengths(len(PLAIN)))
     assert sealed.view.bytes == sum(sealed.view.parts)

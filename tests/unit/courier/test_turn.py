@@ -60,7 +60,7 @@ async def test_work_that_nobody_waits_for_takes_as_long_as_it_takes(short: None)
     assert await Turn().some(long)
 
 
-async def test_who_is_cancelled_while_waiting_or_at_work_leaves_the_turn_to_others() -> None:
+async def test_a_task_that_is_cancelled_while_it_waits_or_works_gives_up_its_turn() -> None:
     shared = Turn()
     at_work, waiting = asyncio.create_task(shared.some(never)), asyncio.create_task(shared.some(never))
     await asyncio.sleep(0)

@@ -100,9 +100,7 @@ REMEMBERS = """
 
 
 @pytest.mark.usefixtures("output")
-def test_what_training_leaves_as_state_is_there_in_the_next_round_and_the_evaluation(
-    shell: Shell, commands: str
-) -> None:
+def test_the_next_round_and_the_evaluation_find_the_state_of_training(shell: Shell, commands: str) -> None:
     (shell.folder / "remembers.py").write_text((EXAMPLE / "trainer.py").read_text() + REMEMBERS)
     output = shell.run(commands.partition("\n")[2].replace(TRAINER, "remembers.py"))
     seen = re.findall(r"^seen by (\w+): (.*)$", output, re.MULTILINE)

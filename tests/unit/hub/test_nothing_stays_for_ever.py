@@ -18,7 +18,7 @@ from wardround.api.times import to_seconds
 from wardround.store.errors import MISSING, REFUSED, StoreError
 
 
-def test_a_result_goes_though_a_new_round_of_the_name_had_started_before_the_operator_restarted() -> None:
+def test_a_restarted_operator_deletes_the_result_of_a_gone_round_that_has_a_namesake() -> None:
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
         hub.enrol("site-a", suspend=True)
@@ -36,7 +36,7 @@ def test_a_result_goes_though_a_new_round_of_the_name_had_started_before_the_ope
     play(main)
 
 
-def test_late_uploads_and_the_memory_of_a_gone_round_go_though_a_namesake_had_started_before_the_restart() -> None:
+def test_a_restarted_operator_deletes_the_late_uploads_of_a_gone_round_that_has_a_namesake() -> None:
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
         hub.enrol("site-a", suspend=True)
@@ -94,7 +94,7 @@ def test_while_the_store_is_away_the_keys_of_all_results_of_a_name_go() -> None:
 
 
 @pytest.mark.parametrize("refuses", ["the first", "all"])
-def test_the_keys_of_all_gone_rounds_of_a_name_go_though_the_store_refuses_the_lists_of_one(refuses: str) -> None:
+def test_the_keys_of_all_gone_namesakes_go_while_the_store_refuses_the_list_of_one_round(refuses: str) -> None:
     """Two rounds train-0 were deleted while no operator ran. Each left its key, the newer one also a Job."""
 
     async def main(loop: VirtualLoop) -> None:

@@ -86,7 +86,7 @@ def test_the_key_of_a_push_that_ended_while_no_hub_operator_ran_is_deleted() -> 
 
 
 @pytest.mark.parametrize("refuses", ["the first", "all"])
-def test_the_keys_of_all_gone_pushes_of_a_name_go_though_the_store_refuses_the_lists_of_one(refuses: str) -> None:
+def test_the_keys_of_all_gone_namesakes_go_while_the_store_refuses_the_list_of_one_push(refuses: str) -> None:
     """Two pushes of one name were deleted while no operator ran."""
 
     async def main(loop: VirtualLoop) -> None:
@@ -110,7 +110,7 @@ def test_the_keys_of_all_gone_pushes_of_a_name_go_though_the_store_refuses_the_l
     play(main)
 
 
-def test_a_file_that_the_store_does_not_give_keeps_no_key_of_an_earlier_push_of_the_name() -> None:
+def test_the_key_of_an_earlier_push_goes_while_the_store_refuses_the_file_of_its_namesake() -> None:
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
 

@@ -80,7 +80,7 @@ def leave_gone_rounds(hub: LoneHub) -> None:
         hub.server.create(secret)
 
 
-def test_more_gone_rounds_than_workers_lose_their_keys_though_the_lists_of_the_store_do_not_end(
+def test_the_keys_of_more_gone_rounds_than_workers_go_while_the_stores_lists_do_not_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The rounds were deleted while no operator ran."""

@@ -24,7 +24,7 @@ def test_a_signal_ends_the_work_and_lets_it_clean_up() -> None:
     assert seen == ["cleaned up"]
 
 
-def test_what_the_work_raises_is_not_lost() -> None:
+def test_the_process_raises_the_exception_of_its_work() -> None:
     async def work() -> None:
         raise OSError("no network")
 

@@ -315,7 +315,7 @@ REFUSALS: dict[str, tuple[Observation, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_what_is_not_for_this_site_is_refused_whatever_the_operator_accepted(case: str) -> None:
+def test_the_courier_itself_refuses_a_task_whatever_the_operator_accepted(case: str) -> None:
     observation, reason = REFUSALS[case]
     with pytest.raises(Refused) as refused:
         next_step(dataclasses.replace(observation, folder=TRAINED))

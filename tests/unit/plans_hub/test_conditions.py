@@ -83,14 +83,14 @@ def test_the_conditions_of_the_next_plan_follow_without_contradiction() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Complete", "Failed"])
-def test_what_is_over_stays_as_it_was(kind: str) -> None:
+def test_a_round_that_is_over_keeps_its_status(kind: str) -> None:
     for seen in observations():
         ended = over(seen.round, kind)
         assert plan(replace(seen, round=ended)).status == ended.status
 
 
 @pytest.mark.parametrize("kind", ["Complete", "Failed"])
-def test_what_is_over_is_said_of_the_round_as_it_is_now(kind: str) -> None:
+def test_the_conditions_of_a_round_that_is_over_get_the_present_generation(kind: str) -> None:
     """`suspend` may still change. `kubectl wait` and kstatus believe nothing that was said of an earlier generation."""
     ended = over(federated_round(), kind)
     changed = replace(ended, metadata=replace(ended.metadata, generation=2), spec=replace(ended.spec, suspend=True))

@@ -51,7 +51,7 @@ def test_a_step_forward_is_told_with_the_message_of_its_condition() -> None:
     )
 
 
-def test_what_needs_a_person_is_a_warning_and_so_is_trouble_on_the_way() -> None:
+def test_a_wait_for_a_person_a_failure_and_trouble_on_the_way_are_warnings() -> None:
     for after in (stalled("ParticipantUnknown"), having("Failed", "QuorumNotMet"), progressing("Unschedulable")):
         event = transition((), after)
         assert event is not None
@@ -81,7 +81,7 @@ def test_ready_and_no_longer_ready_are_both_told() -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(POD))
-def test_what_a_container_said_is_never_in_an_event(reason: str) -> None:
+def test_no_event_has_the_words_of_a_container(reason: str) -> None:
     for after in (having("Failed", reason, "patient 4711"), stalled(reason, "patient 4711")):
         event = transition((), after)
         assert event is not None
@@ -97,7 +97,7 @@ def test_a_note_is_cut_to_what_the_api_server_takes_without_half_a_letter() -> N
     assert event.note == "é" * (NOTE_BYTES // 2)
 
 
-def test_that_a_base_was_deleted_is_told_once_beside_the_headline() -> None:
+def test_a_deleted_base_has_one_event_beside_the_headline() -> None:
     running = progressing("Collecting")
     deleted = having("BaseDeleted", "BaseDeleted", "Round r1 was deleted.", before=running)
     (event,) = transitions(running, deleted)
@@ -107,7 +107,7 @@ def test_that_a_base_was_deleted_is_told_once_beside_the_headline() -> None:
     assert [each.reason for each in transitions(deleted, over)] == ["Complete"]
 
 
-def test_what_the_gate_found_against_a_site_is_a_warning_beside_its_headline() -> None:
+def test_an_open_link_local_network_is_a_warning_beside_the_sites_headline() -> None:
     ready = having("Ready", "Approved")
     opened = having(CONDITION, "LinkLocalOpen", "Run this.", holds=False, before=ready)
     (event,) = transitions(ready, opened)

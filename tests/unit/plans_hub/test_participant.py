@@ -105,7 +105,7 @@ def test_a_participant_named_otherwise_than_its_namespace_is_nobody() -> None:
     assert (ready.status, ready.reason) == ("False", "NamespaceDiffers")
 
 
-def test_what_the_site_says_of_itself_is_passed_through() -> None:
+def test_the_hub_passes_on_the_sites_part_of_the_status() -> None:
     item = participant("site-a")
     assert status(item, HUB, NOW).site == item.status.site
 

@@ -73,7 +73,7 @@ def test_after_a_crash_the_version_is_not_made_again() -> None:
         ({"push": UPLOADED, "examined": EXAMINED, "features": 2}, "PushDiffers"),
     ],
 )
-def test_what_does_not_fit_is_refused_for_good(change: dict[str, Any], expected: str) -> None:
+def test_the_hub_refuses_a_push_that_does_not_fit_for_good(change: dict[str, Any], expected: str) -> None:
     made = plan(replace(SEEN, **change))
     assert (does(made), reason(made, "Failed"), reason(made, "Complete")) == ([], expected, "")
     assert made.status.upload is None

@@ -102,7 +102,7 @@ def test_every_reason_says_what_happened_who_acts_and_how(name: str) -> None:
     assert len(reason.text) < 900, "a condition's message has 1024 characters, names among them"
 
 
-def test_what_is_tried_again_is_of_platform_or_network() -> None:
+def test_only_failures_of_platform_or_network_are_tried_again() -> None:
     """A fault of the data or of the code gives the same answer again."""
     retried = {each.failure_class for each in REASONS.values() if each.retried}
     assert retried == {"Platform", "Network"}
@@ -172,7 +172,7 @@ def test_a_reason_stands_where_the_plan_of_that_kind_says_it(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Participant", "FederatedRound", "RoundTask"])
-def test_what_a_plan_says_stands_in_its_kind_or_in_the_round(kind: str) -> None:
+def test_each_reason_of_a_plan_is_listed_for_its_kind_or_for_the_round(kind: str) -> None:
     """Participants are asked about for rounds too, and a failed task stands in its round's attention."""
     kinds = ("Participant", "FederatedRound", "RoundTask") if kind != "RoundTask" else (kind, "Dataset")
     elsewhere = [

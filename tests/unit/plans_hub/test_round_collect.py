@@ -82,7 +82,7 @@ def test_a_revoked_hospital_is_not_waited_for() -> None:
     assert [each.metadata.namespace for each in job.tasks] == ["site-a", "site-b"]
 
 
-def test_what_a_hospital_sent_before_it_was_revoked_counts() -> None:
+def test_an_update_that_a_hospital_sent_before_its_revocation_counts() -> None:
     """It is signed by keys that no token gives away."""
     participants = {name: participant(name) for name in NAMES} | {"site-c": revoked("site-c")}
     seen = collecting(sent("site-a"), sent("site-b"), sent("site-c"))
@@ -90,7 +90,7 @@ def test_what_a_hospital_sent_before_it_was_revoked_counts() -> None:
     assert [each.metadata.namespace for each in job.tasks] == list(NAMES)
 
 
-def test_what_a_thief_of_the_token_sent_does_not_count_after_the_revocation() -> None:
+def test_an_update_of_a_thief_of_the_token_does_not_count_after_the_revocation() -> None:
     """The thief publishes own keys, and the aggregation would verify the update with them."""
     gone = revoked("site-c")
     assert gone.status.site is not None
@@ -240,7 +240,7 @@ def test_a_round_says_how_many_hospitals_have_still_to_approve() -> None:
 @pytest.mark.parametrize(
     ("reason", "shown"), [("StoreUnreachable", True), ("Unschedulable", True), ("Training", False)]
 )
-def test_what_a_hospital_waits_for_is_said_while_it_waits(reason: str, shown: bool) -> None:
+def test_the_round_shows_why_a_hospital_waits(reason: str, shown: bool) -> None:
     waits = task("site-a", condition("Accepted", True, "Accepted"), condition("Reconciling", True, reason))
     made = plan(collecting(waits, accepted("site-b"), accepted("site-c")))
     assert condition_of(made, "Reconciling") == ("True", "Collecting")

@@ -223,7 +223,7 @@ def test_an_answer_without_room_for_names_counts_all_but_those_left_out() -> Non
 
 
 @pytest.mark.parametrize("reason", ["InitialWeightsDiffer", "NothingToAggregate"])
-def test_what_another_try_would_not_change_fails_the_round(reason: str) -> None:
+def test_a_failure_that_another_try_cannot_change_fails_the_round(reason: str) -> None:
     made = plan(aggregating(answer=AggregationFailure(reason=reason)))
     assert condition_of(made, "Failed") == ("True", reason)
 

@@ -39,7 +39,7 @@ from wardround.plans.round.types import (
 from wardround.reasons.registry import REASONS
 
 
-def test_what_to_do_about_a_base_of_another_kind_is_right_for_both_kinds_of_base() -> None:
+def test_the_action_for_a_base_of_another_task_names_both_fields_that_name_a_base() -> None:
     action = REASONS["BaseTaskDiffers"].action
     assert "base.roundName names a Train round" in action
     assert "initial.statisticsRoundName names a Statistics round" in action

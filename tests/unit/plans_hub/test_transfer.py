@@ -70,7 +70,7 @@ PUSHED = replace(
 )
 
 
-def test_whoever_may_read_models_gets_the_weights_that_a_person_pushed() -> None:
+def test_a_reader_gets_the_weights_that_a_person_pushed() -> None:
     made = plan(replace(SEEN, stored=PUSHED))
     assert (made.give, reason(made, "Complete")) == (True, "TransferReady")
 

@@ -150,7 +150,7 @@ def test_no_job_starts_from_a_model_that_the_hub_did_not_sign() -> None:
     assert planned.status.failure.reason == "SignatureInvalid"
 
 
-def test_what_is_deleted_and_mirrored_is_named() -> None:
+def test_each_action_names_the_object_that_it_deletes_or_mirrors() -> None:
     assert only(seen(OVER, job=JOB), DeleteJob) == DeleteJob(name=JOB.name, uid=JOB.uid)
     task = a_task(status={"conditions": [condition("Failed")]})
     assert only(seen(task, round_task=None), DeleteTask) == DeleteTask(name=task.metadata.name, uid=task.metadata.uid)
@@ -271,7 +271,7 @@ def test_a_new_task_is_taken_as_the_hub_asks() -> None:
 
 
 @pytest.mark.parametrize("seen", [arriving(cancel=True), arriving(kind="Failed"), arriving(MOST, kind="Complete")])
-def test_what_has_ended_at_the_hub_is_not_begun(seen: Arrival) -> None:
+def test_the_site_begins_no_task_that_has_ended_at_the_hub(seen: Arrival) -> None:
     assert arrival.plan(seen) == arrival.ArrivalPlan()
 
 

@@ -70,7 +70,7 @@ def test_a_refused_task_has_failed_with_the_reason_on_both_sides(change: Any, re
         ({"epochs": "5", "a b": "1"}, None, None),
     ],
 )
-def test_of_refused_parameters_the_hub_hears_the_name_that_it_wrote_itself_and_its_bound(
+def test_the_hub_hears_only_name_and_bound_of_a_refused_parameter(
     parameters: dict[str, str], name: str | None, bound: str | None
 ) -> None:
     failure = hub_status(seen(a_task(envelope=signed(parameters=parameters)))).failure
@@ -181,7 +181,7 @@ def test_a_dataset_that_was_deleted_meanwhile_fails_the_task() -> None:
     assert holds(planned.status, "Failed").reason == "DatasetNotFound"
 
 
-def test_a_dataset_that_no_container_can_be_told_of_fails_the_task_before_there_is_a_job() -> None:
+def test_a_dataset_with_an_unusable_path_fails_the_task_before_there_is_a_job() -> None:
     planned = plan(seen(a_task(status=ready()), datasets={"breast": a_dataset(path="nul\0.csv"), "lung": a_dataset()}))
     assert change_names(planned) == ()
     assert holds(planned.status, "Failed").reason == "DataUnreadable"

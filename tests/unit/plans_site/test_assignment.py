@@ -135,7 +135,9 @@ def test_a_hub_key_that_is_none_is_refused(key: str) -> None:
         ({"dataset_name": "lung", "image": "trainer:latest", "parameters": {"steps": "1"}}, "DatasetNotAllowed"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_its_reason(changes: dict[str, Any], reason: str) -> None:
+def test_the_site_refuses_an_assignment_that_its_policy_does_not_allow_with_the_reason(
+    changes: dict[str, Any], reason: str
+) -> None:
     decision = decided({"envelope": signed(**changes)})
     assert (decision.outcome, decision.reason) == ("Refused", reason)
     assert decision.message
@@ -431,7 +433,7 @@ def resigned(**changes: Any) -> str:
         ({"critical": ["\x1b[2J"]}, ""),
     ],
 )
-def test_what_a_site_must_understand_and_does_not_is_refused_by_operator_and_courier(
+def test_operator_and_courier_refuse_a_critical_field_that_the_site_does_not_know(
     changes: dict[str, Any], field: str
 ) -> None:
     decision = decided({"envelope": resigned(**changes)})
@@ -462,7 +464,7 @@ def test_an_assignment_older_than_all_that_the_site_remembers_is_refused() -> No
     assert decided(accepted=later, approved=True, policy=a_site(approval="Manual").spec.policy).outcome == "Refused"
 
 
-def test_of_assignments_of_one_time_the_round_and_the_attempt_say_which_is_older() -> None:
+def test_round_and_attempt_order_assignments_that_the_hub_issued_at_one_time() -> None:
     issued = NOW - timedelta(minutes=1)
     later = tuple((issued, "round-uid", attempt) for attempt in range(2, REMEMBERED + 2))
     assert decided(accepted=later).reason == "AssignmentTooOld"

@@ -117,7 +117,7 @@ def test_a_dataset_that_no_container_can_be_told_of_says_so_before_a_task_asks_f
     assert "leave out fields" in ready(status).message
 
 
-def test_what_prepare_read_is_in_the_status() -> None:
+def test_the_status_has_the_counts_of_prepare() -> None:
     status = look(step=prepare(0, REPORT))
     assert (status.features, status.rows, status.patients) == (1, 341, 340)
     assert status.left_out == LeftOut(

@@ -217,7 +217,9 @@ def test_where_the_log_is_stands_in_the_message_as_a_command(name: str) -> None:
     ],
     ids=["image", "job", "courier"],
 )
-def test_what_to_look_at_stands_in_the_message_as_a_command(observation: Observation, command: str) -> None:
+def test_the_message_of_a_late_task_has_the_command_that_shows_the_cause(
+    observation: Observation, command: str
+) -> None:
     status = plan(observation).status
     assert command in {each.message.rpartition(": ")[2] for each in status.conditions}
 

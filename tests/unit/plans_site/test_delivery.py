@@ -120,7 +120,7 @@ def test_a_delivery_that_takes_too_long_fails() -> None:
 @pytest.mark.parametrize(
     "cause", ["CardDiffers", "ModelNameTaken", "ModelVersionBackwards", "ModelVersionDiffers", "NoModelsClaim"]
 )
-def test_what_the_courier_refuses_fails_the_task_with_its_reason(cause: str) -> None:
+def test_a_delivery_fails_with_the_reason_of_the_couriers_refusal(cause: str) -> None:
     assert holds(plan(delivering(status=accepted(courier={"reason": cause}))).status, "Failed").reason == cause
 
 

@@ -54,7 +54,7 @@ def test_silence_is_not_called_closed_and_takes_a_finding_back(heard: Any, statu
     assert link_local(after(Finding(heard).outcome, opened, minutes=1)).status == status
 
 
-def test_what_an_older_pod_heard_does_not_replace_what_a_newer_one_did() -> None:
+def test_the_finding_of_an_older_pod_does_not_replace_that_of_a_newer_pod() -> None:
     """A site operator that starts looks at all tasks again, in any order."""
     silent, opened = Finding("Silent").outcome, Finding("Open", ("neighbour over link-local (ICMP)",)).outcome
     newest = after(opened, after(silent), minutes=5)

@@ -224,7 +224,7 @@ def test_a_wrong_pin_ends_what_runs_and_the_site_remembers_that_it_was_accepted(
     assert is_accepted(replace(task, status=made.status))
 
 
-def test_what_the_hub_before_has_signed_goes_as_tasks_of_the_present_one_follow_and_is_not_taken_again() -> None:
+def test_a_task_of_an_earlier_hub_goes_after_enough_newer_tasks_and_is_not_accepted_again() -> None:
     task, there = an_old_task(), pinned(hub_fingerprint(OTHER_DER))
     others = tuple(of_another_hub(number) for number in range(1, REMEMBERED + 1))
     assert change_names(plan(seen(task, site=there, round_task=None, others=others[1:]))) == ()

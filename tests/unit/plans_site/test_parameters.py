@@ -29,7 +29,7 @@ ALLOWED = (FREE, RATE, WORD)
         *({"rate": value} for value in ("0.001", "1", "1.000", "1e0", "1E-3", "10e-2")),
     ],
 )
-def test_what_is_listed_and_within_its_bounds_is_allowed(parameters: dict[str, str]) -> None:
+def test_a_site_allows_listed_parameters_within_their_bounds(parameters: dict[str, str]) -> None:
     assert outside("Train", parameters, ALLOWED) == ()
 
 
@@ -50,7 +50,7 @@ def test_what_is_listed_and_within_its_bounds_is_allowed(parameters: dict[str, s
         ({"word": ""}, "which is none of"),
     ],
 )
-def test_what_is_not_is_named_with_its_value_and_bound(parameters: dict[str, str], expected: str) -> None:
+def test_a_refused_parameter_is_named_with_its_value_and_bound(parameters: dict[str, str], expected: str) -> None:
     [message] = outside("Train", parameters, ALLOWED)
     assert expected in message
 
@@ -63,7 +63,7 @@ def test_what_is_not_is_named_with_its_value_and_bound(parameters: dict[str, str
         *("one", "１", "٣", "1\x00", "\ud800", "9" * 65, "0." + "1" * 1000),
     ],
 )
-def test_what_some_trainer_may_read_as_another_number_is_within_no_bounds(value: str) -> None:
+def test_a_value_that_trainers_may_read_differently_is_within_no_bounds(value: str) -> None:
     for least, most in (("-10", None), (None, "10"), ("-10", "10")):
         [message] = outside("Train", {"rate": value}, [AllowedParameter(name="rate", minimum=least, maximum=most)])
         assert "not a plain number" in message
@@ -95,12 +95,12 @@ def test_statistics_are_computed_by_code_that_takes_none() -> None:
     assert outside("Statistics", {"a": "1"}, ()) == ()
 
 
-def test_what_is_no_text_is_told_as_such() -> None:
+def test_the_message_about_a_parameter_that_is_no_string_says_so() -> None:
     [message] = outside("Train", {"free": 1}, ALLOWED)
     assert message == '"free": 1, which is not a string, as every parameter must be'
 
 
-def test_what_a_hub_writes_is_cut_and_cannot_steer_a_terminal() -> None:
+def test_a_hubs_texts_are_cut_and_cannot_steer_a_terminal() -> None:
     [message] = outside("Train", {"\x1b[2J" * 100: "\x1b[2J" * 100}, ALLOWED)
     assert len(message) < 256
     assert message.isprintable()
@@ -129,7 +129,7 @@ def test_the_trainer_takes_every_bound_and_word_of_the_default(name: str) -> Non
             trainer.parse({name: value, **({"optimizer": "SGD"} if name == "momentum" else {})})
 
 
-def test_what_the_trainer_does_of_its_own_accord_is_within_the_default_bounds() -> None:
+def test_the_trainers_own_defaults_are_within_the_default_bounds() -> None:
     """What a round does not give is not checked: the trainer's own defaults have to be what a hospital allows."""
     own: dict[str, Any] = dataclasses.asdict(trainer.Parameters())
     assert own.pop("steps") is None

@@ -284,7 +284,7 @@ def test_the_code_of_a_model_fails_as_that_of_a_round(steps: list[dict[str, Any]
     assert words in shown(planned, "Failed")[1]
 
 
-def test_what_the_code_says_of_its_end_counts_for_nothing() -> None:
+def test_the_termination_message_of_the_models_code_counts_for_nothing() -> None:
     """Its termination message could carry a patient's values into the status."""
     forged = {"prediction": PREDICTED, "reason": "AnswerExists", "message": "patient 7 is ill"}
     planned = coded(VIEWED, WATCHED, ended("model", 1, json.dumps(forged)), failed="PodFailed", phase="Failed")

@@ -63,7 +63,7 @@ def test_expired_enrolment_needs_a_person_and_an_unreachable_hub_does_not() -> N
         assert conditions.is_true(after.conditions, "HubConnected") is False
 
 
-def test_what_the_hub_says_of_the_participant_is_told_here() -> None:
+def test_the_site_shows_the_state_of_its_participant_at_the_hub() -> None:
     assert reason() == ("False", "ParticipantUnknown")
     assert reason(known=a_participant(suspend=True)) == ("False", "Suspended")
     assert reason(known=a_participant(keyFingerprint=None)) == ("False", "NotApproved")

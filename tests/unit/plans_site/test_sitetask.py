@@ -71,7 +71,7 @@ def test_a_store_that_fails_is_waited_for(cause: str) -> None:
     ("cause", "kind"),
     [("Altered", "Network"), ("HubNotPinned", "Site"), ("StoreNotPinned", "Site"), ("OutputLink", "Code")],
 )
-def test_what_the_courier_gives_up_on_fails_the_task(cause: str, kind: str) -> None:
+def test_a_task_fails_if_the_courier_gives_up(cause: str, kind: str) -> None:
     failure = plan(seen(a_task(status=accepted(courier={"reason": cause})))).status.failure
     assert failure is not None
     assert (failure.failure_class, failure.reason) == (kind, cause)
@@ -147,7 +147,7 @@ def test_progress_that_the_hub_does_not_act_on_is_told_once_in_a_while(heard_ago
         ready(condition("Failed", reason="TrainerFailed")),
     ],
 )
-def test_what_the_hub_acts_on_is_told_at_once(status: dict[str, Any]) -> None:
+def test_the_site_tells_the_hub_at_once_of_a_status_that_the_hub_acts_on(status: dict[str, Any]) -> None:
     acceptance = hub_status(seen(a_task()))
     assert due(RoundTaskStatus(), acceptance, heard_ago=0.1) == 0
     assert due(acceptance, hub_status(seen(a_task(status=status), job=JOB)), heard_ago=0.1) == 0
@@ -167,7 +167,7 @@ def test_an_action_that_failed_is_named_until_it_succeeds() -> None:
     assert "503" not in str(mirror(status, a_round_task(written), ASSIGNMENT))
 
 
-def test_what_is_final_stays_so_while_what_is_left_to_do_fails() -> None:
+def test_a_failed_task_keeps_its_reason_while_the_deletion_of_its_job_fails() -> None:
     end = dataclasses.replace(a_task(status=ready(condition("Failed", reason="Cancelled"))))
     observation = seen(end, job=JOB, pod=a_pod(running("train")))
     assert change_names(plan(observation)) == ("DeleteJob",)

@@ -69,9 +69,7 @@ def test_a_job_without_a_pod_names_the_command_that_says_why_and_the_failure_rep
 
 
 @pytest.mark.parametrize(("approval", "reason"), [("Policy", "Accepted"), ("Manual", "WaitingForApproval")])
-def test_that_a_round_has_local_sockets_is_said_before_it_is_approved_and_on_both_sides(
-    approval: str, reason: str
-) -> None:
+def test_hub_and_site_show_before_the_approval_that_a_round_has_local_sockets(approval: str, reason: str) -> None:
     for local in (True, False):
         resources = dataclasses.replace(ASSIGNMENT.resources, local_sockets=local)
         site = a_site(localSockets=True, approval=approval)
@@ -109,7 +107,7 @@ def test_no_last_words_of_a_training_image_keep_its_task_from_ending(words: str)
     assert (failure.reason, failure.exit_code) == ("TrainerFailed", 1)
 
 
-def test_what_prepare_said_is_handed_to_the_dataset_once() -> None:
+def test_the_dataset_gets_the_report_of_prepare_once() -> None:
     pod = a_pod(ended("prepare", 0, '{"rows": 1}'), running("train"))
     assert tell_dataset_action(plan(seen(a_task(status=ready()), job=JOB, pod=pod))) is not None
     timeline = [{"stage": "Prepared", "time": "2026-11-24T11:59:40.000000Z"}]

@@ -232,7 +232,7 @@ def test_a_clock_that_goes_backwards_gives_nothing_back(tmp_path: Path) -> None:
     refused(folders, NOW - 365 * DAY, **model(LIMIT))
 
 
-def test_what_a_clock_counted_while_it_was_behind_still_counts_after_it_is_right(tmp_path: Path) -> None:
+def test_evaluations_counted_by_a_late_clock_count_after_its_correction(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
     evaluate(folders, **model(0))
     for number in range(1, LIMIT):

@@ -87,7 +87,7 @@ def test_the_length_of_the_ciphertext_does_not_tell_the_number_of_digits() -> No
 
 
 @pytest.mark.parametrize("text", [b"", b"{} ", b"x" * (MOST_SUMS + 1)])
-def test_what_would_not_open_again_is_not_sealed(text: bytes) -> None:
+def test_sums_that_would_not_open_again_are_not_sealed(text: bytes) -> None:
     with pytest.raises(ValueError, match="the sums have"):
         sums.seal_sums(KEY, HEADER, text)
 

@@ -72,7 +72,9 @@ def test_a_wrong_round_is_refused_with_its_field(change: dict[str, Any], words: 
         ({"specificity": "abc"}, "FederatedRound evaluate: spec.specificity has to be a decimal above 0 and below 1"),
     ],
 )
-def test_what_the_api_server_would_refuse_of_an_evaluation_is_refused(change: dict[str, Any], words: str) -> None:
+def test_a_simulation_refuses_an_evaluation_that_the_api_server_would_refuse(
+    change: dict[str, Any], words: str
+) -> None:
     *_, evaluation = short()
     evaluation["spec"] |= change
     with pytest.raises(SimulationError, match=words):

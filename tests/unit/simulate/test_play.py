@@ -188,7 +188,7 @@ def test_a_simulation_evaluates_more_models_than_a_hospital_allows_by_default(da
     assert [each.name for each in played(short(), often)] == ["statistics", "train-1", "evaluate"]
 
 
-def test_what_failing_training_code_printed_is_shown(data: Path, tmp_path: Path) -> None:
+def test_a_simulation_shows_the_output_of_training_code_that_failed(data: Path, tmp_path: Path) -> None:
     code = OWN_IMAGE.read_text().replace("    validate(model, task)", "    validate(model)")
     (tmp_path / "changed.py").write_text(code)
     with pytest.raises(SimulationError) as failed:

@@ -155,7 +155,7 @@ def read_by_a_look(ended: int) -> dict[str, int]:
     return counts
 
 
-def test_what_a_reconcile_reads_does_not_grow_with_the_tasks_that_are_over() -> None:
+def test_a_reconcile_reads_no_more_objects_if_more_tasks_are_over() -> None:
     few, many = read_by_a_look(2), read_by_a_look(40)
     assert few == many
     assert max(many.values()) <= 8

@@ -85,7 +85,7 @@ def test_a_new_case_mix_is_the_same_scale() -> None:
     assert not are_changed(healthy, np.concatenate([healthy, ill]))
 
 
-def test_of_fewer_than_20_people_nothing_is_measured() -> None:
+def test_prepare_measures_no_column_of_fewer_than_20_people() -> None:
     assert measured(normal(14, 3.5, column_scales.FEWEST_PEOPLE - 1)) is None
     assert measured(np.zeros(0)) is None
 
