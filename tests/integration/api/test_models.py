@@ -85,6 +85,17 @@ def test_the_schema_of_a_model_cannot_change(api: Api) -> None:
         api.patch("FederatedModel", "one-schema", {"spec": {"round": {"schemaName": "other-v1"}}}, "breast-cancer")
 
 
+def test_the_release_of_a_model_cannot_change(api: Api) -> None:
+    """Neither a model with the default, nor one that names its release."""
+    named = federated_model("for-readers")
+    named["spec"]["release"] = "Readers"
+    for item, release in ((federated_model("by-default"), "Readers"), (named, "Participants")):
+        api.create(item)
+        name = item["metadata"]["name"]
+        with pytest.raises(Refused, match="release is immutable"):
+            api.patch("FederatedModel", name, {"spec": {"release": release}}, "breast-cancer")
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.plans_model.world import UID, World, model
 from wardround.api import conditions
 from wardround.api.federatedmodel import Schedule, Step, Stop, Summary
-from wardround.api.federatedround import Aggregation, Base, ResultMetric
+from wardround.api.federatedround import Aggregation, Base, Participants, ResultMetric
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import CreateRound
@@ -395,6 +395,27 @@ def test_a_change_counts_from_the_next_round_and_is_recorded() -> None:
     world.settle()
     assert world.rounds[world.created[-1]].spec.parameters == {"epochs": "1"}
     assert [each.generation for each in world.series.rounds] == [1, 1, 2]
+
+
+def test_hospitals_join_and_leave_between_the_rounds_of_a_series() -> None:
+    """The series goes on from the model of the hospitals before: no round is made again."""
+    world = started(rounds=2)
+    for names in (("site-a", "site-b"), ("site-a", "site-b", "site-c"), ("site-b", "site-c")):
+        world.edit(round=replace(world.model.spec.round, participants=Participants(names=names)))
+        # The round that runs keeps its hospitals. The next one has those of the edit.
+        world.complete(world.created[-1])
+        world.settle()
+    world.run()
+    asked = [(each.task, world.rounds[each.name].spec.participants.names) for each in world.series.rounds]
+    assert asked == [
+        ("Statistics", ("site-a", "site-b")),
+        ("Train", ("site-a", "site-b")),
+        ("Train", ("site-a", "site-b", "site-c")),
+        ("Evaluate", ("site-b", "site-c")),
+    ]
+    bases = [base.round_name if (base := world.rounds[each.name].spec.base) else None for each in world.series.rounds]
+    assert bases == [None, None, world.series.rounds[1].name, world.series.rounds[2].name]
+    assert (world.series.number, world.series.stage, world.current) == (1, "Ended", 1)
 
 
 def test_a_round_that_was_only_named_is_made_from_the_changed_spec_and_says_so() -> None:
