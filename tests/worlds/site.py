@@ -12,7 +12,7 @@ from tests.players.hospital import OURS, Hospital
 from tests.players.hub import Hub
 from wardround.api import roundtask, site, sitetask
 from wardround.plans.schema import assigned
-from wardround.plans.sitetask.held import HeldTask, Signed, held, read_signed
+from wardround.plans.sitetask.held import HeldTask, SignedAssignment, held, read_signed
 from wardround.plans.sitetask.pod import Job, Pod, Source, parse_pod
 from wardround.plans.sitetask.types import Change, Control, Observation, ObservedDataset, Plan, TellDataset, TellHub
 from wardround.sealing.keys import SUITE
@@ -160,7 +160,7 @@ def a_round_task(task: sitetask.SiteTask, **spec: Any) -> roundtask.RoundTask:
 
 
 @cache
-def _signed(envelope: str, hub_key: str) -> Signed | None:
+def _signed(envelope: str, hub_key: str) -> SignedAssignment | None:
     """As the site holds it: a task's assignment is opened once, not for each look at another task."""
     return read_signed(envelope, hub_key)
 

@@ -35,7 +35,7 @@ LONGEST = timedelta(seconds=PREDICT_SECONDS + 600)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class ObservedJob:
     """The Job of a Prediction, its newest pod, and when the Job was made."""
 
     job: Job
@@ -53,7 +53,7 @@ class Observation:
     prediction: Prediction
     dataset: Mapping[str, Any] | None
     site: Site | None
-    made: Made | None
+    made: ObservedJob | None
     control: Control | None = None
     operator_image: str
     now: datetime
@@ -164,7 +164,7 @@ def job(seen: Observation, site: Site, control: Control) -> PredictionJob:
     )
 
 
-def _running(seen: Observation, made: Made) -> Plan:
+def _running(seen: Observation, made: ObservedJob) -> Plan:
     pod = made.pod
     over = made.job.finished or (pod is not None and pod.ended and not pod.leaving)
     if over:
@@ -194,14 +194,14 @@ def _waits(pod: Pod | None) -> str:
     return pod.unschedulable or (f"the node cannot pull the image of container {unpulled}" if unpulled else "")
 
 
-def _code_failure(seen: Observation, made: Made) -> Failure | None:
+def _code_failure(seen: Observation, made: ObservedJob) -> Failure | None:
     """Why a pod with the code of a model has failed, or is about to, as a training pod."""
     if seen.prediction.spec.code is None:
         return None
     return failure(made.job, made.pod, ours=frozenset(OURS), train_seconds=PREDICT_SECONDS, now=seen.now)
 
 
-def _ended(seen: Observation, made: Made) -> PredictionStatus:
+def _ended(seen: Observation, made: ObservedJob) -> PredictionStatus:
     pod = made.pod
     own = [pod.step(name) for name in (CONTAINER, *OURS)] if pod else []
     reports = [step.report for step in own if step.report is not None]

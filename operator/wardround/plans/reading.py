@@ -38,7 +38,7 @@ DEPENDING_ON_LIMITS = frozenset({"Read", "TooFewSamples", "TooManyRowsLeftOut"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class ObservedReading:
     """The Job of a reading, its newest pod, and for which generation and which request it was made."""
 
     job: Job
@@ -64,7 +64,7 @@ class Observation:
     generation: int
     request: str | None
     site: Site | None
-    reading: Made | None
+    reading: ObservedReading | None
     control: Control | None = None
     operator_image: str
     now: datetime
@@ -176,7 +176,7 @@ def _status(seen: Observation, step: Step | None, limits: Limits | None = None) 
     )
 
 
-def _after_the_end(seen: Observation, made: Made) -> DatasetStatus:
+def _after_the_end(seen: Observation, made: ObservedReading) -> DatasetStatus:
     """The status after a Job's end. Of another generation it says nothing: that Dataset is no more."""
     before = _status(seen, None)
     if (made.generation, made.schema_digest) != (seen.generation, before.schema_digest):
@@ -201,7 +201,7 @@ def _after_the_end(seen: Observation, made: Made) -> DatasetStatus:
     return dataclasses.replace(_status(seen, step, made.job.limits), reading=reading)
 
 
-def _unreported(seen: Observation, made: Made) -> tuple[str, str]:
+def _unreported(seen: Observation, made: ObservedReading) -> tuple[str, str]:
     """Why the pod ended without a word."""
     pod = made.pod
     if not made.job.finished and not (pod is not None and pod.ended):

@@ -33,7 +33,7 @@ from wardround.plans.sitetask.types import (
 )
 from wardround.ports import Object
 from wardround.site.context import TaskContext
-from wardround.site.observe import Live
+from wardround.site.observe import TaskObjects
 from wardround.wire import codec
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 class Execution:
     """One task's actions. `live` is what the plan was made from."""
 
-    def __init__(self, context: TaskContext, live: Live) -> None:
+    def __init__(self, context: TaskContext, live: TaskObjects) -> None:
         self._context = context
         self._live = live
         self._seen = live.seen

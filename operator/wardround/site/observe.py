@@ -30,7 +30,7 @@ class HubView:
 
 
 @dataclass(frozen=True)
-class Live:
+class TaskObjects:
     """The objects as read, beside what the plan sees of them."""
 
     seen: Observation
@@ -52,7 +52,7 @@ async def at_hub(context: TaskContext, name: str) -> HubView:
         return HubView(reached=False, failure=failure)
 
 
-async def observe(context: TaskContext, site_item: Object, item: Object, hub: HubView) -> Live:
+async def observe(context: TaskContext, site_item: Object, item: Object, hub: HubView) -> TaskObjects:
     """Everything about one SiteTask. Raises ApiError."""
     site, task = sites.parse(site_item), sitetask.parse(item)
     name = task.metadata.name
@@ -80,7 +80,9 @@ async def observe(context: TaskContext, site_item: Object, item: Object, hub: Hu
         approvals=tuple(approval.parse(each) for each in approvals.values()),
         now=context.clock(),
     )
-    return Live(seen=seen, site=site_item, task=item, round_task=hub.task, datasets=datasets, approvals=approvals)
+    return TaskObjects(
+        seen=seen, site=site_item, task=item, round_task=hub.task, datasets=datasets, approvals=approvals
+    )
 
 
 def _may_depend_on_approvals(task: SiteTask) -> bool:

@@ -10,7 +10,7 @@ from wardround.api.prediction import Prediction
 from wardround.api.times import parse_time
 from wardround.kube.controller import Key, Source, Wake
 from wardround.plans import prediction as plans
-from wardround.plans.prediction import Made, Observation
+from wardround.plans.prediction import Observation, ObservedJob
 from wardround.plans.sitetask.pod import parse_job
 from wardround.ports import Object
 from wardround.site.closed_jobs import carry_out, decide
@@ -49,11 +49,11 @@ class PredictionReconciler:
             lambda words: plans.not_admitted(seen, words),
         )
 
-    async def _made(self, observed: Prediction) -> Made | None:
+    async def _made(self, observed: Prediction) -> ObservedJob | None:
         item = await self._context.own.get_if_exists("Job", names.prediction_name(observed.metadata.uid))
         if item is None:
             return None
-        return Made(
+        return ObservedJob(
             job=parse_job(item),
             pod=await newest_pod(self._context.own, observed.metadata.uid, job_uid=item["metadata"]["uid"]),
             created=parse_time(item["metadata"]["creationTimestamp"]),

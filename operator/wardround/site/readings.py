@@ -9,7 +9,7 @@ from wardround.api import site as sites
 from wardround.api.dataset import Dataset
 from wardround.api.times import parse_time
 from wardround.plans import reading
-from wardround.plans.reading import Made, Observation
+from wardround.plans.reading import Observation, ObservedReading
 from wardround.plans.sitetask.pod import parse_job
 from wardround.site.closed_jobs import carry_out, decide
 from wardround.site.context import PodContext
@@ -66,12 +66,12 @@ class DatasetReconciler:
             if item["spec"]["schemaName"] == name:
                 await self.reconcile(item["metadata"]["name"])
 
-    async def _reading(self, observed: Dataset) -> Made | None:
+    async def _reading(self, observed: Dataset) -> ObservedReading | None:
         item = await self._context.own.get_if_exists("Job", names.reading_name(observed.metadata.uid))
         if item is None:
             return None
         annotations = item["metadata"].get("annotations") or {}
-        return Made(
+        return ObservedReading(
             job=parse_job(item),
             pod=await newest_pod(self._context.own, observed.metadata.uid, job_uid=item["metadata"]["uid"]),
             generation=_generation(annotations.get(names.GENERATION, "")),

@@ -61,7 +61,7 @@ class HubAnswers:
 
 
 @dataclass(frozen=True)
-class Live:
+class SiteObjects:
     """The objects as read, beside what the plan sees of them."""
 
     seen: Observation
@@ -113,7 +113,7 @@ class SiteReconciler:
         self._memory.generation = live.seen.site.metadata.generation
         return await self._execute(live, planned)
 
-    async def _observe(self, item: Object) -> Live:
+    async def _observe(self, item: Object) -> SiteObjects:
         site = sites.parse(item)
         if await self._link.refresh(site.spec.hub):
             # Watch and heartbeat move to the new client now, because the former one is closed.
@@ -133,7 +133,7 @@ class SiteReconciler:
             token=self._link.token_life(),
             now=self._clock(),
         )
-        return Live(seen, item, hub.participant if hub else None)
+        return SiteObjects(seen, item, hub.participant if hub else None)
 
     async def _ask_hub(self, site: Site) -> HubAnswers | None:
         """None if the hub fails. The Site's own status must not depend on the hub's answers."""
@@ -150,7 +150,7 @@ class SiteReconciler:
         self._memory.participant = known
         return HubAnswers(item, open_tasks)
 
-    async def _execute(self, live: Live, planned: Plan) -> float:
+    async def _execute(self, live: SiteObjects, planned: Plan) -> float:
         """In order. After the hub has failed, its other actions wait for the next look, which comes soon."""
         hub_failed = False
         for action in planned.actions:
@@ -170,15 +170,15 @@ class SiteReconciler:
         logger.warning("at the hub: %s: %s", type(failure).__name__, failure)
 
     @singledispatchmethod
-    async def _perform(self, action: Action, live: Live) -> None:
+    async def _perform(self, action: Action, live: SiteObjects) -> None:
         raise TypeError(f"no way to perform {action}")
 
     @_perform.register
-    async def _renew_token(self, _: RenewToken, live: Live) -> None:
+    async def _renew_token(self, _: RenewToken, live: SiteObjects) -> None:
         await self._link.renew_token(live.seen.site.spec.hub)
 
     @_perform.register
-    async def _publish(self, action: Publish, live: Live) -> None:
+    async def _publish(self, action: Publish, live: SiteObjects) -> None:
         client, item = self._link.client, live.participant
         if client is None or item is None:
             return
@@ -186,19 +186,19 @@ class SiteReconciler:
         await client.apply_status(item, {} if before is None else {"site": before}, {"site": action.report})
 
     @_perform.register
-    async def _resume(self, action: Resume, live: Live) -> None:
+    async def _resume(self, action: Resume, live: SiteObjects) -> None:
         await self._wake(action.wake, live)
         self._memory.resumed = self._link.connected
 
     @_perform.register
-    async def _wake(self, action: WakeTasks, _: Live) -> None:
+    async def _wake(self, action: WakeTasks, _: SiteObjects) -> None:
         for name in action.names:
             self._wake_task(name)
         for name in action.behind:
             self._wake_task(name, behind=True)
 
     @_perform.register
-    async def _write_status(self, action: WriteStatus, live: Live) -> None:
+    async def _write_status(self, action: WriteStatus, live: SiteObjects) -> None:
         await self._reporter.write(live.site, live.seen.site.status, action.status)
 
 

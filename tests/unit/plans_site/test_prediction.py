@@ -19,7 +19,7 @@ from wardround.api.site import PredictionClaims, Site
 from wardround.manifests.prediction import build
 from wardround.plans import closed_job
 from wardround.plans import prediction as plans
-from wardround.plans.prediction import Made, Observation, Plan
+from wardround.plans.prediction import Observation, ObservedJob, Plan
 from wardround.plans.sitetask.pod import Job
 from wardround.reasons.places import (
     PLACES,
@@ -64,12 +64,12 @@ def seen(**changes: Any) -> Observation:
     return Observation(**(known | changes))
 
 
-def made(outcome: Mapping[str, Any] | None = None, code: int = 0, **changes: Any) -> Made:
+def made(outcome: Mapping[str, Any] | None = None, code: int = 0, **changes: Any) -> ObservedJob:
     """A Job whose pod has ended with this report; without one, a Job that runs."""
     job = JOB if outcome is None else dataclasses.replace(JOB, failed="PodFailed" if code else "", complete=not code)
     pod = None if outcome is None else a_pod(ended("predict", code, json.dumps(outcome)))
     known: dict[str, Any] = {"job": job, "pod": pod, "created": NOW}
-    return Made(**(known | changes))
+    return ObservedJob(**(known | changes))
 
 
 def shown(planned: Plan, kind: str) -> tuple[str, str]:
@@ -225,7 +225,7 @@ def coded(*steps: dict[str, Any], failed: str = "", complete: bool = False, **st
     """The plan for a Prediction that names code, after its pod has come so far."""
     pod = dataclasses.replace(a_pod(*steps, **status), deadline_seconds=PREDICT_SECONDS)
     job = dataclasses.replace(JOB, failed=failed, complete=complete)
-    return plans.plan(seen(prediction=CODED, site=listing(), made=Made(job=job, pod=pod, created=NOW)))
+    return plans.plan(seen(prediction=CODED, site=listing(), made=ObservedJob(job=job, pod=pod, created=NOW)))
 
 
 VIEWED, WATCHED = ended("view", 0, "{}"), running("isolation")

@@ -16,7 +16,7 @@ from tests.worlds.site import CONTROL, NOW, UNPROVEN, a_pod, a_site, ended
 from wardround.api.dataset import DatasetStatus, Limits, Reading
 from wardround.manifests.reading import build
 from wardround.plans import closed_job, reading
-from wardround.plans.reading import Made, Observation, Plan
+from wardround.plans.reading import Observation, ObservedReading, Plan
 from wardround.plans.sitetask.pod import Job
 
 SITE = a_site(datasets=[{"name": "breast", "federations": ["breast-cancer"]}])
@@ -50,7 +50,7 @@ def digest() -> str:
     return digest
 
 
-def made(outcome: Mapping[str, Any] | None = None, code: int = 0, **changes: Any) -> Made:
+def made(outcome: Mapping[str, Any] | None = None, code: int = 0, **changes: Any) -> ObservedReading:
     """A Job whose pod has ended with this report; without one, a Job that runs."""
     job = JOB if outcome is None else FAILED if code else dataclasses.replace(JOB, complete=True)
     pod = None if outcome is None else a_pod(ended("prepare", code, json.dumps(outcome)))
@@ -62,7 +62,7 @@ def made(outcome: Mapping[str, Any] | None = None, code: int = 0, **changes: Any
         "request": None,
         "created": NOW - timedelta(seconds=20),
     }
-    return Made(**(known | changes))
+    return ObservedReading(**(known | changes))
 
 
 def read(**changes: Any) -> DatasetStatus:

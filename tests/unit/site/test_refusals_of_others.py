@@ -15,7 +15,7 @@ from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.types import Observation, TellSite
 from wardround.ports import Object
 from wardround.site.execute import Execution
-from wardround.site.observe import Live
+from wardround.site.observe import TaskObjects
 
 
 class Refuses:
@@ -46,7 +46,7 @@ def carried_out(observation: Observation) -> Refuses:
     )
     item = {"kind": "SiteTask", "metadata": {"resourceVersion": "1"}}
     hub: Mapping[str, Any] = {"kind": "RoundTask", "metadata": {}}
-    live = Live(seen=observation, site={"kind": "Site"}, task=item, round_task=dict(hub), datasets={})
+    live = TaskObjects(seen=observation, site={"kind": "Site"}, task=item, round_task=dict(hub), datasets={})
     with suppress(ApiError):
         asyncio.run(Execution(context, live).run(plan(observation)))
     return other

@@ -21,7 +21,7 @@ from wardround.sealing.refused import Refused
 
 
 @dataclass(frozen=True)
-class Signed:
+class SignedAssignment:
     """What the assignment says, as the key that came with it opens it. `hub`: the fingerprint of that key.
     `state_rounds`: UIDs of the rounds whose states it goes on from. `terms`: digest of the terms of its series, "" for
     a round that a person has made. `evaluation`: whether it is an Evaluate task."""
@@ -44,7 +44,7 @@ class HeldTask:
     created: str
     round_uid: str
     attempt: int
-    signed: Signed | None = field(repr=False)
+    signed: SignedAssignment | None = field(repr=False)
     accepted: bool
     final: bool
     complete: bool
@@ -59,7 +59,7 @@ class HeldTask:
         return self.created, self.name
 
 
-def held(task: SiteTask, signed: Signed | None, *, holds_job: bool = False) -> HeldTask:
+def held(task: SiteTask, signed: SignedAssignment | None, *, holds_job: bool = False) -> HeldTask:
     """The record of a task. `signed` as `read_signed` says."""
     known = task.status.conditions
     return HeldTask(
@@ -79,12 +79,12 @@ def held(task: SiteTask, signed: Signed | None, *, holds_job: bool = False) -> H
     )
 
 
-def read_signed(envelope: str, hub_key: str) -> Signed | None:
+def read_signed(envelope: str, hub_key: str) -> SignedAssignment | None:
     """None if the key does not open the envelope."""
     try:
         opened = open_signed(envelope, hub_key)
         series = terms.series_terms(opened)
-        return Signed(
+        return SignedAssignment(
             hub=hub_fingerprint(untrusted.decode(hub_key, "HubNotPinned")),
             issue=issue(opened),
             expires=untrusted.time(opened.expires, UNREADABLE),

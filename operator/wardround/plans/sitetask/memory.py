@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from wardround.plans.assignment import Issue, overtaken
-from wardround.plans.sitetask.held import HeldTask, Signed
+from wardround.plans.sitetask.held import HeldTask, SignedAssignment
 
 KEPT = 64
 # Each may weigh a megabyte in the hospital's etcd, and the hub decides how many there are. More than REMEMBERED and
@@ -75,5 +75,5 @@ def _may_be_tried_again(task: HeldTask, pin: str, now: datetime) -> bool:
     return signed is not None and signed.expires > now
 
 
-def _of_the_pinned_hub(task: HeldTask, pin: str) -> Signed | None:
+def _of_the_pinned_hub(task: HeldTask, pin: str) -> SignedAssignment | None:
     return task.signed if task.signed is not None and task.signed.hub == pin else None
