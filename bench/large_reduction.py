@@ -14,7 +14,7 @@ from pathlib import Path
 from wardround.aggregate import main as aggregation
 from wardround.aggregate import plan as plans
 from wardround.aggregate.buffers import Buffers
-from wardround.aggregate.reduction import Reduction, Weighted
+from wardround.aggregate.reduction import Reduction, WeightedFile
 from wardround.aggregate.rules import rule_for
 from wardround.aggregate.scratch import Scratch
 from wardround.aggregate.sealed_file import HashesOnly, SealedFile
@@ -40,7 +40,7 @@ async def reduce(plan: AggregationPlan, folder: Path, segments: int) -> None:
                 context = update_context(plan.round.uid, each.attempt, each.participant, manifest.digest)
                 body = Body(unwrap(manifest.wrapped_key, key, context), manifest.header)
                 updates.append(
-                    Weighted(SealedFile(store, each.get, body, HashesOnly(scratch)), 1 / plan.listed.updates)
+                    WeightedFile(SealedFile(store, each.get, body, HashesOnly(scratch)), 1 / plan.listed.updates)
                 )
             layout = await read_layout(updates[0].file)
             every = runs(layout, lambda name, dtype: rule_for(plan.task, plan.initial, name, dtype))

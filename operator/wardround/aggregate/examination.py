@@ -77,7 +77,7 @@ def _base_changed(part: str) -> AggregationError:
 
 
 @dataclass(frozen=True)
-class Examined:
+class ExaminedUpdates:
     """The updates of a round, sorted by participant. `uncounted`: participants of an Evaluate round whose update is
     withheld, so that nothing of it is combined."""
 
@@ -100,7 +100,7 @@ async def examine_all(
     base: SealedFile | None,
     buffers: Buffers,
     collection: UpdateCollection | None,
-) -> Examined:
+) -> ExaminedUpdates:
     """Read all updates, and a `base` that scratch is to keep. Raises AggregationError if no update can be combined.
     `collection`: the list of updates, if the round still collects. Its last page says which of them count.
 
@@ -144,10 +144,10 @@ async def examine_all(
     left_out = tuple(each for each in in_order if isinstance(each, LeftOut))
     if not usable:
         raise AggregationError("NothingToAggregate", "", left_out, len(uncounted))
-    return Examined(usable, uncounted, left_out)
+    return ExaminedUpdates(usable, uncounted, left_out)
 
 
-def with_local_steps(examined: Examined) -> Examined:
+def with_local_steps(examined: ExaminedUpdates) -> ExaminedUpdates:
     """Sets the local steps that count. Leaves out updates whose training code reports no number of steps. Raises
     AggregationError if none are left.
 
@@ -165,7 +165,7 @@ def with_local_steps(examined: Examined) -> Examined:
     return replace(examined, usable=usable, left_out=out)
 
 
-def without_outliers(examined: Examined, max_samples: Mapping[str, int]) -> Examined:
+def without_outliers(examined: ExaminedUpdates, max_samples: Mapping[str, int]) -> ExaminedUpdates:
     """Leaves out updates that are far larger than the others, each divided by its local steps. `max_samples`: as of
     the plan."""
     marks = too_large(
@@ -181,7 +181,7 @@ def without_outliers(examined: Examined, max_samples: Mapping[str, int]) -> Exam
     return replace(examined, usable=usable, left_out=(*examined.left_out, *out)) if out else examined
 
 
-def require_enough(plan: AggregationPlan, examined: Examined) -> None:
+def require_enough(plan: AggregationPlan, examined: ExaminedUpdates) -> None:
     """Raise AggregationError if fewer updates are left than the strategy of a Train round needs."""
     if plan.task != "Train":
         return

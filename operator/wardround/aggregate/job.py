@@ -23,7 +23,7 @@ from wardround.aggregate.collection import UpdateCollection
 from wardround.aggregate.counts import evaluation_layout
 from wardround.aggregate.examination import (
     CHANGED_MEANWHILE,
-    Examined,
+    ExaminedUpdates,
     agree,
     agreed_layout,
     examine_all,
@@ -33,7 +33,7 @@ from wardround.aggregate.examination import (
     without_outliers,
 )
 from wardround.aggregate.plan import AggregationError
-from wardround.aggregate.reduction import Moments, Reduction, SliceReduction, Weighted
+from wardround.aggregate.reduction import Moments, Reduction, SliceReduction, WeightedFile
 from wardround.aggregate.resealed import Resealing
 from wardround.aggregate.rules import Differs, rule_for
 from wardround.aggregate.scratch import Scratch
@@ -138,7 +138,7 @@ class Aggregation:
         layout: Layout,
         base: SealedFile | None,
         moments: Sequence[SealedFile],
-        examined: Examined,
+        examined: ExaminedUpdates,
         scratch: Scratch,
     ) -> None:
         self._store = store
@@ -248,7 +248,7 @@ class Aggregation:
             return [float(scale) for scale in self._scales]
         distances = None
         if self._strategy.wants_distances:
-            distances = await self._in_slices([Weighted(each.file, 1.0) for each in self._usable]).distances()
+            distances = await self._in_slices([WeightedFile(each.file, 1.0) for each in self._usable]).distances()
         local = [each.local_steps for each in self._usable]
         weights = self._strategy.weights(Facts(self._shares, [each.norm for each in self._usable], distances, local))
         unused = [each.participant for each, weight in zip(self._usable, weights, strict=True) if weight == 0]
@@ -259,7 +259,7 @@ class Aggregation:
     async def _reduce(self, sealed: Sequence[SealedResult], weights: Sequence[float]) -> None:
         plan = self._plan
         updates = [
-            Weighted(each.file, weight)
+            WeightedFile(each.file, weight)
             for each, weight in zip(self._usable, weights, strict=True)
             if weight > 0 or not self._strategy.wants_distances  # rules of the other strategies compare all updates
         ]
@@ -281,7 +281,7 @@ class Aggregation:
                 for file, segment in zip(sealed, made, strict=True):
                     await file.append(segment)
 
-    def _in_slices(self, updates: Sequence[Weighted]) -> SliceReduction:
+    def _in_slices(self, updates: Sequence[WeightedFile]) -> SliceReduction:
         size, rules = slice_bytes(self._plan.listed.updates), self._strategy.rules()
         return SliceReduction(updates, self._base, self._layout, self._runs(), self._buffers, size, rules=rules)
 

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Weighted:
+class WeightedFile:
     """An update and its share (see `rules.Rule.add`)."""
 
     file: SealedFile
@@ -57,7 +57,7 @@ class Reduction:
 
     def __init__(
         self,
-        updates: Sequence[Weighted],
+        updates: Sequence[WeightedFile],
         base: SealedFile | None,
         layout: Layout,
         all_runs: Sequence[Run],
@@ -131,7 +131,7 @@ class SliceReduction:
 
     def __init__(
         self,
-        updates: Sequence[Weighted],
+        updates: Sequence[WeightedFile],
         base: SealedFile | None,
         layout: Layout,
         all_runs: Sequence[Run],
@@ -227,7 +227,11 @@ async def _fetch(files: Sequence[SealedFile], index: int, rooms: Sequence[memory
 
 
 def _add(
-    reduction: SegmentReduction, block: Sequence[Weighted], index: int, into: memoryview, rooms: Sequence[memoryview]
+    reduction: SegmentReduction,
+    block: Sequence[WeightedFile],
+    index: int,
+    into: memoryview,
+    rooms: Sequence[memoryview],
 ) -> None:
     """Open a segment of each update and add it. A plaintext that is added at once is still in the processor's cache.
     An update that scratch has can be opened with any room."""

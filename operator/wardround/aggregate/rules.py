@@ -59,7 +59,7 @@ class Rule(ABC):
         """Forget the values that were added."""
 
 
-class Weighted(Rule):
+class WeightedSum(Rule):
     """The sum of share x value in float64. Each participant's product is rounded, and then the sum."""
 
     def __init__(self, dtype: str, size: int) -> None:
@@ -94,7 +94,7 @@ class Weighted(Rule):
         return narrow(total, self.dtype)
 
 
-class Mean(Weighted):
+class Mean(WeightedSum):
     """Weighted mean, rounded once to the dtype: FedAvg (McMahan et al., AISTATS 2017)."""
 
     def __init__(self, dtype: str, size: int) -> None:
@@ -124,7 +124,7 @@ class Mean(Weighted):
         return np.where(self._same[part], self._first[part], narrow(total, self.dtype))
 
 
-class Delta(Weighted):
+class Delta(WeightedSum):
     """Base plus the weighted mean of differences. If the mean is 0, the base bit by bit (-0.0 plus 0.0 is 0.0)."""
 
     def _result(self, total: Array, part: slice, base: Array | None) -> Array:
@@ -186,7 +186,7 @@ def _sortable(values: Array, dtype: str) -> Array:
     return values.astype("<f8" if dtype == "F64" else "<f4")
 
 
-class Sum(Weighted):
+class Sum(WeightedSum):
     """Scaled sum of floats, for statistics and counts. A scale of 1 is exact."""
 
 

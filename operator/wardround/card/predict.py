@@ -233,7 +233,7 @@ def _malformed(number: int) -> Row:
     return Row(number, "", (f"the row: {ROW_MALFORMED}",))
 
 
-def _inputs(examined: dataset.Examined, table: schema.Schema) -> npt.NDArray[np.float32]:
+def _inputs(examined: dataset.CheckedRows, table: schema.Schema) -> npt.NDArray[np.float32]:
     whole = ~np.logical_or.reduce(examined.wrong)
     by_name = dict(zip((each.field.name for each in table.sources), examined.checked[1:], strict=True))
     columns = [each.numbers(by_name[each.field.name]) for each in table.features]
@@ -241,14 +241,14 @@ def _inputs(examined: dataset.Examined, table: schema.Schema) -> npt.NDArray[np.
     return np.stack([numbers[whole].astype(np.float32) for numbers in columns], axis=1)
 
 
-def _rows(examined: dataset.Examined, table: schema.Schema) -> Iterator[Row]:
+def _rows(examined: dataset.CheckedRows, table: schema.Schema) -> Iterator[Row]:
     """Not yet with their numbers."""
     wrong = np.logical_or.reduce(examined.wrong)
     for position, identifier in enumerate(examined.checked[0].text.to_pylist()):
         yield Row(0, identifier or "", tuple(_faults(examined, table, position)) if wrong[position] else ())
 
 
-def _faults(examined: dataset.Examined, table: schema.Schema, position: int) -> Iterator[str]:
+def _faults(examined: dataset.CheckedRows, table: schema.Schema, position: int) -> Iterator[str]:
     for source, column in zip(table.columns, examined.checked, strict=True):
         for reason, mask in column.problems:
             if mask[position]:

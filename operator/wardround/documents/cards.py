@@ -12,7 +12,7 @@ from wardround.api.federatedround import DEFAULT_COMMAND, FederatedRound, Result
 from wardround.api.modelpush import ModelPush
 from wardround.api.times import to_seconds
 from wardround.documents.keys import Model
-from wardround.plans.push import Examined, hidden
+from wardround.plans.push import ExaminedFile, hidden
 from wardround.plans.round.types import StoredModel
 from wardround.tabular import dataschema
 from wardround.wire import card, codec
@@ -79,7 +79,7 @@ def first(making: Making, now: datetime) -> ModelCard:
 def pushed(
     push: ModelPush,
     manifest: ModelManifest,
-    examined: Examined,
+    examined: ExaminedFile,
     schema: AssignedSchema,
     schema_spec: Mapping[str, Any],
     now: datetime,

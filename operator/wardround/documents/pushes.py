@@ -15,7 +15,7 @@ from wardround.api.modelversion import ModelVersionSpec, Pushed
 from wardround.api.times import to_seconds
 from wardround.documents import cards
 from wardround.documents.keys import Identity, Model
-from wardround.plans.push import Examined
+from wardround.plans.push import ExaminedFile
 from wardround.plans.request import expires
 from wardround.plans.round.types import StoredModel
 from wardround.presign import Presigner
@@ -93,7 +93,7 @@ def offer(
 def model(
     push: ModelPush,
     sealed: SealedPush,
-    examined: Examined,
+    examined: ExaminedFile,
     schema: AssignedSchema,
     schema_spec: Mapping[str, Any],
     identity: Identity,

@@ -15,7 +15,7 @@ import numpy as np
 from wardround import tensors
 from wardround.api.modelpush import LARGEST_HEADER, ModelPush
 from wardround.documents.pushes import SealedPush, location
-from wardround.plans.push import Examined
+from wardround.plans.push import ExaminedFile
 from wardround.ports import Store
 from wardround.presign import Presigner
 from wardround.sealing.body import TAG, Body, ciphertext_length, part_lengths, part_name, segment_span
@@ -38,7 +38,7 @@ class _Unfit(Exception):
         self.reason = reason
 
 
-async def look(store: Store, presigner: Presigner, push: ModelPush, sealed: SealedPush, now: datetime) -> Examined:
+async def look(store: Store, presigner: Presigner, push: ModelPush, sealed: SealedPush, now: datetime) -> ExaminedFile:
     """What the hub found. Raises StoreError if the store cannot be asked."""
     body = Body(sealed.data_key, sealed.header)
     place, length = location(push), sealed.header.length
@@ -49,12 +49,12 @@ async def look(store: Store, presigner: Presigner, push: ModelPush, sealed: Seal
             await store.get(presigner.get(f"{place}/{part_name(index)}", now, URL_SECONDS), size, reader.feed)
         layout = reader.finish(push.spec.digest, push.spec.tensors_digest)
     except _Unfit as unfit:
-        return Examined(reason=unfit.reason, tensors={})
+        return ExaminedFile(reason=unfit.reason, tensors={})
     except StoreError as failure:
         if failure.reason not in (MISSING, SHORT):
             raise
-        return Examined(reason=ALTERED, tensors={})
-    return Examined(
+        return ExaminedFile(reason=ALTERED, tensors={})
+    return ExaminedFile(
         tensors={each.name: (each.dtype, each.shape) for each in layout.tensors},
         segments_digest=digests.digest(hashes),
         bytes=ciphertext_length(length),

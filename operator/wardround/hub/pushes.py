@@ -27,7 +27,7 @@ from wardround.kube.errors import ApiError, NotFound
 from wardround.kube.queue import WorkQueue
 from wardround.kube.retries import Retries
 from wardround.plans import push as push_plan
-from wardround.plans.push import Examined, Observation, Plan
+from wardround.plans.push import ExaminedFile, Observation, Plan
 from wardround.plans.request import expires
 from wardround.plans.round.status import is_over
 from wardround.plans.schema import assigned
@@ -156,7 +156,7 @@ class PushController:
         except SchemaInvalid:
             return None, {}, 0
 
-    async def _look(self, push: ModelPush) -> Examined:
+    async def _look(self, push: ModelPush) -> ExaminedFile:
         from wardround.hub import pushed_file
 
         hub = self._hub
@@ -164,7 +164,7 @@ class PushController:
             sealed = await vault.sealed_push(hub.client, push.metadata.uid)
         except (NotFound, KeyError, ValueError) as damage:
             logger.error("the key of push %s is of no use: %s", push.metadata.uid, type(damage).__name__)
-            return Examined(reason=pushed_file.ALTERED, tensors={})
+            return ExaminedFile(reason=pushed_file.ALTERED, tensors={})
         async with hub.store_looks.limited(None):
             return await pushed_file.look(hub.store, hub.internal, push, sealed, hub.clock())
 

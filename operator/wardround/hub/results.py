@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Gone:
+class OrphanedResult:
     """A result whose round is gone. `name`: of the round. `live_uid`: UID of another round that has the name now."""
 
     name: str
@@ -91,17 +91,17 @@ class ResultController:
         if not self.kept[namespace]:
             del self.kept[namespace]
 
-    async def _gone(self, namespace: str, name: str) -> list[Gone]:
+    async def _gone(self, namespace: str, name: str) -> list[OrphanedResult]:
         """The results of rounds of this name that are gone."""
         live = await get_round(self._hub.client, namespace, name)
         live_uid = live[1].metadata.uid if live else None
         return [
-            Gone(name, live_uid, result)
+            OrphanedResult(name, live_uid, result)
             for result in await vault.results(self._hub.client, namespace, name)
             if result["metadata"]["labels"][names.ROUND_UID] != live_uid
         ]
 
-    async def _one(self, namespace: str, each: Gone, followers: tuple[Follower, ...]) -> Keep | Forget:
+    async def _one(self, namespace: str, each: OrphanedResult, followers: tuple[Follower, ...]) -> Keep | Forget:
         uid = each.result["metadata"]["labels"][names.ROUND_UID]
         decision = result_plan.plan(
             Observation(

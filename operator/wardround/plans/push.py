@@ -20,7 +20,7 @@ Kind = tuple[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Examined:
+class ExaminedFile:
     """What the hub found in the store. `reason`: why the file is of no use; "" if the hub has read it to the end.
     `tensors`: by name. `bytes`: of the ciphertext."""
 
@@ -42,7 +42,7 @@ class Observation:
     name_taken: bool
     kept: bool
     key_usable: bool
-    examined: Examined | None
+    examined: ExaminedFile | None
     now: datetime
 
 

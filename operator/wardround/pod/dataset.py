@@ -70,7 +70,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Examined:
+class CheckedRows:
     """All rows of a batch. `checked`: one for each of `schema.columns`. `wrong`: of shape (columns, rows), whether this
     column of the row breaks the schema."""
 
@@ -103,7 +103,7 @@ def read(path: Path, kind: str, schema: Schema, reading: Reading) -> Iterator[Ba
         yield _valid(rows, schema)
 
 
-def examine(path: Path, kind: str, schema: Schema, reading: Reading) -> Iterator[Examined]:
+def examine(path: Path, kind: str, schema: Schema, reading: Reading) -> Iterator[CheckedRows]:
     """Yields all rows but the malformed ones, and counts invalid rows into `reading`. Raises as `read`."""
     before = _identity(path, kind)
     _check_format(path, kind)
@@ -271,7 +271,7 @@ def _listed(sources: Sequence[Source]) -> str:
     return ", ".join(words[:8]) + (f" and {len(words) - 8} more" if len(words) > 8 else "")
 
 
-def _examined(raw: Sequence[pa.Array], schema: Schema, reading: Reading) -> Examined:
+def _examined(raw: Sequence[pa.Array], schema: Schema, reading: Reading) -> CheckedRows:
     needed = schema.needed | {schema.identifier.field.name}
     checked = tuple(
         columns.check(texts, source, needed=source.field.name in needed)
@@ -288,10 +288,10 @@ def _examined(raw: Sequence[pa.Array], schema: Schema, reading: Reading) -> Exam
     if reading.places is not None:
         reading.places.read += wrong.shape[1]
     reading.left_out += int(np.count_nonzero(np.logical_or.reduce(wrong)))
-    return Examined(checked, wrong)
+    return CheckedRows(checked, wrong)
 
 
-def _valid(rows: Examined, schema: Schema) -> Batch:
+def _valid(rows: CheckedRows, schema: Schema) -> Batch:
     checked, wrong = rows.checked, rows.wrong
     left_out = np.logical_or.reduce(wrong)
     keep = ~left_out

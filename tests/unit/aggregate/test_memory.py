@@ -13,7 +13,7 @@ from wardround import tensors
 from wardround.aggregate import memory
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.optimizers import Adam, Optimized
-from wardround.aggregate.reduction import Moments, Reduction, Weighted
+from wardround.aggregate.reduction import Moments, Reduction, WeightedFile
 from wardround.aggregate.rules import RULES
 from wardround.aggregate.scratch import Scratch
 from wardround.aggregate.sealed_file import HashesOnly
@@ -41,7 +41,7 @@ async def test_a_reduction_borrows_the_computed_bytes(tmp_path: Path, others: in
     buffers = Buffers()
     with Scratch(tmp_path) as scratch:
         kept = HashesOnly(scratch) if twice else scratch
-        updates = [Weighted(await sealed(content, kept), 1 / 9) for _ in range(9)]
+        updates = [WeightedFile(await sealed(content, kept), 1 / 9) for _ in range(9)]
         read = [await sealed(content, kept) for _ in range(others)]
         base, moments = read[0] if read else None, read[1:]
         adam = {**RULES, "Delta": lambda dtype, size: Optimized(dtype, size, optimizer=Adam(0.1, 0.9, 0.1, 0.9))}

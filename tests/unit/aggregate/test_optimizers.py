@@ -15,7 +15,7 @@ from tests.unit.aggregate.updates import TENSORS, file_of, numbers, sealed
 from wardround import tensors
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.optimizers import Adagrad, Adam, Momentum, Optimizer, Yogi
-from wardround.aggregate.reduction import Moments, Reduction, Weighted
+from wardround.aggregate.reduction import Moments, Reduction, WeightedFile
 from wardround.aggregate.rules import rule_for
 from wardround.aggregate.scratch import Scratch
 from wardround.aggregate.sealed_file import HashesOnly
@@ -61,7 +61,7 @@ async def stepped(
     """The result and the moments as files. `fetched`: None if scratch has the updates."""
     with Scratch(folder) as scratch:
         keeping = scratch if fetched is None else HashesOnly(scratch)
-        files = [Weighted(await sealed(each, keeping), share) for each, share in zip(updates, SHARES, strict=True)]
+        files = [WeightedFile(await sealed(each, keeping), share) for each, share in zip(updates, SHARES, strict=True)]
         old, kept = await sealed(base, keeping), [await sealed(each, HashesOnly(scratch)) for each in before]
         all_runs = runs(
             layout, lambda name, dtype: "KeepBase" if name == frozen else rule_for("Train", False, name, dtype)

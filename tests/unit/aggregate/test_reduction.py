@@ -14,7 +14,7 @@ import pytest
 from tests.unit.aggregate.updates import FLOATS, LEAST, TENSORS, file_of, numbers, sealed
 from wardround import tensors
 from wardround.aggregate.buffers import Buffers
-from wardround.aggregate.reduction import Reduction, Weighted
+from wardround.aggregate.reduction import Reduction, WeightedFile
 from wardround.aggregate.rules import rule_for
 from wardround.aggregate.scratch import Scratch
 from wardround.aggregate.sealed_file import HashesOnly
@@ -38,7 +38,7 @@ async def reduced(
 ) -> bytes:
     with Scratch(folder) as scratch:
         kept = HashesOnly(scratch) if twice else scratch
-        files = [Weighted(await sealed(each, kept), share) for each, share in zip(updates, shares, strict=True)]
+        files = [WeightedFile(await sealed(each, kept), share) for each, share in zip(updates, shares, strict=True)]
         old = await sealed(base, kept) if base is not None else None
         all_runs = runs(layout, lambda name, dtype: rule_for("Train", base is None, name, dtype))
         reduction = Reduction(files, old, layout, all_runs, Buffers(), threads=threads, fetched=fetched)

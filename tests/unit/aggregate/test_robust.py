@@ -14,7 +14,7 @@ import pytest
 from tests.unit.aggregate.updates import FLOATS, TENSORS, file_of, numbers, sealed
 from wardround import tensors
 from wardround.aggregate.buffers import Buffers
-from wardround.aggregate.reduction import SliceReduction, Weighted
+from wardround.aggregate.reduction import SliceReduction, WeightedFile
 from wardround.aggregate.resealed import Resealing
 from wardround.aggregate.rules import rule_for
 from wardround.aggregate.scratch import Scratch
@@ -36,7 +36,7 @@ async def reduced(
 ) -> bytes:
     with Scratch(folder) as scratch:
         resealing = Resealing(scratch, slice_size)
-        files = [Weighted(await sealed(each, resealing), 1 / len(updates)) for each in updates]
+        files = [WeightedFile(await sealed(each, resealing), 1 / len(updates)) for each in updates]
         old = await sealed(base, scratch) if base is not None else None
         all_runs = runs(layout, lambda name, dtype: rule_for("Train", base is None, name, dtype))
         made = SliceReduction(
@@ -125,7 +125,7 @@ async def test_distances_are_those_of_a_slow_loop_for_any_slices(tmp_path: Path)
     for size in (SMALLEST_SLICE, 1 << 18):
         with Scratch(tmp_path) as scratch:
             resealing = Resealing(scratch, size)
-            updates = [Weighted(await sealed(each, resealing), 1.0) for each in files]
+            updates = [WeightedFile(await sealed(each, resealing), 1.0) for each in files]
             all_runs = runs(layout, lambda name, dtype: rule_for("Train", False, name, dtype))
             measured = await SliceReduction(updates, None, layout, all_runs, Buffers(), size).distances()
         np.testing.assert_allclose(measured, exact, rtol=1e-12)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.aggregate.updates import usable
 from wardround.aggregate import steps
-from wardround.aggregate.examination import Examined, with_local_steps, without_outliers
+from wardround.aggregate.examination import ExaminedUpdates, with_local_steps, without_outliers
 from wardround.aggregate.strategies import Facts, FedNova, strategy
 from wardround.wire.strategies import evaluated, impossible
 
@@ -66,7 +66,7 @@ def test_an_accomplice_who_is_left_out_does_not_change_by_how_much_an_update_is_
     ]
     lie = {"steps": float(steps.MOST)}
     hostile = [usable("accomplice", norm=1e12, reported=lie), usable("mallory", norm=29_900.0, reported=lie)]
-    examined = with_local_steps(Examined([*honest, *hostile], (), ()))
+    examined = with_local_steps(ExaminedUpdates([*honest, *hostile], (), ()))
     left = without_outliers(examined, {})
     assert [each.participant for each in left.left_out] == ["accomplice"]
     added = {each.participant: each.norm / each.local_steps for each in left.usable}
@@ -74,7 +74,7 @@ def test_an_accomplice_who_is_left_out_does_not_change_by_how_much_an_update_is_
 
 
 def test_an_update_without_steps_is_left_out() -> None:
-    examined = with_local_steps(Examined([usable("one", reported={"steps": 7.0}), usable("other")], (), ()))
+    examined = with_local_steps(ExaminedUpdates([usable("one", reported={"steps": 7.0}), usable("other")], (), ()))
     assert [(each.participant, each.local_steps) for each in examined.usable] == [("one", 7)]
     assert [(each.participant, each.reason) for each in examined.left_out] == [("other", "StepsMissing")]
 

@@ -13,7 +13,7 @@ from wardround.api import conditions
 from wardround.api.meta import Meta
 from wardround.api.modelpush import ModelPush, ModelPushSpec, ModelPushStatus, UploadOffer
 from wardround.api.times import to_seconds
-from wardround.plans.push import DEVIATION, MEAN, Examined, Kind, Observation, Plan, hidden, plan
+from wardround.plans.push import DEVIATION, MEAN, ExaminedFile, Kind, Observation, Plan, hidden, plan
 
 DIGEST = "sha256:" + "d" * 64
 PUSH = ModelPush(
@@ -35,7 +35,7 @@ NETWORK: dict[str, Kind] = {
     "output.weight": ("F32", (1, 4)),
     "output.bias": ("F32", (1,)),
 }
-EXAMINED = Examined(tensors=NETWORK, segments_digest=DIGEST, bytes=116)
+EXAMINED = ExaminedFile(tensors=NETWORK, segments_digest=DIGEST, bytes=116)
 
 
 def reason(made: Plan, kind: str) -> str:
@@ -69,7 +69,7 @@ def test_after_a_crash_the_version_is_not_made_again() -> None:
         ({"schema": None}, "PushWithoutSchema"),
         ({"name_taken": True}, "PushNameTaken"),
         ({"key_usable": False}, "PushKeyUnusable"),
-        ({"push": UPLOADED, "examined": Examined(reason="PushNotFinite", tensors={})}, "PushNotFinite"),
+        ({"push": UPLOADED, "examined": ExaminedFile(reason="PushNotFinite", tensors={})}, "PushNotFinite"),
         ({"push": UPLOADED, "examined": EXAMINED, "features": 2}, "PushDiffers"),
     ],
 )
