@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,7 @@ class Federation:
         self.sites = {
             each.name: Server(f"https://{each.name}.example:6443", loop.clock) for each in demo_data.HOSPITALS
         }
+        self._restarts: dict[str, asyncio.Queue[str]] = {each.name: asyncio.Queue() for each in demo_data.HOSPITALS}
 
     @asynccontextmanager
     async def running(self, tables: Mapping[str, demo_data.Table]) -> AsyncIterator[None]:
@@ -140,6 +141,12 @@ class Federation:
         """As people do it who have compared the fingerprints. Hub and hospitals may still lack a common version."""
         for hospital in demo_data.HOSPITALS:
             await self._pin(hospital.name)
+
+    def set_approval(self, hospital: str, approval: str) -> None:
+        """As people of the hospital do with the site chart: it writes the Site, and restarts the courier."""
+        spec = {"spec": {"policy": {"approval": approval}}}
+        self.sites[hospital].change(Place("Site", SITE_NAMESPACE, SITE), spec)
+        self._restarts[hospital].put_nowait(approval)
 
     def models(self, hospital: str) -> Path:
         """The folder of the hospital's claim of models."""
@@ -230,14 +237,30 @@ class Federation:
         pins = courier_settings.Pins(
             facts.fingerprint, facts.store_origin, facts.store_ca_bundle, "", "Policy", KNOWN[0]
         )
-        process = courier.Process(
-            courier_settings.Settings(pins, claims / "workspace", claims / "models"),
-            self._client(server, "courier", SITE_NAMESPACE),
-            open_store=self._open_store,
-            clock=self._clock,
-            draw=self._random.random,
-        )
-        return [operator.run(), process.run(), self._node(name, server).run()]
+        settings = courier_settings.Settings(pins, claims / "workspace", claims / "models")
+        return [operator.run(), self._run_couriers(name, settings), self._node(name, server).run()]
+
+    async def _run_couriers(self, name: str, settings: courier_settings.Settings) -> None:
+        """The courier, and after each restart the next one. For ever."""
+        restarts = self._restarts[name]
+        while True:
+            process = courier.Process(
+                settings,
+                self._client(self.sites[name], "courier", SITE_NAMESPACE),
+                open_store=self._open_store,
+                clock=self._clock,
+                draw=self._random.random,
+            )
+            running, restart = asyncio.create_task(process.run()), asyncio.create_task(restarts.get())
+            try:
+                await asyncio.wait((running, restart), return_when=asyncio.FIRST_COMPLETED)
+                if running.done():
+                    running.result()
+                settings = replace(settings, pins=replace(settings.pins, approval=restart.result()))
+            finally:
+                for each in (running, restart):
+                    each.cancel()
+                await asyncio.wait((running, restart))
 
     def _site(self, name: str, facts: enrolment.HubFacts) -> Object:
         policy = {
