@@ -223,8 +223,8 @@ class HospitalResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RoundVerdict:
-    """Whether the model may replace the references. `reason`: in reasons/verdicts.py. `reference`: the one that
-    decided, if one did. `unseen`: participants that trained the model, and whose people the gate did not see."""
+    """Whether the model may replace the references. `reason`: of VERDICTS (reasons/models.py). `reference`: the one
+    that decided, if one did. `unseen`: participants that trained the model, and whose people the gate did not see."""
 
     outcome: Outcome
     reason: str
