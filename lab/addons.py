@@ -53,35 +53,14 @@ def access() -> list[dict[str, Any]]:
 def dns(hub: Cluster, image: str, program: Path) -> list[dict[str, Any]]:
     """CoreDNS with its usual labels, which NetworkPolicies select. Its program is mounted from this machine."""
     meta = {"name": "coredns", "namespace": "kube-system"}
-    mounts = [
-        {"name": "config", "mountPath": "/etc/coredns", "readOnly": True},
-        {"name": "program", "mountPath": "/coredns", "readOnly": True},
-    ]
-    container = {
-        "name": "coredns",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["/coredns", "-conf", "/etc/coredns/Corefile"],
-        "ports": [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "protocol": "TCP"}],
-        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1},
-        "volumeMounts": mounts,
-    }
-    pod = {
-        "serviceAccountName": "coredns",
-        "priorityClassName": "system-cluster-critical",
-        "containers": [container],
-        "volumes": [
-            {"name": "config", "configMap": {"name": "coredns"}},
-            {"name": "program", "hostPath": {"path": str(program), "type": "File"}},
-        ],
-    }
+    watch = ["list", "watch"]
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
         _role(
             "wardround-lab:coredns",
             [
-                {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]},
-                {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
+                {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": watch},
+                {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": watch},
             ],
         ),
         _binding("wardround-lab:coredns", "wardround-lab:coredns", {"kind": "ServiceAccount", **meta}),
@@ -110,10 +89,35 @@ def dns(hub: Cluster, image: str, program: Path) -> list[dict[str, Any]]:
             "metadata": {**meta, "labels": DNS_LABELS},
             "spec": {
                 "selector": {"matchLabels": DNS_LABELS},
-                "template": {"metadata": {"labels": DNS_LABELS}, "spec": pod},
+                "template": {"metadata": {"labels": DNS_LABELS}, "spec": _dns_pod(image, program)},
             },
         },
     ]
+
+
+def _dns_pod(image: str, program: Path) -> dict[str, Any]:
+    mounts = [
+        {"name": "config", "mountPath": "/etc/coredns", "readOnly": True},
+        {"name": "program", "mountPath": "/coredns", "readOnly": True},
+    ]
+    container = {
+        "name": "coredns",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/coredns", "-conf", "/etc/coredns/Corefile"],
+        "ports": [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "protocol": "TCP"}],
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1},
+        "volumeMounts": mounts,
+    }
+    return {
+        "serviceAccountName": "coredns",
+        "priorityClassName": "system-cluster-critical",
+        "containers": [container],
+        "volumes": [
+            {"name": "config", "configMap": {"name": "coredns"}},
+            {"name": "program", "hostPath": {"path": str(program), "type": "File"}},
+        ],
+    }
 
 
 def _role(name: str, rules: list[dict[str, Any]]) -> dict[str, Any]:

@@ -45,84 +45,105 @@ def write(cluster: Cluster, tools: Path, sandbox_image: str, now: datetime.datet
         ("127.0.0.1", cluster.management, cluster.wan, controlplane.SERVICE_ADDRESS),
     )
     held = controlplane.credentials(cluster.pki, names, now)
-    authority, ca = held.cluster, held.cluster.certificate
-
-    def kubeconfig(file: str, user: KeyPair) -> Path:
-        # Components use the API server's address inside their namespace.
-        path = cluster.pki / f"{file}.kubeconfig"
-        return controlplane.kubeconfig(path, f"https://127.0.0.1:{API_PORT}", ca, user, file)
-
-    def component(name: str) -> Path:
-        return kubeconfig(name, authority.issue(name, f"system:{name}"))
-
-    node_user = authority.issue("node", f"system:node:{cluster.name}", "system:nodes")
-    kubelet_serving = authority.issue(
-        "kubelet",
-        f"system:node:{cluster.name}",
-        "system:nodes",
-        client=False,
-        serving=Names((cluster.name,), (cluster.wan,)),
-    )
-    controlplane.kubeconfig(cluster.kubeconfig, cluster.server, ca, held.admin, cluster.name)
+    controlplane.kubeconfig(cluster.kubeconfig, cluster.server, held.cluster.certificate, held.admin, cluster.name)
     if "SUDO_UID" in os.environ:
         os.chown(cluster.kubeconfig, int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"]))
-    containerd_config = _write(cluster.state / "containerd.toml", containerd(cluster, tools, sandbox_image))
-    _write(cluster.state / "cni" / "10-pods.conflist", json.dumps(cni(cluster), indent=2))
-    kubelet_config = _write(cluster.state / "kubelet.yaml", yaml.safe_dump(kubelet(cluster, ca, kubelet_serving)))
-
     at = Endpoints(2379, 2380, API_PORT, "0.0.0.0", cluster.wan)  # noqa: S104 (the namespace decides who reaches it)
     commands = {
         "etcd": controlplane.etcd(tools / "etcd", cluster.state / "etcd", at, held),
         "kube-apiserver": controlplane.apiserver(tools / "kube-apiserver", at, held),
-        "containerd": [str(tools / "containerd"), f"--config={containerd_config}"],
-        "kube-controller-manager": [
-            str(tools / "kube-controller-manager"),
-            f"--kubeconfig={component('kube-controller-manager')}",
-            "--bind-address=127.0.0.1",
-            "--leader-elect=false",
-            "--use-service-account-credentials",
-            f"--service-account-private-key-file={held.service_accounts.key}",
-            f"--root-ca-file={ca}",
-            "--allocate-node-cidrs",
-            f"--cluster-cidr={cluster.pods}",
-            "--node-cidr-mask-size=24",
-        ],
-        "kube-scheduler": [
-            str(tools / "kube-scheduler"),
-            f"--kubeconfig={component('kube-scheduler')}",
-            "--bind-address=127.0.0.1",
-            "--leader-elect=false",
-        ],
-        "kube-proxy": [
-            str(tools / "kube-proxy"),
-            f"--kubeconfig={component('kube-proxy')}",
-            f"--hostname-override={cluster.name}",
-            "--proxy-mode=nftables",
-            f"--cluster-cidr={cluster.pods}",
-            f"--nodeport-addresses={cluster.wan}/32,{cluster.management}/32",
-            "--healthz-bind-address=127.0.0.1:10256",
-            # 0 keeps the limit, which holds for the whole machine.
-            "--conntrack-max-per-core=0",
-        ],
-        "kubelet": [
-            str(tools / "kubelet"),
-            f"--kubeconfig={kubeconfig('kubelet', node_user)}",
-            f"--config={kubelet_config}",
-            f"--hostname-override={cluster.name}",
-            f"--node-ip={cluster.wan}",
-            f"--root-dir={cluster.state / 'kubelet'}",
-        ],
-        "kube-router": [
-            str(tools / "kube-router"),
-            f"--kubeconfig={component('kube-router')}",
-            f"--hostname-override={cluster.name}",
-            "--run-firewall=true",
-            "--run-router=false",
-            "--run-service-proxy=false",
-            f"--service-cluster-ip-range={controlplane.SERVICE_RANGE}",
-        ],
+        "containerd": _containerd(cluster, tools, sandbox_image),
+        "kube-controller-manager": _controller_manager(cluster, tools, held),
+        "kube-scheduler": _scheduler(cluster, tools, held),
+        "kube-proxy": _proxy(cluster, tools, held),
+        "kubelet": _kubelet(cluster, tools, held),
+        "kube-router": _router(cluster, tools, held),
     }
     return Node(cluster, held, commands, str(tools))
+
+
+def _containerd(cluster: Cluster, tools: Path, sandbox_image: str) -> list[str]:
+    _write(cluster.state / "cni" / "10-pods.conflist", json.dumps(cni(cluster), indent=2))
+    config = _write(cluster.state / "containerd.toml", containerd(cluster, tools, sandbox_image))
+    return [str(tools / "containerd"), f"--config={config}"]
+
+
+def _controller_manager(cluster: Cluster, tools: Path, held: Credentials) -> list[str]:
+    return [
+        str(tools / "kube-controller-manager"),
+        f"--kubeconfig={_component(cluster, held, 'kube-controller-manager')}",
+        "--bind-address=127.0.0.1",
+        "--leader-elect=false",
+        "--use-service-account-credentials",
+        f"--service-account-private-key-file={held.service_accounts.key}",
+        f"--root-ca-file={held.cluster.certificate}",
+        "--allocate-node-cidrs",
+        f"--cluster-cidr={cluster.pods}",
+        "--node-cidr-mask-size=24",
+    ]
+
+
+def _scheduler(cluster: Cluster, tools: Path, held: Credentials) -> list[str]:
+    return [
+        str(tools / "kube-scheduler"),
+        f"--kubeconfig={_component(cluster, held, 'kube-scheduler')}",
+        "--bind-address=127.0.0.1",
+        "--leader-elect=false",
+    ]
+
+
+def _proxy(cluster: Cluster, tools: Path, held: Credentials) -> list[str]:
+    return [
+        str(tools / "kube-proxy"),
+        f"--kubeconfig={_component(cluster, held, 'kube-proxy')}",
+        f"--hostname-override={cluster.name}",
+        "--proxy-mode=nftables",
+        f"--cluster-cidr={cluster.pods}",
+        f"--nodeport-addresses={cluster.wan}/32,{cluster.management}/32",
+        "--healthz-bind-address=127.0.0.1:10256",
+        # 0 keeps the limit, which holds for the whole machine.
+        "--conntrack-max-per-core=0",
+    ]
+
+
+def _kubelet(cluster: Cluster, tools: Path, held: Credentials) -> list[str]:
+    name = f"system:node:{cluster.name}"
+    user = held.cluster.issue("node", name, "system:nodes")
+    serving = held.cluster.issue(
+        "kubelet", name, "system:nodes", client=False, serving=Names((cluster.name,), (cluster.wan,))
+    )
+    settings = kubelet(cluster, held.cluster.certificate, serving)
+    config = _write(cluster.state / "kubelet.yaml", yaml.safe_dump(settings))
+    return [
+        str(tools / "kubelet"),
+        f"--kubeconfig={_kubeconfig(cluster, held, 'kubelet', user)}",
+        f"--config={config}",
+        f"--hostname-override={cluster.name}",
+        f"--node-ip={cluster.wan}",
+        f"--root-dir={cluster.state / 'kubelet'}",
+    ]
+
+
+def _router(cluster: Cluster, tools: Path, held: Credentials) -> list[str]:
+    return [
+        str(tools / "kube-router"),
+        f"--kubeconfig={_component(cluster, held, 'kube-router')}",
+        f"--hostname-override={cluster.name}",
+        "--run-firewall=true",
+        "--run-router=false",
+        "--run-service-proxy=false",
+        f"--service-cluster-ip-range={controlplane.SERVICE_RANGE}",
+    ]
+
+
+def _component(cluster: Cluster, held: Credentials, name: str) -> Path:
+    return _kubeconfig(cluster, held, name, held.cluster.issue(name, f"system:{name}"))
+
+
+def _kubeconfig(cluster: Cluster, held: Credentials, name: str, user: KeyPair) -> Path:
+    """Components use the API server's address inside their namespace."""
+    path = cluster.pki / f"{name}.kubeconfig"
+    return controlplane.kubeconfig(path, f"https://127.0.0.1:{API_PORT}", held.cluster.certificate, user, name)
 
 
 def containerd(cluster: Cluster, tools: Path, sandbox_image: str) -> str:

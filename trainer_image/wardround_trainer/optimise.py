@@ -73,51 +73,78 @@ def train(
     steps = parameters.total_steps(len(rows))
     device = _device(parameters.device)
     _settle(threads, order_seed)
-    tensors = {name: torch.from_numpy(tensor.copy()).to(device) for name, tensor in base.items()}
-    trainable = {name: tensor.requires_grad_() for name, tensor in tensors.items() if not _matches(name, frozen)}
-    optimizer = _optimizer(list(trainable.values()), parameters)
-    half = _half(device)
-    # Only float16 gradients need scaling: bfloat16 has the range of float32.
-    scaler = torch.amp.GradScaler(device.type, enabled=half is torch.float16)
-    inputs, labels = torch.from_numpy(rows).to(device), torch.from_numpy(target).to(device)
-
+    work = _Work(base, rows, target, parameters, frozen, device)
     if keeping:
-        _load_state(keeping.source, trainable, optimizer)
+        _load_state(keeping.source, work.trainable, work.optimizer)
     # A checkpoint holds the optimizer's state, too, and replaces the state loaded above.
-    done = _resume(checkpointing, trainable, optimizer, scaler)
+    done = _resume(checkpointing, work)
     progress(done, steps)
     saved = time.monotonic()
     per_epoch, losses = parameters.batches(len(rows)), _Losses()
     for batch in batches(len(rows), per_epoch, order_seed, done, steps):
         if stopping():
-            _save(checkpointing, trainable, optimizer, scaler, done)
+            _save(checkpointing, work, done)
             raise Interrupted(
                 "Interrupted", f"asked to stop at step {done} of {steps}: the next run continues from the checkpoint"
             )
         if time.monotonic() - saved >= checkpointing.seconds:
-            _save(checkpointing, trainable, optimizer, scaler, done)
+            _save(checkpointing, work, done)
             saved = time.monotonic()
-        chosen = torch.from_numpy(batch).to(device)
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, dtype=half, enabled=half is not None):
-            odds = network.logits(tensors, inputs[chosen])
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(odds.float(), labels[chosen])
-        scaler.scale(loss).backward()
-        scaler.step(optimizer)
-        scaler.update()
-        losses.add(loss, len(batch))
+        losses.add(work.step(batch), len(batch))
         done += 1
         progress(done, steps)
         if done % per_epoch == 0 or done == steps:
             epoch, epochs = -(-done // per_epoch), -(-steps // per_epoch)
             print(f"epoch {epoch} of {epochs}: step {done} of {steps}, {losses.summary()}", file=sys.stderr)
-    trained = {name: tensor.detach().cpu().numpy() for name, tensor in trainable.items()}
-    if not all(np.isfinite(tensor).all() for tensor in trained.values()):
-        raise TrainerError("Diverged", "weights became infinite or NaN: a smaller learningRate may help")
+    trained = work.trained()
     if keeping:
-        _save_state(keeping.target, trainable, optimizer)
+        _save_state(keeping.target, work.trainable, work.optimizer)
     # Frozen tensors are the base's arrays, not copies from the device.
     return base | trained
+
+
+class _Work:
+    """The tensors, the rows and the optimizer on their device, and one step of training."""
+
+    def __init__(
+        self,
+        base: Tensors,
+        rows: Array,
+        target: Array,
+        parameters: Parameters,
+        frozen: Sequence[str],
+        device: torch.device,
+    ) -> None:
+        """Raises ParametersError."""
+        self._device = device
+        self._tensors = {name: torch.from_numpy(tensor.copy()).to(device) for name, tensor in base.items()}
+        self.trainable = {
+            name: tensor.requires_grad_() for name, tensor in self._tensors.items() if not _matches(name, frozen)
+        }
+        self.optimizer = _optimizer(list(self.trainable.values()), parameters)
+        self._half = _half(device)
+        # Only float16 gradients need scaling: bfloat16 has the range of float32.
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self._half is torch.float16)
+        self._rows, self._target = torch.from_numpy(rows).to(device), torch.from_numpy(target).to(device)
+
+    def step(self, batch: Array) -> torch.Tensor:
+        """Trains on these rows. Returns their mean loss before the step."""
+        chosen = torch.from_numpy(batch).to(self._device)
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self._device.type, dtype=self._half, enabled=self._half is not None):
+            odds = network.logits(self._tensors, self._rows[chosen])
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(odds.float(), self._target[chosen])
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss
+
+    def trained(self) -> Tensors:
+        """The tensors that training may change. Raises TrainerError (Diverged)."""
+        trained = {name: tensor.detach().cpu().numpy() for name, tensor in self.trainable.items()}
+        if not all(np.isfinite(tensor).all() for tensor in trained.values()):
+            raise TrainerError("Diverged", "weights became infinite or NaN: a smaller learningRate may help")
+        return trained
 
 
 class _Losses:
@@ -212,18 +239,18 @@ def _slots(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
     return ("step", "exp_avg", "exp_avg_sq")
 
 
-def _save(checkpointing: Checkpointing, tensors: dict[str, Any], optimizer: Any, scaler: Any, step: int) -> None:
+def _save(checkpointing: Checkpointing, work: _Work, step: int) -> None:
     state = {
         "fingerprint": checkpointing.fingerprint,
         "step": step,
-        "tensors": {name: tensor.detach() for name, tensor in tensors.items()},
-        "optimizer": optimizer.state_dict(),
-        "scaler": scaler.state_dict(),
+        "tensors": {name: tensor.detach() for name, tensor in work.trainable.items()},
+        "optimizer": work.optimizer.state_dict(),
+        "scaler": work.scaler.state_dict(),
     }
     replace(checkpointing.path, lambda partial: torch.save(state, partial))
 
 
-def _resume(checkpointing: Checkpointing, tensors: dict[str, Any], optimizer: Any, scaler: Any) -> int:
+def _resume(checkpointing: Checkpointing, work: _Work) -> int:
     """Loads the checkpoint of this work. Returns its step, or 0 if there is none."""
     if not checkpointing.path.exists():
         return 0
@@ -236,10 +263,10 @@ def _resume(checkpointing: Checkpointing, tensors: dict[str, Any], optimizer: An
         print("checkpoint: the file belongs to other work, so training starts from step 0", file=sys.stderr)
         return 0
     with torch.no_grad():
-        for name, tensor in tensors.items():
+        for name, tensor in work.trainable.items():
             tensor.copy_(state["tensors"][name])
-    optimizer.load_state_dict(state["optimizer"])
-    scaler.load_state_dict(state["scaler"])
+    work.optimizer.load_state_dict(state["optimizer"])
+    work.scaler.load_state_dict(state["scaler"])
     print(f"checkpoint: training continues from step {state['step']}", file=sys.stderr)
     return int(state["step"])
 

@@ -10,8 +10,8 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
@@ -61,6 +61,7 @@ from wardround.wire.aggregation import (
 from wardround.wire.collected import closed_digest
 from wardround.wire.compression import NONE
 from wardround.wire.frozen import is_frozen
+from wardround.wire.models import Header
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +129,28 @@ def store_failed(error: StoreError) -> AggregationError:
     )
 
 
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Raises AggregationError where the second pass cannot make a result of the updates that passed the first one."""
+    try:
+        yield
+    except Differs:
+        raise AggregationError(
+            "SchemasDiffer",
+            "The aggregation cannot add the hospitals' statistics, because the hospitals used different bounds of "
+            "a field. The DataSchemas of the hospitals' Datasets have to be equal.",
+        ) from None
+    except NotFinite:
+        raise AggregationError(
+            "ResultNotFinite",
+            "All updates have finite numbers, but a number of the combined model is too large for the dtype of "
+            "its tensor. So the round has no result.",
+        ) from None
+    except Refused:
+        # Every segment opened in the first pass.
+        raise AggregationError("StoreInconsistent", CHANGED_MEANWHILE) from None
+
+
 class Aggregation:
     """The second pass: reduces the usable updates and uploads the result."""
 
@@ -163,8 +186,24 @@ class Aggregation:
 
     async def run(self) -> AggregationResult:
         """Reduce, seal and upload. Raises AggregationError and StoreError."""
+        header = self._header()
+        with _failures():
+            weights = await self._weights()
+            async with AsyncExitStack() as stack:
+                files = [(self._plan.put, bodies.Body(self._plan.data_key, header)), *self._planned_moments()]
+                sealed, *moments = [
+                    await stack.enter_async_context(SealedResult(self._store, put, each, self._scratch))
+                    for put, each in files
+                ]
+                await self._reduce([sealed, *moments], weights)
+                # The result's list of segments comes last: if it is there, everything else is.
+                for each in (*moments, sealed):
+                    await each.finish()
+        return self._answer(header, sealed, moments, weights)
+
+    def _header(self) -> Header:
         plan, layout = self._plan, self._layout
-        header = bodies.new_header(
+        return bodies.new_header(
             plan.data_key,
             kind=bodies.MODEL,
             round_uid=plan.round.uid,
@@ -175,36 +214,16 @@ class Aggregation:
             schema_digest=layout.schema_digest,
             length=layout.length,
         )
-        body = bodies.Body(plan.data_key, header)
-        try:
-            weights = await self._weights()
-            async with AsyncExitStack() as stack:
-                planned = plan.state.moments if plan.state else ()
-                files = [(plan.put, body), *((each.put, bodies.Body(each.data_key, each.header)) for each in planned)]
-                sealed, *moments = [
-                    await stack.enter_async_context(SealedResult(self._store, put, each, self._scratch))
-                    for put, each in files
-                ]
-                await self._reduce([sealed, *moments], weights)
-                # The result's list of segments comes last: if it is there, everything else is.
-                for each in (*moments, sealed):
-                    await each.finish()
-        except Differs:
-            raise AggregationError(
-                "SchemasDiffer",
-                "The aggregation cannot add the hospitals' statistics, because the hospitals used different bounds of "
-                "a field. The DataSchemas of the hospitals' Datasets have to be equal.",
-            ) from None
-        except NotFinite:
-            raise AggregationError(
-                "ResultNotFinite",
-                "All updates have finite numbers, but a number of the combined model is too large for the dtype of "
-                "its tensor. So the round has no result.",
-            ) from None
-        except Refused:
-            # Every segment opened in the first pass.
-            raise AggregationError("StoreInconsistent", CHANGED_MEANWHILE) from None
-        parts = self._parts()
+
+    def _planned_moments(self) -> list[tuple[PlannedUploads, bodies.Body]]:
+        """Where the moments of the server state go."""
+        planned = self._plan.state.moments if self._plan.state else ()
+        return [(each.put, bodies.Body(each.data_key, each.header)) for each in planned]
+
+    def _answer(
+        self, header: Header, sealed: SealedResult, moments: Sequence[SealedResult], weights: Sequence[float]
+    ) -> AggregationResult:
+        plan, parts = self._plan, self._parts()
         # The number that a hospital writes into its RoundTask is not signed, and it has no limit.
         counted = tuple(samples if weight > 0 else 0 for samples, weight in zip(self._samples, weights, strict=True))
         combined = metrics.combine(parts, plan.metrics, float(plan.specificity), plan.references)
@@ -212,7 +231,7 @@ class Aggregation:
             header=header,
             digest=sealed.digest,
             segments_digest=sealed.segments_digest,
-            bytes=ciphertext_length(layout.length),
+            bytes=ciphertext_length(self._layout.length),
             samples=sum(counted),
             metrics=combined.metrics,
             calibration=combined.calibration,

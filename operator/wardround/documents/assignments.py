@@ -82,13 +82,28 @@ def assign(
 ) -> TaskSpec:
     """The spec of a RoundTask, without grants. `references`: the results of spec.references, in its order. `model`: the
     series of which the round is part."""
+    assignment = _assignment(federated_round, recipient, dispatch, round_public, base, now, references, model)
+    meta = federated_round.metadata
+    return TaskSpec(
+        round_ref=RoundRef(namespace=meta.namespace, name=meta.name, uid=meta.uid),
+        attempt=dispatch.attempt,
+        assignment=sign_assignment(assignment, identity.key),
+        hub_key=canonical.encode(identity.public),
+    )
+
+
+def _assignment(
+    federated_round: FederatedRound,
+    recipient: Recipient,
+    dispatch: Dispatch,
+    round_public: bytes,
+    base: Model | None,
+    now: datetime,
+    references: Sequence[Model],
+    model: AssignedModel | None,
+) -> Assignment:
     spec, meta = federated_round.spec, federated_round.metadata
-
-    def wrapped_key(sealed: Model) -> bytes:
-        context = base_context(meta.uid, dispatch.attempt, recipient.name, sealed.manifest.digest)
-        return wrap(sealed.data_key, recipient.decryption, context)
-
-    assignment = Assignment(
+    return Assignment(
         version=dispatch.version,
         critical=versions.critical(dispatch.version),
         round_uid=meta.uid,
@@ -109,7 +124,7 @@ def assign(
         exchange=Exchange(spec.exchange.frozen),
         metrics=spec.metrics,
         initial=spec.initial is not None,
-        base=AssignedBase(base.text, wrapped_key(base)) if base is not None else None,
+        base=_base(federated_round, recipient, dispatch, base),
         roster=dispatch.roster,
         quorum=assigned_quorum(spec.quorum, spec.aggregation),
         resources=assigned_resources(spec.resources),
@@ -124,29 +139,46 @@ def assign(
         threads=spec.resources.threads,
         release=spec.release,
         pushed=tuple(dict.fromkeys(each.stored.pushed for each in (base, *references) if each and each.stored.pushed)),
-        references=tuple(
-            AssignedReference(
-                round_name=name,
-                manifest=each.text,
-                wrapped_key=wrapped_key(each),
-                image=each.stored.image,
-                image_digest=each.stored.image.partition("@")[2],
-                command=each.stored.command,
-                parameters=each.stored.parameters,
-                state_round=state,
-            )
-            for name, each, state in zip(spec.references, references, dispatch.reference_states, strict=True)
-        ),
+        references=_references(federated_round, recipient, dispatch, references),
         compression=spec.aggregation.compression,
         model=model,
         delivery=_delivery(federated_round, base),
     )
-    return TaskSpec(
-        round_ref=RoundRef(namespace=meta.namespace, name=meta.name, uid=meta.uid),
-        attempt=dispatch.attempt,
-        assignment=sign_assignment(assignment, identity.key),
-        hub_key=canonical.encode(identity.public),
+
+
+def _base(
+    federated_round: FederatedRound, recipient: Recipient, dispatch: Dispatch, base: Model | None
+) -> AssignedBase | None:
+    if base is None:
+        return None
+    return AssignedBase(base.text, _wrapped_key(federated_round, recipient, dispatch, base))
+
+
+def _references(
+    federated_round: FederatedRound, recipient: Recipient, dispatch: Dispatch, references: Sequence[Model]
+) -> tuple[AssignedReference, ...]:
+    return tuple(
+        AssignedReference(
+            round_name=name,
+            manifest=each.text,
+            wrapped_key=_wrapped_key(federated_round, recipient, dispatch, each),
+            image=each.stored.image,
+            image_digest=each.stored.image.partition("@")[2],
+            command=each.stored.command,
+            parameters=each.stored.parameters,
+            state_round=state,
+        )
+        for name, each, state in zip(
+            federated_round.spec.references, references, dispatch.reference_states, strict=True
+        )
     )
+
+
+def _wrapped_key(federated_round: FederatedRound, recipient: Recipient, dispatch: Dispatch, sealed: Model) -> bytes:
+    """The data key of a model, for the recipient in this attempt of the round only."""
+    digest = sealed.manifest.digest
+    context = base_context(federated_round.metadata.uid, dispatch.attempt, recipient.name, digest)
+    return wrap(sealed.data_key, recipient.decryption, context)
 
 
 def _delivery(federated_round: FederatedRound, model: Model | None) -> AssignedDelivery | None:

@@ -54,22 +54,7 @@ def plan(
     of evaluations belong to the Dataset's name: they stay when its spec changes, and Ready does not depend on them. The
     first fingerprint of the split's key stays: a person has to decide about another key.
     """
-
-    def ready(draft: DatasetStatus, value: bool, reason: str, message: str = "") -> Conditions:
-        return conditions.set_condition(
-            draft.conditions, "Ready", value, reason, message, now=now, generation=generation
-        )
-
-    def failed(draft: DatasetStatus, reason: str, message: str) -> DatasetStatus:
-        stalled = conditions.stalled(
-            ready(draft, False, reason, message), reason, message, now=now, generation=generation
-        )
-        return dataclasses.replace(draft, conditions=stalled)
-
-    def settled(draft: DatasetStatus, reason: str, message: str) -> DatasetStatus:
-        done = conditions.settled(ready(draft, True, reason, message), reason, now=now, generation=generation)
-        return dataclasses.replace(draft, conditions=done)
-
+    ready = _Ready(generation, now)
     report = prepared.report if prepared is not None and prepared.report else Outcome()
     unread = DatasetStatus(
         observed_generation=generation,
@@ -81,45 +66,81 @@ def plan(
     )
     if schema is None:
         reason = REASONS["SchemaNotFound"]
-        return failed(unread, "SchemaNotFound", f"{reason.meaning} Its name is {spec['schemaName']}. {reason.advice}")
+        message = f"{reason.meaning} Its name is {spec['schemaName']}. {reason.advice}"
+        return ready.failed(unread, "SchemaNotFound", message)
     try:
         table = table_schema.parse(schema, spec)
     except table_schema.SchemaInvalid as error:
         # Without a digest it is offered to nobody.
-        return failed(unread, "SchemaInvalid", str(error))
+        return ready.failed(unread, "SchemaInvalid", str(error))
+    draft = _described(unread, table)
+    if fault := texts_fault(spec, schema):
+        return ready.failed(draft, "SchemaInvalid", fault)
+    if prepared is not None and (prepared.succeeded or report.reason in OF_THE_DATA):
+        draft = dataclasses.replace(draft, read_at=to_seconds(prepared.finished or now))
+        if report.rows is not None:
+            # Also where too few rows are left: that is when people look for why.
+            draft = dataclasses.replace(_counted(draft, report), limits=limits)
+        if report.reason is not None and report.reason in OF_THE_DATA:
+            return ready.failed(draft, report.reason, report.message or "")
+        if report.rows is not None:
+            return ready.settled(draft, "Read", " ".join([REASONS["Read"].meaning, *_notes(draft)]))
+    return _without_reading(draft, status, report, ready)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Ready:
+    """Writes the condition Ready and those that follow from it."""
+
+    generation: int
+    now: datetime
+
+    def failed(self, draft: DatasetStatus, reason: str, message: str) -> DatasetStatus:
+        ready = self._set(draft, False, reason, message)
+        stalled = conditions.stalled(ready, reason, message, now=self.now, generation=self.generation)
+        return dataclasses.replace(draft, conditions=stalled)
+
+    def settled(self, draft: DatasetStatus, reason: str, message: str) -> DatasetStatus:
+        ready = self._set(draft, True, reason, message)
+        done = conditions.settled(ready, reason, now=self.now, generation=self.generation)
+        return dataclasses.replace(draft, conditions=done)
+
+    def _set(self, draft: DatasetStatus, value: bool, reason: str, message: str) -> Conditions:
+        return conditions.set_condition(
+            draft.conditions, "Ready", value, reason, message, now=self.now, generation=self.generation
+        )
+
+
+def _described(unread: DatasetStatus, table: table_schema.Schema) -> DatasetStatus:
+    """The status with the columns, which follow from Dataset and DataSchema."""
     unused = tuple(UnusedField(name=name, reason=reason) for name, reason in table.unused)
-    draft = dataclasses.replace(
+    return dataclasses.replace(
         unread,
         features=len(table.features),
         ignored=Ignored(fields=unused),
         schema_digest=dataschema.digest(table),
         columns_digest=dataschema.columns_digest(table),
     )
-    if fault := texts_fault(spec, schema):
-        return failed(draft, "SchemaInvalid", fault)
-    whole = prepared is not None and prepared.succeeded
-    refused = report.reason in OF_THE_DATA
-    if prepared is not None and (refused or whole):
-        draft = dataclasses.replace(draft, read_at=to_seconds(prepared.finished or now))
-    counted = report.rows is not None and (refused or whole)
-    if counted:
-        # Also where too few rows are left: that is when people look for why.
-        draft = dataclasses.replace(_counted(draft, report), limits=limits)
-    if report.reason is not None and refused:
-        return failed(draft, report.reason, report.message or "")
-    if counted:
-        return settled(draft, "Read", " ".join([REASONS["Read"].meaning, *_notes(draft)]))
+
+
+def _without_reading(draft: DatasetStatus, status: DatasetStatus, report: Outcome, ready: _Ready) -> DatasetStatus:
+    """The status if no reading has just counted rows. That of the reading before stays while the columns are the
+    same."""
     known = conditions.find(status.conditions, "Ready")
-    same = known is not None and known.observed_generation == generation and status.schema_digest == draft.schema_digest
+    same = (
+        known is not None
+        and known.observed_generation == ready.generation
+        and status.schema_digest == draft.schema_digest
+    )
     unchanged = same and known is not None and known.reason not in UNREAD
     if unchanged:
         draft = _as_read_before(draft, status)
     if report.reason in OF_THE_SPLIT:
-        return failed(draft, report.reason, report.message or "")
+        return ready.failed(draft, report.reason, report.message or "")
     if known is not None and known.reason in OF_THE_SPLIT:
         # No change of the spec brings the key back. Only a reading shows that it is there again.
-        return failed(draft, known.reason, known.message)
-    return draft if unchanged else settled(draft, "NotReadYet", REASONS["NotReadYet"].meaning)
+        return ready.failed(draft, known.reason, known.message)
+    return draft if unchanged else ready.settled(draft, "NotReadYet", REASONS["NotReadYet"].meaning)
 
 
 def _as_read_before(draft: DatasetStatus, status: DatasetStatus) -> DatasetStatus:

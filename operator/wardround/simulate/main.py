@@ -75,6 +75,27 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="folder with one folder for each hospital, which has dataset.yaml and the data file at the Dataset's path",
     )
+    _add_chance(result)
+    _add_policy(result)
+    result.add_argument(
+        "--sealed",
+        action="store_true",
+        help="seal, sign and verify models and updates as clusters do. This is the default, and no option changes it",
+    )
+    result.add_argument(
+        "--trainer",
+        default="",
+        metavar="COMMAND",
+        help="the training code, without its verb. A file that ends with .py runs in this process. Anything else is a "
+        "command, which starts one process for each verb. Default: the reference trainer, which needs torch",
+    )
+    result.add_argument("-o", "--output", choices=("table", "csv", "json"), default="table")
+    result.add_argument("-v", "--verbose", action="store_true", help="also show what each container prints")
+    return result
+
+
+def _add_chance(result: argparse.ArgumentParser) -> None:
+    """The options by which runs and their rows differ."""
     result.add_argument(
         "--repeats",
         type=int,
@@ -97,6 +118,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="seed of all random choices that the files do not fix, such as keys of splits",
     )
+
+
+def _add_policy(result: argparse.ArgumentParser) -> None:
+    """The options in place of the policy of each hospital's Site."""
     result.add_argument(
         "--min-cell",
         type=int,
@@ -116,21 +141,6 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also show each hospital's own numbers, as if policy.tellOwnMetrics of its Site were true",
     )
-    result.add_argument(
-        "--sealed",
-        action="store_true",
-        help="seal, sign and verify models and updates as clusters do. This is the default, and no option changes it",
-    )
-    result.add_argument(
-        "--trainer",
-        default="",
-        metavar="COMMAND",
-        help="the training code, without its verb. A file that ends with .py runs in this process. Anything else is a "
-        "command, which starts one process for each verb. Default: the reference trainer, which needs torch",
-    )
-    result.add_argument("-o", "--output", choices=("table", "csv", "json"), default="table")
-    result.add_argument("-v", "--verbose", action="store_true", help="also show what each container prints")
-    return result
 
 
 def run(simulation: Simulation, *, verbose: bool) -> tuple[Ends, SimulationError | None]:

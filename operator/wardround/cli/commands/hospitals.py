@@ -14,6 +14,12 @@ from wardround.cli.terminal import confirmed, say, write_private
 
 
 def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
+    _add_enrol(parsers, shared)
+    _add_approve(parsers, shared)
+    _add_revoke(parsers, shared)
+
+
+def _add_enrol(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     enrol = parsers.add_parser(
         "enrol",
         parents=[shared],
@@ -60,6 +66,8 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     enrol.add_argument("--hub-namespace", default="wardround-hub", metavar="NS", help="namespace of the hub operator")
     enrol.set_defaults(run=run_enrol)
 
+
+def _add_approve(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     approve = parsers.add_parser(
         "approve",
         parents=[shared],
@@ -74,6 +82,8 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     approvals.add_to_approve(approve)
     approve.set_defaults(run=run_approve)
 
+
+def _add_revoke(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     revoke = parsers.add_parser(
         "revoke",
         parents=[shared],

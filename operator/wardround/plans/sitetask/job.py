@@ -51,10 +51,7 @@ def training_job(
         operator_image=operator_image,
         trainer_image=assignment.image,
         command=assignment.command,
-        references=tuple(
-            ReferenceModel(image=each.image, command=each.command, state_round=each.state_round)
-            for each in assignment.references
-        ),
+        references=_reference_models(assignment),
         request=requested(
             assignment,
             max_samples,
@@ -79,6 +76,13 @@ def training_job(
         accelerators=assignment.resources.accelerators_per_node,
         local_sockets=assignment.resources.local_sockets,
         workload=workload(site),
+    )
+
+
+def _reference_models(assignment: Assignment) -> tuple[ReferenceModel, ...]:
+    return tuple(
+        ReferenceModel(image=each.image, command=each.command, state_round=each.state_round)
+        for each in assignment.references
     )
 
 
