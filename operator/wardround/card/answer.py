@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 
 from wardround.card import claims, code, folder, predict, table
-from wardround.card.claims import Asked, Folders, PredictionRefused
+from wardround.card.claims import Folders, PredictionRefused, PredictionRequest
 from wardround.card.network import NotBuiltIn
 from wardround.wire.outcome import Outcome, Predicted
 
@@ -21,7 +21,7 @@ def main(argv: Sequence[str]) -> int:
     return claims.main("answer", body)
 
 
-def answer(folders: Folders, asked: Asked) -> Predicted:
+def answer(folders: Folders, asked: PredictionRequest) -> Predicted:
     """Writes the file. Raises PredictionRefused, and PodError (ColumnMissing, DataUnreadable, DataReplaced)."""
     version = claims.version_of(folders, asked)
     rows = claims.rows_file(folders, asked)

@@ -44,7 +44,7 @@ class PredictionRefused(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class PredictionRequest:
     """The Prediction, from the pod's environment. `uid`: of the Prediction. `rows`, `answer`: paths on their claims.
 
     `fingerprint`: of the hub. `dataset`: the spec of the Dataset.
@@ -104,13 +104,13 @@ def refusals() -> Iterator[None]:
         raise PredictionRefused("SchemaInvalid", str(fault)) from None
 
 
-def read(environment: Mapping[str, str]) -> Asked:
+def read(environment: Mapping[str, str]) -> PredictionRequest:
     """Raises PodError (PodFailed)."""
 
     def value(name: str, accepts: Callable[[str], Any]) -> str:
         return variable(environment, name, lambda text: text if accepts(text) else None)
 
-    return Asked(
+    return PredictionRequest(
         uid=value(wire.UID, UID.fullmatch),
         model=value(wire.MODEL, _MODEL.fullmatch),
         version=value(wire.VERSION, lambda text: text == wire.CURRENT or _VERSION.fullmatch(text)),
@@ -137,7 +137,7 @@ def known_uid(text: str) -> str | None:
     return text if UID.fullmatch(text) else None
 
 
-def rows_file(folders: Folders, asked: Asked) -> Path:
+def rows_file(folders: Folders, asked: PredictionRequest) -> Path:
     """Raises PredictionRefused, and PodError (DataUnreadable)."""
     rows = inside(folders.rows, asked.rows, "rows")
     if not rows.is_file():
@@ -145,7 +145,7 @@ def rows_file(folders: Folders, asked: Asked) -> Path:
     return rows
 
 
-def version_of(folders: Folders, asked: Asked) -> str:
+def version_of(folders: Folders, asked: PredictionRequest) -> str:
     """The version, which the file `current` names if the Prediction asks for the current one.
 
     Raises PredictionRefused.

@@ -39,7 +39,7 @@ class CardTooNew(FolderRefused):
 
 
 @dataclass(frozen=True)
-class Signed:
+class SignedCard:
     """A card that the hub with `fingerprint` has signed. `text`: the content of card.json."""
 
     card: ModelCard
@@ -56,7 +56,7 @@ class Folder:
     model: bytes
 
 
-def signed(card_envelope: str, hub_key: bytes) -> Signed:
+def signed(card_envelope: str, hub_key: bytes) -> SignedCard:
     """A card from its envelope. `hub_key`: the hub's public key, SPKI DER. Raises FolderRefused."""
     try:
         card = _opened_card(card_envelope, hub_key, "the card that the hub sent")
@@ -72,7 +72,7 @@ def signed(card_envelope: str, hub_key: bytes) -> Signed:
         "signature": outer["signatures"][0]["sig"],
     }
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    return Signed(card, hub_fingerprint(hub_key), text)
+    return SignedCard(card, hub_fingerprint(hub_key), text)
 
 
 def load(path: Path, fingerprint: str) -> Folder:

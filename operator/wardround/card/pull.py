@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from wardround.api.modeltransfer import TransferredModel
 from wardround.card import folder
-from wardround.card.folder import FolderRefused, Signed
+from wardround.card.folder import FolderRefused, SignedCard
 from wardround.card.own_request import SILENCE_SECONDS, OwnRequest, unopened, unreachable
 from wardround.sealing import untrusted
 from wardround.sealing.body import Body, part_lengths
@@ -49,7 +49,7 @@ def pull(answer: TransferredModel, own: OwnRequest, path: Path) -> ModelCard:
     return card
 
 
-def _opened(answer: TransferredModel, own: OwnRequest) -> tuple[Signed, ModelManifest, bytes, TransferGrants]:
+def _opened(answer: TransferredModel, own: OwnRequest) -> tuple[SignedCard, ModelManifest, bytes, TransferGrants]:
     try:
         hub_key = own.hub_key(answer.hub_key, "do not use the model")
         manifest = open_model(answer.manifest, load_verification_key(hub_key))

@@ -13,14 +13,14 @@ COLUMNS = ("row", "identifier", "probability", "recalibrated", "positive", "faul
 
 
 @dataclass(frozen=True)
-class Written:
+class AnswerCounts:
     """`answered`: rows with a probability. `outside`: rows that break the schema, and have a fault instead."""
 
     answered: int
     outside: int
 
 
-def write(answers: Iterable[Answer], file: TextIO) -> Written:
+def write(answers: Iterable[Answer], file: TextIO) -> AnswerCounts:
     """Writes nothing before the first answer is there, because the file may be unreadable. Raises as `answers`."""
     writer = csv.writer(file, lineterminator="\n")
     rows = outside = 0
@@ -32,7 +32,7 @@ def write(answers: Iterable[Answer], file: TextIO) -> Written:
         writer.writerow(_cells(answer))
     if not rows:
         writer.writerow(COLUMNS)
-    return Written(rows - outside, outside)
+    return AnswerCounts(rows - outside, outside)
 
 
 def _cells(answer: Answer) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from wardround import durable
 from wardround.api import parameters_text, variable_text
 from wardround.api.site import AllowedParameter
 from wardround.card import claims, code, folder, predict
-from wardround.card.claims import Asked, Folders
+from wardround.card.claims import Folders, PredictionRequest
 from wardround.card.code import NamedCode
 from wardround.card.predict import Batch
 from wardround.pod import folders as pod_folders
@@ -38,7 +38,7 @@ THREADS = 1
 
 
 @dataclass(frozen=True)
-class Named:
+class CodeTerms:
     """What the Prediction and the Site say of the code. `participant`: the hospital's name at the hub."""
 
     code: NamedCode
@@ -58,9 +58,9 @@ def main(argv: Sequence[str]) -> int:
     return claims.main("view", body)
 
 
-def read() -> Named:
+def read() -> CodeTerms:
     """Raises PodError (PodFailed)."""
-    return Named(
+    return CodeTerms(
         NamedCode(
             claims.variable(os.environ, wire.IMAGE, lambda text: text if text and IMAGE.matches(text) else None),
             claims.variable(os.environ, wire.COMMAND, _words),
@@ -77,7 +77,7 @@ def _words(text: str) -> tuple[str, ...] | None:
     return tuple(words) if all(isinstance(each, str) and WORD.matches(each) for each in words) else None
 
 
-def view(places: Folders, pod: pod_folders.Folders, asked: Asked, named: Named) -> None:
+def view(places: Folders, pod: pod_folders.Folders, asked: PredictionRequest, named: CodeTerms) -> None:
     """Writes the view, task.json, the copy of the model, and the private report.
 
     Raises PredictionRefused, and PodError (ColumnMissing, DataUnreadable, DataReplaced, ParametersNotAllowed,

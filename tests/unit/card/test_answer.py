@@ -41,7 +41,7 @@ def made(root: Path) -> Made:
     return write_folder(root / "models" / "heart" / "v3")
 
 
-def asked(made: Made, **changes: Any) -> claims.Asked:
+def asked(made: Made, **changes: Any) -> claims.PredictionRequest:
     known: dict[str, Any] = {
         "uid": UID,
         "model": "heart",
@@ -51,7 +51,7 @@ def asked(made: Made, **changes: Any) -> claims.Asked:
         "fingerprint": made.identity.fingerprint,
         "dataset": DATASET,
     }
-    return claims.Asked(**(known | changes))
+    return claims.PredictionRequest(**(known | changes))
 
 
 def left(root: Path) -> list[str]:

@@ -19,16 +19,16 @@ from tests.unit.card.test_predict import HEADER, WITHOUT_TARGET, cases, line, wr
 from wardround.api import parameters_text
 from wardround.api.site import AllowedParameter
 from wardround.card import folder, merge, predict, view
-from wardround.card.claims import Asked, Folders, PredictionRefused
+from wardround.card.claims import Folders, PredictionRefused, PredictionRequest
 from wardround.card.code import NamedCode
-from wardround.card.view import Named
+from wardround.card.view import CodeTerms
 from wardround.manifests.prediction_code import command_text
 from wardround.pod import folders as pod_folders
 from wardround.pod.outcome import PodError
 
 OWN = NamedCode(OWN_CODE["image"], tuple(OWN_CODE["command"]))
 ALLOWED = (AllowedParameter(name="steps"), AllowedParameter(name="learningRate", maximum="1"))
-NAMED = Named(OWN, ALLOWED, "site-a")
+NAMED = CodeTerms(OWN, ALLOWED, "site-a")
 SECRET = "identifier-of-a-patient"
 
 
@@ -46,7 +46,7 @@ def made(root: Path) -> Made:
     return write_own(root / "models" / "heart" / "v3")
 
 
-def asked(made: Made, **changes: Any) -> Asked:
+def asked(made: Made, **changes: Any) -> PredictionRequest:
     known: dict[str, Any] = {
         "uid": UID,
         "model": "heart",
@@ -56,10 +56,10 @@ def asked(made: Made, **changes: Any) -> Asked:
         "fingerprint": made.identity.fingerprint,
         "dataset": DATASET,
     }
-    return Asked(**(known | changes))
+    return PredictionRequest(**(known | changes))
 
 
-def look(root: Path, made: Made, named: Named = NAMED, **changes: Any) -> None:
+def look(root: Path, made: Made, named: CodeTerms = NAMED, **changes: Any) -> None:
     view.view(Folders.below(root), pod_folders.Folders(root), asked(made, **changes), named)
 
 
@@ -269,7 +269,7 @@ def test_a_model_of_the_built_in_trainer_can_answer_by_its_image_too(root: Path)
     made = write_folder(root / "models" / "heart" / "v3")
     file = written(root / "raw" / "new.csv", HEADER, *cases(50))
     code = NamedCode(made.card.code.image, made.card.code.command)
-    look(root, made, Named(code, [AllowedParameter(name=each) for each in made.card.code.parameters], "site-a"))
+    look(root, made, CodeTerms(code, [AllowedParameter(name=each) for each in made.card.code.parameters], "site-a"))
     built_in(root)
     merged(root)
     own = list(predict.answers(folder.load(made.path, made.identity.fingerprint), DATASET, file))
