@@ -23,14 +23,14 @@ SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_
 
 
 @dataclass(frozen=True)
-class Written:
+class RunCounts:
     """`made`: runs that were new. `points`: numbers that were new."""
 
     made: int
     points: int
 
 
-def write(uri: str, experiment: str, runs: Sequence[Run]) -> Written:
+def write(uri: str, experiment: str, runs: Sequence[Run]) -> RunCounts:
     """Writes the runs into the experiment. Raises CommandError."""
     where = mlflow_runs.place(uri)
     for name, value in SETTINGS.items():
@@ -55,7 +55,7 @@ def write(uri: str, experiment: str, runs: Sequence[Run]) -> Written:
         ) from None
 
 
-def _write(client: Any, experiment: str, runs: Sequence[Run]) -> Written:
+def _write(client: Any, experiment: str, runs: Sequence[Run]) -> RunCounts:
     known = client.get_experiment_by_name(experiment)
     identifier = known.experiment_id if known else client.create_experiment(experiment)
     made = points = 0
@@ -64,7 +64,7 @@ def _write(client: Any, experiment: str, runs: Sequence[Run]) -> Written:
         live = earlier[0] if earlier else client.create_run(identifier, _milliseconds(each), {KEY: each.key}, each.name)
         made += not earlier
         points += _complete(client, live, each)
-    return Written(made, points)
+    return RunCounts(made, points)
 
 
 def _complete(client: Any, live: Any, wanted: Run) -> int:

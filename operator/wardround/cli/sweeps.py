@@ -45,7 +45,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedModel:
     """`loss`: of the model's version, on validation rows; None as long as there is none. `compared`: whether the loss
     is over as many hospitals as most losses of the sweep, so that it has a rank."""
 
@@ -129,7 +129,9 @@ def missing(planned: Iterable[Member], live: Mapping[str, Object]) -> tuple[Memb
     return tuple(each for each in planned if each.name not in live)
 
 
-def ranking(planned: Iterable[Member], live: Mapping[str, Object], versions: Iterable[Object]) -> tuple[Ranked, ...]:
+def ranking(
+    planned: Iterable[Member], live: Mapping[str, Object], versions: Iterable[Object]
+) -> tuple[RankedModel, ...]:
     """The models with a comparable loss first, the lowest before the others. Raises codec.Malformed.
 
     A loss without the hospital that has the most difficult patients is lower, whatever the model. So only losses over
@@ -145,14 +147,14 @@ def ranking(planned: Iterable[Member], live: Mapping[str, Object], versions: Ite
         version = made.get(model.metadata.uid)
         metrics = version.status.metrics if version else ()
         loss = next((each for each in metrics if (each.name, each.rows) == (LOSS, "Validation")), None)
-        rows.append(Ranked(member, _state(model, loss), loss))
+        rows.append(RankedModel(member, _state(model, loss), loss))
     counts = Counter(each.loss.hospitals for each in rows if each.loss)
     usual = max(counts, key=lambda hospitals: (counts[hospitals], hospitals), default=0)
-    ranked = [Ranked(each.member, each.state, each.loss, _counts(each.loss, usual)) for each in rows]
+    ranked = [RankedModel(each.member, each.state, each.loss, _counts(each.loss, usual)) for each in rows]
     return tuple(sorted(ranked, key=_place))
 
 
-def table(sweep: str, ranked: Sequence[Ranked]) -> Table:
+def table(sweep: str, ranked: Sequence[RankedModel]) -> Table:
     """All texts are Text objects, because rich reads brackets in a str as markup."""
     varied = list(ranked[0].member.values) if ranked else []
     made = Table(title=Text(f"sweep {sweep}"), title_justify="left")
@@ -167,7 +169,7 @@ def table(sweep: str, ranked: Sequence[Ranked]) -> Table:
     return made
 
 
-def lines(ranked: Sequence[Ranked], namespace: str) -> list[str]:
+def lines(ranked: Sequence[RankedModel], namespace: str) -> list[str]:
     """How many models were compared, and on which rows, and what to do next."""
     compared = [each for each in ranked if each.compared]
     over = f" of {compared[0].loss.hospitals} hospitals" if compared and compared[0].loss else ""
@@ -224,7 +226,7 @@ def _counts(loss: ResultMetric | None, usual: int) -> bool:
     return loss is not None and loss.hospitals == usual
 
 
-def _place(each: Ranked) -> tuple[Any, ...]:
+def _place(each: RankedModel) -> tuple[Any, ...]:
     return (
         not each.compared,
         each.loss is None,

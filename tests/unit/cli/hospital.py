@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.worlds.site import ASSIGNMENT, HUB, IMAGE, a_reference
 from wardround.cli.hospital_report import seen
-from wardround.cli.hospital_report.seen import Seen
+from wardround.cli.hospital_report.seen import ReportInput
 from wardround.wire.assignment import AssignedDelivery, AssignedModel, Quorum, Resources
 
 Object = dict[str, Any]
@@ -189,5 +189,5 @@ def objects() -> Object:
     return {"site": site(), "tasks": tasks(), "datasets": [dataset(), dataset("other")]}
 
 
-def parsed(known_objects: Object) -> Seen:
+def parsed(known_objects: Object) -> ReportInput:
     return seen.parse(NAMESPACE, known_objects["site"], known_objects["tasks"], known_objects["datasets"], NOW)

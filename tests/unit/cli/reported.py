@@ -12,7 +12,7 @@ from typing import Any
 from tests.unit.cli.required import RESULT, metric
 from tests.unit.cli.rounds import START, at
 from wardround.cli.report import seen
-from wardround.cli.report.seen import Seen
+from wardround.cli.report.seen import ReportInput
 
 Object = dict[str, Any]
 UID = "0123abcd"
@@ -191,7 +191,7 @@ def objects() -> Object:
     return {"model": (model(), versions, rounds()), "tasks": tasks, "participants": PARTICIPANTS, "schema": SCHEMA}
 
 
-def parsed(items: Object) -> Seen:
+def parsed(items: Object) -> ReportInput:
     return seen.parse(
         items["model"], items["tasks"], items["participants"], items["schema"], START + timedelta(minutes=5)
     )

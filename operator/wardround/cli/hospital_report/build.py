@@ -2,7 +2,7 @@
 
 from wardround.api.times import to_seconds
 from wardround.cli.hospital_report import course, data, numbers
-from wardround.cli.hospital_report.seen import Seen
+from wardround.cli.hospital_report.seen import ReportInput
 from wardround.cli.report.document import Document, Facts
 
 NOTICE = (
@@ -11,7 +11,7 @@ NOTICE = (
 )
 
 
-def document(seen: Seen) -> Document:
+def document(seen: ReportInput) -> Document:
     """The whole report."""
     subject = seen.groups[0].title if len(seen.groups) == 1 else "all models"
     facts = (

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 
 from wardround.cli.findings import of_task
-from wardround.cli.hospital_report.seen import KnownTask, Seen
+from wardround.cli.hospital_report.seen import KnownTask, ReportInput
 from wardround.cli.report.course import stage_seconds
 from wardround.cli.report.document import Block, Facts, Paragraph, Section, Table
 
 YES, NO = "yes", "no"
 
 
-def participation(seen: Seen) -> Section:
+def participation(seen: ReportInput) -> Section:
     """What became of each task, and why the hospital was not part of a round."""
     blocks: list[Block] = [_counts(seen), _not_done(seen), _every(seen)]
     if seen.unread:
@@ -29,7 +29,7 @@ def _state(each: KnownTask) -> str:
     return "complete" if each.complete else "failed" if each.failed else "open"
 
 
-def _counts(seen: Seen) -> Table:
+def _counts(seen: ReportInput) -> Table:
     columns = ("complete", "failed", "open")
     rows = []
     for group in seen.groups:
@@ -40,7 +40,7 @@ def _counts(seen: Seen) -> Table:
     return Table(caption, ("of", "task", *columns), tuple(rows), numbers=columns)
 
 
-def _not_done(seen: Seen) -> Table:
+def _not_done(seen: ReportInput) -> Table:
     rows = tuple(
         (each.place, each.name, finding.reason, finding.advice.meaning, finding.message, finding.advice.owner)
         for each in seen.tasks
@@ -51,7 +51,7 @@ def _not_done(seen: Seen) -> Table:
     return Table(caption, ("round", "SiteTask", "reason", "meaning", "message", "who acts"), rows)
 
 
-def _every(seen: Seen) -> Table:
+def _every(seen: ReportInput) -> Table:
     columns = ("round", "SiteTask", "received", "state", "decided by", "samples", "sums withheld")
     return Table("All tasks", columns, tuple(map(_row, seen.tasks)), numbers=("samples",))
 
@@ -68,7 +68,7 @@ def _sent(each: KnownTask) -> tuple[str, str]:
     return (str(update.samples), YES if update.withheld else NO) if update else ("", "")
 
 
-def left(seen: Seen) -> Section:
+def left(seen: ReportInput) -> Section:
     """What the hub may read of this hospital. The Site's policy decides it."""
     if seen.site is None:
         return Section(
@@ -91,7 +91,7 @@ def left(seen: Seen) -> Section:
     return Section("policy", "What the hub may read", (Paragraph(note), Facts(facts)))
 
 
-def times(seen: Seen) -> Section:
+def times(seen: ReportInput) -> Section:
     """Where the seconds of this hospital's tasks went."""
     caption = "Seconds of each stage, over {} tasks of this hospital that sent an update"
     table = stage_seconds([each.task.status.timeline for each in seen.tasks], caption)

@@ -7,11 +7,11 @@ from datetime import datetime
 
 from wardround.api.dataset import Dataset, LeftOut
 from wardround.cli.findings import Finding, of_columns, of_conditions, of_evaluations, of_rows
-from wardround.cli.hospital_report.seen import Seen
+from wardround.cli.hospital_report.seen import ReportInput
 from wardround.cli.report.document import Block, Facts, Paragraph, Section, Table
 
 
-def quality(seen: Seen) -> Section:
+def quality(seen: ReportInput) -> Section:
     """Each Dataset as its newest reading found it."""
     blocks: list[Block] = [block for each in seen.datasets for block in _dataset(each, seen.now)]
     return Section("data", "Data quality", tuple(blocks) or (Paragraph("There is no Dataset."),))

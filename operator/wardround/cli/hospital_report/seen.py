@@ -81,7 +81,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReportInput:
     """`unread`: names of tasks whose assignment this program cannot read. `site`: None if the caller may not read it.
     `datasets`: those that the tasks use, or all."""
 
@@ -104,12 +104,12 @@ class Seen:
 
 def parse(
     namespace: str, site_item: Object | None, tasks: Sequence[Object], datasets: Sequence[Object], now: datetime
-) -> Seen:
+) -> ReportInput:
     """All that the site knows. Raises codec.Malformed."""
     parsed = [read(sitetask.parse, each) for each in tasks]
     known = [(each, assignment_of(each)) for each in parsed]
     readable = [KnownTask(task, asks) for task, asks in known if asks is not None]
-    return Seen(
+    return ReportInput(
         namespace=namespace,
         site=read(site.parse, site_item) if site_item else None,
         groups=_groups(readable),
@@ -119,13 +119,13 @@ def parse(
     )
 
 
-def about(seen: Seen, task: str) -> Seen:
+def about(seen: ReportInput, task: str) -> ReportInput:
     """The part that belongs to the model of this task. Without a model: to the rounds of its federation that belong to
     none. Nothing if the task's assignment cannot be read."""
     groups = tuple(group for group in seen.groups if any(each.name == task for each in group.tasks))
     used = {each.asks.dataset_name for group in groups for each in group.tasks}
     datasets = tuple(each for each in seen.datasets if each.metadata.name in used)
-    return Seen(seen.namespace, seen.site, groups, (), datasets, seen.now)
+    return ReportInput(seen.namespace, seen.site, groups, (), datasets, seen.now)
 
 
 def _groups(tasks: Iterable[KnownTask]) -> tuple[Group, ...]:

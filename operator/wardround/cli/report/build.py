@@ -5,7 +5,7 @@ from wardround.api.times import to_seconds
 from wardround.cli.model_objects import interval
 from wardround.cli.report import card, course, numbers
 from wardround.cli.report.document import Document, Facts
-from wardround.cli.report.seen import Seen
+from wardround.cli.report.seen import ReportInput
 
 
 def _stage(series: SeriesStatus, rounds: int) -> str:
@@ -13,7 +13,7 @@ def _stage(series: SeriesStatus, rounds: int) -> str:
     return f"number {series.number}{trigger}, {series.stage}, round {series.round} of at most {rounds}"
 
 
-def document(seen: Seen) -> Document:
+def document(seen: ReportInput) -> Document:
     """The whole report. A single hospital's own numbers never stand in it."""
     model = seen.model
     series, current = model.model.status.series, model.current

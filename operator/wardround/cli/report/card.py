@@ -3,14 +3,14 @@
 from wardround.api.dataschema import DataSchemaSpec, SchemaField
 from wardround.api.federatedround import base_name, base_version
 from wardround.cli.report.document import Block, Facts, Paragraph, Section, Table
-from wardround.cli.report.seen import Seen
+from wardround.cli.report.seen import ReportInput
 
 NOT_STATED = "not stated"
 # Only numbers are inputs of a model.
 INPUT_TYPES = ("number", "integer")
 
 
-def card(seen: Seen) -> Section:
+def card(seen: ReportInput) -> Section:
     """What a person has to know before using the model."""
     model = seen.model.model
     use, template, version = model.spec.card, model.spec.round, seen.model.current
@@ -45,7 +45,7 @@ def card(seen: Seen) -> Section:
     return Section("card", "Card", tuple(blocks))
 
 
-def _result_of(seen: Seen, round_name: str) -> int | None:
+def _result_of(seen: ReportInput, round_name: str) -> int | None:
     live = seen.model.round(round_name)
     return live.status.participants.aggregated if live and live.status.participants else None
 
@@ -75,7 +75,7 @@ def _allowed(field: SchemaField) -> str:
     return " ".join(ends)
 
 
-def _origin(seen: Seen, round_name: str) -> Table:
+def _origin(seen: ReportInput, round_name: str) -> Table:
     """The rounds that led to the current version, the newest first. Rounds that were deleted are missing."""
     rows: list[tuple[str, ...]] = []
     name: str | None = round_name

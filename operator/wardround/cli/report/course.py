@@ -14,7 +14,7 @@ from wardround.api.roundtask import RoundTask
 from wardround.api.timeline import Timeline
 from wardround.cli.objects import stages
 from wardround.cli.report.document import Bar, BarChart, Block, Paragraph, Section, Table
-from wardround.cli.report.seen import Seen
+from wardround.cli.report.seen import ReportInput
 from wardround.reasons.registry import reason_for
 
 WITHHELD = "Withheld"
@@ -56,7 +56,7 @@ HOSPITAL_STAGES = (
 MOST_BARS = 30
 
 
-def participation(seen: Seen) -> Section:
+def participation(seen: ReportInput) -> Section:
     """How many hospitals each round had, what each hospital did, and why hospitals were left out."""
     blocks: list[Block] = [_round_counts(seen)]
     if seen.tasks is None:
@@ -67,7 +67,7 @@ def participation(seen: Seen) -> Section:
     return Section("hospitals", "Hospitals that took part or were left out", tuple(blocks))
 
 
-def _round_counts(seen: Seen) -> Table:
+def _round_counts(seen: ReportInput) -> Table:
     rows = []
     for each in seen.ran():
         counts, result = each.status.participants, each.status.result
@@ -91,7 +91,7 @@ def _outcome(federated_round: FederatedRound) -> str:
     return "Complete" if federated_round.status.result is not None else "Running"
 
 
-def _hospitals(seen: Seen) -> Table:
+def _hospitals(seen: ReportInput) -> Table:
     asked: dict[str, int] = defaultdict(int)
     sent: dict[str, int] = defaultdict(int)
     known = {each.metadata.name for each in seen.ran()}
@@ -104,7 +104,7 @@ def _hospitals(seen: Seen) -> Table:
     return Table("Rounds of the newest series at each hospital", columns, rows, numbers=columns[1:])
 
 
-def _left_out(seen: Seen) -> Table:
+def _left_out(seen: ReportInput) -> Table:
     """Each hospital and reason once, with the number of rounds."""
     rows = []
     for (hospital, reason), places in sorted(_reasons(seen).items()):
@@ -127,7 +127,7 @@ def _left_out(seen: Seen) -> Table:
     return Table(caption, columns, tuple(rows))
 
 
-def _reasons(seen: Seen) -> dict[tuple[str, str], list[str]]:
+def _reasons(seen: ReportInput) -> dict[tuple[str, str], list[str]]:
     """Places of rounds by hospital and reason."""
     places: dict[tuple[str, str], list[str]] = defaultdict(list)
     newest = seen.newest_tasks()
@@ -148,7 +148,7 @@ def _task_reasons(task: RoundTask) -> list[str]:
     return [*failed, *([WITHHELD] if status.update and status.update.withheld else [])]
 
 
-def times(seen: Seen) -> Section:
+def times(seen: ReportInput) -> Section:
     """Where the seconds of each round went."""
     finished = [(each, spent) for each in seen.ran() if (spent := _hub_seconds(each)) is not None]
     if not finished:
@@ -185,7 +185,7 @@ def _between(start: datetime, ends: Sequence[datetime | None]) -> tuple[float, .
     return tuple(made)
 
 
-def _inside_hospitals(seen: Seen) -> Table | None:
+def _inside_hospitals(seen: ReportInput) -> Table | None:
     known = {each.metadata.name for each in seen.ran()}
     tasks = [task.status.timeline for (_, name), task in seen.newest_tasks().items() if name in known]
     return stage_seconds(
@@ -208,7 +208,7 @@ def stage_seconds(timelines: Sequence[Timeline], caption: str) -> Table | None:
     return Table(caption.format(len(sent)), ("stage", "median", "longest"), rows, numbers=("median", "longest"))
 
 
-def data_quality(seen: Seen) -> Section:
+def data_quality(seen: ReportInput) -> Section:
     """What the hub knows of the hospitals' data: whether their columns are equal, and which data stopped a task."""
     template = seen.model.model.spec.round
     blocks: list[Block] = [
@@ -232,7 +232,7 @@ def data_quality(seen: Seen) -> Section:
     return Section("data", "Data quality", tuple(blocks))
 
 
-def _offers(seen: Seen) -> Table:
+def _offers(seen: ReportInput) -> Table:
     template = seen.model.model.spec.round
     results = [each.status.result for each in seen.ran() if each.status.result and each.status.result.columns_digest]
     used = results[-1].columns_digest if results else None

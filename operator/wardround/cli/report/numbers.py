@@ -14,7 +14,7 @@ from wardround.cli.report.document import (
     Section,
     Table,
 )
-from wardround.cli.report.seen import Seen, number
+from wardround.cli.report.seen import ReportInput, number
 from wardround.cli.shared_numbers import FEWEST_HOSPITALS
 
 TITLES = {"loss": "Log loss", "auc": "AUC"}
@@ -26,7 +26,7 @@ MEANINGS = {
 OVER = ("people", "hospitals", "rows")
 
 
-def convergence(seen: Seen) -> Section:
+def convergence(seen: ReportInput) -> Section:
     """The loss and the AUC of the model of each Train round."""
     charts = [chart for name in ("loss", "auc") if (chart := _line(seen, name)) is not None]
     nothing = Paragraph(
@@ -36,7 +36,7 @@ def convergence(seen: Seen) -> Section:
     return Section("convergence", "How the model improved", tuple(charts) or (nothing,))
 
 
-def _line(seen: Seen, name: str) -> LineChart | None:
+def _line(seen: ReportInput, name: str) -> LineChart | None:
     measured, series = seen.model.measured(), seen.model.model.status.series
     entries = [
         (each, metric)
@@ -70,7 +70,7 @@ def _line(seen: Seen, name: str) -> LineChart | None:
     return LineChart(title, caption + marked, "Train round", TITLES[name], tuple(points), table)
 
 
-def comparison(seen: Seen) -> Section:
+def comparison(seen: ReportInput) -> Section:
     """The current version beside the candidate and earlier ones, and what the gate says."""
     versions = seen.shown_versions()
     if not versions:
@@ -108,7 +108,7 @@ def comparison(seen: Seen) -> Section:
     return Section("versions", "Current version and candidate", tuple(blocks))
 
 
-def _differences(seen: Seen, federated_round: FederatedRound) -> IntervalChart:
+def _differences(seen: ReportInput, federated_round: FederatedRound) -> IntervalChart:
     assert federated_round.status.result is not None
     differences = federated_round.status.result.differences
     title = "Difference in log loss on the same people"
@@ -139,7 +139,7 @@ def _differences(seen: Seen, federated_round: FederatedRound) -> IntervalChart:
     return IntervalChart(title, caption, "difference in log loss", points, table)
 
 
-def calibration(seen: Seen) -> Section:
+def calibration(seen: ReportInput) -> Section:
     """Predicted probabilities against observed shares, of the current version and the candidate."""
     versions = [each for each in (seen.model.current, seen.model.candidate) if each and each.status.calibration]
     if not versions:

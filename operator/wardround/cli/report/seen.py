@@ -20,7 +20,7 @@ VALIDATION = "validation rows"
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReportInput:
     """`model`: without numbers over fewer than FEWEST_HOSPITALS. `hidden`: whether there were any. `tasks`,
     `participants`: None if the caller may not read them. `schema`: None also if it is gone."""
 
@@ -77,11 +77,11 @@ def parse(
     participants: list[Object] | None,
     schema: Object | None,
     now: datetime,
-) -> Seen:
+) -> ReportInput:
     """`model`: a FederatedModel, its versions and its rounds. Raises codec.Malformed."""
     objects = model_objects.read(*model)
     shown = without_single_hospitals(objects)
-    return Seen(
+    return ReportInput(
         model=shown,
         tasks=None if tasks is None else tuple(read(roundtask.parse, each) for each in tasks),
         participants=None if participants is None else tuple(read(participant.parse, each) for each in participants),
