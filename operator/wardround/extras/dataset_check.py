@@ -61,14 +61,14 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckReport:
     """`lines`: for people. `ready`: whether the Dataset would be Ready after a training pod has read it."""
 
     lines: tuple[str, ...]
     ready: bool
 
 
-def check(manifest: Path, file: Path, limits: Limits, schema_file: Path | None = None) -> Checked:
+def check(manifest: Path, file: Path, limits: Limits, schema_file: Path | None = None) -> CheckReport:
     """`manifest`: the file with the Dataset. `schema_file`: the file with its DataSchema, None for the same file.
 
     Raises CommandError if there is nothing to check.
@@ -98,7 +98,7 @@ def check(manifest: Path, file: Path, limits: Limits, schema_file: Path | None =
             "This Dataset becomes Ready at a Site with policy.maxLeftOut "
             f"{limits.max_left_out.normalize():f} and minCell {limits.min_cell}"
         )
-    return Checked(tuple(printable(line) for line in lines), not faults)
+    return CheckReport(tuple(printable(line) for line in lines), not faults)
 
 
 def _objects(manifest: Path, kind: str) -> list[dict[str, Any]]:

@@ -76,7 +76,7 @@ class Means:
 
 
 @dataclass(frozen=True)
-class Worked:
+class SimulatedTask:
     """What a hospital made of a task. `status`: of its RoundTask. `explanation`: why it failed, for the person who runs
     the simulation; a hub does not get it. `outcomes`: reports of our own containers, by verb."""
 
@@ -137,14 +137,14 @@ class Hospital:
         metadata = {"name": self.name, "namespace": self.name, "labels": self.labels}
         return participant.parse({"metadata": metadata, "spec": spec, "status": {"site": report}})
 
-    def work(self, task: RoundTask, order: Order) -> Worked:
+    def work(self, task: RoundTask, order: Order) -> SimulatedTask:
         """Do the whole task: decide about it, fetch the base, run the pod, seal and send the update."""
         own = self.site(order.hub_fingerprint)
         decision = decide(self._claim(task, order), self._terms(own))
         assignment = decision.assignment
         if decision.outcome != "Accepted" or assignment is None:
             refused = _set((), "Accepted", False, decision.reason, order.now)
-            return Worked(RoundTaskStatus(conditions=refused), decision.message)
+            return SimulatedTask(RoundTaskStatus(conditions=refused), decision.message)
         uid = task.metadata.uid
         folder, pod = Workspace(self.claims / WORKSPACE).task(uid), self.claims / "pods" / uid
         folder.make()
@@ -158,7 +158,7 @@ class Hospital:
 
     def _train(
         self, own: Site, task: RoundTask, assignment: Assignment, folder: TaskFolder, pod: Path, order: Order
-    ) -> Worked:
+    ) -> SimulatedTask:
         job = self._job(own, task, assignment, order.max_samples)
         volumes = {"dataset": self.data, "workspace": self.claims / WORKSPACE, "state": self.claims / STATE}
         ended = run_pod(job, volumes, pod, order.means.trainer, order.means.watch)
@@ -167,7 +167,7 @@ class Hospital:
         if failure := _failure(job, assignment, ended, order.now):
             failed = _set(accepted, "Failed", True, failure.reason, order.now)
             status = RoundTaskStatus(conditions=failed, failure=replace(failure, message=None))
-            return Worked(status, _explained(failure, ended[-1]), outcomes)
+            return SimulatedTask(status, _explained(failure, ended[-1]), outcomes)
         sealed = wait_for(
             send.seal(assignment, folder, self.identity.signing, base_digest(assignment, task.spec.hub_key))
         )
@@ -179,7 +179,7 @@ class Hospital:
             upload=Upload(bytes=sealed.view.bytes),
             update=sealed.view.update,
         )
-        return Worked(sent, outcomes=outcomes)
+        return SimulatedTask(sent, outcomes=outcomes)
 
     @cached_property
     def _published(self) -> Mapping[str, Any]:

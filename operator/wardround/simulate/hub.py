@@ -41,7 +41,7 @@ from wardround.plans.schema import assigned
 from wardround.sealing.keys import DecryptionKey, dump_verification_key, generate_signing_key, hub_fingerprint
 from wardround.sealing.manifests import sign_model
 from wardround.simulate.errors import SimulationError
-from wardround.simulate.hospital import Hospital, Means, Order, Worked
+from wardround.simulate.hospital import Hospital, Means, Order, SimulatedTask
 from wardround.simulate.store import ACCESS, SIGNER
 from wardround.simulate.wait import wait_for
 from wardround.store.put_each import put_each
@@ -52,7 +52,7 @@ from wardround.wire.models import ModelManifest
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 # Gets the name of each hospital that has done its task, and what it made of the task.
-Report = Callable[[str, Worked], None]
+Report = Callable[[str, SimulatedTask], None]
 
 
 def new_identity() -> Identity:
@@ -74,7 +74,7 @@ class _Round:
     plan: bytes = b""
     aggregation: Aggregation | None = None
     model: StoredModel | None = None
-    worked: dict[str, Worked] = field(default_factory=dict)
+    worked: dict[str, SimulatedTask] = field(default_factory=dict)
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Hub:
 
     def run(
         self, federated_round: FederatedRound, hospitals: Mapping[str, Hospital], report: Report
-    ) -> tuple[FederatedRound, Mapping[str, Worked]]:
+    ) -> tuple[FederatedRound, Mapping[str, SimulatedTask]]:
         """Carry out a round. Return it with its final status, and what each hospital made of its last task.
 
         Raises SimulationError for a round that waits for a person.
@@ -189,7 +189,9 @@ class Hub:
                 return False
         return True
 
-    def _ask(self, action: Dispatch, under_way: _Round, seen: Observation, hospitals: Mapping[str, Hospital]) -> Worked:
+    def _ask(
+        self, action: Dispatch, under_way: _Round, seen: Observation, hospitals: Mapping[str, Hospital]
+    ) -> SimulatedTask:
         assert under_way.key is not None, "the plan makes the round's key before it asks"
         name, uid = action.participant, under_way.round.metadata.uid
         under_way.roster = under_way.roster or action.roster

@@ -12,7 +12,7 @@ from wardround.api.federatedround import Attention, FederatedRound, Participants
 from wardround.api.site import LEAST_CELL, MOST_EVALUATIONS, Policy
 from wardround.simulate.errors import RoundFailed
 from wardround.simulate.files import HOLDOUT, HospitalFiles
-from wardround.simulate.hospital import Hospital, Means, Worked, new_identity
+from wardround.simulate.hospital import Hospital, Means, SimulatedTask, new_identity
 from wardround.simulate.hub import Hub, failed
 from wardround.simulate.hub import new_identity as new_hub
 from wardround.simulate.pod import Watch
@@ -162,7 +162,7 @@ def _run(
     name = federated_round.metadata.name
     explained: dict[str, str] = {}
 
-    def tell(hospital: str, worked: Worked) -> None:
+    def tell(hospital: str, worked: SimulatedTask) -> None:
         explained[hospital] = worked.explanation
         on_progress(Progress(repeat.number, name, hospital))
 

@@ -180,7 +180,7 @@ def _digest(facts: Sequence[Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedDataSchema:
     """A DataSchema with its faults. `fields`: the fields without a fault. `names`: of all fields that can be named."""
 
     fields: tuple[Field, ...]
@@ -198,14 +198,14 @@ def parse(document: Any) -> DataSchema:
     return DataSchema(checked.fields, checked.target)
 
 
-def check(document: Any) -> Checked:
+def check(document: Any) -> CheckedDataSchema:
     """Parses DataSchema.spec as far as it is valid."""
     if not isinstance(document, Mapping):
-        return Checked((), (), "", ("DataSchema: spec is missing. Write fields and target",))
+        return CheckedDataSchema((), (), "", ("DataSchema: spec is missing. Write fields and target",))
     faults = [f"DataSchema: {fault}" for fault in unknown_keys("spec", document, _KEYS)]
     raw_fields = document.get("fields")
     if not isinstance(raw_fields, Sequence) or isinstance(raw_fields, str) or not raw_fields:
-        return Checked(
+        return CheckedDataSchema(
             (), (), "", (*faults, "DataSchema: spec has no fields. List at least the target and one feature")
         )
     fields: dict[str, Field] = {}
@@ -235,7 +235,7 @@ def check(document: Any) -> Checked:
             "DataSchema: training needs a field of type number or integer that is not the target. Add one to "
             "spec.fields"
         )
-    return Checked(schema.fields, tuple(names), target, tuple(faults))
+    return CheckedDataSchema(schema.fields, tuple(names), target, tuple(faults))
 
 
 def _field(name: str, raw: Mapping[str, Any]) -> tuple[Field | None, list[str]]:

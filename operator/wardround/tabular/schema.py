@@ -90,7 +90,7 @@ def spelling(kind: str, text: str) -> str:
 class _Local:
     """Reads what a Dataset says of the file, and collects the faults."""
 
-    def __init__(self, shared: dataschema.Checked, dataset: Mapping[str, Any]) -> None:
+    def __init__(self, shared: dataschema.CheckedDataSchema, dataset: Mapping[str, Any]) -> None:
         self._shared, self._dataset = shared, dataset
         self.faults: list[str] = []
         self._missing_values = self._texts("spec", "missingValues", dataset.get("missingValues"), MISSING_VALUES)
