@@ -77,8 +77,8 @@ def parse(data: bytes) -> AggregationPlan:
     if (plan.base is not None) != (plan.task == "Train" and not plan.initial):
         raise AggregationError(
             "PlanUnreadable",
-            "The plan has a base for a round without a base, or no base for a round that has one. Train rounds have a "
-            "base, except initial rounds. Other rounds have none.",
+            "The plan does not fit the round. For a Train round that is no initial round, the plan has to have a base. "
+            "For every other round, the plan must have no base.",
         )
     if problem := planned_state.unfit(plan):
         raise AggregationError("PlanUnreadable", problem)

@@ -25,10 +25,11 @@ DELIVERIES = (
         owner=HOSPITAL,
         meaning="The claim of models (models.claimName in the values of the site chart) already has a folder with this "
         "model's name. But the file model.json of the folder names another FederatedModel, or is missing.",
-        action="If nobody at the hospital needs the folder, rename it or delete it. Then ask the round's author to "
-        "delete the Deliver round: the hub operator makes another one. If model.json names the same FederatedModel "
-        "with another UID, ask the author whether somebody has deleted the FederatedModel and applied it again. If "
-        "nobody has, keep the folder, and ask why the UID has changed.",
+        action="Read model.json in the folder first. If it names the same FederatedModel with another UID, ask the "
+        "round's author whether somebody has deleted the FederatedModel and applied it again. If nobody has, keep the "
+        "folder, and ask why the UID has changed. In all other cases, rename the folder, or delete it if nobody at the "
+        "hospital needs it. Then ask the round's author to delete the Deliver round: the hub operator makes another "
+        "one.",
     ),
     _site(
         name="ModelVersionBackwards",
