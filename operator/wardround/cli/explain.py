@@ -63,7 +63,8 @@ def text(explained: Explanation) -> str:
         parts.append(f"\n{', '.join(each.where for each in group)}: {first.reason}: {advice.meaning}")
         if more := _beyond(first.message, advice.meaning, advice.advice, advice.action):
             parts.append(f"  says:   {more}")
-        if first.where == "round" and any(each.reason == first.reason for each in explained.findings[1:]):
+        others = (each for each in explained.findings if each is not first)
+        if first.where == "round" and any(each.reason == first.reason for each in others):
             continue  # the hospitals' own paragraphs say who acts
         parts.append(f"  who:    {advice.owner}")
         parts.append(f"  do:     {advice.action}")
@@ -258,11 +259,23 @@ def _task(kind: str, task: Task, participant: str, silent: Sequence[Finding], no
 # What is Ready or not
 
 
+def running_round(item: Object) -> str | None:
+    """The name of the round of a FederatedModel's series that runs. Raises codec.Malformed."""
+    series = read(federatedmodel.parse, item).status.series
+    return next((each.name for each in reversed(series.rounds) if each.outcome == "Running"), None) if series else None
+
+
+def explain_model(item: Object, running: Explanation | None) -> Explanation:
+    """A FederatedModel, and the round of its series that runs. Raises codec.Malformed."""
+    explained = _long_lived(federatedmodel.KIND, read(federatedmodel.parse, item), None, ())
+    if running is None:
+        return explained
+    return Explanation(f"{explained.headline}\n{running.headline}", (*explained.findings, *running.findings))
+
+
 def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Explanation:
-    """A Participant, Site, Dataset, Approval, FederatedModel or ModelVersion. Raises codec.Malformed."""
+    """A Participant, Site, Dataset, Approval or ModelVersion. Raises codec.Malformed."""
     kind = item["kind"]
-    if kind == federatedmodel.KIND:
-        return _long_lived(kind, read(federatedmodel.parse, item), None, ())
     if kind == approval.KIND:
         return _long_lived(kind, read(approval.parse, item), None, ())
     if kind == modelversion.KIND:

@@ -24,7 +24,7 @@ from wardround.api.times import read_time
 from wardround.cli.objects import Object, Task, assigned, seconds
 from wardround.plans.link_local import CONDITION as LINK_LOCAL
 from wardround.reasons.parameter import describe
-from wardround.reasons.reason import HOSPITAL, Reason
+from wardround.reasons.reason import HOSPITAL, NOBODY, Reason
 from wardround.reasons.registry import REASONS, reason_for
 from wardround.tabular import ignored_columns, problems
 
@@ -100,7 +100,7 @@ def of_conditions(item: Participant | Site | Dataset | FederatedModel | ModelVer
     wrong = {"Ready": ("False", "Unknown"), "HubConnected": ("False", "Unknown"), LINK_LOCAL: ("False",)}
     if isinstance(item, FederatedModel):
         # A model is not ready as long as its first series runs, and that is nobody's fault.
-        wrong = {"Stalled": ("True",)}
+        wrong = {"Stalled": ("True",), "VersionWaits": ("True",), "Scheduled": ("False",), "Delivered": ("False",)}
     findings = []
     for name, statuses in wrong.items():
         condition = find(item.status.conditions, name)
@@ -109,6 +109,8 @@ def of_conditions(item: Participant | Site | Dataset | FederatedModel | ModelVer
                 dataset=metadata.name if isinstance(item, Dataset) else "",
                 site_namespace="" if isinstance(item, Participant) else metadata.namespace,
             )
+            if isinstance(item, FederatedModel) and advice.owner == NOBODY:
+                continue  # for example no trigger, or no delivery
             participant = metadata.name if isinstance(item, Participant) else ""
             findings.append(Finding(name, condition.reason, advice, condition.message, participant))
     return findings

@@ -1,6 +1,7 @@
 """The verb explain: says why an object waits, and who acts."""
 
 import argparse
+from datetime import datetime
 
 from wardround.cli import explain, explain_requests, verbs
 from wardround.cli.arguments import Parsers, hint_of_namespace, target
@@ -28,13 +29,21 @@ def run_explain(cluster: Cluster, options: argparse.Namespace) -> int:
 def explanation(cluster: Cluster, kind: str, name: str, namespace: str) -> explain.Explanation:
     now = system_clock()
     if kind == "FederatedRound":
-        round_, tasks = verbs.round_with_tasks(cluster, name, namespace)
-        leases = {each: verbs.lease(cluster, each) for each in {task["metadata"]["namespace"] for task in tasks}}
-        return explain.explain_round(round_, tasks, leases, now)
+        return _round(cluster, name, namespace, now)
     item = verbs.needed(cluster, kind, name, namespace)
     beat = verbs.lease(cluster, namespace) if kind in ("Participant", "RoundTask") else None
+    if kind == "FederatedModel":
+        running = explain.running_round(item)
+        there = running and cluster.get("FederatedRound", running, namespace)
+        return explain.explain_model(item, _round(cluster, running, namespace, now) if running and there else None)
     if kind in ("RoundTask", "SiteTask"):
         return explain.explain_task(item, beat, now)
     if kind in explain_requests.KINDS:
         return explain_requests.explain_request(item, now)
     return explain.explain_long_lived(item, beat, now)
+
+
+def _round(cluster: Cluster, name: str, namespace: str, now: datetime) -> explain.Explanation:
+    round_, tasks = verbs.round_with_tasks(cluster, name, namespace)
+    leases = {each: verbs.lease(cluster, each) for each in {task["metadata"]["namespace"] for task in tasks}}
+    return explain.explain_round(round_, tasks, leases, now)
