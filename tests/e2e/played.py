@@ -59,7 +59,7 @@ HONEST = Lie()
 
 
 @dataclass(frozen=True)
-class Update:
+class SealedUpdate:
     """A sealed update of a Statistics round, and the signed manifest that goes with it."""
 
     sealed: bytes
@@ -80,7 +80,7 @@ class Played:
     def publish(self) -> None:
         self.api.patch_status("Participant", self.name, self.player.status(DATASET), self.name)
 
-    def seal(self, task: Object, lie: Lie = HONEST) -> Update:
+    def seal(self, task: Object, lie: Lie = HONEST) -> SealedUpdate:
         """An update of a Statistics round, for the round that the assignment names."""
         asked = replace(self.player.assignment(roundtask.parse(task).spec), **lie.assignment)
         with TemporaryDirectory() as folder:
@@ -90,16 +90,16 @@ class Played:
             sealed, place = asyncio.run(courier.seal(asked, signing, Path(folder, "task"), plain, **claims))
             data = bytearray(place.ciphertext.read_bytes())
         data[-1] ^= lie.changed_on_the_way
-        return Update(bytes(data), sealed.envelope)
+        return SealedUpdate(bytes(data), sealed.envelope)
 
-    def send(self, federation: Federation, task: Object, update: Update, *, stored: bool = True) -> None:
+    def send(self, federation: Federation, task: Object, update: SealedUpdate, *, stored: bool = True) -> None:
         """Accept, ask for a place in the store, put the update there, and say so."""
         put = self.asked_for_place(task, update)
         if stored:
             store(federation, put, update)
         self.say_sent(task, update)
 
-    def asked_for_place(self, task: Object, update: Update) -> Put:
+    def asked_for_place(self, task: Object, update: SealedUpdate) -> Put:
         name = task["metadata"]["name"]
         upload = {"upload": {"bytes": len(update.sealed)}}
         self._report(name, upload, "Accepted", "InputReady", "Trained")
@@ -114,7 +114,7 @@ class Played:
         [put] = puts
         return put
 
-    def say_sent(self, task: Object, update: Update) -> None:
+    def say_sent(self, task: Object, update: SealedUpdate) -> None:
         report = {"upload": {"bytes": len(update.sealed)}, "update": {"manifest": update.manifest, "samples": SAMPLES}}
         self._report(task["metadata"]["name"], report, "Accepted", "InputReady", "Trained", "Sent", "Complete")
 
@@ -156,7 +156,7 @@ def _statistics(deviation: float) -> dict[str, tensors.Array]:
     return arrays | {"shift": statistics.shift(table)}
 
 
-def store(federation: Federation, put: Put, update: Update) -> None:
+def store(federation: Federation, put: Put, update: SealedUpdate) -> None:
     """By the granted URL, from a hospital's network, with the store's certificate checked."""
     bundle = federation.kubectl("hub").get("configmap", "wardround-hub", "-n", federation.hub_namespace)["data"]
     url = urlsplit(put.url)

@@ -12,7 +12,7 @@ import pytest
 from tests.conditions import is_true
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import ROUND_SECONDS, Federation, Finished
-from tests.e2e.played import SAMPLES, Lie, Played, Update, enrolled
+from tests.e2e.played import SAMPLES, Lie, Played, SealedUpdate, enrolled
 from tests.e2e.troubles import change_a_byte, nothing_restarts
 from wardround.sealing.keys import generate_signing_key
 
@@ -136,7 +136,10 @@ def _tasks(
 
 
 def _send(
-    federation: Federation, played: Mapping[str, Played], tasks: Mapping[str, Object], updates: Mapping[str, Update]
+    federation: Federation,
+    played: Mapping[str, Played],
+    tasks: Mapping[str, Object],
+    updates: Mapping[str, SealedUpdate],
 ) -> None:
     def send(hospital: str) -> None:
         stored = hospital not in LIES or LIES[hospital][0].stored

@@ -131,7 +131,7 @@ class Workload:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictionClaims:
+class PredictionVolumeClaims:
     """The claims from which Predictions may read rows, and onto which they may write answers."""
 
     rows_claim_names: tuple[str, ...] = ()
@@ -144,7 +144,7 @@ class SiteSpec:
     store: PinnedStore
     policy: Policy = field(default_factory=Policy)
     workload: Workload = field(default_factory=Workload)
-    predictions: PredictionClaims = field(default_factory=PredictionClaims)
+    predictions: PredictionVolumeClaims = field(default_factory=PredictionVolumeClaims)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,28 +8,28 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from wardround.card import claims, code, folder, predict, table
-from wardround.card.claims import Folders, PredictionRefused, PredictionRequest
+from wardround.card import code, folder, predict, table, volumes
 from wardround.card.network import NotBuiltIn
+from wardround.card.volumes import Folders, PredictionRefused, PredictionRequest
 from wardround.wire.outcome import Outcome, Predicted
 
 
 def main(argv: Sequence[str]) -> int:
     def body() -> Outcome:
-        return Outcome(prediction=answer(Folders.from_environment(), claims.read(os.environ)))
+        return Outcome(prediction=answer(Folders.from_environment(), volumes.read(os.environ)))
 
-    return claims.main("answer", body)
+    return volumes.main("answer", body)
 
 
 def answer(folders: Folders, asked: PredictionRequest) -> Predicted:
     """Writes the file. Raises PredictionRefused, and PodError (ColumnMissing, DataUnreadable, DataReplaced)."""
-    version = claims.version_of(folders, asked)
-    rows = claims.rows_file(folders, asked)
-    target = claims.inside(folders.answers, asked.answer, "answer")
-    with claims.refusals():
+    version = volumes.version_of(folders, asked)
+    rows = volumes.rows_file(folders, asked)
+    target = volumes.inside(folders.answers, asked.answer, "answer")
+    with volumes.refusals():
         loaded = folder.load(folders.models / asked.model / version, asked.fingerprint)
         try:
-            with claims.whole(target, asked.uid, asked.answer) as file:
+            with volumes.whole(target, asked.uid, asked.answer) as file:
                 written = table.write(predict.answers(loaded, asked.dataset, rows), file)
         except NotBuiltIn as other:
             raise PredictionRefused("CodeNotNamed", code.needed(loaded.card, other)) from None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from wardround.api.parameter_bounds import outside
 from wardround.api.site import AllowedParameter
-from wardround.card.claims import PredictionRefused
+from wardround.card.volumes import PredictionRefused
 from wardround.pod.outcome import PodError
 from wardround.wire.card import CardCode, ModelCard
 

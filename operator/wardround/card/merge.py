@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from wardround.card import claims, predict, table
-from wardround.card.claims import Folders
+from wardround.card import predict, table, volumes
 from wardround.card.predict import Row, Rules
 from wardround.card.view import REPORT, ROWS
+from wardround.card.volumes import Folders
 from wardround.pod import folders as pod_folders
 from wardround.pod import output
 from wardround.wire import codec
@@ -26,11 +26,11 @@ from wardround.wire.prediction import PreparedPrediction
 def main(argv: Sequence[str]) -> int:
     def body() -> Outcome:
         pod = pod_folders.Folders.from_environment()
-        uid = claims.variable(os.environ, wire.UID, claims.known_uid)
-        path = claims.variable(os.environ, wire.ANSWER_PATH, lambda text: text or None)
+        uid = volumes.variable(os.environ, wire.UID, volumes.known_uid)
+        path = volumes.variable(os.environ, wire.ANSWER_PATH, lambda text: text or None)
         return Outcome(prediction=merge(Folders.from_environment(), pod, uid, path))
 
-    return claims.main("merge", body)
+    return volumes.main("merge", body)
 
 
 def merge(places: Folders, pod: pod_folders.Folders, uid: str, path: str) -> Predicted:
@@ -39,10 +39,10 @@ def merge(places: Folders, pod: pod_folders.Folders, uid: str, path: str) -> Pre
     Raises PredictionRefused, and PodError (OutputMissing, OutputLink, OutputTooLarge, PredictionsInvalid, NotFinite).
     """
     report = codec.read_document(PreparedPrediction, (pod.private / REPORT).read_bytes(), REPORT)
-    target = claims.inside(places.answers, path, "answer")
+    target = volumes.inside(places.answers, path, "answer")
     output.inspect(pod.out, output.ROW_BYTES * report.answered + output.OTHER_FILES)
     probabilities = output.read_probabilities(pod.out, output.PREDICTIONS, report.answered).tolist()
-    with claims.refusals(), claims.whole(target, uid, path) as file:
+    with volumes.refusals(), volumes.whole(target, uid, path) as file:
         answers = Rules.named_by(report.card).answers(_rows(pod.private / ROWS), probabilities)
         written = table.write(answers, file)
     return Predicted(

@@ -17,10 +17,10 @@ import pyarrow as pa
 from wardround import durable
 from wardround.api import parameters_text, variable_text
 from wardround.api.site import AllowedParameter
-from wardround.card import claims, code, folder, predict
-from wardround.card.claims import Folders, PredictionRequest
+from wardround.card import code, folder, predict, volumes
 from wardround.card.code import NamedCode
 from wardround.card.predict import Batch
+from wardround.card.volumes import Folders, PredictionRequest
 from wardround.pod import folders as pod_folders
 from wardround.pod import view_file
 from wardround.pod.outcome import PodError
@@ -51,22 +51,22 @@ def main(argv: Sequence[str]) -> int:
         view(
             Folders.from_environment(),
             pod_folders.Folders.from_environment(),
-            claims.read(os.environ),
+            volumes.read(os.environ),
             read(),
         )
 
-    return claims.main("view", body)
+    return volumes.main("view", body)
 
 
 def read() -> CodeTerms:
     """Raises PodError (PodFailed)."""
     return CodeTerms(
         NamedCode(
-            claims.variable(os.environ, wire.IMAGE, lambda text: text if text and IMAGE.matches(text) else None),
-            claims.variable(os.environ, wire.COMMAND, _words),
+            volumes.variable(os.environ, wire.IMAGE, lambda text: text if text and IMAGE.matches(text) else None),
+            volumes.variable(os.environ, wire.COMMAND, _words),
         ),
-        claims.variable(os.environ, wire.PARAMETERS, parameters_text.load),
-        claims.variable(os.environ, wire.PARTICIPANT, lambda text: text if LABEL.matches(text) else None),
+        volumes.variable(os.environ, wire.PARAMETERS, parameters_text.load),
+        volumes.variable(os.environ, wire.PARTICIPANT, lambda text: text if LABEL.matches(text) else None),
     )
 
 
@@ -83,10 +83,10 @@ def view(places: Folders, pod: pod_folders.Folders, asked: PredictionRequest, na
     Raises PredictionRefused, and PodError (ColumnMissing, DataUnreadable, DataReplaced, ParametersNotAllowed,
     PodFailed).
     """
-    version = claims.version_of(places, asked)
-    rows = claims.rows_file(places, asked)
+    version = volumes.version_of(places, asked)
+    rows = volumes.rows_file(places, asked)
     home = places.models / asked.model / version
-    with claims.refusals():
+    with volumes.refusals():
         card = folder.load_card(home, asked.fingerprint)
         code.hold(card, named.code, named.allowed)
         predict.Rules.named_by(card)

@@ -12,7 +12,7 @@ from wardround.api import sitetask
 from wardround.clock import Clock, Draw, system_clock, system_draw
 from wardround.courier import keys
 from wardround.courier.keys import Identity
-from wardround.courier.models import ModelsClaim
+from wardround.courier.models import ModelsVolume
 from wardround.courier.settings import Settings
 from wardround.courier.task import Means, TaskRunner
 from wardround.courier.turn import Turn
@@ -149,7 +149,7 @@ class Process:
         identity = await _identity(self._client, draw)
         async with self._open_store(pins.store_origin, pins.store_ca, pins.proxy_url) as store:
             workspace = Workspace(self._settings.workspace)
-            models = ModelsClaim(self._settings.models) if self._settings.models else None
+            models = ModelsVolume(self._settings.models) if self._settings.models else None
             means = Means(self._client, identity, pins, store, workspace, models, Turn(), self._clock, draw)
             self._courier = courier = Courier(means)
             async with asyncio.TaskGroup() as group:

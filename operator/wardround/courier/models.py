@@ -75,7 +75,7 @@ def package(assignment: Assignment, hub_key: bytes) -> Package:
 
 
 @dataclass(frozen=True)
-class ModelsClaim:
+class ModelsVolume:
     root: Path
 
     def put(self, wanted: Package, file: Path, stop: threading.Event) -> None:

@@ -18,7 +18,7 @@ from wardround.api.sitetask import CourierReport, SiteTask
 from wardround.clock import Clock, Draw
 from wardround.courier import fetch, send
 from wardround.courier.keys import Identity
-from wardround.courier.models import ModelsClaim, ModelsUnusable, package
+from wardround.courier.models import ModelsUnusable, ModelsVolume, package
 from wardround.courier.settings import Pins
 from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder, Workspace
@@ -66,7 +66,7 @@ class Means:
     pins: Pins
     store: Store
     workspace: Workspace
-    models: ModelsClaim | None
+    models: ModelsVolume | None
     turn: Turn
     clock: Clock
     draw: Draw

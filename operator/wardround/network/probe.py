@@ -33,7 +33,7 @@ UNREACHABLE = (errno.EAFNOSUPPORT, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.
 
 
 @dataclass(frozen=True)
-class Target:
+class ProbeTarget:
     """`port`: 0 for ICMP. `scope`: the index of a link-local address's link, else 0."""
 
     name: str
@@ -65,15 +65,15 @@ class Answers:
     `unknown`: targets that could not be probed, each with the name of the error. `slowest_seconds`: the slowest answer.
     """
 
-    open: tuple[Target, ...] = ()
-    unknown: tuple[tuple[Target, str], ...] = ()
+    open: tuple[ProbeTarget, ...] = ()
+    unknown: tuple[tuple[ProbeTarget, str], ...] = ()
     slowest_seconds: float = 0.0
 
 
-def probe(targets: Sequence[Target], seconds: float, own: Collection[str] = ()) -> Answers:
+def probe(targets: Sequence[ProbeTarget], seconds: float, own: Collection[str] = ()) -> Answers:
     """Probes all targets for `seconds`. `own`: this host's addresses, which answer and are not counted."""
-    answered: dict[Target, float] = {}
-    unknown: list[tuple[Target, str]] = []
+    answered: dict[ProbeTarget, float] = {}
+    unknown: list[tuple[ProbeTarget, str]] = []
     sockets: list[socket.socket] = []
     begun = time.monotonic()
     with selectors.DefaultSelector() as selector:
@@ -112,7 +112,7 @@ def can_ping(family: socket.AddressFamily) -> bool:
     return attempt is not None
 
 
-def _start(target: Target) -> socket.socket | None:
+def _start(target: ProbeTarget) -> socket.socket | None:
     """Sends the probe. Returns None if the target is unreachable. Raises OSError if it could not be probed."""
     attempt = _socket(target.family, target.protocol)
     if attempt is None:
@@ -149,7 +149,7 @@ def _socket(family: socket.AddressFamily, protocol: str) -> socket.socket | None
         raise
 
 
-def _answers(attempt: socket.socket, target: Target) -> list[Target]:
+def _answers(attempt: socket.socket, target: ProbeTarget) -> list[ProbeTarget]:
     """The target, if it answered; for ALL_HOSTS, the host that answered. An error means that nothing answered."""
     if target.protocol == "TCP":
         return [] if attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) else [target]

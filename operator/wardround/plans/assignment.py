@@ -104,7 +104,7 @@ def _entry(dataset: str, federation: str, policy: Policy) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class ReceivedAssignment:
     """What came from the hub, and what it is compared with."""
 
     envelope: str
@@ -184,14 +184,14 @@ class Acceptance:
         return whole if len(whole) <= conditions.MESSAGE_LIMIT else cause
 
 
-def verify(claim: Claim) -> Assignment:
+def verify(received: ReceivedAssignment) -> Assignment:
     """The assignment, if the pinned hub made it for this very task and these very keys. Raises Refused(reason)."""
-    assignment = open_pinned(claim.envelope, claim.hub_key, claim.hub_fingerprint)
-    if assignment.site_fingerprint != claim.site_fingerprint:
+    assignment = open_pinned(received.envelope, received.hub_key, received.hub_fingerprint)
+    if assignment.site_fingerprint != received.site_fingerprint:
         raise Refused("NotAddressee")
-    if (assignment.round_uid, assignment.attempt) != (claim.round_uid, claim.attempt):
+    if (assignment.round_uid, assignment.attempt) != (received.round_uid, received.attempt):
         raise Refused("Replayed")  # an envelope of another task in this one's place
-    if untrusted.time(assignment.expires, UNREADABLE) <= claim.now:
+    if untrusted.time(assignment.expires, UNREADABLE) <= received.now:
         raise Refused("Expired")
     return assignment
 
@@ -235,12 +235,12 @@ def _model_digest(manifest: str, hub_key: str) -> str:
     return open_model(manifest, key).digest
 
 
-def decide(claim: Claim, terms: Terms) -> Acceptance:
+def decide(received: ReceivedAssignment, terms: Terms) -> Acceptance:
     """Whether the site takes part. The first rule that gives a reason decides."""
-    if not claim.site_fingerprint:
+    if not received.site_fingerprint:
         return Acceptance("Waiting", "NoKeys")
     try:
-        assignment = verify(claim)
+        assignment = verify(received)
     except Refused as refused:
         return Acceptance("Refused", refused.reason, field=refused.field)
     for rule in REFUSALS:
@@ -256,12 +256,12 @@ def decide(claim: Claim, terms: Terms) -> Acceptance:
             )
             denial = denying(assignment, terms.approvals) if reason == "Denied" else None
             return Acceptance("Refused", reason, assignment, asked, name, bound, difference=differs, approval=denial)
-    if untrusted.time(assignment.issued, UNREADABLE) > claim.now + AHEAD:
+    if untrusted.time(assignment.issued, UNREADABLE) > received.now + AHEAD:
         return Acceptance("Waiting", AHEAD_REASON, assignment)
     if terms.policy.approval == "Manual" and not terms.approved:
-        approval = covering(assignment, terms.approvals, claim.now)
+        approval = covering(assignment, terms.approvals, received.now)
         if approval is None:
-            uncovered = why_not_covered(assignment, terms.approvals, claim.now)
+            uncovered = why_not_covered(assignment, terms.approvals, received.now)
             return Acceptance("Waiting", "WaitingForApproval", assignment, uncovered=uncovered)
         return Acceptance("Accepted", "Accepted", assignment, approval=approval)
     return Acceptance("Accepted", "Accepted", assignment)

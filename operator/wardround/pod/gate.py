@@ -20,7 +20,7 @@ from typing import Literal, cast
 
 from wardround.network import addresses
 from wardround.network.addresses import Link
-from wardround.network.probe import ALL_HOSTS, LEAST_SECONDS, MOST_SECONDS, Answers, Target, can_ping, probe
+from wardround.network.probe import ALL_HOSTS, LEAST_SECONDS, MOST_SECONDS, Answers, ProbeTarget, can_ping, probe
 from wardround.pod.outcome import UNREADABLE, PodError, log
 from wardround.wire import isolation
 from wardround.wire.isolation import IsolationTarget
@@ -45,7 +45,7 @@ MOST_NEIGHBOURS = 64
 class Settings:
     """The gate's settings from the pod's environment. `seconds`: how long a probe waits for answers."""
 
-    targets: tuple[Target, ...]
+    targets: tuple[ProbeTarget, ...]
     seconds: float = LEAST_SECONDS
     link_local: LinkLocal = "Warn"
 
@@ -84,8 +84,8 @@ class Look:
 
     `unknown`: targets that could not be probed, each with the cause."""
 
-    open: tuple[Target, ...]
-    neighbours: tuple[Target, ...]
+    open: tuple[ProbeTarget, ...]
+    neighbours: tuple[ProbeTarget, ...]
     unknown: tuple[str, ...]
     links: tuple[Link, ...]
 
@@ -131,20 +131,20 @@ class Gate:
             links,
         )
 
-    def _neighbours(self, links: Sequence[Link]) -> list[Target]:
+    def _neighbours(self, links: Sequence[Link]) -> list[ProbeTarget]:
         """Targets on each link: all hosts (multicast), the targets that the site operator named, and likely hosts."""
         usable = [link for link in links if link.usable]
-        targets = [Target("neighbour", ALL_HOSTS, 0, "ICMP", link.index) for link in usable]
+        targets = [ProbeTarget("neighbour", ALL_HOSTS, 0, "ICMP", link.index) for link in usable]
         own = {address for link in links for address in link.own}
         named = [each for each in self.settings.targets if _is_link_local(each.host) and each.host not in own]
         targets += [replace(each, scope=link.index) for each in named for link in usable]
         likely = dict.fromkeys([*addresses.likely(usable), *self._known])
         for host, scope in list(likely)[:MOST_NEIGHBOURS]:
             if host not in own:
-                targets += [Target("neighbour", host, port, "TCP", scope) for port in NEIGHBOUR_PORTS]
+                targets += [ProbeTarget("neighbour", host, port, "TCP", scope) for port in NEIGHBOUR_PORTS]
                 targets += [
-                    Target("neighbour", host, DNS_PORT, "UDP", scope),
-                    Target("neighbour", host, 0, "ICMP", scope),
+                    ProbeTarget("neighbour", host, DNS_PORT, "UDP", scope),
+                    ProbeTarget("neighbour", host, 0, "ICMP", scope),
                 ]
         return list(dict.fromkeys(targets))
 
@@ -171,7 +171,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     )
 
 
-def parse(text: str) -> tuple[Target, ...]:
+def parse(text: str) -> tuple[ProbeTarget, ...]:
     """Parses WARDROUND_ISOLATION. Raises PodError (PodFailed), also for an empty list: every pod would pass it."""
     try:
         targets = tuple(map(_target, isolation.read(text)))
@@ -209,7 +209,7 @@ def hold(settings: Settings, *, rounds: int = ROUNDS, deadline_seconds: float = 
     return finding
 
 
-def network_open(reached: Sequence[Target]) -> PodError:
+def network_open(reached: Sequence[ProbeTarget]) -> PodError:
     names = sorted({each.label for each in reached})
     if all(each.scope for each in reached):
         why = (
@@ -260,8 +260,8 @@ def _link_local(text: str) -> LinkLocal:
     return cast(LinkLocal, text)
 
 
-def _target(target: IsolationTarget) -> Target:
+def _target(target: IsolationTarget) -> ProbeTarget:
     ports = range(1) if target.protocol == "ICMP" else range(1, 1 << 16)
     if target.port not in ports:
         raise ValueError("a port that the protocol does not have")
-    return Target(target.name, str(ipaddress.ip_address(target.host)), target.port, target.protocol)
+    return ProbeTarget(target.name, str(ipaddress.ip_address(target.host)), target.port, target.protocol)

@@ -32,7 +32,7 @@ from wardround.documents.keys import Model
 from wardround.manifests import training
 from wardround.network.probe import LEAST_SECONDS
 from wardround.plans import dataset as dataset_plan
-from wardround.plans.assignment import Claim, Terms, base_digest, decide
+from wardround.plans.assignment import ReceivedAssignment, Terms, base_digest, decide
 from wardround.plans.courier.step import inputs
 from wardround.plans.courier.types import Fetch, Input
 from wardround.plans.site import report as site_report
@@ -140,7 +140,7 @@ class Hospital:
     def work(self, task: RoundTask, order: Order) -> SimulatedTask:
         """Do the whole task: decide about it, fetch the base, run the pod, seal and send the update."""
         own = self.site(order.hub_fingerprint)
-        decision = decide(self._claim(task, order), self._terms(own))
+        decision = decide(self._received(task, order), self._terms(own))
         assignment = decision.assignment
         if decision.outcome != "Accepted" or assignment is None:
             refused = _set((), "Accepted", False, decision.reason, order.now)
@@ -197,8 +197,8 @@ class Hospital:
         """The spec of the DataSchema of a Dataset."""
         return self.schemas[self.datasets[dataset]["schemaName"]]
 
-    def _claim(self, task: RoundTask, order: Order) -> Claim:
-        return Claim(
+    def _received(self, task: RoundTask, order: Order) -> ReceivedAssignment:
+        return ReceivedAssignment(
             envelope=task.spec.assignment,
             hub_key=task.spec.hub_key,
             hub_fingerprint=order.hub_fingerprint,

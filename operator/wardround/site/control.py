@@ -18,8 +18,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from wardround.network import addresses
-from wardround.network.probe import LEAST_SECONDS, MOST_SECONDS, Answers
-from wardround.network.probe import Target as Asked
+from wardround.network.probe import LEAST_SECONDS, MOST_SECONDS, Answers, ProbeTarget
 from wardround.network.probe import probe as ask
 from wardround.plans.sitetask.types import Control
 from wardround.wire.isolation import IsolationTarget
@@ -77,7 +76,7 @@ def targets(hub: str, store: str, node: Sequence[str], own: Sequence[str]) -> tu
 
 def probe(closed: tuple[IsolationTarget, ...]) -> Control:
     """Probes the targets that prove something, with the very probe that the pod uses."""
-    proving = [Asked(t.name, t.host, t.port, t.protocol) for t in closed if t.name in PROVING and t.port]
+    proving = [ProbeTarget(t.name, t.host, t.port, t.protocol) for t in closed if t.name in PROVING and t.port]
     return judge(closed, ask(proving, PROBE_SECONDS))
 
 

@@ -18,8 +18,8 @@ from tests.unit.card.models import DATASET, Made, write_folder
 from tests.unit.card.test_predict import HEADER, WITHOUT_TARGET, cases, line, written
 from wardround.__main__ import main
 from wardround.api import dataset_text
-from wardround.card import answer, claims, predict
-from wardround.card.claims import Folders, PredictionRefused
+from wardround.card import answer, predict, volumes
+from wardround.card.volumes import Folders, PredictionRefused
 from wardround.pod.outcome import PodError
 from wardround.wire import outcome
 
@@ -41,7 +41,7 @@ def made(root: Path) -> Made:
     return write_folder(root / "models" / "heart" / "v3")
 
 
-def asked(made: Made, **changes: Any) -> claims.PredictionRequest:
+def asked(made: Made, **changes: Any) -> volumes.PredictionRequest:
     known: dict[str, Any] = {
         "uid": UID,
         "model": "heart",
@@ -51,7 +51,7 @@ def asked(made: Made, **changes: Any) -> claims.PredictionRequest:
         "fingerprint": made.identity.fingerprint,
         "dataset": DATASET,
     }
-    return claims.PredictionRequest(**(known | changes))
+    return volumes.PredictionRequest(**(known | changes))
 
 
 def left(root: Path) -> list[str]:
@@ -258,7 +258,7 @@ def test_the_verb_reports_the_answer_and_each_refusal(root: Path, made: Made, mo
 )
 def test_a_variable_that_cannot_be_read_ends_the_pod(root: Path, made: Made, name: str, value: str) -> None:
     with pytest.raises(PodError, match=name):
-        claims.read(environment(made, root, **{name: value}))
+        volumes.read(environment(made, root, **{name: value}))
 
 
 def test_the_longest_report_fits_into_a_termination_message(made: Made) -> None:

@@ -19,9 +19,9 @@ from tests.unit.card.test_predict import HEADER, WITHOUT_TARGET, cases, line, wr
 from wardround.api import parameters_text
 from wardround.api.site import AllowedParameter
 from wardround.card import folder, merge, predict, view
-from wardround.card.claims import Folders, PredictionRefused, PredictionRequest
 from wardround.card.code import NamedCode
 from wardround.card.view import CodeTerms
+from wardround.card.volumes import Folders, PredictionRefused, PredictionRequest
 from wardround.manifests.prediction_code import command_text
 from wardround.pod import folders as pod_folders
 from wardround.pod.outcome import PodError

@@ -21,7 +21,7 @@ from tests.unit.card.models import Made, write_folder
 from tests.worlds.site import ASSIGNMENT
 from wardround import tensors
 from wardround.card import folder
-from wardround.courier.models import ModelsClaim, ModelsUnusable, package
+from wardround.courier.models import ModelsUnusable, ModelsVolume, package
 from wardround.plans.courier.delivery import Package
 from wardround.sealing import envelope
 from wardround.sealing.manifests import sign_card
@@ -76,16 +76,16 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Delivered:
 
 
 @pytest.fixture
-def claim(tmp_path: Path) -> ModelsClaim:
+def claim(tmp_path: Path) -> ModelsVolume:
     (tmp_path / "models").mkdir()
-    return ModelsClaim(tmp_path / "models")
+    return ModelsVolume(tmp_path / "models")
 
 
-def put(claim: ModelsClaim, delivered: Delivered, **changes: Any) -> None:
+def put(claim: ModelsVolume, delivered: Delivered, **changes: Any) -> None:
     claim.put(delivered.package(**changes), delivered.file, GO_ON)
 
 
-def listing(claim: ModelsClaim) -> list[str]:
+def listing(claim: ModelsVolume) -> list[str]:
     return sorted(str(each.relative_to(claim.root)) for each in claim.root.rglob("*"))
 
 
@@ -105,7 +105,7 @@ FIRST = [
 ]
 
 
-def test_a_version_is_a_folder_that_every_reader_of_models_loads(claim: ModelsClaim, delivered: Delivered) -> None:
+def test_a_version_is_a_folder_that_every_reader_of_models_loads(claim: ModelsVolume, delivered: Delivered) -> None:
     put(claim, delivered)
     assert listing(claim) == FIRST
     loaded = folder.load(claim.root / "breast" / "v1", delivered.hub.identity.fingerprint)
@@ -113,7 +113,7 @@ def test_a_version_is_a_folder_that_every_reader_of_models_loads(claim: ModelsCl
     assert (claim.root / "breast" / "current").read_text() == "v1\n"
 
 
-def test_the_newest_versions_stay_as_many_as_the_model_keeps(claim: ModelsClaim, delivered: Delivered) -> None:
+def test_the_newest_versions_stay_as_many_as_the_model_keeps(claim: ModelsVolume, delivered: Delivered) -> None:
     for version in (1, 2, 3):
         put(claim, delivered, version=version)
     assert sorted(each.name for each in (claim.root / "breast").glob("v*")) == ["v2", "v3"]
@@ -123,7 +123,7 @@ def test_the_newest_versions_stay_as_many_as_the_model_keeps(claim: ModelsClaim,
 
 
 def test_a_version_that_is_delivered_again_gets_the_newest_card_and_no_other_file(
-    claim: ModelsClaim, delivered: Delivered
+    claim: ModelsVolume, delivered: Delivered
 ) -> None:
     put(claim, delivered)
     before = (claim.root / "breast/v1/model.safetensors").stat().st_ino
@@ -133,13 +133,13 @@ def test_a_version_that_is_delivered_again_gets_the_newest_card_and_no_other_fil
     assert (claim.root / "breast/v1/model.safetensors").stat().st_ino == before
 
 
-def test_an_older_card_does_not_take_the_place_of_a_newer_one(claim: ModelsClaim, delivered: Delivered) -> None:
+def test_an_older_card_does_not_take_the_place_of_a_newer_one(claim: ModelsVolume, delivered: Delivered) -> None:
     put(claim, delivered, card=delivered.signed(revision=7))
     put(claim, delivered, card=delivered.signed(revision=6))
     assert folder.load(claim.root / "breast/v1", delivered.hub.identity.fingerprint).card.revision == 7
 
 
-def test_two_cards_of_one_revision_do_not_replace_each_other(claim: ModelsClaim, delivered: Delivered) -> None:
+def test_two_cards_of_one_revision_do_not_replace_each_other(claim: ModelsVolume, delivered: Delivered) -> None:
     """Otherwise a hub could change numbers, such as the threshold, without a new revision."""
     put(claim, delivered, card=delivered.signed(revision=7, issued="2026-01-01T00:00:00Z"))
     put(claim, delivered, card=delivered.signed(revision=7, issued="2026-01-02T00:00:00Z"))
@@ -149,7 +149,7 @@ def test_two_cards_of_one_revision_do_not_replace_each_other(claim: ModelsClaim,
 
 @pytest.mark.parametrize("case", ["columns", "code", "people"])
 def test_a_later_card_changes_nothing_of_a_version_but_its_numbers(
-    claim: ModelsClaim, delivered: Delivered, case: str
+    claim: ModelsVolume, delivered: Delivered, case: str
 ) -> None:
     """People of the hospital use the version already: its columns, its code, and who trained it stay."""
     put(claim, delivered)
@@ -165,14 +165,14 @@ def test_a_later_card_changes_nothing_of_a_version_but_its_numbers(
     assert folder.load(claim.root / "breast/v1", delivered.hub.identity.fingerprint).card == made
 
 
-def test_a_version_never_goes_backwards(claim: ModelsClaim, delivered: Delivered) -> None:
+def test_a_version_never_goes_backwards(claim: ModelsVolume, delivered: Delivered) -> None:
     put(claim, delivered, version=3)
     before = listing(claim)
     assert refusal(lambda: put(claim, delivered, version=2)) == "ModelVersionBackwards"
     assert (listing(claim), (claim.root / "breast/current").read_text()) == (before, "v3\n")
 
 
-def test_the_same_version_is_never_another_model(claim: ModelsClaim, delivered: Delivered) -> None:
+def test_the_same_version_is_never_another_model(claim: ModelsVolume, delivered: Delivered) -> None:
     put(claim, delivered)
     (claim.root / "breast/v1/model.safetensors").write_bytes(b"another model")
     assert refusal(lambda: put(claim, delivered)) == "ModelVersionDiffers"
@@ -182,7 +182,7 @@ def test_the_same_version_is_never_another_model(claim: ModelsClaim, delivered: 
 
 @pytest.mark.parametrize("changes", [{"model_uid": "uid-2"}, {}], ids=["made anew", "not ours"])
 def test_a_folder_of_another_model_is_left_alone(
-    claim: ModelsClaim, delivered: Delivered, changes: dict[str, Any]
+    claim: ModelsVolume, delivered: Delivered, changes: dict[str, Any]
 ) -> None:
     if changes:
         put(claim, delivered)
@@ -194,7 +194,7 @@ def test_a_folder_of_another_model_is_left_alone(
     assert listing(claim) == before
 
 
-def test_a_link_in_the_place_of_the_folder_is_not_followed(claim: ModelsClaim, delivered: Delivered) -> None:
+def test_a_link_in_the_place_of_the_folder_is_not_followed(claim: ModelsVolume, delivered: Delivered) -> None:
     elsewhere = claim.root.parent / "elsewhere"
     elsewhere.mkdir()
     (claim.root / "breast").symlink_to(elsewhere)
@@ -202,7 +202,7 @@ def test_a_link_in_the_place_of_the_folder_is_not_followed(claim: ModelsClaim, d
     assert list(elsewhere.iterdir()) == []
 
 
-def test_a_file_that_is_not_the_signed_one_is_not_delivered(claim: ModelsClaim, delivered: Delivered) -> None:
+def test_a_file_that_is_not_the_signed_one_is_not_delivered(claim: ModelsVolume, delivered: Delivered) -> None:
     other = claim.root.parent / "other"
     other.write_bytes(b"another model")
     assert refusal(lambda: claim.put(delivered.package(), other, GO_ON)) == "Altered"
@@ -227,7 +227,7 @@ class BreakingOff(io.BytesIO):
     [(errno.ENOSPC, "ModelsClaimFull"), (errno.EDQUOT, "ModelsClaimFull"), (errno.EIO, "ModelsClaimUnusable")],
 )
 def test_a_claim_that_fails_has_the_version_before_and_takes_the_next_try(
-    claim: ModelsClaim, delivered: Delivered, code: int, reason: str
+    claim: ModelsVolume, delivered: Delivered, code: int, reason: str
 ) -> None:
     put(claim, delivered)
     with pytest.raises(ModelsUnusable) as failed:
@@ -239,7 +239,7 @@ def test_a_claim_that_fails_has_the_version_before_and_takes_the_next_try(
     assert listing(claim) == [*FIRST, "breast/v2", "breast/v2/card.json", "breast/v2/model.safetensors"]
 
 
-def test_a_delivery_that_is_cancelled_leaves_no_version(claim: ModelsClaim, delivered: Delivered) -> None:
+def test_a_delivery_that_is_cancelled_leaves_no_version(claim: ModelsVolume, delivered: Delivered) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(ModelsUnusable):
@@ -247,7 +247,7 @@ def test_a_delivery_that_is_cancelled_leaves_no_version(claim: ModelsClaim, deli
     assert not (claim.root / "breast/v1").exists()
 
 
-def test_the_next_delivery_deletes_the_folders_of_a_killed_courier(claim: ModelsClaim, delivered: Delivered) -> None:
+def test_the_next_delivery_deletes_the_folders_of_a_killed_courier(claim: ModelsVolume, delivered: Delivered) -> None:
     (claim.root / ".unfinished-breast").mkdir()
     (claim.root / ".unfinished-breast" / "model.safetensors").write_bytes(b"half")
     (claim.root / "breast").mkdir()
@@ -301,7 +301,7 @@ def failing(number: int, failure: BaseException, *, done: bool = False) -> Itera
 )
 @pytest.mark.parametrize("earlier", [0, 1, 2])
 def test_wherever_a_delivery_breaks_off_each_version_is_whole_and_the_next_try_ends(
-    claim: ModelsClaim, delivered: Delivered, failure: BaseException, done: bool, earlier: int
+    claim: ModelsVolume, delivered: Delivered, failure: BaseException, done: bool, earlier: int
 ) -> None:
     for number in itertools.count(1):
         shutil.rmtree(claim.root)
@@ -320,7 +320,7 @@ def test_wherever_a_delivery_breaks_off_each_version_is_whole_and_the_next_try_e
     assert number > 20
 
 
-def assert_whole(claim: ModelsClaim, delivered: Delivered) -> None:
+def assert_whole(claim: ModelsVolume, delivered: Delivered) -> None:
     """A reader can load each version, and the one that `current` names."""
     home = claim.root / "breast"
     versions = [each.name for each in home.glob("v*")]
@@ -349,7 +349,7 @@ def test_a_card_of_a_newer_version_asks_for_an_upgrade_of_the_site(delivered: De
 
 @pytest.mark.parametrize("text", ['{"card": {"version": 3, "unit": "mm"}}', "half", ""])
 def test_a_card_on_the_claim_that_the_courier_cannot_read_is_not_replaced(
-    claim: ModelsClaim, delivered: Delivered, text: str
+    claim: ModelsVolume, delivered: Delivered, text: str
 ) -> None:
     """A newer courier may have written it before a rollback, with numbers that people use."""
     put(claim, delivered)

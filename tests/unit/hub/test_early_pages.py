@@ -25,7 +25,7 @@ PAGE = CollectedPage((), "")
 
 
 @dataclass
-class Store:
+class StoreWithPages:
     """Says of the first `existing` pages that they exist. `seconds`: the time of each answer."""
 
     existing: int
@@ -38,7 +38,7 @@ class Store:
         return self.puts > self.existing
 
 
-def pages(loop: VirtualLoop, store: Store) -> Pages:
+def pages(loop: VirtualLoop, store: StoreWithPages) -> Pages:
     signer = Presigner(ORIGIN, "bucket", "region", Credentials("access", "secret"))
     planned = collected_list.planned("uid", 0, 3, 1000, 1800, signer, loop.clock())
     hub = cast(Context, SimpleNamespace(store=store, internal=signer, clock=loop.clock, store_looks=StoreLooks()))
@@ -47,7 +47,7 @@ def pages(loop: VirtualLoop, store: Store) -> Pages:
 
 def test_a_store_that_says_of_each_page_that_it_exists_gets_few_of_them_in_one_look() -> None:
     async def main(loop: VirtualLoop) -> None:
-        store = Store(existing=1 << 20)
+        store = StoreWithPages(existing=1 << 20)
         written = pages(loop, store)
         with pytest.raises(StoreError, match="StoreRefused"):
             await written.store(PAGE, COLLECTING_SECONDS)
@@ -60,7 +60,7 @@ def test_a_store_that_says_of_each_page_that_it_exists_gets_few_of_them_in_one_l
 @pytest.mark.parametrize(("seconds", "passed"), [(3600.0, 0), (3.0, 3)])
 def test_a_page_takes_ten_seconds_while_the_round_collects(seconds: float, passed: int) -> None:
     async def main(loop: VirtualLoop) -> None:
-        written = pages(loop, Store(existing=100, seconds=seconds))
+        written = pages(loop, StoreWithPages(existing=100, seconds=seconds))
         with pytest.raises(StoreError, match="StoreTooSlow"):
             await written.store(PAGE, COLLECTING_SECONDS)
         assert loop.time() == 10.0
@@ -71,7 +71,7 @@ def test_a_page_takes_ten_seconds_while_the_round_collects(seconds: float, passe
 
 def test_a_page_goes_onto_the_next_number_that_is_free() -> None:
     async def main(loop: VirtualLoop) -> None:
-        written = pages(loop, Store(existing=2))
+        written = pages(loop, StoreWithPages(existing=2))
         await written.store(PAGE, COLLECTING_SECONDS)
         assert written.number == 2 + 3
 

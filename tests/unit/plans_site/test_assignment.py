@@ -21,7 +21,7 @@ from tests.worlds.site import (
     a_site,
     signed,
 )
-from wardround.plans.assignment import AHEAD, REMEMBERED, Acceptance, Claim, Terms, decide, verify
+from wardround.plans.assignment import AHEAD, REMEMBERED, Acceptance, ReceivedAssignment, Terms, decide, verify
 from wardround.plans.sitetask.rules import COURIER_FAILURES
 from wardround.reasons.registry import REASONS
 from wardround.sealing import envelope
@@ -42,7 +42,7 @@ from wardround.wire.assignment import (
 from wardround.wire.canonical import encode
 from wardround.wire.versions import LATEST, critical, write
 
-CLAIM = Claim(
+RECEIVED = ReceivedAssignment(
     envelope=signed(),
     hub_key=encode(HUB_DER),
     hub_fingerprint=hub_fingerprint(HUB_DER),
@@ -59,8 +59,8 @@ PUSHED = AssignedPushed(digest="sha256:" + "e" * 64, requested_by="wanda")
 TERMS = Terms(participant="site-a", policy=POLICY, schemas=SCHEMAS, taken=0, accepted=(), approved=False)
 
 
-def decided(claim: dict[str, Any] | None = None, **terms: Any) -> Acceptance:
-    return decide(dataclasses.replace(CLAIM, **(claim or {})), dataclasses.replace(TERMS, **terms))
+def decided(received: dict[str, Any] | None = None, **terms: Any) -> Acceptance:
+    return decide(dataclasses.replace(RECEIVED, **(received or {})), dataclasses.replace(TERMS, **terms))
 
 
 def test_an_assignment_that_the_policy_allows_is_accepted() -> None:
@@ -69,11 +69,11 @@ def test_an_assignment_that_the_policy_allows_is_accepted() -> None:
 
 def test_an_assignment_signed_by_another_key_is_refused_although_it_brings_that_key() -> None:
     other = generate_signing_key()
-    claim = {
+    received = {
         "envelope": sign_assignment(ASSIGNMENT, other),
         "hub_key": encode(dump_verification_key(other.public_key())),
     }
-    assert decided(claim).reason == "HubNotPinned"
+    assert decided(received).reason == "HubNotPinned"
 
 
 def test_an_assignment_signed_by_another_key_under_the_pinned_one_is_refused() -> None:
@@ -217,8 +217,8 @@ def test_an_attempt_older_than_one_that_was_taken_is_refused() -> None:
 
 
 def test_a_later_attempt_is_taken() -> None:
-    claim = {"envelope": signed(attempt=2), "attempt": 2}
-    assert decided(claim, taken=1).outcome == "Accepted"
+    received = {"envelope": signed(attempt=2), "attempt": 2}
+    assert decided(received, taken=1).outcome == "Accepted"
 
 
 def test_a_statistics_round_needs_no_image() -> None:
@@ -326,7 +326,7 @@ def test_no_text_that_the_hub_signs_steers_a_terminal_at_the_site(field: str, ch
     assert (decision.reason, decision.field, decision.assignment) == ("AssignmentUnreadable", field, None)
     assert f" {field} " in decision.message
     with pytest.raises(Refused, match="AssignmentUnreadable") as refused:
-        verify(dataclasses.replace(CLAIM, envelope=signed(**changes)))
+        verify(dataclasses.replace(RECEIVED, envelope=signed(**changes)))
     assert (decision.message + str(refused.value)).isprintable()
 
 
@@ -441,7 +441,7 @@ def test_operator_and_courier_refuse_a_critical_field_that_the_site_does_not_kno
     assert (f" The site does not know {field}. " in decision.message) == bool(field)
     assert "The hospital's administrator: If the hub is newer than the site, upgrade the site" in decision.message
     with pytest.raises(Refused, match="AssignmentNotUnderstood"):
-        verify(dataclasses.replace(CLAIM, envelope=resigned(**changes)))
+        verify(dataclasses.replace(RECEIVED, envelope=resigned(**changes)))
     assert "AssignmentNotUnderstood" in COURIER_FAILURES
 
 

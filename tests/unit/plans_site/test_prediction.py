@@ -15,7 +15,7 @@ from tests.unit.plans_site.test_dataset import SPEC
 from tests.worlds.site import CONTROL, NOW, UNPROVEN, a_pod, a_site, ended, running, waiting
 from wardround.api import conditions, prediction
 from wardround.api.prediction import PREDICT_SECONDS, Code, PredictionStatus
-from wardround.api.site import PredictionClaims, Site
+from wardround.api.site import PredictionVolumeClaims, Site
 from wardround.manifests.prediction import build
 from wardround.plans import closed_job
 from wardround.plans import prediction as plans
@@ -47,7 +47,7 @@ PREDICTED = {"version": "v3", "digest": "sha256:" + "a" * 64, "answered": 40, "o
 def site(models: str = "models", rows: str = "new-cases", answers: str = "answers") -> Site:
     plain = a_site()
     workload = dataclasses.replace(plain.spec.workload, models_claim_name=models)
-    claims = PredictionClaims(rows_claim_names=(rows,), answers_claim_names=(answers,))
+    claims = PredictionVolumeClaims(rows_claim_names=(rows,), answers_claim_names=(answers,))
     return dataclasses.replace(plain, spec=dataclasses.replace(plain.spec, workload=workload, predictions=claims))
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.pod import networks
-from wardround.network.probe import Answers, Target, probe
+from wardround.network.probe import Answers, ProbeTarget, probe
 from wardround.pod import gate
 from wardround.pod.gate import Settings
 from wardround.pod.outcome import PodError
@@ -27,16 +27,16 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a net
 
 
 @contextlib.contextmanager
-def listener(family: socket.AddressFamily = socket.AF_INET) -> Iterator[Target]:
+def listener(family: socket.AddressFamily = socket.AF_INET) -> Iterator[ProbeTarget]:
     host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
     with socket.socket(family, socket.SOCK_STREAM) as server:
         server.bind((host, 0))
         server.listen()
-        yield Target("hub", host, server.getsockname()[1], "TCP")
+        yield ProbeTarget("hub", host, server.getsockname()[1], "TCP")
 
 
 @contextlib.contextmanager
-def resolver() -> Iterator[Target]:
+def resolver() -> Iterator[ProbeTarget]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
 
@@ -48,22 +48,22 @@ def resolver() -> Iterator[Target]:
 
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
-        yield Target("resolver", "127.0.0.1", server.getsockname()[1], "UDP")
+        yield ProbeTarget("resolver", "127.0.0.1", server.getsockname()[1], "UDP")
 
 
-def closed(protocol: str = "TCP") -> Target:
+def closed(protocol: str = "TCP") -> ProbeTarget:
     kind = socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM
     with socket.socket(socket.AF_INET, kind) as server:
         server.bind(("127.0.0.1", 0))
-        return Target(f"closed {protocol}", "127.0.0.1", server.getsockname()[1], protocol)
+        return ProbeTarget(f"closed {protocol}", "127.0.0.1", server.getsockname()[1], protocol)
 
 
 @contextlib.contextmanager
-def silent() -> Iterator[tuple[Target, socket.socket]]:
+def silent() -> Iterator[tuple[ProbeTarget, socket.socket]]:
     """A socket that never answers, like a target behind a policy that drops packets."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
-        yield Target("silent", "127.0.0.1", server.getsockname()[1], "UDP"), server
+        yield ProbeTarget("silent", "127.0.0.1", server.getsockname()[1], "UDP"), server
 
 
 def names(answers: Answers) -> list[str]:
@@ -107,7 +107,7 @@ PROBES = """
 import sys
 from wardround.pod import gate
 from wardround.network import probe
-targets = tuple(probe.Target("node", host, 0, "ICMP") for host in sys.argv[1:])
+targets = tuple(probe.ProbeTarget("node", host, 0, "ICMP") for host in sys.argv[1:])
 gate.Gate(gate.Settings(targets)).log_unprobed_protocols()
 print([each.label for each in probe.probe(targets, 0.25).open])
 """
@@ -130,7 +130,7 @@ def test_an_echo_reply_counts_as_open_and_is_labelled_icmp(host: str) -> None:
         pytest.skip("this machine has no IPv6")
     done = echoes("0 2147483647", host, "203.0.113.1")
     assert (done.stdout, done.stderr) == ("['node (ICMP)']\n", "")
-    echo, hub = Target("node", host, 0, "ICMP"), Target("hub", host, 443, "TCP")
+    echo, hub = ProbeTarget("node", host, 0, "ICMP"), ProbeTarget("hub", host, 443, "TCP")
     assert "lets ICMP through" in gate.network_open([echo]).message
     assert "this node enforces no NetworkPolicy" in gate.network_open([hub, echo]).message
 
@@ -146,7 +146,7 @@ HOLD = """
 import json
 from wardround.pod import gate, outcome
 from wardround.network import probe
-targets = [probe.Target("hub", "10.9.0.2", 53, "TCP"), probe.Target("resolver", "10.9.0.2", 53, "UDP")]
+targets = [probe.ProbeTarget("hub", "10.9.0.2", 53, "TCP"), probe.ProbeTarget("resolver", "10.9.0.2", 53, "UDP")]
 try:
     print(outcome.write(gate.hold(gate.Settings(tuple(targets)), deadline_seconds=0.1).outcome).decode())
 except outcome.PodError as failure:
@@ -220,7 +220,7 @@ sys.exit(isolation.main([]))
 """
 
 
-def sidecar(tmp_path: Path, target: Target, **variables: str) -> subprocess.Popen[bytes]:
+def sidecar(tmp_path: Path, target: ProbeTarget, **variables: str) -> subprocess.Popen[bytes]:
     raw = {"name": target.name, "host": target.host, "port": target.port, "protocol": target.protocol}
     environment = {
         "PATH": os.environ["PATH"],

@@ -19,8 +19,8 @@ import json, sys
 from wardround.pod import gate, outcome
 from wardround.network import probe
 refuse, *named = sys.argv[1:]
-targets = [probe.Target("hub", "203.0.113.1", 443, "TCP")]
-targets += [probe.Target("site-operator", each, 53, "TCP") for each in named]
+targets = [probe.ProbeTarget("hub", "203.0.113.1", 443, "TCP")]
+targets += [probe.ProbeTarget("site-operator", each, 53, "TCP") for each in named]
 settings = gate.Settings(tuple(targets), link_local=refuse)
 try:
     finding = gate.hold(settings, deadline_seconds=0.3)
@@ -127,7 +127,7 @@ def test_the_sidecar_stops_probing_neighbours_after_two_answered_looks() -> None
             counts.append(sum(bool(each.scope) for each in targets))
             return probe.probe(targets, *more)
         gate.probe = counted
-        settings = gate.Settings((probe.Target("hub", "203.0.113.1", 443, "TCP"),))
+        settings = gate.Settings((probe.ProbeTarget("hub", "203.0.113.1", 443, "TCP"),))
         threading.Thread(target=isolation.Watch(settings, 0.05).run, daemon=True).start()
         while len(counts) < 4:
             time.sleep(0.05)

@@ -18,8 +18,7 @@ from tests.worlds.site import ASSIGNMENT
 from wardround.kube.client import Client
 from wardround.kube.errors import Unauthorized
 from wardround.network import addresses
-from wardround.network.probe import Answers
-from wardround.network.probe import Target as Asked
+from wardround.network.probe import Answers, ProbeTarget
 from wardround.network.probe import probe as ask
 from wardround.plans.site.plan import renewal_due
 from wardround.plans.sitetask.job import requested
@@ -120,7 +119,7 @@ def test_how_slow_an_answer_was_is_measured() -> None:
         assert control.probe((target,)).proven
     with socket.socket(type=socket.SOCK_DGRAM) as slow:
         slow.bind(("127.0.0.1", 0))
-        resolver = Asked("resolver", "127.0.0.1", slow.getsockname()[1], "UDP")
+        resolver = ProbeTarget("resolver", "127.0.0.1", slow.getsockname()[1], "UDP")
 
         def answer() -> None:
             _, sender = slow.recvfrom(512)

@@ -11,7 +11,7 @@ from typing import Literal
 from wardround.api.sitetask import CourierReport, SiteTask
 from wardround.api.task import Upload
 from wardround.plans.approval import stands_for
-from wardround.plans.assignment import Claim, base_digest, require_version, verify
+from wardround.plans.assignment import ReceivedAssignment, base_digest, require_version, verify
 from wardround.plans.courier.types import (
     AwaitUpdate,
     Deliver,
@@ -81,7 +81,7 @@ def _before_approval(seen: Observation) -> Step | None:
 def _verified(seen: Observation) -> Assignment:
     """Raises Refused."""
     spec = seen.task.spec
-    claim = Claim(
+    received = ReceivedAssignment(
         envelope=spec.assignment,
         hub_key=spec.hub_key,
         hub_fingerprint=seen.hub_fingerprint,
@@ -90,7 +90,7 @@ def _verified(seen: Observation) -> Assignment:
         site_fingerprint=seen.site_fingerprint,
         now=seen.now,
     )
-    assignment = verify(claim)
+    assignment = verify(received)
     require_version(assignment, seen.lowest_version)
     return assignment
 

@@ -15,7 +15,7 @@ from wardround.api.times import parse_time
 from wardround.plans import approval as approvals
 from wardround.plans import assignment as assignments
 from wardround.plans.approval import Approvals, EarlierTask
-from wardround.plans.assignment import LOCAL_SOCKETS, Acceptance, Claim, Terms
+from wardround.plans.assignment import LOCAL_SOCKETS, Acceptance, ReceivedAssignment, Terms
 from wardround.plans.sitetask import failure as failures
 from wardround.plans.sitetask import memory
 from wardround.plans.sitetask.held import HeldTask, held, read_signed
@@ -142,7 +142,7 @@ def decide(seen: Observation) -> Acceptance:
         except Refused as refused:
             return Acceptance("Refused", refused.reason, field=refused.field)
     identity = site.status.courier
-    claim = Claim(
+    received = ReceivedAssignment(
         envelope=spec.assignment,
         hub_key=spec.hub_key,
         hub_fingerprint=site.spec.hub.fingerprint,
@@ -163,7 +163,7 @@ def decide(seen: Observation) -> Acceptance:
         approvals=known_approvals(seen),
         models=bool(site.spec.workload.models_claim_name),
     )
-    return assignments.decide(claim, terms)
+    return assignments.decide(received, terms)
 
 
 def known_approvals(seen: Observation) -> Approvals:

@@ -1,4 +1,4 @@
-"""What a Prediction asks for in a hospital's pod, and its three claims. An answer is written whole or not at all.
+"""What a Prediction asks for in a hospital's pod, and its three volumes. An answer is written whole or not at all.
 
 Messages name fields of objects and files that people of the hospital wrote. They never quote a row.
 """
@@ -61,7 +61,7 @@ class PredictionRequest:
 
 @dataclass(frozen=True)
 class Folders:
-    """The three claims."""
+    """Where the three volumes are mounted."""
 
     rows: Path
     models: Path
