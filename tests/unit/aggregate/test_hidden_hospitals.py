@@ -48,7 +48,7 @@ def test_the_numbers_of_a_hospital_that_does_not_tell_do_not_follow_by_subtracti
     assert made.metrics["loss"].hospitals == 3
 
 
-def test_a_metric_with_too_few_people_at_one_hospital_is_told_of_no_hospital() -> None:
+def test_a_metric_with_too_few_people_at_one_hospital_has_no_total() -> None:
     """At c the model predicts few positives, so no ppv is told. A ppv of a and b would be over other hospitals than the
     sensitivity: the difference of the two would give the small cell of c."""
     parts = [hospital("a", 60, tells=True), hospital("b", 90, tells=True), hospital("c", 80, shift=-3.0, tells=True)]

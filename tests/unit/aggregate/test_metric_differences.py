@@ -24,7 +24,7 @@ def test_a_round_tells_the_difference_from_each_reference_over_all_people() -> N
     assert combine(parts, ("loss",), 0.9).differences == ()
 
 
-def test_the_loss_of_a_reference_is_told_only_if_the_round_declares_the_loss() -> None:
+def test_a_result_has_the_loss_of_a_reference_only_if_the_round_declares_the_loss() -> None:
     parts = comparing("a"), comparing("b", 90)
     (with_loss, _), (without, _) = (combine(parts, (name,), 0.9, REFERENCES).differences for name in ("loss", "auc"))
     assert with_loss.loss is not None

@@ -72,7 +72,7 @@ def test_the_words_are_those_of_the_training_pod(laptop: Laptop, tmp_path: Path)
     assert (code, "This Dataset becomes Ready at a Site with policy.maxLeftOut 0.3 and minCell 11" in text) == (0, True)
 
 
-def test_all_faults_of_the_object_and_of_the_file_are_said_at_once(laptop: Laptop) -> None:
+def test_the_check_shows_all_faults_of_object_and_file_together(laptop: Laptop) -> None:
     item = dataset(split={"test": "1.5"})
     del item["spec"]["claimName"]
     code, text = laptop.check(item, ["p,x,40,1"])

@@ -367,7 +367,7 @@ def test_explain_gives_the_advice_of_round_and_hospital_once() -> None:
     assert text.count("kubectl wardround approve site-a") == 1
 
 
-def test_a_message_is_shown_without_what_is_said_beside_it() -> None:
+def test_explain_cuts_the_part_of_a_message_that_the_advice_repeats() -> None:
     unknown = REASONS["DatasetUnknown"].about(dataset="braest")
     message = f"{unknown.meaning} Was breast meant? {unknown.advice} The round waits until 12:00, and then fails."
     status = {"conditions": [condition("Stalled", "True", "DatasetUnknown", message)]}

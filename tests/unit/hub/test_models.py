@@ -217,7 +217,7 @@ def test_an_edit_costs_one_read_of_the_model_and_another_if_more_is_to_be_done(m
     assert reads_for_an_edit() == 2
 
 
-def test_a_name_that_somebody_has_taken_before_the_status_named_it_is_told() -> None:
+def test_the_status_shows_that_another_persons_object_has_the_name_of_the_next_round() -> None:
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
         async with hub.running():

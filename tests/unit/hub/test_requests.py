@@ -129,7 +129,7 @@ class Deaf(Client):
 
 
 @pytest.mark.parametrize("participants", [{"names": ["site-a", "site-b", "site-c"]}, {"selector": {}}])
-def test_a_hospital_that_was_suspended_or_deleted_is_not_asked_though_no_watch_has_said_so(
+def test_a_suspended_or_deleted_hospital_is_not_asked_before_a_watch_shows_the_change(
     participants: Object,
 ) -> None:
     async def main(loop: VirtualLoop) -> None:
@@ -146,7 +146,7 @@ def test_a_hospital_that_was_suspended_or_deleted_is_not_asked_though_no_watch_h
     play(main)
 
 
-def test_a_hospital_that_was_suspended_gets_no_further_attempt_though_no_watch_has_said_so() -> None:
+def test_a_suspended_hospital_gets_no_further_attempt_before_a_watch_shows_the_suspension() -> None:
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop, Deaf)
         for name in IN_THE_ROUND:
@@ -171,7 +171,7 @@ def test_a_hospital_that_was_suspended_gets_no_further_attempt_though_no_watch_h
     play(main)
 
 
-def test_a_round_is_not_failed_for_hospitals_that_a_watch_has_not_told_of() -> None:
+def test_a_round_does_not_fail_for_hospitals_that_no_watch_has_shown_yet() -> None:
     """They were approved a moment ago, and the time in which the round waits for them is over."""
 
     async def main(loop: VirtualLoop) -> None:

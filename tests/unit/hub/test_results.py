@@ -24,7 +24,7 @@ FOLLOWERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("follower", FOLLOWERS.values(), ids=FOLLOWERS)
-def test_a_result_is_kept_for_the_round_that_waits_for_it_and_goes_when_that_round_is_over(
+def test_the_hub_keeps_a_result_for_a_waiting_round_and_deletes_it_after_this_round(
     follower: dict[str, Any],
 ) -> None:
     async def main(loop: VirtualLoop) -> None:
@@ -72,7 +72,7 @@ def test_a_new_round_of_the_name_takes_nothing_of_the_result_of_the_old_one() ->
     play(main)
 
 
-def test_the_rounds_of_a_namespace_are_not_read_for_each_result_of_which_the_round_is_gone() -> None:
+def test_the_hub_does_not_read_the_rounds_of_a_namespace_once_for_each_result_of_a_gone_round() -> None:
     """Retention deletes many rounds at once."""
 
     def lists_read(gone: int) -> int:

@@ -40,7 +40,7 @@ def test_the_same_status_again_is_no_news_even_when_its_message_changes() -> Non
     assert transition((), ()) is None
 
 
-def test_a_step_forward_is_told_with_the_message_of_its_condition() -> None:
+def test_the_event_of_a_step_forward_has_the_message_of_the_condition() -> None:
     event = transition(progressing("Dispatched"), progressing("Collecting", "1 of 3 have sent."))
     assert event is not None
     assert (event.type, event.reason, event.action, event.note) == (

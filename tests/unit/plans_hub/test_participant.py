@@ -77,9 +77,7 @@ def test_a_hospital_without_an_account_is_revoked_and_people_have_to_act() -> No
         (participant("site-a", key_fingerprint="sha256:" + "0" * 64), "Revoked"),
     ],
 )
-def test_a_missing_account_is_told_before_what_is_wrong_with_keys_that_nobody_uses(
-    item: Participant, reason: str
-) -> None:
+def test_a_missing_account_comes_before_faults_of_the_participants_keys(item: Participant, reason: str) -> None:
     shown = headline(status(item, HUB, NOW, has_account=False).conditions)
     assert shown is not None
     assert shown.reason == reason

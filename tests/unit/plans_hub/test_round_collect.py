@@ -202,9 +202,7 @@ def test_a_lost_required_participant_fails_the_round() -> None:
         (None, "PARAMETER"),
     ],
 )
-def test_the_author_is_told_which_of_the_rounds_parameters_is_refused_and_no_other_word(
-    named: str, reported: str
-) -> None:
+def test_the_author_reads_which_parameter_of_the_round_is_refused_and_no_other_word(named: str, reported: str) -> None:
     failure = Failure.by("ParametersNotAllowed", parameter=named, bound="maximum 1")
     spec = {"parameters": {"epochs": "5", "learningrate": "0.1"}}
     refusing = refused("site-a", "ParametersNotAllowed", failure=failure)
@@ -214,7 +212,7 @@ def test_the_author_is_told_which_of_the_rounds_parameters_is_refused_and_no_oth
     assert len(message) < 1024
 
 
-def test_the_author_is_told_which_parameter_the_training_code_refuses() -> None:
+def test_the_author_reads_which_parameter_the_training_code_refuses() -> None:
     spec = {"parameters": {"hidden": "16;8"}}
     failure = Failure.by("ParametersRefused", exit_code=64, parameter="hidden")
     failing = task("site-a", condition("Failed", True, "ParametersRefused"), failure=failure)

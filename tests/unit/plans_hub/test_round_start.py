@@ -224,7 +224,7 @@ def test_a_dataset_that_a_hospital_offers_under_nearly_that_name_is_guessed() ->
     assert "asthma" not in left_out.message
 
 
-def test_a_name_is_told_only_to_who_has_nearly_written_it() -> None:
+def test_only_an_author_who_has_nearly_written_a_name_reads_this_name() -> None:
     current = federated_round(datasetName="breast", participants={"names": ["site-a"]}, quorum={"min": 1})
     made = plan(observation(current, participants={"site-a": offering("site-a", "asthma", "breast-of-others")}))
     message = message_of(made, "Stalled")
@@ -239,7 +239,7 @@ def test_a_round_that_waits_for_several_hospitals_names_them_all() -> None:
     assert " The round also waits for site-c (ParticipantUnknown). The round waits until" in message_of(made, "Stalled")
 
 
-def test_a_site_that_has_not_said_what_it_offers_is_asked() -> None:
+def test_the_hub_asks_a_site_that_has_published_no_datasets() -> None:
     silent = participant("site-b")
     assert silent.status.site is not None
     silent = replace(silent, status=replace(silent.status, site=replace(silent.status.site, datasets=None)))

@@ -52,7 +52,7 @@ def test_a_version_is_delivered_once_it_is_the_current_one() -> None:
     assert delivered(world) == ("True", "DeliveryComplete")
 
 
-def test_without_the_wish_nothing_is_delivered_and_nothing_is_said() -> None:
+def test_a_model_that_asks_for_no_delivery_has_none_and_no_condition_about_one() -> None:
     world = World(model(rounds=1))
     world.run()
     assert (deliveries(world), world.model.status.delivery) == ([], None)

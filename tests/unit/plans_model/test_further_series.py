@@ -129,7 +129,9 @@ def test_a_changed_trigger_counts_from_now_and_a_removed_one_ends_the_series() -
         (Trigger(cron="0 2 * * 1", time_zone="Europe/Berlim"), "TimeZoneUnknown"),
     ],
 )
-def test_a_trigger_that_names_no_time_is_told_at_once_and_stalls_at_the_end(trigger: Trigger, reason: str) -> None:
+def test_the_status_shows_at_once_a_trigger_without_a_time_and_the_model_stalls_at_the_end(
+    trigger: Trigger, reason: str
+) -> None:
     world = World(model(rounds=1))
     world.edit(trigger=trigger)
     world.settle()
@@ -275,7 +277,7 @@ def test_a_pinned_version_that_does_not_exist_is_told() -> None:
     assert (world.current, world.condition("Stalled")[0]) == (3, "False")
 
 
-def test_a_deleted_current_version_is_told_and_no_candidate_takes_its_place_unseen() -> None:
+def test_the_status_shows_a_deleted_current_version_and_no_candidate_silently_replaces_it() -> None:
     world = trained()
     del world.versions["heart-v1-0123abcd"]
     world.run()

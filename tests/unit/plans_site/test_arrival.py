@@ -84,7 +84,7 @@ def test_the_same_round_and_attempt_under_another_name_is_a_replay() -> None:
     assert holds(plan(seen(copy, others=(a_task(status=accepted()),))).status, "Failed").reason == "Replayed"
 
 
-def test_a_failed_task_is_stalled_for_good_and_is_said_of_the_task_as_it_is_now() -> None:
+def test_a_failed_task_stays_stalled_and_its_conditions_get_the_present_generation() -> None:
     """By kstatus it would be current otherwise; and nobody believes what was said of an earlier generation."""
     task = a_task()
     failed = plan(seen(a_task(status=accepted(courier={"reason": "StoreNotPinned"})))).status
@@ -122,7 +122,7 @@ def test_waiting_for_approval_is_a_state_on_both_sides_until_the_assignment_expi
     assert planned.requeue_after == 3600
 
 
-def test_a_courier_that_waits_for_people_stalls_the_task_and_they_are_told_what_to_do() -> None:
+def test_a_courier_that_waits_for_people_stalls_the_task_and_the_message_has_an_action() -> None:
     waiting = a_task(status=accepted(courier={"reason": "WaitingForApproval"}))
     status = plan(seen(waiting)).status
     assert holds(status, "Stalled").status == "True"

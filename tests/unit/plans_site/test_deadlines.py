@@ -71,7 +71,7 @@ def test_time_that_training_did_not_have_is_not_the_trainings_fault(observation:
     assert (failure.failure_class, failure.reason) == ("Platform", cause)
 
 
-def test_a_network_that_opened_is_said_even_when_time_is_over() -> None:
+def test_a_late_task_still_shows_that_its_network_opened() -> None:
     observation = out_of_time(
         ended("prepare", 75, outcome("NetworkOpen")), ended("isolation", 75, outcome("NetworkOpen"))
     )

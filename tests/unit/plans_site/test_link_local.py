@@ -41,7 +41,7 @@ def link_local(status: SiteStatus) -> Condition:
     return condition
 
 
-def test_an_answer_is_said_with_the_command_that_closes_it() -> None:
+def test_the_message_about_an_answering_address_has_the_command_that_closes_it() -> None:
     condition = link_local(after(Finding("Open", tuple(ANSWERS)).outcome))
     assert (condition.status, condition.reason) == ("False", "LinkLocalOpen")
     assert COMMAND in condition.message

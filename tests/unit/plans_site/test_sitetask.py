@@ -129,7 +129,7 @@ def test_the_hub_is_not_told_of_times_alone() -> None:
 
 
 @pytest.mark.parametrize(("heard_ago", "wait"), [(1.0, PROGRESS_SECONDS - 1), (60.0, 0), (-3600.0, PROGRESS_SECONDS)])
-def test_progress_that_the_hub_does_not_act_on_is_told_once_in_a_while(heard_ago: float, wait: float) -> None:
+def test_the_site_tells_progress_at_intervals_if_the_hub_does_not_act_on_it(heard_ago: float, wait: float) -> None:
     preparing, working = (
         hub_status(training(running("prepare"))),
         hub_status(training(ended("prepare", 0), running("train"))),

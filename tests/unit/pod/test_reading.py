@@ -39,7 +39,7 @@ def test_the_first_reading_makes_the_key_of_the_split(reader: Reader) -> None:
     assert outcome.split_fingerprint == split.fingerprint(key.read_bytes())
 
 
-def test_all_faults_of_a_file_are_said_at_once_and_no_value_of_it(reader: Reader) -> None:
+def test_a_message_has_all_faults_of_a_file_and_none_of_its_values(reader: Reader) -> None:
     rows = [line.replace(",", ",Mrs Doe ", 1) for line in world.rows(40)]
     world.pod(reader.folders.root, rows)
     code, outcome = reader.read()
@@ -58,7 +58,7 @@ def test_a_missing_column_is_said_without_any_round(reader: Reader) -> None:
     assert outcome.rows is None
 
 
-def test_faults_of_the_objects_and_of_the_key_are_said_at_once_and_no_row_is_read(reader: Reader) -> None:
+def test_prepare_reports_faults_of_objects_and_key_together_and_reads_no_row(reader: Reader) -> None:
     (reader.folders.raw / "cases.csv").unlink()
     document = world.task()
     document["dataset"]["split"] = {"validation": "0.5", "test": "0.5"}

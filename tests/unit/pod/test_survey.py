@@ -89,7 +89,7 @@ def test_a_patient_is_left_out_if_no_row_of_the_patient_counts(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("left_out", "kept", "listed"), [(11, 11, True), (10, 11, False), (11, 10, False)])
-def test_a_class_is_told_only_if_it_has_enough_rows_on_both_sides(
+def test_the_report_has_a_class_only_if_it_has_enough_rows_on_both_sides(
     tmp_path: Path, left_out: int, kept: int, listed: bool
 ) -> None:
     sick = [f"patient-{number},10,{'old' if number < left_out else 50},1" for number in range(left_out + kept)]

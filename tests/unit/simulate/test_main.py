@@ -139,7 +139,7 @@ def test_a_failed_round_keeps_the_results_for_programs(run: Any, file: Path, out
     assert "error: Round evaluate has failed" in err
 
 
-def test_a_failed_round_of_quorum_1_is_not_told_to_lower_it(run: Any, file: Path) -> None:
+def test_the_advice_for_a_failed_round_of_quorum_1_does_not_ask_for_a_lower_quorum(run: Any, file: Path) -> None:
     failing(file, {"quorum": {"min": 1}, "participants": {"names": ["site-c"]}})
     code, _, err = run()
     assert code == 1

@@ -52,7 +52,7 @@ def carried_out(observation: Observation) -> Refuses:
     return other
 
 
-def test_a_task_whose_round_task_is_gone_ends_though_the_hub_refuses_to_hear_of_the_new_one() -> None:
+def test_a_task_without_its_round_task_ends_even_if_the_hub_refuses_the_status_of_the_new_one() -> None:
     assert carried_out(seen(a_task(status=ready()), job=JOB, round_task=REPLAYED)).written == ["SiteTask"]
 
 
