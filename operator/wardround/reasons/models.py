@@ -218,7 +218,8 @@ MODELS = (
     _author(
         name="NameTaken",
         meaning="Another object already has the name of the round or version that the hub operator has to create.",
-        action="Delete that object, or apply the FederatedModel under another name.",
+        action="Delete that object, or apply the FederatedModel under another name. The hub operator looks again every "
+        "minute, and when the FederatedModel changes.",
     ),
     _nobody(
         name="TransferReady",

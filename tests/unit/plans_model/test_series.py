@@ -455,6 +455,7 @@ def test_a_round_of_somebody_else_is_not_taken_over() -> None:
     world.settle()
     assert condition(world, "Stalled") == ("True", "NameTaken")
     assert world.created == [name]
+    assert world.step().requeue_after == model_plan.REFUSED_SECONDS
     del world.rounds[name]
     world.settle()
     assert condition(world, "Stalled")[0] == "False"

@@ -178,7 +178,8 @@ class World:
             before = self.model.status, dict(self.rounds), dict(self.versions)
             plan = self.step()
             if (self.model.status, self.rounds, self.versions) == before:
-                if plan.requeue_after is None or self.series.stage == "Ended":
+                # While another object has a name, the plan looks every minute, and nothing changes.
+                if plan.requeue_after in (None, model_plan.REFUSED_SECONDS) or self.series.stage == "Ended":
                     return
                 self.now += timedelta(seconds=plan.requeue_after)
         raise AssertionError("the plan does not settle")

@@ -34,7 +34,7 @@ from wardround.reasons.registry import REASONS
 FIRST_SERIES = 1
 # A sleep that is much longer would not notice that the clock was set.
 LONGEST_SLEEP = timedelta(hours=1)
-# After the API server has refused a round.
+# After the API server has refused a round, or while another object has a name that the model needs.
 REFUSED_SECONDS = 60.0
 # The longest message of a condition.
 MESSAGE_LENGTH = 2048
@@ -82,7 +82,10 @@ def _requeue_after(now: datetime, verdict: Verdict, made: FederatedModelStatus) 
     if verdict.at_once:
         return 0.0
     start = read_time(made.next.at) if made.next and verdict.series.stage == "Ended" else None
-    times = [each for each in (verdict.requeue_at, start) if each]
+    # No event of an object of somebody else wakes the model.
+    taken = any(each.reason == "NameTaken" for each in made.conditions)
+    freed = now + timedelta(seconds=REFUSED_SECONDS) if taken else None
+    times = [each for each in (verdict.requeue_at, start, freed) if each]
     # A start that is due waits for a change of the model.
     future = [each for each in times if each > now]
     return (min(*future, now + LONGEST_SLEEP) - now).total_seconds() if future else None
