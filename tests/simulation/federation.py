@@ -89,7 +89,9 @@ class Federation:
         hub: Server | None = None,
         store: Objects | None = None,
         early_seconds: int = 0,
+        hospitals: Sequence[demo_data.Hospital] = demo_data.HOSPITALS,
     ) -> None:
+        self._hospitals = hospitals
         self._random = random.Random(seed)
         self._clock = loop.clock
         self._folder = folder
@@ -102,10 +104,8 @@ class Federation:
         self.store = store or Objects(signer, loop.clock)
         self._open_store = Opener(self.store, self._latency)
         self.hub = hub or Server(HUB_URL, loop.clock, refuses=_hospitals_write_as_themselves)
-        self.sites = {
-            each.name: Server(f"https://{each.name}.example:6443", loop.clock) for each in demo_data.HOSPITALS
-        }
-        self._restarts: dict[str, asyncio.Queue[str]] = {each.name: asyncio.Queue() for each in demo_data.HOSPITALS}
+        self.sites = {each.name: Server(f"https://{each.name}.example:6443", loop.clock) for each in hospitals}
+        self._restarts: dict[str, asyncio.Queue[str]] = {each.name: asyncio.Queue() for each in hospitals}
 
     @asynccontextmanager
     async def running(self, tables: Mapping[str, demo_data.Table]) -> AsyncIterator[None]:
@@ -127,19 +127,19 @@ class Federation:
         """For ever: once the hub is there."""
         await self.until("the hub publishes what it is", lambda: self._facts() is not None)
         async with asyncio.TaskGroup() as group:
-            for hospital in demo_data.HOSPITALS:
+            for hospital in self._hospitals:
                 for process in self._install_site(hospital, tables[hospital.name]):
                     group.create_task(process)
 
     async def approve(self) -> None:
         """As people do it who have compared the fingerprints: until all hospitals are trusted and offer their data."""
         await self.pin()
-        for hospital in demo_data.HOSPITALS:
+        for hospital in self._hospitals:
             await self._trusted(hospital.name)
 
     async def pin(self) -> None:
         """As people do it who have compared the fingerprints. Hub and hospitals may still lack a common version."""
-        for hospital in demo_data.HOSPITALS:
+        for hospital in self._hospitals:
             await self._pin(hospital.name)
 
     def set_approval(self, hospital: str, approval: str) -> None:
@@ -184,6 +184,13 @@ class Federation:
         credentials = self._signer.credentials
         keys = {"accessKey": credentials.access_key, "secretKey": credentials.secret_key}
         self.hub.create(_object("v1", "Secret", "store-credentials", HUB_NAMESPACE, stringData=keys))
+        return [self._run_operator(), self._node("hub", self.hub).run()]
+
+    async def _run_operator(self) -> None:
+        """The hub operator, for ever."""
+        await self._hub_operator().run()
+
+    def _hub_operator(self) -> HubOperator:
         settings = Settings(
             namespace=HUB_NAMESPACE,
             image=OPERATOR_IMAGE,
@@ -195,7 +202,7 @@ class Federation:
             early_seconds=self._early_seconds,
         )
         client = self._client(self.hub, "hub-operator", HUB_NAMESPACE, field_manager="wardround-hub")
-        operator = HubOperator(
+        return HubOperator(
             client,
             settings,
             watch=Watcher,
@@ -203,7 +210,6 @@ class Federation:
             clock=self._clock,
             draw=self._random.random,
         )
-        return [operator.run(), self._node("hub", self.hub).run()]
 
     def _install_site(self, hospital: demo_data.Hospital, table: demo_data.Table) -> list[Process]:
         name, server, facts = hospital.name, self.sites[hospital.name], self._facts()
