@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from wardround.card.folder import FolderRefused
 from wardround.sealing import untrusted
@@ -10,6 +13,7 @@ from wardround.sealing.keys import DecryptionKey, hub_fingerprint
 
 # Seconds. A request to the store that is silent for longer ends.
 SILENCE_SECONDS = 60
+HTTPS = 443
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,21 @@ def unopened(reason: str, advice: str) -> FolderRefused:
     )
 
 
-def unreachable(failure: OSError, advice: str) -> str:
-    """Why the store did not answer. Names no address, because an address is a right."""
-    code = getattr(failure, "code", None)
-    cause = f"it answered {code}" if code else f"{type(getattr(failure, 'reason', failure)).__name__}"
-    return (
-        f"this computer cannot use the hub's store ({cause}). Check the network between this computer and the store, "
-        f"and {advice}"
-    )
+def unreachable(failure: OSError, url: str, advice: str) -> str:
+    """Why the store did not answer. Names its host and port, and nothing else of the address, which is a right."""
+    store = f"{urlsplit(url).hostname}:{urlsplit(url).port or HTTPS}"
+    return f"this computer cannot use the hub's store at {store}: {_cause(failure)}, and {advice}"
+
+
+def _cause(failure: OSError) -> str:
+    code, cause = getattr(failure, "code", None), getattr(failure, "reason", failure)
+    if code:
+        return f"the store answered {code}. Ask the hub's administrator to look into the log of the store"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            "the CA that the hub names has not signed the certificate of the answer. Ask your network's administrators "
+            "whether a proxy between this computer and the store replaces certificates"
+        )
+    if isinstance(cause, socket.gaierror):
+        return "its name has no address here. Use a computer from which the store can be reached"
+    return f"{type(cause).__name__}. Check the network between this computer and the store"

@@ -92,6 +92,6 @@ def _download(url: str, context: ssl.SSLContext, length: int, sink: Callable[[by
                 sink(chunk)
                 left -= len(chunk)
     except OSError as failure:
-        raise DownloadFailed(unreachable(failure, "run the command again")) from None
+        raise DownloadFailed(unreachable(failure, url, "run the command again")) from None
     if left:
         raise DownloadFailed("the store sent only a part of the file. Run the command again")

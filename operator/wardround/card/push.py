@@ -112,4 +112,4 @@ def _store(put: Put, content: bytes, context: ssl.SSLContext) -> None:
         with urllib.request.urlopen(request, timeout=SILENCE_SECONDS, context=context):  # noqa: S310 - https
             return
     except OSError as failure:
-        raise UploadFailed(unreachable(failure, "push again")) from None
+        raise UploadFailed(unreachable(failure, put.url, "push again")) from None

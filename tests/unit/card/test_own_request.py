@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import urllib.error
 from email.message import Message
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -44,13 +47,18 @@ def test_a_text_that_is_no_key_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("failure", "cause"),
     [
-        (urllib.error.HTTPError(ADDRESS, 403, "no", Message(), None), "it answered 403"),
+        (urllib.error.HTTPError(ADDRESS, 403, "no", Message(), None), "the store answered 403"),
         (urllib.error.URLError(ConnectionRefusedError(f"cannot reach {ADDRESS}")), "ConnectionRefusedError"),
+        (urllib.error.URLError(ssl.SSLCertVerificationError(f"for {ADDRESS}")), "has not signed the certificate"),
+        (urllib.error.URLError(socket.gaierror(-2, ADDRESS)), "its name has no address here"),
         (TimeoutError(ADDRESS), "TimeoutError"),
     ],
 )
-def test_a_message_about_the_store_shows_no_address(failure: OSError, cause: str) -> None:
-    text = unreachable(failure, "push again")
-    assert f"({cause})" in text
-    assert text.endswith("and push again")
-    assert "store.example" not in text
+def test_a_message_about_the_store_shows_its_host_and_nothing_else_of_the_address(failure: OSError, cause: str) -> None:
+    text = unreachable(failure, ADDRESS, "push again")
+    assert cause in text
+    assert text.endswith(", and push again")
+    assert "store.example:443" in text
+    assert ADDRESS not in text
+    assert urlsplit(ADDRESS).path not in text
+    assert urlsplit(ADDRESS).query not in text
