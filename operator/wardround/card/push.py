@@ -34,7 +34,7 @@ class UploadFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedFile:
     """The file to push, in canonical form. `tensors_digest`: of names, types and shapes of its tensors."""
 
     file: Path
@@ -43,7 +43,7 @@ class Prepared:
     tensors_digest: str
 
 
-def prepare(path: Path, scratch: Path) -> Prepared:
+def prepare(path: Path, scratch: Path) -> PreparedFile:
     """The model of a folder. A file in another form is written anew into `scratch`. Raises FolderRefused."""
     source = path / folder.MODEL_FILE
     content = folder.read_file(path, folder.MODEL_FILE, LARGEST)
@@ -65,10 +65,10 @@ def prepare(path: Path, scratch: Path) -> Prepared:
             f"the description of the tensors of {source} has {header} bytes, and a hub reads {LARGEST_HEADER} at most. "
             "Save the model with fewer tensors, or with shorter names"
         )
-    return Prepared(file, digest, file.stat().st_size, layout.schema_digest)
+    return PreparedFile(file, digest, file.stat().st_size, layout.schema_digest)
 
 
-def upload(offered: UploadOffer, own: OwnRequest, prepared: Prepared, scratch: Path) -> None:
+def upload(offered: UploadOffer, own: OwnRequest, prepared: PreparedFile, scratch: Path) -> None:
     """Seals the file and stores it at the hub's addresses. Raises FolderRefused, UploadFailed."""
     offer, data_key, grants = _opened(offered, own, prepared)
     sealed = scratch / "sealed"
@@ -88,7 +88,7 @@ def upload(offered: UploadOffer, own: OwnRequest, prepared: Prepared, scratch: P
     _store(grants.segments, bytes(hashes), context)
 
 
-def _opened(offered: UploadOffer, own: OwnRequest, prepared: Prepared) -> tuple[PushOffer, bytes, PushGrants]:
+def _opened(offered: UploadOffer, own: OwnRequest, prepared: PreparedFile) -> tuple[PushOffer, bytes, PushGrants]:
     try:
         hub_key = own.hub_key(offered.hub_key, "do not push")
         offer = open_offer(offered.offer, load_verification_key(hub_key))

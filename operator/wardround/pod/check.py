@@ -60,7 +60,7 @@ def _check_statistics(folders: Folders, table: dataschema.DataSchema, report: Pr
         update.publish(folders.update, sent.tensors, fill)
 
 
-def _check_training(folders: Folders, report: PrivateReport) -> validation.Measured:
+def _check_training(folders: Folders, report: PrivateReport) -> validation.Measurement:
     initial = report.base_digest == ""
     with _base_file(folders, initial=initial) as (base_file, base):
         _require_full_precision(base, initial=initial)

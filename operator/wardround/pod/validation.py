@@ -23,14 +23,14 @@ from wardround.wire.update import MOST_SUMS, ValidationSums
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """`sums`: for the courier, None without any number. `own`: for the hospital's own people."""
 
     sums: bytes | None
     own: tuple[OwnMetric, ...]
 
 
-def measure(folders: Folders, report: PrivateReport) -> Measured:
+def measure(folders: Folders, report: PrivateReport) -> Measurement:
     """Reads out/validation.f64 and, for metrics that Wardround does not compute, out/metrics.json. A trainer may write
     neither. Raises PodError (PredictionsInvalid, NotFinite, MetricsInvalid, as `output.opened`)."""
     if report.withheld:
@@ -39,12 +39,12 @@ def measure(folders: Folders, report: PrivateReport) -> Measured:
             f"check: fewer than {report.min_cell} patients are in the validation rows or in one class of them, so no "
             "number about them leaves this hospital"
         )
-        return Measured(None, ())
+        return Measurement(None, ())
     binary = dataschema.parse(report.schema).binary_target
     numbers = _numbers(folders) if binary else {}
     reported = _reported(folders, [name for name in report.metrics if not binary or name not in registry.METRICS])
     if not numbers and not reported:
-        return Measured(None, ())
+        return Measurement(None, ())
     document = ValidationSums(
         people=report.people,
         sums={name: tuple(map(repr, numbers[name].tolist())) for name in layouts.SUMS} if numbers else {},
@@ -54,7 +54,7 @@ def measure(folders: Folders, report: PrivateReport) -> Measured:
     if len(text) > MOST_SUMS:
         raise PodError("MetricsInvalid", f"the round declares more metrics than fit into {MOST_SUMS} bytes")
     computed = own_metrics.computed(numbers, report.min_cell, report.rows) if numbers else ()
-    return Measured(text, (*computed, *own_metrics.reported(reported, report.people, report.rows)))
+    return Measurement(text, (*computed, *own_metrics.reported(reported, report.people, report.rows)))
 
 
 def _numbers(folders: Folders) -> Mapping[str, Any]:

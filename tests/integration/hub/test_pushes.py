@@ -24,7 +24,7 @@ from wardround import tensors
 from wardround.api import modelpush, names
 from wardround.card import folder, push
 from wardround.card.own_request import OwnRequest
-from wardround.card.push import Prepared
+from wardround.card.push import PreparedFile
 from wardround.clock import system_clock
 from wardround.kube.errors import NotFound
 from wardround.kubectl import main
@@ -94,7 +94,7 @@ class Pushing:
     world: World
     item: Object
     key: DecryptionKey
-    prepared: Prepared
+    prepared: PreparedFile
 
     @property
     def name(self) -> str:
@@ -131,7 +131,7 @@ class Pushing:
 def pushing(world: World, name: str, file: Path, **spec: Any) -> Pushing:
     """`spec`: fields that differ from those of the file."""
     layout, key = tensors.layout(file), DecryptionKey.generate()
-    prepared = Prepared(file, digests.file_digest(file), file.stat().st_size, layout.schema_digest)
+    prepared = PreparedFile(file, digests.file_digest(file), file.stat().st_size, layout.schema_digest)
     fields = {
         "digest": prepared.digest,
         "bytes": prepared.bytes,
