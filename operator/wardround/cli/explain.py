@@ -82,7 +82,7 @@ def _alike(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
 
 
 def _beyond(message: str, *parts: str) -> str:
-    """What a message says that is not said beside it."""
+    """The message without the `parts` that the paragraph shows anyway."""
     for each in parts:
         message = message.replace(each, "")
     return "" if not message.strip(" .:") else " ".join(message.split())

@@ -38,8 +38,8 @@ REMEMBERED = 128
 # When the hub issued an assignment, then its round's UID and its attempt. A site accepts an attempt of a round once, so
 # no two that it has accepted are equal in this order, though the hub may sign one time for all.
 Issue = tuple[datetime, str, int]
-# So far the hub's clock may be ahead. Else a hub whose clock is wrong for a day would make the site refuse all that it
-# issues afterwards.
+# The hub's clock may be ahead by this much. Without a bound, a hub whose clock is wrong for a day would make the site
+# refuse all later assignments.
 AHEAD = timedelta(minutes=5)
 AHEAD_REASON = "ClockSkew"
 

@@ -79,7 +79,7 @@ def plan(
     if prepared is not None and (prepared.succeeded or report.reason in OF_THE_DATA):
         draft = dataclasses.replace(draft, read_at=to_seconds(prepared.finished or now))
         if report.rows is not None:
-            # Also where too few rows are left: that is when people look for why.
+            # People need the counts most if too few rows are left, so a failed reading shows them too.
             draft = dataclasses.replace(_counted(draft, report), limits=limits)
         if report.reason is not None and report.reason in OF_THE_DATA:
             return ready.failed(draft, report.reason, report.message or "")

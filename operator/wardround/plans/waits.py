@@ -39,9 +39,9 @@ PROGRESS: Mapping[str, str] = {
     "Starting": "StartDeadline",
     "Sending": "UploadDeadline",
 }
-# Said of a task that the site has not accepted yet.
+# Waits of a task that the site has not accepted yet.
 UNACCEPTED = frozenset({"WaitingForApproval", "TooManyTasks", "ClockSkew", "SiteTaskNotAdmitted"})
-# Only of these that come before training: a pod that has lost its node waits for them again.
+# Waits before training. A pod that replaces one on a lost node has these waits again.
 BEFORE_TRAINING = frozenset({"Queued", "Starting", "Unschedulable", "ImagePullFailed", "Evicted"})
 
 

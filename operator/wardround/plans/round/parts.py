@@ -191,7 +191,8 @@ def _part(
         return lost(reason)
     if has_failed(latest):
         return _failed(federated_round, name, attempts)
-    # Also of what is sent already: URLs are made for as many parts as a site says, and all go into one plan.
+    # The limit holds for a sent update too: the hub makes URLs for as many parts as a site says, and all URLs go into
+    # one plan.
     if latest.status.upload is not None and latest.status.upload.bytes > largest_upload:
         return lost("UploadTooLarge")
     if federated_round.spec.task == "Deliver" and is_delivered(latest):

@@ -18,8 +18,8 @@ from wardround.plans.assignment import Issue, overtaken
 from wardround.plans.sitetask.held import HeldTask, SignedAssignment
 
 KEPT = 64
-# Each may weigh a megabyte in the hospital's etcd, and the hub decides how many there are. More than REMEMBERED and
-# KEPT together: else tasks that have ended would leave no room, if the newest need no memory.
+# A SiteTask may take a megabyte in the hospital's etcd, and the hub decides how many there are. MOST is larger
+# than REMEMBERED and KEPT together. Otherwise tasks that have ended could leave no room for new tasks.
 MOST = 256
 FULL = (
     f"this site holds {MOST} SiteTasks, the limit. So it takes no new task until some of these SiteTasks end. To see "
