@@ -80,13 +80,13 @@ class ResultController:
         # A round that ends from here on looks at these results again.
         self.kept[namespace] |= {each.name for each in gone}
         followers = await self._followers(namespace, {each.name for each in gone}) if gone else {}
-        decisions = [await self._one(namespace, each, followers[each.name]) for each in gone]
+        actions = [await self._one(namespace, each, followers[each.name]) for each in gone]
         # After all keys: these need the store.
         ends = look_ends()
-        for each, decision in zip(gone, decisions, strict=True):
-            if isinstance(decision, Forget):
+        for each, action in zip(gone, actions, strict=True):
+            if isinstance(action, Forget):
                 await self._forget(each.result, ends)
-        needed = {each.name for each, decision in zip(gone, decisions, strict=True) if isinstance(decision, Keep)}
+        needed = {each.name for each, action in zip(gone, actions, strict=True) if isinstance(action, Keep)}
         self.kept[namespace] -= set(names_of_rounds) - needed
         if not self.kept[namespace]:
             del self.kept[namespace]
@@ -103,7 +103,7 @@ class ResultController:
 
     async def _one(self, namespace: str, each: OrphanedResult, followers: tuple[Follower, ...]) -> Keep | Forget:
         uid = each.result["metadata"]["labels"][names.ROUND_UID]
-        decision = result_plan.plan(
+        action = result_plan.plan(
             Observation(
                 round_uid=uid,
                 round_exists=uid == each.live_uid,
@@ -111,7 +111,7 @@ class ResultController:
                 followers=followers,
             )
         )
-        match decision:
+        match action:
             case Keep(note=frozenset() as uids):
                 logger.info(
                     "the result of round %s/%s is kept for %d other rounds that need it",
@@ -122,7 +122,7 @@ class ResultController:
                 await vault.note(self._hub.client, each.result, {names.KEPT_FOR: " ".join(sorted(uids))})
             case Forget():
                 await vault.note(self._hub.client, each.result, {names.KEPT_FOR: ""}, emptied=True)
-        return decision
+        return action
 
     async def _followers(self, namespace: str, sources: Collection[str]) -> dict[str, tuple[Follower, ...]]:
         """By name of a round, the rounds that need its result. Only few rounds are in memory at a time."""

@@ -290,7 +290,7 @@ def until(approval: Approval | None, now: datetime) -> datetime | None:
 def status(approval: Approval, now: datetime) -> ApprovalStatus:
     """The conditions of an Approval, and when the site operator has seen that it was withdrawn."""
     generation, before = approval.metadata.generation, approval.status
-    reason, ready = _standing(approval, now)
+    reason, ready = _readiness(approval, now)
     message = REASONS[reason].meaning
     known = conditions.set_condition(before.conditions, "Ready", ready, reason, message, now=now, generation=generation)
     if reason in ("ApprovalUnreadable", "DenialUnreadable"):
@@ -301,9 +301,10 @@ def status(approval: Approval, now: datetime) -> ApprovalStatus:
     return dataclasses.replace(before, observed_generation=generation, conditions=known, withdrawn_at=withdrawn)
 
 
-def _standing(approval: Approval, now: datetime) -> tuple[str, bool]:
+def _readiness(approval: Approval, now: datetime) -> tuple[str, bool]:
+    """The reason of the condition Ready, and whether the condition is true."""
     if approval.spec.verdict == "Deny":
-        return _standing_denial(approval)
+        return _denial_readiness(approval)
     if not terms.read(approval.spec.terms):
         return "ApprovalUnreadable", False
     if is_over(approval, now):
@@ -312,7 +313,7 @@ def _standing(approval: Approval, now: datetime) -> tuple[str, bool]:
     return ("ApprovalUsedUp", False) if used else ("SeriesApproved", True)
 
 
-def _standing_denial(denial: Approval) -> tuple[str, bool]:
+def _denial_readiness(denial: Approval) -> tuple[str, bool]:
     if denial.spec.withdrawn_by is not None:
         return "ApprovalOver", False
     named = terms.named_models(denial.spec.terms) is not None

@@ -140,11 +140,11 @@ class Hospital:
     def work(self, task: RoundTask, order: Order) -> SimulatedTask:
         """Do the whole task: decide about it, fetch the base, run the pod, seal and send the update."""
         own = self.site(order.hub_fingerprint)
-        decision = decide(self._received(task, order), self._terms(own))
-        assignment = decision.assignment
-        if decision.outcome != "Accepted" or assignment is None:
-            refused = _set((), "Accepted", False, decision.reason, order.now)
-            return SimulatedTask(RoundTaskStatus(conditions=refused), decision.message)
+        acceptance = decide(self._received(task, order), self._terms(own))
+        assignment = acceptance.assignment
+        if acceptance.outcome != "Accepted" or assignment is None:
+            refused = _set((), "Accepted", False, acceptance.reason, order.now)
+            return SimulatedTask(RoundTaskStatus(conditions=refused), acceptance.message)
         uid = task.metadata.uid
         folder, pod = Workspace(self.claims / WORKSPACE).task(uid), self.claims / "pods" / uid
         folder.make()

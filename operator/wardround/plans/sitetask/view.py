@@ -1,4 +1,4 @@
-"""An observation with what follows from it: the decision about the assignment, why the pod failed, what people read."""
+"""An observation with what follows from it: the acceptance of the assignment, why the pod failed, what people read."""
 
 from __future__ import annotations
 
@@ -105,13 +105,13 @@ class View:
 
 
 def view_of(seen: Observation) -> View:
-    decision = decide(seen)
-    assignment = decision.assignment
+    acceptance = decide(seen)
+    assignment = acceptance.assignment
     statistics = assignment is not None and assignment.task == "Statistics"
     ours = {"prepare", "check"} | ({"train"} if statistics else set())
     seconds = assignment.train_seconds if assignment else None
     failure = failures.failure(seen.job, seen.pod, ours=frozenset(ours), train_seconds=seconds, now=seen.now)
-    return View(seen, decision, _with_known_parameter(failure, assignment.parameters if assignment else {}))
+    return View(seen, acceptance, _with_known_parameter(failure, assignment.parameters if assignment else {}))
 
 
 def own_record(task: SiteTask) -> HeldTask:
