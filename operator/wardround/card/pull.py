@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from wardround import durable
 from wardround.api.modeltransfer import TransferredModel
 from wardround.card import folder
 from wardround.card.folder import FolderRefused, SignedCard
@@ -43,9 +44,9 @@ def pull(answer: TransferredModel, own: OwnRequest, path: Path) -> ModelCard:
             raise FolderRefused(
                 f"the file in the store is not the one that the hub signed ({refusal.reason})"
             ) from None
-        (partial / folder.CARD_FILE).write_text(signed.text, "utf-8")
+        durable.write(partial / folder.CARD_FILE, signed.text.encode())
         card = folder.load(partial, own.fingerprint).card
-        partial.rename(path)
+        durable.publish(partial, path)
     return card
 
 

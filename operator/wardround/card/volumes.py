@@ -187,6 +187,8 @@ def whole(target: Path, uid: str, path: str) -> Iterator[TextIO]:
 
     `uid`: of the Prediction. `path`: of the answer, for messages. Raises PredictionRefused.
     """
+    # Not as in durable.py: a rename replaces a file, but a link never does. By the UID, a later pod of this Prediction
+    # knows the partial file again.
     partial = target.with_name(f".{uid}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,24 @@ async def test_the_command_writes_a_folder_that_matches_and_leaves_no_transfer(
     assert files(place) == [folder.CARD_FILE, folder.MODEL_FILE]
     assert files(tmp_path) == ["model"]
     assert not transfers(world)
+
+
+async def test_after_a_power_cut_the_folder_is_complete_or_absent(
+    world: World, released: Object, kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = await fingerprint(world)
+    place, fsync = tmp_path / "model", os.fsync
+    syncs: list[tuple[str, bool]] = []
+
+    def recording(descriptor: int) -> None:
+        syncs.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, place.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recording)
+    assert await pulled(kubeconfig, "fr/readers", place, hub) == 0
+    contents = [f".{name}.partial" for name in (folder.CARD_FILE, folder.MODEL_FILE)]
+    assert {(name, False) for name in (*contents, "model")} <= set(syncs)
+    assert (tmp_path.name, True) in syncs
 
 
 async def test_the_command_finds_the_version_of_a_model(
