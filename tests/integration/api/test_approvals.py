@@ -57,6 +57,14 @@ def test_no_process_makes_an_approval(site: Api, user: str, verdict: Object) -> 
 
 
 @pytest.mark.parametrize("user", PROCESSES)
+def test_no_process_deletes_one_and_a_person_does(site: Api, user: str) -> None:
+    site.create(approval("denied", verdict="Deny", maxRounds=0, maxEvaluations=0, until=None), user="alice")
+    with pytest.raises(Refused, match="Only people delete an Approval"):
+        site.delete("Approval", "denied", SITE, user=user)
+    site.delete("Approval", "denied", SITE, user="mallory")
+
+
+@pytest.mark.parametrize("user", PROCESSES)
 def test_no_process_withdraws_one(made: Api, user: str) -> None:
     for by in (user, "alice"):
         with pytest.raises(Refused, match="Only people approve or deny the tasks of a model"):

@@ -7,6 +7,7 @@ refuse: what RBAC says is in test_rights.py.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from tests.integration.api.objects import (
 Object = dict[str, Any]
 HUB_OPERATOR = account(HUB, "hub-operator")
 SITE_A, SITE_B = account("site-a", "site"), account("site-b", "site")
+OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "any", "uid": "any", "blockOwnerDeletion": True}
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +244,15 @@ def test_nobody_but_the_hub_operator_answers_a_transfer(hub: Api) -> None:
         with pytest.raises(Refused, match="The status of a ModelTransfer is written by the hub operator alone"):
             hub.patch_status("ModelTransfer", "answered", status, FEDERATION, user=user)
     hub.patch_status("ModelTransfer", "answered", status, FEDERATION, user=HUB_OPERATOR)
+
+
+@pytest.mark.parametrize("make", [model_transfer, model_push])
+@pytest.mark.parametrize("held", [{"finalizers": ["x.example/keep"]}, {"ownerReferences": [OWNER]}], ids=str)
+def test_a_transfer_or_push_cannot_be_made_to_stay(hub: Api, make: Callable[..., Object], held: Object) -> None:
+    made = make("held", requestedBy="mallory")
+    made["metadata"] |= held
+    with pytest.raises(Refused, match="has no finalizers and no ownerReferences"):
+        hub.create(made, user="mallory")
 
 
 def test_a_push_takes_no_name_of_a_version_that_a_series_may_make(hub: Api) -> None:
