@@ -305,7 +305,7 @@ def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime
     yield f"  {NOT_BOUND}"
     yield f"  An Approval of the model covers {limits_in_words(most)}."
     for each in of_the_model(known):
-        yield f"  {_standing(each, series, now)}"
+        yield f"  {_approval_line(each, series, now)}"
     uid = known.task.metadata.uid
     yield f"  To approve the model: kubectl wardround approve {known.where} --model --uid {uid}"
     yield f"  To see and approve all models of the model's sweep: kubectl wardround approve {known.where} --sweep"
@@ -339,7 +339,7 @@ def facts(series: SeriesTerms | SweepTerms) -> Mapping[str, str]:
     }
 
 
-def _standing(each: Approval, series: SeriesTerms, now: datetime) -> str:
+def _approval_line(each: Approval, series: SeriesTerms, now: datetime) -> str:
     spec, status = each.spec, each.status
     words = f"Approval {each.metadata.name} by {spec.author}, {each.metadata.creation_timestamp}: {spec.verdict}"
     if not terms.read(spec.terms):
