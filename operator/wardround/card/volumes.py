@@ -29,8 +29,8 @@ from wardround.wire.training import DATASET_TEXT
 # As the kind Prediction takes them.
 _MODEL = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 _VERSION = re.compile(r"v[1-9][0-9]{0,8}", re.ASCII)
-# Only the pod's user and its group, because an answer names patients.
-MODE = 0o660
+# The pod's user writes, its group reads, and nobody else, because an answer names patients.
+MODE = 0o640
 
 T = TypeVar("T")
 
