@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 # cuBLAS is deterministic only with a workspace of fixed size. It reads the variable when it starts.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -194,9 +194,13 @@ def _optimizer(tensors: list[torch.Tensor], parameters: Parameters) -> torch.opt
     if not tensors:
         raise ParametersError("ParameterInvalid", "exchange.frozen names every tensor: no tensor is left to train")
     rate, decay = parameters.learning_rate, parameters.weight_decay
-    if parameters.optimizer == "SGD":
-        return torch.optim.SGD(tensors, lr=rate, momentum=parameters.momentum, weight_decay=decay)
-    return torch.optim.Adam(tensors, lr=rate, weight_decay=decay)
+    match parameters.optimizer:
+        case "SGD":
+            return torch.optim.SGD(tensors, lr=rate, momentum=parameters.momentum, weight_decay=decay)
+        case "Adam":
+            return torch.optim.Adam(tensors, lr=rate, weight_decay=decay)
+        case other:
+            assert_never(other)
 
 
 def _load_state(path: Path, tensors: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
@@ -234,9 +238,13 @@ def _save_state(path: Path, tensors: dict[str, Any], optimizer: torch.optim.Opti
 
 def _slots(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
     """Names of the arrays that the optimizer keeps for each tensor between steps."""
-    if isinstance(optimizer, torch.optim.SGD):
-        return ("momentum_buffer",) if optimizer.defaults["momentum"] else ()
-    return ("step", "exp_avg", "exp_avg_sq")
+    match optimizer:
+        case torch.optim.SGD():
+            return ("momentum_buffer",) if optimizer.defaults["momentum"] else ()
+        case torch.optim.Adam():
+            return ("step", "exp_avg", "exp_avg_sq")
+        case _:
+            raise NotImplementedError(f"the state of {type(optimizer).__name__}")
 
 
 def _save(checkpointing: Checkpointing, work: _Work, step: int) -> None:

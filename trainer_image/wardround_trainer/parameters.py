@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 from wardround_trainer.failure import ParametersError
+
+Optimizer = Literal["SGD", "Adam"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Parameters:
     steps: int | None = None
     batch_size: int = 32
     learning_rate: float = 0.01
-    optimizer: str = "Adam"
+    optimizer: Optimizer = "Adam"
     optimizer_state: str = "reset"
     weight_decay: float = 0.0
     momentum: float = 0.0
@@ -129,7 +131,7 @@ READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "steps": ("steps", _whole(0, 1_000_000_000)),
     "batchSize": ("batch_size", _whole(1, 1 << 24)),
     "learningRate": ("learning_rate", _number(0, 1000)),
-    "optimizer": ("optimizer", _one_of("SGD", "Adam")),
+    "optimizer": ("optimizer", _one_of(*get_args(Optimizer))),
     "optimizerState": ("optimizer_state", _one_of("reset", "keep")),
     "weightDecay": ("weight_decay", _number(0, 1000)),
     "momentum": ("momentum", _number(0, 1)),
