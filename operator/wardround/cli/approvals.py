@@ -162,6 +162,11 @@ def limits(
     }
 
 
+def bounds(most: Object) -> str:
+    """The limits of an Approval as arguments of `approve`."""
+    return f"--rounds {most['maxRounds']} --evaluations {most['maxEvaluations']} --until {most['until']}"
+
+
 def limits_in_words(most: Object) -> str:
     return (
         f"at most {most['maxRounds']} Train and Statistics tasks and {most['maxEvaluations']} Evaluate tasks, until "
@@ -307,7 +312,7 @@ def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime
     for each in of_the_model(known):
         yield f"  {_approval_line(each, series, now)}"
     uid = known.task.metadata.uid
-    yield f"  To approve the model: kubectl wardround approve {known.where} --model --uid {uid}"
+    yield f"  To approve the model: kubectl wardround approve {known.where} --model --uid {uid} {bounds(most)}"
     yield f"  To see and approve all models of the model's sweep: kubectl wardround approve {known.where} --sweep"
     yield f"  To deny the model: kubectl wardround deny {known.where} --model"
 

@@ -132,8 +132,7 @@ def review(
             "  The Approval does not cover these models, because the list above has another model of the same name: "
             f"{', '.join(chosen.gone)}."
         )
-    bounds = f"--rounds {most['maxRounds']} --evaluations {most['maxEvaluations']} --until {most['until']}"
-    command = f"kubectl wardround approve {known.where} --sweep --digest {chosen.digest} {bounds}"
+    command = f"kubectl wardround approve {known.where} --sweep --digest {chosen.digest} {approvals.bounds(most)}"
     lines.append(f"  To approve these models: {command}")
     return [printable(each) for each in lines]
 

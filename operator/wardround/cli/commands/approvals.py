@@ -182,7 +182,7 @@ def run_withdraw(site: Cluster, options: argparse.Namespace) -> int:
         raise CommandError(
             f"Nobody has approved {known.where} alone, so the command has withdrawn nothing. To see the Approvals "
             f"that can cover the task: kubectl wardround review {known.where}. To withdraw one of them: kubectl "
-            "wardround withdraw approval/NAME."
+            f"wardround withdraw approval/NAME -n {known.task.metadata.namespace}."
         )
     _decide(site, known, approved=False)
     say(f"Withdrawn: {known.where}")
