@@ -41,6 +41,7 @@ from wardround.cli.findings import (
     of_task,
 )
 from wardround.cli.objects import Object, Task, began, created, metrics, printable, read, seconds, stages
+from wardround.plans.model.series import controls
 from wardround.plans.round.verdicts import withheld
 from wardround.reasons.registry import REASONS, reason_for
 
@@ -263,6 +264,11 @@ def running_round(item: Object) -> str | None:
     """The name of the round of a FederatedModel's series that runs. Raises codec.Malformed."""
     series = read(federatedmodel.parse, item).status.series
     return next((each.name for each in reversed(series.rounds) if each.outcome == "Running"), None) if series else None
+
+
+def is_of(model: Object, round_: Object) -> bool:
+    """Whether the round is one of the FederatedModel. Raises codec.Malformed."""
+    return controls(read(federatedmodel.parse, model).metadata, read(federatedround.parse, round_).metadata)
 
 
 def explain_model(item: Object, running: Explanation | None) -> Explanation:

@@ -109,8 +109,8 @@ def of_conditions(item: Participant | Site | Dataset | FederatedModel | ModelVer
                 dataset=metadata.name if isinstance(item, Dataset) else "",
                 site_namespace="" if isinstance(item, Participant) else metadata.namespace,
             )
-            if isinstance(item, FederatedModel) and advice.owner == NOBODY:
-                continue  # for example no trigger, or no delivery
+            if isinstance(item, FederatedModel) and advice.owner == NOBODY and condition.reason != "Delivering":
+                continue  # for example no trigger, or no delivery. What a delivery waits for, its message says
             participant = metadata.name if isinstance(item, Participant) else ""
             findings.append(Finding(name, condition.reason, advice, condition.message, participant))
     return findings

@@ -527,3 +527,18 @@ def test_the_explanation_of_a_model_has_that_of_the_round_that_runs() -> None:
     text = explain.text(explain.explain_model(item_, explain.explain_round(round_, [], {}, NOW)))
     assert "FederatedModel fed/heart is not ready: NoVersionYet.\nFederatedRound fed/heart-r2" in text
     assert "Was breast meant?" in text
+
+
+def test_a_round_of_somebody_else_with_the_name_is_no_round_of_the_model() -> None:
+    foreign = item("FederatedRound", "heart-r2", "fed", {})
+    assert not explain.is_of(model(), foreign)
+    owner = {"apiVersion": "wardround.io/v1alpha1", "kind": "FederatedModel", "name": "heart", "controller": True}
+    for uid, own in (("another", False), ("u", True)):
+        foreign["metadata"]["ownerReferences"] = [{**owner, "uid": uid}]
+        assert explain.is_of(model(), foreign) is own
+
+
+def test_a_delivery_that_waits_is_explained_by_its_message() -> None:
+    waits = condition("Delivered", "False", "Delivering", "Round heart-d1 waits: site-b has denied the task.")
+    text = explain.text(explain.explain_model(model(condition("Ready", "True", "VersionCurrent"), waits), None))
+    assert "site-b has denied the task" in text

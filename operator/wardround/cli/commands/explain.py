@@ -6,6 +6,8 @@ from datetime import datetime
 from wardround.cli import explain, explain_requests, verbs
 from wardround.cli.arguments import Parsers, hint_of_namespace, target
 from wardround.cli.cluster import Cluster
+from wardround.cli.errors import ForbiddenError, MissingError
+from wardround.cli.objects import Object
 from wardround.clock import system_clock
 
 
@@ -33,14 +35,25 @@ def explanation(cluster: Cluster, kind: str, name: str, namespace: str) -> expla
     item = verbs.needed(cluster, kind, name, namespace)
     beat = verbs.lease(cluster, namespace) if kind in ("Participant", "RoundTask") else None
     if kind == "FederatedModel":
-        running = explain.running_round(item)
-        there = running and cluster.get("FederatedRound", running, namespace)
-        return explain.explain_model(item, _round(cluster, running, namespace, now) if running and there else None)
+        return explain.explain_model(item, _running(cluster, item, namespace, now))
     if kind in ("RoundTask", "SiteTask"):
         return explain.explain_task(item, beat, now)
     if kind in explain_requests.KINDS:
         return explain_requests.explain_request(item, now)
     return explain.explain_long_lived(item, beat, now)
+
+
+def _running(cluster: Cluster, model: Object, namespace: str, now: datetime) -> explain.Explanation | None:
+    """The explanation of the round of the model's series that runs, if the person may read what it needs."""
+    name = explain.running_round(model)
+    try:
+        round_ = cluster.get("FederatedRound", name, namespace) if name else None
+        # The hub operator writes the name first. A round of somebody else may have it.
+        if name is None or round_ is None or not explain.is_of(model, round_):
+            return None
+        return _round(cluster, name, namespace, now)
+    except (ForbiddenError, MissingError):
+        return None
 
 
 def _round(cluster: Cluster, name: str, namespace: str, now: datetime) -> explain.Explanation:
