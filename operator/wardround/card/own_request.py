@@ -60,8 +60,9 @@ def _cause(failure: OSError) -> str:
         return f"the store answered {code}. Ask the hub's administrator to look into the log of the store"
     if isinstance(cause, ssl.SSLCertVerificationError):
         return (
-            "the CA that the hub names has not signed the certificate of the answer. Ask your network's administrators "
-            "whether a proxy between this computer and the store replaces certificates"
+            f"the certificate of the answer is not valid here ({cause.verify_message}). Ask your network's "
+            "administrators whether a proxy between this computer and the store replaces certificates. If none does, "
+            "tell the hub's administrator"
         )
     if isinstance(cause, socket.gaierror):
         return "its name has no address here. Use a computer from which the store can be reached"

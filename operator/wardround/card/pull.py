@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -87,12 +87,27 @@ def _download(url: str, context: ssl.SSLContext, length: int, sink: Callable[[by
     if not url.startswith("https://"):
         raise DownloadFailed("the hub's answer has a download address that is not https. Tell the hub's administrator")
     left = length
-    try:
-        with urllib.request.urlopen(url, timeout=SILENCE_SECONDS, context=context) as response:  # noqa: S310 - https
-            while left and (chunk := response.read(min(CHUNK, left))):
-                sink(chunk)
-                left -= len(chunk)
-    except OSError as failure:
-        raise DownloadFailed(unreachable(failure, url, "run the command again")) from None
+    for chunk in _chunks(url, context, length):
+        sink(chunk)  # an error of the disk is none of the store
+        left -= len(chunk)
     if left:
         raise DownloadFailed("the store sent only a part of the file. Run the command again")
+
+
+def _chunks(url: str, context: ssl.SSLContext, length: int) -> Iterator[bytes]:
+    """The first `length` bytes of the answer, or all if there are fewer. Raises DownloadFailed."""
+    advice = "run the command again"
+    try:
+        response = urllib.request.urlopen(url, timeout=SILENCE_SECONDS, context=context)  # noqa: S310 - https
+    except OSError as failure:
+        raise DownloadFailed(unreachable(failure, url, advice)) from None
+    with response:
+        while length:
+            try:
+                chunk = response.read(min(CHUNK, length))
+            except OSError as failure:
+                raise DownloadFailed(unreachable(failure, url, advice)) from None
+            if not chunk:
+                return
+            length -= len(chunk)
+            yield chunk
