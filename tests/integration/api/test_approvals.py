@@ -20,12 +20,13 @@ OPERATOR = OURS[0]
 # What applies the files of a hospital's Git repository.
 GITOPS = account("flux-system", "kustomize-controller")
 PROCESSES = [*OURS, GITOPS]
+CONTROLLERS = [account("kube-system", name) for name in ("namespace-controller", "generic-garbage-collector")]
 ROLE_BINDINGS = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{SITE}/rolebindings"
 
 
 @pytest.fixture(scope="module")
 def site(api: Api) -> Iterator[Api]:
-    users = [*PROCESSES, "alice", "mallory"]
+    users = [*PROCESSES, *CONTROLLERS, "alice", "mallory"]
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
@@ -62,6 +63,12 @@ def test_no_process_deletes_one_and_a_person_does(site: Api, user: str) -> None:
     with pytest.raises(Refused, match="Only people delete an Approval"):
         site.delete("Approval", "denied", SITE, user=user)
     site.delete("Approval", "denied", SITE, user="mallory")
+
+
+@pytest.mark.parametrize("user", CONTROLLERS)
+def test_the_controllers_that_end_a_namespace_delete_one(site: Api, user: str) -> None:
+    site.create(approval("ends"), user="alice")
+    site.delete("Approval", "ends", SITE, user=user)
 
 
 @pytest.mark.parametrize("user", PROCESSES)

@@ -255,6 +255,14 @@ def test_a_transfer_or_push_cannot_be_made_to_stay(hub: Api, make: Callable[...,
         hub.create(made, user="mallory")
 
 
+@pytest.mark.parametrize("held", [{"finalizers": ["x.example/keep"]}, {"ownerReferences": [OWNER]}], ids=str)
+def test_a_push_cannot_be_made_to_stay_later(hub: Api, held: Object) -> None:
+    hub.create(model_push("held-later", requestedBy="mallory"), user="mallory")
+    with pytest.raises(Refused, match="has no finalizers and no ownerReferences"):
+        hub.patch("ModelPush", "held-later", {"metadata": held}, FEDERATION, user="mallory")
+    hub.delete("ModelPush", "held-later", FEDERATION)
+
+
 def test_a_push_takes_no_name_of_a_version_that_a_series_may_make(hub: Api) -> None:
     for name in ("heart-v3-1a2b3c4d", "x-v12-00000000"):
         with pytest.raises(Refused, match="is kept for the versions of FederatedModels"):
