@@ -59,7 +59,7 @@ def base(federation: Federation, different: str) -> Finished:
 
 
 def test_the_courier_refuses_a_model_that_a_key_holder_replaced(federation: Federation, base: Finished) -> None:
-    """Every recipient of a model has its data key. The hub's signature covers each segment's hash."""
+    """Every recipient of a model has its data key. The hub's signature covers the digest of the plaintext."""
     with replaced(federation, base):
         made = federation.manifest("replaced", "Train", base={"roundName": base.name}, retryLimit=0, **ALONE)
         federation.apply(made)
