@@ -15,7 +15,7 @@ from wardround.hub.stored import delete_stored, look_ends
 from wardround.hub.vault import is_result, note
 from wardround.plans.round.parts import puts_until
 from wardround.ports import Object, Objects
-from wardround.store.errors import StoreError
+from wardround.store.errors import TOO_SLOW, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ async def delete_remembered(hub: Context, memories: Sequence[Memory]) -> datetim
     store that hangs takes the time of the whole look.
 
     Returns until when somebody can put objects, if anybody can. Then the caller has to call again. Raises ApiError, and
-    the first StoreError after it has tried each.
+    the first StoreError: of a store that hangs at once, and of another one after each has been tried.
     """
     times: list[datetime] = []
     failure: StoreError | None = None
@@ -113,6 +113,8 @@ async def delete_remembered(hub: Context, memories: Sequence[Memory]) -> datetim
                 await delete_stored(hub, prefix, ends)
         except StoreError as error:
             failure = failure or error
+            if error.reason == TOO_SLOW:
+                break  # each further one would hold the worker as long again
             continue
         if each.until and now < each.until and _can_be_emptied(each.item):
             times.append(each.until)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,6 +15,7 @@ from tests.simulation.store import SimulatedStore
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.api import names
 from wardround.hub.context import Context
+from wardround.hub.leftovers import Memory, delete_remembered
 from wardround.hub.store_looks import CROWDED_SECONDS, LONG_LOOKS, LOOK_SECONDS, WORKERS, StoreLooks
 from wardround.hub.stored import delete_stored, look_ends
 from wardround.presign import Credentials, Presigner
@@ -62,6 +64,20 @@ def test_the_deletions_of_one_look_share_its_time() -> None:
             with pytest.raises(StoreError, match="StoreTooSlow"):
                 await delete_stored(context(loop, Endless(7.0)), PREFIX, ends)
         assert loop.time() == LOOK_SECONDS
+
+    play(main)
+
+
+def test_a_store_that_hangs_is_asked_once_for_all_that_one_name_has_left() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = context(loop, Endless(86400.0))
+        memories = [Memory({}, (f"updates/uid-{number}/",), None) for number in range(5)]
+        async with AsyncExitStack() as others:
+            for _ in range(LONG_LOOKS):
+                await others.enter_async_context(hub.store_looks.limited(None))
+            with pytest.raises(StoreError, match="StoreTooSlow"):
+                await delete_remembered(hub, memories)
+            assert loop.time() == CROWDED_SECONDS
 
     play(main)
 
