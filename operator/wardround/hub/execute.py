@@ -256,6 +256,7 @@ class Execution:
         key = (meta.uid, "", action.number)
         if cause := refusals.recent(key, self.hub.clock()):
             return EarlyRefusal(cause=cause)
+        await self.key.get()  # a key that is gone is no refusal
         try:
             await self._make_aggregation(action)
         except ApiError as failure:
