@@ -1,13 +1,14 @@
-"""Remembers briefly that the API server refused a RoundTask, so that not each reconcile asks again."""
+"""Remembers briefly that the API server refused a RoundTask or an early aggregation, so that not each reconcile asks
+again."""
 
 from datetime import datetime, timedelta
 
 ASK_AGAIN = timedelta(seconds=10)
-Key = tuple[str, str, int]  # UID of the round, participant, attempt
+Key = tuple[str, str, int]  # UID of the round, participant, attempt. Of an aggregation: "" and its number
 
 
 class Refusals:
-    """The API server's words by RoundTask. A new process remembers none, and asks at once."""
+    """The API server's words by RoundTask or aggregation. A new process remembers none, and asks at once."""
 
     def __init__(self) -> None:
         self._messages: dict[Key, tuple[datetime, str]] = {}

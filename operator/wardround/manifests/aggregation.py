@@ -17,8 +17,9 @@ KEPT_SECONDS = 86400
 @dataclass(frozen=True, kw_only=True)
 class AggregationJob:
     """All that the manifests depend on. `number` counts the tries, from 1: each has one pod and one location.
-    `failures`: how many tries before it failed, those not counted that the store ended. `active_seconds`: how long it
-    may run, ACTIVE_SECONDS at most. `scratch_bytes`: the size of its scratch volume."""
+    The one that begins early has the number 0. `failures`: how many tries before it failed, those not counted that the
+    store ended. `active_seconds`: how long it may run, ACTIVE_SECONDS at most, and as much longer for the number 0 as a
+    round may collect meanwhile. `scratch_bytes`: the size of its scratch volume."""
 
     namespace: str
     round_namespace: str
