@@ -140,7 +140,7 @@ def test_a_target_with_one_value_has_an_empty_class(tmp_path: Path, first: int) 
 def test_no_update_is_made_from_fewer_patients_than_the_smallest_cell(tmp_path: Path, kind: str) -> None:
     people = patients("train", 10)
     few = [f"{name},{10 + visit},50,{number % 2}" for number, name in enumerate(people) for visit in range(5)]
-    with pytest.raises(PodError, match="11 are needed") as caught:
+    with pytest.raises(PodError, match="at least 11") as caught:
         prepare(world.pod(tmp_path, few), world.task(kind, minSamples=1))
     assert caught.value.reason == "TooFewSamples"
 

@@ -126,7 +126,7 @@ def test_samples_are_at_most_the_hubs_max_samples(tmp_path: Path) -> None:
 
 
 def test_too_few_samples_fail_the_task(tmp_path: Path) -> None:
-    with pytest.raises(PodError, match="training samples remain") as caught:
+    with pytest.raises(PodError, match="training samples are left") as caught:
         prepare(world.pod(tmp_path), world.task(minSamples=1000))
     assert (caught.value.reason, caught.value.exit_code) == ("TooFewSamples", 65)
 
@@ -170,7 +170,7 @@ def test_an_evaluation_reads_the_rows_that_the_round_asks_for(tmp_path: Path) ->
 
 
 def test_an_evaluation_of_enough_people_fails_below_the_hospitals_least_number_of_samples(tmp_path: Path) -> None:
-    with pytest.raises(PodError, match="test samples remain") as caught:
+    with pytest.raises(PodError, match="test samples are left") as caught:
         prepare(world.pod(tmp_path), world.task("Evaluate", minSamples=1000))
     assert caught.value.reason == "TooFewSamples"
 

@@ -46,7 +46,7 @@ def test_a_message_has_all_faults_of_a_file_and_none_of_its_values(reader: Reade
     assert (code, outcome.reason) == (65, "TooManyRowsLeftOut")
     message = outcome.message or ""
     assert "40 of 40 rows (100 %)" in message
-    assert "also TooFewSamples: 0 training samples remain" in message
+    assert "also TooFewSamples: only 0 training samples are left" in message
     assert outcome.quality is not None
     assert "Doe" not in json.dumps(outcome, default=vars)
 
