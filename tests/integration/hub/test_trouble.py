@@ -180,7 +180,7 @@ async def test_a_round_fails_without_the_store_and_cleans_up_later(world: World)
 
         async def reported() -> bool:
             round_ = await world.client.get("FederatedRound", "no-store", FEDERATION)
-            return conditions(round_).get("CleanedUp") == ("False", "StoreObjectMissing")
+            return conditions(round_).get("CleanedUp") == ("False", "ActionFailed")
 
         await until(reported, "the round says that it is not tidied up")
         secrets = await world.client.list("Secret", labels=f"{names.ROUND_UID}={created['metadata']['uid']}")
