@@ -123,13 +123,10 @@ def elsewhere(cluster: Cluster, kind: str, name: str, namespace: str) -> str:
 
 
 def round_with_tasks(hub: Cluster, name: str, namespace: str) -> tuple[Object, list[Object]]:
-    """A FederatedRound and its RoundTasks, which lie in the participants' namespaces. A round's author may lack the
-    right to read these namespaces: then there are no tasks, and the round's own status must be enough."""
+    """A FederatedRound and its RoundTasks. If the caller may not read the participants' namespaces, there are no tasks,
+    and the round's own status must be enough."""
     round_ = needed(hub, "FederatedRound", name, namespace)
-    try:
-        return round_, hub.list("RoundTask", labels=f"{ROUND_UID}={round_['metadata']['uid']}")
-    except ForbiddenError:
-        return round_, []
+    return round_, tasks_of(hub, [round_]) or []
 
 
 def model_with_rounds(hub: Cluster, name: str, namespace: str) -> tuple[Object, list[Object], list[Object]]:

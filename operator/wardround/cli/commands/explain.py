@@ -6,7 +6,7 @@ from datetime import datetime
 from wardround.cli import explain, explain_requests, verbs
 from wardround.cli.arguments import Parsers, hint_of_namespace, target
 from wardround.cli.cluster import Cluster
-from wardround.cli.errors import ForbiddenError, MissingError
+from wardround.cli.errors import ForbiddenError
 from wardround.cli.objects import Object
 from wardround.clock import system_clock
 
@@ -31,7 +31,7 @@ def run_explain(cluster: Cluster, options: argparse.Namespace) -> int:
 def explanation(cluster: Cluster, kind: str, name: str, namespace: str) -> explain.Explanation:
     now = system_clock()
     if kind == "FederatedRound":
-        return _round(cluster, name, namespace, now)
+        return _round(cluster, verbs.needed(cluster, kind, name, namespace), now)
     item = verbs.needed(cluster, kind, name, namespace)
     beat = verbs.lease(cluster, namespace) if kind in ("Participant", "RoundTask") else None
     if kind == "FederatedModel":
@@ -49,14 +49,12 @@ def _running(cluster: Cluster, model: Object, namespace: str, now: datetime) -> 
     try:
         round_ = cluster.get("FederatedRound", name, namespace) if name else None
         # The hub operator writes the name first. A round of somebody else may have it.
-        if name is None or round_ is None or not explain.is_of(model, round_):
-            return None
-        return _round(cluster, name, namespace, now)
-    except (ForbiddenError, MissingError):
+        return _round(cluster, round_, now) if round_ and explain.is_of(model, round_) else None
+    except ForbiddenError:
         return None
 
 
-def _round(cluster: Cluster, name: str, namespace: str, now: datetime) -> explain.Explanation:
-    round_, tasks = verbs.round_with_tasks(cluster, name, namespace)
+def _round(cluster: Cluster, round_: Object, now: datetime) -> explain.Explanation:
+    tasks = verbs.tasks_of(cluster, [round_]) or []
     leases = {each: verbs.lease(cluster, each) for each in {task["metadata"]["namespace"] for task in tasks}}
     return explain.explain_round(round_, tasks, leases, now)
