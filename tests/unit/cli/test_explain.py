@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cli import reported
 from tests.unit.cli.required import REQUIRED, RESULT, metric
 from wardround.api.names import task_name
 from wardround.api.times import to_seconds
@@ -499,46 +498,3 @@ def test_a_hospitals_texts_neither_steer_the_terminal_nor_end_the_command() -> N
     assert "has never been connected" in shown
     assert all(line.isprintable() for line in shown.splitlines())
     assert "\n  do:     run this" not in shown
-
-
-def model(*conditions: dict[str, str], **status: Any) -> dict[str, Any]:
-    return item("FederatedModel", "heart", "fed", {"conditions": [*conditions], **status}, reported.SPEC)
-
-
-def test_a_version_that_waits_for_people_and_a_wrong_cron_line_stand_in_the_explanation_of_the_model() -> None:
-    waits = condition("VersionWaits", "True", "PeopleDecide", "Set spec.current.version to 2.")
-    wrong = condition("Scheduled", "False", "CronInvalid", "The cron line '61 * * * *' has a minute of 61.")
-    off = condition("Delivered", "False", "DeliveryOff")
-    explained = explain.explain_model(model(condition("Ready", "True", "VersionCurrent"), waits, wrong, off), None)
-    assert [each.reason for each in explained.findings] == ["PeopleDecide", "CronInvalid"]
-    text = explain.text(explained)
-    assert "Set spec.current.version to 2." in text
-    assert "a minute of 61" in text
-
-
-def test_the_explanation_of_a_model_has_that_of_the_round_that_runs() -> None:
-    rounds = [{"name": f"heart-r{number}", "task": "Train", "number": number, "generation": 1} for number in (1, 2)]
-    rounds[0]["outcome"] = "Complete"
-    series = {"number": 1, "stage": "Training", "started": stamp(50), "rounds": rounds}
-    item_ = model(condition("Ready", "False", "NoVersionYet"), series=series)
-    assert explain.running_round(item_) == "heart-r2"
-    stalled = condition("Stalled", "True", "DatasetUnknown", "Was breast meant?")
-    round_ = item("FederatedRound", "heart-r2", "fed", {"conditions": [stalled]}, {"datasetName": "braest"})
-    text = explain.text(explain.explain_model(item_, explain.explain_round(round_, [], {}, NOW)))
-    assert "FederatedModel fed/heart is not ready: NoVersionYet.\nFederatedRound fed/heart-r2" in text
-    assert "Was breast meant?" in text
-
-
-def test_a_round_of_somebody_else_with_the_name_is_no_round_of_the_model() -> None:
-    foreign = item("FederatedRound", "heart-r2", "fed", {})
-    assert not explain.is_of(model(), foreign)
-    owner = {"apiVersion": "wardround.io/v1alpha1", "kind": "FederatedModel", "name": "heart", "controller": True}
-    for uid, own in (("another", False), ("u", True)):
-        foreign["metadata"]["ownerReferences"] = [{**owner, "uid": uid}]
-        assert explain.is_of(model(), foreign) is own
-
-
-def test_a_delivery_that_waits_is_explained_by_its_message() -> None:
-    waits = condition("Delivered", "False", "Delivering", "Round heart-d1 waits: site-b has denied the task.")
-    text = explain.text(explain.explain_model(model(condition("Ready", "True", "VersionCurrent"), waits), None))
-    assert "site-b has denied the task" in text
