@@ -72,10 +72,16 @@ class Trainer:
     policy: Mapping[str, Any] = field(default_factory=dict)
 
 
+HUB_OPERATOR = "hub-operator"
+
+
 class Federation:
     """`seed` decides in which order calls arrive, and nothing else. `watched` sees each container that has ended.
     `connect` makes the clients of all operators and couriers: a subclass of `Client` refuses, loses or delays calls.
-    `hub` and `store` are given where they are in another process (`apart`)."""
+    `hub_client`: that of the hub operator, if it differs. `hub` and `store` are given where they are in another process
+    (`apart`)."""
+
+    hub_client: type[Client] | None = None
 
     def __init__(
         self,
@@ -201,7 +207,7 @@ class Federation:
             store_ca="in memory",
             early_seconds=self._early_seconds,
         )
-        client = self._client(self.hub, "hub-operator", HUB_NAMESPACE, field_manager="wardround-hub")
+        client = self._client(self.hub, HUB_OPERATOR, HUB_NAMESPACE, field_manager="wardround-hub")
         return HubOperator(
             client,
             settings,
@@ -303,7 +309,8 @@ class Federation:
 
     def _client(self, server: Server, account: str, namespace: str, *, field_manager: str = "") -> Client:
         token = server.token(f"{namespace}:{account}", YEAR)
-        return self._connect(server, lambda: token, namespace, self._latency, field_manager=field_manager)
+        connect = self.hub_client if self.hub_client and account == HUB_OPERATOR else self._connect
+        return connect(server, lambda: token, namespace, self._latency, field_manager=field_manager)
 
     def _client_at_hub(self, credentials: Credentials, token: TokenSource) -> Api:
         assert credentials.server == self.hub.url

@@ -112,16 +112,12 @@ class StumblingObjects(Objects):
 class StumblingFederation(EarlyFederation):
     """Its hub operator stops after each write."""
 
+    hub_client = StumblingClient
+
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.store = StumblingObjects(self._signer, self._clock)
         self._open_store = Opener(self.store, self._latency)
-
-    def _client(self, server: Server, account: str, namespace: str, *, field_manager: str = "") -> Client:
-        if account != "hub-operator":
-            return super()._client(server, account, namespace, field_manager=field_manager)
-        token = server.token(f"{namespace}:{account}", 365 * 86400.0)
-        return StumblingClient(server, lambda: token, namespace, self._latency, field_manager=field_manager)
 
 
 class UpgradingClient(Client):
@@ -139,11 +135,7 @@ class UpgradingClient(Client):
 
 
 class UpgradingFederation(EarlyFederation):
-    def _client(self, server: Server, account: str, namespace: str, *, field_manager: str = "") -> Client:
-        if account != "hub-operator":
-            return super()._client(server, account, namespace, field_manager=field_manager)
-        token = server.token(f"{namespace}:{account}", 365 * 86400.0)
-        return UpgradingClient(server, lambda: token, namespace, self._latency, field_manager=field_manager)
+    hub_client = UpgradingClient
 
 
 class FullFederation(EarlyFederation):

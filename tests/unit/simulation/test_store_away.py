@@ -16,7 +16,6 @@ import pytest
 from lab import demo_data
 from tests.conditions import is_true
 from tests.simulation.apiserver import Server
-from tests.simulation.client import Client
 from tests.simulation.federation import HUB_NAMESPACE, Federation
 from tests.simulation.kubelet import Node
 from tests.simulation.programs import Programs
@@ -97,11 +96,7 @@ class DeletingClient(StumblingClient):
 class StoppingFederation(TroubledFederation, StumblingFederation):
     """Its hub operator stops after each write."""
 
-    def _client(self, server: Server, account: str, namespace: str, *, field_manager: str = "") -> Client:
-        if account != "hub-operator":
-            return super()._client(server, account, namespace, field_manager=field_manager)
-        token = server.token(f"{namespace}:{account}", 365 * 86400.0)
-        return DeletingClient(server, lambda: token, namespace, self._latency, field_manager=field_manager)
+    hub_client = DeletingClient
 
 
 async def over(federation: Federation, outcome: str) -> Object:
