@@ -147,15 +147,13 @@ class MortalFederation(Federation):
     def __init__(self, loop: VirtualLoop, folder: Path, writes: Writes, kind: type[MortalClient]) -> None:
         super().__init__(loop, folder, ALL_TASKS, 1, hospitals=HOSPITALS)
         self.writes = writes
-        self._kind = kind
+        self.hub_client = kind
         self._stopped = asyncio.Event()
 
     def _client(self, server: Server, account: str, namespace: str, *, field_manager: str = "") -> Client:
-        if account != "hub-operator":
-            return super()._client(server, account, namespace, field_manager=field_manager)
-        token = server.token(f"{namespace}:{account}", 365 * 86400.0)
-        client = self._kind(server, lambda: token, namespace, self._latency, field_manager=field_manager)
-        client.writes, client.stopped = self.writes, self._stopped
+        client = super()._client(server, account, namespace, field_manager=field_manager)
+        if isinstance(client, MortalClient):
+            client.writes, client.stopped = self.writes, self._stopped
         return client
 
     async def _run_operator(self) -> None:
