@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wardround.api.conditions import Conditions
-from wardround.api.federatedround import CalibrationGroup, Outcome, ResultMetric
+from wardround.api.federatedround import CalibrationGroup, Outcome, Release, ResultMetric
 from wardround.api.meta import Meta
 from wardround.wire import codec
 
@@ -20,9 +20,21 @@ class Pushed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parent:
+    """A version from which the first Train round of the series started. `round_name`: as in that version's spec.
+    `version_name`, `digest`: its name and its digest; None if somebody deleted it before this version was made."""
+
+    round_name: str
+    version_name: str | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelVersionSpec:
     """`digest`: of the model's manifest, as in the result of the round. `series`: number of the series.
-    `columns_digest`, `schema_digest`: of the DataSchema with which the model was trained.
+    `columns_digest`, `schema_digest`: of the DataSchema with which the model was trained. `parents`: the versions from
+    which it was trained, one step back; none if the series began with new first weights. `release`: who may get the
+    model. None if an operator made the version that wrote neither parents nor release.
 
     `pushed`: None for a model that a series has made. For a pushed model, `model_name` and `round_name` are the name of
     the ModelPush, `round_uid` is its UID, `version` is 1 and `series` is 0."""
@@ -35,6 +47,8 @@ class ModelVersionSpec:
     digest: str
     columns_digest: str | None = None
     schema_digest: str | None = None
+    parents: tuple[Parent, ...] = ()
+    release: Release | None = None
     pushed: Pushed | None = None
 
 
@@ -48,15 +62,26 @@ class VersionVerdict:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VersionCard:
+    """Which card of the model is the newest. `digest`: of the card as the hub has signed it, without the signature.
+    `signed_by`: fingerprint of the hub's key."""
+
+    digest: str
+    revision: int
+    signed_by: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelVersionStatus:
     """`metrics`, `calibration`: as the round measured them that was the first to measure this model. `verdict`: None
-    until the series has ended."""
+    until the series has ended. `card`: None if the hub has no card that it can use."""
 
     observed_generation: int | None = None
     conditions: Conditions = ()
     metrics: tuple[ResultMetric, ...] = ()
     calibration: tuple[CalibrationGroup, ...] = ()
     verdict: VersionVerdict | None = None
+    card: VersionCard | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

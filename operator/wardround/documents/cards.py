@@ -10,12 +10,14 @@ from typing import Any
 from wardround.api.dataschema import DataSchemaSpec, SchemaField
 from wardround.api.federatedround import DEFAULT_COMMAND, FederatedRound, Result
 from wardround.api.modelpush import ModelPush
+from wardround.api.modelversion import VersionCard
 from wardround.api.times import to_seconds
-from wardround.documents.keys import Model
+from wardround.documents.keys import Identity, Model
 from wardround.plans.push import ExaminedFile, hidden
 from wardround.plans.round.types import StoredModel
+from wardround.sealing.manifests import open_card
 from wardround.tabular import dataschema
-from wardround.wire import card, codec
+from wardround.wire import canonical, card, codec, digests
 from wardround.wire.assignment import AssignedSchema
 from wardround.wire.card import CardField, CardMetric, CardParent, ModelCard
 from wardround.wire.compression import NONE
@@ -139,6 +141,13 @@ def measured(before: ModelCard, result: Result, round_name: str, now: datetime) 
     if merged == before.metrics:
         return None
     return replace(before, revision=before.revision + 1, issued=to_seconds(now), metrics=merged)
+
+
+def shown(text: str, identity: Identity) -> VersionCard:
+    """What a ModelVersion says of this signed card. Raises Refused."""
+    signed = open_card(text, identity.key.public_key())
+    payload = canonical.decode(canonical.loads(text.encode())["payload"])
+    return VersionCard(digest=digests.digest(payload), revision=signed.revision, signed_by=identity.fingerprint)
 
 
 def _fields(spec: Mapping[str, Any]) -> tuple[CardField, ...]:

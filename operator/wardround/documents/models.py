@@ -23,7 +23,7 @@ from wardround.api.federatedround import (
     Task,
 )
 from wardround.api.meta import API_VERSION, OwnerReference, owner
-from wardround.api.modelversion import ModelVersion, ModelVersionSpec, ModelVersionStatus, VersionVerdict
+from wardround.api.modelversion import ModelVersion, ModelVersionSpec, ModelVersionStatus, VersionCard, VersionVerdict
 from wardround.documents.assignments import assigned_quorum, assigned_resources
 from wardround.plans.model.series import parameters
 from wardround.plans.model.types import CreateDelivery, CreateRound, CreateVersion, OwnVersion
@@ -161,6 +161,8 @@ def model_version(model: FederatedModel, action: CreateVersion) -> dict[str, Any
         digest=result.digest,
         columns_digest=result.columns_digest,
         schema_digest=result.schema_digest,
+        parents=action.parents,
+        release=action.round.spec.release,
     )
     return {
         "apiVersion": API_VERSION,
@@ -191,13 +193,19 @@ def owners(model: FederatedModel, action: OwnVersion) -> list[Any]:
     return [codec.dump(each) for each in (*others, *([own] if action.owned else ()))]
 
 
-def measured(version: ModelVersion, measured_by: FederatedRound | None, verdict: VersionVerdict) -> ModelVersionStatus:
+def measured(
+    version: ModelVersion, measured_by: FederatedRound | None, verdict: VersionVerdict, card: VersionCard | None = None
+) -> ModelVersionStatus:
     """The version's status, with what a round says of its model and what the gate says. It has no condition yet."""
     result = measured_by.status.result if measured_by else None
     own = tuple(each for each in result.metrics if each.model == version.spec.round_name) if result else ()
     calibration = result.calibration if result and own else ()
     return ModelVersionStatus(
-        observed_generation=version.metadata.generation, metrics=own, calibration=calibration, verdict=verdict
+        observed_generation=version.metadata.generation,
+        metrics=own,
+        calibration=calibration,
+        verdict=verdict,
+        card=card,
     )
 
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import cached_property, singledispatchmethod
 from typing import Any
 
-from wardround.api import conditions, federatedmodel, names, roundtask
-from wardround.api.federatedround import FederatedRound, Result
+from wardround.api import conditions, federatedmodel, modelversion, names, roundtask
+from wardround.api.federatedround import FederatedRound, Result, base_version
 from wardround.api.meta import controller
 from wardround.api.names import CANCELLED, GRANTS_BYTES, GRANTS_EXPIRE, REFUSED
 from wardround.api.roundtask import RoundTask
@@ -19,7 +19,7 @@ from wardround.documents import aggregations, cards, collected_list, models, ser
 from wardround.documents.assignments import Recipient, assign, grant
 from wardround.documents.keys import Model
 from wardround.documents.update_list import UpdateList
-from wardround.hub import early, tries, vault
+from wardround.hub import early, tries, vault, version_cards
 from wardround.hub.context import Context
 from wardround.hub.stored import delete_stored, look_ends
 from wardround.kube.errors import ApiError, Forbidden, Invalid
@@ -362,7 +362,16 @@ class Execution:
             card = before and cards.measured(before, result, self.round.metadata.name, self.hub.clock())
             return sign_card(card, self.hub.identity.key) if card else None
 
-        await vault.revise_card(self.hub.client, self.base.manifest.header.round_uid, revise)
+        base_uid = self.base.manifest.header.round_uid
+        await vault.revise_card(self.hub.client, base_uid, revise)
+        await version_cards.show(self.hub, self.round.metadata.namespace, self._versions_of_base(), base_uid)
+
+    def _versions_of_base(self) -> tuple[str, ...]:
+        """Names of the ModelVersions that may be of the model that this round starts from."""
+        if version := base_version(self.round):
+            return (version,)
+        owners = self.seen.base.metadata.owner_references if self.seen.base else ()
+        return tuple(each.name for each in owners if each.kind == modelversion.KIND)
 
     def _opened(self, card: str) -> ModelCard | None:
         """A card of this hub; None for a damaged one, because no round may fail for it."""

@@ -15,6 +15,7 @@ from wardround.api.federatedround import FederatedRound
 from wardround.api.meta import Meta
 from wardround.api.modelversion import ModelVersion
 from wardround.documents import models as documents
+from wardround.hub import version_cards
 from wardround.hub.context import Context
 from wardround.hub.observe import get_round
 from wardround.kube.controller import Key, Source, Wake
@@ -135,9 +136,7 @@ class ModelController:
         seen = Observation(
             model=model,
             round=await self._newest(meta.namespace, rounds.last(series).name, ended_round),
-            versions=await self._versions(model, rounds.version_name(meta, series.number) if ended else "")
-            if listed
-            else {},
+            versions=await self._versions(model, ended=ended) if listed else {},
             delivery=await self._round(meta.namespace, model.status.delivery.round) if model.status.delivery else None,
             now=now,
         )
@@ -185,15 +184,21 @@ class ModelController:
         live = await self._round(model.namespace, name)
         return live if live and rounds.controls(model, live.metadata) else None
 
-    async def _versions(self, model: FederatedModel, needed: str) -> dict[str, ModelVersion]:
-        """The model's versions by name, and one of another model under the name that is `needed`, if a name is."""
+    async def _versions(self, model: FederatedModel, *, ended: bool) -> dict[str, ModelVersion]:
+        """The model's versions by name. Once the series has `ended`: also one of another model under the name that the
+        series needs, and until it has its version, the pushed one from which it started."""
         namespace, client = model.metadata.namespace, self._hub.client
         labels = f"{names.MODEL_UID}={model.metadata.uid}"
         listed = [modelversion.parse(each) for each in await client.list(modelversion.KIND, namespace, labels=labels)]
         versions = {each.metadata.name: each for each in listed}
-        if needed and needed not in versions:
-            item = await client.get_if_exists(modelversion.KIND, needed, namespace)
-            versions |= {needed: modelversion.parse(item)} if item else {}
+        series = model.status.series
+        if series is None or not ended:
+            return versions
+        pushed = series.pushed if series.version is None else None
+        for name in (rounds.version_name(model.metadata, series.number), pushed):
+            if name is not None and name not in versions:
+                item = await client.get_if_exists(modelversion.KIND, name, namespace)
+                versions |= {name: modelversion.parse(item)} if item else {}
         return versions
 
     async def _rounds(self, model: FederatedModel) -> dict[str, str]:
@@ -260,7 +265,8 @@ class ModelController:
         name, namespace = action.version.metadata.name, action.version.metadata.namespace
         item = await self._hub.client.get(modelversion.KIND, name, namespace)
         before = modelversion.parse(item)
-        measured = documents.measured(before, action.measured_by, action.verdict)
+        card = await version_cards.newest(self._hub, before.spec.round_uid)
+        measured = documents.measured(before, action.measured_by, action.verdict, card)
         known = conditions.set_condition(
             (),
             "Ready",

@@ -18,7 +18,7 @@ from wardround.api.times import read_time, sooner, to_seconds
 from wardround.clock import Draw
 from wardround.documents import pushes as documents
 from wardround.documents.pushes import SealedPush
-from wardround.hub import requests, vault
+from wardround.hub import requests, vault, version_cards
 from wardround.hub.context import Context
 from wardround.hub.leftovers import Memory, delete_remembered
 from wardround.hub.observe import started_from
@@ -183,7 +183,8 @@ class PushController:
             now=self._hub.clock(),
             generation=generation,
         )
-        status = ModelVersionStatus(observed_generation=generation, conditions=known)
+        card = await version_cards.newest(self._hub, version.spec.round_uid)
+        status = ModelVersionStatus(observed_generation=generation, conditions=known, card=card)
         await self._hub.reporter.write(item, version.status, status)
 
     async def _forget(self, key: Key, kept: set[str]) -> float | None:

@@ -178,6 +178,7 @@ async def test_pushed_weights_become_a_version_from_which_rounds_start(
     digest = digests.file_digest(place / folder.MODEL_FILE)
     assert made is not None
     assert (made["spec"]["digest"], made["spec"]["pushed"]) == (digest, {"requestedBy": ACCOUNT})
+    assert (made["spec"]["parents"], made["spec"]["release"]) == ([], "Readers")
     with pytest.raises(NotFound):
         await writer.client.get("ModelPush", "pretrained", FEDERATION)
 

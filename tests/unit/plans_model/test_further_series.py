@@ -1,13 +1,15 @@
 """Further series of a model: when they begin, what the gate decides, which version counts, and what is deleted."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.unit.plans_model.world import UID, World, model
 from wardround.api.federatedmodel import History, ModelGate, OnFailure, Trigger
+from wardround.api.meta import Meta
+from wardround.api.modelversion import ModelVersion, ModelVersionSpec, Parent, Pushed
 from wardround.plans.model import plan as model_plan
 
 WEEKLY = {"trigger": {"cron": "0 2 * * 1", "timeZone": "Europe/Berlin"}}
@@ -57,6 +59,59 @@ def test_a_further_series_begins_at_its_time_from_the_current_version() -> None:
     assert base.round_name == first.spec.round_name
     assert list(world.versions) == ["heart-v1-0123abcd", "heart-v2-0123abcd"]
     assert world.model.status.versions == tuple(world.versions)
+
+
+def parents(world: World, number: int) -> tuple[Parent, ...]:
+    return world.versions[f"heart-v{number}-0123abcd"].spec.parents
+
+
+def test_a_version_names_the_version_from_which_its_series_started() -> None:
+    world = trained("Accepted")
+    first = world.versions["heart-v1-0123abcd"]
+    assert parents(world, 1) == ()
+    named = Parent(round_name=first.spec.round_name, version_name=first.metadata.name, digest="sha256:" + "d" * 64)
+    assert parents(world, 2) == (named,)
+    world.change(start="Scratch")
+    world.run_next()
+    assert parents(world, 3) == ()
+
+
+def test_a_version_names_the_round_of_a_parent_that_somebody_deletes_during_the_series() -> None:
+    world = trained()
+    base = world.versions["heart-v1-0123abcd"].spec.round_name
+    world.now = datetime.fromisoformat(world.next_start)
+    world.settle()
+    del world.versions["heart-v1-0123abcd"]
+    world.run()
+    assert parents(world, 2) == (Parent(round_name=base),)
+
+
+def test_a_version_names_the_pushed_version_from_which_its_series_started() -> None:
+    world = World(model(rounds=1, spec={"initial": {"pushed": "pretrained"}}))
+    world.versions["pretrained"] = pushed_version("pretrained")
+    world.run()
+    named = Parent(round_name="pretrained", version_name="pretrained", digest=world.versions["pretrained"].spec.digest)
+    assert parents(world, 1) == (named,)
+    assert world.model.status.versions == ("heart-v1-0123abcd",)
+
+
+def pushed_version(name: str) -> ModelVersion:
+    spec = ModelVersionSpec(
+        model_name=name,
+        version=1,
+        series=0,
+        round_name=name,
+        round_uid="push",
+        digest="sha256:" + "e" * 64,
+        pushed=Pushed(requested_by="wanda"),
+    )
+    return ModelVersion(metadata=Meta(name=name, namespace="federation", uid="pushed"), spec=spec)
+
+
+@pytest.mark.parametrize("release", ["Participants", "Readers"])
+def test_a_version_says_who_may_get_it(release: str) -> None:
+    world = trained(release=release)
+    assert world.versions["heart-v1-0123abcd"].spec.release == release
 
 
 def test_a_series_from_scratch_has_new_statistics_and_first_weights() -> None:

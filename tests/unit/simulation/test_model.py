@@ -21,7 +21,7 @@ from wardround.card.folder import Folder, load
 from wardround.plans import approval as approvals
 from wardround.plans import terms
 from wardround.ports import Object
-from wardround.wire import versions
+from wardround.wire import codec, digests, versions
 from wardround.wire.assignment import Assignment
 
 FEDERATION = demo_rounds.NAMESPACE
@@ -63,7 +63,8 @@ def model() -> Object:
 class Trained:
     """`kept`, `forgotten`: the FederatedRounds and results after the model was deleted, and after its version was.
     `assignments`: of all RoundTasks of the series. `delivered`: the folder of the model on each hospital's claim of
-    models, as it loads; `current`: the file of that name. `deliveries`: the Deliver rounds."""
+    models, as it loads; `current`: the file of that name. `deliveries`: the Deliver rounds. `fingerprint`: of the hub's
+    key."""
 
     model: Object
     rounds: list[Object]
@@ -74,6 +75,7 @@ class Trained:
     deliveries: list[Object]
     delivered: dict[str, Folder]
     current: dict[str, str]
+    fingerprint: str
 
 
 LATE = demo_data.HOSPITALS[2].name
@@ -123,7 +125,7 @@ def trained() -> Trained:
             kept = left(federation)
             federation.hub.remove(Place("ModelVersion", FEDERATION, made["metadata"]["name"]))
             await federation.until("nothing is left", lambda: left(federation) == ([], []))
-            return Trained(ended, rounds, made, kept, left(federation), asked, deliveries, delivered, current)
+            return Trained(ended, rounds, made, kept, left(federation), asked, deliveries, delivered, current, pin)
 
     with scratch() as name:
         folder = Path(name)
@@ -187,6 +189,15 @@ def test_the_version_is_the_best_round_with_its_numbers(trained: Trained) -> Non
     ready = condition(trained.model, "Ready")
     assert ready is not None
     assert ready.reason == "VersionCurrent"
+
+
+def test_the_version_names_the_newest_card_and_who_may_get_the_model(trained: Trained) -> None:
+    """The card that a delivery brings: the evaluation after the last training has made another revision of it."""
+    [folder, *_] = trained.delivered.values()
+    digest = digests.digest(codec.write_document(folder.card))
+    assert folder.card.revision == 2
+    assert trained.version["status"]["card"] == {"digest": digest, "revision": 2, "signedBy": trained.fingerprint}
+    assert (trained.version["spec"]["parents"], trained.version["spec"]["release"]) == ([], "Participants")
 
 
 def test_every_hospital_has_the_current_version(trained: Trained) -> None:

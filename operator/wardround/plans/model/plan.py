@@ -146,7 +146,8 @@ def series_over(seen: Observation, series: SeriesStatus) -> Verdict | None:
     if series.version is not None:
         return _at_rest(seen, series)
     if version is None:
-        create = CreateVersion(name=name, version=series.number, round=best)
+        parents = versions.parents(seen, series)
+        create = CreateVersion(name=name, version=series.number, round=best, parents=parents)
         return Verdict(course="Progressing", reason="SeriesEnded", series=series, actions=(create,), at_once=True)
     return _listed(seen, series, best, version)
 

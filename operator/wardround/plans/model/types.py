@@ -7,7 +7,7 @@ from typing import Literal
 
 from wardround.api.federatedmodel import FederatedModel, FederatedModelStatus, SeriesRound, SeriesStatus
 from wardround.api.federatedround import FederatedRound
-from wardround.api.modelversion import ModelVersion, VersionVerdict
+from wardround.api.modelversion import ModelVersion, Parent, VersionVerdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +15,8 @@ class Observation:
     """`patients`: the training patients that the hospitals of the model tell; None if none tells. `round`: the live
     round under the name of the last one of the series. `versions`: the live ModelVersions of this model by name. Once a
     series compares or has ended, `best` is the round that made its best model. Once it has ended, `versions` also has
-    the ModelVersion of another model that has the name that the series needs, `measuring` is the round that has
+    a ModelVersion of another model that has the name that the series needs, and the pushed one from which the series
+    started, until the series has its version; `measuring` is the round that has
     measured the best model, or None if none has, and `rounds` has the UIDs of all live rounds of this model by name.
     `delivery`: the live round under the name of the newest Deliver round. Once that round is over, `askable` are the
     hospitals that a round would ask now, and `asked` those that this one asked, unless the status names them."""
@@ -66,6 +67,7 @@ class CreateVersion:
     name: str
     version: int
     round: FederatedRound
+    parents: tuple[Parent, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from wardround.api import conditions, federatedround, modelversion
 from wardround.api.federatedmodel import SeriesStatus
 from wardround.api.federatedround import FederatedRound, HospitalVerdicts, Outcome, RoundVerdict
-from wardround.api.modelversion import ModelVersion, VersionVerdict
+from wardround.api.modelversion import ModelVersion, Parent, VersionVerdict
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import Delete, Observation
 from wardround.reasons.registry import REASONS
@@ -49,6 +49,17 @@ def references(seen: Observation) -> tuple[str, ...]:
     """The rounds of the current version and of the best one so far, with which the gate compares a candidate."""
     rounds = (each.spec.round_name for each in (current(seen), best(seen)) if each is not None)
     return tuple(dict.fromkeys(rounds))
+
+
+def parents(seen: Observation, series: SeriesStatus) -> tuple[Parent, ...]:
+    """The version from which the first Train round of a series that has ended started; none if it had none."""
+    name = series.base or series.pushed
+    if name is None:
+        return ()
+    version = next((each for each in seen.versions.values() if each.spec.round_name == name), None)
+    if version is None:
+        return (Parent(round_name=name),)
+    return (Parent(round_name=name, version_name=version.metadata.name, digest=version.spec.digest),)
 
 
 def not_compared(seen: Observation) -> str | None:
