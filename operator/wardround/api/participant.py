@@ -56,13 +56,15 @@ class SiteReport:
     """The site's report on its keys, Datasets, accelerators, and the versions of assignments that it accepts.
 
     `assignment_versions` is any JSON, which `plans/versions.py` reads. So a site that publishes malformed JSON there
-    stops no round of other sites.
+    stops no round of other sites. `name_on_cards`: whether cards of models may name the hospital. None if the site does
+    not know cards with names.
     """
 
     keys: PublicKeys | None = None
     datasets: tuple[OfferedDataset, ...] | None = None
     accelerators: tuple[Accelerator, ...] | None = None
     assignment_versions: Any = None
+    name_on_cards: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,6 +104,7 @@ class Policy:
     tell_own_metrics: bool = False
     tell_new_patients: bool = False
     tell_verdicts: bool = False
+    name_on_cards: bool = False
     max_evaluations: int = 20
     link_local: LinkLocal = "Warn"
 

@@ -34,7 +34,8 @@ PUSHED = "Pushed"
 class Making:
     """A Train round that has made a model. `base`: the result that it started from, with its card, if it is a model.
 
-    `schema`: `spec` of the round's DataSchema as it stands in the API, None if it is gone or has changed.
+    `hospital_names`: the hospitals that the card may name. `schema`: `spec` of the round's DataSchema as it stands in
+    the API, None if it is gone or has changed.
     """
 
     round: FederatedRound
@@ -42,6 +43,7 @@ class Making:
     manifest: ModelManifest
     base: Model | None
     base_card: ModelCard | None
+    hospital_names: tuple[str, ...]
     schema_digest: str
     schema: Mapping[str, Any] | None
 
@@ -53,7 +55,7 @@ def first(making: Making, now: datetime) -> ModelCard:
     parents, omitted = _parents(making)
     compression = stored.result.compression or NONE
     return ModelCard(
-        version=card.version(compression),
+        version=card.version(compression, making.hospital_names),
         revision=1,
         issued=to_seconds(now),
         round_namespace=meta.namespace,
@@ -75,6 +77,7 @@ def first(making: Making, now: datetime) -> ModelCard:
         use=card.CardUse(intended_use=use.intended_use, limits=use.limits, licence=use.licence, contact=use.contact),
         release=stored.release,
         compression=compression,
+        hospital_names=making.hospital_names,
     )
 
 

@@ -24,6 +24,7 @@ from wardround.hub.context import Context
 from wardround.hub.stored import delete_stored, look_ends
 from wardround.kube.errors import ApiError, Forbidden, Invalid
 from wardround.manifests import aggregation
+from wardround.plans.participant import names_on_card
 from wardround.plans.round.parts import refused_since, task_refused
 from wardround.plans.round.types import (
     EARLY_NUMBER,
@@ -336,6 +337,7 @@ class Execution:
             manifest=manifest,
             base=self.base,
             base_card=self._opened(self.base.card) if self.base and self.base.card else None,
+            hospital_names=names_on_card(self.seen.participants, self.round.metadata.namespace, stored.aggregated),
             schema_digest=self.seen.schema.digest,
             schema=await self._data_schema(self.seen.schema),
         )

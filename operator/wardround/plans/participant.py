@@ -4,6 +4,7 @@ One fact is read from a condition: that a hospital was revoked. No other field o
 only shuts hospitals out.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from wardround.reasons.registry import REASONS
 from wardround.sealing import untrusted
 from wardround.sealing.keys import RecipientKey, load_verification_key, participant_fingerprint
 from wardround.sealing.refused import Refused
+from wardround.wire.card import HOSPITAL_NAME, MOST_NAMES
 
 
 def fingerprint(keys: PublicKeys | None) -> str | None:
@@ -96,6 +98,33 @@ def barred(participant: Participant | None, federation: str) -> str | None:
 def takes_part(participant: Participant, federation: str) -> bool:
     """Whether the hospital takes part in the rounds of that namespace."""
     return any(each.namespace == federation for each in participant.spec.allowed_federations)
+
+
+def names_on_card(participants: Mapping[str, Participant], federation: str, trained: Iterable[str]) -> tuple[str, ...]:
+    """The names for people of the hospitals among `trained` that agree to be named on a card, in alphabetical order.
+
+    Empty if a site of the federation does not know cards with names: the site would refuse a delivery of the model.
+    """
+    if any(_reads_no_names(each) for each in participants.values() if takes_part(each, federation)):
+        return ()
+    known = (participants[name] for name in trained if name in participants)
+    return tuple(sorted(_shown_name(each) for each in known if _agrees(each)))[:MOST_NAMES]
+
+
+def _reads_no_names(participant: Participant) -> bool:
+    """A site that has reported nothing is not enrolled yet, or new, and stops no names."""
+    site = participant.status.site
+    return site is not None and site.name_on_cards is None and not revoked(participant)
+
+
+def _agrees(participant: Participant) -> bool:
+    site = participant.status.site
+    return site is not None and site.name_on_cards is True
+
+
+def _shown_name(participant: Participant) -> str:
+    shown = participant.spec.display_name
+    return shown if shown and HOSPITAL_NAME.matches(shown) else participant.metadata.name
 
 
 def offers(participant: Participant, dataset: str) -> bool:

@@ -21,18 +21,24 @@ from wardround.wire.assignment import (
     NUMBER,
     PARAMETER,
     ROWS,
+    SHOWN,
     TOKEN,
     UID,
     VALUE,
     WORD,
 )
-from wardround.wire.codec import LATER
+from wardround.wire.codec import LATER, Text
 from wardround.wire.compression import NONE, Compression
 
-# Version 2 has the field `compression`. A card without a compression is of version 1, so that older programs read it.
-KNOWN = (1, 2)
+# Version 2 has the field `compression`, and version 3 the field `hospital_names` too. A card without them is of version
+# 1, so that older programs read it.
+KNOWN = (1, 2, 3)
 # A card lists so many ancestors at most, the nearest first, because it has to fit into an object of Kubernetes.
 MOST_PARENTS = 256
+# And it names so many hospitals at most, for the same reason.
+MOST_NAMES = 256
+
+HOSPITAL_NAME = Text(SHOWN, 128)
 
 Role = Literal["Feature", "Target", "Ignored"]
 Gap = Literal["NoPrediction", "Allowed"]
@@ -135,7 +141,8 @@ class ModelCard:
     that was gone when the round ended. `architecture`: None if another image than the built-in trainer made the model.
     `parents`: the nearest first, back to the start. `parents_omitted`: how many more there are. `hospitals`, `people`:
     of the last training round. `release`: who may get the model, as all rounds that led to it said. `compression`: of
-    the updates of the last training round.
+    the updates of the last training round. `hospital_names`: those hospitals of the last training round that agreed to
+    be named.
     """
 
     version: int
@@ -158,6 +165,7 @@ class ModelCard:
     use: CardUse
     release: Release
     compression: Compression = field(default=NONE, metadata=LATER)
+    hospital_names: tuple[Annotated[str, HOSPITAL_NAME], ...] = field(default=(), metadata=LATER)
 
     @property
     def data_schema(self) -> dict[str, Any] | None:
@@ -185,8 +193,10 @@ class ModelCard:
         return next(each for each in over_most if each.hospitals == most)
 
 
-def version(compression: Compression) -> int:
-    """The version of a card with this compression."""
+def version(compression: Compression, hospital_names: tuple[str, ...] = ()) -> int:
+    """The lowest version of a card that has these fields."""
+    if hospital_names:
+        return 3
     return 1 if compression == NONE else 2
 
 

@@ -120,6 +120,7 @@ def making(
             manifest=manifest(data),
             base=None,
             base_card=None,
+            hospital_names=(),
             schema_digest=dataschema.digest(table),
             schema=schema,
         ),

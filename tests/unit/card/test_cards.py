@@ -18,6 +18,7 @@ from wardround.documents.keys import Model
 from wardround.sealing.manifests import sign_card
 from wardround.tabular import dataschema
 from wardround.wire import card as card_wire
+from wardround.wire import codec
 from wardround.wire.card import CardArchitecture, CardParent
 from wardround.wire.compression import Compression
 from wardround.wire.digests import digest
@@ -93,6 +94,20 @@ def test_only_the_card_of_compressed_updates_has_the_version_that_names_them(
     assert (made.version, made.compression) == (version, compression or "None")
 
 
+def test_only_the_card_that_names_hospitals_has_the_version_of_names() -> None:
+    """Sites, Predictions and command lines of older versions refuse a card with a field that they do not know."""
+    named, nameless = cards.first(making(hospital_names=("North", "West")), NOW), cards.first(making(), NOW)
+    assert (named.version, named.hospital_names) == (3, ("North", "West"))
+    assert (nameless.version, "hospitalNames" in codec.dump_document(nameless)) == (1, False)
+
+
+def test_the_next_revision_names_the_same_hospitals() -> None:
+    """A hospital that has the model refuses a card that differs in more than its numbers."""
+    after = cards.measured(cards.first(making(hospital_names=("North",)), NOW), result(AUC), "evaluate", NOW)
+    assert after is not None
+    assert (after.version, after.hospital_names) == (3, ("North",))
+
+
 def test_a_later_model_has_the_parents_of_its_base_and_the_bases_layers() -> None:
     earlier = cards.first(making(base=base("Statistics", "00000000-0000-4000-8000-000000000001")), NOW)
     later = cards.first(
@@ -157,7 +172,13 @@ def test_the_longest_card_fits_into_a_secret_and_into_a_status() -> None:
     parent = CardParent(task="Statistics", round_name="r" * 253, round_uid=uid, digest=digest(b"r"))
     earlier = replace(cards.first(making(), NOW), parents=(parent,) * card_wire.MOST_PARENTS)
     spec = {"parameters": {f"{each:02d}" + "p" * 61: "v" * 1024 for each in range(64)}}
-    made = making(schema={"fields": fields, "target": "sick"}, spec=spec, base=base("Train", uid), base_card=earlier)
+    made = making(
+        schema={"fields": fields, "target": "sick"},
+        spec=spec,
+        base=base("Train", uid),
+        base_card=earlier,
+        hospital_names=("\U0001f3e5" * 128,) * card_wire.MOST_NAMES,
+    )
     assert len(fields) == 1000
     assert len(sign_card(cards.first(made, NOW), new_identity().key)) < 900_000
 

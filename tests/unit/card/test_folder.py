@@ -17,7 +17,7 @@ from wardround.card.folder import FolderRefused
 from wardround.sealing import envelope
 from wardround.sealing.manifests import sign_card
 from wardround.wire import canonical, card, codec
-from wardround.wire.card import CardField, ModelCard
+from wardround.wire.card import KNOWN, CardField, ModelCard
 
 
 @pytest.fixture
@@ -143,14 +143,21 @@ def test_a_card_of_a_known_version_is_read(tmp_path: Path, version: int) -> None
 
 
 def test_a_card_of_a_newer_version_names_the_remedy_although_it_has_an_unknown_field(made: Made) -> None:
-    newer = json.loads(payload_of(made.card)) | {"version": 3, "unit": "mm"}
+    newer = json.loads(payload_of(made.card)) | {"version": KNOWN[-1] + 1, "unit": "mm"}
     signed_card = envelope.sign_envelope(newer, envelope.CARD, made.identity.key)
-    with pytest.raises(folder.CardTooNew, match="This program reads versions up to 2: install the version of"):
+    with pytest.raises(
+        folder.CardTooNew, match=f"This program reads versions up to {KNOWN[-1]}: install the version of"
+    ):
         folder.signed(signed_card, made.identity.public)
     document = json.loads((made.path / folder.CARD_FILE).read_text()) | {"card": newer}
     document["signature"] = json.loads(signed_card)["signatures"][0]["sig"]
     (made.path / folder.CARD_FILE).write_text(json.dumps(document))
     assert "install the version of Wardround that the hub has" in refusal(made)
+
+
+def test_a_card_that_names_hospitals_is_read(made: Made) -> None:
+    named = replace(made.card, version=3, hospital_names=("Zürich North",))
+    assert folder.signed(sign_card(named, made.identity.key), made.identity.public).card == named
 
 
 def payload_of(made: ModelCard) -> bytes:

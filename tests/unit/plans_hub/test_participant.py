@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_hub.builders import FEDERATION, NOW, at, condition, keys, participant
+from tests.unit.plans_hub.builders import FEDERATION, NOW, at, condition, keys, participant, revoked
 from wardround.api import conditions
 from wardround.api.participant import Participant, PublicKeys, SiteReport
 from wardround.plans.events import headline
-from wardround.plans.participant import barred, fingerprint, status
+from wardround.plans.participant import barred, fingerprint, names_on_card, status
+from wardround.wire.card import MOST_NAMES
 from wardround.wire.versions import KNOWN
 
 HUB = "sha256:" + "1" * 64
@@ -121,3 +122,46 @@ def test_a_second_look_changes_nothing() -> None:
 @pytest.mark.parametrize(("changes", "reason"), [({}, None), ({"allowed_federations": ()}, "FederationNotAllowed")])
 def test_a_federation_needs_leave(changes: dict[str, Any], reason: str | None) -> None:
     assert barred(participant("site-a", **changes), FEDERATION) == reason
+
+
+def agreeing(name: str, agrees: bool | None, **spec: Any) -> Participant:
+    """`agrees`: None if the site is older than names on cards."""
+    item = participant(name, **spec)
+    return replace(item, status=replace(item.status, site=SiteReport(name_on_cards=agrees)))
+
+
+def named(*items: Participant, trained: tuple[str, ...] = ("site-a", "site-b")) -> tuple[str, ...]:
+    return names_on_card({each.metadata.name: each for each in items}, FEDERATION, trained)
+
+
+NORTH, WEST = agreeing("site-a", True, display_name="North Hospital"), agreeing("site-b", False, display_name="West")
+
+
+def test_a_card_names_the_hospitals_that_agree_and_no_others() -> None:
+    bystander = agreeing("site-c", True)
+    assert named(NORTH, WEST, bystander) == ("North Hospital",)
+    assert named(agreeing("site-a", True, display_name="Z"), agreeing("site-b", True, display_name="A")) == ("A", "Z")
+    assert named(participant("site-b"), trained=("site-b",)) == ()
+    assert named(NORTH, trained=("site-a", "gone")) == ("North Hospital",)
+
+
+def test_a_card_names_nobody_while_a_site_of_the_federation_reads_no_names() -> None:
+    """Else the agreement of one hospital would stop the deliveries to another one."""
+    older = agreeing("site-c", None)
+    assert named(NORTH, WEST, older) == ()
+    elsewhere = agreeing("site-c", None, allowed_federations=())
+    assert named(NORTH, WEST, elsewhere) == ("North Hospital",)
+    enrolled = replace(older, status=replace(older.status, site=None))
+    gone = replace(revoked("site-c"), status=replace(revoked("site-c").status, site=older.status.site))
+    assert named(NORTH, enrolled, gone) == ("North Hospital",)
+
+
+@pytest.mark.parametrize("shown", ["", "North\x1b[2J", "North\u202ehtron", "N" * 129])
+def test_a_name_that_a_card_cannot_have_is_replaced_by_that_of_the_participant(shown: str) -> None:
+    """A card with such a name would be refused by everybody who reads it."""
+    assert named(agreeing("site-a", True, display_name=shown)) == ("site-a",)
+
+
+def test_a_card_names_a_bounded_number_of_hospitals() -> None:
+    many = tuple(agreeing(f"site-{number}", True) for number in range(MOST_NAMES + 1))
+    assert len(named(*many, trained=tuple(each.metadata.name for each in many))) == MOST_NAMES

@@ -99,6 +99,13 @@ def test_a_site_publishes_the_versions_that_its_policy_accepts() -> None:
     assert report(a_site(lowestAssignmentVersion=LATEST + 1), [])["assignmentVersions"] == []
 
 
+@pytest.mark.parametrize("agrees", [False, True])
+def test_a_site_says_whether_cards_may_name_its_hospital(agrees: bool) -> None:
+    """Also if they may not: the hub takes the field as the word of a site that reads cards with names."""
+    assert report(a_site(nameOnCards=agrees), [])["nameOnCards"] is agrees
+    assert report(SITE, [])["nameOnCards"] is False
+
+
 def test_a_site_without_keys_waits_for_its_courier() -> None:
     assert reason(site=a_site(), known=a_participant()) == ("False", "NoKeys")
     condition = conditions.find(status_of(a_site(), Link("Connected"), a_participant()).conditions, "Ready")

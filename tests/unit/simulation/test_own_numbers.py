@@ -16,16 +16,21 @@ from typing import get_args
 
 import pytest
 
+from lab import demo_data
 from tests.simulation.apiserver import Place, Server
-from tests.simulation.federation import HUB_URL, SITE_NAMESPACE, Federation
+from tests.simulation.federation import HUB_NAMESPACE, HUB_URL, SITE_NAMESPACE, Federation
 from tests.simulation.rounds import OWN, documents, scratch
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.simulation.test_gate import tables
 from wardround.cli.hospital_report import build, seen
 from wardround.cli.report import page
+from wardround.hub import vault
 from wardround.ports import Object
+from wardround.sealing.keys import load_signing_key
+from wardround.sealing.manifests import open_card
 from wardround.simulate.containers import Container
 from wardround.wire import outcome
+from wardround.wire.card import ModelCard
 from wardround.wire.outcome import ToldOutcome
 
 VALUE, ROWS = "0.77173177", 77173177
@@ -64,13 +69,15 @@ def mark(container: Container) -> None:
 
 @dataclass
 class Played:
-    """`tasks`, `round_tasks`: of the comparison, by hospital. `sites`: what a report reads of each site."""
+    """`tasks`, `round_tasks`: of the comparison, by hospital. `cards`: of the models of both Train rounds. `sites`:
+    what a report reads of each site."""
 
     comparison: Object
     tasks: dict[str, Object]
     round_tasks: dict[str, Object]
     hub: list[bytes]
     stored: list[bytes]
+    cards: list[ModelCard]
     sites: dict[str, tuple[list[Object], list[Object]]] = field(default_factory=dict)
 
 
@@ -84,13 +91,20 @@ def rounds() -> list[Object]:
     return [statistics, first, second, comparison]
 
 
+def card(hub: Server, federated_round: Object) -> ModelCard:
+    """The card that the hub has signed."""
+    stored = hub.read(Place("Secret", HUB_NAMESPACE, f"model-{federated_round['metadata']['uid']}"))
+    key = load_signing_key(vault.value(hub.read(Place("Secret", HUB_NAMESPACE, "hub-signing-key")), "key"))
+    return open_card(vault.value(stored, "card").decode(), key.public_key())
+
+
 @pytest.fixture(scope="module")
 def played() -> Played:
     async def main(loop: VirtualLoop) -> Played:
         hub = Remembering(loop)
         federation = Federation(loop, folder, OWN, 1, mark, hub=hub)
         async with federation.running(tables()):
-            federation.sites[TELLING].change(SITE, {"spec": {"policy": {"tellVerdicts": True}}})
+            federation.sites[TELLING].change(SITE, {"spec": {"policy": {"tellVerdicts": True, "nameOnCards": True}}})
             federation.apply(*rounds())
             ended = [await federation.over(each["metadata"]["name"]) for each in rounds()]
             label = "wardround.io/round=compare"
@@ -104,6 +118,7 @@ def played() -> Played:
                 {each["metadata"]["namespace"]: each for each in hub.select("RoundTask", None, label)},
                 hub.ever,
                 list(federation.store.ever.values()),
+                [card(hub, each) for each in ended if each["spec"]["task"] == "Train"],
                 sites,
             )
 
@@ -128,6 +143,12 @@ def test_the_hub_hears_the_verdict_of_the_hospital_that_tells_it_and_of_no_other
     [counted] = played.comparison["status"]["result"]["hospitalVerdicts"]
     counts = {"better": 0, "worse": 0, "undecided": 0, own.lower(): 1}
     assert counted == {"reference": played.comparison["spec"]["references"][0], "hospitals": 1, **counts}
+
+
+def test_the_card_names_the_hospital_that_agreed_and_counts_all(played: Played) -> None:
+    name = next(each.display_name for each in demo_data.HOSPITALS if each.name == TELLING)
+    for each in played.cards:
+        assert (each.hospital_names, each.hospitals) == ((name,), 3)
 
 
 def test_nothing_that_the_hub_or_the_store_ever_held_has_a_hospitals_own_numbers(played: Played) -> None:

@@ -81,6 +81,7 @@ def left(seen: ReportInput) -> Section:
         ("results may show this hospital's own numbers (tellOwnMetrics)", YES if policy.tell_own_metrics else NO),
         ("the hub may read this hospital's verdicts (tellVerdicts)", YES if policy.tell_verdicts else NO),
         ("the hub may read the rounded number of patients (tellNewPatients)", YES if policy.tell_new_patients else NO),
+        ("cards of models may name this hospital (nameOnCards)", YES if policy.name_on_cards else NO),
         ("fewest people behind a number that leaves the hospital (minCell)", str(policy.min_cell)),
         ("evaluations in 30 days (maxEvaluations)", str(policy.max_evaluations)),
     )

@@ -1,4 +1,5 @@
-"""Decides what the site tells its hub: keys, versions of assignments, Datasets, accelerators; no I/O."""
+"""Decides what the site tells its hub: keys, versions of assignments, Datasets, accelerators, and whether cards may
+name the hospital; no I/O."""
 
 from __future__ import annotations
 
@@ -31,6 +32,8 @@ def report(site: Site, datasets: Sequence[Dataset]) -> dict[str, Any]:
         "assignmentVersions": list(versions.accepted(site.spec.policy.lowest_assignment_version)),
         "datasets": offered,
         "accelerators": [{"resourceName": site.spec.workload.accelerator.resource_name}],
+        # Also if false: the field tells the hub that this site reads cards with names.
+        "nameOnCards": site.spec.policy.name_on_cards,
     }
 
 
