@@ -17,7 +17,7 @@ from wardround.api.modelversion import ModelVersion
 from wardround.documents import models as documents
 from wardround.hub import version_cards
 from wardround.hub.context import Context
-from wardround.hub.observe import get_round
+from wardround.hub.observe import get_round, identified
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import AlreadyExists, Forbidden, Invalid
 from wardround.kube.own_writes import OwnWrites
@@ -25,6 +25,7 @@ from wardround.kube.queue import WorkQueue
 from wardround.plans.model import delivery, patients, selection
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
+from wardround.plans.model.absence import absence
 from wardround.plans.model.next_look import next_look, requeue_after_write
 from wardround.plans.model.types import (
     Action,
@@ -51,7 +52,8 @@ logger = logging.getLogger(__name__)
 
 class ModelController:
     """`ended`: by model, a round that is over, as its event shows it, until the controller looks at the model. Such a
-    round changes no more, so the controller need not read it."""
+    round changes no more, so the controller need not read it. `waiting`: the models whose next round cannot ask each of
+    its hospitals."""
 
     kind = federatedmodel.KIND
     sources: Mapping[str, Source] = {
@@ -62,7 +64,9 @@ class ModelController:
 
     def __init__(self, hub: Context, queue: WorkQueue[Key]) -> None:
         self._hub = hub
+        self._queue = queue
         self._own_writes = OwnWrites(queue.add)
+        self.waiting: set[Key] = set()
         self.ended: dict[Key, Object] = {}
 
     def keys(self, kind: str, item: Object) -> Iterable[Wake]:
@@ -88,6 +92,11 @@ class ModelController:
         elif len(self.ended) < MOST_ENDED or model in self.ended:
             self.ended[model] = federated_round
 
+    def wake_waiting(self) -> None:
+        """A Participant has changed."""
+        for key in self.waiting:
+            self._queue.add(key)
+
     async def run(self) -> None:
         """Nothing to run: events wake this controller."""
 
@@ -97,14 +106,15 @@ class ModelController:
         item = await self._hub.client.get_if_exists(self.kind, key.name, key.namespace)
         if item is None:
             self._own_writes.forget(key)
+            self.waiting.discard(key)
             return None
-        seen = await self._observe(federatedmodel.parse(item), ended)
+        seen = await self._with_absence(key, await self._observe(federatedmodel.parse(item), ended))
         plan, written = await self._carry_out(key, item, seen)
         if written is None:
             return plan.requeue_after
         model = federatedmodel.parse(written)
         if known := next_look(seen, plan, model):
-            plan, _ = await self._carry_out(key, written, known)
+            plan, _ = await self._carry_out(key, written, await self._with_absence(key, known))
         elif not plan.actions and plan.requeue_after != 0:
             return requeue_after_write(seen, model)
         return plan.requeue_after
@@ -157,6 +167,19 @@ class ModelController:
             rounds=await self._rounds(model),
             patients=await self._patients(model),
         )
+
+    async def _with_absence(self, key: Key, seen: Observation) -> Observation:
+        """The observation with the hospitals that the round cannot ask. Until it is over, a Participant that changes
+        wakes the model."""
+        lacking = None
+        if seen.round is None or not is_over(seen.round):
+            participants = identified((await self._hub.participants.objects()).values())
+            lacking = absence(seen.model, participants, seen.now)
+        if lacking is None:
+            self.waiting.discard(key)
+        else:
+            self.waiting.add(key)
+        return replace(seen, absence=lacking)
 
     async def _patients(self, model: FederatedModel) -> int | None:
         return patients.training_patients(model, (await self._hub.participants.objects()).values())

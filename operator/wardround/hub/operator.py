@@ -68,9 +68,11 @@ def controllers(hub: Context, queue: WorkQueue[Key], draw: Draw) -> tuple[Contro
     """The table of the kinds that the hub operator looks after."""
     results = ResultController(hub, queue)
     rounds = RoundController(hub, queue, results=results, draw=draw)
-    participants = ParticipantController(hub, queue, wake_rounds=rounds.wake_active, draw=draw)
+    models = ModelController(hub, queue)
+    wakes = (rounds.wake_active, models.wake_waiting)
+    participants = ParticipantController(hub, queue, wakes=wakes, draw=draw)
     pushes = PushController(hub, queue, draw=draw)
-    return (participants, rounds, results, ModelController(hub, queue), TransferController(hub), pushes)
+    return (participants, rounds, results, models, TransferController(hub), pushes)
 
 
 class HubOperator:

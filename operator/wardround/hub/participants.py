@@ -1,4 +1,4 @@
-"""The controller of Participants: writes the status of each, and wakes the rounds that have not ended."""
+"""The controller of Participants: writes the status of each, and wakes what waits for hospitals."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -16,17 +16,17 @@ from wardround.ports import Object
 
 
 class ParticipantController:
-    """`wake_rounds`: called when a hospital has changed, because each round that has not ended may ask it or have asked
-    it."""
+    """`wakes`: called when a hospital has changed, because each round that has not ended may ask it or have asked it,
+    and models may wait for it."""
 
     kind = participant.KIND
     # Its events come from the index of Participants and from the watch of accounts: `run`.
     sources: Mapping[str, Source] = {}
 
-    def __init__(self, hub: Context, queue: WorkQueue[Key], *, wake_rounds: Callable[[], None], draw: Draw) -> None:
+    def __init__(self, hub: Context, queue: WorkQueue[Key], *, wakes: Iterable[Callable[[], None]], draw: Draw) -> None:
         self._hub = hub
         self._queue = queue
-        self._wake_rounds = wake_rounds
+        self._wakes = tuple(wakes)
         self._draw = draw
 
     def keys(self, kind: str, item: Object) -> Iterable[Wake]:
@@ -52,7 +52,8 @@ class ParticipantController:
             written = await self._hub.reporter.write(observed, seen.status, after)
             if written is not None:
                 index.put(written)
-        self._wake_rounds()
+        for wake in self._wakes:
+            wake()
 
     async def run(self) -> None:
         """For ever."""

@@ -94,7 +94,9 @@ _LISTED: Mapping[str, str] = {
     VERSION_READY: "VersionPushed VersionReady",
     MODEL_RECONCILING: "SeriesComparing SeriesEnded SeriesEvaluating SeriesRetrying SeriesSkipped SeriesStatistics "
     "SeriesTraining",
-    MODEL_STALLED: "CronInvalid NameTaken ResultGone RoundRefused SeriesRoundFailed TimeZoneUnknown VersionGone",
+    MODEL_STALLED: "CronInvalid DatasetNotFound DatasetUnknown FederationNotAllowed FingerprintMismatch HubTooOld "
+    "NameTaken ParticipantNoKeys ParticipantNotApproved ParticipantRevoked ParticipantSuspended ParticipantUnknown "
+    "ResultGone RoundRefused SeriesRoundFailed SiteTooOld TimeZoneUnknown TooFewParticipants VersionGone",
     TRANSFER_COMPLETE: "TransferReady",
     TRANSFER_FAILED: "TransferKeyUnusable TransferNotReleased TransferTooFewHospitals TransferWithoutModel "
     "TransferWithoutResult",

@@ -67,8 +67,8 @@ _PARTICIPANTS = (
     _round(
         name="ParticipantUnknown",
         meaning="The hub has no Participant PARTICIPANT.",
-        action="Correct the name in a new round. Or ask the hub's administrator to enrol the hospital (`kubectl "
-        "wardround enrol PARTICIPANT --federation FEDERATION --apply`).",
+        action="Correct the name in a new round, or in the FederatedModel that makes the rounds. Or ask the hub's "
+        "administrator to enrol the hospital (`kubectl wardround enrol PARTICIPANT --federation FEDERATION --apply`).",
     ),
     _hub(
         name="ParticipantSuspended",
@@ -138,7 +138,8 @@ _DATASETS = (
         name="DatasetUnknown",
         meaning="No hospital of the round offers a Dataset DATASET.",
         action="Ask the hospitals which Datasets they offer to this federation, and correct datasetName in a new "
-        "round. Or ask a hospital to offer a Dataset of that name (policy.datasets in the values of the site chart).",
+        "round, or in the FederatedModel that makes the rounds. Or ask a hospital to offer a Dataset of that name "
+        "(policy.datasets in the values of the site chart).",
     ),
 )
 _BASES = (

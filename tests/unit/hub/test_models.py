@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections import Counter
@@ -27,6 +28,8 @@ from wardround.wire import codec
 
 HOSPITALS = ["site-a", "site-b"]
 MODEL = Place("FederatedModel", FEDERATION, "breast")
+# A round waits for its DataSchema before it asks hospitals.
+NO_SCHEMA = "applied-later"
 
 
 def series_round(generation: int = 1, *conditions: Object) -> Object:
@@ -49,12 +52,16 @@ def test_a_round_wakes_its_model_when_it_has_ended_or_somebody_has_changed_or_de
     assert woken(gone(series_round(1, runs))) == model
 
 
-def begin_series(hub: LoneHub, hospitals: list[str], **enrolled: Any) -> None:
+def begin_series(hub: LoneHub, hospitals: list[str], schema: str = "breast-v1") -> None:
     for name in hospitals:
-        hub.enrol(name, **enrolled)
-    template: Object = {"image": IMAGE, "datasetName": "breast", "schemaName": "breast-v1"}
-    template |= {"participants": {"names": hospitals}, "quorum": {"min": 2}}
-    spec = {"round": template, "series": {"rounds": 2}}
+        hub.enrol(name)
+    apply_model(hub, hospitals, schemaName=schema)
+
+
+def apply_model(hub: LoneHub, hospitals: list[str], quorum: int = 2, **template: Any) -> None:
+    shared = {"image": IMAGE, "datasetName": "breast", "schemaName": "breast-v1", **template}
+    shared |= {"participants": {"names": hospitals}, "quorum": {"min": quorum}}
+    spec = {"round": shared, "series": {"rounds": 2}}
     hub._create("wardround.io/v1alpha1", "FederatedModel", "breast", FEDERATION, spec=spec)
 
 
@@ -63,7 +70,10 @@ def test_a_model_is_not_read_for_each_hospital_that_its_round_asks() -> None:
         async def main(loop: VirtualLoop) -> int:
             hub, hospitals = LoneHub(loop), [f"site-{number}" for number in range(count)]
             async with hub.running():
-                begin_series(hub, hospitals)
+                for name in hospitals:
+                    hub.enrol(name)
+                await hub.settle()
+                apply_model(hub, hospitals)
                 await hub.settle()
                 [made] = hub.server.select("FederatedRound", FEDERATION)
                 assert list(hub.tasks(made["metadata"]["name"])) == hospitals
@@ -99,12 +109,12 @@ def named_rounds(hub: LoneHub) -> list[str]:
 
 
 def test_a_round_of_a_series_costs_one_read_and_two_writes_of_its_model() -> None:
-    """No hospital may be asked, so nothing else happens."""
+    """No hospital is asked, so nothing else happens."""
 
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
         async with hub.running():
-            begin_series(hub, HOSPITALS, suspend=True)
+            begin_series(hub, HOSPITALS, schema=NO_SCHEMA)
             await hub.settle()
             await complete_newest(hub)
             hub.server.reads.clear()
@@ -181,7 +191,7 @@ def test_a_round_that_its_event_has_shown_to_be_over_is_not_read(monkeypatch: py
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
         async with hub.running():
-            begin_series(hub, HOSPITALS, suspend=True)
+            begin_series(hub, HOSPITALS, schema=NO_SCHEMA)
             await hub.settle()
             monkeypatch.setattr(models, "get_round", recorded)
             await complete_newest(hub)
@@ -198,7 +208,7 @@ def reads_for_an_edit() -> int:
     async def main(loop: VirtualLoop) -> int:
         hub = LoneHub(loop)
         async with hub.running():
-            begin_series(hub, HOSPITALS, suspend=True)
+            begin_series(hub, HOSPITALS, schema=NO_SCHEMA)
             await hub.settle()
             # The running round is suspended with its model, and nothing is left to do at the next edit.
             hub.server.change(MODEL, {"spec": {"suspend": True}})
@@ -221,7 +231,7 @@ def test_the_status_shows_that_another_persons_object_has_the_name_of_the_next_r
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
         async with hub.running():
-            begin_series(hub, HOSPITALS, suspend=True)
+            begin_series(hub, HOSPITALS, schema=NO_SCHEMA)
             await hub.settle()
             hub.apply_round(named_rounds(hub)[0].replace("-r0-", "-r1-"), HOSPITALS)
             await complete_newest(hub)
@@ -253,5 +263,72 @@ def test_a_running_round_that_somebody_deletes_is_made_again() -> None:
             [second] = hub.server.select("FederatedRound", FEDERATION)
             assert second["metadata"]["name"] == first["metadata"]["name"]
             assert second["metadata"]["uid"] != first["metadata"]["uid"]
+
+    play(main)
+
+
+def shown(hub: LoneHub, kind: str) -> tuple[str, str, str]:
+    """Status, reason and message of a condition of the model."""
+    [condition_] = [each for each in model_status(hub)["conditions"] if each["type"] == kind]
+    return condition_["status"], condition_["reason"], condition_["message"]
+
+
+def test_a_model_that_names_an_unknown_hospital_says_so_at_once_and_makes_no_round_until_the_hospital_joins() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        async with hub.running():
+            hub.enrol("site-a")
+            hub.enrol("site-b")
+            apply_model(hub, ["site-a", "siet-b"])
+            await asyncio.sleep(1)
+            status, reason, message = shown(hub, "Stalled")
+            assert (status, reason) == ("True", "ParticipantUnknown")
+            assert "siet-b: The hub has no Participant siet-b. Was site-b meant?" in message
+            assert "1 hospital can take part, but quorum.min is 2." in message
+            await asyncio.sleep(3 * 3600)
+            assert hub.server.select("FederatedRound", FEDERATION) == []
+            hub.enrol("siet-b")
+            await hub.settle()
+            [entry] = model_status(hub)["series"]["rounds"]
+            assert (entry["task"], entry.get("attempt", 1)) == ("Statistics", 1)
+            assert list(hub.tasks(entry["name"])) == ["siet-b", "site-a"]
+            assert shown(hub, "Stalled")[0] == "False"
+
+    play(main)
+
+
+def test_a_model_whose_dataset_no_hospital_offers_says_so_at_once_and_goes_on_when_it_is_corrected() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        async with hub.running():
+            for name in HOSPITALS:
+                hub.enrol(name)
+            apply_model(hub, HOSPITALS, datasetName="braest")
+            await asyncio.sleep(3 * 3600)
+            status, reason, message = shown(hub, "Stalled")
+            assert (status, reason) == ("True", "DatasetUnknown")
+            assert "No hospital of the round offers a Dataset braest. Was breast meant?" in message
+            assert hub.server.select("FederatedRound", FEDERATION) == []
+            hub.server.change(MODEL, {"spec": {"round": {"datasetName": "breast"}}})
+            await hub.settle()
+            assert list(hub.tasks(named_rounds(hub)[0])) == HOSPITALS
+
+    play(main)
+
+
+def test_a_model_names_an_unknown_hospital_also_when_the_others_are_enough() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        async with hub.running():
+            hub.enrol("site-a")
+            apply_model(hub, ["site-a", "siet-b"], quorum=1)
+            await hub.settle()
+            [name] = named_rounds(hub)
+            assert hub.round(name)["spec"]["participants"]["names"] == ["site-a", "siet-b"]
+            _, reason, message = shown(hub, "Reconciling")
+            assert (reason, "The hub has no Participant siet-b." in message) == ("SeriesStatistics", True)
+            hub.enrol("siet-b")
+            await hub.settle()
+            assert "siet-b" not in shown(hub, "Reconciling")[2]
 
     play(main)

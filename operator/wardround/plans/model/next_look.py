@@ -23,7 +23,7 @@ def next_look(seen: Observation, planned: Plan, written: FederatedModel) -> Obse
     known = {each.name for each in before.series.rounds} if before.series else set()
     if rounds.last(after.series).name in known:
         return None
-    return replace(seen, model=written, round=None, best=None, measuring=None, rounds={}, patients=None)
+    return replace(seen, model=written, round=None, absence=None, best=None, measuring=None, rounds={}, patients=None)
 
 
 def requeue_after_write(seen: Observation, written: FederatedModel) -> float | None:

@@ -210,6 +210,13 @@ def to_create(seen: Observation, series: SeriesStatus) -> Verdict | None:
     if seen.model.spec.suspend:
         return _suspended(series)
     newest = rounds.last(series)
+    if seen.absence is not None and seen.absence.blocks:
+        # No round is made: it could only fail, and each failure uses up one of the retries.
+        message = (
+            f"{seen.absence.message} The hub operator makes round {newest.name} of the series as soon as enough "
+            "hospitals can take part."
+        )
+        return Verdict(course="Stalled", reason=seen.absence.reason, message=message, series=series)
     generation = seen.model.metadata.generation
     if newest.generation != generation:
         # It is made from the spec as it is now, and the status says so before.
@@ -221,7 +228,7 @@ def to_create(seen: Observation, series: SeriesStatus) -> Verdict | None:
         initial=rounds.makes_first_weights(series),
         pushed=rounds.starts_from_pushed(series),
     )
-    return replace(_progressing(series), actions=(create,))
+    return replace(_under_way(seen, series), actions=(create,))
 
 
 def running(seen: Observation, series: SeriesStatus) -> Verdict | None:
@@ -229,7 +236,7 @@ def running(seen: Observation, series: SeriesStatus) -> Verdict | None:
     if seen.round is None or is_over(seen.round):
         return None
     suspend = seen.model.spec.suspend
-    verdict = _suspended(series) if suspend else _progressing(series)
+    verdict = _suspended(series) if suspend else _under_way(seen, series)
     if seen.round.spec.suspend == suspend:
         return verdict
     return replace(verdict, actions=(SuspendRound(name=seen.round.metadata.name, suspend=suspend),))
@@ -250,7 +257,12 @@ def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
             return _progressing(replace(over, stage="Ended" if newest.references else "Comparing"), at_once=True)
         if model.spec.series.on_failure.then == "Skip":
             return _progressing(replace(over, stage="Ended", skipped=True), at_once=True)
-        return Verdict(course="Stalled", reason="SeriesRoundFailed", message=_failure(newest, seen.round), series=over)
+        return Verdict(
+            course="Stalled",
+            reason="SeriesRoundFailed",
+            message=_failure(newest, seen.round),
+            series=over,
+        )
     due = rounds.retry_at(seen.round, failures)
     if seen.now < due:
         waiting = (
@@ -314,6 +326,14 @@ def _progressing(series: SeriesStatus, *, at_once: bool = False) -> Verdict:
     message = f"Round {newest.name} of the series waits or runs."
     reason = PROGRESS[series.stage]
     return Verdict(course="Progressing", reason=reason, message=message, series=series, at_once=at_once)
+
+
+def _under_way(seen: Observation, series: SeriesStatus) -> Verdict:
+    """The message names hospitals that the round cannot ask: a wrong name is the author's to correct."""
+    verdict = _progressing(series)
+    if seen.absence is None:
+        return verdict
+    return replace(verdict, message=f"{verdict.message} {seen.absence.message}")
 
 
 def _suspended(series: SeriesStatus) -> Verdict:

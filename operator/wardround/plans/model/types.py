@@ -11,18 +11,30 @@ from wardround.api.modelversion import ModelVersion, Parent, VersionVerdict
 
 
 @dataclass(frozen=True, kw_only=True)
+class Absence:
+    """Why the next round of a series cannot ask each hospital that it selects. `reason`: of a round that waits for
+    hospitals. `blocks`: whether the other hospitals are too few for the quorum."""
+
+    reason: str
+    message: str
+    blocks: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observation:
     """`patients`: the training patients that the hospitals of the model tell; None if none tells. `round`: the live
-    round under the name of the last one of the series. `versions`: the live ModelVersions of this model by name. Once a
-    series compares or has ended, `best` is the round that made its best model. Once it has ended, `versions` also has
-    a ModelVersion of another model that has the name that the series needs, and the pushed one from which the series
-    started, until the series has its version; `measuring` is the round that has
-    measured the best model, or None if none has, and `rounds` has the UIDs of all live rounds of this model by name.
+    round under the name of the last one of the series. `absence`: of that round, unless it is over. `versions`: the
+    live ModelVersions of this model by name. Once a series compares or has ended, `best` is the round that made its
+    best model. Once it has ended, `versions` also has a ModelVersion of another model that has the name that the series
+    needs, and the pushed one from which the series started, until the series has its version; `measuring` is the round
+    that has measured the best model, or None if none has, and `rounds` has the UIDs of all live rounds of this model by
+    name.
     `delivery`: the live round under the name of the newest Deliver round. Once that round is over, `askable` are the
     hospitals that a round would ask now, and `asked` those that this one asked, unless the status names them."""
 
     model: FederatedModel
     round: FederatedRound | None = None
+    absence: Absence | None = None
     best: FederatedRound | None = None
     measuring: FederatedRound | None = None
     versions: Mapping[str, ModelVersion] = field(default_factory=dict)

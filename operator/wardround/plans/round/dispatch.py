@@ -1,25 +1,19 @@
 """Rules of a round that has asked no hospital yet: who may be asked, who is waited for, and when all are asked."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from wardround.api.federatedround import Attention
 from wardround.api.roundtask import RoundTask
 from wardround.api.times import to_seconds
 from wardround.plans import versions
-from wardround.plans.round.columns import differing
+from wardround.plans.round.candidates import TOO_FEW, Candidates, assess
 from wardround.plans.round.status import DISPATCHED, STARTED
 from wardround.plans.round.strategy import too_much_to_aggregate
 from wardround.plans.round.types import Dispatch, MakeRoundKey, Verdict
 from wardround.plans.round.verdicts import advice, failed, list_of, sentences
-from wardround.plans.round.view import View, hospitals, named, nowhere_offered, selected, shortfall, tell, unfit
+from wardround.plans.round.view import View, hospitals
 from wardround.plans.states import reference_states
 from wardround.reasons.registry import REASONS
 
-TOO_FEW = "TooFewParticipants"
-# The hub's own people shut these out, and know how long that will last: no round waits for them.
-SHUT_OUT = ("ParticipantSuspended", "ParticipantRevoked")
 # A courier may open an assignment after the round's deadline, when training ended in its last second.
 EXPIRES_AFTER_DEADLINE = timedelta(hours=1)
 
@@ -52,25 +46,12 @@ def never_dispatched(view: View) -> Verdict | None:
     return failed(view, "NotDispatched", REASONS["NotDispatched"].text)
 
 
-@dataclass(frozen=True)
-class _Candidates:
-    """The hospitals that a round selects. `barred`: why a hospital cannot be asked. `unknown`: what to say if no
-    hospital offers the Dataset. `missing`: what the others lack to be a quorum. `until`: when waiting ends."""
-
-    barred: Mapping[str, str]
-    fit: tuple[str, ...]
-    unknown: str
-    missing: str
-    attention: tuple[Attention, ...]
-    until: datetime
-
-
 def dispatch(view: View) -> Verdict | None:
     """Asks all hospitals that the hub may ask, if they are enough. Waits for a named hospital that the hub may not ask
     yet."""
     if view.dispatched:
         return None
-    candidates = _candidates(view)
+    candidates = assess(view)
     return (
         _wait(view, candidates)
         or _give_up(view, candidates)
@@ -95,58 +76,28 @@ def ask(view: View, name: str, roster: tuple[str, ...], after: RoundTask | None 
     )
 
 
-def _candidates(view: View) -> _Candidates:
-    barred = {name: reason for name in view.selected if (reason := unfit(view, name))}
-    barred |= differing(view.seen, [name for name in view.selected if name not in barred])
-    unknown = nowhere_offered(view, barred)
-    fit = tuple(name for name in view.selected if name not in barred)
-    lack = shortfall(view, fit)
-    return _Candidates(
-        barred=barred,
-        fit=fit,
-        unknown=unknown,
-        missing=sentences(lack, selected(view)) if lack else "",
-        # Where no hospital offers the Dataset, its name is the author's to check: no hospital is blamed.
-        attention=tuple(
-            Attention(participant=name, reason=reason, message=tell(view, reason, name))
-            for name, reason in barred.items()
-            if not (unknown and reason == "DatasetNotFound")
-        ),
-        until=view.start + timedelta(seconds=view.round.spec.deadlines.admission_seconds),
-    )
+def _admitted_until(view: View) -> datetime:
+    return view.start + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
 
 
-def _wait(view: View, candidates: _Candidates) -> Verdict | None:
+def _wait(view: View, candidates: Candidates) -> Verdict | None:
     """As long as admission lasts: for a quorum, and for each hospital that the round names and nobody shut out."""
-    named_by_author = view.round.spec.participants.names is not None
-    awaited = [name for name, reason in candidates.barred.items() if named_by_author and reason not in SHUT_OUT]
-    if view.seen.now >= candidates.until or not (candidates.missing or awaited):
+    until = _admitted_until(view)
+    if view.seen.now >= until or not (candidates.missing or candidates.awaited):
         return None
-    concerned = tuple(each for each in candidates.attention if each.participant in awaited) or candidates.attention
-    reason, message = (
-        ("DatasetUnknown", candidates.unknown) if candidates.unknown else _waits_for(concerned, candidates.missing)
-    )
+    reason, message = candidates.trouble()
     then = "fails" if candidates.missing else f"continues with {len(candidates.fit)} of {hospitals(len(view.selected))}"
     return Verdict(
         course="Stalled",
         reason=reason,
-        message=f"{message} The round waits until {to_seconds(candidates.until)}, and then {then}.",
+        message=f"{message} The round waits until {to_seconds(until)}, and then {then}.",
         stages=(STARTED,),
         attention=candidates.attention,
-        requeue_at=(candidates.until,),
+        requeue_at=(until,),
     )
 
 
-def _waits_for(concerned: tuple[Attention, ...], missing: str) -> tuple[str, str]:
-    """Reason and message of a round that waits for these hospitals: the first in full, then the others by name."""
-    if not concerned:
-        return TOO_FEW, missing
-    first, *others = concerned
-    also = f" The round also waits for {named(others)}." if others else ""
-    return first.reason, f"{first.message}{also}"
-
-
-def _give_up(view: View, candidates: _Candidates) -> Verdict | None:
+def _give_up(view: View, candidates: Candidates) -> Verdict | None:
     if candidates.unknown:
         return failed(view, "DatasetUnknown", candidates.unknown, candidates.attention)
     if not candidates.missing:
@@ -162,7 +113,7 @@ def _give_up(view: View, candidates: _Candidates) -> Verdict | None:
     return failed(view, reason, sentences(*texts), candidates.attention)
 
 
-def _ask_all(view: View, candidates: _Candidates) -> Verdict:
+def _ask_all(view: View, candidates: Candidates) -> Verdict:
     asked = {part.name for part in view.parts}
     return Verdict(
         course="Progressing",
@@ -171,5 +122,5 @@ def _ask_all(view: View, candidates: _Candidates) -> Verdict:
         actions=(MakeRoundKey(), *(ask(view, name, candidates.fit) for name in candidates.fit if name not in asked)),
         stages=(STARTED, DISPATCHED),
         attention=candidates.attention,
-        requeue_at=(candidates.until, view.deadline),
+        requeue_at=(_admitted_until(view), view.deadline),
     )

@@ -1,0 +1,51 @@
+"""Decides which hospitals the next round of a model could not ask, and whether the others are enough for it. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from wardround.api.federatedmodel import FederatedModel, SeriesRound
+from wardround.api.federatedround import FederatedRound, FederatedRoundSpec
+from wardround.api.meta import Meta
+from wardround.api.participant import Participant
+from wardround.plans.model import series as rounds
+from wardround.plans.model.types import Absence
+from wardround.plans.round.candidates import assess
+from wardround.plans.round.dispatch import quorum_impossible
+from wardround.plans.round.types import Observation
+from wardround.plans.round.verdicts import sentences
+from wardround.plans.round.view import view_of
+
+
+def absence(model: FederatedModel, participants: Mapping[str, Participant], now: datetime) -> Absence | None:
+    """Why the last round of the series cannot ask all hospitals that it selects; None if it can.
+
+    A quorum that no hospitals can meet is left to the round, which fails at once. An Evaluate round waits for nobody:
+    if it fails for good, the series goes on without it.
+    """
+    series = model.status.series
+    if series is None or series.stage == "Ended" or rounds.last(series).task == "Evaluate":
+        return None
+    next_round = _round(model, rounds.last(series))
+    view = view_of(Observation(round=next_round, participants=participants, schema=None, now=now))
+    if quorum_impossible(view) is not None:
+        return None
+    candidates = assess(view)
+    if not (candidates.missing or candidates.awaited):
+        return None
+    reason, message = candidates.trouble()
+    lack = "" if candidates.missing in message else candidates.missing
+    return Absence(reason=reason, message=sentences(message, lack), blocks=bool(candidates.missing))
+
+
+def _round(model: FederatedModel, newest: SeriesRound) -> FederatedRound:
+    """As far as it matters for the question which hospitals it asks."""
+    template, meta = model.spec.round, model.metadata
+    spec = FederatedRoundSpec(
+        task=newest.task,
+        dataset_name=template.dataset_name,
+        schema_name=template.schema_name,
+        participants=template.participants,
+        quorum=template.quorum,
+        aggregation=template.aggregation,
+    )
+    return FederatedRound(metadata=Meta(name=newest.name, namespace=meta.namespace, uid=meta.uid), spec=spec)
