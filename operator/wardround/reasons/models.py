@@ -149,7 +149,8 @@ MODELS = (
     _author(
         name="SeriesSkipped",
         meaning="The series has ended without a version. One of its rounds has failed in all tries that "
-        "series.onFailure.retries allows, and series.onFailure.then is Skip.",
+        "series.onFailure.retries allows, or for a reason for which each further try would fail too. And "
+        "series.onFailure.then is Skip.",
         action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION` with the last name in "
         "status.series.rounds of the FederatedModel: it says why that round has failed.",
     ),
@@ -203,7 +204,7 @@ MODELS = (
     _author(
         name="SeriesRoundFailed",
         meaning="The series does not continue: one of its rounds has failed in all tries that series.onFailure.retries "
-        "allows.",
+        "allows, or for a reason for which each further try would fail too.",
         action="Correct the spec of the FederatedModel: the hub operator then tries the round again. If the spec was "
         "right, remove the cause, and change any field of the spec, such as series.onFailure.retries: this also makes "
         "the hub operator try again.",

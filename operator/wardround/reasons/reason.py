@@ -42,15 +42,17 @@ class Reason:
 
     `failure_class`: the class of a task that fails for this reason; None if no task does. `exit_code`: the exit code of
     our container that ends for this reason; None if none does. `retried`: whether the hub makes another attempt after a
-    site's task failed for this reason; the exit code does not decide it. `owner`: the people who must act. `meaning`
-    and `action`: whole sentences with the placeholders PARTICIPANT, FEDERATION, DATASET, TASK, SITE_NAMESPACE and
-    PARAMETER, which `about` replaces.
+    site's task failed for this reason; the exit code does not decide it. `lasting`: whether each further round that
+    asks for the same fails for this reason too, so that a series makes none until people have acted. `owner`: the
+    people who must act. `meaning` and `action`: whole sentences with the placeholders PARTICIPANT, FEDERATION, DATASET,
+    TASK, SITE_NAMESPACE and PARAMETER, which `about` replaces.
     """
 
     name: str
     failure_class: FailureClass | None = None
     exit_code: int | None = None
     retried: bool = False
+    lasting: bool = False
     owner: str
     meaning: str
     action: str

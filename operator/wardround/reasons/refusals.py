@@ -7,6 +7,8 @@ from functools import partial
 from wardround.reasons.reason import EXIT_DATA, HOSPITAL, HUB, ROUND, ROUND_OR_HOSPITAL, Reason
 
 _site = partial(Reason, failure_class="Site")
+# Of what the round asks for: it stays refused as long as the round's text and the hospital's policy stay as they are.
+_lasting = partial(_site, lasting=True)
 
 REFUSALS = (
     _site(
@@ -81,7 +83,7 @@ REFUSALS = (
         action="Ask the round's author to apply a new round. If somebody has set the hub's clock back, correct that "
         "clock first.",
     ),
-    _site(
+    _lasting(
         name="TaskNotAllowed",
         owner=ROUND_OR_HOSPITAL,
         meaning="The hospital's policy does not allow this kind of task, or the round asks for more than one node or "
@@ -90,7 +92,7 @@ REFUSALS = (
         "resources.nodes to 1, and set resources.threads to 256 or less. The hospital's administrator, if the hospital "
         "wants to allow this kind of task: Add it to policy.tasks in the values of the site chart.",
     ),
-    _site(
+    _lasting(
         name="DatasetNotAllowed",
         owner=ROUND_OR_HOSPITAL,
         meaning="The hospital's policy does not let federation FEDERATION use Dataset DATASET.",
@@ -117,14 +119,13 @@ REFUSALS = (
         "spec.schemaName of Dataset DATASET. If the site has refused a task of the round, ask the round's author to "
         "apply a new round. If it has not, the round continues by itself.",
     ),
-    Reason(
+    _lasting(
         name="ImageNotByDigest",
-        failure_class="Site",
         owner=ROUND,
         meaning="The round names its image by a tag. A site accepts only an image that is named by its digest.",
         action="Write the image as REPOSITORY@sha256:... in a new round.",
     ),
-    _site(
+    _lasting(
         name="ImageNotAllowed",
         owner=ROUND_OR_HOSPITAL,
         meaning="The round's image is not in the hospital's policy.images.",
@@ -132,7 +133,7 @@ REFUSALS = (
         "and correct the image in a new round. The hospital's administrator: Review the image, and add its "
         "REPOSITORY@sha256:... to policy.images in the values of the site chart.",
     ),
-    _site(
+    _lasting(
         name="CommandNotAllowed",
         owner=ROUND_OR_HOSPITAL,
         meaning="policy.commands of the hospital's Site does not list the round's command, word for word.",
@@ -141,7 +142,7 @@ REFUSALS = (
         "round's command to policy.commands in the values of the site chart. The command has no verb such as train at "
         "its end.",
     ),
-    _site(
+    _lasting(
         name="LocalSocketsNotAllowed",
         owner=ROUND_OR_HOSPITAL,
         meaning="The round asks for IP sockets (resources.localSockets), and the hospital's policy does not allow "
@@ -150,7 +151,7 @@ REFUSALS = (
         "in a new round. The hospital's administrator: With policy.localSockets: true in the values of the site chart, "
         "only the cluster's network isolates the training code. Read docs/security.md before you set this field.",
     ),
-    _site(
+    _lasting(
         name="ParametersNotAllowed",
         exit_code=EXIT_DATA,
         owner=ROUND_OR_HOSPITAL,
@@ -162,7 +163,7 @@ REFUSALS = (
         "needs the parameter, read in docs/security.md what a parameter can reveal. Then allow it in policy.parameters "
         "in the values of the site chart.",
     ),
-    _site(
+    _lasting(
         name="QuorumTooSmall",
         owner=ROUND,
         meaning="The result of the round may come from fewer hospitals than policy.minQuorum of this hospital's Site. "
@@ -172,7 +173,7 @@ REFUSALS = (
         "MultiKrum, set the parameter chosen to this number or more too. Instead of Krum or GeometricMedian, name "
         "another strategy.",
     ),
-    _site(
+    _lasting(
         name="ReleaseNotAllowed",
         owner=ROUND_OR_HOSPITAL,
         meaning="The round's result may go to readers on the hub (release: Readers), but the hospital's policy.release "
@@ -180,7 +181,7 @@ REFUSALS = (
         action="The round's author: Apply a new round with release: Participants. The hospital's administrator: If the "
         "hospital agrees, set policy.release to Readers in the values of the site chart.",
     ),
-    _site(
+    _lasting(
         name="PushedModelNotAllowed",
         owner=ROUND_OR_HOSPITAL,
         meaning="The round starts from weights that a person has pushed to the hub, or from a model that was trained "
@@ -197,7 +198,7 @@ REFUSALS = (
         action="If the hospital wants models, write the name of a PersistentVolumeClaim into models.claimName in the "
         "values of the site chart, and run `helm upgrade`.",
     ),
-    _site(
+    _lasting(
         name="Denied",
         owner=HOSPITAL,
         meaning="The hospital has refused the task: policy.approval of its Site is Deny, or a person there has denied "

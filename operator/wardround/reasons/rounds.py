@@ -129,6 +129,7 @@ _DATASETS = (
     ),
     _round(
         name="SchemaDiffersFromBase",
+        lasting=True,
         meaning="The columns of the round's DataSchema differ from the columns on which the round's base was trained.",
         action="Apply a new round whose DataSchema has the same target and the same features as the base's DataSchema, "
         "with equal names, units and order. Or apply a new round with spec.initial, which makes a new model for the "
@@ -253,12 +254,14 @@ _QUORUM = (
     ),
     _round(
         name="QuorumImpossible",
+        lasting=True,
         meaning="The quorum is impossible: quorum.min is larger than the number of hospitals that the round names, or "
         "quorum.required names a hospital that the round does not name.",
         action="Apply a new round: lower quorum.min, correct quorum.required, or name more hospitals.",
     ),
     _round(
         name="StrategyImpossible",
+        lasting=True,
         meaning="spec.aggregation of the round does not fit the round. Either its strategy needs more hospitals, other "
         "parameters or another task, or its compression needs a Train round with a base.",
         action="Correct spec.aggregation, or raise quorum.min, in a new round. docs/federation.md (How updates are "
@@ -275,6 +278,7 @@ _QUORUM = (
 _HUB = (
     _round(
         name="TooMuchToAggregate",
+        lasting=True,
         meaning="One aggregation Job cannot combine what the round would ask for: more than 512 updates, or a model "
         "that is too large for the round's strategy.",
         action="In a new round, name at most 512 hospitals, or use a selector that matches fewer Participants. For a "

@@ -231,6 +231,7 @@ _CODE = (
     ),
     _code(
         name="ParametersRefused",
+        lasting=True,
         owner=ROUND,
         meaning="The training code does not know one of the round's parameters, or cannot use its value.",
         action="The parameter is PARAMETER. Compare its name and value with the training contract or with the "

@@ -9,6 +9,8 @@ from wardround.api.conditions import Condition
 from wardround.api.federatedmodel import FederatedModel, Pinned, SeriesStatus
 from wardround.api.federatedround import (
     INITIAL_WEIGHTS,
+    Attention,
+    Counts,
     FederatedRound,
     FederatedRoundStatus,
     HospitalVerdicts,
@@ -38,6 +40,7 @@ from wardround.plans.model.types import (
     ReportVersion,
     SuspendRound,
 )
+from wardround.reasons.registry import advise
 
 NOW = datetime(2026, 11, 27, 12, 0, 0, tzinfo=UTC)
 UID = "0123abcd-0000-4000-8000-000000000001"
@@ -266,8 +269,17 @@ class World:
             result = replace(result, hospital_verdicts=self._hospital_verdicts(live, *self.hospitals_say))
         self._end(live, "Complete", result)
 
-    def fail(self, name: str, reason: str = "QuorumNotMet") -> None:
+    def fail(self, name: str, reason: str = "QuorumNotMet", **lost: str) -> None:
+        """`lost`: by hospital (site_a for site-a), why the round has lost it."""
         self._end(self.rounds[name], "Failed", None, reason)
+        failed = self.rounds[name]
+        attention = tuple(
+            Attention(participant=hospital, reason=cause, message=advise(cause, hospital))
+            for hospital, cause in ((key.replace("_", "-"), cause) for key, cause in lost.items())
+        )
+        counts = Counts(selected=len(failed.spec.participants.names or ()), failed=len(attention))
+        status = replace(failed.status, participants=counts, attention=attention)
+        self.rounds[name] = replace(failed, status=status)
 
     def edit(self, **spec: Any) -> None:
         """Somebody changes the spec."""

@@ -16,6 +16,7 @@ from wardround.api.times import read_time, to_seconds
 from wardround.plans.model import delivery, patients, schedule, versions
 from wardround.plans.model import series as rounds
 from wardround.plans.model import status as statuses
+from wardround.plans.model.refusal import hopeless
 from wardround.plans.model.types import (
     Added,
     CreateDelivery,
@@ -243,7 +244,8 @@ def running(seen: Observation, series: SeriesStatus) -> Verdict | None:
 
 
 def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
-    """The last round has failed. It is tried again as often as the spec says, and anew when the spec changes.
+    """The last round has failed. It is tried again as often as the spec says, unless each further attempt would fail
+    too, and anew when the spec changes.
 
     An Evaluate round that fails for good does not end the series: the trained models are there.
     """
@@ -252,7 +254,8 @@ def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
     over, model = rounds.ended(series, seen.round), seen.model
     newest, generation = rounds.last(over), model.metadata.generation
     failures = rounds.failures(over, generation)
-    if failures > model.spec.series.on_failure.retries:
+    why_hopeless = hopeless(seen.round) if newest.generation == generation else ""
+    if why_hopeless or failures > model.spec.series.on_failure.retries:
         if newest.task == "Evaluate":
             return _progressing(replace(over, stage="Ended" if newest.references else "Comparing"), at_once=True)
         if model.spec.series.on_failure.then == "Skip":
@@ -260,7 +263,7 @@ def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
         return Verdict(
             course="Stalled",
             reason="SeriesRoundFailed",
-            message=_failure(newest, seen.round),
+            message=_failure(newest, seen.round, why_hopeless),
             series=over,
         )
     due = rounds.retry_at(seen.round, failures)
@@ -348,12 +351,16 @@ def _name_taken(other: str, series: SeriesStatus) -> Verdict:
     return Verdict(course="Stalled", reason="NameTaken", message=message, series=series)
 
 
-def _failure(newest: SeriesRound, federated_round: FederatedRound) -> str:
+def _failure(newest: SeriesRound, federated_round: FederatedRound, why_hopeless: str) -> str:
     condition = conditions.find(federated_round.status.conditions, "Failed")
     why = f" ({condition.reason})" if condition else ""
     namespace = federated_round.metadata.namespace
+    tries = (
+        f". Each further attempt would fail too. {why_hopeless}"
+        if why_hopeless
+        else ", and the rounds that the hub operator tried before it have failed, too."
+    )
     return (
-        f"Round {newest.name} has failed{why}, and the rounds that the hub operator tried before it have failed, too. "
-        f"To see why: `kubectl wardround explain federatedround/{newest.name} -n {namespace}`. "
-        f"{REASONS['SeriesRoundFailed'].advice}"
+        f"Round {newest.name} has failed{why}{tries} To see why: `kubectl wardround explain "
+        f"federatedround/{newest.name} -n {namespace}`. {REASONS['SeriesRoundFailed'].advice}"
     )
