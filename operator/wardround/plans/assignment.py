@@ -18,6 +18,7 @@ from wardround.api.approval import Approval
 from wardround.api.parameter_bounds import first_outside, outside
 from wardround.api.site import Policy
 from wardround.plans.approval import Approvals, covering, denying, why_not_covered
+from wardround.plans.denial import denial, place
 from wardround.plans.schema import difference
 from wardround.reasons.parameter import describe
 from wardround.reasons.registry import REASONS
@@ -122,8 +123,9 @@ class Terms:
 
     `schemas`: for each Dataset, the spec of its DataSchema, None if that is missing. `taken`: highest attempt of this
     very round that this site accepted before, 0 if none. `accepted`: the place in the order of issue of each assignment
-    that this site has accepted and remembers. `approved`, `denied`: by a person, this very task. `approvals`: of whole
-    series. `models`: whether the site has a claim of models.
+    that this site has accepted and remembers. `approved`, `denied`: by a person, this very task. `denials`: the names
+    of the other SiteTasks that a person has denied, by `plans.denial.place`. `approvals`: of whole series. `models`:
+    whether the site has a claim of models.
     """
 
     participant: str
@@ -133,6 +135,7 @@ class Terms:
     accepted: Collection[Issue]
     approved: bool
     denied: bool = False
+    denials: Mapping[str, str] = field(default_factory=dict)
     approvals: Approvals = field(default_factory=Approvals)
     models: bool = False
 
@@ -142,8 +145,8 @@ class Acceptance:
     """`assignment` is there when the envelope opened, whatever was decided; `asked`: what of it was refused.
     `parameter`: which of the round's parameters that is, in words that the round itself has written; `bound`: what the
     site allows for it. `field`: which of the assignment's fields cannot be read. `difference`: in what the DataSchema
-    here differs from the round's. `approval`: the Approval of the task's series that decided. `uncovered`: why no such
-    Approval covers the task."""
+    here differs from the round's. `approval`: the Approval of the task's series that decided. `denial`: by what the
+    hospital denies the task. `uncovered`: why no such Approval covers the task."""
 
     outcome: Literal["Accepted", "Waiting", "Refused"]
     reason: str
@@ -154,6 +157,7 @@ class Acceptance:
     field: str = ""
     difference: str = ""
     approval: Approval | None = None
+    denial: str = ""
     uncovered: str = ""
 
     @property
@@ -174,6 +178,8 @@ class Acceptance:
                 f"{reason.meaning} The field {self.field} of the assignment does not match docs/contracts.md. "
                 f"{reason.advice}"
             )
+        if self.denial:
+            return self.denial
         if self.difference:
             return f"{reason.meaning} {self.difference} {reason.advice}"
         if not self.asked:
@@ -254,8 +260,18 @@ def decide(received: ReceivedAssignment, terms: Terms) -> Acceptance:
                 if reason == "DatasetDiffers"
                 else ""
             )
-            denial = denying(assignment, terms.approvals) if reason == "Denied" else None
-            return Acceptance("Refused", reason, assignment, asked, name, bound, difference=differs, approval=denial)
+            denied = reason == "Denied"
+            return Acceptance(
+                "Refused",
+                reason,
+                assignment,
+                asked,
+                name,
+                bound,
+                difference=differs,
+                approval=denying(assignment, terms.approvals) if denied else None,
+                denial=_denial(assignment, terms) if denied else "",
+            )
     if untrusted.time(assignment.issued, UNREADABLE) > received.now + AHEAD:
         return Acceptance("Waiting", AHEAD_REASON, assignment)
     if terms.policy.approval == "Manual" and not terms.approved:
@@ -383,9 +399,17 @@ def _pushed(assignment: Assignment, terms: Terms) -> str:
     return "PushedModelNotAllowed" if assignment.pushed and not terms.policy.pushed_models else ""
 
 
+def _denial(assignment: Assignment, terms: Terms) -> str:
+    return denial(
+        policy=terms.policy.approval,
+        denied=terms.denied,
+        earlier=terms.denials.get(place(assignment), ""),
+        approval=denying(assignment, terms.approvals),
+    )
+
+
 def _denied(assignment: Assignment, terms: Terms) -> str:
-    denied = terms.policy.approval == "Deny" or terms.denied or denying(assignment, terms.approvals) is not None
-    return "Denied" if denied else ""
+    return "Denied" if _denial(assignment, terms) else ""
 
 
 REFUSALS: tuple[Callable[[Assignment, Terms], str], ...] = (

@@ -201,12 +201,10 @@ REFUSALS = (
     _lasting(
         name="Denied",
         owner=HOSPITAL,
-        meaning="The hospital has refused the task: policy.approval of its Site is Deny, or a person there has denied "
-        "this task or its model. A denial whose model the site cannot read (DenialUnreadable) denies all models.",
-        action="To take part, first remove the cause. If policy.approval is Deny, set it to Policy or Manual in the "
-        "values of the site chart. If a person has denied the model, withdraw the denial: `kubectl wardround withdraw "
-        "approval/NAME -n SITE_NAMESPACE`. Then ask the round's author to apply a new round, because a refused task "
-        "stays refused.",
+        meaning="The hospital has denied the task: a person there has decided so, or the policy of its Site does.",
+        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site. The message of the condition "
+        "Failed says what denies the task, and how to change this. A refused task stays refused: to take part after "
+        "all, then ask the round's author for a new round.",
     ),
     _site(
         name="WaitingForApproval",

@@ -33,6 +33,7 @@ from wardround.api.sitetask import SiteTask, TaskDecision
 from wardround.api.times import to_seconds
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.types import CountTask, Observation, WriteStatus
+from wardround.wire.assignment import Assignment
 
 
 def test_a_covered_task_is_counted_before_it_is_accepted() -> None:
@@ -107,6 +108,84 @@ def test_a_denied_task_is_refused(spec: dict[str, Any]) -> None:
     decision = planned.status.decision
     assert decision is not None
     assert (decision.verdict, decision.by) == ("Deny", "bob" if spec else "alice")
+
+
+def denied_before(**changes: Any) -> SiteTask:
+    """The task of a round that has failed, in whose place the hub has made the round of TRAIN."""
+    known = {"model": MODEL, "round_uid": "first-uid", "round_name": "train-0", **changes}
+    reference = {"namespace": "breast-cancer", "name": "train-0", "uid": known["round_uid"]}
+    spec = {"roundRef": reference, "denied": True, "decidedBy": "bob"}
+    status = {"conditions": [site_condition("Accepted", "False", "Denied"), site_condition("Failed")]}
+    return a_task("first", envelope=signed(**known), spec=spec, status=status)
+
+
+def after(earlier: SiteTask, task: Assignment = TRAIN, approval: str = "Policy") -> Observation:
+    site = a_site(approval=approval, localSockets=True, minQuorum=1, release="Readers")
+    return dataclasses.replace(waiting(task), site=site, others=seen(others=[earlier]).others)
+
+
+@pytest.mark.parametrize("approval", ["Manual", "Policy"])
+def test_a_denial_counts_for_the_round_that_takes_the_place_of_the_denied_one(approval: str) -> None:
+    """A series tries a failed round again as a round of its own."""
+    planned = plan(after(denied_before(), approval=approval))
+    assert planned.status.failure is not None
+    assert planned.status.failure.reason == "Denied"
+    message = planned.status.failure.message or ""
+    assert "for which a person at this hospital has denied SiteTask first." in message
+    assert "kubectl wardround approve sitetask/first -n hospital-a" in message
+
+
+def test_a_denial_counts_for_a_further_attempt_at_the_round_of_a_person() -> None:
+    second = dataclasses.replace(TRAIN, model=None, attempt=2)
+    observation = after(denied_before(model=None, round_uid=TRAIN.round_uid), second)
+    task = dataclasses.replace(observation.task, spec=dataclasses.replace(observation.task.spec, attempt=2))
+    planned = plan(dataclasses.replace(observation, task=task))
+    assert planned.status.failure is not None
+    assert planned.status.failure.reason == "Denied"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": dataclasses.replace(MODEL, round=1)},
+        {"model": dataclasses.replace(MODEL, series=2)},
+        {"model": dataclasses.replace(MODEL, parameters={"epochs": "6"})},
+        {"model": dataclasses.replace(MODEL, uid="another")},
+        {"model": None},
+        {"task": "Statistics"},
+    ],
+    ids=["another round", "another series", "other terms", "another model", "the round of a person", "another task"],
+)
+def test_a_denied_task_says_nothing_about_other_work(changes: dict[str, Any]) -> None:
+    assert plan(after(denied_before(**changes))).status.failure is None
+
+
+def test_a_person_who_approves_the_denied_task_ends_the_denial() -> None:
+    denied = denied_before()
+    approved = dataclasses.replace(denied, spec=dataclasses.replace(denied.spec, denied=False, approved=True))
+    assert plan(after(approved)).status.failure is None
+
+
+DENIALS: dict[str, tuple[Observation, str]] = {
+    "policy": (dataclasses.replace(waiting(TRAIN), site=a_site(approval="Deny")), "policy.approval of the Site is"),
+    "task": (
+        waiting(TRAIN, denied=True, decidedBy="bob"),
+        "run `kubectl wardround approve sitetask/train-1-1a2b3c4d-a1 -n hospital-a`",
+    ),
+    "earlier task": (after(denied_before()), "has denied SiteTask first"),
+    "model": (waiting(TRAIN, an_approval(verdict="Deny")), "Approval breast-s1 is the denial of the task's model."),
+    "any model": (waiting(TRAIN, an_approval(verdict="Deny", terms="{}")), "so it denies all models."),
+}
+
+
+@pytest.mark.parametrize("case", DENIALS)
+def test_a_denied_task_says_what_denies_it_and_no_other_cause(case: str) -> None:
+    failure = plan(DENIALS[case][0]).status.failure
+    assert failure is not None
+    message = failure.message or ""
+    assert [name for name, (_, words) in DENIALS.items() if words in message] == [case]
+    assert "A refused task stays refused." in message
+    assert len(message) < 512
 
 
 def running(*every: Approval, decision: dict[str, Any] | None = None, **spec: Any) -> Observation:

@@ -14,6 +14,7 @@ from wardround.api.sitetask import SiteTask
 from wardround.plans import approval as approvals
 from wardround.plans import terms
 from wardround.plans.assignment import UNREADABLE, Issue, issue, open_signed
+from wardround.plans.denial import place
 from wardround.plans.sitetask.state import is_accepted, is_final, needs_no_place
 from wardround.sealing import untrusted
 from wardround.sealing.keys import hub_fingerprint
@@ -23,21 +24,22 @@ from wardround.sealing.refused import Refused
 @dataclass(frozen=True)
 class SignedAssignment:
     """What the assignment says, as the key that came with it opens it. `hub`: the fingerprint of that key.
-    `state_rounds`: UIDs of the rounds whose states it goes on from. `terms`: digest of the terms of its series, "" for
-    a round that a person has made. `evaluation`: whether it is an Evaluate task."""
+    `state_rounds`: UIDs of the rounds whose states it goes on from. `place`: as `plans.denial` says. `terms`: digest of
+    the terms of its series, "" for a round that a person has made. `evaluation`: whether it is an Evaluate task."""
 
     hub: str
     issue: Issue
     expires: datetime
     state_rounds: tuple[str, ...]
+    place: str = ""
     terms: str = ""
     evaluation: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeldTask:
-    """`holds_job`: the task's Job is not over. `signed` None: the key does not open the assignment. `approved`: a
-    person has approved this very task."""
+    """`holds_job`: the task's Job is not over. `signed` None: the key does not open the assignment. `approved`,
+    `denied`: a person has approved, or denied, this very task."""
 
     name: str
     uid: str
@@ -52,6 +54,7 @@ class HeldTask:
     input_ready: bool
     holds_job: bool = False
     approved: bool = False
+    denied: bool = False
 
     @property
     def age(self) -> tuple[str, str]:
@@ -76,6 +79,7 @@ def held(task: SiteTask, signed: SignedAssignment | None, *, holds_job: bool = F
         input_ready=conditions.is_true(known, "InputReady"),
         holds_job=holds_job,
         approved=task.spec.approved,
+        denied=task.spec.denied,
     )
 
 
@@ -89,6 +93,7 @@ def read_signed(envelope: str, hub_key: str) -> SignedAssignment | None:
             issue=issue(opened),
             expires=untrusted.time(opened.expires, UNREADABLE),
             state_rounds=tuple(state for state in opened.state_rounds if state),
+            place=place(opened),
             terms=terms.digest(terms.text(series)) if series else "",
             evaluation=approvals.is_evaluation(opened),
         )

@@ -69,6 +69,12 @@ def live_states(task: HeldTask, others: Iterable[HeldTask], pin: str, rounds: Co
     return tuple(sorted({state for each in signed if each is not None for state in each.state_rounds}))
 
 
+def denials(tasks: Iterable[HeldTask], pin: str) -> dict[str, str]:
+    """Names of the tasks that a person has denied, by what they ask for. `pin`: the hub's fingerprint."""
+    known = ((each, _of_the_pinned_hub(each, pin)) for each in tasks if each.denied)
+    return {signed.place: each.name for each, signed in known if signed is not None}
+
+
 def _may_be_tried_again(task: HeldTask, pin: str, now: datetime) -> bool:
     """Whether another attempt may follow: until the assignment expires."""
     signed = _of_the_pinned_hub(task, pin)

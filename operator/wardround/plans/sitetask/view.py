@@ -160,6 +160,7 @@ def decide(seen: Observation) -> Acceptance:
         accepted=memory.issues(seen.others),
         approved=spec.approved,
         denied=spec.denied,
+        denials=memory.denials(seen.others, site.spec.hub.fingerprint),
         approvals=known_approvals(seen),
         models=bool(site.spec.workload.models_claim_name),
     )
