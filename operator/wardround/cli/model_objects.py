@@ -12,6 +12,7 @@ from wardround.api.federatedround import FederatedRound, ResultMetric
 from wardround.api.modelversion import ModelVersion
 from wardround.cli import objects
 from wardround.cli.objects import Object
+from wardround.plans.model import series as rounds
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,18 @@ class ModelObjects:
         return next((each for each in self.rounds if each.metadata.name == name), None)
 
     def place(self, federated_round: FederatedRound) -> str:
-        """`series 2, Train 3`, or less where neither the status nor a version says more."""
+        """`series 2, Train 3`. The status lists the rounds of the newest series alone. For the others, their names say
+        as much. For a name that somebody else has chosen: the task."""
         name, series = federated_round.metadata.name, self.model.status.series
-        entry = next((each for each in self.series_rounds if each.name == name), None)
-        if entry is not None and series is not None:
-            return f"series {series.number}, {task_and_number(entry)}"
-        numbers = [each.spec.series for each in self.versions if each.spec.round_name == name]
-        return ", ".join((*(f"series {each}" for each in numbers[:1]), federated_round.spec.task))
+        listed = next((each for each in self.series_rounds if each.name == name), None)
+        named = (series.number, listed) if series is not None and listed is not None else rounds.read_name(name)
+        return f"series {named[0]}, {task_and_number(named[1])}" if named else federated_round.spec.task
+
+    def version_place(self, version: ModelVersion) -> str:
+        """`series 2, version 2`, and whether it is the current one or the candidate."""
+        status, name = self.model.status, version.metadata.name
+        role = ", current" if name == status.current else ", candidate" if name == status.candidate else ""
+        return f"series {version.spec.series}, version {version.spec.version}{role}"
 
     def measured(self) -> Mapping[str, Mapping[str, ResultMetric]]:
         """The metrics of each model by the name of the round that made it, as the first round that measured the model

@@ -11,7 +11,6 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from wardround.api.modelversion import ModelVersion
 from wardround.cli import absent, results
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import ModelObjects
@@ -26,7 +25,7 @@ def rows(shown: ModelObjects) -> list[tuple[str, ...]]:
     if nothing has a number."""
     made: list[tuple[str, ...]] = []
     for version in shown.versions:
-        start = (f"modelversion/{version.metadata.name}", _role(shown, version))
+        start = (f"modelversion/{version.metadata.name}", shown.version_place(version))
         made.extend((*start, *each) for each in results.metric_rows(version.status.metrics))
     for each in shown.rounds:
         if each.status.result is not None:
@@ -90,7 +89,7 @@ def _document(shown: ModelObjects) -> dict[str, Any]:
         "versions": [
             {
                 **{"name": each.metadata.name, "version": each.spec.version, "series": each.spec.series},
-                **{"round": each.spec.round_name, "digest": each.spec.digest},
+                **{"place": shown.version_place(each), "round": each.spec.round_name, "digest": each.spec.digest},
                 **_fields(codec.dump(each.status), ("metrics", "calibration", "verdict")),
             }
             for each in shown.versions
@@ -108,12 +107,6 @@ def _document(shown: ModelObjects) -> dict[str, Any]:
 
 def _fields(dumped: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: dumped.get(name) for name in names}
-
-
-def _role(shown: ModelObjects, version: ModelVersion) -> str:
-    status, name = shown.model.status, version.metadata.name
-    role = ", current" if name == status.current else ", candidate" if name == status.candidate else ""
-    return f"version {version.spec.version}{role}"
 
 
 def _title(shown: ModelObjects) -> str:

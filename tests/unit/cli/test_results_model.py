@@ -9,6 +9,9 @@ import pytest
 from rich.console import Console
 
 from tests.unit.cli.required import REQUIRED, RESULT, metric
+from wardround.api import federatedround
+from wardround.api.federatedround import Task
+from wardround.api.meta import Meta
 from wardround.cli import model_objects, results_model, verbs
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands import results as command
@@ -16,6 +19,7 @@ from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import ModelObjects
 from wardround.cli.results import ROUNDED
 from wardround.kubectl import parser
+from wardround.plans.model import series
 
 Object = dict[str, Any]
 TRAINED, COMPARED = "heart-s2-r1-0123abcd", "heart-s2-c1-0123abcd"
@@ -74,9 +78,9 @@ def objects(*, versions: Any = VERSIONS, rounds: Any = ROUNDS) -> ModelObjects:
 def test_each_number_says_whose_it_is_and_what_it_is_over() -> None:
     loss, over = ("loss", "0.31", "0.28", "0.34", "Lower"), ("412", "3", "Validation", TRAINED)
     assert results_model.rows(objects()) == [
-        ("modelversion/heart-v2-0123abcd", "version 2, candidate", *loss, *over, ""),
+        ("modelversion/heart-v2-0123abcd", "series 2, version 2, candidate", *loss, *over, ""),
         (
-            *("federatedround/heart-s1-r2-0123abcd", "series 1, Train"),
+            *("federatedround/heart-s1-r2-0123abcd", "series 1, Train 2"),
             *("auc", "0.9", "", "", "", "40", "2", "Validation", "heart-s1-r1-0123abcd", ""),
         ),
         (f"federatedround/{COMPARED}", "series 2, Compare", *loss, *over, ""),
@@ -112,12 +116,29 @@ def test_csv_and_json_have_the_same_numbers() -> None:
     assert [each["version"] for each in document["versions"]] == [1, 2]
     assert document["versions"][1]["metrics"] == [LOSS]
     assert document["versions"][1]["verdict"]["outcome"] == "Accepted"
+    assert [each["place"] for each in document["versions"]] == [
+        "series 1, version 1, current",
+        "series 2, version 2, candidate",
+    ]
     assert [each["place"] for each in document["rounds"]] == [
-        "series 1, Train",
+        "series 1, Train 2",
         "series 2, Train 1",
         "series 2, Compare",
     ]
     assert document["rounds"][2]["differences"] == [DIFFERENCE]
+
+
+@pytest.mark.parametrize("compares", [False, True])
+@pytest.mark.parametrize(("task", "number", "attempt"), [("Statistics", 0, 1), ("Train", 12, 3), ("Evaluate", 2, 2)])
+def test_the_place_of_a_round_that_the_status_does_not_list_is_read_from_its_name(
+    task: Task, number: int, attempt: int, *, compares: bool
+) -> None:
+    meta = Meta(name="heart-s9-r9-model", uid="0123abcd-1")
+    named = series.round_name(meta, 7, task, number, attempt, compares=compares and task == "Evaluate")
+    again = f", attempt {attempt}" if attempt > 1 else ""
+    shown = {"Statistics": "Statistics", "Train": "Train 12", "Evaluate": "Compare" if compares else "Evaluate"}
+    place = objects().place(federatedround.parse(federated_round(named, 3)))
+    assert place == f"series 7, {shown[task]}{again}"
 
 
 def test_a_model_without_numbers_says_what_to_do() -> None:

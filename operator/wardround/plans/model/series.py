@@ -1,5 +1,6 @@
 """Decides about the rounds of a series: names, parameters, losses, which round comes next, and when the series ends."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from wardround.plans.schedules import scheduled
 # Names of a round and of a version: so much of the model's name, then numbers, then so much of its UID. A model that is
 # made again under its name gets other names.
 NAME_LENGTH, UID_DIGITS = 30, 8
+NAME = re.compile(r".+-s(?P<series>\d+)-(?P<letter>[rec])(?P<number>\d+)(-t(?P<attempt>\d+))?-[0-9a-f]{8}")
 LOSS = "loss"
 RETRY = timedelta(seconds=30)
 
@@ -28,6 +30,25 @@ def round_name(meta: Meta, series: int, task: Task, number: int, attempt: int, *
     place = f"{letter}{number}"
     again = f"-t{attempt}" if attempt > 1 else ""
     return f"{_prefix(meta)}-s{series}-{place}{again}-{_suffix(meta)}"
+
+
+def read_name(name: str) -> tuple[int, SeriesRound] | None:
+    """The series, and the round without generation and outcome, of a name that `round_name` has made; None for another
+    name. The references of a comparison are not in its name."""
+    parts = NAME.fullmatch(name)
+    if parts is None:
+        return None
+    letter, number = parts["letter"], int(parts["number"])
+    task: Task = "Evaluate" if letter in "ec" else "Train" if number else "Statistics"
+    entry = SeriesRound(
+        name=name,
+        task=task,
+        number=number,
+        attempt=int(parts["attempt"] or 1),
+        generation=0,
+        references=(name,) if letter == "c" else (),
+    )
+    return int(parts["series"]), entry
 
 
 def controls(model: Meta, federated_round: Meta) -> bool:
