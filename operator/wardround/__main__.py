@@ -46,6 +46,7 @@ COMMAND_LINE = (
     "dataset",
     "dataschema",
     "model",
+    "begin",
     "sweep",
     "compare",
 )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands import (
     approvals,
+    begin,
     dataschema,
     explain,
     hospitals,
@@ -30,6 +31,7 @@ _COMMANDS = (
     report,
     explain,
     model,
+    begin,
     sweep,
     dataschema,
     dataset,

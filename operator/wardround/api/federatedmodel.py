@@ -30,7 +30,7 @@ Then = Literal["Hold", "Skip"]
 Promote = Literal["Automatic", "Manual"]
 Recipients = Literal["Participants", "Nobody"]
 Outcome = Literal["Running", "Complete", "Failed"]
-SeriesTrigger = Literal["Created", "Cron", "NewPatients"]
+SeriesTrigger = Literal["Created", "Cron", "NewPatients", "Requested"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +194,8 @@ class SeriesRound:
 @dataclass(frozen=True, kw_only=True)
 class SeriesStatus:
     """`trigger`: why the series began. `Created`: it is the first one. `Cron`, `NewPatients`: the field of the spec's
-    trigger that was due. None if the operator that began the series did not write it.
+    trigger that was due. `Requested`: a person asked for it. None if the operator that began the series did not write
+    it. `request`: what people had asked for by then, the value of the annotation `wardround.io/begin`.
     `base`: the round of the version from which the first Train round starts; None if there is no such round.
     `pushed`: the pushed ModelVersion from which the first Train round starts. Without both, that round makes first
     weights.
@@ -207,6 +208,7 @@ class SeriesStatus:
     stage: Stage
     started: str
     trigger: SeriesTrigger | None = None
+    request: str | None = None
     base: str | None = None
     pushed: str | None = None
     round: int = 0

@@ -19,6 +19,8 @@ SWEEP = "wardround.io/sweep"  # label of the FederatedModels of a sweep: name of
 DATASET = "wardround.io/dataset"
 SCHEMA = "wardround.io/schema"
 PREDICTION = "wardround.io/prediction"
+# Annotation on a FederatedModel: a person asks for its next series by another value.
+BEGIN = "wardround.io/begin"
 # Annotation on a Dataset: a person asks for a reading by another value. The Job of a reading copies it, and says of
 # which generation and which schema of the Dataset it is.
 READ = "wardround.io/read"

@@ -40,7 +40,7 @@ OTHER_WORDS = {
     "stages": "Started Dispatched Collected Aggregated Prepared Checked Sealed",
     "courses and standings of plans": "Progressing Over Refused Settled Waiting",
     "stages of a series": "Comparing Ended Evaluating",
-    "triggers of a series": "Created Cron NewPatients",
+    "triggers of a series": "Created Cron NewPatients Requested",
     "choices of a model": "Automatic Current Skip",
     "elements of a store's list": "Contents Key NextContinuationToken",
     "verdicts of the gate, and of a hospital": "Better TooFewPeople Undecided Worse",

@@ -22,14 +22,13 @@ from tests.simulation.federation import Federation
 from tests.simulation.rounds import scratch
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.simulation.test_model import ALL_TASKS, FEDERATION, model
+from wardround.api.names import BEGIN
 from wardround.kube.errors import Unavailable
 from wardround.ports import Object
 
 HOSPITALS = demo_data.HOSPITALS[:2]
 NAMES = [each.name for each in HOSPITALS]
 MODEL = Place("FederatedModel", FEDERATION, "breast")
-# A cron line for each minute: the second series begins as soon as the trigger is there.
-SOON = {"cron": "* * * * *"}
 # Each part of the writes is one play, in which the hub operator stops after each write of the part.
 PARTS = 5
 # Virtual seconds until the next process of the hub operator starts, and until it has nothing left to do.
@@ -256,10 +255,7 @@ def played(last: Collection[str] = (), kind: type[MortalClient] = MortalClient) 
             federation.writes.counts = True
             federation.apply(two_series())
             await federation.delivered(1)
-            federation.hub.change(MODEL, {"spec": {"trigger": SOON}})
-            second = "the second series has begun"
-            await federation.until(second, lambda: federation.model["status"]["series"]["number"] == 2)
-            federation.hub.change(MODEL, {"spec": {"trigger": None}})
+            federation.hub.change(MODEL, {"metadata": {"annotations": {BEGIN: "another series"}}})
             await federation.delivered(2)
             await asyncio.sleep(SETTLED_SECONDS)
             return end(federation), federation.writes.done

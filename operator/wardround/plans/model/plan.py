@@ -14,6 +14,7 @@ from wardround.api.federatedround import FederatedRound
 from wardround.api.modelversion import ModelVersion
 from wardround.api.times import read_time, to_seconds
 from wardround.plans.model import delivery, patients, schedule, versions
+from wardround.plans.model import request as requests
 from wardround.plans.model import series as rounds
 from wardround.plans.model import status as statuses
 from wardround.plans.model.refusal import hopeless
@@ -54,7 +55,7 @@ def plan(seen: Observation) -> Plan:
     series = seen.model.status.series
     if series is None:
         first = rounds.begin(seen.model, FIRST_SERIES, seen.now, "Created")
-        first = replace(first, training_patients=seen.patients)
+        first = replace(first, training_patients=seen.patients, request=requests.request(seen.model))
         verdict = replace(_progressing(first, at_once=True), begins=True)
     else:
         verdict = next(each for rule in RULES if (each := rule(seen, series)))
@@ -102,12 +103,16 @@ def next_series(seen: Observation, series: SeriesStatus) -> Verdict | None:
     current = versions.current(seen) if seen.model.spec.series.start == "Current" else None
     base = current.spec.round_name if current else None
     begun = rounds.begin(seen.model, series.number + 1, seen.now, trigger, base)
-    begun = replace(begun, training_patients=seen.patients)
+    asked = requests.request(seen.model) or series.request
+    begun = replace(begun, training_patients=seen.patients, request=asked)
     return replace(_progressing(begun, at_once=True), begins=True)
 
 
 def _due(seen: Observation, series: SeriesStatus) -> SeriesTrigger | None:
-    """By what the next series is due: new patients, or else its time. A cron line that has just changed is not due."""
+    """By what the next series is due: a person's request, new patients, or else its time. A cron line that has just
+    changed is not due."""
+    if requests.pending(seen.model, series):
+        return "Requested"
     trigger, known = seen.model.spec.trigger, seen.model.status.next
     if trigger is None or statuses.trigger_fault(seen):
         return None

@@ -9,6 +9,7 @@ from wardround.api.federatedround import ResultMetric
 from wardround.api.modelversion import ModelVersion
 from wardround.api.times import to_seconds
 from wardround.plans.model import patients, schedule, versions
+from wardround.plans.model import request as requests
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import Observation, OwnVersion, Verdict
 from wardround.reasons.registry import REASONS
@@ -160,12 +161,23 @@ def _decide(version: ModelVersion) -> str:
     return f"{outcome}If you want version {number} as the current version, set spec.current.version to {number}."
 
 
+def _asked(after: Observation, series: SeriesStatus) -> str:
+    waits_for = [] if series.stage == "Ended" else [f"series {series.number} has ended"]
+    if after.model.spec.suspend:
+        waits_for.append("spec.suspend is false")
+    begins = f"when {' and '.join(waits_for)}" if waits_for else "now"
+    return f"A person has asked for series {series.number + 1}. It begins {begins}."
+
+
 def _scheduled(after: Observation, verdict: Verdict) -> _Condition:
     start, fault, trigger = after.model.status.next, trigger_fault(after), after.model.spec.trigger
     more = trigger.new_patients if trigger and not fault else None
-    if start is None and more is None:
+    asked = requests.pending(after.model, verdict.series)
+    if fault or (start is None and more is None and not asked):
         reason, message = fault or ("NoTrigger", "")
         return "Scheduled", False, reason, message
+    if asked:
+        return "Scheduled", True, "NextSeries", _asked(after, verdict.series)
     ways = [f"at {start.at}"] if start is not None else []
     if more is not None:
         known = verdict.series.training_patients
