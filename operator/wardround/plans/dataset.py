@@ -140,7 +140,18 @@ def _without_reading(draft: DatasetStatus, status: DatasetStatus, report: Outcom
     if known is not None and known.reason in OF_THE_SPLIT:
         # No change of the spec brings the key back. Only a reading shows that it is there again.
         return ready.failed(draft, known.reason, known.message)
-    return draft if unchanged else ready.settled(draft, "NotReadYet", REASONS["NotReadYet"].meaning)
+    if unchanged and known is not None and known.reason != "NotReadYet":
+        return draft
+    return ready.settled(draft, "NotReadYet", _not_read(draft, ready.generation))
+
+
+def _not_read(draft: DatasetStatus, generation: int) -> str:
+    """What nobody has looked at yet, and why not if a try to read the file has failed."""
+    meaning, last = REASONS["NotReadYet"].meaning, draft.reading
+    if last is None or (last.generation, last.schema_digest) != (generation, draft.schema_digest):
+        return meaning
+    words = f": {last.message.rstrip('.')}" if last.message else ""
+    return f"{meaning} The newest try to read the file failed ({last.reason}{words})."
 
 
 def _as_read_before(draft: DatasetStatus, status: DatasetStatus) -> DatasetStatus:

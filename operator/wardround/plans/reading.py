@@ -167,7 +167,12 @@ def refused(seen: Observation, status: DatasetStatus, reason: str, message: str)
     before = status.reading
     if before is not None and dataclasses.replace(reading, ended_at=before.ended_at) == before:
         return status
-    return dataclasses.replace(status, reading=reading)
+    return _with_reading(seen, status, reading)
+
+
+def _with_reading(seen: Observation, status: DatasetStatus, reading: Reading) -> DatasetStatus:
+    """Ready of a Dataset that no pod has read says why, in the same write."""
+    return _status(dataclasses.replace(seen, status=dataclasses.replace(status, reading=reading)), None)
 
 
 def _status(seen: Observation, step: Step | None, limits: Limits | None = None) -> DatasetStatus:
@@ -198,7 +203,7 @@ def _after_the_end(seen: Observation, made: ObservedReading) -> DatasetStatus:
         reason=reason,
         message=message,
     )
-    return dataclasses.replace(_status(seen, step, made.job.limits), reading=reading)
+    return _with_reading(seen, _status(seen, step, made.job.limits), reading)
 
 
 def _unreported(seen: Observation, made: ObservedReading) -> tuple[str, str]:

@@ -109,7 +109,8 @@ SITES = (
     ),
     _nobody(
         name="NotReadYet",
-        meaning="The Dataset matches its DataSchema. No pod has read the data yet.",
+        meaning="The Dataset matches its DataSchema. No pod has read the data file yet, so spec.claimName, spec.path "
+        "and spec.format of the Dataset may be wrong.",
         action="Nothing to do: the site operator starts a pod that reads the data. If the pod takes long, run "
         "`kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: status.reading says why.",
     ),

@@ -395,9 +395,7 @@ def test_a_suspended_participant_and_a_dataset_that_nobody_has_read_are_as_they_
     )
     unread = item("Dataset", "breast", "hospital-a", {"conditions": [condition("Ready", "True", "NotReadYet")]})
     text = explain.text(explain.explain_long_lived(unread, None, NOW))
-    assert (
-        text == "Dataset hospital-a/breast is ready. The Dataset matches its DataSchema. No pod has read the data yet."
-    )
+    assert text == f"Dataset hospital-a/breast is ready. {REASONS['NotReadYet'].meaning}"
 
 
 def test_a_participant_that_is_ready_says_when_it_was_last_heard_from() -> None:

@@ -11,7 +11,8 @@ import pytest
 from tests.worlds.site import NOW, a_pod, ended
 from wardround.api import conditions
 from wardround.api.conditions import Condition
-from wardround.api.dataset import ClassLeftOut, DatasetStatus, Ignored, LeftOut
+from wardround.api.dataset import ClassLeftOut, DatasetStatus, Ignored, LeftOut, Reading
+from wardround.api.times import to_seconds
 from wardround.plans import events
 from wardround.plans.dataset import plan
 from wardround.plans.sitetask.pod import Step
@@ -19,6 +20,7 @@ from wardround.reasons.registry import REASONS, class_of
 from wardround.tabular import dataschema
 from wardround.wire.outcome import EvaluationBudget, IgnoredColumn, LeftOutRows, Remark
 
+NOW_TEXT = to_seconds(NOW)
 SCHEMA: dict[str, Any] = {
     "fields": [
         {"name": "mean_radius", "type": "number", "minimum": "0"},
@@ -73,6 +75,24 @@ def test_the_digest_of_the_schema_is_there_at_once_and_is_the_one_that_prepare_c
     assert status.schema_digest == dataschema.digest(dataschema.parse(SCHEMA))
     assert status.columns_digest == dataschema.columns_digest(dataschema.parse(SCHEMA))
     assert (ready(status).status, ready(status).reason) == ("True", "NotReadYet")
+
+
+def test_a_dataset_that_no_pod_has_read_says_what_nobody_has_looked_at() -> None:
+    message = ready(look()).message
+    assert "spec.claimName, spec.path and spec.format of the Dataset may be wrong" in message
+
+
+def test_a_dataset_that_no_pod_could_read_says_why_until_its_spec_changes() -> None:
+    first = look()
+    why = "no pod has read the file within 4200 s: persistentvolumeclaim data not found"
+    tried = Reading(
+        generation=1, schema_digest=first.schema_digest, ended_at=NOW_TEXT, reason="DeadlineExceeded", message=why
+    )
+    status = look(dataclasses.replace(first, reading=tried))
+    assert (ready(status).status, ready(status).reason) == ("True", "NotReadYet")
+    assert ready(status).message.endswith(f"The newest try to read the file failed (DeadlineExceeded: {why}).")
+    assert look(status) == status
+    assert why not in ready(look(status, generation=2, claimName="cases")).message
 
 
 def test_a_schema_that_is_wrong_says_where_and_has_no_digest_by_which_it_is_offered() -> None:
