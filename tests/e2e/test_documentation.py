@@ -21,8 +21,20 @@ LOOKING = ("docs/operations.md", "Looking")
 LINK_LOCAL = ("docs/operations.md", "IPv6 link-local")  # by tests/e2e/test_isolation.py
 OWN_IMAGE = ("docs/training-image.md", "An image of your own")  # by tests/unit/examples
 SIMULATE = ("docs/try.md", "Simulate")  # by tests/unit/examples
+DEMO_CLUSTERS = ("docs/try.md", "Look around in the clusters")
 APPROVER = ("docs/operations.md", "A role that only approves")  # by tests/integration/api/test_approver.py
-TRIED = {FIRST_ROUND, APPROVER, OWN_HUB, OWN_HOSPITAL, OWN_ROUNDS, LOOKING, LINK_LOCAL, OWN_IMAGE, SIMULATE}
+TRIED = {
+    FIRST_ROUND,
+    APPROVER,
+    OWN_HUB,
+    OWN_HOSPITAL,
+    OWN_ROUNDS,
+    LOOKING,
+    LINK_LOCAL,
+    OWN_IMAGE,
+    SIMULATE,
+    DEMO_CLUSTERS,
+}
 UPGRADED = "tests/e2e/test_rounds.py upgrades all charts"
 # The blocks that are not run, by page and first line. docs/one-cluster.md has its own test and list.
 NOT_RUN = {
@@ -156,6 +168,7 @@ NOT_RUN_INLINE = {
     "kubectl apply -n SITE_NAMESPACE -f FILE": "its twin stands in the block of docs/join.md",
     "make bench": MINUTES,
     "make demo": "as in its block",
+    "make down": "would stop the clusters of these tests",
     "make demo-gate": "continues the demo, whose clusters no test starts: tests/unit/plans_model plays such a series",
     "make lab": "what the fixture `lab` does",
     "make -s bench-accuracy ARGS='--case wisconsin'": MINUTES,
@@ -281,6 +294,16 @@ def test_the_commands_for_watching_show_the_round(shell: Shell) -> None:
         "SiteTask",
     ):
         assert kind in shown
+
+
+@pytest.mark.usefixtures("statistics")
+def test_the_commands_for_the_clusters_of_the_demo_show_their_objects(shell: Shell) -> None:
+    (shell.folder / "build" / "lab").symlink_to(named("hub").state.parent)
+    [block] = section(*DEMO_CLUSTERS)
+    shown = shell.run(block.text)
+    for each in ("federatedround.wardround.io/statistics", "participant.wardround.io/site-a", "dataset.wardround.io"):
+        assert each in shown
+    assert f"Dataset {SITE_NAMESPACE}/breast is ready." in shown
 
 
 @pytest.mark.usefixtures("statistics")

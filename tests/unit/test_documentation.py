@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lab import demo_data, demo_rounds, install
+from lab.topology import ROOT, STATE
 from tests.documentation import PAGES, blocks, inline_commands, section
 from tests.e2e import test_one_cluster
 from tests.e2e.test_documentation import NOT_RUN, NOT_RUN_INLINE, RUN_INLINE, TRIED
@@ -27,6 +29,18 @@ def test_every_command_in_the_documentation_is_listed() -> None:
         # Sentences name `enrol --bootstrap` without its arguments.
         verb, *rest = command.removesuffix(" --bootstrap").split()[2:]
         assert parser().parse_args([verb, *(rest or ["NAME"])]), command
+
+
+def test_the_page_for_trying_names_the_kubeconfigs_and_namespaces_of_the_demo() -> None:
+    page = (ROOT / "docs" / "try.md").read_text()
+    rows = {row.split("|")[2].strip(" `"): row for row in page.splitlines() if row.startswith("| the ")}
+    hospitals = [each.name for each in demo_data.HOSPITALS]
+    for name, namespaces in {
+        "hub": [install.HUB_NAMESPACE, demo_rounds.NAMESPACE, *hospitals],
+        **{hospital: [install.SITE_NAMESPACE] for hospital in hospitals},
+    }.items():
+        row = rows[f"{STATE.relative_to(ROOT)}/{name}/kubeconfig"]
+        assert [each for each in namespaces if f"`{each}`" not in row] == []
 
 
 def test_the_round_with_a_server_optimizer_has_all_parameters_of_its_strategy() -> None:
