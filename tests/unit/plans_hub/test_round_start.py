@@ -25,10 +25,12 @@ from tests.unit.plans_hub.builders import (
     task,
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type
+from wardround.api.meta import OwnerReference
 from wardround.api.names import CANCELLED
 from wardround.api.participant import OfferedDataset, Participant
 from wardround.api.participant import ParticipantStatus as Status
 from wardround.api.times import to_seconds
+from wardround.plans.round.candidates import assess
 from wardround.plans.round.plan import plan
 from wardround.plans.round.status import interrupted
 from wardround.plans.round.types import (
@@ -37,6 +39,7 @@ from wardround.plans.round.types import (
     Interruption,
     MakeRoundKey,
 )
+from wardround.plans.round.view import view_of
 from wardround.reasons.registry import REASONS
 
 # Who is asked
@@ -134,6 +137,39 @@ def offering(name: str, *datasets: str, **spec: Any) -> Participant:
     assert item.status.site is not None
     offers = tuple(OfferedDataset(name=each) for each in datasets)
     return replace(item, status=replace(item.status, site=replace(item.status.site, datasets=offers)))
+
+
+STATISTICS = {"task": "Statistics", "initial": None, "image": None}
+AFTER_STATISTICS = {"initial": {"statisticsRoundName": "statistics"}}
+AFTER_TRAINING = {"initial": None, "base": {"roundName": "train-0"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "of_model", "awaited"),
+    [
+        (STATISTICS, True, ("site-a", "site-b", "site-c")),
+        (AFTER_STATISTICS, True, ("site-a",)),
+        (AFTER_TRAINING, True, ("site-a",)),
+        (AFTER_STATISTICS, False, ("site-a", "site-b", "site-c")),
+        (AFTER_TRAINING, False, ("site-a", "site-b", "site-c")),
+    ],
+    ids=["first of a model", "second of a model", "third of a model", "second of a person", "third of a person"],
+)
+def test_a_series_waits_once_for_hospitals_that_the_hub_does_not_know(
+    spec: dict[str, Any], of_model: bool, awaited: tuple[str, ...]
+) -> None:
+    """A misspelt name would else cost the admission time in each of its rounds."""
+    current = federated_round(participants={"names": [*NAMES, "site-d"]}, quorum={"min": 1}, **spec)
+    model = OwnerReference(
+        api_version="wardround.io/v1alpha1", kind="FederatedModel", name="m", uid="u", controller=True
+    )
+    if of_model:
+        current = replace(current, metadata=replace(current.metadata, owner_references=(model,)))
+    known = {"site-a": participant("site-a", key_fingerprint=None), "site-b": offering("site-b", "lung")}
+    seen = observation(current, participants=known | {"site-d": participant("site-d")})
+    candidates = assess(view_of(seen))
+    assert (candidates.awaited, candidates.fit) == (awaited, ("site-d",))
+    assert {each.participant for each in candidates.attention} == {"site-a", "site-b", "site-c"}
 
 
 def test_a_dataset_that_a_site_does_not_offer_stalls_the_round() -> None:

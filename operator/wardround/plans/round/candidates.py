@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wardround.api.federatedround import Attention
+from wardround.api.federatedround import Attention, FederatedRound
+from wardround.plans.round.base import model_uid
 from wardround.plans.round.columns import differing
 from wardround.plans.round.verdicts import sentences
 from wardround.plans.round.view import View, named, nowhere_offered, selected, shortfall, tell, unfit
@@ -11,6 +12,8 @@ from wardround.plans.round.view import View, named, nowhere_offered, selected, s
 TOO_FEW = "TooFewParticipants"
 # The hub's own people shut these out, and know how long that will last: no round waits for them.
 SHUT_OUT = ("ParticipantSuspended", "ParticipantRevoked")
+# Perhaps the author has misspelt a name.
+UNKNOWN = ("ParticipantUnknown", "DatasetNotFound")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ def assess(view: View) -> Candidates:
     fit = tuple(name for name in view.selected if name not in barred)
     lack = shortfall(view, fit)
     named_by_author = view.round.spec.participants.names is not None
+    not_awaited = (*SHUT_OUT, *(UNKNOWN if _goes_on(view.round) else ()))
     return Candidates(
         barred=barred,
         fit=fit,
@@ -56,5 +60,13 @@ def assess(view: View) -> Candidates:
             for name, reason in barred.items()
             if not (unknown and reason == "DatasetNotFound")
         ),
-        awaited=tuple(name for name, reason in barred.items() if named_by_author and reason not in SHUT_OUT),
+        awaited=tuple(name for name, reason in barred.items() if named_by_author and reason not in not_awaited),
     )
+
+
+def _goes_on(federated_round: FederatedRound) -> bool:
+    """Whether a FederatedModel goes on with this round. An earlier one has waited for hospitals that the hub does not
+    know, and such a hospital joins with the round after its Participant: not each round of a series waits again."""
+    spec = federated_round.spec
+    starts = spec.base is not None or (spec.initial is not None and bool(spec.initial.statistics_round_name))
+    return starts and bool(model_uid(federated_round))
