@@ -236,17 +236,25 @@ async def test_a_second_series_is_compared_and_what_nothing_needs_is_deleted(wor
         model: Object = await until(listed, f"series {number} has its version")
         return model
 
-    async def another(number: int) -> None:
+    async def begun(number: int) -> None:
+        async def has_begun() -> bool:
+            return _number(await world.client.get("FederatedModel", "weekly", FEDERATION)) == number
+
+        await until(has_begun, f"series {number} has begun")
+
+    async def requested(number: int) -> None:
+        """A person begins one further series."""
+        words = ["begin", "fm/weekly", "-n", FEDERATION, "--kubeconfig", str(world.admin.kubeconfig)]
+        assert await asyncio.to_thread(main, words) == 0
+        await begun(number)
+
+    async def timely(number: int) -> None:
         """A trigger for each minute begins one further series at once, as its start is in the past."""
         trigger = {"cron": "* * * * *", "timeZone": "Etc/UTC"}
         world.admin.patch("FederatedModel", "weekly", {"spec": {"trigger": trigger}}, FEDERATION)
         missed = {"next": {**trigger, "at": "2026-01-01T00:00:00Z"}}
         world.admin.patch_status("FederatedModel", "weekly", missed, FEDERATION, user=OPERATOR)
-
-        async def begun() -> bool:
-            return _number(await world.client.get("FederatedModel", "weekly", FEDERATION)) == number
-
-        await until(begun, f"series {number} has begun")
+        await begun(number)
         world.admin.patch("FederatedModel", "weekly", {"spec": {"trigger": None}}, FEDERATION)
 
     first = await series(1)
@@ -257,12 +265,13 @@ async def test_a_second_series_is_compared_and_what_nothing_needs_is_deleted(wor
     # A tool of somebody else holds a round that nothing needs after the next series. The third series begins anyway.
     held, finalizer = seen[0], "tests.wardround.io/held"
     world.admin.patch("FederatedRound", held, {"metadata": {"finalizers": [finalizer]}}, FEDERATION)
-    await another(2)
+    await timely(2)
     second = await series(2, "Worse")
     assert second["status"]["current"] == first["status"]["current"]
     assert second["status"]["candidate"] == second["status"]["series"]["version"]
-    await another(3)
+    await requested(3)
     third = await series(3, "Accepted")
+    assert (second["status"]["series"]["trigger"], third["status"]["series"]["trigger"]) == ("Cron", "Requested")
     kept_by_tool = await world.client.get("FederatedRound", held, FEDERATION)
     assert kept_by_tool["metadata"]["deletionTimestamp"]
     world.admin.patch("FederatedRound", held, {"metadata": {"finalizers": None}}, FEDERATION)
