@@ -1,13 +1,15 @@
 """Counts what the gate decides about models of repeated rounds: `python -m bench.gate --case demo`. Asserts nothing.
 
-`demo`: the demo with its split. A series of new cases, then one in which a hospital has flipped its labels.
+`demo`: the demo with its split. A series of new cases, then one in which a hospital has flipped its labels. As in the
+demo, the hospital's people accept the change of its columns (spec.columnsVersion of its Dataset).
 `faults`: the demo's cases, dealt evenly to three hospitals with another split in each repeat. A series in which one
 hospital has flipped its labels, and one in which it has other units.
 
 The reference trainer trains. Each repeat has other seeds, other first weights and another order of rows.
 
-A hospital whose columns have changed refuses its file (ColumnsChanged). Then the rounds of the series go on without
-this hospital. With `--gate-alone`, hospitals forget their columns after each reading, so the gate alone decides.
+A hospital whose columns have changed refuses its file (ColumnsChanged), unless its people accept the change. Then the
+rounds of the series go on without this hospital. With `--gate-alone`, hospitals forget their columns after each
+reading, so the gate alone decides.
 """
 
 from __future__ import annotations
@@ -45,14 +47,16 @@ Object = dict[str, Any]
 
 @dataclass
 class Scenario:
-    """Rounds in the order in which they are played. `files`: which file each hospital has in a round. `trainings`: by
-    name of the series, its Train rounds. `series`: by name, the rounds in which the gate compares the models of this
-    series with the version before."""
+    """Rounds in the order in which they are played. `files`: which file each hospital has in a round. `accepted`: by
+    name of a round, `columnsVersion` of hospitals whose people have accepted a change of columns. `trainings`: by name
+    of the series, its Train rounds. `series`: by name, the rounds in which the gate compares the models of this series
+    with the version before."""
 
     tables: Mapping[str, Mapping[str, Table]]
     fixed_split: bool
     rounds: list[Object] = field(default_factory=list)
     files: dict[str, dict[str, str]] = field(default_factory=dict)
+    accepted: dict[str, dict[str, int]] = field(default_factory=dict)
     trainings: dict[str, list[str]] = field(default_factory=dict)
     series: dict[str, list[str]] = field(default_factory=dict)
 
@@ -88,7 +92,13 @@ class Scenario:
             (folder / "variants" / variant).mkdir(parents=True)
             for name, table in tables.items():
                 demo_data.write(table, folder / "variants" / variant / f"{name}.csv")
-        scenario = {"rounds": self.rounds, "files": self.files, "fixedSplit": self.fixed_split, "gateAlone": gate_alone}
+        scenario = {
+            "rounds": self.rounds,
+            "files": self.files,
+            "accepted": self.accepted,
+            "fixedSplit": self.fixed_split,
+            "gateAlone": gate_alone,
+        }
         (folder / "scenario.json").write_text(json.dumps(scenario), "utf-8")
         folder.chmod(0o755)
 
@@ -146,6 +156,8 @@ def demo() -> Scenario:
     second = scenario.further_series("new-cases", first, demo_rounds.FURTHER_PARAMETERS, grown)
     wrong = {**grown, demo_gate.HOSPITAL: "flipped"}
     scenario.further_series("flipped-labels", second, demo_rounds.FURTHER_PARAMETERS, wrong)
+    rounds = [*scenario.trainings["flipped-labels"], *scenario.series["flipped-labels"]]
+    scenario.accepted = {name: {demo_gate.HOSPITAL: 1} for name in rounds}
     return scenario
 
 

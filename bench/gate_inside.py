@@ -17,7 +17,7 @@ from typing import Any
 
 from wardround.pod import columns_record
 from wardround.pod.folders import Folders
-from wardround.simulate.play import Finished, play
+from wardround.simulate.play import Finished, Simulation, play
 from wardround.simulate.pod import Ended
 from wardround.simulate.prepared import prepared
 from wardround.simulate.trainers import reference
@@ -47,6 +47,7 @@ def repeat(folder: Path, scenario: Mapping[str, Any], number: int) -> dict[str, 
         simulation = prepared(rounds, data, seed=number, trainer=reference())
         names = [each.metadata.name for each in simulation.rounds]
         _place(folder, data, scenario["files"][names[0]])
+        _accept(simulation, scenario["accepted"].get(names[0], {}))
         result: dict[str, Any] = {"repeat": number, "refused": {}}
         played = play(simulation, watch=_forget if scenario["gateAlone"] else lambda _: None)
         for following, finished in zip([*names[1:], None], played, strict=True):
@@ -56,6 +57,7 @@ def repeat(folder: Path, scenario: Mapping[str, Any], number: int) -> dict[str, 
                 result[finished.name] = _numbers(finished)
             if following is not None:
                 _place(folder, data, scenario["files"][following])
+                _accept(simulation, scenario["accepted"].get(following, {}))
         return result
 
 
@@ -69,6 +71,15 @@ def _place(folder: Path, data: Path, variants: Mapping[str, str]) -> None:
     """Give each hospital its file of the next round."""
     for hospital, variant in variants.items():
         shutil.copyfile(folder / "variants" / variant / f"{hospital}.csv", data / hospital / FILE)
+
+
+def _accept(simulation: Simulation, versions: Mapping[str, int]) -> None:
+    """Give the Datasets of each hospital the `columnsVersion` of the next round. The simulation reads it again then."""
+    for hospital in simulation.hospitals:
+        for spec in hospital.datasets.values():
+            assert isinstance(spec, dict)
+            spec.pop("columnsVersion", None)
+            spec.update({"columnsVersion": versions[hospital.name]} if hospital.name in versions else {})
 
 
 def _write_keys(hospital: Path, fixed_split: bool, number: int) -> None:
