@@ -27,6 +27,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from wardround.clock import system_random_bytes
 from wardround.pod import prepare as preparation
 from wardround.pod import reading
 from wardround.pod.folders import Folders
@@ -108,6 +109,7 @@ def _read(folders: Folders, options: argparse.Namespace) -> outcome.Outcome:
             min_cell=11,
             max_left_out=Decimal("0.1"),
         ),
+        system_random_bytes,
     )
 
 
@@ -143,7 +145,7 @@ def _train(folders: Folders, options: argparse.Namespace) -> outcome.Outcome:
         max_evaluations=1,
         tells=False,
     )
-    return preparation.prepare(folders, work, NOW)
+    return preparation.prepare(folders, work, NOW, system_random_bytes)
 
 
 WORK: dict[str, Callable[[Folders, argparse.Namespace], outcome.Outcome]] = {"read": _read, "train": _train}

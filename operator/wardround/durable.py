@@ -21,6 +21,11 @@ def partial_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial")
 
 
+def draft_of(path: Path, nonce: bytes) -> Path:
+    """Like `partial_of`, for one of several processes that write `path` at the same time. `nonce`: of this process."""
+    return path.with_name(f".{nonce.hex()}")
+
+
 def write(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Write a small file. `mode` is subject to the umask. Raises OSError."""
     partial = partial_of(path)

@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.players.kept_list import kept
 from tests.players.stored_round import Round, now, run_job
+from wardround.clock import NONCE_BYTES, system_random_bytes
 from wardround.documents import collected_list
 from wardround.documents.update_list import planned_update
 from wardround.plans.round.counted import max_samples
@@ -38,7 +39,9 @@ class EarlyRound:
 
     def __post_init__(self) -> None:
         uid, presigner = self.played.uid, self.played.server.presigner
-        self.listed = collected_list.planned(uid, self.number, self.most, self.largest, self.seconds, presigner, now())
+        terms = (self.most, self.largest, self.seconds)
+        nonce = system_random_bytes(NONCE_BYTES)
+        self.listed = collected_list.planned(uid, self.number, *terms, presigner, now(), nonce)
 
     @property
     def largest(self) -> int:

@@ -29,6 +29,7 @@ from wardround.api.federatedround import FederatedRound
 from wardround.api.meta import Meta
 from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.task import Update, Upload
+from wardround.clock import NONCE_BYTES, system_random_bytes
 from wardround.documents import aggregations
 from wardround.documents.keys import Model
 from wardround.documents.update_list import UpdateList
@@ -186,7 +187,7 @@ class Round:
         seen, tasks = self.seen, tuple(self.sent.values())
         room = self.scratch([self.stored_bytes(name) for name in self.sent])
         action = Aggregate(number=number, tasks=tasks, until=now() + timedelta(hours=1), scratch=room)
-        updates = UpdateList(seen, action, self.server.presigner, now())
+        updates = UpdateList(seen, action, self.server.presigner, now(), system_random_bytes(NONCE_BYTES))
         await put_each(self.store, updates.objects())
         return self.written(action, updates.planned)
 

@@ -215,6 +215,7 @@ class Federation:
             open_store=self._open_store,
             clock=self._clock,
             draw=self._random.random,
+            random_bytes=self._random.randbytes,
         )
 
     def _install_site(self, hospital: demo_data.Hospital, table: demo_data.Table) -> list[Process]:

@@ -70,6 +70,7 @@ class LoneHub:
             controllers=self._controllers,
             clock=self._loop.clock,
             draw=self._random.random,
+            random_bytes=self._random.randbytes,
         )
         running = asyncio.create_task(operator.run())
         try:

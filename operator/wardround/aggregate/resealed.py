@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from wardround.aggregate.scratch import Region, Scratch
-from wardround.sealing.body import TAG
+from wardround.sealing.body import TAG, new_file_key
 from wardround.sealing.refused import Refused
 from wardround.sealing.slices import resealed_length
 
@@ -24,7 +24,7 @@ class Resealing:
 
     scratch: Scratch
     slice_size: int
-    _cipher: AESGCM = field(default_factory=lambda: AESGCM(AESGCM.generate_key(256)), repr=False)
+    _cipher: AESGCM = field(default_factory=lambda: AESGCM(new_file_key()), repr=False)
     _files: int = 0
 
     def file(self, length: int) -> Resealed:

@@ -121,9 +121,9 @@ def update_location(round_uid: str, attempt: int, participant: str) -> str:
     return f"updates/{round_uid}/{attempt}/{participant}"
 
 
-def list_location(round_uid: str, number: int, nonce: str) -> str:
+def list_location(round_uid: str, number: int, nonce: bytes) -> str:
     """Where the list of updates for an aggregation is. `nonce`: of one try to store it."""
-    return f"{lists_prefix(round_uid, number)}{nonce}"
+    return f"{lists_prefix(round_uid, number)}{nonce.hex()}"
 
 
 def lists_prefix(round_uid: str, number: int) -> str:

@@ -3,7 +3,6 @@
 All pages of a list have one length, because the aggregation Job asks for a page before the hub operator has made it.
 """
 
-import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -23,11 +22,19 @@ PAGE_BYTES, URL_BYTES = 128 << 10, 750
 
 
 def planned(
-    round_uid: str, number: int, most: int, largest: int, seconds: int, presigner: Presigner, now: datetime
+    round_uid: str,
+    number: int,
+    most: int,
+    largest: int,
+    seconds: int,
+    presigner: Presigner,
+    now: datetime,
+    nonce: bytes,
 ) -> PlannedList:
     """The list as the plan of aggregation `number` names it. `most`: how many updates it may name. `largest`: bytes of
-    ciphertext of the largest. `seconds`: how long the Job waits for the last page."""
-    location = names.list_location(round_uid, number, secrets.token_hex(8))
+    ciphertext of the largest. `seconds`: how long the Job waits for the last page. `nonce`: of this try to
+    make the list."""
+    location = names.list_location(round_uid, number, nonce)
     collects = PlannedCollection(
         location=location,
         first=presigner.get(page_name(location, 0), now, url_seconds(seconds)),

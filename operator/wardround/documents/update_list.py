@@ -4,7 +4,6 @@ A plan is in a Secret, which has room for the URLs of 72 updates of 1 GB. The li
 one after the other, so neither the hub operator nor the Job ever has the whole list in memory.
 """
 
-import secrets
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -27,15 +26,15 @@ PAGE = 1 << 20
 
 class UpdateList:
     """The list of one aggregation. It has a key and a place of its own, because an earlier try may have stored pages
-    under another key. The place is below the updates, so the hub deletes it with them."""
+    under another key. `nonce`: of this try. The place is below the updates, so the hub deletes it with them."""
 
-    def __init__(self, seen: Observation, action: Aggregate, presigner: Presigner, now: datetime) -> None:
+    def __init__(self, seen: Observation, action: Aggregate, presigner: Presigner, now: datetime, nonce: bytes) -> None:
         self._seen = seen
         self._tasks = sorted(action.tasks, key=lambda task: task.metadata.namespace)
         self._presigner = presigner
         self._now = now
         self._key = new_page_key()
-        self._location = names.list_location(seen.round.metadata.uid, action.number, secrets.token_hex(8))
+        self._location = names.list_location(seen.round.metadata.uid, action.number, nonce)
         self._pages: list[PlannedPage] = []
 
     def objects(self) -> Iterator[tuple[SignedPut, bytes]]:

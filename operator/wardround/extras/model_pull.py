@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from wardround.api.names import MODEL_UID
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError, MissingError
 from wardround.cli.objects import printable
+from wardround.clock import NONCE_BYTES, system_random_bytes
 from wardround.extras.model_requests import check_fingerprint, is_complete, wait_for
 from wardround.sealing.keys import DecryptionKey
 from wardround.wire import canonical
@@ -60,7 +60,7 @@ def _manifest(namespace: str, source: Mapping[str, str], key: DecryptionKey, use
     return {
         "apiVersion": API_VERSION,
         "kind": modeltransfer.KIND,
-        "metadata": {"name": f"pull-{secrets.token_hex(8)}", "namespace": namespace},
+        "metadata": {"name": f"pull-{system_random_bytes(NONCE_BYTES).hex()}", "namespace": namespace},
         "spec": {**source, "publicKey": canonical.encode(key.public.raw), "requestedBy": user},
     }
 

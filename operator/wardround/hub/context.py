@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from wardround.api.participant import Participant
-from wardround.clock import Clock
+from wardround.clock import Clock, RandomBytes
 from wardround.documents.keys import Identity
 from wardround.hub.assigned_models import AssignedModels
 from wardround.hub.refusals import Refusals
@@ -30,6 +30,7 @@ class Context:
     internal: Presigner
     reporter: Reporter
     clock: Clock
+    random_bytes: RandomBytes
     participants: Index[Participant]
     refusals: Refusals = field(default_factory=Refusals)
     assigned_models: AssignedModels = field(default_factory=AssignedModels)

@@ -15,6 +15,7 @@ from wardround.api.names import CANCELLED, GRANTS_BYTES, GRANTS_EXPIRE, REFUSED
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import manifest
 from wardround.api.times import to_seconds
+from wardround.clock import NONCE_BYTES
 from wardround.documents import aggregations, cards, collected_list, models, server_states
 from wardround.documents.assignments import Recipient, assign, grant
 from wardround.documents.keys import Model
@@ -292,10 +293,11 @@ class Execution:
     async def _listed(self, action: Aggregate, now: datetime) -> PlannedList:
         """The list of updates that the Job reads: stored, unless it begins empty."""
         uid, presigner, collects = self.round.metadata.uid, self.hub.internal, action.collects
+        nonce = self.hub.random_bytes(NONCE_BYTES)
         if collects:
             terms = (collects.most, collects.largest, collects.seconds)
-            return collected_list.planned(uid, action.number, *terms, presigner, now)
-        updates = UpdateList(self.seen, action, presigner, now)
+            return collected_list.planned(uid, action.number, *terms, presigner, now, nonce)
+        updates = UpdateList(self.seen, action, presigner, now, nonce)
         # To make a page takes long if the model is large, so only the store's time is limited.
         await put_each(self.hub.store, updates.objects(), lambda: self.hub.store_looks.limited(look_ends()))
         return updates.planned

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from wardround.api import names, participant
 from wardround.api.participant import Participant
-from wardround.clock import Clock, Draw, system_clock, system_draw
+from wardround.clock import Clock, Draw, RandomBytes, system_clock, system_draw, system_random_bytes
 from wardround.documents.keys import Identity
 from wardround.hub import vault
 from wardround.hub.context import Context
@@ -88,6 +88,7 @@ class HubOperator:
         controllers: Controllers = controllers,
         clock: Clock = system_clock,
         draw: Draw = system_draw,
+        random_bytes: RandomBytes = system_random_bytes,
     ) -> None:
         self.client = client
         self._settings = settings
@@ -96,6 +97,7 @@ class HubOperator:
         self._controllers = controllers
         self._clock = clock
         self._draw = draw
+        self._random_bytes = random_bytes
         self._missing = "the API server"
         self._waited_for: tuple[Index[Participant] | RunningWatcher, ...] = ()
 
@@ -122,6 +124,7 @@ class HubOperator:
                 internal=internal,
                 reporter=reporter,
                 clock=self._clock,
+                random_bytes=self._random_bytes,
                 participants=participants,
             )
             queue: WorkQueue[Key] = WorkQueue(draw=self._draw)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from wardround.clock import RandomBytes
 from wardround.pod import records
 from wardround.pod.column_sample import Sample
 from wardround.pod.folders import Folders
@@ -37,7 +38,14 @@ class _Record:
     correlations: Mapping[str, tuple[str, Correlation]]
 
 
-def hold(folders: Folders, name: str, dataset: Mapping[str, Any], table: Schema, sample: Sample) -> None:
+def hold(
+    folders: Folders,
+    name: str,
+    dataset: Mapping[str, Any],
+    table: Schema,
+    sample: Sample,
+    random_bytes: RandomBytes,
+) -> None:
     """Compares the columns of a file with those of earlier readings, and remembers them for the next one.
 
     `dataset`: its spec. Raises PodError (ColumnsChanged, PodFailed).
@@ -61,7 +69,7 @@ def hold(folders: Folders, name: str, dataset: Mapping[str, Any], table: Schema,
             _next(known_signs, signs, pairs, target_signs.near),
         )
         if record != before:
-            records.write(place, _document(record))
+            records.write(place, _document(record), random_bytes)
     except (OSError, ValueError) as error:
         raise PodError("PodFailed", f"{records.words(place)} cannot be used: {type(error).__name__}") from None
 

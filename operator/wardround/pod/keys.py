@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from pathlib import Path
 
 from wardround import durable
+from wardround.clock import NONCE_BYTES, RandomBytes
 
 KEY_BYTES = 32
 # A key has its own folder: of several pods that rename a folder into place, exactly one succeeds.
 FILE = "key"
 
 
-def make(folder: Path) -> None:
+def make(folder: Path, random_bytes: RandomBytes) -> None:
     """Makes `folder` with a new key in one step. Of several pods at the same time the first wins, and all use its key.
 
     Raises OSError.
     """
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = folder.parent / f".{secrets.token_hex(8)}"
+    draft = durable.draft_of(folder, random_bytes(NONCE_BYTES))
     draft.mkdir(mode=0o700)
     try:
-        durable.write(draft / FILE, secrets.token_bytes(KEY_BYTES), 0o600)
+        durable.write(draft / FILE, random_bytes(KEY_BYTES), 0o600)
         durable.publish(draft, folder)
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)

@@ -12,6 +12,7 @@ import hmac
 from pathlib import Path
 from typing import Any
 
+from wardround.clock import RandomBytes
 from wardround.pod import keys
 from wardround.pod.outcome import PodError
 from wardround.wire import canonical, digests
@@ -67,11 +68,11 @@ def _model(model: RequestedModel) -> dict[str, Any]:
     }
 
 
-def hospital_key(folder: Path) -> bytes:
+def hospital_key(folder: Path, random_bytes: RandomBytes) -> bytes:
     """Reads this hospital's key, and makes it if there is none yet. Raises PodError (PodFailed)."""
     try:
         if not (folder / FOLDER).exists():
-            keys.make(folder / FOLDER)
+            keys.make(folder / FOLDER, random_bytes)
         key = (folder / FOLDER / keys.FILE).read_bytes()
     except OSError as error:
         message = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wardround.clock import RandomBytes
 from wardround.pod import records
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import PodError
@@ -21,7 +22,7 @@ REMEMBERED = 64
 _HEX_DIGITS = 16
 
 
-def hold(folders: Folders, name: str, positions: Positions) -> None:
+def hold(folders: Folders, name: str, positions: Positions, random_bytes: RandomBytes) -> None:
     """Compares the patients of a file with those of the reading before, and remembers them for the next one.
 
     `positions`: of all patients of the file in the split, distinct and ascending. Patients may come, and fewer than
@@ -39,7 +40,7 @@ def hold(folders: Folders, name: str, positions: Positions) -> None:
         # replace most of the record, and the next file, with only the new spelling, would pass.
         record = [*kept, *(each for each in texts[: 2 * REMEMBERED] if each not in kept)][:REMEMBERED]
         if record and record != before:
-            records.write(place, record)
+            records.write(place, record, random_bytes)
     except (OSError, ValueError) as error:
         raise PodError("PodFailed", f"{records.words(place)} cannot be used: {type(error).__name__}") from None
 

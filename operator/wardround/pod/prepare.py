@@ -23,7 +23,7 @@ from wardround.api import parameters_text, variable_text
 from wardround.api.parameter_bounds import outside
 from wardround.api.site import AllowedParameter, share
 from wardround.api.times import parse_time
-from wardround.clock import system_clock
+from wardround.clock import RandomBytes, system_clock, system_random_bytes
 from wardround.pod import evaluations, gate, launcher, order, patients_record, reading, rounds, split_key, split_record
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import UNREADABLE, PodError, log, run
@@ -78,7 +78,7 @@ class Work:
     tells: bool
 
 
-def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
+def prepare(folders: Folders, work: Work, now: datetime, random_bytes: RandomBytes) -> Outcome:
     """Validates and splits the rows; writes view, task.json and private report. Returns the termination message.
 
     Raises PodError (DataUnreadable, DataReplaced, ColumnMissing, TooManyRowsLeftOut, TooFewSamples, SplitKeyLost,
@@ -90,7 +90,7 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
 
     request, dataset = work.request, work.dataset
     key_file = dataset["split"].get("keyFile", "")
-    secret = split_key.held(folders, work.dataset_name, key_file, work.split_fingerprint)
+    secret = split_key.held(folders, work.dataset_name, key_file, work.split_fingerprint, random_bytes)
     try:
         table = schema.parse(work.schema, dataset)
         sides = split.parse(dataset["split"], secret)
@@ -99,7 +99,7 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
         raise PodError("DataUnreadable", str(error)) from None
     except split.SplitInvalid as error:
         raise PodError("DataUnreadable", f"Dataset.spec: {error}") from None
-    split_record.hold(folders, work.dataset_name, dataset, sides)
+    split_record.hold(folders, work.dataset_name, dataset, sides, random_bytes)
     if work.task == "Evaluate" and not table.binary_target:
         message = (
             f"An Evaluate round cannot use the target {table.target!r}. The DataSchema has to declare it as a boolean, "
@@ -110,12 +110,12 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
     read = replace(survey.outcome(counts.whole, work.min_cell), split_fingerprint=split.fingerprint(secret))
     if left_out := survey.too_many_left_out(counts.whole, work.max_left_out, work.min_cell):
         raise PodError("TooManyRowsLeftOut", left_out, counted=read)
-    patients_record.hold(folders, work.dataset_name, counts.patients)
-    columns_record.hold(folders, work.dataset_name, dataset, table, counts.sample)
+    patients_record.hold(folders, work.dataset_name, counts.patients, random_bytes)
+    columns_record.hold(folders, work.dataset_name, dataset, table, counts.sample, random_bytes)
     samples = _samples(counts, work, read)
     if work.task == "Evaluate" and not counts.withheld:
         read = _count_evaluation(folders, work, counts, read, now)
-    key = order.hospital_key(folders.secrets)
+    key = order.hospital_key(folders.secrets, random_bytes)
     report = PrivateReport(
         task=work.task,
         base_digest=request.base_digest,
@@ -290,10 +290,10 @@ def _write(path: Path, document: TrainingTask | PrivateReport) -> None:
     durable.write(path, codec.write_document(document))
 
 
-def _begin_state(folders: Folders, request: RequestedTask) -> None:
+def _begin_state(folders: Folders, request: RequestedTask, random_bytes: RandomBytes) -> None:
     """Empties this round's state folder: an earlier pod may have left half a state. Raises PodError (PodFailed)."""
     try:
-        if not rounds.remove(folders.states, request.round_uid):
+        if not rounds.remove(folders.states, request.round_uid, random_bytes):
             message = (
                 f"states/{request.round_uid} on the claim `state` holds files that the pod's user cannot remove: the "
                 f"hospital's administrator removes the folder on the volume, as root: rm -r states/{request.round_uid}"
@@ -310,12 +310,12 @@ def _begin_state(folders: Folders, request: RequestedTask) -> None:
         raise PodError("PodFailed", message) from None
 
 
-def _sweep(folders: Folders, live: LiveRounds) -> None:
+def _sweep(folders: Folders, live: LiveRounds, random_bytes: RandomBytes) -> None:
     """Removes state and checkpoints of rounds that are over. Logs a folder that stays, and does not fail the pod."""
     kept = ((folders.checkpoints, live.uids, 0), (folders.states, [*live.uids, *live.states], STATES_KEPT))
     for folder, uids, newest in kept:
         try:
-            removal = rounds.remove_ended(folder, uids, parse_time(live.at), newest)
+            removal = rounds.remove_ended(folder, uids, parse_time(live.at), random_bytes, newest)
         except OSError as error:
             log(f"prepare could not remove {folder.name} of ended rounds: {type(error).__name__}")
             continue
@@ -415,16 +415,16 @@ def main(argv: Sequence[str]) -> int:
         if os.environ.get("WARDROUND_KIND") == "Read":
             asked = _reading_from_environment()
             gate.hold(gate.read_settings(os.environ))
-            return reading.read(Folders.from_environment(), asked)
+            return reading.read(Folders.from_environment(), asked, system_random_bytes)
         work = _work_from_environment()
         allowed = _variable("WARDROUND_ALLOWED_PARAMETERS", parameters_text.load)
         gate.hold(gate.read_settings(os.environ))
         _hold_parameters(work, allowed)
         folders = Folders.from_environment()
         launcher.place(folders)
-        _begin_state(folders, work.request)
-        _sweep(folders, work.request.live_rounds)
-        return prepare(folders, work, system_clock())
+        _begin_state(folders, work.request, system_random_bytes)
+        _sweep(folders, work.request.live_rounds, system_random_bytes)
+        return prepare(folders, work, system_clock(), system_random_bytes)
 
     return run("prepare", body)
 

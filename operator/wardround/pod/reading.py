@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from wardround.clock import RandomBytes
 from wardround.pod import patients_record, split_key, split_record
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import PodError
@@ -28,7 +29,7 @@ class Reading:
     max_left_out: Decimal
 
 
-def read(folders: Folders, reading: Reading) -> Outcome:
+def read(folders: Folders, reading: Reading, random_bytes: RandomBytes) -> Outcome:
     """The termination message of a Dataset on which a round could train.
 
     Raises PodError: the reason and the message of the first fault, and all other faults in the message. Rows are only
@@ -38,9 +39,8 @@ def read(folders: Folders, reading: Reading) -> Outcome:
     faults: list[PodError] = []
     table, sides, secret = None, None, b""
     try:
-        secret = split_key.held(
-            folders, reading.dataset_name, dataset["split"].get("keyFile", ""), reading.split_fingerprint
-        )
+        key_file = dataset["split"].get("keyFile", "")
+        secret = split_key.held(folders, reading.dataset_name, key_file, reading.split_fingerprint, random_bytes)
     except PodError as failure:
         faults.append(failure)
     try:
@@ -49,7 +49,7 @@ def read(folders: Folders, reading: Reading) -> Outcome:
         faults.append(PodError("DataUnreadable", f"Dataset.spec: {error}"))
     try:
         if sides is not None and not faults:
-            split_record.hold(folders, reading.dataset_name, dataset, sides)
+            split_record.hold(folders, reading.dataset_name, dataset, sides, random_bytes)
     except PodError as failure:
         faults.append(failure)
     try:
@@ -58,7 +58,7 @@ def read(folders: Folders, reading: Reading) -> Outcome:
         faults.append(PodError("DataUnreadable", str(error)))
     read = Outcome()
     if table is not None and sides is not None and not faults:
-        read, refusals = _counted(folders, reading, table, sides)
+        read, refusals = _counted(folders, reading, table, sides, random_bytes)
         read = replace(read, split_fingerprint=split.fingerprint(secret))
         faults += refusals
     if faults:
@@ -67,7 +67,7 @@ def read(folders: Folders, reading: Reading) -> Outcome:
 
 
 def _counted(
-    folders: Folders, reading: Reading, table: schema.Schema, sides: split.Split
+    folders: Folders, reading: Reading, table: schema.Schema, sides: split.Split, random_bytes: RandomBytes
 ) -> tuple[Outcome, list[PodError]]:
     """The counts of the file, and the reasons for which no round would train on it."""
     # Imported here because Arrow is slow to import, and the gate runs first.
@@ -90,8 +90,8 @@ def _counted(
     failures = [PodError(name, text) for name, text in words.items() if text]
     if not words["TooManyRowsLeftOut"]:
         try:
-            patients_record.hold(folders, reading.dataset_name, whole.patients())
-            columns_record.hold(folders, reading.dataset_name, reading.dataset, table, sample)
+            patients_record.hold(folders, reading.dataset_name, whole.patients(), random_bytes)
+            columns_record.hold(folders, reading.dataset_name, reading.dataset, table, sample, random_bytes)
         except PodError as failure:
             failures.insert(0, failure)
     return survey.outcome(counts, reading.min_cell), failures

@@ -6,11 +6,11 @@ The newest reading's record counts. Knows no meaning of a record.
 from __future__ import annotations
 
 import json
-import secrets
 from pathlib import Path
 from typing import Any
 
 from wardround import durable
+from wardround.clock import NONCE_BYTES, RandomBytes
 from wardround.pod.folders import Folders
 from wardround.wire import canonical
 
@@ -33,10 +33,10 @@ def read(record: Path) -> Any:
         return None
 
 
-def write(record: Path, document: object) -> None:
+def write(record: Path, document: object, random_bytes: RandomBytes) -> None:
     """Raises OSError. Of several pods, the last one's record counts."""
     record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = record.with_name(f".{secrets.token_hex(8)}")
+    draft = durable.draft_of(record, random_bytes(NONCE_BYTES))
     try:
         durable.write(draft, canonical.dumps(document), 0o600)
         durable.publish(draft, record)

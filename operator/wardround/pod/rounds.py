@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from wardround.api.names import UID
+from wardround.clock import NONCE_BYTES, RandomBytes
 
 # The clocks of the node and of the site operator may differ by this much.
 SKEW_SECONDS = 300
@@ -25,7 +25,9 @@ class Removal:
     left: tuple[str, ...] = ()
 
 
-def remove_ended(folder: Path, live: Collection[str], at: datetime, newest: int = 0) -> Removal:
+def remove_ended(
+    folder: Path, live: Collection[str], at: datetime, random_bytes: RandomBytes, newest: int = 0
+) -> Removal:
     """Removes the folders of rounds that are over. Raises OSError if `folder` cannot be listed.
 
     `live`: UIDs of the rounds that needed their folders at the time `at`. A folder that changed later stays: its round
@@ -39,19 +41,19 @@ def remove_ended(folder: Path, live: Collection[str], at: datetime, newest: int 
     kept = {*live, *(path.name for path in filled[:newest])}
     stale = [path for path in folders if path.name not in kept and _changed(path) < at.timestamp() - SKEW_SECONDS]
     for path in stale:
-        _remove(path)
+        _remove(path, random_bytes)
     left = tuple(path.name for path in stale if os.path.lexists(path))
     return Removal(tuple(path.name for path in stale if path.name not in left), left)
 
 
-def remove(folder: Path, uid: str) -> bool:
+def remove(folder: Path, uid: str, random_bytes: RandomBytes) -> bool:
     """Empties a round's folder, if there is one, before the round starts again. Returns whether no file is left in it.
 
     Folders of another owner may stay: the container runtime makes them for an image's VOLUME or WORKDIR, and the code
     of the round cannot write in them. Raises ValueError if `uid` is not a UID.
     """
     path = folder / _checked(uid)
-    return path.is_symlink() or not path.is_dir() or _remove(path)
+    return path.is_symlink() or not path.is_dir() or _remove(path, random_bytes)
 
 
 def touch(folder: Path, uid: str) -> None:
@@ -70,7 +72,7 @@ def _checked(uid: str) -> str:
     return uid
 
 
-def _remove(folder: Path) -> bool:
+def _remove(folder: Path, random_bytes: RandomBytes) -> bool:
     """Removes all that can be removed, and returns whether no file is left. Follows no link.
 
     Folders may be nested deeper than a path may be long, so each is first moved up into `folder`. A folder inside a
@@ -87,7 +89,7 @@ def _remove(folder: Path) -> bool:
             continue
         for path, is_folder in entries:
             if is_folder:
-                waiting.append(path if here == folder else _lifted(path, folder))
+                waiting.append(path if here == folder else _lifted(path, folder, random_bytes))
             else:
                 emptied &= _succeeds(path.unlink)
         if not _succeeds(here.rmdir):
@@ -98,10 +100,11 @@ def _remove(folder: Path) -> bool:
     return emptied
 
 
-def _lifted(path: Path, folder: Path) -> Path:
-    """Tries to move `path` into `folder`, and returns the folder's path afterwards."""
+def _lifted(path: Path, folder: Path, random_bytes: RandomBytes) -> Path:
+    """Tries to move `path` into `folder`, and returns the folder's path afterwards. Code of researchers cannot take the
+    new name first, because the name is random."""
     _make_ours(path)
-    target = folder / str(uuid.uuid4())
+    target = folder / random_bytes(NONCE_BYTES).hex()
     return target if _succeeds(lambda: path.rename(target)) else path
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 
+from wardround.clock import RandomBytes
 from wardround.pod import keys
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import PodError
@@ -20,13 +21,16 @@ _HARM = "With another key, held-out patients would enter training, so this pod r
 _OTHER_NAME = "Or accept a new split: apply the Dataset under another name, and train new models from the beginning"
 
 
-def held(folders: Folders, dataset: str, key_file: str, known: str) -> bytes:
+def held(folders: Folders, dataset: str, key_file: str, known: str, random_bytes: RandomBytes) -> bytes:
     """The key of `dataset`, a Dataset's name.
 
     `key_file`: `split.keyFile` of the Dataset, "" for none. `known`: the key's fingerprint, "" before the first use.
     Raises PodError (SplitKeyLost, SplitKeyChanged, PodFailed).
     """
-    key, place = _beside_data(folders, dataset, key_file) if key_file else _on_state(folders, dataset, known)
+    if key_file:
+        key, place = _beside_data(folders, dataset, key_file)
+    else:
+        key, place = _on_state(folders, dataset, known, random_bytes)
     if known and not hmac.compare_digest(split.fingerprint(key), known):
         message = (
             f"{place} has another key than the key with which this Dataset was first read: the fingerprint of the key "
@@ -36,13 +40,13 @@ def held(folders: Folders, dataset: str, key_file: str, known: str) -> bytes:
     return key
 
 
-def _on_state(folders: Folders, dataset: str, known: str) -> tuple[bytes, str]:
+def _on_state(folders: Folders, dataset: str, known: str, random_bytes: RandomBytes) -> tuple[bytes, str]:
     """The key and its place. Makes the key if none was ever known."""
     folder = folders.secrets / FOLDER / dataset
     place = f"{folders.secrets.name}/{FOLDER}/{dataset}/{keys.FILE} on the claim `state`"
     if not known and not folder.exists():
         try:
-            keys.make(folder)
+            keys.make(folder, random_bytes)
         except OSError as error:
             raise PodError("PodFailed", f"{place} cannot be made: {type(error).__name__}") from None
     fault = "is not there"

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from wardround import durable
+from wardround.clock import NONCE_BYTES, RandomBytes
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import PodError
 from wardround.tabular import split
@@ -37,7 +37,7 @@ _WAYS = (
 )
 
 
-def hold(folders: Folders, name: str, dataset: Mapping[str, Any], sides: Split) -> None:
+def hold(folders: Folders, name: str, dataset: Mapping[str, Any], sides: Split, random_bytes: RandomBytes) -> None:
     """Compares the split with the one that the Dataset of this name had first, and records the first one.
 
     `dataset`: its spec. Raises PodError (SplitChanged, SplitKeyLost, PodFailed).
@@ -45,7 +45,7 @@ def hold(folders: Folders, name: str, dataset: Mapping[str, Any], sides: Split) 
     place = folders.secrets / FOLDER / f"{name}.json"
     now = _record(dataset, sides)
     try:
-        first = _read(place) or _write(place, now)
+        first = _read(place) or _write(place, now, random_bytes)
     except OSError as error:
         raise PodError("PodFailed", f"{_named(place)} cannot be used: {type(error).__name__}") from None
     except ValueError:
@@ -80,11 +80,11 @@ def _read(place: Path) -> dict[str, str] | None:
     return record
 
 
-def _write(place: Path, record: dict[str, str]) -> dict[str, str]:
+def _write(place: Path, record: dict[str, str], random_bytes: RandomBytes) -> dict[str, str]:
     """Writes the record if there is none. Returns the record that is there: of several pods, the first one's. Raises
     OSError, ValueError."""
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = place.with_name(f".{secrets.token_hex(8)}")
+    draft = durable.draft_of(place, random_bytes(NONCE_BYTES))
     durable.write(draft, canonical.dumps(record), 0o600)
     try:
         os.link(draft, place)

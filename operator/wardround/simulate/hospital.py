@@ -22,6 +22,7 @@ from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.site import Site
 from wardround.api.sitetask import SiteTask, SiteTaskSpec
 from wardround.api.task import Failure, Upload
+from wardround.clock import RandomBytes
 from wardround.courier import fetch, send
 from wardround.courier.keys import Identity
 from wardround.courier.turn import Turn
@@ -73,6 +74,7 @@ class Means:
     trainer: Trainer
     watch: Watch
     least_cell: int
+    random_bytes: RandomBytes
 
 
 @dataclass(frozen=True)

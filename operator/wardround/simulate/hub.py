@@ -21,6 +21,7 @@ from wardround.api.meta import Meta
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.api.times import to_seconds
+from wardround.clock import NONCE_BYTES
 from wardround.documents import aggregations, assignments, server_states
 from wardround.documents.assignments import Recipient
 from wardround.documents.keys import Identity, Model
@@ -95,7 +96,7 @@ class Hub:
         Raises SimulationError for a round that waits for a person.
         """
         metadata = replace(
-            federated_round.metadata, uid=str(uuid.uuid4()), generation=1, creation_timestamp=to_seconds(self.now)
+            federated_round.metadata, uid=self._new_uid(), generation=1, creation_timestamp=to_seconds(self.now)
         )
         base = self._base(federated_round)
         model = self.models.get(base.metadata.uid) if base else None
@@ -115,6 +116,9 @@ class Hub:
         self.rounds[done.metadata.namespace, done.metadata.name] = done
         self.means.store.forget(names.updates_prefix(done.metadata.uid))
         return done, under_way.worked
+
+    def _new_uid(self) -> str:
+        return str(uuid.UUID(bytes=self.means.random_bytes(16), version=4))
 
     def _base(self, federated_round: FederatedRound) -> FederatedRound | None:
         name = base_name(federated_round)
@@ -208,7 +212,7 @@ class Hub:
         metadata = Meta(
             name=names.task_name(under_way.round.metadata.name, uid, action.attempt),
             namespace=name,
-            uid=str(uuid.uuid4()),
+            uid=self._new_uid(),
             labels=names.task_labels(under_way.round.metadata.name, uid, name, action.attempt),
             creation_timestamp=to_seconds(self.now),
         )
@@ -222,7 +226,7 @@ class Hub:
 
     def _aggregate(self, action: Aggregate, under_way: _Round, seen: Observation) -> None:
         assert under_way.key is not None, "the plan makes the round's key before it asks"
-        updates = UpdateList(seen, action, SIGNER, self.now)
+        updates = UpdateList(seen, action, SIGNER, self.now, self.means.random_bytes(NONCE_BYTES))
         wait_for(put_each(self.means.store, updates.objects()))
         under_way.plan = aggregations.plan(
             seen,

@@ -10,6 +10,7 @@ from typing import Any
 
 from wardround.api.federatedround import Attention, FederatedRound, Participants, Quorum, Result
 from wardround.api.site import LEAST_CELL, MOST_EVALUATIONS, Policy
+from wardround.clock import system_random_bytes
 from wardround.simulate.errors import RoundFailed
 from wardround.simulate.files import HOLDOUT, HospitalFiles
 from wardround.simulate.hospital import Hospital, Means, SimulatedTask, new_identity
@@ -120,7 +121,8 @@ def play(
                 )
                 for files in _everyone(simulation)
             }
-            means = Means(MemoryStore(), simulation.trainer, watch, min(simulation.min_cell, LEAST_CELL))
+            least_cell = min(simulation.min_cell, LEAST_CELL)
+            means = Means(MemoryStore(), simulation.trainer, watch, least_cell, system_random_bytes)
             yield from _play_repeat(simulation, repeat, Hub(hub, means), hospitals, on_progress)
 
 

@@ -20,8 +20,8 @@ from wardround.wire.aggregation import PlannedList, PlannedUpdate
 from wardround.wire.collected import ClosedList, CollectedPage, identity_of, page_name
 
 
-def listed(seen: Observation, largest: int = PART) -> PlannedList:
-    return planned(seen.round.metadata.uid, 0, len(seen.tasks), largest, 600, LONG, NOW)
+def listed(seen: Observation, largest: int = PART, nonce: bytes = b"one try!") -> PlannedList:
+    return planned(seen.round.metadata.uid, 0, len(seen.tasks), largest, 600, LONG, NOW, nonce)
 
 
 def updates(seen: Observation) -> list[PlannedUpdate]:
@@ -72,7 +72,7 @@ def test_the_store_sees_nothing_of_a_page_but_its_length() -> None:
 
 def test_a_page_opens_under_its_own_name_and_key_alone() -> None:
     seen = updates_of(NAMES, PART)
-    growing, other = listed(seen), listed(seen)
+    growing, other = listed(seen), listed(seen, nonce=b"another!")
     assert growing.collects
     assert other.collects
     [page] = pages(seen, growing)

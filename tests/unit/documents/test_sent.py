@@ -84,7 +84,7 @@ def recipient() -> Recipient:
 def planned(seen: Observation, action: Aggregate, base: Model | None = None) -> AggregationPlan:
     """As the aggregation Job reads it."""
     store = StoreAccess(INTERNAL.origin, "")
-    updates = UpdateList(seen, action, INTERNAL, NOW)
+    updates = UpdateList(seen, action, INTERNAL, NOW, b"one try")
     assert list(updates.objects())
     text = aggregations.plan(seen, action, ROUND_KEY, base, updates.planned, presigner=INTERNAL, store=store, now=NOW)
     return aggregate_plan.parse(text)
@@ -111,6 +111,7 @@ def context() -> Context:
         internal=INTERNAL,
         reporter=reporter,
         clock=lambda: NOW,
+        random_bytes=bytes,
         participants=Index(client, "Participant", participants.parse),
     )
 

@@ -28,6 +28,7 @@ from wardround.wire.aggregation import PlannedList, PlannedUpdate
 
 MOST_HOSPITALS = 512
 LARGEST_SECRET = 1 << 20
+TRY = b"one try"
 MANY = tuple(f"site-{number}" for number in range(100))  # with long manifests, more than one page
 
 
@@ -60,7 +61,7 @@ def updates_of(names: tuple[str, ...], size: int, manifest: str = "{}") -> Obser
 
 
 async def stored(seen: Observation) -> tuple[MemoryStore, PlannedList]:
-    store, updates = MemoryStore(), UpdateList(seen, aggregate(seen), SIGNER, NOW)
+    store, updates = MemoryStore(), UpdateList(seen, aggregate(seen), SIGNER, NOW, TRY)
     await put_each(store, updates.objects())
     return store, updates.planned
 
@@ -84,25 +85,26 @@ async def test_the_job_reads_the_updates_that_the_hub_listed() -> None:
 
 def test_the_store_holds_no_url_and_no_manifest_in_clear() -> None:
     seen = updates_of(NAMES, PART, "the manifest")
-    [(upload, page)] = UpdateList(seen, aggregate(seen), SIGNER, NOW).objects()
+    [(upload, page)] = UpdateList(seen, aggregate(seen), SIGNER, NOW, TRY).objects()
     assert upload.headers == {"If-None-Match": "*", "Content-Length": str(len(page))}
     assert f"/updates/{seen.round.metadata.uid}/lists/1-" in upload.url
     for secret in (b"memory:", b"the manifest", *(name.encode() for name in NAMES)):
         assert secret not in page
 
 
-def test_each_try_has_a_key_and_a_place_of_its_own() -> None:
+def test_each_try_has_a_place_of_its_own_and_each_list_a_key_of_its_own() -> None:
     seen = updates_of(NAMES, PART)
-    made = [UpdateList(seen, aggregate(seen), SIGNER, NOW) for _ in range(2)]
-    [first], [second] = (list(each.objects()) for each in made)
-    assert first[0].url != second[0].url
-    assert made[0].planned.key != made[1].planned.key
+    made = [UpdateList(seen, aggregate(seen), SIGNER, NOW, nonce) for nonce in (TRY, TRY, b"another")]
+    first, again, other = (next(iter(each.objects()))[0].url for each in made)
+    assert f"/lists/1-{TRY.hex()}/page-00000" in first
+    assert first == again != other
+    assert len({each.planned.key for each in made}) == 3
 
 
 def test_the_largest_round_of_all_has_a_plan_that_a_secret_holds() -> None:
     names = tuple(f"{number:03d}".rjust(63, "s") for number in range(MOST_HOSPITALS))
     seen = updates_of(names, MOST_PARTS * PART, "x" * LARGEST_MANIFEST)
-    updates = UpdateList(seen, aggregate(seen), LONG, NOW)
+    updates = UpdateList(seen, aggregate(seen), LONG, NOW, TRY)
     sizes = [len(page) for _, page in updates.objects()]
     assert max(sizes) < 2 * PAGE
     assert sum(sizes) > 100 * LARGEST_SECRET

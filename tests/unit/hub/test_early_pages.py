@@ -40,7 +40,7 @@ class StoreWithPages:
 
 def pages(loop: VirtualLoop, store: StoreWithPages) -> Pages:
     signer = Presigner(ORIGIN, "bucket", "region", Credentials("access", "secret"))
-    planned = collected_list.planned("uid", 0, 3, 1000, 1800, signer, loop.clock())
+    planned = collected_list.planned("uid", 0, 3, 1000, 1800, signer, loop.clock(), b"a try")
     hub = cast(Context, SimpleNamespace(store=store, internal=signer, clock=loop.clock, store_looks=StoreLooks()))
     return Pages(hub, kept(planned), 2)
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,14 @@ def round_folder(folder: Path, age: timedelta = timedelta()) -> Path:
 
 def test_folders_of_rounds_that_are_over_are_removed_and_live_ones_stay(tmp_path: Path) -> None:
     over, live = round_folder(tmp_path), round_folder(tmp_path)
-    assert rounds.remove_ended(tmp_path, [live.name], LATER).removed == (over.name,)
+    assert rounds.remove_ended(tmp_path, [live.name], LATER, world.RANDOM_BYTES).removed == (over.name,)
     assert [path.name for path in tmp_path.iterdir()] == [live.name]
     assert (live / "checkpoint.pt").read_bytes() == b"weights"
 
 
 def test_a_round_that_began_after_the_list_was_made_keeps_its_checkpoint(tmp_path: Path) -> None:
     begun, old = round_folder(tmp_path), round_folder(tmp_path, timedelta(hours=2))
-    assert rounds.remove_ended(tmp_path, [], NOW - timedelta(hours=1)).removed == (old.name,)
+    assert rounds.remove_ended(tmp_path, [], NOW - timedelta(hours=1), world.RANDOM_BYTES).removed == (old.name,)
     assert begun.is_dir()
 
 
@@ -55,7 +56,7 @@ def test_only_folders_named_by_a_uid_are_removed(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     (tmp_path / str(uuid.uuid4())).write_text("a file")
     before = sorted(tmp_path.iterdir())
-    assert rounds.remove_ended(tmp_path, [], LATER) == rounds.Removal()
+    assert rounds.remove_ended(tmp_path, [], LATER, world.RANDOM_BYTES) == rounds.Removal()
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -69,7 +70,7 @@ def test_links_are_removed_and_never_followed(tmp_path: Path) -> None:
     (over / "deeper").mkdir()
     (over / "deeper" / "link").symlink_to(elsewhere)
     (folder / str(uuid.uuid4())).symlink_to(elsewhere)
-    assert rounds.remove_ended(folder, [], LATER).removed == (over.name,)
+    assert rounds.remove_ended(folder, [], LATER, world.RANDOM_BYTES).removed == (over.name,)
     assert (elsewhere / "kept").read_text() == "kept"
 
 
@@ -84,7 +85,7 @@ def test_deeply_nested_folders_are_removed(tmp_path: Path) -> None:
     os.close(here)
     then = NOW.timestamp()
     os.utime(over, (then, then))
-    assert rounds.remove_ended(tmp_path, [], LATER).removed == (over.name,)
+    assert rounds.remove_ended(tmp_path, [], LATER, world.RANDOM_BYTES).removed == (over.name,)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -116,7 +117,7 @@ def test_folders_closed_by_their_owner_are_removed(tmp_path: Path) -> None:
         path.chmod(0)
     os.utime(over, (0, 0))
     with as_the_pods_user(tmp_path):
-        assert rounds.remove_ended(Path(), [], LATER).removed == (over.name,)
+        assert rounds.remove_ended(Path(), [], LATER, world.RANDOM_BYTES).removed == (over.name,)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -141,7 +142,7 @@ def test_folders_of_an_image_do_not_keep_other_rounds_folders(tmp_path: Path) ->
     for path in (inner, *inner.rglob("*"), *others, *(each / "checkpoint.pt" for each in others)):
         os.chown(path, 65532, 65532)
     with as_the_pods_user(tmp_path):
-        removal = rounds.remove_ended(Path("states"), [], LATER)
+        removal = rounds.remove_ended(Path("states"), [], LATER, world.RANDOM_BYTES)
         assert set(removal.removed) == {each.name for each in others}
         assert set(removal.left) == {each.name for each in stuck}
     assert not [path for path in states.rglob("*") if path.is_file()]
@@ -154,10 +155,11 @@ def test_folders_of_an_image_do_not_count_as_a_newest_state(tmp_path: Path) -> N
     for path in (state, state / "checkpoint.pt"):
         os.chown(path, 65532, 65532)
     with as_the_pods_user(tmp_path):
-        assert rounds.remove_ended(Path("states"), [], LATER, newest=1).left == (
+        assert rounds.remove_ended(Path("states"), [], LATER, world.RANDOM_BYTES, newest=1).left == (
             stuck.name,
         )  # removed in part, so its time is now
-        assert rounds.remove_ended(Path("states"), [], LATER + timedelta(days=1), newest=1).removed == ()
+        day_after = LATER + timedelta(days=1)
+        assert rounds.remove_ended(Path("states"), [], day_after, world.RANDOM_BYTES, newest=1).removed == ()
     assert (state / "checkpoint.pt").is_file()
 
 
@@ -207,7 +209,7 @@ def test_the_newest_states_stay_and_empty_states_do_not_count(tmp_path: Path) ->
     nothing = round_folder(tmp_path, timedelta(minutes=30))
     (nothing / "checkpoint.pt").unlink()
     os.utime(nothing, (0, 0))
-    gone = rounds.remove_ended(tmp_path, [states[3].name], LATER, newest=2).removed
+    gone = rounds.remove_ended(tmp_path, [states[3].name], LATER, world.RANDOM_BYTES, newest=2).removed
     assert set(gone) == {nothing.name, states[2].name}
     assert {path.name for path in tmp_path.iterdir()} == {each.name for each in (states[0], states[1], states[3])}
 
@@ -216,10 +218,10 @@ def test_a_used_state_is_among_the_newest(tmp_path: Path) -> None:
     used, other = round_folder(tmp_path, timedelta(days=2)), round_folder(tmp_path, timedelta(days=1))
     rounds.touch(tmp_path, used.name)
     rounds.touch(tmp_path, str(uuid.uuid4()))
-    assert rounds.remove_ended(tmp_path, [], LATER, newest=1).removed == (other.name,)
+    assert rounds.remove_ended(tmp_path, [], LATER, world.RANDOM_BYTES, newest=1).removed == (other.name,)
 
 
-@pytest.mark.parametrize("act", [rounds.remove, rounds.touch])
+@pytest.mark.parametrize("act", [partial(rounds.remove, random_bytes=world.RANDOM_BYTES), rounds.touch])
 @pytest.mark.parametrize("uid", ["", "..", ".", "checkpoints", "../checkpoints"])
 def test_a_name_that_is_not_a_uid_is_refused(tmp_path: Path, act: Callable[[Path, str], None], uid: str) -> None:
     kept = tmp_path / "checkpoints" / "kept"
@@ -235,7 +237,7 @@ def test_a_link_in_place_of_a_state_is_not_followed(tmp_path: Path) -> None:
     (elsewhere / "kept").mkdir(parents=True)
     link.parent.mkdir()
     link.symlink_to(elsewhere)
-    rounds.remove(tmp_path / "states", world.ROUND_UID)
+    rounds.remove(tmp_path / "states", world.ROUND_UID, world.RANDOM_BYTES)
     assert (elsewhere / "kept").is_dir()
 
 

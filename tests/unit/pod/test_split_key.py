@@ -36,7 +36,7 @@ def key_at(folders: Folders, name: str = "breast") -> Path:
 
 
 def held(folders: Folders, known: str = "", *, file: str = "", name: str = "breast") -> bytes:
-    return split_key.held(folders, name, file, known)
+    return split_key.held(folders, name, file, known, world.RANDOM_BYTES)
 
 
 def with_file(folders: Folders, content: bytes = world.SPLIT_KEY) -> Folders:

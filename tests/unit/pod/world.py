@@ -42,6 +42,7 @@ ROUND_UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
 # A hospital's secret, as `prepare` gives it to `check` and `score`.
 SALT = bytes(range(100, 132))
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+RANDOM_BYTES = random.Random(1).randbytes
 SPLIT = {"validation": "0.15", "test": "0.2"}
 SPLIT_KEY = b"a key of the hospital"
 SIDES = split.parse(SPLIT, SPLIT_KEY)
@@ -114,7 +115,7 @@ def work(document: Mapping[str, Any]) -> preparation.Work:
 
 
 def prepare(folders: Folders, document: Mapping[str, Any], now: datetime = NOW) -> Outcome:
-    return preparation.prepare(folders, work(document), now)
+    return preparation.prepare(folders, work(document), now, RANDOM_BYTES)
 
 
 def environment(document: Mapping[str, Any]) -> dict[str, str]:
