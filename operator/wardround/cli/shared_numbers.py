@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from wardround.api.federatedround import Result
+from wardround.api.federatedround import FederatedRound, Result
 from wardround.api.modelversion import ModelVersionStatus
 from wardround.cli.model_objects import ModelObjects
 
@@ -13,13 +13,13 @@ FEWEST_HOSPITALS = 2
 def without_single_hospitals(objects: ModelObjects) -> ModelObjects:
     """The objects without all numbers of single hospitals: totals over one, and numbers that a Site tells."""
     versions = tuple(replace(each, status=_shared_status(each.status)) for each in objects.versions)
-    rounds = tuple(
-        replace(each, status=replace(each.status, result=_shared_result(each.status.result)))
-        if each.status.result
-        else each
-        for each in objects.rounds
-    )
-    return replace(objects, versions=versions, rounds=rounds)
+    return replace(objects, versions=versions, rounds=tuple(map(shared_round, objects.rounds)))
+
+
+def shared_round(live: FederatedRound) -> FederatedRound:
+    """The round without all numbers of single hospitals."""
+    result = live.status.result
+    return replace(live, status=replace(live.status, result=_shared_result(result))) if result else live
 
 
 def _shared_status(status: ModelVersionStatus) -> ModelVersionStatus:

@@ -136,6 +136,11 @@ def model_with_rounds(hub: Cluster, name: str, namespace: str) -> tuple[Object, 
     return model, hub.list("ModelVersion", namespace, labels), hub.list("FederatedRound", namespace, labels)
 
 
+def rounds_of_namespace(hub: Cluster, namespace: str) -> list[Object]:
+    """All FederatedRounds of a namespace: those of its models, and those of people."""
+    return hub.list("FederatedRound", namespace)
+
+
 def tasks_of(hub: Cluster, rounds: list[Object]) -> list[Object] | None:
     """The RoundTasks of these rounds, or None if the caller may not read the participants' namespaces."""
     uids = [each["metadata"]["uid"] for each in rounds]

@@ -167,6 +167,39 @@ def rounds() -> list[Object]:
     return made
 
 
+OWN, OWN_LOSS_OVER_ALL = "north-train", "0.431"
+
+
+def own_rounds() -> list[Object]:
+    """What the North Hospital trained alone, and the round by which all hospitals compared it with version 1."""
+    over = {"people": 640, "hospitals": 2, "rows": "Validation", "better": "Lower"}
+    difference = {
+        "model": OWN,
+        "reference": FIRST,
+        "value": "0.1",
+        "low": "0.04",
+        "high": "0.16",
+        "events": 190,
+        **over,
+    }
+    metrics = [metric("loss", OWN_LOSS_OVER_ALL, low="0.37", high="0.49", **{**over, "model": OWN})]
+    alone = {"participants": {"names": ["site-a"]}}
+    specs = {
+        "north-statistics": {"task": "Statistics", **alone},
+        OWN: {"task": "Train", "initial": {"statisticsRoundName": "north-statistics"}, **alone},
+        "own-models": {"task": "Evaluate", "base": {"roundName": OWN}, "references": [FIRST], "participants": {}},
+    }
+    results = {"own-models": {"metrics": metrics, "differences": [difference]}}
+    return [
+        {
+            "metadata": {"name": name, "namespace": "fed", "uid": name, "creationTimestamp": f"2026-11-24T13:00:0{i}Z"},
+            "spec": {"datasetName": "heart", "schemaName": "heart-v1", **spec},
+            "status": {"result": {**RESULT, "samples": 7919, **results.get(name, {})}},
+        }
+        for i, (name, spec) in enumerate(specs.items())
+    ]
+
+
 def model() -> Object:
     entries = [entry(place, kind, int(place[1])) for place, kind in PLACES]
     for index, (loss, _, _) in enumerate(LOSSES):
@@ -188,10 +221,17 @@ def objects() -> Object:
     """All objects of a report, as `seen.parse` takes them."""
     versions = [version(2, 2, name(2, "r3"), 2, UNDECIDED), version(1, 1, FIRST, 1, ACCEPTED)]
     tasks = [task(place, 40 * i, hospital) for i, (place, _) in enumerate(PLACES) for hospital in SAMPLES]
-    return {"model": (model(), versions, rounds()), "tasks": tasks, "participants": PARTICIPANTS, "schema": SCHEMA}
+    return {
+        "model": (model(), versions, rounds()),
+        "rounds": [*rounds(), *own_rounds()],
+        "tasks": tasks,
+        "participants": PARTICIPANTS,
+        "schema": SCHEMA,
+    }
 
 
 def parsed(items: Object) -> ReportInput:
-    return seen.parse(
-        items["model"], items["tasks"], items["participants"], items["schema"], START + timedelta(minutes=5)
-    )
+    """`items`: without `rounds`, the namespace has only the rounds of the model."""
+    namespace_rounds = items.get("rounds", items["model"][2])
+    fetched = items["model"], namespace_rounds, items["tasks"], items["participants"], items["schema"]
+    return seen.parse(*fetched, START + timedelta(minutes=5))

@@ -70,7 +70,7 @@ def test_the_page_is_well_formed_and_has_all_sections_with_headings_in_order() -
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     links = [each.get("href") for each in elements(root, "a")]
     names = {each.get("id") for each in root.iter() if each.get("id")}
-    assert {"#convergence", "#versions", "#calibration", "#hospitals", "#time", "#data", "#card"} < set(links)
+    assert {"#convergence", "#versions", "#own", "#calibration", "#hospitals", "#time", "#data", "#card"} < set(links)
     assert all(link is not None and link.removeprefix("#") in names for link in links)
     assert root.get("lang") == "en"
 
@@ -87,7 +87,7 @@ def test_markup_in_texts_of_objects_stays_text(kept: set[str]) -> None:
     assert not list(elements(root, "script", "img", "link", "iframe", "object", "form"))
     assert not [name for each in root.iter() for name in each.attrib if name.startswith("on")]
     assert len(list(elements(root, "style"))) == 1
-    assert len(list(elements(root, "svg"))) == (5 if kept >= NUMBERS else 1)
+    assert len(list(elements(root, "svg"))) == (6 if kept >= NUMBERS else 1)
     assert "<script" not in text
     assert "&lt;script&gt;alert(1)" in text
     assert "\x1b" not in text
@@ -103,8 +103,8 @@ def test_the_page_needs_no_network_and_no_script() -> None:
 
 def test_each_chart_has_a_title_a_description_and_a_table() -> None:
     figures = list(elements(parsed(written()), "figure"))
-    # Loss, AUC, differences, calibration, time.
-    assert len(figures) == 5
+    # Loss, AUC, differences, own models, calibration, time.
+    assert len(figures) == 6
     for each in figures:
         [drawn] = elements(each, "svg")
         assert drawn.get("role") == "img"
@@ -231,6 +231,7 @@ def test_the_command_writes_the_file(
 ) -> None:
     objects = reported.objects()
     monkeypatch.setattr(verbs, "model_with_rounds", lambda *_: objects["model"])
+    monkeypatch.setattr(verbs, "rounds_of_namespace", lambda *_: objects["rounds"])
     monkeypatch.setattr(verbs, "tasks_of", lambda *_: objects["tasks"])
     monkeypatch.setattr(verbs, "participants", lambda *_: objects["participants"])
     monkeypatch.setattr(verbs, "data_schema", lambda *_: objects["schema"])

@@ -73,7 +73,8 @@ def html(hub: Cluster, name: str, namespace: str) -> str:
     """The report of a FederatedModel. What the caller may not read is missing in it, and the report says so."""
     model, versions, rounds = verbs.model_with_rounds(hub, name, namespace)
     schema = verbs.data_schema(hub, model["spec"]["round"]["schemaName"], namespace)
-    fetched = (model, versions, rounds), verbs.tasks_of(hub, rounds), verbs.participants(hub), schema
+    every = verbs.rounds_of_namespace(hub, namespace)
+    fetched = (model, versions, rounds), every, verbs.tasks_of(hub, rounds), verbs.participants(hub), schema
     return page.page(build.document(seen.parse(*fetched, system_clock())))
 
 

@@ -3,7 +3,7 @@
 from wardround.api.federatedmodel import SeriesStatus
 from wardround.api.times import to_seconds
 from wardround.cli.model_objects import interval
-from wardround.cli.report import card, course, numbers
+from wardround.cli.report import card, course, numbers, own_models
 from wardround.cli.report.document import Document, Facts
 from wardround.cli.report.seen import ReportInput
 
@@ -30,6 +30,7 @@ def document(seen: ReportInput) -> Document:
     sections = (
         numbers.convergence(seen),
         numbers.comparison(seen),
+        own_models.own_models(seen),
         numbers.calibration(seen),
         course.participation(seen),
         course.times(seen),

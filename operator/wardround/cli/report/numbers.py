@@ -1,5 +1,7 @@
 """Sections with a model's numbers: convergence, versions beside each other, and calibration. Pure."""
 
+from collections.abc import Callable, Sequence
+
 from wardround.api.federatedround import FederatedRound, ResultDifference, ResultMetric
 from wardround.cli.model_objects import task_and_number
 from wardround.cli.report.document import (
@@ -54,7 +56,7 @@ def _line(seen: ReportInput, name: str) -> LineChart | None:
     table = Table(
         title,
         ("round", "value", "95 % interval", *OVER),
-        tuple((task_and_number(each), metric.value, _ends(metric), *_over(metric)) for each, metric in entries),
+        tuple((task_and_number(each), metric.value, ends(metric), *over(metric)) for each, metric in entries),
         numbers=("value", "people", "hospitals"),
     )
     first, last = entries[0][1], entries[-1][1]
@@ -78,7 +80,7 @@ def comparison(seen: ReportInput) -> Section:
         return Section("versions", "Current version and candidate", (Paragraph(text),))
     names = dict.fromkeys(metric.name for each in versions for metric in each.status.metrics)
     rows = tuple(
-        (name, seen.role(each), metric.value, _ends(metric), metric.better or "", *_over(metric))
+        (name, seen.role(each), metric.value, ends(metric), metric.better or "", *over(metric))
         for name in names
         for each in versions
         for metric in each.status.metrics
@@ -104,26 +106,32 @@ def comparison(seen: ReportInput) -> Section:
         blocks += [Paragraph("The verdict of the gate on each version:"), Facts(tuple(verdicts))]
     compared = [each for each in seen.model.rounds if each.status.result and each.status.result.differences]
     if compared:
-        blocks.append(_differences(seen, compared[-1]))
+        blocks.append(_newest_differences(seen, compared[-1]))
     return Section("versions", "Current version and candidate", tuple(blocks))
 
 
-def _differences(seen: ReportInput, federated_round: FederatedRound) -> IntervalChart:
-    assert federated_round.status.result is not None
-    differences = federated_round.status.result.differences
-    title = "Difference in log loss on the same people"
+def _newest_differences(seen: ReportInput, compared: FederatedRound) -> IntervalChart:
+    assert compared.status.result is not None
+    title, differences = "Difference in log loss on the same people", compared.status.result.differences
+    return difference_chart(title, f"round {compared.metadata.name}", differences, seen.version_of)
+
+
+def difference_chart(
+    title: str, measured_by: str, differences: Sequence[ResultDifference], model_name: Callable[[str], str]
+) -> IntervalChart:
+    """`measured_by`: the rounds that compared the models. `model_name`: what people call the model of a round."""
     table = Table(
-        f"{title}, measured by round {federated_round.metadata.name}",
+        f"{title}, measured by {measured_by}",
         ("model", "minus", "difference", "95 % interval", *OVER),
         tuple(
-            (seen.version_of(each.model), seen.version_of(each.reference), each.value, _ends(each), *_over(each))
+            (model_name(each.model), model_name(each.reference), each.value, ends(each), *over(each))
             for each in differences
         ),
         numbers=("difference", "people", "hospitals"),
     )
     points = tuple(
         Point(
-            f"{seen.version_of(each.model)} minus {seen.version_of(each.reference)}",
+            f"{model_name(each.model)} minus {model_name(each.reference)}",
             value,
             number(each.low),
             number(each.high),
@@ -180,9 +188,9 @@ def calibration(seen: ReportInput) -> Section:
     return Section("calibration", "Calibration", (chart,))
 
 
-def _ends(number: ResultMetric | ResultDifference) -> str:
+def ends(number: ResultMetric | ResultDifference) -> str:
     return f"{number.low} to {number.high}" if number.low is not None and number.high is not None else ""
 
 
-def _over(number: ResultMetric | ResultDifference) -> tuple[str, str, str]:
+def over(number: ResultMetric | ResultDifference) -> tuple[str, str, str]:
     return str(number.people), str(number.hospitals), number.rows

@@ -1,11 +1,12 @@
 """What a report is made from, and texts that several sections share. Pure."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from wardround.api import dataschema, participant, roundtask
+from wardround.api import dataschema, federatedround, participant, roundtask
 from wardround.api.dataschema import DataSchema
 from wardround.api.federatedround import FederatedRound
 from wardround.api.modelversion import ModelVersion
@@ -14,17 +15,19 @@ from wardround.api.roundtask import RoundTask
 from wardround.cli import model_objects
 from wardround.cli.model_objects import ModelObjects
 from wardround.cli.objects import Object, read
-from wardround.cli.shared_numbers import without_single_hospitals
+from wardround.cli.shared_numbers import shared_round, without_single_hospitals
 
 VALIDATION = "validation rows"
 
 
 @dataclass(frozen=True)
 class ReportInput:
-    """`model`: without numbers over fewer than FEWEST_HOSPITALS. `hidden`: whether there were any. `tasks`,
+    """`model`: without numbers over fewer than FEWEST_HOSPITALS. `hidden`: whether there were any. `namespace_rounds`:
+    all live rounds of the namespace by name, also those of other models and of people, without such numbers. `tasks`,
     `participants`: None if the caller may not read them. `schema`: None also if it is gone."""
 
     model: ModelObjects
+    namespace_rounds: Mapping[str, FederatedRound]
     tasks: tuple[RoundTask, ...] | None
     participants: tuple[Participant, ...] | None
     schema: DataSchema | None
@@ -73,6 +76,7 @@ LARGEST = 1e9
 
 def parse(
     model: tuple[Object, list[Object], list[Object]],
+    namespace_rounds: list[Object],
     tasks: list[Object] | None,
     participants: list[Object] | None,
     schema: Object | None,
@@ -83,6 +87,13 @@ def parse(
     shown = without_single_hospitals(objects)
     return ReportInput(
         model=shown,
+        namespace_rounds={
+            each.metadata.name: shared_round(each)
+            for each in sorted(
+                (read(federatedround.parse, each) for each in namespace_rounds),
+                key=lambda each: each.metadata.creation_timestamp or "",
+            )
+        },
         tasks=None if tasks is None else tuple(read(roundtask.parse, each) for each in tasks),
         participants=None if participants is None else tuple(read(participant.parse, each) for each in participants),
         schema=read(dataschema.parse, schema) if schema else None,

@@ -1,0 +1,89 @@
+"""The section that compares the versions with models that single hospitals trained alone. Pure.
+
+Its numbers are over several hospitals, as all numbers of the report: the people of all of them measured both models.
+"""
+
+from collections.abc import Mapping
+
+from wardround.api.federatedround import FederatedRound, ResultDifference, base_name, base_version
+from wardround.cli.report.document import Block, Paragraph, Section, Table
+from wardround.cli.report.numbers import OVER, difference_chart, ends, over
+from wardround.cli.report.seen import ReportInput
+from wardround.cli.shared_numbers import FEWEST_HOSPITALS
+
+NOTHING = (
+    f"No round has measured a model of a single hospital on the people of at least {FEWEST_HOSPITALS} hospitals. How "
+    "to measure one: docs/federation.md, section Compare the model with a hospital's own."
+)
+MEANING = (
+    "A hospital's own model is a model that the hospital trained without the other hospitals, from its statistics on. "
+    "The hospitals measured this model on their people, so no number here covers a single hospital."
+)
+
+
+def own_models(seen: ReportInput) -> Section:
+    """Own models that an Evaluate round has measured, and their differences from the shown versions."""
+    owners = {
+        name: hospital
+        for name, each in seen.namespace_rounds.items()
+        if each.spec.task == "Train" and (hospital := trained_alone(seen.namespace_rounds, each)) is not None
+    }
+
+    def model_name(round_name: str) -> str:
+        hospital = owners.get(round_name)
+        return f"own model of {seen.hospital(hospital)}" if hospital else seen.version_of(round_name)
+
+    blocks: list[Block] = []
+    differences = _differences(seen, owners)
+    if differences:
+        title = "Versions and own models: difference in log loss on the same people"
+        names = ", ".join(dict.fromkeys(differences.values()))
+        blocks.append(difference_chart(title, names, tuple(differences), model_name))
+    rows = _numbers(seen, owners)
+    if rows:
+        columns = ("metric", "own model of", "value", "95 % interval", "better", *OVER, "measured by")
+        caption = "Own models with their metrics. Each metric comes from the newest round that measured the model"
+        blocks.append(Table(caption, columns, rows, numbers=("value", "people", "hospitals")))
+    text = MEANING if blocks else NOTHING
+    return Section("own", "Models that hospitals trained alone", (Paragraph(text), *blocks))
+
+
+def trained_alone(rounds: Mapping[str, FederatedRound], made_by: FederatedRound) -> str | None:
+    """The only hospital whose rows are in the model of a round. None if others took part, somebody pushed weights, or
+    a round that led to the model is gone."""
+    hospital: str | None = None
+    visited, each = set[str](), made_by
+    while True:
+        names = each.spec.participants.names or ()
+        if len(names) != 1 or names[0] != (hospital or names[0]) or base_version(each):
+            return None
+        hospital, base = names[0], base_name(each)
+        visited.add(each.metadata.name)
+        if base is None:
+            return hospital
+        if base in visited or base not in rounds:
+            return None
+        each = rounds[base]
+
+
+def _differences(seen: ReportInput, owners: Mapping[str, str]) -> dict[ResultDifference, str]:
+    """Each comparison of an own model with a shown version, with the name of the newest round that made it."""
+    shown = {each.spec.round_name for each in seen.shown_versions()}
+    newest: dict[tuple[str, str], tuple[ResultDifference, str]] = {}
+    for name, each in seen.namespace_rounds.items():
+        for difference in each.status.result.differences if each.status.result else ():
+            pair = difference.model, difference.reference
+            if (pair[0] in owners and pair[1] in shown) or (pair[0] in shown and pair[1] in owners):
+                newest[pair] = difference, f"round {name}"
+    return dict(newest.values())
+
+
+def _numbers(seen: ReportInput, owners: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
+    newest: dict[tuple[str, str], tuple[str, ...]] = {}
+    for name, each in seen.namespace_rounds.items():
+        for metric in each.status.result.metrics if each.status.result else ():
+            if metric.model in owners:
+                hospital = seen.hospital(owners[metric.model])
+                shown = (metric.name, hospital, metric.value, ends(metric), metric.better or "", *over(metric), name)
+                newest[metric.name, metric.model] = shown
+    return tuple(newest[key] for key in sorted(newest))

@@ -1,0 +1,91 @@
+"""The report compares the versions with models that single hospitals trained alone, and with nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.cli import reported
+from wardround.cli.report import own_models
+from wardround.cli.report.document import IntervalChart, Paragraph, Section, Table
+
+Object = dict[str, Any]
+
+
+def section(objects: Object | None = None) -> Section:
+    return own_models.own_models(reported.parsed(objects or reported.objects()))
+
+
+def with_spec(name: str, **spec: Any) -> Object:
+    """The objects, with other fields in the spec of one round."""
+    objects = reported.objects()
+    for each in objects["rounds"]:
+        if each["metadata"]["name"] == name:
+            each["spec"] |= spec
+    return objects
+
+
+def nothing(objects: Object) -> bool:
+    return section(objects).blocks == (Paragraph(own_models.NOTHING),)
+
+
+def test_an_own_model_stands_beside_the_version_with_the_difference_on_the_same_people() -> None:
+    _, chart, numbers = section().blocks
+    assert isinstance(chart, IntervalChart)
+    assert chart.table.rows == (
+        ("own model of North Hospital (site-a)", "version 1", "0.1", "0.04 to 0.16", "640", "2", "Validation"),
+    )
+    assert chart.points[0].label == "own model of North Hospital (site-a) minus version 1"
+    assert isinstance(numbers, Table)
+    loss = ("0.431", "0.37 to 0.49", "Lower", "640", "2", "Validation")
+    assert numbers.rows == (("loss", "North Hospital (site-a)", *loss, "own-models"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [
+        (reported.OWN, {"participants": {"names": ["site-a", "site-b"]}}),
+        (reported.OWN, {"participants": {"selector": {"matchLabels": {"country": "de"}}}}),
+        ("north-statistics", {"participants": {"names": ["site-b"]}}),
+        ("north-statistics", {"participants": {"names": ["site-a", "site-b"]}}),
+        (reported.OWN, {"initial": None, "base": {"roundName": reported.name(2, "r3")}}),
+        (reported.OWN, {"initial": None, "base": {"versionName": "pretrained"}}),
+        (reported.OWN, {"initial": None, "base": {"roundName": "deleted"}}),
+        (reported.OWN, {"initial": None, "base": {"roundName": reported.OWN}}),
+    ],
+    ids=["two", "selected", "other", "statistics", "federated", "pushed", "deleted", "itself"],
+)
+def test_a_model_with_rows_of_others_behind_it_is_nobodys_own(name: str, spec: Object) -> None:
+    assert nothing(with_spec(name, **spec))
+
+
+def test_a_model_that_goes_on_from_an_own_model_is_an_own_model() -> None:
+    objects = with_spec("own-models", base={"roundName": "north-again"})
+    again = reported.own_rounds()[1]
+    again["metadata"]["name"] = "north-again"
+    again["spec"] |= {"initial": None, "base": {"roundName": reported.OWN}}
+    measured = objects["rounds"][-1]["status"]["result"]
+    for each in (*measured["metrics"], *measured["differences"]):
+        each["model"] = "north-again"
+    assert not nothing({**objects, "rounds": [*objects["rounds"], again]})
+
+
+def test_numbers_of_an_own_model_over_one_hospital_are_left_out() -> None:
+    objects = reported.objects()
+    measured = objects["rounds"][-1]["status"]["result"]
+    for each in (*measured["metrics"], *measured["differences"]):
+        each["hospitals"] = 1
+    assert nothing(objects)
+
+
+def test_a_namespace_without_own_models_says_how_to_measure_one() -> None:
+    assert nothing({**reported.objects(), "rounds": reported.rounds()})
+
+
+def test_the_newest_comparison_counts() -> None:
+    older = reported.own_rounds()[2]
+    older["metadata"] |= {"name": "older", "creationTimestamp": "2026-11-24T12:59:00Z"}
+    older["status"]["result"]["differences"][0]["value"] = "0.5"
+    objects = reported.objects()
+    assert section({**objects, "rounds": [*objects["rounds"], older]}) == section()
