@@ -11,14 +11,13 @@ from wardround.cli.commands import (
     dataschema,
     explain,
     hospitals,
-    report,
     results,
     sweep,
     watch,
 )
 from wardround.cli.errors import CommandError
 from wardround.cli.terminal import say
-from wardround.extras import dataset, model
+from wardround.extras import dataset, model, report
 from wardround.pipe import quietly
 from wardround.wire import codec
 

@@ -9,8 +9,11 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from tests.unit.cli.required import RESULT, metric
 from tests.unit.cli.rounds import START, at
+from wardround.cli import verbs
 from wardround.cli.report import seen
 from wardround.cli.report.seen import ReportInput
 
@@ -235,3 +238,12 @@ def parsed(items: Object) -> ReportInput:
     namespace_rounds = items.get("rounds", items["model"][2])
     fetched = items["model"], namespace_rounds, items["tasks"], items["participants"], items["schema"]
     return seen.parse(*fetched, START + timedelta(minutes=5))
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, items: Object) -> None:
+    """In place of an API server."""
+    monkeypatch.setattr(verbs, "model_with_rounds", lambda *_: items["model"])
+    monkeypatch.setattr(verbs, "rounds_of_namespace", lambda *_: items["rounds"])
+    monkeypatch.setattr(verbs, "tasks_of", lambda *_: items["tasks"])
+    monkeypatch.setattr(verbs, "participants", lambda *_: items["participants"])
+    monkeypatch.setattr(verbs, "data_schema", lambda *_: items["schema"])

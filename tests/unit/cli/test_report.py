@@ -13,7 +13,6 @@ import pytest
 
 from tests.unit.cli import reported
 from tests.unit.cli.test_printable import HOSTILE
-from wardround.cli import verbs
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands import report as command
 from wardround.cli.errors import CommandError
@@ -230,11 +229,7 @@ def test_the_command_writes_the_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     objects = reported.objects()
-    monkeypatch.setattr(verbs, "model_with_rounds", lambda *_: objects["model"])
-    monkeypatch.setattr(verbs, "rounds_of_namespace", lambda *_: objects["rounds"])
-    monkeypatch.setattr(verbs, "tasks_of", lambda *_: objects["tasks"])
-    monkeypatch.setattr(verbs, "participants", lambda *_: objects["participants"])
-    monkeypatch.setattr(verbs, "data_schema", lambda *_: objects["schema"])
+    reported.serve(monkeypatch, objects)
     path = tmp_path / "heart.html"
     words = ["report", "fm/heart", "-n", "fed", "-o"]
     assert command.run_report(cast(Cluster, None), parser().parse_args([*words, str(path)])) == 0

@@ -3,6 +3,7 @@
 import argparse
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 from wardround.api import dataset, federatedmodel, site, sitetask
@@ -16,7 +17,8 @@ from wardround.cli.report import build, page, seen
 from wardround.clock import system_clock
 
 
-def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
+def add(parsers: Parsers, shared: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The parser, so that `extras` can add options."""
     reporting = parsers.add_parser(
         "report",
         parents=[shared],
@@ -40,10 +42,11 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         metavar="FILE.html",
         help="the file to write. The command replaces an existing file",
     )
-    reporting.set_defaults(run=run_report)
+    return reporting
 
 
-def run_report(cluster: Cluster, options: argparse.Namespace) -> int:
+def run_report(cluster: Cluster, options: argparse.Namespace, signed: seen.SignedCard | None = None) -> int:
+    """`signed`: the card of a version of the model, if the person has it."""
     kind, name = target(options.target)
     own = kind in (sitetask.KIND, site.KIND)
     if not own and kind != federatedmodel.KIND:
@@ -52,7 +55,7 @@ def run_report(cluster: Cluster, options: argparse.Namespace) -> int:
         )
     namespace = options.namespace or cluster.default_namespace
     with hint_of_namespace(cluster, options, kind, name):
-        written = hospital_html(cluster, kind, name, namespace) if own else html(cluster, name, namespace)
+        written = hospital_html(cluster, kind, name, namespace) if own else html(cluster, name, namespace, signed)
     try:
         _write(options.output, written, private=own)
     except OSError as error:
@@ -69,13 +72,22 @@ def run_report(cluster: Cluster, options: argparse.Namespace) -> int:
     return 0
 
 
-def html(hub: Cluster, name: str, namespace: str) -> str:
-    """The report of a FederatedModel. What the caller may not read is missing in it, and the report says so."""
+def html(hub: Cluster, name: str, namespace: str, signed: seen.SignedCard | None = None) -> str:
+    """The report of a FederatedModel. What the caller may not read is missing in it, and the report says so. Raises
+    CommandError if the signed card is of another model."""
     model, versions, rounds = verbs.model_with_rounds(hub, name, namespace)
     schema = verbs.data_schema(hub, model["spec"]["round"]["schemaName"], namespace)
     every = verbs.rounds_of_namespace(hub, namespace)
     fetched = (model, versions, rounds), every, verbs.tasks_of(hub, rounds), verbs.participants(hub), schema
-    return page.page(build.document(seen.parse(*fetched, system_clock())))
+    known = seen.parse(*fetched, system_clock())
+    if signed is not None and seen.version_of_card(signed.card, known.model) is None:
+        made_by = f"{signed.card.round_namespace}/{signed.card.round_name}"
+        raise CommandError(
+            f"The command wrote no report: the card is of the model of round {made_by}, and no version of "
+            f"federatedmodel/{name} in {namespace} has this model. Pull the model again: kubectl wardround model pull "
+            f"federatedmodel/{name} -n {namespace}."
+        )
+    return page.page(build.document(replace(known, signed=signed)))
 
 
 def hospital_html(cluster: Cluster, kind: str, name: str, namespace: str) -> str:

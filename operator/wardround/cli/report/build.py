@@ -3,7 +3,7 @@
 from wardround.api.federatedmodel import SeriesStatus
 from wardround.api.times import to_seconds
 from wardround.cli.model_objects import interval
-from wardround.cli.report import card, course, numbers, own_models
+from wardround.cli.report import card, course, numbers, own_models, signed_card
 from wardround.cli.report.document import Document, Facts
 from wardround.cli.report.seen import ReportInput
 
@@ -35,7 +35,7 @@ def document(seen: ReportInput) -> Document:
         course.participation(seen),
         course.times(seen),
         course.data_quality(seen),
-        card.card(seen),
+        signed_card.signed_card(seen.signed, seen) if seen.signed else card.card(seen),
     )
     shown = Facts(tuple((name, value) for name, value in facts if value))
     return Document(f"Model {model.name}", shown, sections)

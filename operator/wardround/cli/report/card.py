@@ -2,6 +2,7 @@
 
 from wardround.api.dataschema import DataSchemaSpec, SchemaField
 from wardround.api.federatedround import base_name, base_version
+from wardround.api.modelversion import ModelVersion
 from wardround.cli.report.document import Block, Facts, Paragraph, Section, Table
 from wardround.cli.report.seen import ReportInput
 
@@ -22,6 +23,7 @@ def card(seen: ReportInput) -> Section:
         ("contact", use.contact or NOT_STATED),
         ("who may get the model", model.spec.release),
         ("digest of the current version", version.spec.digest if version else "no current version"),
+        ("newest card of the current version", newest_card(version) if version else ""),
         ("hospitals in its last training round", str(result) if result else ""),
         ("training image", template.image),
         ("command", " ".join(template.command)),
@@ -33,8 +35,8 @@ def card(seen: ReportInput) -> Section:
     blocks: list[Block] = [
         Paragraph(
             "People wrote the first four entries of this table, and Wardround has not checked these entries. This "
-            "page is not signed. To get the card that the hub has signed, pull the model: kubectl wardround model "
-            "pull."
+            "page is not signed. To get the card that the hub has signed, pull the model (kubectl wardround model "
+            "pull). To show this card here, write the report with --card."
         ),
         Facts(tuple((name, value) for name, value in facts if value)),
     ]
@@ -43,6 +45,12 @@ def card(seen: ReportInput) -> Section:
     if version is not None:
         blocks.append(_origin(seen, version.spec.round_name))
     return Section("card", "Card", tuple(blocks))
+
+
+def newest_card(version: ModelVersion) -> str:
+    """The card as the ModelVersion names it. Nobody has signed that."""
+    card = version.status.card
+    return f"revision {card.revision}, digest {card.digest}, signed by the hub's key {card.signed_by}" if card else ""
 
 
 def _result_of(seen: ReportInput, round_name: str) -> int | None:

@@ -16,15 +16,25 @@ from wardround.cli import model_objects
 from wardround.cli.model_objects import ModelObjects
 from wardround.cli.objects import Object, read
 from wardround.cli.shared_numbers import shared_round, without_single_hospitals
+from wardround.wire.card import ModelCard
 
 VALIDATION = "validation rows"
+
+
+@dataclass(frozen=True)
+class SignedCard:
+    """A card that the hub with this fingerprint has signed. Whoever makes it has verified that."""
+
+    card: ModelCard
+    fingerprint: str
 
 
 @dataclass(frozen=True)
 class ReportInput:
     """`model`: without numbers over fewer than FEWEST_HOSPITALS. `hidden`: whether there were any. `namespace_rounds`:
     all live rounds of the namespace by name, also those of other models and of people, without such numbers. `tasks`,
-    `participants`: None if the caller may not read them. `schema`: None also if it is gone."""
+    `participants`: None if the caller may not read them. `schema`: None also if it is gone. `signed`: the card
+    of one of the model's versions, None if the caller has none."""
 
     model: ModelObjects
     namespace_rounds: Mapping[str, FederatedRound]
@@ -33,6 +43,7 @@ class ReportInput:
     schema: DataSchema | None
     now: datetime
     hidden: bool
+    signed: SignedCard | None = None
 
     def hospital(self, name: str) -> str:
         """The hospital as people call it: `University Hospital North (site-a)`."""
@@ -100,6 +111,13 @@ def parse(
         now=now,
         hidden=shown != objects,
     )
+
+
+def version_of_card(card: ModelCard, model: ModelObjects) -> ModelVersion | None:
+    """The version of this model that the card describes."""
+    if card.round_namespace != model.model.metadata.namespace:
+        return None
+    return next((each for each in model.versions if each.spec.round_uid == card.round_uid), None)
 
 
 def number(text: Any) -> float | None:
