@@ -19,7 +19,7 @@ jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(1))
 # Run a command, then print what the clusters still use and how to stop them. They stay up also after a failure.
 then_report_clusters = code=0; $(1) || code=$$?; $(SUDO) $(BIN)/python -m lab left; exit $$code
 
-.PHONY: help demo demo-gate test checks clusters ready built lint unit integration e2e bench bench-accuracy bench-aggregation lab down status packages python tools images lock clean
+.PHONY: help demo demo-gate test checks clusters ready built lint unit integration e2e bench bench-accuracy bench-aggregation lab down status packages browser python tools images lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,7 +30,7 @@ demo: built  ## three hospitals train one model and use it, from no cluster to t
 demo-gate: built  ## after the demo: a hospital flips its labels, and the gate refuses the next model
 	@$(SUDO) $(BIN)/python -m lab.demo_gate
 
-test: built lint  ## everything: lint, types, unit, integration, e2e on real clusters
+test: built browser lint  ## everything: lint, types, unit, integration, e2e on real clusters
 	@$(call then_report_clusters,$(MAKE) -j2 clusters checks)
 
 # Runs beside e2e, which waits for its clusters a third of the time, and leaves e2e the processors first. The output of
@@ -94,6 +94,10 @@ images: packages  ## the operator, trainer and store images
 
 packages: python  ## Debian packages that the lab needs
 	@$(PYTHON) -m lab.packages
+
+# After the other packages, because one apt-get runs at a time.
+browser: packages
+	@$(PYTHON) -m lab.packages browser
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'

@@ -1,9 +1,10 @@
-"""Finds which Debian packages the lab lacks, and installs them."""
+"""Finds which Debian packages the lab and the tests lack, and installs them."""
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 
 from lab.errors import LabError
 
@@ -20,11 +21,13 @@ PROGRAMS = {
     "openssl": "openssl",
     "runc": "runc",
 }
+# Tests of HTML pages need it, and the lab does not.
+BROWSER = {"chromium": "chromium"}
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def missing() -> list[str]:
-    return sorted(package for program, package in PROGRAMS.items() if not shutil.which(program, path=SYSTEM_PATH))
+def missing(programs: Mapping[str, str] = PROGRAMS) -> list[str]:
+    return sorted(package for program, package in programs.items() if not shutil.which(program, path=SYSTEM_PATH))
 
 
 def require() -> None:
@@ -33,9 +36,9 @@ def require() -> None:
         raise LabError(f"missing: {' '.join(absent)}. `make packages` installs them (Debian, Ubuntu)")
 
 
-def install() -> None:
+def install(programs: Mapping[str, str]) -> None:
     """Install missing packages. Raises LabError if that fails."""
-    absent = missing()
+    absent = missing(programs)
     if not absent:
         return
     if not shutil.which("apt-get"):
@@ -51,6 +54,6 @@ def install() -> None:
 
 if __name__ == "__main__":
     try:
-        install()
+        install(BROWSER if sys.argv[1:] == ["browser"] else PROGRAMS)
     except LabError as error:
         sys.exit(str(error))

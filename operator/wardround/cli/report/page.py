@@ -18,7 +18,8 @@ STYLE = """
     --c0: #6cb6ff; --c1: #f0a860; --c2: #4fd1a5; --c3: #d9a0d0; --focus: #f0a860; }
 }
 * { box-sizing: border-box; }
-body { margin: 0; font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page); }
+body { margin: 0; font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page);
+  overflow-wrap: break-word; }
 header, main, nav { max-width: 62rem; margin: 0 auto; padding: 0 1.25rem; }
 h1 { font-size: 1.7rem; margin: 2rem 0 1rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; margin: 2.75rem 0 .75rem; padding-top: .75rem; border-top: 1px solid var(--line); }
@@ -43,7 +44,8 @@ figure h3 { font-size: 1rem; margin: 0 0 .5rem; }
 figcaption { color: var(--quiet); margin-top: .5rem; }
 summary { cursor: pointer; padding: .4rem 0; }
 svg { display: block; width: 100%; max-width: 46rem; height: auto; font: 13px system-ui, sans-serif; }
-svg text { fill: var(--quiet); }
+/* A halo, so that lines do not cross out texts. */
+svg text { fill: var(--quiet); stroke: var(--page); stroke-width: 4px; paint-order: stroke; }
 svg .axis { fill: var(--text); }
 .grid { stroke: var(--line); stroke-width: 1; }
 .zero { stroke: var(--quiet); stroke-width: 1.5; stroke-dasharray: 5 4; }
