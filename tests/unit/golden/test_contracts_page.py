@@ -1,4 +1,4 @@
-"""docs/contracts.md has a row for each document, label, annotation and setting that the code has.
+"""docs/contracts.md has only tables, with a row for each document, label, annotation and setting of the code.
 
 After an intended change of a document: `UPDATE_GOLDEN=1 pytest tests/unit/golden`.
 """
@@ -111,6 +111,11 @@ def test_the_page_has_the_fields_of_each_document(number: int) -> None:
         PAGE.write_text(page.replace(tables[number], made))
         return
     assert tables[number] == made
+
+
+def test_the_page_has_headings_tables_and_one_example_alone() -> None:
+    page = re.sub(r"^```yaml\n.*?^```$", "", PAGE.read_text("utf-8"), count=1, flags=re.MULTILINE | re.DOTALL)
+    assert [line for line in page.splitlines() if line and not line.startswith(("#", "|"))] == []
 
 
 def cells(head: str) -> set[str]:
