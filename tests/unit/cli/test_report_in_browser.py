@@ -26,6 +26,10 @@ TAB, ENTER = ("Tab", 9), ("Enter", 13, "\r")
 TEXT_CONTRAST, GRAPHICS_CONTRAST = 4.5, 3.0
 MOST_TABS = 100
 FOCUSED = "[document.activeElement.tagName, getComputedStyle(document.activeElement).outlineStyle]"
+# Of the texts in charts, once the browser has scaled the charts.
+LEAST_PIXELS = 10
+SMALLEST = """Math.min(...[...document.querySelectorAll('svg text')].map(each =>
+  parseFloat(getComputedStyle(each).fontSize) * each.ownerSVGElement.getScreenCTM().a))"""
 # The lowest contrast of each kind: text on the background behind it, and strokes of charts on the page.
 LOWEST = """(() => {
   const numbers = text => (text.match(/[0-9.]+/g) || []).map(Number);
@@ -104,11 +108,20 @@ def test_all_texts_and_lines_can_be_told_from_what_is_behind_them(
 
 @REPORTS
 @pytest.mark.parametrize("width", [320, 390, 1000])
-def test_only_tables_scroll_sideways(page: browser.Page, files: dict[str, Path], name: str, width: int) -> None:
+def test_only_tables_and_charts_scroll_sideways(
+    page: browser.Page, files: dict[str, Path], name: str, width: int
+) -> None:
     """On a phone, and at 400 % on a desk (WCAG 2.2, success criterion 1.4.10)."""
     page.open(files[name], width=width)
     page.value("document.querySelectorAll('details').forEach(each => each.open = true)")
     assert page.value("document.documentElement.scrollWidth") <= width
+
+
+@REPORTS
+@pytest.mark.parametrize("width", [320, 1000])
+def test_texts_of_charts_can_be_read(page: browser.Page, files: dict[str, Path], name: str, width: int) -> None:
+    page.open(files[name], width=width)
+    assert page.value(SMALLEST) >= LEAST_PIXELS
 
 
 @REPORTS

@@ -58,6 +58,9 @@ svg .axis { fill: var(--text); }
 .full.c0, .bar.c0 { fill: var(--c0); } .full.c1, .bar.c1 { fill: var(--c1); }
 .full.c2, .bar.c2 { fill: var(--c2); } .full.c3, .bar.c3 { fill: var(--c3); }
 .bar { stroke: var(--page); stroke-width: 1; }
+/* On a phone, a chart scrolls sideways, because its texts would be too small. */
+.chart { overflow-x: auto; }
+@media (max-width: 40rem) { .chart svg { min-width: 34rem; } }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; } }
 @media print { .skip, nav { display: none; } }
 """
@@ -120,7 +123,7 @@ def _figure(chart: Chart, name: str) -> Markup:
         "figure",
         None,
         tag("h3", None, chart.title),
-        charts.draw(chart, name),
+        tag("div", {"class": "chart"}, charts.draw(chart, name)),
         tag("figcaption", None, chart.description),
         _folded(chart.table, f"Table: {chart.title}"),
     )
