@@ -230,3 +230,20 @@ async def test_the_hub_reads_the_number_of_training_patients_only_if_the_policy_
     await eventually("the hub reads it no more", lambda: patients() is None)
     # Other tests need a Dataset that nobody has read.
     site.api.delete("Dataset", "breast", NAMESPACE)
+
+
+async def test_the_hub_reads_whether_cards_may_name_the_hospital(site: Site) -> None:
+    """Both API servers keep the field, also when it is false."""
+
+    def agrees() -> bool | None:
+        report = site.api.get("Participant", PARTICIPANT, PARTICIPANT)["status"].get("site") or {}
+        value: bool | None = report.get("nameOnCards")
+        return value
+
+    await enrolled(site)
+    await eventually("the hub reads that they may not", lambda: agrees() is False)
+    try:
+        site.api.patch("Site", "site", {"spec": {"policy": {"nameOnCards": True}}}, NAMESPACE)
+        await eventually("the hub reads that they may", lambda: agrees() is True)
+    finally:
+        site.api.patch("Site", "site", {"spec": {"policy": {"nameOnCards": False}}}, NAMESPACE)
