@@ -108,8 +108,10 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """The Evaluate rounds at the end of a series. `quorum`: None for that of the other rounds."""
+    """The Evaluate rounds of a series. `every`: one follows each Train round whose number is a multiple of this, beside
+    those at the end of the series. 0: only those. `quorum`: None for that of the other rounds."""
 
+    every: int = 0
     quorum: Quorum | None = None
 
 
@@ -176,7 +178,8 @@ class SeriesRound:
     Statistics, from 1 for Train. An Evaluate round has the number of the Train round whose model it measures.
     `references`: the rounds with whose models the gate compares that model.
 
-    `loss`: of the model that the round made, on validation rows; absent until another round has measured it.
+    `loss`: of the model that the round made, on validation rows, as the first other round measured it; absent until
+    then.
     `hospitals`: how many hospitals the loss is over.
     """
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from wardround.api import conditions, federatedmodel, federatedround, modelversion, names, roundtask
-from wardround.api.federatedmodel import FederatedModel
+from wardround.api.federatedmodel import FederatedModel, SeriesStatus
 from wardround.api.federatedround import FederatedRound
 from wardround.api.meta import Meta
 from wardround.api.modelversion import ModelVersion
@@ -160,10 +160,9 @@ class ModelController:
         seen = replace(seen, best=await self._own_round(meta, best) if best else None)
         if not ended:
             return seen
-        measuring = model_plan.measuring_name(series)
         return replace(
             seen,
-            measuring=await self._own_round(meta, measuring) if measuring else None,
+            measuring=await self._measuring(meta, series),
             rounds=await self._rounds(model),
             patients=await self._patients(model),
         )
@@ -206,6 +205,15 @@ class ModelController:
         round of the series and put another one in its place."""
         live = await self._round(model.namespace, name)
         return live if live and rounds.controls(model, live.metadata) else None
+
+    async def _measuring(self, model: Meta, series: SeriesStatus) -> FederatedRound | None:
+        """The live round that has measured the best model of the series."""
+        best = model_plan.best_name(series)
+        for name in model_plan.measuring_names(series):
+            live = await self._own_round(model, name)
+            if live is not None and model_plan.measures(live, best):
+                return live
+        return None
 
     async def _versions(self, model: FederatedModel, *, ended: bool) -> dict[str, ModelVersion]:
         """The model's versions by name. Once the series has `ended`: also one of another model under the name that the

@@ -1,4 +1,7 @@
-"""Decides which value a scheduled parameter has in a Train round. Hub and site share it. Pure."""
+"""Decides what a series does at a Train round: values of scheduled parameters, and Evaluate rounds. Pure.
+
+Hub, site and command line share it.
+"""
 
 from __future__ import annotations
 
@@ -32,3 +35,14 @@ def scheduled(
         if reached:
             result[schedule.parameter] = max(reached, key=lambda step: step.from_round).value
     return result
+
+
+def evaluation_follows(every: int, round_number: int) -> bool:
+    """Whether an Evaluate round follows the Train round of this number, if that is not the last one. `every`: as in
+    spec.evaluation of a FederatedModel."""
+    return every > 0 and round_number % every == 0
+
+
+def evaluations_before(every: int, round_number: int) -> int:
+    """How many Evaluate rounds follow the Train rounds before the one of this number."""
+    return (round_number - 1) // every if every > 0 else 0

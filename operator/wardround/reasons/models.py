@@ -127,7 +127,7 @@ MODELS = (
     ),
     _nobody(
         name="SeriesEvaluating",
-        meaning="The series measures its last model: an Evaluate round of this model waits or runs.",
+        meaning="The series measures its newest model: an Evaluate round of this model waits or runs.",
         action="Wait.",
     ),
     _nobody(

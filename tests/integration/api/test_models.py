@@ -7,8 +7,16 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.integration.api.apiserver import Api, Refused
-from tests.integration.api.objects import ROOT, federated_model
+from tests.integration.api.apiserver import Api, Refused, account
+from tests.integration.api.objects import FEDERATION, HUB, ROOT, federated_model
+from wardround.api.federatedmodel import SeriesRound, SeriesStatus
+from wardround.api.federatedround import Task
+from wardround.api.meta import Meta
+from wardround.plans.model.series import NAME_LENGTH, round_name
+from wardround.wire import codec
+
+OPERATOR = account(HUB, "hub-operator")
+TRAINED_AND_EVALUATED: tuple[Task, ...] = ("Train", "Evaluate")
 
 
 def test_a_model_gets_its_defaults(api: Api) -> None:
@@ -19,7 +27,7 @@ def test_a_model_gets_its_defaults(api: Api) -> None:
     assert spec["series"]["onFailure"] == {"retries": 2, "then": "Hold"}
     assert (spec["initial"], spec["suspend"], spec["series"]["from"]) == ({"seed": 0}, False, "Current")
     assert (spec["gate"], spec["history"]) == ({"minEvents": 20, "promote": "Automatic"}, {"versions": 5})
-    assert spec["deliver"] == {"to": "Nobody"}
+    assert (spec["deliver"], spec["evaluation"]) == ({"to": "Nobody"}, {"every": 0})
     assert not spec.keys() & {"trigger", "current"}
 
 
@@ -109,6 +117,8 @@ def test_the_release_of_a_model_cannot_change(api: Api) -> None:
         ({"deliver": {"to": "Everybody"}}, "Unsupported value"),
         ({"history": {"versions": 0}}, "greater than or equal to 1"),
         ({"history": {"versions": 61}}, "less than or equal to 60"),
+        ({"evaluation": {"every": -1}}, "greater than or equal to 0"),
+        ({"evaluation": {"every": 257}}, "less than or equal to 256"),
     ],
 )
 def test_a_trigger_a_gate_and_a_history_have_their_rules(api: Api, spec: dict[str, Any], message: str) -> None:
@@ -116,6 +126,40 @@ def test_a_trigger_a_gate_and_a_history_have_their_rules(api: Api, spec: dict[st
     model["spec"] |= spec
     with pytest.raises(Refused, match=message):
         api.create(model, dry_run=True)
+
+
+def test_a_model_may_evaluate_less_often_than_its_series_has_rounds(api: Api) -> None:
+    """Then the last model alone is evaluated."""
+    model = federated_model()
+    model["spec"]["evaluation"] = {"every": 256, "quorum": {"min": 1}}
+    assert api.create(model, dry_run=True)["spec"]["evaluation"]["every"] == 256
+
+
+def test_the_longest_series_fits_into_the_object(api: Api) -> None:
+    """An Evaluate round after each of 256 Train rounds, each of them at the last attempt. etcd takes 1.5 MiB."""
+    uid, name = "0123abcd-0000-4000-8000-000000000001", "m" * NAME_LENGTH
+    meta = Meta(name=name, namespace=FEDERATION, uid=uid)
+    places: list[tuple[Task, int, bool]] = [("Statistics", 0, False), ("Evaluate", 256, True)]
+    places += [(task, number, False) for number in range(1, 257) for task in TRAINED_AND_EVALUATED]
+    rounds = [
+        SeriesRound(
+            name=round_name(meta, 9999, task, number, attempt, compares=compares),
+            task=task,
+            number=number,
+            attempt=attempt,
+            generation=99999,
+            outcome="Failed",
+            loss="0.123456789",
+            hospitals=512,
+        )
+        for task, number, compares in places
+        for attempt in range(1, 5)
+    ]
+    api.create(federated_model(name, rounds=256))
+    series = SeriesStatus(number=9999, stage="Training", started="2026-11-24T16:15:00Z", rounds=tuple(rounds))
+    api.patch_status("FederatedModel", name, {"series": codec.dump(series)}, FEDERATION, user=OPERATOR)
+    stored = api.get("FederatedModel", name, FEDERATION)
+    assert len(stored["status"]["series"]["rounds"]) == 2056
 
 
 def test_a_trigger_may_name_new_patients_alone(api: Api) -> None:

@@ -20,7 +20,8 @@ WEEKLY = {"cron": "0 2 * * 1"}
 
 
 def play(seed: int) -> World:
-    """A history with a random length of the series, failures, crashes, edits and suspensions."""
+    """A history with a random length of the series, Evaluate rounds between its Train rounds, failures, crashes, edits
+    and suspensions."""
     draw = random.Random(seed)
     length = draw.randint(1, 4)
     losses: list[str | None] = [draw.choice([f"0.{draw.randint(10, 99)}", None]) for _ in range(2 * length + 1)]
@@ -32,6 +33,7 @@ def play(seed: int) -> World:
             "trigger": WEEKLY,
             "history": {"versions": draw.randint(1, 2)},
             "deliver": {"to": draw.choice(["Participants", "Nobody"])},
+            "evaluation": {"every": draw.choice([0, 0, 1, 2, 3])},
         },
         **{"from": draw.choice(["Current", "Scratch"])},
     )
@@ -80,11 +82,16 @@ def check_series(world: World, seed: int) -> None:
         (each.task, each.number) for each in series.rounds if each.outcome == "Complete" and not each.references
     ]
     trained = [number for task, number in complete if task == "Train"]
+    planned = world.model.spec.series
+    assert len(trained) == planned.rounds or planned.stop.patience, seed
     statistics = [("Statistics", 0)] if series.base is None else []
-    evaluations = [each for each in series.rounds if each.task == "Evaluate" and not each.references]
-    measured = [("Evaluate", len(trained))] if evaluations[-1].outcome == "Complete" else []
-    training = [("Train", number) for number in range(1, len(trained) + 1)]
-    assert complete == [*statistics, *training, *measured], seed
+    every = world.model.spec.evaluation.every
+    evaluations = {each.number: each for each in series.rounds if each.task == "Evaluate" and not each.references}
+    # The last model is measured once, whatever `every` says.
+    assert list(evaluations) == [n for n in trained if n == len(trained) or (every and n % every == 0)], seed
+    measured = {number for number, each in evaluations.items() if each.outcome == "Complete"}
+    places = ((n, task) for n in range(1, len(trained) + 1) for task in ("Train", "Evaluate"))
+    assert complete == [*statistics, *((task, n) for n, task in places if task == "Train" or n in measured)], seed
     known = [(float(each.loss), each.number, each.name) for each in series.rounds if each.loss is not None]
     last = [each.name for each in series.rounds if each.task == "Train" and each.outcome == "Complete"][-1]
     assert series.version is not None, seed
@@ -123,13 +130,14 @@ def check_versions(world: World, seed: int) -> None:
     assert free == ([status.current] if status.current else []), seed
 
 
-def test_equal_ends_whatever_write_the_operator_dies_after() -> None:
+@pytest.mark.parametrize("every", [0, 1])
+def test_equal_ends_whatever_write_the_operator_dies_after(every: int) -> None:
     """The crash sweep: the operator dies once, after each write of two series with a gate in turn."""
-    whole, writes = swept(None)
+    whole, writes = swept(None, every)
     assert whole.current == 2
     assert writes > 50
     for death in range(writes):
-        world, _ = swept(death)
+        world, _ = swept(death, every)
         assert world.created == whole.created, death
         assert world.made == whole.made, death
         assert world.series.best == whole.series.best, death
@@ -143,11 +151,15 @@ def test_equal_ends_whatever_write_the_operator_dies_after() -> None:
         ), death
 
 
-def swept(death: int | None) -> tuple[World, int]:
+def swept(death: int | None, every: int) -> tuple[World, int]:
     """Two series, and how many writes they took. The operator dies once, after so many writes."""
     world, writes = (
         World(
-            model(rounds=2, spec={"trigger": WEEKLY, "deliver": {"to": "Participants"}}), ["0.5", "0.4", "0.35", "0.3"]
+            model(
+                rounds=2,
+                spec={"trigger": WEEKLY, "deliver": {"to": "Participants"}, "evaluation": {"every": every}},
+            ),
+            ["0.5", "0.4", "0.35", "0.3"],
         ),
         0,
     )

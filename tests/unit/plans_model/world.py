@@ -137,7 +137,7 @@ class World:
             model=self.model,
             round=self.rounds.get(rounds.last(series).name),
             best=self.rounds.get(model_plan.best_name(series)) if known else None,
-            measuring=self.rounds.get(model_plan.measuring_name(series)) if ended else None,
+            measuring=self._measuring(series) if ended else None,
             versions=dict(self.versions),
             rounds={name: each.metadata.uid for name, each in self.rounds.items()} if ended else {},
             patients=self.patients,
@@ -148,6 +148,11 @@ class World:
             else frozenset(),
             now=self.now,
         )
+
+    def _measuring(self, series: SeriesStatus) -> FederatedRound | None:
+        best = model_plan.best_name(series)
+        live = (self.rounds.get(name) for name in model_plan.measuring_names(series))
+        return next((each for each in live if each and model_plan.measures(each, best)), None)
 
     def step(self, *, writes: int | None = None) -> Plan:
         """Plan, act, write the status. `writes`: the operator dies after so many writes."""

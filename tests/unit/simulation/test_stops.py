@@ -238,12 +238,13 @@ def end(federation: MortalFederation) -> End:
 
 
 def two_series() -> Object:
-    """The smallest training, at two hospitals. A gate compares the versions, and all hospitals get them."""
+    """The smallest training, at two hospitals. Each model is evaluated before the next Train round. A gate compares the
+    versions, and all hospitals get them."""
     item = model()
     spec = item["spec"]
     spec["round"] |= {"participants": {"names": NAMES}, "quorum": {"min": 2}}
     spec["series"]["parameters"]["steps"] = "1"
-    return {**item, "spec": {**spec, "evaluation": {}, "deliver": {"to": "Participants"}}}
+    return {**item, "spec": {**spec, "evaluation": {"every": 1}, "deliver": {"to": "Participants"}}}
 
 
 def played(last: Collection[str] = (), kind: type[MortalClient] = MortalClient) -> tuple[End, list[str]]:

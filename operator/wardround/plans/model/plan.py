@@ -252,7 +252,8 @@ def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
     """The last round has failed. It is tried again as often as the spec says, unless each further attempt would fail
     too, and anew when the spec changes.
 
-    An Evaluate round that fails for good does not end the series: the trained models are there.
+    An Evaluate round that fails for good does not end the series: the trained models are there. If it is between Train
+    rounds, the next Train round measures the same model.
     """
     if seen.round is None or seen.round.status.result is not None:
         return None
@@ -262,7 +263,7 @@ def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
     why_hopeless = hopeless(seen.round) if newest.generation == generation else ""
     if why_hopeless or failures > model.spec.series.on_failure.retries:
         if newest.task == "Evaluate":
-            return _progressing(replace(over, stage="Ended" if newest.references else "Comparing"), at_once=True)
+            return _progressing(rounds.after_evaluation(model, over, seen.now), at_once=True)
         if model.spec.series.on_failure.then == "Skip":
             return _progressing(replace(over, stage="Ended", skipped=True), at_once=True)
         return Verdict(
@@ -320,11 +321,18 @@ def best_name(series: SeriesStatus) -> str:
     return series.best or (trained[-1] if trained else "")
 
 
-def measuring_name(series: SeriesStatus) -> str:
-    """The round that has measured the best model: the first one after it that is Complete. Empty if there is none."""
+def measuring_names(series: SeriesStatus) -> tuple[str, ...]:
+    """The rounds of which the first one that has numbers of the best model has measured it: the first two after it that
+    are Complete. An Evaluate round without numbers, for example over one hospital, may stand before a Train round."""
     names, best = [each.name for each in series.rounds if each.outcome == "Complete"], best_name(series)
-    following = names[names.index(best) + 1 :] if best in names else []
-    return following[0] if following else ""
+    start = names.index(best) + 1 if best in names else len(names)
+    return tuple(names[start : start + 2])
+
+
+def measures(federated_round: FederatedRound, model: str) -> bool:
+    """Whether the round has numbers of the model that the round `model` made."""
+    result = federated_round.status.result
+    return result is not None and any(each.model == model for each in result.metrics)
 
 
 def _progressing(series: SeriesStatus, *, at_once: bool = False) -> Verdict:
@@ -332,7 +340,8 @@ def _progressing(series: SeriesStatus, *, at_once: bool = False) -> Verdict:
         return Verdict(course="Progressing", reason="SeriesEnded", series=series, at_once=at_once)
     newest = rounds.last(series)
     message = f"Round {newest.name} of the series waits or runs."
-    reason = PROGRESS[series.stage]
+    between = series.stage == "Training" and newest.task == "Evaluate"
+    reason = PROGRESS["Evaluating" if between else series.stage]
     return Verdict(course="Progressing", reason=reason, message=message, series=series, at_once=at_once)
 
 

@@ -13,7 +13,7 @@ from wardround.api.federatedround import FederatedRound, ResultMetric, Task
 from wardround.api.meta import Meta, controller
 from wardround.api.times import read_time, to_seconds
 from wardround.plans.round.status import is_over
-from wardround.plans.schedules import scheduled
+from wardround.plans.schedules import evaluation_follows, scheduled
 
 # Names of a round and of a version: so much of the model's name, then numbers, then so much of its UID. A model that is
 # made again under its name gets other names.
@@ -135,11 +135,14 @@ def parameters(series: Series, number: int) -> dict[str, str]:
 
 
 def measured(series: SeriesStatus, federated_round: FederatedRound) -> SeriesStatus:
-    """The series with the losses that a round has measured, and the best model so far. Among equals, the earlier."""
+    """The series with the losses that a round has measured, and the best model so far. Among equals, the earlier.
+
+    The loss that came first stays: an Evaluate round and the Train round after it may measure the same model.
+    """
     losses = _losses(federated_round)
     rounds = tuple(
         replace(each, loss=losses[each.name].value, hospitals=losses[each.name].hospitals)
-        if each.name in losses and each.task == "Train"
+        if each.name in losses and each.task == "Train" and each.loss is None
         else each
         for each in series.rounds
     )
@@ -220,17 +223,35 @@ def following(model: FederatedModel, series: SeriesStatus, now: datetime) -> Ser
     """The series with the round that comes after its last one, which is Complete; or the series at its next stage."""
     newest = last(series)
     if newest.task == "Evaluate":
-        return replace(series, stage="Ended" if newest.references else "Comparing")
+        return after_evaluation(model, series, now)
     if newest.task == "Train" and stops(model.spec.series, series, now):
-        task: Task = "Evaluate"
-        number = newest.number
-    else:
-        task, number = "Train", newest.number + 1
-    added = _round(model, series.number, task, number)
-    stage: Stage = "Evaluating" if task == "Evaluate" else "Training"
-    return replace(
-        series, stage=stage, round=number if task == "Train" else series.round, rounds=(*series.rounds, added)
-    )
+        return _evaluating(model, series, "Evaluating")
+    if newest.task == "Train" and evaluation_follows(model.spec.evaluation.every, newest.number):
+        return _evaluating(model, series, "Training")
+    return _training(model, series)
+
+
+def after_evaluation(model: FederatedModel, series: SeriesStatus, now: datetime) -> SeriesStatus:
+    """The series after its last round, an Evaluate round that is Complete or has failed for good. Between Train rounds,
+    the series trains further, unless it stops now: then this round has been the one that measures the last model."""
+    if last(series).references:
+        return replace(series, stage="Ended")
+    if series.stage == "Evaluating" or stops(model.spec.series, series, now):
+        return replace(series, stage="Comparing")
+    return _training(model, series)
+
+
+def _training(model: FederatedModel, series: SeriesStatus) -> SeriesStatus:
+    """The series with another Train round."""
+    number = last(series).number + 1
+    added = _round(model, series.number, "Train", number)
+    return replace(series, stage="Training", round=number, rounds=(*series.rounds, added))
+
+
+def _evaluating(model: FederatedModel, series: SeriesStatus, stage: Stage) -> SeriesStatus:
+    """The series with a round that measures its last model. `stage`: Evaluating if no Train round follows."""
+    added = _round(model, series.number, "Evaluate", last(series).number)
+    return replace(series, stage=stage, rounds=(*series.rounds, added))
 
 
 def compare(model: FederatedModel, series: SeriesStatus, candidate: str, references: tuple[str, ...]) -> SeriesStatus:
