@@ -92,8 +92,8 @@ def _position(model: Object, federated_round: FederatedRound) -> int:
 
 
 def task_and_number(each: SeriesRound) -> str:
-    """`Train 3`, `Train 3, attempt 2`, `Compare`."""
-    number = f" {each.number}" if each.task == "Train" else ""
+    """`Train 3`, `Evaluate 3` of the model that Train 3 made, `Train 3, attempt 2`, `Compare`."""
+    number = f" {each.number}" if each.task in ("Train", "Evaluate") and not each.references else ""
     attempt = f", attempt {each.attempt}" if each.attempt > 1 else ""
     task = "Compare" if each.references else each.task
     return f"{task}{number}{attempt}"

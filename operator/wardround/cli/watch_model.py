@@ -11,12 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from wardround.api.conditions import find, is_over, is_true
-from wardround.api.federatedmodel import FederatedModel, SeriesRound
+from wardround.api.federatedmodel import FederatedModel, FederatedModelSpec, SeriesRound, SeriesStatus
 from wardround.api.federatedround import FederatedRound, ResultMetric
 from wardround.api.times import read_time
 from wardround.cli.model_objects import ModelObjects, interval, task_and_number
 from wardround.cli.objects import began, seconds, stages
 from wardround.cli.watch import COMPLETE, DELETED, FAILED, GONE, View
+from wardround.plans.schedules import evaluations_before
 
 COLOURS = {"Running": "cyan", "Complete": "green", "Failed": "red"}
 BEST = "lowest"
@@ -124,12 +125,24 @@ def _left(seen: ModelObjects, now: datetime) -> float | None:
     if series is None or not times or is_true(seen.model.status.conditions, "Suspended"):
         return None
     mean = sum(times) / len(times)
-    further = {"Training": seen.model.spec.series.rounds - series.round + 1, "Evaluating": 0}.get(series.stage, 0)
-    # From the second version on, the gate compares.
-    further += 1 if seen.model.status.served and series.stage in ("Training", "Evaluating") else 0
     last = seen.round(seen.series_rounds[-1].name)
     current = max(mean - (_spent(last, now) or 0.0), 0.0) if last else mean
-    return current + further * mean
+    return current + _further(seen.model.spec, series, compares=bool(seen.model.status.served)) * mean
+
+
+def _further(spec: FederatedModelSpec, series: SeriesStatus, *, compares: bool) -> int:
+    """How many rounds follow the one under way, if the series does not stop early. `compares`: there is a version with
+    which the gate compares."""
+    if series.stage not in ("Training", "Evaluating"):
+        return 0
+    further = 1 if compares else 0
+    if series.stage == "Training":
+        every, evaluates = spec.evaluation.every, series.rounds[-1].task == "Evaluate"
+        between = evaluations_before(every, spec.series.rounds)
+        begun = evaluations_before(every, series.round + evaluates)
+        # The last one measures the last model.
+        further += spec.series.rounds - series.round + max(between - begun, 0) + 1
+    return further
 
 
 def _loss(row: Row) -> str:

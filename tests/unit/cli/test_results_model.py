@@ -136,7 +136,7 @@ def test_the_place_of_a_round_that_the_status_does_not_list_is_read_from_its_nam
     meta = Meta(name="heart-s9-r9-model", uid="0123abcd-1")
     named = series.round_name(meta, 7, task, number, attempt, compares=compares and task == "Evaluate")
     again = f", attempt {attempt}" if attempt > 1 else ""
-    shown = {"Statistics": "Statistics", "Train": "Train 12", "Evaluate": "Compare" if compares else "Evaluate"}
+    shown = {"Statistics": "Statistics", "Train": "Train 12", "Evaluate": "Compare" if compares else "Evaluate 2"}
     place = objects().place(federatedround.parse(federated_round(named, 3)))
     assert place == f"series 7, {shown[task]}{again}"
 

@@ -135,6 +135,38 @@ def test_the_title_says_how_long_the_series_takes_at_most() -> None:
     assert "left" not in shown(training, *ROUNDS)
 
 
+@pytest.mark.parametrize(
+    ("every", "number", "task", "served", "rounds"),
+    [
+        (0, 1, "Train", False, 5),
+        (0, 1, "Train", True, 6),
+        (1, 1, "Train", False, 9),
+        (2, 2, "Train", False, 6),
+        (2, 2, "Evaluate", False, 5),
+        (2, 5, "Train", False, 1),
+        (4, 5, "Train", True, 2),
+        (9, 1, "Train", False, 5),
+    ],
+)
+def test_the_title_counts_the_evaluate_rounds_that_follow(
+    every: int, number: int, task: str, served: bool, rounds: int
+) -> None:
+    """The series has at most 5 Train rounds, and the first one took 30 seconds. The newest round begins now."""
+    entries = [entry(1), entry(number, task, outcome="Running", name="breast-s1-now-0123abcd")]
+    item = model(TRAINING, rounds=entries, served=["breast-v1-0123abcd"] if served else [])
+    item["spec"] |= {"evaluation": {"every": every}}
+    item["spec"]["series"] = {"rounds": 5}
+    item["status"]["series"]["round"] = number
+    text = shown(item, live("breast-s1-r1-0123abcd", 10, 40))
+    whole = 30 * (rounds + 1)
+    assert f"up to about {whole // 60}m{whole % 60:02d}s left" in text
+
+
+def test_an_evaluate_round_has_the_number_of_the_train_round_whose_model_it_measures() -> None:
+    text = shown(model(TRAINING, rounds=[entry(1, loss="0.31"), entry(1, "Evaluate"), entry(2, outcome="Running")]))
+    assert "Evaluate 1" in text
+
+
 def test_a_further_attempt_is_named() -> None:
     again = entry(2, attempt=2, outcome="Running", name="breast-s1-r2-t2-0123abcd")
     assert "Train 2, attempt 2" in shown(model(TRAINING, rounds=[entry(1), entry(2, outcome="Failed"), again]))
