@@ -20,13 +20,14 @@ from wardround.cli.errors import CommandError
 from wardround.cli.objects import assignment_of, parsed_payload, printable
 from wardround.plans import approval as approvals
 from wardround.plans import terms
+from wardround.plans.schedules import evaluations_before
 from wardround.plans.terms import SeriesTerms, SweepTerms
 from wardround.wire.assignment import AssignedDelivery, AssignedPushed, Assignment, Quorum
 from wardround.wire.models import ModelManifest
 
 DAYS = 90
-# Evaluate rounds of a series: of the last Train round, and of the comparison with other versions.
-PLANNED_EVALUATIONS = 2
+# Evaluate rounds at the end of a series: of the last Train round, and of the comparison with other versions.
+LAST_EVALUATIONS = 2
 NAME_LENGTH, DIGEST_DIGITS = 30, 8
 NOT_BOUND = (
     "An Approval of the model does not fix these choices of the hub: the weights and the state from which a round "
@@ -128,6 +129,11 @@ def planned_rounds(series: SeriesTerms | SweepTerms) -> int:
     return series.rounds + 1
 
 
+def planned_evaluations(series: SeriesTerms | SweepTerms) -> int:
+    """How many Evaluate rounds a series of one model has."""
+    return LAST_EVALUATIONS + evaluations_before(series.evaluation_every, series.rounds)
+
+
 def deny_model(known: Reviewed, author: str) -> Object:
     """The Approval that denies the task's model. Raises CommandError."""
     series = series_terms(known)
@@ -157,7 +163,7 @@ def limits(
     models = len(asks.models) if isinstance(asks, SweepTerms) else 1
     return {
         "maxRounds": limit("--rounds", rounds, 2 * models * planned_rounds(asks)),
-        "maxEvaluations": limit("--evaluations", evaluations, 2 * models * PLANNED_EVALUATIONS),
+        "maxEvaluations": limit("--evaluations", evaluations, 2 * models * planned_evaluations(asks)),
         "until": end(until, now),
     }
 
@@ -323,6 +329,7 @@ def facts(series: SeriesTerms | SweepTerms) -> Mapping[str, str]:
         "pushed weights": _pushed(series.pushed),
         "series": f"number {series.series}, at most {series.rounds} Train rounds",
         "tasks": ", ".join(series.tasks),
+        "evaluations": _evaluations(series.evaluation_every),
         "Dataset": series.dataset_name,
         "DataSchema": series.schema,
         "image": series.image,
@@ -363,6 +370,11 @@ def _approval_line(each: Approval, series: SeriesTerms, now: datetime) -> str:
 
 def parameters(values: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in values.items()) or "none"
+
+
+def _evaluations(every: int) -> str:
+    between = {0: "", 1: "after each Train round, "}.get(every, f"after every {every} Train rounds, ")
+    return f"{between}after the last Train round, and to compare with earlier versions"
 
 
 def _quorum(quorum: Quorum) -> str:

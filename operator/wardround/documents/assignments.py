@@ -21,8 +21,8 @@ from wardround.wire import canonical, versions
 from wardround.wire.assignment import (
     AssignedBase,
     AssignedDelivery,
-    AssignedModel,
     AssignedReference,
+    AssignedSeries,
     Assignment,
     Exchange,
     Quorum,
@@ -78,11 +78,11 @@ def assign(
     identity: Identity,
     now: datetime,
     references: Sequence[Model] = (),
-    model: AssignedModel | None = None,
+    series: AssignedSeries | None = None,
 ) -> TaskSpec:
-    """The spec of a RoundTask, without grants. `references`: the results of spec.references, in its order. `model`: the
-    series of which the round is part."""
-    assignment = _assignment(federated_round, recipient, dispatch, round_public, base, now, references, model)
+    """The spec of a RoundTask, without grants. `references`: the results of spec.references, in its order. `series`:
+    the one of which the round is part."""
+    assignment = _assignment(federated_round, recipient, dispatch, round_public, base, now, references, series)
     meta = federated_round.metadata
     return TaskSpec(
         round_ref=RoundRef(namespace=meta.namespace, name=meta.name, uid=meta.uid),
@@ -100,7 +100,7 @@ def _assignment(
     base: Model | None,
     now: datetime,
     references: Sequence[Model],
-    model: AssignedModel | None,
+    series: AssignedSeries | None,
 ) -> Assignment:
     spec, meta = federated_round.spec, federated_round.metadata
     return Assignment(
@@ -141,8 +141,9 @@ def _assignment(
         pushed=tuple(dict.fromkeys(each.stored.pushed for each in (base, *references) if each and each.stored.pushed)),
         references=_references(federated_round, recipient, dispatch, references),
         compression=spec.aggregation.compression,
-        model=model,
+        model=series.model if series else None,
         delivery=_delivery(federated_round, base),
+        evaluation_every=series.evaluation_every if series else 0,
     )
 
 

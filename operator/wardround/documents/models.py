@@ -28,7 +28,7 @@ from wardround.documents.assignments import assigned_quorum, assigned_resources
 from wardround.plans.model.series import parameters
 from wardround.plans.model.types import CreateDelivery, CreateRound, CreateVersion, OwnVersion
 from wardround.wire import codec
-from wardround.wire.assignment import AssignedModel, AssignedSchedule, AssignedStep
+from wardround.wire.assignment import AssignedModel, AssignedSchedule, AssignedSeries, AssignedStep
 from wardround.wire.compression import used
 from wardround.wire.strategies import FEDAVG, STRATEGIES, evaluated
 
@@ -38,7 +38,7 @@ TASKS_OF_SERIES = ("Statistics", "Train", "Evaluate Validation")
 TASKS_WITHOUT_STATISTICS = TASKS_OF_SERIES[1:]
 
 
-def assigned_model(model: FederatedModel, federated_round_name: str) -> AssignedModel | None:
+def assigned_series(model: FederatedModel, federated_round_name: str) -> AssignedSeries | None:
     """What a hospital hears of the series that this round belongs to. None for a round of an earlier series: the model
     no longer holds its terms."""
     series = model.status.series
@@ -47,7 +47,7 @@ def assigned_model(model: FederatedModel, federated_round_name: str) -> Assigned
     if series is None or entry is None:
         return None
     template, planned = model.spec.round, model.spec.series
-    return AssignedModel(
+    asks = AssignedModel(
         name=model.metadata.name,
         uid=model.metadata.uid,
         series=series.number,
@@ -68,6 +68,7 @@ def assigned_model(model: FederatedModel, federated_round_name: str) -> Assigned
         resources=assigned_resources(template.resources),
         compression=template.aggregation.compression,
     )
+    return AssignedSeries(asks, model.spec.evaluation.every)
 
 
 def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from wardround.api.participant import Participant
 from wardround.clock import Clock, RandomBytes
 from wardround.documents.keys import Identity
-from wardround.hub.assigned_models import AssignedModels
 from wardround.hub.refusals import Refusals
+from wardround.hub.series_memory import SeriesMemory
 from wardround.hub.settings import Settings
 from wardround.hub.store_looks import StoreLooks
 from wardround.kube.events import Reporter
@@ -33,5 +33,5 @@ class Context:
     random_bytes: RandomBytes
     participants: Index[Participant]
     refusals: Refusals = field(default_factory=Refusals)
-    assigned_models: AssignedModels = field(default_factory=AssignedModels)
+    assigned_series: SeriesMemory = field(default_factory=SeriesMemory)
     store_looks: StoreLooks = field(default_factory=StoreLooks)

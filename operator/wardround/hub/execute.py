@@ -54,7 +54,7 @@ from wardround.tabular.dataschema import SchemaInvalid
 from wardround.threads import beside
 from wardround.wire import kept_plan
 from wardround.wire.aggregation import PlannedList, StoreAccess
-from wardround.wire.assignment import AssignedModel, AssignedSchema
+from wardround.wire.assignment import AssignedSchema, AssignedSeries
 from wardround.wire.card import ModelCard
 from wardround.wire.models import ModelManifest
 
@@ -162,8 +162,8 @@ class Execution:
         recipient = self._recipient(action.participant)
         key = await self.key.get()
         identity, now = self.hub.identity, self.hub.clock()
-        model = await self._series
-        spec = assign(self.round, recipient, action, key.public.raw, self.base, identity, now, self.references, model)
+        series = await self._series
+        spec = assign(self.round, recipient, action, key.public.raw, self.base, identity, now, self.references, series)
         labels = names.task_labels(round_meta.name, uid, recipient.name, action.attempt)
         if self.base is not None:
             labels[names.BASE_UID] = self.base.manifest.header.round_uid
@@ -194,36 +194,36 @@ class Execution:
         return None
 
     @cached_property
-    def _series(self) -> asyncio.Future[AssignedModel | None]:
+    def _series(self) -> asyncio.Future[AssignedSeries | None]:
         """Read once for the RoundTasks of all hospitals."""
-        return asyncio.ensure_future(self._assigned_model())
+        return asyncio.ensure_future(self._assigned_series())
 
-    async def _assigned_model(self) -> AssignedModel | None:
+    async def _assigned_series(self) -> AssignedSeries | None:
         """The series that the round belongs to; None for a round that a person has made, or whose model was gone when
         the round asked its first hospital. A further attempt names the series of the attempts before, whatever has
         become of the model: a hospital's denial of the model covers that attempt too."""
         meta = self.round.metadata
         # All tasks of a round name one series, so one of them is enough.
-        if self.seen.tasks and (asked := self._model_of(self.seen.tasks[0])):
+        if self.seen.tasks and (asked := self._series_of(self.seen.tasks[0])):
             return asked
         owner = controller(meta, federatedmodel.KIND)
         if owner is None:
             return None
-        if known := self.hub.assigned_models.take(meta.uid):
+        if known := self.hub.assigned_series.take(meta.uid):
             return known
         item = await self.hub.client.get_if_exists(federatedmodel.KIND, owner.name, meta.namespace)
         if item is None:
             return None
         model = federatedmodel.parse(item)
-        return models.assigned_model(model, meta.name) if model.metadata.uid == owner.uid else None
+        return models.assigned_series(model, meta.name) if model.metadata.uid == owner.uid else None
 
-    def _model_of(self, task: RoundTask) -> AssignedModel | None:
+    def _series_of(self, task: RoundTask) -> AssignedSeries | None:
         """The series that the hub has signed for a task of this round."""
         try:
             asks = open_assignment(task.spec.assignment, self.hub.identity.key.public_key())
         except Refused:
             return None
-        return asks.model if asks.round_uid == self.round.metadata.uid else None
+        return asks.series if asks.round_uid == self.round.metadata.uid else None
 
     async def _remember(self, before: RoundTask | None, message: str) -> None:
         """Notes a refusal at the attempt before, if there is one. A first attempt needs no note: the signed roster says

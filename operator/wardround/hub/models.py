@@ -283,8 +283,8 @@ class ModelController:
             return False
         namespace, name = model.metadata.namespace, created["metadata"]["name"]
         logger.info("model %s/%s: created round %s", namespace, model.metadata.name, name)
-        if assigned := documents.assigned_model(model, name):
-            self._hub.assigned_models.put(created["metadata"]["uid"], assigned)
+        if assigned := documents.assigned_series(model, name):
+            self._hub.assigned_series.put(created["metadata"]["uid"], assigned)
         return True
 
     async def _delete(self, namespace: str, action: Delete) -> None:

@@ -58,6 +58,7 @@ class CommonTerms:
     release: Annotated[str, RELEASE]
     pushed: tuple[AssignedPushed, ...] = ()
     compression: Compression = field(default=NONE, metadata=codec.LATER)
+    evaluation_every: int = field(default=0, metadata=codec.LATER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +112,7 @@ def series_terms(assignment: Assignment) -> SeriesTerms | None:
         release=assignment.release,
         pushed=tuple(sorted(assignment.pushed, key=lambda each: (each.digest, each.requested_by))),
         compression=model.compression,
+        evaluation_every=assignment.evaluation_every,
     )
 
 

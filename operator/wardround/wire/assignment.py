@@ -186,6 +186,15 @@ class AssignedModel:
 
 
 @dataclass(frozen=True)
+class AssignedSeries:
+    """The fields of an Assignment about the series of a FederatedModel. `evaluation_every` is no field of
+    AssignedModel, because older sites would refuse it there."""
+
+    model: AssignedModel
+    evaluation_every: int
+
+
+@dataclass(frozen=True)
 class Assignment:
     """One participant's part of one round, as the hub signs it. `wire/versions.py` reads and writes it.
 
@@ -199,6 +208,7 @@ class Assignment:
     `compression`: of the update (compression.py).
     `model`: the series of which the round is part; None for a round that a person has made. A site that ignores it
     waits for the approval of each task.
+    `evaluation_every`: of the series: as in spec.evaluation of a FederatedModel. 0 for a round that a person has made.
     `delivery`: of a Deliver round. A site that does not know this field does not know the task either.
     """
 
@@ -241,6 +251,12 @@ class Assignment:
     compression: Compression = NONE
     model: AssignedModel | None = None
     delivery: AssignedDelivery | None = None
+    evaluation_every: int = 0
+
+    @property
+    def series(self) -> AssignedSeries | None:
+        """All that the assignment says of the series of which the round is part."""
+        return AssignedSeries(self.model, self.evaluation_every) if self.model else None
 
     @property
     def state_rounds(self) -> tuple[str, ...]:

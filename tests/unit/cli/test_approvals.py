@@ -63,6 +63,31 @@ def test_the_text_of_a_model_shows_the_limits_of_its_approval(given: dict[str, A
     assert words in "\n".join(approvals.review(known, NOW, **given))
 
 
+@pytest.mark.parametrize(
+    ("every", "evaluations", "words"),
+    [
+        (0, 4, "  after the last Train round, and to compare with earlier versions"),
+        (1, 8, "  after each Train round, after the last Train round, and to compare with earlier versions"),
+        (2, 6, "  after every 2 Train rounds, after the last Train round, and to compare with earlier versions"),
+        (3, 4, "  after every 3 Train rounds, after the last Train round, and to compare with earlier versions"),
+    ],
+)
+def test_an_approval_has_room_for_twice_the_evaluations_that_the_series_plans(
+    every: int, evaluations: int, words: str
+) -> None:
+    """The series has 3 Train rounds."""
+    known = approvals.reviewed(site_task("own", replace(member(0), evaluation_every=every)), ())
+    options: dict[str, Any] = {"rounds": None, "evaluations": None, "until": None}
+    spec = approvals.approve_model(known, **options, author="carla", now=NOW)["spec"]
+    assert spec["maxEvaluations"] == evaluations
+    text = "\n".join(approvals.review(known, NOW))
+    assert f"8 Train and Statistics tasks and {evaluations} Evaluate tasks" in text
+    assert words in text
+    terms = json.loads(spec["terms"])
+    assert terms.get("evaluationEvery", 0) == every
+    assert ("evaluationEvery" in terms) == (every > 0), "older sites read terms without it"
+
+
 @pytest.mark.parametrize("given", GIVEN, ids=str)
 def test_the_text_of_a_sweep_shows_the_limits_of_its_approval(given: dict[str, Any]) -> None:
     known = approvals.reviewed(OWN, ())

@@ -266,6 +266,7 @@ FORMATS: dict[str, Any] = {
             resources=Resources(1, 0, local_sockets=False),
         ),
         delivery=AssignedDelivery(model_name="heart", model_uid=UID, version=3, keep=5, card="{}"),
+        evaluation_every=5,
     ),
     "model": MODEL,
     "server-state": STATE,

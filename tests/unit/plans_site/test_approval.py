@@ -97,6 +97,7 @@ CHANGED_TERMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "release": ({"release": "Readers"}, {}),
     "pushed": ({"pushed": (AssignedPushed(digest="sha256:" + "e" * 64, requested_by="wanda"),)}, {}),
     "compression": ({"initial": False, "compression": "Int8"}, {"compression": "Int8"}),
+    "evaluation_every": ({"evaluation_every": 1}, {}),
 }
 
 
