@@ -42,7 +42,7 @@ def seal_file(
     body = Body(file_key, header)
     plain = digests.Digest()
     # The same buffers again and again: the kernel would have to clear the pages of new ones.
-    free = deque(_Room() for _ in range(_WINDOW))
+    free = deque(_Room(min(SEGMENT, header.length)) for _ in range(min(_WINDOW, body.segments)))
     with (
         path.open("rb", buffering=0) as source,
         out_path.open("wb", buffering=0) as target,
@@ -67,11 +67,11 @@ def seal_file(
 
 
 class _Room:
-    """Buffers for one segment."""
+    """Buffers for one segment of at most `size` bytes."""
 
-    def __init__(self) -> None:
-        self.plain = memoryview(bytearray(SEGMENT))
-        self.sealed = memoryview(bytearray(SEALED_SEGMENT))
+    def __init__(self, size: int) -> None:
+        self.plain = memoryview(bytearray(size))
+        self.sealed = memoryview(bytearray(size + TAG))
 
 
 def read_at(descriptor: int, rest: memoryview, offset: int) -> None:

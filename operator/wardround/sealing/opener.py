@@ -18,6 +18,7 @@ from wardround.sealing.body import (
     SEALED_SEGMENT,
     SEGMENT,
     SEGMENTS_PER_PART,
+    TAG,
     Body,
     part_lengths,
     segment_span,
@@ -198,8 +199,9 @@ class PartOpener:
     def __init__(self, file: FileOpener, number: int) -> None:
         self._file = file
         self._number = number
-        self._sealed = memoryview(bytearray(SEALED_SEGMENT))
-        self._plain = memoryview(bytearray(SEGMENT))
+        largest = min(SEGMENT, file.body.length)
+        self._sealed = memoryview(bytearray(largest + TAG))
+        self._plain = memoryview(bytearray(largest))
         self._filled = 0
         self.offset = file.opened_in(number)
         self._length = file.lengths[number]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from wardround.sealing import body
+from wardround.sealing.files import seal_file
 from wardround.sealing.opener import FileOpener, PartOpener
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
@@ -22,7 +24,8 @@ PLAIN = os.urandom(1 << 20) * 65 + b"the end"
 class Sealed:
     def __init__(self, plain: bytes) -> None:
         names = dict.fromkeys(("round_uid", "participant", "base_digest", "image_digest", "schema_digest"), "")
-        self.body = body.Body(KEY, body.new_header(KEY, kind=body.MODEL, attempt=1, length=len(plain), **names))
+        self.header = body.new_header(KEY, kind=body.MODEL, attempt=1, length=len(plain), **names)
+        self.body = body.Body(KEY, self.header)
         spans = (body.segment_span(index, len(plain)) for index in range(self.body.segments))
         segments = [self.body.seal(index, plain[start : start + size]) for index, (start, size) in enumerate(spans)]
         ciphertext = b"".join(segments)
@@ -75,6 +78,23 @@ def test_after_a_crash_the_whole_parts_are_not_fetched_again(sealed: Sealed, tmp
         opener.finish()
     assert (tmp_path / "model").read_bytes() == PLAIN
     first.close(keep=True)
+
+
+def test_a_small_model_takes_small_buffers(tmp_path: Path) -> None:
+    plain = os.urandom(5000)
+    small = Sealed(plain)
+    tracemalloc.start()
+    try:
+        with small.opener(tmp_path / "model") as opener:
+            feed(opener.part(0), small.parts[0])
+            opener.finish()
+        (tmp_path / "plain").write_bytes(plain)
+        seal_file(tmp_path / "plain", tmp_path / "sealed", small.header, KEY)
+        largest = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "model").read_bytes() == plain
+    assert largest < body.SEGMENT / 2
 
 
 def left_behind(sealed: Sealed, path: Path) -> None:
