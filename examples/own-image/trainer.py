@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 ROOT = Path(os.environ.get("WARDROUND_ROOT", "/wardround"))
 OUT = ROOT / "out"
-# The exit code of the contract for parameters that are refused: the round has to be made anew, by whoever applied it.
+# The exit code of the contract for refused parameters: the author of the round has to apply a new round.
 PARAMETERS = 64
 
 Array = np.ndarray

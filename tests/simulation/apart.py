@@ -2,10 +2,10 @@
 
 The halves speak over a pipe, one JSON document a line: calls of the hub's API server and of the store, with objects as
 they are. No class of Python crosses, so each half may be of any commit that has this module. A test plays commits
-against each other: whoever changes the messages makes the older half unreadable (docs/changing.md).
+against each other. So a commit that changes the messages cannot speak with an older half (docs/changing.md).
 
-The halves take turns. The half that leads lets the other one run up to its own virtual time, every STEP_SECONDS. Who
-calls the other half waits for the answer, which takes no virtual time. So nothing depends on the machine.
+The halves take turns. The half that leads lets the other one run up to its own virtual time, every STEP_SECONDS. A
+half that calls the other one waits for the answer. The wait takes no virtual time, so nothing depends on the machine.
 """
 
 from __future__ import annotations

@@ -267,7 +267,7 @@ class Server:
         return thawed(frozen)
 
     def _tell(self, place: Place, before: Object | None, after: Object | None, frozen: Frozen) -> None:
-        """Who selects by labels is told of an object that has got or lost them as if it came or went."""
+        """A watcher that selects by labels sees an object come when it gets these labels, and go when it loses them."""
         for each in self._followers:
             saw = before is not None and each.sees(place, before)
             sees = after is not None and each.sees(place, after)

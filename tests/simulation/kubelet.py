@@ -59,7 +59,7 @@ class Node:
                     running[uid] = group.create_task(self._run(live[uid]))
 
     async def _run(self, job: Object) -> None:
-        """From a Job to its end. Whoever deletes it stops it."""
+        """Runs a Job to its end. A user who deletes the Job stops it."""
         pod = Pod(self.server, job, self.pods / job["metadata"]["uid"])
         place = Place("Job", job["metadata"]["namespace"], job["metadata"]["name"])
         try:

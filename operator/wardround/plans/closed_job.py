@@ -1,4 +1,4 @@
-"""What a look at an object comes to for which our own image alone runs in a closed pod: a Dataset, a Prediction."""
+"""The outcome of a look at a Dataset or a Prediction. For these kinds, only our own image runs in a closed pod."""
 
 from __future__ import annotations
 

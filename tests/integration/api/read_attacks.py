@@ -99,7 +99,7 @@ def _case(name: str, words: str, change: Change, case: str = "read") -> Attack:
     return Attack(f"a reading: {name}", words, change, case)
 
 
-# Attacks on the pod of the Job, whoever makes it.
+# Attacks on the pod of the Job. The policy refuses each of them from every account.
 POD = [
     # Several policies refuse these, and any of them may answer.
     _case("brings the trainer", "ValidatingAdmissionPolicy", brings_the_trainer),

@@ -215,7 +215,7 @@ def is_owned_by(**changes: str) -> Change:
 
 STATE = {"name": "state", "persistentVolumeClaim": {"claimName": "state"}}
 WORKSPACE = {"name": "workspace", "persistentVolumeClaim": {"claimName": "workspace"}}
-# Attacks on the pod, whoever makes it.
+# Attacks on the pod. The policy refuses each of them from every account.
 POD = (
     Attack("runs the code of researchers", OUR_IMAGE, sets(container("predict"), {"image": TRAINER})),
     Attack("runs another image", OUR_IMAGE, sets(container("predict"), {"image": OTHER})),

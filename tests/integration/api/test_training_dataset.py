@@ -1,4 +1,4 @@
-"""A Job reads a Dataset only as the hospital described it, by the hospital's DataSchema, whoever creates the Job.
+"""A Job reads a Dataset only as the hospital's DataSchema describes it. This holds for every account that makes a Job.
 
 The site operator may write Jobs, and neither a Dataset nor a DataSchema. All Jobs
 are made with its account and rights, from the Job that it builds.
@@ -185,7 +185,7 @@ def test_the_policy_refuses_a_schema_that_the_site_does_not_list(site: Api) -> N
 
 
 def test_the_policy_refuses_a_listed_schema_that_does_not_exist(site: Api) -> None:
-    """No text can stand for it, whoever wrote the Dataset."""
+    """No text can replace a DataSchema, not even a text of the account that wrote the Dataset."""
     site.patch("Dataset", MOVED, {"spec": {"schemaName": ABSENT}}, NAMESPACE)
     try:
         until_refused(site, job_of(MOVED, dataset_spec(site, MOVED), schema_spec(site, SCHEMA)), NOT_THERE, OPERATOR)

@@ -31,7 +31,7 @@ async def result(world: World, uid: str) -> Object | None:
 
 
 async def gone(world: World, uid: str) -> None:
-    """What stays for a while is the empty Secret, as the memory that sites can still put updates."""
+    """The empty Secret stays for a while: it records that sites can still put updates."""
 
     async def is_gone() -> bool:
         labels = f"{names.ROUND_UID}={uid}"

@@ -1,4 +1,4 @@
-"""What the hub's operator weighs once many rounds are over: they stay for ever, and it must not grow with them."""
+"""The memory of the hub operator must not grow with the rounds that are over, because these rounds stay for ever."""
 
 from __future__ import annotations
 

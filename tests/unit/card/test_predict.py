@@ -158,7 +158,7 @@ def test_the_notes_say_on_which_rows_and_people_the_numbers_were_chosen(made: Ma
 
 
 def test_the_note_says_how_specific_the_operating_point_is(made: Made) -> None:
-    """Whoever makes the evaluation chooses that."""
+    """The author of the evaluation chooses the operating point."""
     there = replace(THRESHOLD, name="specificityAtThreshold", value="0.05")
     _, note = predict.notes(replace(made.card, metrics=(THRESHOLD, there)))
     assert note.endswith("at 2 hospitals. The specificity there is 0.05.")

@@ -79,7 +79,7 @@ def test_no_container_has_two_mounts_at_one_place() -> None:
 
 
 def test_no_two_containers_write_in_one_folder() -> None:
-    """What `prepare` wrote researchers' code cannot change, and what that left `check` cannot."""
+    """Researchers' code cannot change files of `prepare`. `check` cannot change files of researchers' code."""
     writers: dict[tuple[str, str], set[Container]] = {}
     for each in TABLE:
         if each.mode == "rw" and each.volume != "scratch":

@@ -1,4 +1,4 @@
-"""What the hub signs for a large model does not hold up its other rounds."""
+"""While the hub signs for a large model, its other rounds go on."""
 
 from __future__ import annotations
 

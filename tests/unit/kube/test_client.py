@@ -1,4 +1,4 @@
-"""The client and answers that are none: whoever stands in front of an API server may say anything."""
+"""How the client takes answers that no API server gives: a proxy in front of an API server may answer anything."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ async def test_an_object_that_exists_is_no_fault_and_a_conflict_about_another_ob
 
 
 async def test_a_client_that_was_closed_reaches_nobody() -> None:
-    """Whoever still beats with it, while the one to another hub takes its place, must not fall over that."""
+    """A heartbeat may still use the closed client, while a client of another hub takes its place. It must not crash."""
     async with answering(b"{}") as client:
         await client.patch("Lease", "site", {})
         await client.close()

@@ -150,8 +150,8 @@ def test_two_chosen_models_would_tell_one_persons_label_so_references_are_result
 
 
 def test_two_models_of_one_training_tell_no_single_persons_label() -> None:
-    """Both differ for everybody. Whoever knows all rows but one label, and not how these people are labelled, guesses
-    it from the sign of the difference no better than by chance."""
+    """Both models differ for everybody. An attacker knows all rows but one label, and not how these people are
+    labelled. From the sign of the difference, the attacker guesses the label no better than by chance."""
     right = 0
     for trial in range(1000):
         rows = hospital(300, 0.5, trial, separation=0.0)

@@ -1,4 +1,4 @@
-"""Who is withheld: few people, one small class, and the hospital whose numbers would follow by subtraction."""
+"""Whose numbers a result withholds: of few people, of one small class, and of the hospital that subtraction reveals."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ from wardround.wire.assignment import AssignedBase, AssignedDelivery, AssignedMo
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.versions import LATEST
 
-# The base of an initial round is a Statistics round's result. Its manifest is the business of whoever fetches it.
+# The base of an initial round is the result of a Statistics round. Only the step that fetches it reads its manifest.
 BASED = dataclasses.replace(ASSIGNMENT, base=AssignedBase("manifest", b"wrapped key"))
 SIGNED, SIGNED_BASED = signed(), signed(base=BASED.base)
 PIN = hub_fingerprint(HUB_DER)

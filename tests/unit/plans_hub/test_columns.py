@@ -47,8 +47,8 @@ def following(model: StoredModel, participants: Mapping[str, Participant]) -> Ob
 
 
 def result_of(seen: Observation, now: Mapping[str, Participant] | None = None) -> StoredModel:
-    """What the hub keeps once all whom it asks have been combined, as the Secret of the model holds it. `now`: what
-    they say by then."""
+    """The record in the Secret of the model, after the hub has combined the updates of all hospitals that it asked.
+    `now`: the Participants at that time."""
     ended = Aggregation(number=1, over=True, answer=combined(*NAMES))
     tasks = tuple(sent(each.participant) for each in of_type(plan(seen), Dispatch))
     closed = replace(seen, round=dispatched(seen.round), tasks=tasks, aggregation=ended)
@@ -61,7 +61,7 @@ def test_a_result_says_which_columns_it_was_made_with() -> None:
 
 
 def test_columns_are_those_of_when_hospitals_were_asked() -> None:
-    """What they say once they have sent is not what they have trained with."""
+    """A hospital may have changed its columns since then. It has not trained with the new ones."""
     first = observation(participants=hospitals(FIRST, FIRST, FIRST))
     assert result_of(first, hospitals(OTHER, OTHER, OTHER)).result.columns_digest == FIRST
 

@@ -146,7 +146,7 @@ def test_a_round_fails_as_soon_as_the_quorum_is_out_of_reach() -> None:
     ],
 )
 def test_a_round_out_of_reach_says_how_many_were_left_and_who_was_lost_why(least: int, lost: int, message: str) -> None:
-    """Neither those whom the round itself cancels thereupon, nor whoever still waits for something."""
+    """The message names no hospital whose task the round then cancels, and no hospital that still waits."""
     tasks = [failed(name, "Code", "TrainerFailed") for name in NAMES[:lost]]
     tasks += [refused(name, "WaitingForApproval") for name in NAMES[lost:]]
     made = plan(collecting(*tasks, spec={"quorum": {"min": least}}))

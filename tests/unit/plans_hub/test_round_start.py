@@ -1,4 +1,4 @@
-"""Who is asked in a round, and what suspending it does."""
+"""Which hospitals a round asks, and what happens when somebody suspends the round."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_all_approved_participants_are_asked_at_once_after_the_key_is_made() -> 
 
 
 def test_a_round_whose_tasks_the_api_server_does_not_take_fails_at_its_deadline() -> None:
-    """What stands before the API server may answer for it as long as it likes: that is tried again, not for ever."""
+    """A proxy before the API server may answer in its place. The hub tries again, until the deadline of the round."""
     seen = observation()
     refused = Interruption(doing="make the RoundTask of site-a, attempt 1", cause="403")
     left = interrupted(seen, plan(seen).status, refused)
@@ -329,7 +329,7 @@ def test_a_selector_takes_who_is_fit_and_does_not_wait_for_the_others() -> None:
 
 
 def test_a_selector_names_no_hospital_of_other_federations() -> None:
-    """Who may make rounds here would learn from status.attention which hospitals the hub has beside theirs."""
+    """Else a user who may make rounds would read in status.attention which hospitals other federations have."""
     selecting = federated_round(participants={"selector": {"matchLabels": {"country": "de"}}})
     stranger = participant("site-b", allowed_federations=())
     participants = {name: participant(name) for name in NAMES} | {"site-b": stranger}

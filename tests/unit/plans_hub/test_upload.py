@@ -1,4 +1,4 @@
-"""What a site asks room for is held to what its update can be; who asks for more is given up, the others are not."""
+"""The hub gives up a site that asks for more room than its update can need. The other sites go on."""
 
 from __future__ import annotations
 

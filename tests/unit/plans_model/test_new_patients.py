@@ -48,7 +48,7 @@ def test_a_series_begins_when_the_sum_has_grown_by_the_number() -> None:
 
 
 def test_new_patients_begin_a_series_a_week_after_the_last_one_at_the_earliest() -> None:
-    """Whatever number a hospital states, however often, the evaluations of the others last."""
+    """A hospital may state any number, and as often as it wants. The evaluations of the others still last."""
     world = trained(110)
     until = world.now + 3 * WEEK
     while world.now < until:

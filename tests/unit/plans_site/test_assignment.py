@@ -348,7 +348,7 @@ def test_every_text_of_an_assignment_says_what_it_may_be() -> None:
 
 @pytest.mark.parametrize("lowest", [LATEST + 1, LATEST + 100])
 def test_a_hub_that_writes_a_lower_version_than_the_site_allows_is_refused(lowest: int) -> None:
-    """Whatever it takes to be allowed otherwise: a signature, a policy and people who approve."""
+    """A valid signature, a policy that allows the task and an approval do not help."""
     policy = dataclasses.replace(POLICY, lowest_assignment_version=lowest)
     decision = decided(policy=policy, approved=True)
     assert (decision.outcome, decision.reason) == ("Refused", "AssignmentVersionTooLow")

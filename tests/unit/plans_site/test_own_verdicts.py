@@ -76,7 +76,7 @@ def test_too_few_people_is_for_the_hospitals_own_people_alone() -> None:
     assert "verdicts" not in heard(sent(scored(["Better", "TooFewPeople"], tellVerdicts=True)))
 
 
-# Whoever controls the pod writes the termination message of `check`. Nothing but words of the list gets beyond it.
+# An attacker who controls the pod writes the termination message of `check`. The site passes on only listed words.
 HOSTILE: dict[str, Any] = {
     "a value of a patient": ["Better", "mean_radius of patient 17 is 12.3"],
     "a number": [1, 2],

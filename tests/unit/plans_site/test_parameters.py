@@ -130,7 +130,7 @@ def test_the_trainer_takes_every_bound_and_word_of_the_default(name: str) -> Non
 
 
 def test_the_trainers_own_defaults_are_within_the_default_bounds() -> None:
-    """What a round does not give is not checked: the trainer's own defaults have to be what a hospital allows."""
+    """The site checks only parameters that a round gives. So a hospital has to allow the trainer's own defaults."""
     own: dict[str, Any] = dataclasses.asdict(trainer.Parameters())
     assert own.pop("steps") is None
     assert (own.pop("model"), own.pop("hidden"), own.pop("epochs")) == (None, None, None)

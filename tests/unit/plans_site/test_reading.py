@@ -116,7 +116,7 @@ def test_a_job_that_has_ended_is_deleted_after_its_report_is_written() -> None:
 
 
 def test_while_a_job_runs_there_is_no_second_one() -> None:
-    """Whatever has changed meanwhile: the end of the Job leads to the next look."""
+    """A change of the Dataset waits: the end of the Job leads to the next look."""
     planned = reading.plan(seen(read(), generation=2, request="now", reading=made()))
     assert (planned.create, planned.delete) == (None, None)
     assert planned.requeue_after is not None

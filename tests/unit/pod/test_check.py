@@ -408,7 +408,7 @@ def test_a_missing_base_is_a_platform_failure(folders: Folders) -> None:
 
 
 def test_the_tensors_that_standardise_inputs_are_frozen_in_every_round(folders: Folders) -> None:
-    """Whatever patterns the author writes."""
+    """The patterns of the round's author do not change this."""
     for folder, deviation in ((folders.base, 4.0), (folders.out, 8.0)):
         world.model(folder / "model.safetensors", {"wardround.input.std": np.array([deviation], np.float32)})
     world.report(folders, world.task(exchange={"frozen": []}), samples=290)

@@ -103,7 +103,7 @@ def test_sums_over_few_people_or_one_small_class_are_withheld_and_that_is_no_fai
     assert prepared.samples == 0
     assert parquet.read_table(folders.view_file("evaluation")).num_rows == 0
     assert not folders.labels_file.exists()
-    # Whatever the trainer writes: a fault of its predictions would say something about these people.
+    # This holds for all predictions of the trainer, because a fault of them would say something about these people.
     predict(folders, [float("nan")])
     assert score(folders) is None
     numbers = world.read(folders.update / "update.safetensors")
@@ -196,7 +196,7 @@ def test_a_hospital_computes_its_own_verdict_on_each_reference(tmp_path: Path) -
 
 
 def test_a_verdict_is_of_no_update(tmp_path: Path) -> None:
-    """What the courier sends is the same whatever the verdict is said to be."""
+    """The courier sends the same update with each verdict."""
     folders, truth = two_comparisons(tmp_path, **ROWS)
     predict_all(folders, np.where(truth == 1, 0.8, 0.2), *[np.full(len(truth), 0.5)] * 2)
     score(folders)

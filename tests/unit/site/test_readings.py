@@ -86,7 +86,7 @@ class World:
 
 @pytest.mark.parametrize("generation", ["abc", "", "-1", "1.0", "9" * 5000])
 def test_a_job_whose_generation_is_no_number_says_nothing_and_goes(generation: str) -> None:
-    """Whoever may write Jobs could otherwise end the readings of this Dataset for ever."""
+    """An account that may write Jobs could otherwise end the readings of this Dataset for ever."""
 
     async def run(loop: VirtualLoop) -> None:
         world = World(loop)

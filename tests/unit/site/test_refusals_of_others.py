@@ -1,4 +1,4 @@
-"""Whoever refuses to hear of a task keeps the site neither from ending it nor from stopping its pod."""
+"""If an API server refuses what the site says of a task, the site still ends the task and stops its pod."""
 
 from __future__ import annotations
 

@@ -130,7 +130,8 @@ def test_equal_work_gives_equal_bits_in_every_round_and_at_every_participant(rea
 
 
 def test_training_computes_with_the_rounds_number_of_threads(ready: Any, run: Any) -> None:
-    """Whatever the machine has: sums of floats depend on the number. With another number, weights agree to 1e-5."""
+    """The machine's number of cores does not count: sums of floats depend on the number of threads. With another number
+    of threads, weights agree to 1e-5."""
     results = []
     for threads in (1, 3, 3):
         ready.task(threads=threads, parameters={"hidden": "512,512", "epochs": "2", "batchSize": "100"})

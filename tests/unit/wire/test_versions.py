@@ -190,7 +190,7 @@ def test_nobody_writes_a_version_that_this_code_does_not_know() -> None:
 
 
 def test_a_site_of_an_older_version_gets_a_series_without_the_compression() -> None:
-    """What stands inside a field is read strictly, so it would refuse the whole assignment."""
+    """A site reads the inside of a field strictly, so an older site would refuse the whole assignment."""
     model = AssignedModel(
         name="m",
         uid="u",

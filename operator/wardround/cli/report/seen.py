@@ -23,7 +23,7 @@ VALIDATION = "validation rows"
 
 @dataclass(frozen=True)
 class SignedCard:
-    """A card that the hub with this fingerprint has signed. Whoever makes it has verified that."""
+    """A card that the hub with this fingerprint has signed. The maker of a SignedCard has verified the signature."""
 
     card: ModelCard
     fingerprint: str
