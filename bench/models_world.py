@@ -23,8 +23,8 @@ from bench.models_players import Hospital, Kubelet, Player
 from lab import toolchain
 from lab.apiserver import apiserver
 from tests.integration.api.apiserver import HOSPITAL_MANAGER, Api
-from tests.integration.api.conftest import Helm, enrol
 from tests.integration.api.objects import FEDERATION, HUB, PARTICIPANTS, ROOT, data_schema, hub_values
+from tests.integration.cluster import Helm, enrol
 from tests.integration.hub import hospital as hospitals
 from tests.integration.hub.conftest import store_settings
 from tests.integration.hub.hospital import until

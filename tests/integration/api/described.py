@@ -9,9 +9,9 @@ from typing import Any
 
 from tests.integration.api.admission import until_admitted
 from tests.integration.api.apiserver import Api, account
-from tests.integration.api.conftest import Helm
 from tests.integration.api.jobs import claim, variable
 from tests.integration.api.objects import FEDERATION, data_schema, dataset, reading_job, site_values, training_job
+from tests.integration.cluster import Helm
 from wardround.api import dataset_text, schema_text
 
 Object = dict[str, Any]

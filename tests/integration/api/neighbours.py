@@ -6,13 +6,13 @@ from typing import Any
 
 from tests.integration.api.admission import until_admitted
 from tests.integration.api.apiserver import Api, account
-from tests.integration.api.conftest import Helm
 from tests.integration.api.objects import (
     data_schema,
     dataset,
     site_values,
     training_job,
 )
+from tests.integration.cluster import Helm
 
 Object = dict[str, Any]
 OPERATOR, NEIGHBOUR = account("hospital-a", "site-operator"), account("hospital-b", "site-operator")

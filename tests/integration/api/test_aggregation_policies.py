@@ -12,7 +12,6 @@ import yaml
 
 from tests.integration.api.admission import until_admitted, until_refused
 from tests.integration.api.apiserver import Api, Refused, account
-from tests.integration.api.conftest import Helm
 from tests.integration.api.jobs import (
     GONE,
     WEAKER,
@@ -31,6 +30,7 @@ from tests.integration.api.jobs import (
 )
 from tests.integration.api.objects import HUB, OURS, ROOT, TRAINER, hub_values, pod_of
 from tests.integration.api.unset_fields import Schemas, value_at
+from tests.integration.cluster import Helm
 
 Object = dict[str, Any]
 OPERATOR = account(HUB, "hub-operator")

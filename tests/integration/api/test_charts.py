@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tests.integration.api.apiserver import Api
-from tests.integration.api.conftest import Helm
 from tests.integration.api.objects import HUB, ROOT, hub_values, pod_of, site_values, training_job
+from tests.integration.cluster import Helm
 
 Object = dict[str, Any]
 VALUES = {"crds": {}, "hub": hub_values(), "site": site_values("site-a")}

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.integration.api.apiserver import Api, Refused, account
-from tests.integration.api.conftest import Helm
 from tests.integration.api.test_charts import of_kind, render
+from tests.integration.cluster import Helm
 
 Object = dict[str, Any]
 REPLICAS = account("kube-system", "replicaset-controller")

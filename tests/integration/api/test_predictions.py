@@ -28,7 +28,6 @@ from tests.integration.api.attack import (
     Attack,
     limited,
 )
-from tests.integration.api.conftest import Helm
 from tests.integration.api.jobs import (
     GONE,
     Change,
@@ -53,6 +52,7 @@ from tests.integration.api.objects import (
     site_values,
     training_job,
 )
+from tests.integration.cluster import Helm
 
 Object = dict[str, Any]
 NAMESPACE = "hospital-a"

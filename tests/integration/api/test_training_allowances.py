@@ -17,7 +17,6 @@ from tests.integration.api.attack import (
     OTHER,
     THEIR_IMAGE,
 )
-from tests.integration.api.conftest import Helm
 from tests.integration.api.jobs import (
     container,
     variable,
@@ -29,6 +28,7 @@ from tests.integration.api.objects import (
     site_values,
     training_job,
 )
+from tests.integration.cluster import Helm
 from wardround.api import parameters_text
 from wardround.api.site import Policy
 from wardround.wire import codec

@@ -15,7 +15,6 @@ import yaml
 from tests.integration.api.admission import refusal, until_admitted, until_refused
 from tests.integration.api.apiserver import Api, Refused, account, until
 from tests.integration.api.attack import CELL, FEWEST, MOST_EVALUATIONS, MOST_LEFT_OUT
-from tests.integration.api.conftest import Helm
 from tests.integration.api.described import (
     ABSENT,
     BREAST,
@@ -46,6 +45,7 @@ from tests.integration.api.described import (
 )
 from tests.integration.api.jobs import claim, container, variable
 from tests.integration.api.objects import ROOT, data_schema, site_values, training_job
+from tests.integration.cluster import Helm
 from wardround.api import dataset_text, schema_text
 
 Object = dict[str, Any]

@@ -26,7 +26,6 @@ from tests.integration.api.attack import (
     limited,
 )
 from tests.integration.api.attacks import ATTACKS, JOB_ATTACKS
-from tests.integration.api.conftest import Helm
 from tests.integration.api.jobs import (
     GONE,
     inside,
@@ -49,6 +48,7 @@ from tests.integration.api.objects import (
     training_job,
 )
 from tests.integration.api.read_attacks import READ_ATTACKS, READ_JOB_ATTACKS
+from tests.integration.cluster import Helm
 
 Object = dict[str, Any]
 JOBS, REPLICAS = account("kube-system", "job-controller"), account("kube-system", "replicaset-controller")

@@ -10,7 +10,6 @@ import pytest
 
 from tests.integration.api.admission import refusal, until_admitted, until_refused
 from tests.integration.api.apiserver import Api
-from tests.integration.api.conftest import Helm
 from tests.integration.api.described import (
     BREAST,
     LARGE,
@@ -26,6 +25,7 @@ from tests.integration.api.described import (
     schema_spec,
 )
 from tests.integration.api.objects import data_schema, dataset
+from tests.integration.cluster import Helm
 from wardround.api import dataset_text, schema_text, variable_text
 
 Object = dict[str, Any]

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
 
 from tests.integration.api.apiserver import HOSPITAL_MANAGER, Api, Refused
-from tests.integration.api.conftest import api, bare, helm, pytest_configure
 from tests.integration.api.objects import HUB, OURS, PARTICIPANTS
+from tests.integration.cluster import authority, free_port, token
 from tests.integration.hub.hospital import Hospital, until
-from tests.integration.store.conftest import server
 from tests.players.store import Server
 from wardround.hub.operator import serve
 from wardround.hub.settings import Settings
 from wardround.kube.client import Client
-
-__all__ = ["api", "bare", "helm", "pytest_configure", "server"]
 
 
 @dataclass
@@ -37,21 +32,9 @@ class World:
     restart: Callable[..., Awaitable[None]]
 
 
-def token(api: Api, namespace: str, account: str) -> str:
-    body = {
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenRequest",
-        "spec": {"expirationSeconds": 3600},
-    }
-    reply = api.call("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", body)
-    return str(reply["status"]["token"])
-
-
 def as_account(api: Api, namespace: str, account: str, manager: str = "") -> Client:
     account_token = token(api, namespace, account)
-    configuration = api._client.configuration
-    ca = Path(configuration.ssl_ca_cert).read_text()
-    return Client(configuration.host, ca, lambda: account_token, namespace, manager)
+    return Client(api._host, authority(api), lambda: account_token, namespace, manager)
 
 
 def store_settings(api: Api, server: Server) -> Settings:
@@ -81,9 +64,7 @@ class Running:
 
     async def start(self) -> None:
         client = as_account(self._api, HUB, "hub-operator", "wardround-hub")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        self._task = asyncio.create_task(serve(self._settings, client, port))
+        self._task = asyncio.create_task(serve(self._settings, client, free_port()))
 
     async def stop(self) -> None:
         if self._task is not None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.integration.api.conftest import Helm
 from tests.integration.api.objects import HUB, federated_round, hub_values, without
+from tests.integration.cluster import Helm
 from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import complete_round, play_kubelet, stored, until_condition

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 
-from tests.integration.api.conftest import kubectl
 from tests.integration.api.objects import FEDERATION, federated_round
 from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import now, until
@@ -22,7 +21,6 @@ from wardround.hub.operator import CONTROLLER
 from wardround.kube.events import MOST_WAITING, Reporter
 from wardround.ports import Object
 
-__all__ = ["kubectl"]
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 

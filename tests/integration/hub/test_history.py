@@ -18,7 +18,6 @@ import pytest
 from lab import toolchain
 from lab.apiserver import apiserver
 from tests.integration.api.apiserver import Api, account
-from tests.integration.api.conftest import Helm, enrol
 from tests.integration.api.objects import (
     FEDERATION,
     HUB,
@@ -29,8 +28,8 @@ from tests.integration.api.objects import (
     hub_values,
     round_task,
 )
-from tests.integration.hub.conftest import store_settings, token
-from tests.integration.site.conftest import free_port
+from tests.integration.cluster import Helm, enrol, free_port, token
+from tests.integration.hub.conftest import store_settings
 from tests.players.store import Server
 
 # A few, so that all code is in memory that reads them, and many more.

@@ -16,7 +16,8 @@ import yaml
 
 from tests.integration.api.apiserver import Refused
 from tests.integration.api.objects import FEDERATION, HUB, federated_model, federated_round, model_push
-from tests.integration.hub.conftest import World, token
+from tests.integration.cluster import token
+from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import conditions, play_kubelet, until_condition
 from tests.integration.hub.test_transfers import bind, pulled

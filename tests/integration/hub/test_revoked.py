@@ -10,9 +10,9 @@ import pytest_asyncio
 
 from lab import toolchain
 from tests.integration.api.apiserver import HOSPITAL_MANAGER
-from tests.integration.api.conftest import enrol
 from tests.integration.api.kstatus import kstatus
 from tests.integration.api.objects import FEDERATION, federated_round
+from tests.integration.cluster import enrol
 from tests.integration.hub.conftest import World, as_account
 from tests.integration.hub.hospital import Hospital, until
 from tests.integration.hub.rounds import conditions, until_condition

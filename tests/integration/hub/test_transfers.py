@@ -15,7 +15,8 @@ import yaml
 
 from tests.integration.api.apiserver import Refused
 from tests.integration.api.objects import FEDERATION, HUB, federated_model, federated_round, model_transfer
-from tests.integration.hub.conftest import World, token
+from tests.integration.cluster import token
+from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import complete_round, conditions, play_kubelet, sent_round, until_condition
 from wardround.api import names

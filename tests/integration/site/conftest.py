@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -19,10 +18,9 @@ import pytest
 import pytest_asyncio
 
 from tests.integration.api.apiserver import Api
-from tests.integration.api.conftest import api, bare, helm
 from tests.integration.api.objects import OURS
+from tests.integration.cluster import authority, free_port, token
 from tests.integration.site.hub import Hub
-from tests.integration.store.conftest import server
 from tests.players.store import Server
 from tests.worlds.site import HUB_DER
 from wardround.courier import main as courier
@@ -32,8 +30,6 @@ from wardround.sealing.keys import hub_fingerprint
 from wardround.site.operator import SiteOperator
 from wardround.wire.versions import LATEST
 
-__all__ = ["api", "bare", "helm", "server"]
-
 NAMESPACE, PARTICIPANT = "hospital-a", "site-a"
 # The user of the tests' own kubeconfig.
 PERSON = "admin"
@@ -41,10 +37,8 @@ Object = dict[str, Any]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # The lab's processes outlive the objects that started them, and a Kopf operator's thread leaves its last
-    # connections to the end of its process.
-    for message in ("ignore:subprocess .* is still running:ResourceWarning", "ignore:unclosed:ResourceWarning"):
-        config.addinivalue_line("filterwarnings", message)
+    # A Kopf operator's thread leaves its last connections to the end of its process.
+    config.addinivalue_line("filterwarnings", "ignore:unclosed:ResourceWarning")
     config.addinivalue_line("markers", "own_courier: the test runs the courier itself")
 
 
@@ -67,16 +61,6 @@ class Site:
         return self.workspace / "tasks" / str(self.task(name)["metadata"]["uid"])
 
 
-def authority(api: Api) -> str:
-    return Path(api._client.configuration.ssl_ca_cert).read_text()
-
-
-def token(api: Api, account: str, namespace: str) -> str:
-    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
-    return str(api.call("POST", path, request)["status"]["token"])
-
-
 async def eventually(expectation: str, holds: Callable[[], Any], seconds: float = 180.0) -> Any:
     """What `holds` returns, once it is true."""
     deadline = asyncio.get_running_loop().time() + seconds
@@ -84,11 +68,6 @@ async def eventually(expectation: str, holds: Callable[[], Any], seconds: float 
         assert asyncio.get_running_loop().time() < deadline, f"not in {seconds} s: {expectation}"
         await asyncio.sleep(0.05)
     return value
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @pytest_asyncio.fixture
@@ -107,7 +86,7 @@ async def site(request: pytest.FixtureRequest, api: Api, server: Server, tmp_pat
         (tmp_path / claim).mkdir()
 
     def client(account: str) -> Client:
-        secret = token(api, account, NAMESPACE)
+        secret = token(api, NAMESPACE, account)
         return Client(url, ca, lambda: secret, NAMESPACE)
 
     own = client("site-operator")
@@ -148,7 +127,7 @@ async def _stop(task: asyncio.Task[None]) -> None:
 
 def enrol(api: Api, url: str, ca: str) -> None:
     """What a person does with the output of `enrol --bootstrap`. A connected site reads it when its Site changes."""
-    values = {"server": url, "ca.crt": ca, "token": token(api, "site", PARTICIPANT), "namespace": PARTICIPANT}
+    values = {"server": url, "ca.crt": ca, "token": token(api, PARTICIPANT, "site"), "namespace": PARTICIPANT}
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -13,7 +13,8 @@ import pytest_asyncio
 
 from tests.integration.api.apiserver import Refused, account
 from tests.integration.api.objects import TRAINER
-from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, PERSON, Site, eventually, free_port, token
+from tests.integration.cluster import free_port, token
+from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, PERSON, Site, eventually
 from tests.integration.site.hub import Object
 from tests.integration.site.play import condition, enrolled, job_of
 from tests.worlds.site import ASSIGNMENT
@@ -48,7 +49,7 @@ SERIES = AssignedModel(
 async def manual(site: Site) -> AsyncIterator[Site]:
     """A site whose policy is Manual, for the courier too, and that has no Approval."""
     pins = dataclasses.replace(site.settings.pins, approval="Manual")
-    secret = token(site.api, "courier", NAMESPACE)
+    secret = token(site.api, NAMESPACE, "courier")
     own = Client(site.server, site.ca, lambda: secret, NAMESPACE)
     running = asyncio.create_task(courier.run(dataclasses.replace(site.settings, pins=pins), own, free_port()))
     site.api.call("DELETE", APPROVALS)

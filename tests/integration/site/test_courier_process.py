@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, eventually, free_port, token
+from tests.integration.cluster import free_port, token
+from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, eventually
 from tests.integration.site.play import condition, enrolled, job_of, leave_update, run_pod
 from wardround.wire import digests
 
@@ -29,7 +30,7 @@ def start(site: Site) -> subprocess.Popen[bytes]:
         "workspace": str(site.settings.workspace),
         "server": site.server,
         "ca": site.ca,
-        "token": token(site.api, "courier", NAMESPACE),
+        "token": token(site.api, NAMESPACE, "courier"),
         "namespace": NAMESPACE,
         "port": free_port(),
     }

@@ -15,8 +15,9 @@ import pytest
 from aiohttp import web
 
 from tests.certificates import certificates
+from tests.integration.cluster import free_port, token
 from tests.integration.site.between import Answer, between
-from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, eventually, free_port, token
+from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, eventually
 from tests.integration.site.hub import HUB_OPERATOR, Hub
 from tests.integration.site.play import condition, enrolled, job_of, leave_update
 from tests.players.store import Server
@@ -33,7 +34,7 @@ COURIER = f"system:serviceaccount:{NAMESPACE}:courier"
 
 @asynccontextmanager
 async def running(site: Site, settings: Settings, server: str = "") -> AsyncIterator[asyncio.Task[None]]:
-    secret = token(site.api, "courier", NAMESPACE)
+    secret = token(site.api, NAMESPACE, "courier")
     client = Client(server or site.server, site.ca, lambda: secret, NAMESPACE)
     task = asyncio.create_task(courier.run(settings, client, free_port()))
     try:

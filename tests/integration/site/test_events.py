@@ -8,13 +8,11 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable
 
-from tests.integration.api.conftest import kubectl
 from tests.integration.site.conftest import NAMESPACE, Site, eventually
 from tests.integration.site.hub import Object
 from tests.integration.site.play import condition, enrolled, job_of, run_pod
 from wardround.site.operator import CONTROLLER
 
-__all__ = ["kubectl"]
 SECRET = "patient 4711"
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 

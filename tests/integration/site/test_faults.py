@@ -11,8 +11,9 @@ from aiohttp import web
 
 from tests.integration.api.apiserver import Object, Refused
 from tests.integration.api.objects import OURS
+from tests.integration.cluster import free_port, token
 from tests.integration.site.between import Answer, Between, between
-from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port, token
+from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually
 from tests.integration.site.play import condition, connected, enrolled, job_of
 from wardround.clock import system_clock
 from wardround.kube.client import Client
@@ -137,7 +138,7 @@ async def test_a_changed_site_wakes_only_unfinished_tasks(site: Site) -> None:
     def wake(name: str, /, *, behind: bool = False) -> None:
         woken.append(name)
 
-    secret = token(site.api, "site-operator", NAMESPACE)
+    secret = token(site.api, NAMESPACE, "site-operator")
     async with Client(site.server, site.ca, lambda: secret, NAMESPACE, "wardround-site") as own:
         link = HubLink(own, lambda: None)
         reporter = Reporter(own, "x/y", "test", system_clock)
@@ -186,7 +187,7 @@ async def test_a_reconcile_reads_no_other_task_and_no_other_job(site: Site) -> N
     trains = site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"]
     await eventually("one trains", lambda: job_of(site, trains))
     await eventually("one is over", lambda: condition(site_task(site, over) or {}, "Failed")["status"] == "True")
-    port, secret = free_port(), token(site.api, "site-operator", NAMESPACE)
+    port, secret = free_port(), token(site.api, NAMESPACE, "site-operator")
     async with (
         between(site.server, site.ca, port) as proxy,
         Client(f"http://127.0.0.1:{port}", "", lambda: secret, NAMESPACE, "wardround-site") as own,

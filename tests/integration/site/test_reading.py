@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.integration.api.apiserver import Api, Refused
-from tests.integration.api.conftest import Helm
 from tests.integration.api.objects import site_values
+from tests.integration.cluster import Helm, free_port
 from tests.integration.site.between import between
-from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port
+from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually
 from tests.integration.site.play import (
     DATA_SCHEMA,
     DATASET,

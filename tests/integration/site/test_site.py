@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.integration.api.kstatus import kstatus
-from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, PERSON, Site, enrol, eventually, free_port, token
+from tests.integration.cluster import free_port, token
+from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, PERSON, Site, enrol, eventually
 from tests.integration.site.hub import Object
 from tests.integration.site.play import READ, condition, enrolled, job_of, leave_update, run_pod
 from wardround.api import site as sites
@@ -257,7 +258,7 @@ async def test_a_site_with_approval_deny_denies_a_waiting_task(site: Site) -> No
 async def test_the_courier_itself_waits_for_a_manual_approval(site: Site) -> None:
     """The operator accepts by itself, as one that somebody has taken over would: here the Site says Policy."""
     manual = dataclasses.replace(site.settings, pins=dataclasses.replace(site.settings.pins, approval="Manual"))
-    secret = token(site.api, "courier", NAMESPACE)
+    secret = token(site.api, NAMESPACE, "courier")
     own = Client(site.server, site.ca, lambda: secret, NAMESPACE)
     running = asyncio.create_task(courier.run(manual, own, free_port()))
     try:
@@ -281,7 +282,7 @@ async def test_the_courier_itself_waits_for_a_manual_approval(site: Site) -> Non
 
 
 async def test_the_site_operator_can_renew_its_token(site: Site) -> None:
-    secret = token(site.api, "site-operator", NAMESPACE)
+    secret = token(site.api, NAMESPACE, "site-operator")
     async with Client(site.server, site.ca, lambda: secret, NAMESPACE) as own:
         link = HubLink(own, lambda: None)
         hub = sites.parse(site.api.get("Site", "site", NAMESPACE)).spec.hub
@@ -301,7 +302,7 @@ async def test_the_site_operator_can_renew_its_token(site: Site) -> None:
 
 async def test_the_hub_drops_unknown_fields_of_a_sites_report(site: Site) -> None:
     """Hospitals are upgraded first. What a site says else would be refused whole, its keys with it."""
-    secret = token(site.api, "site-operator", NAMESPACE)
+    secret = token(site.api, NAMESPACE, "site-operator")
     async with Client(site.server, site.ca, lambda: secret, NAMESPACE) as own:
         link = HubLink(own, lambda: None)
         await link.refresh(sites.parse(site.api.get("Site", "site", NAMESPACE)).spec.hub)

@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 
 from tests.integration.api.apiserver import Refused
-from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port
+from tests.integration.cluster import free_port
+from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually
 from tests.integration.site.play import condition, connected, enrolled, job_of
 
 

@@ -1,25 +1,18 @@
-"""A real S3 store with TLS on loopback, one for all tests here."""
+"""A client of the store, and a round whose updates are in the store."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from tests.players.store import Server, serving
+from tests.players.store import Server
 from tests.players.stored_round import Round
 from wardround.store import admin
 from wardround.store.transfer import StoreClient
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Start versitygw and stop it again."""
-    with serving(tmp_path_factory.mktemp("store")) as running:
-        yield running
 
 
 @pytest_asyncio.fixture

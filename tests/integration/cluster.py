@@ -1,18 +1,15 @@
-"""One API server for all tests of this folder, with the CRDs, a hub and two sites that Helm installed."""
+"""An API server with our charts, for the tests of all folders: Helm, enrolment, tokens of accounts. No fixtures."""
 
 from __future__ import annotations
 
+import socket
 import subprocess
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
-from lab import toolchain
-from lab.apiserver import apiserver
 from lab.controlplane import ISSUER
 from tests.integration.api.apiserver import Api, Refused, until
 from tests.integration.api.objects import (
@@ -27,11 +24,6 @@ from tests.integration.api.objects import (
     training_job,
 )
 from wardround.cli.enrolment import manifests
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    # The lab's processes outlive the objects that started them. The fixture stops them by PID.
-    config.addinivalue_line("filterwarnings", "ignore:subprocess .* is still running:ResourceWarning")
 
 
 @dataclass(frozen=True)
@@ -63,49 +55,23 @@ class Helm:
         )
 
 
-@pytest.fixture(scope="session")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with apiserver(tmp_path_factory.mktemp("apiserver")) as server:
-        api = Api(server.kubeconfig)
-        yield api
-        api.close()
-
-
-@pytest.fixture(scope="session")
-def helm(bare: Api, tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    return Helm(toolchain.tool("helm"), bare.kubeconfig, tmp_path_factory.mktemp("helm"))
-
-
-@pytest.fixture(scope="session")
-def kubectl(bare: Api) -> Callable[..., subprocess.CompletedProcess[str]]:
-    binary = toolchain.tool("kubectl")
-
-    def run(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = [str(binary), "--kubeconfig", str(bare.kubeconfig), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, input=stdin)
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def api(bare: Api, helm: Helm) -> Api:
-    """The administrator of a cluster with a hub, two participants enrolled, and both their sites."""
+def install(api: Api, helm: Helm) -> None:
+    """Installs a hub, two participants enrolled, and both their sites."""
     helm.install("wardround-crds", "crds", "default", {}, "--wait")
     helm.install("wardround-hub", "hub", HUB, hub_values())
     # The setup of docs/one-cluster.md.
     restricted = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
-    bare.patch("Namespace", HUB, restricted, "")
+    api.patch("Namespace", HUB, restricted, "")
     for participant, namespace in SITES.items():
         helm.install("wardround-site", "site", namespace, site_values(participant))
-    _namespace(bare, FEDERATION)
-    bare.create(data_schema(FEDERATION))
+    _namespace(api, FEDERATION)
+    api.create(data_schema(FEDERATION))
     # The hub operator writes this when it starts.
     published = {"metadata": {"name": "wardround-hub", "namespace": HUB}, "data": {"tokenAudiences": ISSUER}}
-    bare.create({"apiVersion": "v1", "kind": "ConfigMap", **published})
+    api.create({"apiVersion": "v1", "kind": "ConfigMap", **published})
     for participant in PARTICIPANTS:
-        enrol(bare, participant)
-    _wait_for_policies(bare)
-    return bare
+        enrol(api, participant)
+    _wait_for_policies(api)
 
 
 def enrol(api: Api, participant: str) -> None:
@@ -146,3 +112,20 @@ def _wait_for_policies(api: Api) -> None:
         return False
 
     until("the last admission policy refuses", refused)
+
+
+def token(api: Api, namespace: str, account: str) -> str:
+    """A token of a service account, for an hour."""
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    answer = api.call("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", request)
+    return str(answer["status"]["token"])
+
+
+def authority(api: Api) -> str:
+    """The authority of the API server, as PEM."""
+    return Path(api._client.configuration.ssl_ca_cert).read_text()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
