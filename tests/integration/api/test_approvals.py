@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.api.apiserver import Api, Refused, account
-from tests.integration.api.objects import approval
+from tests.integration.api.apiserver import Api, Refused, account, until
+from tests.integration.api.objects import approval, site_task
 
 Object = dict[str, Any]
 SITE = "hospital-a"
@@ -140,6 +140,24 @@ def test_only_the_site_operator_counts_and_it_cannot_count_down(made: Api) -> No
         made.patch_status("Approval", "made", {"evaluationTasks": []}, SITE, user=OPERATOR)
     with pytest.raises(Refused, match="The field evaluations has to be"):
         made.patch_status("Approval", "made", {"evaluations": 0}, SITE, user=OPERATOR)
+
+
+def test_the_site_operator_cannot_write_that_another_person_made_the_approval_of_a_task(made: Api) -> None:
+    made.create(site_task(SITE, "covered"), user=OPERATOR)
+
+    def refusal(verdict: str, by: str) -> str:
+        decision = {"verdict": verdict, "by": by, "at": "2026-11-24T12:00:00Z", "approval": "made"}
+        try:
+            made.patch_status("SiteTask", "covered", {"decision": decision}, SITE, user=OPERATOR)
+        except Refused as refused:
+            return str(refused)
+        return ""
+
+    words = "the author and the verdict of Approval made"
+    # A policy may see a new Approval some time later.
+    until("the policy knows the Approval", lambda: words in refusal("Approve", "bob"))
+    assert words in refusal("Deny", "alice")
+    assert refusal("Approve", "alice") == ""
 
 
 BAD: dict[str, tuple[Object, str]] = {

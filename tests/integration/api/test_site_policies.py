@@ -68,6 +68,28 @@ def test_nobody_decides_about_a_task_in_the_name_of_another_user(site: Api, word
         site.patch("SiteTask", "task", {"spec": {**word, "decidedBy": by}}, "hospital-a", user="mallory")
 
 
+def decided(verdict: str, by: str) -> Object:
+    return {"decision": {"verdict": verdict, "by": by, "at": "2026-11-24T12:00:00Z"}}
+
+
+def test_the_site_operator_cannot_write_that_a_person_has_decided(site: Api) -> None:
+    """It may write the status, and invents a decision, another user, or the contrary."""
+
+    def write(verdict: str, by: str) -> None:
+        site.patch_status("SiteTask", "undecided", decided(verdict, by), "hospital-a", user=OPERATOR)
+
+    site.create(site_task(name="undecided"), user=OPERATOR)
+    for verdict, by in (("Approve", "mallory"), ("Approve", ""), ("Deny", "mallory")):
+        with pytest.raises(Refused, match="has to be the decision in the spec"):
+            write(verdict, by)
+    denied = {"spec": {"denied": True, "decidedBy": "mallory"}}
+    site.patch("SiteTask", "undecided", denied, "hospital-a", user="mallory")
+    for verdict, by in (("Approve", "mallory"), ("Deny", "alice")):
+        with pytest.raises(Refused, match="has to be the decision in the spec"):
+            write(verdict, by)
+    write("Deny", "mallory")
+
+
 def test_an_approval_does_not_apply_to_another_task_of_the_same_name(site: Api) -> None:
     before = site.get("SiteTask", "task", "hospital-a")["metadata"]["uid"]
     approved = {"approved": True, "decidedBy": "mallory"}
