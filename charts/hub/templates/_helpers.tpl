@@ -10,6 +10,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 system:serviceaccount:{{ .Release.Namespace }}:hub-operator
 {{- end }}
 
+{{/* Whether a request comes from the hub operator, or from the account of a hospital, in CEL. */}}
+{{- define "hub.byOwnAccount" -}}
+(request.userInfo.username == '{{ include "hub.user" . }}' || (request.userInfo.username.startsWith('system:serviceaccount:') && request.userInfo.username.endsWith(':site')))
+{{- end }}
+
 {{- define "hub.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532

@@ -31,12 +31,14 @@ from tests.integration.api.objects import (
 Object = dict[str, Any]
 HUB_OPERATOR = account(HUB, "hub-operator")
 SITE_A, SITE_B = account("site-a", "site"), account("site-b", "site")
+# A program of people that publishes models, with a service account of its own.
+PIPELINE = account("ci", "publisher")
 OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "any", "uid": "any", "blockOwnerDeletion": True}
 
 
 @pytest.fixture(scope="module")
 def hub(api: Api) -> Api:
-    users = [HUB_OPERATOR, SITE_A, SITE_B, "mallory"]
+    users = [HUB_OPERATOR, SITE_A, SITE_B, PIPELINE, "mallory"]
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
@@ -244,6 +246,17 @@ def test_nobody_but_the_hub_operator_answers_a_transfer(hub: Api) -> None:
         with pytest.raises(Refused, match="The status of a ModelTransfer is written by the hub operator alone"):
             hub.patch_status("ModelTransfer", "answered", status, FEDERATION, user=user)
     hub.patch_status("ModelTransfer", "answered", status, FEDERATION, user=HUB_OPERATOR)
+
+
+@pytest.mark.parametrize("make", [model_transfer, model_push])
+def test_no_account_of_wardround_makes_a_transfer_or_push_and_a_program_of_people_does(
+    hub: Api, make: Callable[..., Object]
+) -> None:
+    """A ClusterRoleBinding to a group of accounts can give them the right by mistake."""
+    for user in (SITE_A, SITE_B, HUB_OPERATOR):
+        with pytest.raises(Refused, match="Neither the hub operator nor the account of a hospital makes a Model"):
+            hub.create(make("taken", requestedBy=user), user=user)
+    hub.create(make("released", requestedBy=PIPELINE), user=PIPELINE, dry_run=True)
 
 
 @pytest.mark.parametrize("make", [model_transfer, model_push])
