@@ -115,10 +115,11 @@ class PushController:
         plan = push_plan.plan(seen)
         if plan.look:
             await self._hub.reporter.write(item, push.status, plan.status)
-            if self._hub.store_looks.crowded:
-                return sooner(plan.requeue_after, WAITING_SECONDS)
             item = await self._hub.client.get(self.kind, push.metadata.name, push.metadata.namespace)
-            seen = replace(seen, push=modelpush.parse(item), examined=await self._look(push))
+            examined = await self._look(push)
+            if examined is None:
+                return sooner(plan.requeue_after, WAITING_SECONDS)
+            seen = replace(seen, push=modelpush.parse(item), examined=examined)
             plan = push_plan.plan(seen)
         if plan.delete:
             await requests.delete(self._hub, self.kind, push)
@@ -156,7 +157,8 @@ class PushController:
         except SchemaInvalid:
             return None, {}, 0
 
-    async def _look(self, push: ModelPush) -> ExaminedFile:
+    async def _look(self, push: ModelPush) -> ExaminedFile | None:
+        """What the store has; None while as many looks wait for the store as may wait long."""
         from wardround.hub import pushed_file
 
         hub = self._hub
@@ -165,6 +167,9 @@ class PushController:
         except (NotFound, KeyError, ValueError) as damage:
             logger.error("the key of push %s is of no use: %s", push.metadata.uid, type(damage).__name__)
             return ExaminedFile(reason=pushed_file.ALTERED, tensors={})
+        # Nothing may run in between: another look could begin to wait, and this one would end after two seconds.
+        if hub.store_looks.crowded:
+            return None
         async with hub.store_looks.limited(None):
             return await pushed_file.look(hub.store, hub.internal, push, sealed, hub.clock())
 

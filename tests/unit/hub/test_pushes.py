@@ -11,7 +11,7 @@ from tests.simulation.hub import FEDERATION, NAMESPACE, LoneHub
 from tests.simulation.store import Let, SimulatedStore
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.api import names
-from wardround.hub.store_looks import WORKERS
+from wardround.hub.store_looks import LONG_LOOKS, WORKERS
 from wardround.ports import Object, Objects
 from wardround.sealing.keys import DecryptionKey
 from wardround.store.errors import REFUSED, StoreError
@@ -156,5 +156,35 @@ def test_while_the_store_gives_no_pushed_file_hospitals_are_asked_at_once(monkey
             hub.apply_round("train-0", ["site-a"])
             await asyncio.sleep(8)
             assert len(hub.server.select("RoundTask", "site-a", fields="")) == 1
+
+    play(main)
+
+
+def test_no_push_asks_the_store_while_as_many_wait_as_may_wait_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All people say at the same moment that they have uploaded. The store needs a minute for each file."""
+    asked, ended = [], []
+
+    async def slow(self: SimulatedStore, url: str, length: int, *, offset: int = 0) -> bytes:
+        asked.append(url)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.append(url)
+            raise
+        return b""
+
+    monkeypatch.setattr(SimulatedStore, "get_bytes", slow)
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        async with hub.running():
+            for number in range(WORKERS):
+                ask(hub, f"pretrained-{number}")
+            await hub.settle()
+            for number in range(WORKERS):
+                place = Place("ModelPush", FEDERATION, f"pretrained-{number}")
+                hub.server.change(place, {"spec": {"uploaded": True}})
+            await hub.settle()
+            assert (len(asked), ended) == (LONG_LOOKS, [])
 
     play(main)
