@@ -1,7 +1,8 @@
-"""The lists in tests/e2e of commands that are run, and of those that are not, cover all of README and docs."""
+"""What the pages list is all that there is: commands, which tests/e2e run or list, and rights of the hub operator."""
 
 import re
-from pathlib import Path
+from itertools import product
+from typing import Any
 
 import pytest
 import yaml
@@ -50,6 +51,45 @@ def test_the_round_with_a_server_optimizer_has_all_parameters_of_its_strategy() 
     assert strategies.unknown(aggregation.strategy, aggregation.parameters) == ""
 
 
+# Where a right applies, its objects, their names ("": all), and the verb.
+Right = tuple[str, str, str, str]
+
+
+def rights_of_the_hub_operator() -> set[Right]:
+    """What the chart's two roles allow."""
+    text = re.sub(r"\{\{.*?\}\}", "chart", (ROOT / "charts/hub/templates/rbac.yaml").read_text())
+    items: list[Any] = [each for each in yaml.safe_load_all(text) if each]
+    roles = {(each["kind"], each["metadata"]["name"]): each.get("rules", ()) for each in items}
+    places = {"all namespaces": ("ClusterRole", "wardround-hub-operator-chart")}
+    places["namespace of the hub"] = ("Role", "hub-operator")
+    return {
+        (place, *right)
+        for place, role in places.items()
+        for rule in roles[role]
+        for right in product(rule["resources"], rule.get("resourceNames", [""]), rule["verbs"])
+    }
+
+
+def documented_rights() -> list[Right]:
+    """What the table about an attacker who controls the hub operator lists."""
+    lines = [line.strip() for line in (ROOT / "docs/security.md").read_text().splitlines()]
+    begin = lines.index("| objects | where | verbs | what an attacker can do with these rights |") + 2
+    rights: list[Right] = []
+    for line in lines[begin : lines.index("", begin)]:
+        objects, where, verbs, can = (each.strip() for each in line.strip("|").split("|"))
+        assert can
+        kinds, _, named = objects.partition(" named ")
+        names = re.findall("`(.+?)`", named) or [""]
+        rights += [(where, *each) for each in product(re.findall("`(.+?)`", kinds), names, verbs.split(", "))]
+    return rights
+
+
+def test_the_security_page_lists_every_right_of_the_hub_operator() -> None:
+    documented = documented_rights()
+    assert len(documented) == len(set(documented))
+    assert set(documented) == rights_of_the_hub_operator()
+
+
 def cells(row: str) -> int:
     """`\\|` is a character of a cell."""
     return len(re.split(r"(?<!\\)\|", row.strip().removeprefix("|").removesuffix("|")))
@@ -59,7 +99,7 @@ def cells(row: str) -> int:
 def test_each_row_of_a_table_has_the_cells_of_its_head(page: str) -> None:
     """Two rows in one line once lost the second one."""
     tables: list[list[str]] = [[]]
-    for line in (Path(__file__).parents[2] / page).read_text().splitlines():
+    for line in (ROOT / page).read_text().splitlines():
         if line.startswith("|"):
             tables[-1].append(line)
         elif tables[-1]:
