@@ -35,17 +35,18 @@ class KeptState:
 
 @dataclass(frozen=True, kw_only=True)
 class KeptPlan:
-    """`data_key`: of the result. The other fields are only for the state of a server optimizer."""
+    """`data_key`: of the result. The other fields are only for the state of a server optimizer. None of these has a
+    default: a state kept with other parameters than its own would go on in a round to which it does not belong."""
 
     data_key: bytes = field(repr=False)
-    strategy: str = ""
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    frozen: tuple[str, ...] = ()
+    strategy: str
+    parameters: Mapping[str, str]
+    frozen: tuple[str, ...]
     state: KeptState | None = None
 
     def has_state(self, moments: int) -> bool:
         """Whether this plan says all that keeps a server state of so many moments."""
-        return bool(self.strategy) and self.state is not None and len(self.state.moments) == moments
+        return self.state is not None and len(self.state.moments) == moments
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def read(data: bytes) -> KeptPlan:
         return _read(KeptPlan, data)
     except codec.Malformed:
         plan = _read(_KeptKey, data)
-        return KeptPlan(data_key=plan.data_key)
+        return KeptPlan(data_key=plan.data_key, strategy="", parameters={}, frozen=())
 
 
 def read_list(data: bytes) -> KeptList:

@@ -111,11 +111,19 @@ def reshaped(plan: dict[str, Any]) -> dict[str, Any]:
     return {**plan, "state": {"moments": [{"key": "later"}]}}
 
 
-def unnamed(plan: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in plan.items() if key != "strategy"}
+def without(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda plan: {key: value for key, value in plan.items() if key != name}
 
 
-@pytest.mark.parametrize(("version", "lost"), [(newer, False), (renamed, True), (reshaped, True), (unnamed, True)])
+@pytest.mark.parametrize(
+    ("version", "lost"),
+    [
+        (newer, False),
+        (renamed, True),
+        (reshaped, True),
+        *((without(name), True) for name in ("strategy", "parameters", "frozen")),
+    ],
+)
 def test_a_server_state_that_this_version_cannot_read_is_known_to_be_lost(
     version: Callable[[dict[str, Any]], dict[str, Any]], lost: bool
 ) -> None:
