@@ -68,6 +68,17 @@ def test_a_job_without_a_pod_names_the_command_that_says_why_and_the_failure_rep
     assert command in (late.status.failure.message or "")
 
 
+def test_a_pod_that_is_gone_is_not_called_one_that_has_not_come_yet() -> None:
+    """A person has deleted the pod, or its node, and a ResourceQuota refuses the next one."""
+    timeline = [{"stage": "Started", "time": "2026-11-24T11:59:30.000000Z"}]
+    planned = plan(seen(a_task(status={**ready(), "timeline": timeline}), job=JOB, pod=None))
+    message = holds(planned.status, "Reconciling").message
+    assert message.startswith("The training pod of this task is gone, and the Job has no other pod yet.")
+    assert f"kubectl describe job/{JOB.name} -n {JOB.namespace}" in message
+    first = plan(seen(a_task(status=ready()), job=JOB, pod=None))
+    assert holds(first.status, "Reconciling").message.startswith("The Job of this task has no pod yet.")
+
+
 @pytest.mark.parametrize(("approval", "reason"), [("Policy", "Accepted"), ("Manual", "WaitingForApproval")])
 def test_hub_and_site_show_before_the_approval_that_a_round_has_local_sockets(approval: str, reason: str) -> None:
     for local in (True, False):

@@ -20,7 +20,7 @@ from wardround.plans.sitetask.places import ahead
 from wardround.plans.sitetask.stages import failed, pod_times
 from wardround.plans.sitetask.state import JOB_NOT_ADMITTED, is_accepted, is_refused
 from wardround.plans.sitetask.types import Change, CreateJob, Marks, Observation, Verdict
-from wardround.plans.sitetask.view import View
+from wardround.plans.sitetask.view import View, has_reached
 from wardround.reasons.registry import REASONS
 from wardround.sealing.refused import Refused
 from wardround.wire.training import LiveRounds
@@ -260,9 +260,12 @@ def _waits_for_its_pod(view: View) -> Verdict | None:
     job = view.seen.job
     if job is None or job.suspended or view.seen.pod is not None:
         return None
+    state = "The Job of this task has no pod yet."
+    if has_reached(view.seen, "Started"):
+        state = "The training pod of this task is gone, and the Job has no other pod yet."
     message = (
-        "The Job of this task has no pod yet. If this lasts for minutes, the events of the Job say why, for example a "
-        f"ResourceQuota: kubectl describe job/{job.name} -n {job.namespace}"
+        f"{state} If this lasts for minutes, the events of the Job say why, for example a ResourceQuota: kubectl "
+        f"describe job/{job.name} -n {job.namespace}"
     )
     return _progress(view, "Starting", message, marks=INPUT_READY)
 
