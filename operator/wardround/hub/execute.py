@@ -56,6 +56,7 @@ from wardround.wire import kept_plan
 from wardround.wire.aggregation import PlannedList, StoreAccess
 from wardround.wire.assignment import AssignedSchema, AssignedSeries
 from wardround.wire.card import ModelCard
+from wardround.wire.codec import Malformed
 from wardround.wire.models import ModelManifest
 
 # What the API server does not take now.
@@ -74,6 +75,11 @@ class Interrupted(Exception):
             cause = f"the store failed ({failure})"
         elif isinstance(failure, ApiError):
             cause = f"the API server refused it or did not answer ({type(failure).__name__})"
+        elif isinstance(failure, Malformed):
+            cause = (
+                f"this version of the hub operator cannot read {failure.place}, which another version of the hub "
+                "operator has written, or a person has changed"
+            )
         self.interruption = Interruption(doing=doing(action), cause=cause)
 
 

@@ -16,9 +16,13 @@ from tests.simulation.virtual import VirtualLoop, play
 from wardround.documents import collected_list
 from wardround.hub.context import Context
 from wardround.hub.early import COLLECTING_SECONDS, MOST_EXISTING, Pages
+from wardround.hub.execute import Interrupted
 from wardround.hub.store_looks import StoreLooks
+from wardround.plans.round.types import EarlyList, ListUpdates
 from wardround.presign import Credentials, Presigner
 from wardround.store.errors import StoreError
+from wardround.wire import kept_plan
+from wardround.wire.codec import Malformed
 from wardround.wire.collected import CollectedPage
 
 PAGE = CollectedPage((), "")
@@ -76,3 +80,13 @@ def test_a_page_goes_onto_the_next_number_that_is_free() -> None:
         assert written.number == 2 + 3
 
     play(main)
+
+
+def test_a_plan_that_another_version_made_is_not_called_a_fault_of_the_hub_operator() -> None:
+    """An upgrade of the hub operator while a round collects, seen when the round closes."""
+    with pytest.raises(Malformed) as unreadable:
+        kept_plan.read_list(b'{"listed": {"key": "AA=="}}')
+    closing = ListUpdates(tasks=(), before=EarlyList(), after=EarlyList(), counted=())
+    cause = Interrupted(closing, unreadable.value).interruption.cause
+    assert "cannot read plan.json.listed.collects, which another version of the hub operator has written" in cause
+    assert "fault of the hub operator" not in cause
