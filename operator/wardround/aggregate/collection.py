@@ -60,9 +60,11 @@ def require_complete(closed: ClosedList, listed: dict[str, str]) -> None:
 
 
 class UpdateCollection:
-    """The list of one aggregation. `closed`: what its last page says, once `updates` has ended."""
+    """The list of one aggregation. Once `updates` has ended: `closed` is what its last page says, and `closed_after`
+    is how many seconds after the first look that page came."""
 
     closed: ClosedList
+    closed_after: float
 
     def __init__(self, store: Store, plan: AggregationPlan, terms: PlannedCollection) -> None:
         self._store = store
@@ -93,7 +95,7 @@ class UpdateCollection:
                 yield update
             if page.closed is not None:
                 require_complete(page.closed, self._listed)
-                self.closed = page.closed
+                self.closed, self.closed_after = page.closed, clock() - begun
                 return
             number, url, came = number + 1, page.next, clock()
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from wardround.aggregate import steps
@@ -138,6 +138,8 @@ async def examine_all(
         await run_all(examinations, EXAMINED_AT_ONCE)
     counted = collection.closed.counted if collection else answers
     in_order = sorted((answers[name] for name in counted), key=lambda each: each.participant)
+    if collection:
+        in_order = without_expired(in_order, now + timedelta(seconds=collection.closed_after))
     read = [each for each in in_order if isinstance(each, Usable)]
     uncounted = tuple(each.participant for each in read if plan.task == "Evaluate" and each.withheld)
     usable = [each for each in read if each.participant not in uncounted]
@@ -145,6 +147,15 @@ async def examine_all(
     if not usable:
         raise AggregationError("NothingToAggregate", "", left_out, len(uncounted))
     return ExaminedUpdates(usable, uncounted, left_out)
+
+
+def without_expired(examined: Sequence[Usable | LeftOut], closed: datetime) -> list[Usable | LeftOut]:
+    """Leaves out updates that were valid when the Job began, and no longer when the list was closed. A Job that begins
+    at closing uses none of them either. So late is a round that was suspended after a hospital had sent its update."""
+    return [
+        LeftOut(each.participant, "Expired") if isinstance(each, Usable) and closed >= each.expires else each
+        for each in examined
+    ]
 
 
 def with_local_steps(examined: ExaminedUpdates) -> ExaminedUpdates:

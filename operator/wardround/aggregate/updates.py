@@ -16,6 +16,7 @@ from wardround.aggregate.expanded_file import ExpandedFile
 from wardround.aggregate.resealed import Resealing
 from wardround.aggregate.sealed_file import Keeping, SealedFile
 from wardround.aggregate.slices import NotFinite, Run, check_finite, runs, squares, within
+from wardround.api.times import parse_time
 from wardround.compression import Expansion, sent_length
 from wardround.ports import Store
 from wardround.sealing import untrusted
@@ -68,7 +69,8 @@ class Usable:
     limit of the participant reduces in its sums: rows of Statistics, people of Evaluate and of the validation rows of
     Train; 0 without sums. `sums`, `reported`: what its metrics are computed from (aggregate/metrics.py). `norm`: of all
     floats of the update of a Train round but the frozen ones, else 0. `frozen_digest`: of the frozen tensors of initial
-    weights, else "". `local_steps`: by which FedNova divides the update; 1 for the other strategies.
+    weights, else "". `expires`: from when the update may not be combined. `local_steps`: by which FedNova divides the
+    update; 1 for the other strategies.
     """
 
     participant: str
@@ -83,6 +85,7 @@ class Usable:
     file: SealedFile
     norm: float
     frozen_digest: str
+    expires: datetime
     local_steps: int = 1
 
 
@@ -152,6 +155,7 @@ async def examine(
         file=file,
         norm=math.sqrt(first_pass.squares),
         frozen_digest=first_pass.frozen_digest,
+        expires=parse_time(manifest.expires),
     )
 
 

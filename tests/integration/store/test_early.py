@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from tests.integration.store.updates import BASE, weights
 from tests.players.early_round import EarlyRound
-from tests.players.stored_round import Round
+from tests.players.stored_round import Round, now
+from wardround.api.times import to_seconds
 from wardround.sealing.pages import new_page_key, open_named, seal_named
 from wardround.wire.collected import page_name
 from wardround.wire.compression import Compression
@@ -63,6 +65,22 @@ async def test_an_update_that_the_last_page_does_not_count_is_not_combined(train
     _, late = await train.aggregate()
     assert (code, answer["aggregated"], answer["leftOut"]) == (0, ["site-a", "site-c"], [])
     assert answer["digest"] == late["digest"]
+
+
+async def test_an_update_that_expires_before_the_round_closes_is_not_combined(train: Round) -> None:
+    """A person has suspended the round after site-b had sent its update."""
+    await with_base(train)
+    await sent(train, "site-a")
+    soon = now() + timedelta(seconds=3)
+    await train.update("site-b", weights(2, SIZE), samples=101, manifest={"expires": to_seconds(soon)})
+    early = EarlyRound(train, most=3)
+    await early.list_updates("site-a", "site-b")
+    job = early.start()
+    await asyncio.sleep((soon - now()).total_seconds() + 1)
+    await early.list_updates(counted=["site-a", "site-b"])
+    code, answer = await job
+    assert (code, answer["aggregated"]) == (0, ["site-a"])
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": "Expired"}]
 
 
 async def test_an_update_that_is_listed_again_counts_once(train: Round) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from wardround.sealing import body
 from wardround.simulate.store import MemoryStore
 from wardround.tensors import Array, Layout, Tensor
 
+EXPIRES = datetime(2026, 11, 24, 13, tzinfo=UTC)
 KEY = bytes(32)
 FLOATS = ("F64", "F32", "F16", "BF16")
 LEAST = {"F64": -1074, "F32": -149, "F16": -24, "BF16": -133}
@@ -66,4 +68,4 @@ def usable(participant: str, base_digest: str = "", **facts: Any) -> Usable:
     names = dict.fromkeys(("round_uid", "participant", "base_digest", "image_digest", "schema_digest"), "")
     header = body.new_header(KEY, kind=body.UPDATE, attempt=1, length=0, **(names | {"base_digest": base_digest}))
     file = SealedFile(MemoryStore(), (), body.Body(KEY, header), None, b"")
-    return replace(Usable(participant, header, 1, False, False, 11, 0, {}, {}, file, 0.0, ""), **facts)
+    return replace(Usable(participant, header, 1, False, False, 11, 0, {}, {}, file, 0.0, "", EXPIRES), **facts)
