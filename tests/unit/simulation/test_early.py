@@ -17,9 +17,9 @@ import pytest
 
 from lab import demo_data
 from tests.conditions import is_true
-from tests.simulation.apiserver import Server, Write
+from tests.simulation.apiserver import Place, Server, Write
 from tests.simulation.client import Client
-from tests.simulation.federation import HUB_NAMESPACE, HUB_URL, Federation
+from tests.simulation.federation import HUB_NAMESPACE, HUB_URL, Federation, Process
 from tests.simulation.kubelet import Node
 from tests.simulation.programs import Programs
 from tests.simulation.rounds import OWN, documents, scratch
@@ -33,7 +33,9 @@ from wardround.simulate.play import play as simulate
 from wardround.simulate.prepared import prepared
 from wardround.store.errors import UNREACHABLE, StoreError
 
-SLOW = demo_data.HOSPITALS[-1].name
+SLOW, HOSTILE = demo_data.HOSPITALS[-1].name, demo_data.HOSPITALS[0].name
+# More manifests than a Job that begins early takes from three hospitals.
+REWRITES = 6
 # Statistics, first weights, and training from them. The second one never begins early.
 ROUNDS = documents(OWN)[:3]
 NAMES = [each["metadata"]["name"] for each in ROUNDS]
@@ -118,6 +120,29 @@ class StumblingFederation(EarlyFederation):
         super().__init__(*arguments, **more)
         self.store = StumblingObjects(self._signer, self._clock)
         self._open_store = Opener(self.store, self._latency)
+
+
+class RewritingFederation(EarlyFederation):
+    """A hospital writes new manifests for the update of each of its tasks: each time the same one with a space more."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.written: dict[str, int] = {}
+
+    def _install_hub(self) -> list[Process]:
+        return [*super()._install_hub(), self._rewrite()]
+
+    async def _rewrite(self) -> None:
+        account = f"{HOSTILE}:site"
+        while True:
+            await asyncio.sleep(1)
+            for task in self.hub.select("RoundTask", HOSTILE):
+                name, update = task["metadata"]["name"], (task.get("status") or {}).get("update")
+                if update and self.written.setdefault(name, 0) < REWRITES:
+                    self.written[name] += 1
+                    body = {"status": {"update": {**update, "manifest": update["manifest"] + " "}}}
+                    place = Place("RoundTask", HOSTILE, name)
+                    self.hub.change(place, body, subresource="status", account=account, manager="wardround-site")
 
 
 class UpgradingClient(Client):
@@ -294,3 +319,14 @@ def test_a_quota_that_refuses_the_early_job_lets_the_round_go_on(
     assert "no aggregation can begin early: post Job" in caplog.text
     assert any("refused the aggregation that would begin early" in each for each in FullFederation.messages)
     assert full.left == []
+
+
+def test_a_hospital_that_writes_its_manifest_again_and_again_ends_the_early_job_and_changes_no_model(
+    simulated: dict[str, str],
+) -> None:
+    """The aggregation at closing has one update of each hospital."""
+    early = played(RewritingFederation, 3600)
+    assert early.digests == simulated
+    assert set(early.numbers.values()) == {1}
+    assert sum(each.endswith("-0") for each in early.jobs) == 2
+    assert early.left == []
