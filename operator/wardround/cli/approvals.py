@@ -62,6 +62,26 @@ def reviewed(item: Object, listed: Sequence[Object]) -> Reviewed:
     return Reviewed(task, assignment, tuple(approval.parse(each) for each in listed))
 
 
+def require_open(known: Reviewed) -> None:
+    """Raises CommandError if the task has ended, and nobody has denied it: an approval would change nothing. A denial
+    counts for further attempts, so an approval of a denied task ends that."""
+    if not has_ended(known.task) or known.task.spec.denied:
+        return
+    meta, model = known.task.metadata, terms.series_terms(known.assignment) is not None
+    more = " To approve further tasks of its model, give --model." if model else ""
+    raise CommandError(
+        f"SiteTask {meta.namespace}/{meta.name} {_state(known.task)}, so an approval of this task changes nothing. "
+        f"Nothing is written.{more}"
+    )
+
+
+def approved(known: Reviewed) -> str:
+    """What the approval of this task alone has done."""
+    if has_ended(known.task):
+        return f"The denial of {known.where} is over for further attempts. This task has ended, and stays refused."
+    return f"Approved: {known.where}"
+
+
 def series_terms(known: Reviewed) -> SeriesTerms:
     """Raises CommandError for the task of a round that a person has made."""
     series = terms.series_terms(known.assignment)
@@ -229,6 +249,11 @@ def review(
             f"  To approve this task alone: kubectl wardround approve {known.where} --uid {task.metadata.uid}",
             f"  To deny this task: kubectl wardround deny {known.where}",
         ]
+    elif task.spec.denied:
+        lines.append(
+            "  To end the denial for further attempts: kubectl wardround approve "
+            f"{known.where} --uid {task.metadata.uid}"
+        )
     series = terms.series_terms(asks)
     if series is not None:
         most = limits(series, rounds=rounds, evaluations=evaluations, until=until, now=now)
@@ -238,9 +263,11 @@ def review(
 
 def _state(task: SiteTask) -> str:
     known = task.status.conditions
-    for kind, words in (("Complete", "is complete"), ("Failed", "has failed")):
-        if is_true(known, kind):
-            return words
+    if is_true(known, "Complete"):
+        return "is complete"
+    failed = find(known, "Failed")
+    if failed is not None and failed.status == "True":
+        return f"has failed ({failed.reason})"
     accepted = find(known, "Accepted")
     if accepted is not None and accepted.status == "True":
         return "is accepted, and has not ended"
@@ -319,7 +346,8 @@ def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime
         yield f"  {_approval_line(each, series, now)}"
     uid = known.task.metadata.uid
     yield f"  To approve the model: kubectl wardround approve {known.where} --model --uid {uid} {bounds(most)}"
-    yield f"  To see and approve all models of the model's sweep: kubectl wardround approve {known.where} --sweep"
+    if not has_ended(known.task):
+        yield f"  To see and approve all models of the model's sweep: kubectl wardround approve {known.where} --sweep"
     yield f"  To deny the model: kubectl wardround deny {known.where} --model"
 
 

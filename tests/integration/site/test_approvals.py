@@ -229,7 +229,8 @@ async def test_a_withdrawn_approval_ends_the_tasks_that_rest_on_it(manual: Site,
 
 async def test_a_task_can_be_approved_denied_and_withdrawn_alone(manual: Site, person: Person) -> None:
     site = manual
-    one, other = ask(site), ask(site)
+    # Of another round of the series: a denial counts for further attempts at the same round.
+    one, other = ask(site), ask(site, series=dataclasses.replace(SERIES, round=2))
     for name in (one, other):
         await reason(site, name, "Accepted", "WaitingForApproval")
     text = await person.runs("review", f"st/{one}")
@@ -247,6 +248,11 @@ async def test_a_task_can_be_approved_denied_and_withdrawn_alone(manual: Site, p
     await reason(site, other, "Failed", "Denied")
     decision = site.task(other)["status"]["decision"]
     assert (decision["verdict"], decision["by"]) == ("Deny", PERSON)
+    assert "stays refused" in await person.runs("approve", f"st/{other}", "--yes")
+    assert site.task(other)["spec"]["denied"] is False
+    for words in ((), ("--yes",)):
+        refused = await person.runs("approve", f"st/{other}", *words, code=2)
+        assert "has failed (Denied), so an approval of this task changes nothing" in refused
 
 
 async def test_a_person_denies_a_model(manual: Site, person: Person) -> None:

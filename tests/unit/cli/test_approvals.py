@@ -119,6 +119,30 @@ def test_a_sweep_is_not_approved_by_a_task_that_has_ended(kind: str) -> None:
         approved_sweeps.sweep(known, [site_task("one", member(1)), site_task("two", member(2))])
 
 
+@pytest.mark.parametrize(("kind", "words"), [("Complete", "is complete"), ("Failed", r"has failed \(Failed\)")])
+def test_nobody_approves_a_task_that_has_ended(kind: str, words: str) -> None:
+    approvals.require_open(approvals.reviewed(OWN, ()))
+    over = approvals.reviewed(site_task("own", member(0), ended(kind)), ())
+    with pytest.raises(CommandError, match=f"SiteTask .*/own {words}, so an approval .* its model, give --model"):
+        approvals.require_open(over)
+    text = "\n".join(approvals.review(over, NOW))
+    assert "approve sitetask/own -n hospital-a --model" in text
+    assert "--sweep" not in text
+    alone = approvals.reviewed(site_task("own", ASSIGNMENT, ended(kind)), ())
+    with pytest.raises(CommandError, match=r"Nothing is written\.$"):
+        approvals.require_open(alone)
+
+
+def test_an_approval_of_a_task_that_was_denied_ends_the_denial_and_review_shows_the_command() -> None:
+    """A denial counts for further attempts. Without a terminal, people copy the command from review."""
+    task = site_task("own", member(0), ended("Failed"))
+    denied = approvals.reviewed(task | {"spec": task["spec"] | {"denied": True, "decidedBy": "carla"}}, ())
+    approvals.require_open(denied)
+    assert "stays refused" in approvals.approved(denied)
+    uid = denied.task.metadata.uid
+    assert f"approve sitetask/own -n hospital-a --uid {uid}" in "\n".join(approvals.review(denied, NOW))
+
+
 def test_withdrawing_the_approvals_of_a_model_leaves_its_denial() -> None:
     known = approvals.reviewed(OWN, ())
     options: dict[str, Any] = {"rounds": None, "evaluations": None, "until": None}

@@ -111,6 +111,8 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
             f"The SiteTask has the UID {uid}, which is not the one after --uid: the hub has replaced the SiteTask. "
             f"Read what the new SiteTask asks for: kubectl wardround review {known.where}."
         )
+    if not options.model:
+        approvals.require_open(known)
     if not (options.uid or options.yes):
         print("\n".join(approvals.review(known, now, **bounds)))
         if not confirmed("Does the hospital agree? [y/N] ", NO_TERMINAL):
@@ -118,7 +120,7 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
             return 2
     if not options.model:
         _decide(site, known, approved=True)
-        say(f"Approved: {known.where}")
+        say(approvals.approved(known))
         return 0
     made = approvals.approve_model(known, **bounds, author=site.user(), now=now)
     site.create(made)
