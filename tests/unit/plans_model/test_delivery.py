@@ -96,6 +96,20 @@ def test_a_version_that_people_choose_is_delivered() -> None:
     assert spec.delivery.version == 1
 
 
+def test_with_manual_promotion_no_hospital_gets_a_version_before_people_choose_it() -> None:
+    """Not even the first one, which no gate has compared, and not one that the gate accepts."""
+    world = trained(gate={"promote": "Manual"})
+    assert (len(world.versions), deliveries(world)) == (1, [])
+    world.run_next()
+    assert (len(world.versions), deliveries(world)) == (2, [])
+    world.pin(2)
+    world.run()
+    [name] = deliveries(world)
+    spec = world.rounds[name].spec
+    assert spec.delivery is not None
+    assert spec.delivery.version == 2
+
+
 def test_a_round_that_people_delete_is_made_again() -> None:
     world = trained()
     del world.rounds["heart-d1-0123abcd"]
