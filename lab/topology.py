@@ -14,8 +14,6 @@ STATE = ROOT / STATE_FOLDER
 RUNTIME = Path("/run/wardround")
 # The lab's internet is a namespace with a bridge, separate from the machine's own network and firewall.
 INTERNET = "wr-internet"
-WAN_RANGE = "198.18.0.0/24"
-MANAGEMENT_RANGE = "198.19.0.0/16"
 # The hub's ports that sites use: its API server and its object store.
 API_PORT = 6443
 STORE_PORT = 30443

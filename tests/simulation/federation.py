@@ -19,9 +19,9 @@ from tests.simulation.apiserver import Place, Server, Write
 from tests.simulation.client import Client, Connect, Watcher
 from tests.simulation.kubelet import Node, Watched
 from tests.simulation.programs import Programs
-from tests.simulation.store import Objects, Opener
+from tests.simulation.store import BUCKET, Objects, Opener
 from tests.simulation.virtual import VirtualLoop
-from wardround.api.names import BUCKET, COURIER_KEYS, HUB_CONFIG_MAP, HUB_CREDENTIALS, SITE
+from wardround.api.names import COURIER_KEYS, HUB_CONFIG_MAP, HUB_CREDENTIALS, SITE
 from wardround.cli import enrolment
 from wardround.courier import main as courier
 from wardround.courier import settings as courier_settings

@@ -12,9 +12,8 @@ from tests.players.hospital import Hospital
 from tests.players.hub import DATA_SCHEMA
 from tests.simulation.apiserver import Place, Server
 from tests.simulation.client import Client, Connect, Watcher
-from tests.simulation.store import Objects, Opener
+from tests.simulation.store import BUCKET, Objects, Opener
 from tests.simulation.virtual import VirtualLoop
-from wardround.api.names import BUCKET
 from wardround.hub.operator import Controllers, HubOperator, controllers
 from wardround.hub.settings import Settings
 from wardround.ports import Object

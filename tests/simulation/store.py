@@ -19,6 +19,7 @@ from wardround.clock import Clock
 from wardround.presign import Presigner
 from wardround.store.errors import MISSING, NOT_PINNED, REFUSED, SHORT, StoreError
 
+BUCKET = "wardround"
 SIGNED_AT = "%Y%m%dT%H%M%SZ"
 
 

@@ -49,9 +49,6 @@ PUSH_UID = "wardround.io/push-uid"
 PUSH_REF = "wardround.io/push-ref"
 ROUND_REF = "wardround.io/round-ref"  # annotation: the full `namespace/name`, since the label may be cut
 
-ROLE_OPERATOR = "operator"
-ROLE_COURIER = "courier"
-ROLE_STORE = "store"
 ROLE_AGGREGATION = "aggregation"
 ROLE_TRAINING = "training"
 
@@ -61,7 +58,6 @@ COURIER_KEYS = "courier-keys"
 HUB_CREDENTIALS = "hub-credentials"
 SITE = "site"
 SITE_ACCOUNT = "site"  # service account of a hospital, in its namespace on the hub
-BUCKET = "wardround"
 
 USER = 65532
 

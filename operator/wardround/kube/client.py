@@ -55,12 +55,15 @@ class Client:
         namespace: str,
         field_manager: str = "",
         strict: bool = True,
+        *,
+        draw: Draw = system_draw,
     ) -> None:
         self.server = server.rstrip("/")
         self.ca_pem = ca_pem
         self.token = token
         self.namespace = namespace
         self.field_manager = field_manager
+        self._draw = draw
         self._field_validation = "Strict" if strict else "Ignore"
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
@@ -246,7 +249,7 @@ class Client:
             except Unavailable as failure:
                 failures += 1
                 logger.warning("%s; trying again", failure)
-                await asyncio.sleep(backoff(failures))
+                await asyncio.sleep(backoff(failures, draw=self._draw))
 
     async def _follow(
         self, kind: str, namespace: str | None, version: str, labels: str, fields: str
@@ -342,7 +345,7 @@ def failed_in_a_row(failures: int, held_seconds: float) -> int:
     return 1 if held_seconds > STABLE_SECONDS else failures + 1
 
 
-def backoff(failures: int, base: float = 0.5, most: float = 30.0, *, draw: Draw = system_draw) -> float:
+def backoff(failures: int, base: float = 0.5, most: float = 30.0, *, draw: Draw) -> float:
     """Seconds to wait before try number `failures` + 1: from half of an exponential ceiling up to it, at random.
 
     Clients that failed together then do not come back together, and none comes back at once.

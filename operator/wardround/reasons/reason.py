@@ -19,8 +19,9 @@ NOBODY = "nobody"
 PUSHER = "the person who pushes the model"
 READER = "the person who asks for the model"
 
-# Exit codes of our containers. The last three are EX_DATAERR, EX_SOFTWARE and EX_TEMPFAIL of sysexits.h.
-EXIT_CODE, EXIT_DATA, EXIT_OUR_FAULT, EXIT_TRY_AGAIN = 1, 65, 70, 75
+# Exit codes of our containers and of training images. The last four are EX_USAGE, EX_DATAERR, EX_SOFTWARE and
+# EX_TEMPFAIL of sysexits.h.
+EXIT_CODE, EXIT_PARAMETERS, EXIT_DATA, EXIT_OUR_FAULT, EXIT_TRY_AGAIN = 1, 64, 65, 70, 75
 
 
 # What the hub's administrator does first if somebody may have a hospital's keys.

@@ -33,7 +33,7 @@ DATA_REASONS = frozenset(
         *("DatasetNotAllowed", "DatasetNotFound", "DatasetUnknown", "IdentifiersChanged", "OneClass", "RowsRepeated"),
         *("SchemaDiffersFromBase", "SchemaInvalid"),
         *("SchemaNotFound", "SchemasDiffer", "SplitChanged", "SplitKeyChanged", "SplitKeyLost", "TargetsContradict"),
-        *("TooFewSamples", "TooManyLeftOut", "TooManyRowsLeftOut", "WrongSchema"),
+        *("TooFewSamples", "TooManyRowsLeftOut", "WrongSchema"),
     }
 )
 # A stage of the hub: the entry of the timeline that ends it, and its name.

@@ -11,12 +11,17 @@ from datetime import datetime, timedelta
 
 from wardround.api.task import Failure
 from wardround.plans.sitetask.pod import Job, Pod, Step
+from wardround.reasons.reason import EXIT_DATA, EXIT_PARAMETERS, EXIT_TRY_AGAIN
 from wardround.reasons.registry import REASONS
 from wardround.reasons.training import POD
 from wardround.wire.outcome import Outcome
 
 # What a training image may say by its exit code (docs/training-image.md).
-BY_EXIT_CODE: Mapping[int, str] = {64: "ParametersRefused", 65: "DataUnreadable", 75: "PodFailed"}
+BY_EXIT_CODE: Mapping[int, str] = {
+    EXIT_PARAMETERS: "ParametersRefused",
+    EXIT_DATA: "DataUnreadable",
+    EXIT_TRY_AGAIN: "PodFailed",
+}
 # Exit codes of the launcher for a command that is no program, and of a shell for a program that is not there.
 EXIT_NOT_STARTED = (126, 127)
 # Why a container waits. These causes do not heal by waiting.
