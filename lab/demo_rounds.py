@@ -58,6 +58,8 @@ def model(image: str, minute: datetime) -> Round:
     del series["schedules"], series["stop"]
     result["spec"]["round"]["image"] = image
     result["spec"] |= {"release": "Readers", "deliver": {"to": "Participants"}, "trigger": trigger(minute)}
+    # The demo measures the last version itself, with the metrics of its table, and has no time for more rounds.
+    result["spec"]["evaluation"]["testRows"] = False
     return result
 
 

@@ -109,9 +109,11 @@ class Series:
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """The Evaluate rounds of a series. `every`: one follows each Train round whose number is a multiple of this, beside
-    those at the end of the series. 0: only those. `quorum`: None for that of the other rounds."""
+    those at the end of the series. 0: only those. `test_rows`: whether each version is measured on test rows, once,
+    when it becomes the current one. `quorum`: None for that of the other rounds."""
 
     every: int = 0
+    test_rows: bool = True
     quorum: Quorum | None = None
 
 
@@ -259,10 +261,27 @@ class DeliveryStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeasurementStatus:
+    """The newest measurement of a version on test rows. `version`: name of the ModelVersion. `round`: name of the
+    Evaluate round. `begun`: whether the hub operator has seen this round. `outcome`: Failed if no further round
+    measures this version. `series`: number of the version's series. `number`: of the Train round that made the version,
+    None if its series was not the newest one when the round was named."""
+
+    version: str
+    round: str
+    series: int
+    number: int | None = None
+    attempt: int = 1
+    begun: bool = False
+    outcome: Outcome = "Running"
+
+
+@dataclass(frozen=True, kw_only=True)
 class FederatedModelStatus:
     """`current`: name of the ModelVersion that counts. `candidate`: of the newest one, unless it is the current one.
     `versions`: names of the ModelVersions of this model, in order. `served`: of those that are or were current. `next`:
-    None without a trigger. `delivery`: None before the first one. `summary`: None as long as no model is measured."""
+    None without a trigger. `delivery`, `testing`: None before the first one. `summary`: None as long as no model is
+    measured."""
 
     observed_generation: int | None = None
     conditions: Conditions = ()
@@ -272,6 +291,7 @@ class FederatedModelStatus:
     served: tuple[str, ...] = ()
     next: NextStart | None = None
     delivery: DeliveryStatus | None = None
+    testing: MeasurementStatus | None = None
     series: SeriesStatus | None = None
     summary: Summary | None = None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from wardround.api.conditions import Conditions
 from wardround.api.federatedround import CalibrationGroup, Outcome, Release, ResultMetric
@@ -62,6 +62,18 @@ class VersionVerdict:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VersionTest:
+    """The one measurement of the version on test rows, for the report. `round_name`: the Evaluate round. `outcome`:
+    Failed if no round has measured the version, and none will. `message`: why there are no numbers."""
+
+    round_name: str
+    outcome: Literal["Complete", "Failed"]
+    message: str = ""
+    metrics: tuple[ResultMetric, ...] = ()
+    calibration: tuple[CalibrationGroup, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class VersionCard:
     """Which card of the model is the newest. `digest`: of the card as the hub has signed it, without the signature.
     `signed_by`: fingerprint of the hub's key."""
@@ -74,13 +86,15 @@ class VersionCard:
 @dataclass(frozen=True, kw_only=True)
 class ModelVersionStatus:
     """`metrics`, `calibration`: as the round measured them that was the first to measure this model. `verdict`: None
-    until the series has ended. `card`: None if the hub has no card that it can use."""
+    until the series has ended. `test`: None until a round has measured the version on test rows. The gate never reads
+    it. `card`: None if the hub has no card that it can use."""
 
     observed_generation: int | None = None
     conditions: Conditions = ()
     metrics: tuple[ResultMetric, ...] = ()
     calibration: tuple[CalibrationGroup, ...] = ()
     verdict: VersionVerdict | None = None
+    test: VersionTest | None = None
     card: VersionCard | None = None
 
 

@@ -29,6 +29,8 @@ from wardround.reasons.registry import REASONS, reason_for
 from wardround.tabular import ignored_columns, problems
 
 SILENT_AFTER_SECONDS = 60
+# Reasons of a FederatedModel that are nobody's fault. Their messages say what the model waits for.
+UNDER_WAY = ("Delivering", "VersionTesting")
 WAITING, APPROVE = "WaitingForApproval", "To approve the task, run"
 
 
@@ -97,10 +99,12 @@ def of_task(where: str, task: Task, *, participant: str, waits: bool = True) -> 
 def of_conditions(item: Participant | Site | Dataset | FederatedModel | ModelVersion | Approval) -> list[Finding]:
     """What is wrong with it."""
     metadata = item.metadata
-    wrong = {"Ready": ("False", "Unknown"), "HubConnected": ("False", "Unknown"), LINK_LOCAL: ("False",)}
+    unready = ("False", "Unknown")
+    wrong: dict[str, tuple[str, ...]] = {"Ready": unready, "HubConnected": unready, LINK_LOCAL: ("False",)}
     if isinstance(item, FederatedModel):
         # A model is not ready as long as its first series runs, and that is nobody's fault.
-        wrong = {"Stalled": ("True",), "VersionWaits": ("True",), "Scheduled": ("False",), "Delivered": ("False",)}
+        holds, lacks = ("True",), ("False",)
+        wrong = {"Stalled": holds, "VersionWaits": holds, "Scheduled": lacks, "Delivered": lacks, "Tested": lacks}
     findings = []
     for name, statuses in wrong.items():
         condition = find(item.status.conditions, name)
@@ -109,8 +113,8 @@ def of_conditions(item: Participant | Site | Dataset | FederatedModel | ModelVer
                 dataset=metadata.name if isinstance(item, Dataset) else "",
                 site_namespace="" if isinstance(item, Participant) else metadata.namespace,
             )
-            if isinstance(item, FederatedModel) and advice.owner == NOBODY and condition.reason != "Delivering":
-                continue  # for example no trigger, or no delivery. What a delivery waits for, its message says
+            if isinstance(item, FederatedModel) and advice.owner == NOBODY and condition.reason not in UNDER_WAY:
+                continue  # for example no trigger, or no delivery
             participant = metadata.name if isinstance(item, Participant) else ""
             findings.append(Finding(name, condition.reason, advice, condition.message, participant))
     return findings

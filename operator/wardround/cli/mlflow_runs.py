@@ -61,7 +61,9 @@ def runs(shown: ModelObjects) -> tuple[Run, ...]:
 
 def _run(shown: ModelObjects, version: ModelVersion) -> Run:
     made_by = shown.round(version.spec.round_name)
-    points = [point for each in version.status.metrics for point in _points(each, _prefix(each), 0)]
+    tested = version.status.test.metrics if version.status.test else ()
+    metrics = (*version.status.metrics, *tested)
+    points = [point for each in metrics for point in _points(each, _prefix(each), 0)]
     return Run(
         key=version.metadata.uid,
         name=version.metadata.name,

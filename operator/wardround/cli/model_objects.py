@@ -52,22 +52,27 @@ class ModelObjects:
         name, series = federated_round.metadata.name, self.model.status.series
         listed = next((each for each in self.series_rounds if each.name == name), None)
         named = (series.number, listed) if series is not None and listed is not None else rounds.read_name(name)
-        return f"series {named[0]}, {task_and_number(named[1])}" if named else federated_round.spec.task
+        if named:
+            return f"series {named[0]}, {task_and_number(named[1])}"
+        tested = (each for each in self.versions if each.status.test and each.status.test.round_name == name)
+        version = next(tested, None)
+        return f"{_numbers(version)} on test rows" if version else federated_round.spec.task
 
     def version_place(self, version: ModelVersion) -> str:
         """`series 2, version 2`, and whether it is the current one or the candidate."""
         status, name = self.model.status, version.metadata.name
         role = ", current" if name == status.current else ", candidate" if name == status.candidate else ""
-        return f"series {version.spec.series}, version {version.spec.version}{role}"
+        return f"{_numbers(version)}{role}"
 
     def measured(self) -> Mapping[str, Mapping[str, ResultMetric]]:
-        """The metrics of each model by the name of the round that made it, as the first round that measured the model
-        told them."""
+        """The metrics of each model on validation rows, by the name of the round that made it, as the first round that
+        measured the model told them."""
         known: dict[str, dict[str, ResultMetric]] = {}
         for each in self.rounds:
             own: dict[str, dict[str, ResultMetric]] = {}
             for metric in each.status.result.metrics if each.status.result else ():
-                own.setdefault(metric.model, {})[metric.name] = metric
+                if metric.rows == "Validation":
+                    own.setdefault(metric.model, {})[metric.name] = metric
             known = {**own, **known}
         return known
 
@@ -89,6 +94,10 @@ def _position(model: Object, federated_round: FederatedRound) -> int:
     names = [each["name"] for each in listed]
     name = federated_round.metadata.name
     return names.index(name) if name in names else -1
+
+
+def _numbers(version: ModelVersion) -> str:
+    return f"series {version.spec.series}, version {version.spec.version}"
 
 
 def task_and_number(each: SeriesRound) -> str:

@@ -26,7 +26,8 @@ def rows(shown: ModelObjects) -> list[tuple[str, ...]]:
     made: list[tuple[str, ...]] = []
     for version in shown.versions:
         start = (f"modelversion/{version.metadata.name}", shown.version_place(version))
-        made.extend((*start, *each) for each in results.metric_rows(version.status.metrics))
+        tested = version.status.test.metrics if version.status.test else ()
+        made.extend((*start, *each) for each in results.metric_rows((*version.status.metrics, *tested)))
     for each in shown.rounds:
         if each.status.result is not None:
             start = (f"federatedround/{each.metadata.name}", shown.place(each))
@@ -90,7 +91,7 @@ def _document(shown: ModelObjects) -> dict[str, Any]:
             {
                 **{"name": each.metadata.name, "version": each.spec.version, "series": each.spec.series},
                 **{"place": shown.version_place(each), "round": each.spec.round_name, "digest": each.spec.digest},
-                **_fields(codec.dump(each.status), ("metrics", "calibration", "verdict")),
+                **_fields(codec.dump(each.status), ("metrics", "calibration", "verdict", "test")),
             }
             for each in shown.versions
         ],

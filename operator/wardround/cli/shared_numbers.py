@@ -1,13 +1,15 @@
 """Leaves out the numbers of single hospitals. Reports and MLflow have more readers than the hub. Pure."""
 
 from dataclasses import replace
+from typing import TypeVar
 
 from wardround.api.federatedround import FederatedRound, Result
-from wardround.api.modelversion import ModelVersionStatus
+from wardround.api.modelversion import ModelVersionStatus, VersionTest
 from wardround.cli.model_objects import ModelObjects
 
 # A total over one hospital is that hospital's own number. A result has it only if the hospital's Site tells it.
 FEWEST_HOSPITALS = 2
+Measured = TypeVar("Measured", ModelVersionStatus, VersionTest, Result)
 
 
 def without_single_hospitals(objects: ModelObjects) -> ModelObjects:
@@ -23,14 +25,16 @@ def shared_round(live: FederatedRound) -> FederatedRound:
 
 
 def _shared_status(status: ModelVersionStatus) -> ModelVersionStatus:
-    metrics = tuple(each for each in status.metrics if each.hospitals >= FEWEST_HOSPITALS)
-    # Groups do not say over how many hospitals they are. All numbers from the same sums are over the same hospitals.
-    groups = status.calibration if metrics and metrics == status.metrics else ()
-    return replace(status, metrics=metrics, calibration=groups)
+    return replace(_shared(status), test=_shared(status.test) if status.test else None)
 
 
 def _shared_result(result: Result) -> Result:
-    metrics = tuple(each for each in result.metrics if each.hospitals >= FEWEST_HOSPITALS)
     differences = tuple(each for each in result.differences if each.hospitals >= FEWEST_HOSPITALS)
-    groups = result.calibration if metrics and metrics == result.metrics else ()
-    return replace(result, metrics=metrics, differences=differences, calibration=groups, hospitals=())
+    return replace(_shared(result), differences=differences, hospitals=())
+
+
+def _shared(numbers: Measured) -> Measured:
+    metrics = tuple(each for each in numbers.metrics if each.hospitals >= FEWEST_HOSPITALS)
+    # Groups do not say over how many hospitals they are. All numbers from the same sums are over the same hospitals.
+    groups = numbers.calibration if metrics and metrics == numbers.metrics else ()
+    return replace(numbers, metrics=metrics, calibration=groups)

@@ -108,6 +108,7 @@ def members(model: Object, varied: Mapping[str, Sequence[str]], namespace: str) 
         series = spec["series"]
         series["parameters"] = {**(series.get("parameters") or {}), **chosen}
         spec["gate"] = {**(spec.get("gate") or {}), "promote": "Manual"}
+        spec["evaluation"] = {**(spec.get("evaluation") or {}), "testRows": False}
         labels = {**(model["metadata"].get("labels") or {}), names.SWEEP: names.label_value(sweep)}
         metadata = {"name": name, "namespace": namespace, "labels": labels}
         item = {"apiVersion": model["apiVersion"], "kind": federatedmodel.KIND, "metadata": metadata, "spec": spec}
@@ -206,8 +207,10 @@ def _refuse_scheduled(model: Object, varied: Iterable[str]) -> None:
 
 
 def _spec(item: Object) -> FederatedModelSpec:
-    """The spec as it is compared. People may suspend a model of a sweep."""
-    return replace(federatedmodel.parse(item).spec, suspend=False)
+    """The spec as it is compared. People may suspend a model of a sweep. Earlier commands did not write testRows: it
+    changes nothing as long as nobody promotes the model."""
+    spec = federatedmodel.parse(item).spec
+    return replace(spec, suspend=False, evaluation=replace(spec.evaluation, test_rows=False))
 
 
 def _state(model: FederatedModel, loss: ResultMetric | None) -> str:

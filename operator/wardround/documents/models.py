@@ -23,10 +23,24 @@ from wardround.api.federatedround import (
     Task,
 )
 from wardround.api.meta import API_VERSION, OwnerReference, owner
-from wardround.api.modelversion import ModelVersion, ModelVersionSpec, ModelVersionStatus, VersionCard, VersionVerdict
+from wardround.api.modelversion import (
+    ModelVersion,
+    ModelVersionSpec,
+    ModelVersionStatus,
+    VersionCard,
+    VersionTest,
+    VersionVerdict,
+)
 from wardround.documents.assignments import assigned_quorum, assigned_resources
 from wardround.plans.model.series import parameters
-from wardround.plans.model.types import CreateDelivery, CreateRound, CreateVersion, OwnVersion
+from wardround.plans.model.types import (
+    CreateDelivery,
+    CreateRound,
+    CreateTest,
+    CreateVersion,
+    OwnVersion,
+    ReportTest,
+)
 from wardround.wire import codec
 from wardround.wire.assignment import AssignedModel, AssignedSchedule, AssignedSeries, AssignedStep
 from wardround.wire.compression import used
@@ -36,24 +50,25 @@ from wardround.wire.strategies import FEDAVG, STRATEGIES, evaluated
 TASKS_OF_SERIES = ("Statistics", "Train", "Evaluate Validation")
 # Pushed weights bring their standardisation with them.
 TASKS_WITHOUT_STATISTICS = TASKS_OF_SERIES[1:]
+# For the version that becomes the current one.
+TEST = "Evaluate Test"
 
 
 def assigned_series(model: FederatedModel, federated_round_name: str) -> AssignedSeries | None:
     """What a hospital hears of the series that this round belongs to. None for a round of an earlier series: the model
     no longer holds its terms."""
-    series = model.status.series
-    entries = series.rounds if series else ()
-    entry = next((each for each in entries if each.name == federated_round_name), None)
-    if series is None or entry is None:
+    place = _place(model, federated_round_name)
+    if place is None:
         return None
+    series, number = place
     template, planned = model.spec.round, model.spec.series
     asks = AssignedModel(
         name=model.metadata.name,
         uid=model.metadata.uid,
-        series=series.number,
-        round=entry.number,
+        series=series,
+        round=number,
         rounds=planned.rounds,
-        tasks=TASKS_OF_SERIES if model.spec.initial.pushed is None else TASKS_WITHOUT_STATISTICS,
+        tasks=_tasks(model),
         image=template.image,
         command=template.command,
         parameters=planned.parameters,
@@ -69,6 +84,21 @@ def assigned_series(model: FederatedModel, federated_round_name: str) -> Assigne
         compression=template.aggregation.compression,
     )
     return AssignedSeries(asks, model.spec.evaluation.every)
+
+
+def _place(model: FederatedModel, federated_round_name: str) -> tuple[int, int] | None:
+    """The number of the round's series, and of its Train round."""
+    series, testing = model.status.series, model.status.testing
+    if testing is not None and testing.round == federated_round_name:
+        return None if testing.number is None else (testing.series, testing.number)
+    entries = series.rounds if series else ()
+    entry = next((each for each in entries if each.name == federated_round_name), None)
+    return (series.number, entry.number) if series and entry else None
+
+
+def _tasks(model: FederatedModel) -> tuple[str, ...]:
+    tasks = TASKS_OF_SERIES if model.spec.initial.pushed is None else TASKS_WITHOUT_STATISTICS
+    return (*tasks, TEST) if model.spec.evaluation.test_rows else tasks
 
 
 def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any]:
@@ -146,6 +176,31 @@ def delivery(model: FederatedModel, action: CreateDelivery) -> dict[str, Any]:
     return _object(model, action.name, spec)
 
 
+def test(model: FederatedModel, action: CreateTest) -> dict[str, Any]:
+    """The object of a round that measures a version on test rows. The code is that of the round which made the version:
+    the model's spec may have changed since."""
+    template, made_by = model.spec.round, action.made_by.spec
+    spec = FederatedRoundSpec(
+        task="Evaluate",
+        rows="Test",
+        dataset_name=template.dataset_name,
+        schema_name=template.schema_name,
+        participants=template.participants,
+        image=made_by.image,
+        command=made_by.command,
+        parameters=made_by.parameters,
+        metrics=evaluated(template.metrics),
+        quorum=model.spec.evaluation.quorum or template.quorum,
+        deadlines=template.deadlines,
+        resources=template.resources,
+        aggregation=_aggregation(template.aggregation, "Evaluate", initial=False),
+        retry_limit=template.retry_limit,
+        release=model.spec.release,
+        base=Base(round_name=action.version.spec.round_name),
+    )
+    return _object(model, action.name, spec)
+
+
 def model_version(model: FederatedModel, action: CreateVersion) -> dict[str, Any]:
     """The object of a version. The current version belongs to nobody, so that it outlives its model."""
     result = action.round.status.result
@@ -207,6 +262,21 @@ def measured(
         calibration=calibration,
         verdict=verdict,
         card=card,
+    )
+
+
+def tested(action: ReportTest) -> VersionTest:
+    """What a version's status says of its measurement on test rows."""
+    result = action.measured_by.status.result if action.measured_by else None
+    if result is None:
+        return VersionTest(round_name=action.round_name, outcome="Failed", message=action.message)
+    metrics = tuple(each for each in result.metrics if each.model == action.version.spec.round_name)
+    return VersionTest(
+        round_name=action.round_name,
+        outcome="Complete",
+        message=action.message,
+        metrics=metrics,
+        calibration=result.calibration if metrics else (),
     )
 
 

@@ -22,7 +22,7 @@ from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import AlreadyExists, Forbidden, Invalid
 from wardround.kube.own_writes import OwnWrites
 from wardround.kube.queue import WorkQueue
-from wardround.plans.model import delivery, patients, selection
+from wardround.plans.model import delivery, patients, selection, testing
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.absence import absence
@@ -31,12 +31,15 @@ from wardround.plans.model.types import (
     Action,
     CreateDelivery,
     CreateRound,
+    CreateTest,
     CreateVersion,
+    Creation,
     Delete,
     KeepRound,
     Observation,
     OwnVersion,
     Plan,
+    ReportTest,
     ReportVersion,
     SuspendRound,
 )
@@ -127,7 +130,7 @@ class ModelController:
                 if not await self._perform(seen.model, action):
                     plan = replace(plan, requeue_after=0.0)
             except (Forbidden, Invalid) as refusal:
-                if not isinstance(action, CreateRound | CreateDelivery):
+                if not isinstance(action, Creation):
                     raise
                 plan = model_plan.refused(seen, plan, action, str(refusal))
                 break
@@ -150,10 +153,7 @@ class ModelController:
             delivery=await self._round(meta.namespace, model.status.delivery.round) if model.status.delivery else None,
             now=now,
         )
-        if seen.delivery is not None and is_over(seen.delivery) and delivery.is_wanted(model):
-            asked = await self._asked(seen.delivery) if delivery.asks_whom(model) else frozenset()
-            participants = (await self._hub.participants.objects()).values()
-            seen = replace(seen, askable=selection.askable(model, participants), asked=asked)
+        seen = await self._with_test(await self._with_delivery(seen), ended_round)
         if series.stage not in ("Comparing", "Ended"):
             return seen
         best = model_plan.best_name(series)
@@ -179,6 +179,26 @@ class ModelController:
         else:
             self.waiting.add(key)
         return replace(seen, absence=lacking)
+
+    async def _with_delivery(self, seen: Observation) -> Observation:
+        if seen.delivery is None or not is_over(seen.delivery) or not delivery.is_wanted(seen.model):
+            return seen
+        asked = await self._asked(seen.delivery) if delivery.asks_whom(seen.model) else frozenset()
+        return replace(seen, askable=await self._askable(seen.model), asked=asked)
+
+    async def _with_test(self, seen: Observation, ended_round: Object | None) -> Observation:
+        model, named = seen.model, seen.model.status.testing
+        if named is None or not testing.is_open(model):
+            return seen
+        live = await self._newest(model.metadata.namespace, named.round, ended_round)
+        version = seen.versions.get(named.version)
+        if live is not None or version is None or named.begun:
+            return replace(seen, test=live)
+        made_by = await self._own_round(model.metadata, version.spec.round_name)
+        return replace(seen, tested=made_by, askable=await self._askable(model))
+
+    async def _askable(self, model: FederatedModel) -> frozenset[str]:
+        return selection.askable(model, (await self._hub.participants.objects()).values())
 
     async def _patients(self, model: FederatedModel) -> int | None:
         return patients.training_patients(model, (await self._hub.participants.objects()).values())
@@ -251,6 +271,8 @@ class ModelController:
                 return await self._create(model, documents.federated_round(model, action))
             case CreateDelivery():
                 return await self._create(model, documents.delivery(model, action))
+            case CreateTest():
+                return await self._create(model, documents.test(model, action))
             case SuspendRound():
                 await client.patch(federatedround.KIND, action.name, {"spec": {"suspend": action.suspend}}, namespace)
             case CreateVersion():
@@ -263,6 +285,8 @@ class ModelController:
                 await client.patch(federatedround.KIND, meta.name, body, namespace)
             case ReportVersion():
                 await self._report(action)
+            case ReportTest():
+                await self._report_test(action)
             case OwnVersion():
                 meta = action.version.metadata
                 body = {
@@ -308,6 +332,13 @@ class ModelController:
             generation=before.metadata.generation,
         )
         await self._hub.reporter.write(item, before.status, replace(measured, conditions=known))
+
+    async def _report_test(self, action: ReportTest) -> None:
+        meta = action.version.metadata
+        item = await self._hub.client.get_if_exists(modelversion.KIND, meta.name, meta.namespace)
+        before = modelversion.parse(item) if item else None
+        if item is not None and before is not None and before.metadata.uid == meta.uid:
+            await self._hub.reporter.write(item, before.status, replace(before.status, test=documents.tested(action)))
 
 
 def _runs_as_made(federated_round: Object) -> bool:

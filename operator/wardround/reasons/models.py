@@ -201,6 +201,36 @@ MODELS = (
     _nobody(
         name="NoVersionYet", meaning="The model gets its first version when its first series ends.", action="Wait."
     ),
+    _nobody(
+        name="VersionTested",
+        meaning="The hub operator has measured the current version on test rows, for reports.",
+        action="Nothing to do. The command `kubectl wardround results` shows the numbers.",
+    ),
+    _nobody(
+        name="VersionTesting",
+        meaning="The hub operator measures the current version on test rows. It does this once for each version. The "
+        "version is the current one meanwhile.",
+        action="Wait.",
+    ),
+    _author(
+        name="TestFailed",
+        meaning="The current version has no numbers about test rows, and the hub operator makes no further round for "
+        "them. The version stays the current one.",
+        action="Read status.test.message of the ModelVersion: it says why. If you still need the numbers, apply an "
+        "Evaluate round with `rows: Test` whose base is spec.roundName of the ModelVersion.",
+    ),
+    _author(
+        name="TooFewForTest",
+        meaning="The hub operator does not measure the current version on test rows now: the hub may ask fewer "
+        "hospitals than the quorum of evaluations needs, or not all that it requires.",
+        action="Wait: the hub operator looks again every hour, and whenever the FederatedModel changes. If hospitals "
+        "have left for good, lower evaluation.quorum of the FederatedModel.",
+    ),
+    _nobody(
+        name="TestRowsOff",
+        meaning="spec.evaluation.testRows is false, so the hub operator measures no version on test rows.",
+        action="Nothing to do. To measure the current version, set spec.evaluation.testRows to true.",
+    ),
     _author(
         name="SeriesRoundFailed",
         meaning="The series does not continue: one of its rounds has failed in all tries that series.onFailure.retries "

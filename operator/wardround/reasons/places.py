@@ -30,6 +30,7 @@ MODEL_SCHEDULED = "FederatedModel: `Scheduled`"
 VERSION_READY = "ModelVersion: `Ready`"
 MODEL_READY = "FederatedModel: `Ready`"
 MODEL_DELIVERED = "FederatedModel: `Delivered`"
+MODEL_TESTED = "FederatedModel: `Tested`"
 MODEL_RECONCILING = "FederatedModel: `Reconciling`"
 MODEL_STALLED = "FederatedModel: `Stalled`"
 TRANSFER_COMPLETE = "ModelTransfer: `Complete`"
@@ -89,6 +90,7 @@ _LISTED: Mapping[str, str] = {
     "RowsContradictReference SchemaChanged TooFewEvents TooFewSeen WorseAtHospital WorseThanReference WorseWithoutOne",
     MODEL_READY: "NoVersionYet VersionCurrent VersionGone",
     MODEL_DELIVERED: "Delivering DeliveryComplete DeliveryFailed DeliveryOff NameTaken",
+    MODEL_TESTED: "NameTaken TestFailed TestRowsOff TooFewForTest VersionTested VersionTesting",
     MODEL_WAITS: "NoVersionWaits PeopleDecide",
     MODEL_SCHEDULED: "CronInvalid NextSeries NoTrigger TimeZoneUnknown",
     VERSION_READY: "VersionPushed VersionReady",

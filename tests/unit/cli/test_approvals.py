@@ -50,6 +50,17 @@ def delivery(manifest: str = "unreadable") -> Assignment:
     return replace(ASSIGNMENT, task="Deliver", initial=False, base=base, parameters={}, delivery=model)
 
 
+def test_a_series_that_reads_test_rows_says_so_and_has_one_evaluation_more() -> None:
+    asks = member(0)
+    assert asks.model is not None
+    tasks = (*asks.model.tasks, "Evaluate Test")
+    known = approvals.reviewed(site_task("own", replace(asks, model=replace(asks.model, tasks=tasks))), ())
+    options: dict[str, Any] = {"rounds": None, "evaluations": None, "until": None}
+    spec = approvals.approve_model(known, **options, author="carla", now=NOW)["spec"]
+    assert spec["maxEvaluations"] == 2 * 3
+    assert "Evaluate Validation, Evaluate Test" in "\n".join(approvals.review(known, NOW))
+
+
 @pytest.mark.parametrize("given", GIVEN, ids=str)
 def test_the_text_of_a_model_shows_the_limits_of_its_approval(given: dict[str, Any]) -> None:
     known = approvals.reviewed(OWN, ())

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.unit.cli.test_results_model import LOSS, MODEL, ROUNDS, TRAINED, VERSIONS, objects, version
+from tests.unit.cli.test_results_model import LOSS, MODEL, ROUNDS, TRAINED, VERSIONS, objects, on_test_rows, version
 from wardround.cli import mlflow_runs, verbs
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands import results as command
@@ -36,6 +36,8 @@ def test_no_number_of_a_single_hospital_leaves_the_hub() -> None:
     """A hospital agreed that readers of the hub see it. Readers of MLflow need no right on the hub."""
     alone = version(2, TRAINED, {**LOSS, "hospitals": 1})
     assert mlflow_runs.runs(objects(versions=[alone], rounds=[]))[0].points == ()
+    alone = on_test_rows(version(2, TRAINED), {**LOSS, "rows": "Test", "hospitals": 1})
+    assert mlflow_runs.runs(objects(versions=[alone], rounds=[]))[0].points == ()
 
 
 def test_the_rounds_of_the_newest_series_are_the_steps_of_its_version() -> None:
@@ -54,7 +56,7 @@ def test_a_version_whose_round_is_gone_keeps_what_its_object_says() -> None:
 
 
 def test_rows_that_differ_have_names_that_differ() -> None:
-    both = version(2, TRAINED, LOSS, {**LOSS, "rows": "Test", "value": "0.4"})
+    both = on_test_rows(version(2, TRAINED, LOSS), {**LOSS, "rows": "Test", "value": "0.4"})
     [run] = mlflow_runs.runs(objects(versions=[both]))
     values = {each.metric: each.value for each in run.points if each.step == 0}
     assert (values["validation.loss"], values["test.loss"]) == (0.31, 0.4)

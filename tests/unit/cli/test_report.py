@@ -151,6 +151,23 @@ def test_totals_over_one_hospital_are_left_out_with_their_calibration() -> None:
     assert ">0.76<" in written()
 
 
+def test_numbers_about_test_rows_stand_in_a_table_of_their_own() -> None:
+    objects = reported.objects()
+    first, second = objects["model"][1]
+    numbers = [{**each, "rows": "Test", "value": "0.4321"} for each in first["status"]["metrics"]]
+    first["status"]["test"] = {"roundName": "heart-t2", "outcome": "Complete", "metrics": numbers}
+    second["status"]["test"] = {"roundName": "heart-t1", "outcome": "Failed", "message": "Nobody answered."}
+    text = written(objects)
+    parsed(text)
+    assert text.count(">0.4321<") == len(numbers)
+    assert "The versions on test rows" in text
+    assert "Nobody answered." in text
+    assert "on test rows" not in written()
+    for each in numbers:
+        each["hospitals"] = 1
+    assert ">0.4321<" not in written(objects)
+
+
 def own_numbers(item: Any) -> list[Any]:
     """All numbers of a version or of a round."""
     status = item["status"]

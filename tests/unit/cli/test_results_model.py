@@ -91,6 +91,28 @@ def test_each_number_says_whose_it_is_and_what_it_is_over() -> None:
     ]
 
 
+def on_test_rows(item: Object, *metrics: Object) -> Object:
+    """The version, measured on test rows."""
+    test = {"roundName": "heart-t2-0123abcd", "outcome": "Complete", "metrics": list(metrics)}
+    return {**item, "status": {**item["status"], "test": test}}
+
+
+def test_numbers_about_test_rows_follow_those_about_validation_rows() -> None:
+    shown = objects(
+        versions=[on_test_rows(VERSIONS[0], {**LOSS, "rows": "Test", "value": "0.4"})],
+        rounds=[federated_round("heart-t2-0123abcd", 3, metrics=[{**LOSS, "rows": "Test", "value": "0.4"}])],
+    )
+    known = [(name, place, value, rows) for name, place, _, value, *_, rows, _, _ in results_model.rows(shown)]
+    assert known == [
+        ("modelversion/heart-v2-0123abcd", "series 2, version 2, candidate", "0.31", "Validation"),
+        ("modelversion/heart-v2-0123abcd", "series 2, version 2, candidate", "0.4", "Test"),
+        ("federatedround/heart-t2-0123abcd", "series 2, version 2 on test rows", "0.4", "Test"),
+    ]
+    document = json.loads(results_model.text(shown, "json"))
+    assert document["versions"][0]["test"]["metrics"][0]["value"] == "0.4"
+    assert shown.measured() == {}, "test rows are never shown as the course of a series"
+
+
 def test_the_table_has_an_interval_and_says_which_version_is_the_current_one() -> None:
     console = Console(file=io.StringIO(), width=240)
     console.print(results_model.table(objects()))

@@ -59,6 +59,7 @@ def test_each_combination_is_a_model_that_delivers_and_promotes_nothing() -> Non
         spec = federatedmodel.parse(each.item).spec
         assert (spec.trigger, spec.deliver.recipients, spec.current) == (None, "Nobody", None)
         assert (spec.gate.promote, spec.gate.min_events) == ("Manual", 30)
+        assert not spec.evaluation.test_rows
         assert spec.series.parameters == {**MODEL["spec"]["series"]["parameters"], **each.values}
         assert each.item["metadata"]["labels"] == {names.SWEEP: "breast"}
         assert each.name.startswith("breast-")
@@ -70,6 +71,9 @@ def test_a_repeated_command_makes_only_what_is_missing() -> None:
     assert planned()[1].name == second.name
     live = lived(first, second)
     live[first.name]["spec"]["suspend"] = True
+    # As an earlier command made it.
+    evaluation = {"quorum": second.item["spec"]["evaluation"]["quorum"]}
+    live[second.name]["spec"] = {**second.item["spec"], "evaluation": evaluation}
     assert sweeps.missing((first, second), live) == ()
 
 

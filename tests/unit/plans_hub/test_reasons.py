@@ -35,11 +35,11 @@ OTHER_WORDS = {
     "kinds": "DataSchema Dataset FederatedRound Job Lease Participant Pod RoundTask Secret ServiceAccount Site "
     "SiteTask ConfigMap Result Approval",
     "conditions": "Failed Ready Reconciling Stalled Accepted InputReady Trained Sent Complete HubConnected "
-    "LinkLocalClosed Suspended FailureTarget DisruptionTarget PodScheduled Scheduled VersionWaits",
+    "LinkLocalClosed Suspended FailureTarget DisruptionTarget PodScheduled Scheduled Tested VersionWaits",
     "status of conditions": "True False Unknown",
     "stages": "Started Dispatched Collected Aggregated Prepared Checked Sealed",
     "courses and standings of plans": "Progressing Over Refused Settled Waiting",
-    "stages of a series": "Comparing Ended Evaluating",
+    "stages of a series, and of a measurement on test rows": "Comparing Ended Evaluating Running",
     "triggers of a series": "Created Cron NewPatients Requested",
     "choices of a model": "Automatic Current Skip",
     "elements of a store's list": "Contents Key NextContinuationToken",

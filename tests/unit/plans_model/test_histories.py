@@ -13,6 +13,7 @@ from wardround.api.federatedmodel import OnFailure
 from wardround.api.federatedround import Outcome
 
 HISTORIES = 5000
+RETRIES = 3
 BATCHES = 10
 
 
@@ -33,7 +34,7 @@ def play(seed: int) -> World:
             "trigger": WEEKLY,
             "history": {"versions": draw.randint(1, 2)},
             "deliver": {"to": draw.choice(["Participants", "Nobody"])},
-            "evaluation": {"every": draw.choice([0, 0, 1, 2, 3])},
+            "evaluation": {"every": draw.choice([0, 0, 1, 2, 3]), "testRows": draw.random() < 0.8},
         },
         **{"from": draw.choice(["Current", "Scratch"])},
     )
@@ -42,7 +43,7 @@ def play(seed: int) -> World:
         for _ in range(draw.randint(0, 25)):
             happen(world, draw)
         world.suspend(False)
-        world.change(on_failure=OnFailure(retries=3))
+        world.change(on_failure=OnFailure(retries=RETRIES))
         world.run()
         if number == 1:
             check_series(world, seed)
@@ -112,6 +113,10 @@ def test_every_history_ends_with_the_version_that_the_gate_chose_and_nothing_mad
         named = [each.name for each in world.series.rounds]
         assert [name for name in world.created if name in named] == named, seed
         check_versions(world, seed)
+        for number in (1, 2, 1):
+            world.pin(number)
+            world.run()
+        check_tests(world, seed)
 
 
 def check_versions(world: World, seed: int) -> None:
@@ -124,10 +129,29 @@ def check_versions(world: World, seed: int) -> None:
     needed = {each.spec.round_name for each in world.versions.values()} | {each.name for each in world.series.rounds}
     delivers = world.model.spec.deliver.recipients == "Participants"
     assert (status.delivery.version if status.delivery else None) == (status.current if delivers else None), seed
-    needed |= {status.delivery.round} if status.delivery else set()
-    assert set(world.rounds) == needed, seed
+    needed |= {each.round for each in (status.delivery, status.testing) if each}
+    assert set(world.rounds) <= needed, seed
+    assert needed - set(world.rounds) <= ({status.testing.round} if status.testing else set()), seed
+    check_tests(world, seed)
     free = [name for name, each in world.versions.items() if not each.metadata.owner_references]
     assert free == ([status.current] if status.current else []), seed
+
+
+def check_tests(world: World, seed: int) -> None:
+    """Each version that people have had is measured on test rows at most once, and the current one is."""
+    tested = {name: each.status.test for name, each in world.versions.items() if each.status.test}
+    assert set(tested) <= set(world.model.status.served), seed
+    current = world.model.status.current
+    wanted = world.model.spec.evaluation.test_rows
+    assert (current in tested) == (wanted and current is not None) or not wanted, seed
+    for base in {world.bases[name] for name in world.tests}:
+        *tries, _ = [world.ended[name] for name in world.tests if world.bases[name] == base]
+        assert set(tries) <= {"Failed"}, seed
+        assert len(tries) <= RETRIES, seed
+    for each in world.versions.values():
+        assert {metric.rows for metric in each.status.metrics} <= {"Validation"}, seed
+        numbers = each.status.test.metrics if each.status.test else ()
+        assert {metric.rows for metric in numbers} <= {"Test"}, seed
 
 
 @pytest.mark.parametrize("every", [0, 1])
@@ -135,6 +159,7 @@ def test_equal_ends_whatever_write_the_operator_dies_after(every: int) -> None:
     """The crash sweep: the operator dies once, after each write of two series with a gate in turn."""
     whole, writes = swept(None, every)
     assert whole.current == 2
+    assert whole.tests == ["heart-t1-0123abcd", "heart-t2-0123abcd"]
     assert writes > 50
     for death in range(writes):
         world, _ = swept(death, every)
@@ -157,7 +182,11 @@ def swept(death: int | None, every: int) -> tuple[World, int]:
         World(
             model(
                 rounds=2,
-                spec={"trigger": WEEKLY, "deliver": {"to": "Participants"}, "evaluation": {"every": every}},
+                spec={
+                    "trigger": WEEKLY,
+                    "deliver": {"to": "Participants"},
+                    "evaluation": {"every": every, "testRows": True},
+                },
             ),
             ["0.5", "0.4", "0.35", "0.3"],
         ),

@@ -26,17 +26,20 @@ from wardround.documents import models
 from wardround.plans.model import delivery as deliveries
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
+from wardround.plans.model import testing
 from wardround.plans.model.next_look import next_look, requeue_after_write
 from wardround.plans.model.types import (
     Action,
     CreateDelivery,
     CreateRound,
+    CreateTest,
     CreateVersion,
     Delete,
     KeepRound,
     Observation,
     OwnVersion,
     Plan,
+    ReportTest,
     ReportVersion,
     SuspendRound,
 )
@@ -64,6 +67,8 @@ def model(name: str = "heart", spec: Object | None = None, **series: Any) -> Fed
                 },
                 "series": {"rounds": 3, "parameters": {"epochs": "5"}, **series},
                 **(spec or {}),
+                # Most tests are about other rounds.
+                "evaluation": {"testRows": False, **(spec or {}).get("evaluation", {})},
             },
         }
     )
@@ -74,9 +79,10 @@ class World:
     """`losses`: of the models of the Train rounds, in order of their creation and then anew; None for a loss that
     nobody told. `outcomes`: of comparisons, likewise. `hospitals`: over how many each loss is. `hospitals_say`: how
     many told a verdict in a comparison, and how many of them Better, Worse and Undecided. `patients`: that the
-    hospitals tell. `columns`, `schema`: digests of the next rounds that end. `created`, `made`: names of rounds and
-    of versions, in order. `tasks`: of the rounds, by name. `pinned`: numbers that were in spec.current.
-    `ready`: hospitals that the hub may ask. `asked`: by Deliver round that is over, the hospitals that it asked."""
+    hospitals tell. `columns`, `schema`: digests of the next rounds that end. `created`, `made`: names of rounds and of
+    versions, in order. `tasks`, `bases`: of the rounds, by name. `tests`: names of the rounds on test rows, in order.
+    `ended`: Complete or Failed, by name of a round. `pinned`: numbers that were in spec.current. `ready`: hospitals
+    that the hub may ask. `asked`: by Deliver round that is over, the hospitals that it asked."""
 
     model: FederatedModel
     losses: list[str | None] = field(default_factory=lambda: ["0.5", "0.4", "0.3"])
@@ -90,6 +96,9 @@ class World:
     versions: dict[str, ModelVersion] = field(default_factory=dict)
     created: list[str] = field(default_factory=list)
     tasks: dict[str, str] = field(default_factory=dict)
+    bases: dict[str, str] = field(default_factory=dict)
+    tests: list[str] = field(default_factory=list)
+    ended: dict[str, str] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     pinned: list[int] = field(default_factory=list)
@@ -133,6 +142,10 @@ class World:
         ended = series.stage == "Ended"
         delivery = self.rounds.get(self.model.status.delivery.round) if self.model.status.delivery else None
         looks = delivery is not None and bool(delivery.status.conditions) and deliveries.is_wanted(self.model)
+        named = self.model.status.testing if testing.is_open(self.model) else None
+        test = self.rounds.get(named.round) if named else None
+        version = self.versions.get(named.version) if named else None
+        creates = test is None and version is not None and named is not None and not named.begun
         return Observation(
             model=self.model,
             round=self.rounds.get(rounds.last(series).name),
@@ -142,7 +155,9 @@ class World:
             rounds={name: each.metadata.uid for name, each in self.rounds.items()} if ended else {},
             patients=self.patients,
             delivery=delivery,
-            askable=self._selected() if looks else frozenset(),
+            test=test,
+            tested=self.rounds.get(version.spec.round_name) if creates and version else None,
+            askable=self._selected() if looks or creates else frozenset(),
             asked=self.asked[delivery.metadata.name]
             if delivery is not None and looks and deliveries.asks_whom(self.model)
             else frozenset(),
@@ -187,10 +202,17 @@ class World:
             plan = self.step()
             if (self.model.status, self.rounds, self.versions) == before:
                 # While another object has a name, the plan looks every minute, and nothing changes.
-                if plan.requeue_after in (None, model_plan.REFUSED_SECONDS) or self.series.stage == "Ended":
+                if plan.requeue_after in (None, model_plan.REFUSED_SECONDS):
+                    return
+                if self.series.stage == "Ended" and not self._tries_test_again():
                     return
                 self.now += timedelta(seconds=plan.requeue_after)
         raise AssertionError("the plan does not settle")
+
+    def _tries_test_again(self) -> bool:
+        named = self.model.status.testing
+        live = self.rounds.get(named.round) if named and testing.is_open(self.model) else None
+        return live is not None and bool(live.status.conditions)
 
     def run(self, most: int = 600) -> None:
         """Let every round complete, until nothing changes."""
@@ -215,6 +237,8 @@ class World:
                 self.add(models.federated_round(self.model, action))
             case CreateDelivery():
                 self.add(models.delivery(self.model, action))
+            case CreateTest():
+                self.add(models.test(self.model, action))
             case SuspendRound():
                 live = self.rounds[action.name]
                 self.rounds[action.name] = replace(live, spec=replace(live.spec, suspend=action.suspend))
@@ -234,6 +258,9 @@ class World:
                 ready = Condition(type="Ready", status="True", reason="VersionReady")
                 measured = models.measured(action.version, action.measured_by, action.verdict)
                 self._replace(action.version, status=replace(measured, conditions=(ready,)))
+            case ReportTest():
+                status = replace(self.versions[action.version.metadata.name].status, test=models.tested(action))
+                self._replace(action.version, status=status)
             case OwnVersion():
                 owners = tuple(OwnerReference(**_snake(each)) for each in models.owners(self.model, action))
                 self._replace(action.version, metadata=replace(action.version.metadata, owner_references=owners))
@@ -254,9 +281,12 @@ class World:
         item["metadata"]["uid"] = f"round-{len(self.created)}"
         self.created.append(name)
         self.tasks[name] = item["spec"]["task"]
+        self.bases[name] = (item["spec"].get("base") or {}).get("roundName", "")
         self.rounds[name] = made = federatedround.parse(item)
         if made.spec.task == "Train":
             self._trained.append(name)
+        if made.spec.rows == "Test":
+            self.tests.append(name)
         if made.spec.references:
             self._compared.append(name)
 
@@ -313,6 +343,7 @@ class World:
         ended = Condition(type=kind, status="True", reason=reason, last_transition_time=to_seconds(self.now))
         if live.spec.task == "Deliver":
             self.asked[live.metadata.name] = frozenset(self.ready.intersection(live.spec.participants.names or ()))
+        self.ended[live.metadata.name] = kind
         status = FederatedRoundStatus(conditions=(ended,), result=result)
         self.rounds[live.metadata.name] = replace(live, status=status)
 
@@ -325,7 +356,8 @@ class World:
             return ()
         number = self._trained.index(base) if base in self._trained else 0
         hospitals = self.hospitals[number % len(self.hospitals)]
-        return (ResultMetric(name="loss", value=loss, people=90, hospitals=hospitals, rows="Validation", model=base),)
+        rows = live.spec.rows
+        return (ResultMetric(name="loss", value=loss, people=90, hospitals=hospitals, rows=rows, model=base),)
 
     def loss_of(self, base: str) -> str | None:
         if base in (INITIAL_WEIGHTS, self.model.spec.initial.pushed):

@@ -89,7 +89,7 @@ def retrained() -> Retrained:
 
         async with federation.running(data):
             item = model()
-            item["spec"]["evaluation"] = {}
+            item["spec"]["evaluation"] = {"testRows": False}
             federation.apply(item)
             await ended(1)
             await another(2)

@@ -108,6 +108,7 @@ def trained() -> Trained:
             place = Place("FederatedModel", FEDERATION, "breast")
             await federation.until("the series has ended", lambda: is_true(federation.hub.read(place), "Ready"))
             await federation.until("the version is ready", lambda: is_true(version(federation), "Ready"))
+            await federation.until("the version is tested", lambda: is_true(federation.hub.read(place), "Tested"))
             await delivered_to_all(federation, place)
             ended, made = federation.hub.read(place), version(federation)
             homes = {each.name: federation.models(each.name) / "breast" for each in demo_data.HOSPITALS}
@@ -192,12 +193,26 @@ def test_the_version_is_the_best_round_with_its_numbers(trained: Trained) -> Non
 
 
 def test_the_version_names_the_newest_card_and_who_may_get_the_model(trained: Trained) -> None:
-    """The card that a delivery brings: the evaluation after the last training has made another revision of it."""
+    """The card that a delivery brings. Two rounds have made another revision of it: the evaluation after the last
+    training, and the one on test rows."""
     [folder, *_] = trained.delivered.values()
     digest = digests.digest(codec.write_document(folder.card))
-    assert folder.card.revision == 2
-    assert trained.version["status"]["card"] == {"digest": digest, "revision": 2, "signedBy": trained.fingerprint}
+    assert folder.card.revision == 3
+    assert {each.rows for each in folder.card.metrics} == {"Validation", "Test"}
+    assert trained.version["status"]["card"] == {"digest": digest, "revision": 3, "signedBy": trained.fingerprint}
     assert (trained.version["spec"]["parents"], trained.version["spec"]["release"]) == ([], "Participants")
+
+
+def test_the_version_is_measured_once_on_test_rows_apart_from_validation_rows(trained: Trained) -> None:
+    status = trained.version["status"]
+    test, name = status["test"], trained.version["spec"]["roundName"]
+    assert (test["roundName"], test["outcome"]) == (trained.model["status"]["testing"]["round"], "Complete")
+    assert {(each["rows"], each["model"]) for each in test["metrics"]} == {("Test", name)}
+    assert {each["rows"] for each in status["metrics"]} == {"Validation"}
+    people = {each["name"]: each["people"] for each in test["metrics"]}
+    assert people["loss"] > 0
+    opened = {(each.round_name, each.participant) for each in trained.assignments if each.rows == "Test"}
+    assert opened == {(test["roundName"], each.name) for each in demo_data.HOSPITALS}
 
 
 def test_every_hospital_has_the_current_version(trained: Trained) -> None:

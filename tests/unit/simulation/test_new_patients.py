@@ -73,7 +73,8 @@ def grown() -> Grown:
             federation.sites[GROWING].change(DATASET, {"spec": {"readEvery": 6 * HOUR}})
             await federation.until("all hospitals tell their numbers", lambda: all(map(published, demo_data.HOSPITALS)))
             item = model()
-            item["spec"]["trigger"] = {"newPatients": NEW_PATIENTS}
+            item["spec"] |= {"trigger": {"newPatients": NEW_PATIENTS}}
+            item["spec"]["evaluation"]["testRows"] = False
             item["spec"]["series"]["rounds"] = 1
             federation.apply(item)
             await ended(1)

@@ -1,6 +1,7 @@
 """The crash sweep of a FederatedModel: the hub operator stops after each write to the API server, and the end is equal.
 
-Real operators train two series, compare the second version with the first one, and deliver both.
+Real operators train two series, compare the second version with the first one, deliver both, and measure both on test
+rows.
 """
 
 from __future__ import annotations
@@ -184,15 +185,16 @@ class MortalFederation(Federation):
         await self.until(f"{name} is taken", holds)
 
     async def delivered(self, number: int) -> None:
-        """Until the series of this number has a version, and the hospitals have it."""
+        """Until the series of this number has a version, and the hospitals have it and have measured it."""
 
         def holds() -> bool:
             status = self.model.get("status") or {}
             series, delivery = status.get("series") or {}, status.get("delivery") or {}
             current = series.get("version") if series.get("number") == number else None
-            return bool(current and current == delivery.get("version") and is_true(self.model, "Delivered"))
+            done = all(is_true(self.model, each) for each in ("Delivered", "Tested"))
+            return bool(current and current == delivery.get("version") and done)
 
-        await self.until(f"version {number} is delivered", holds)
+        await self.until(f"version {number} is delivered, and measured on test rows", holds)
 
 
 @dataclass
@@ -212,7 +214,7 @@ def end(federation: MortalFederation) -> End:
     series = status["series"]
     # Times, and the generation of the spec that a round was made from, depend on how long the hub operator was away.
     rounds = [{key: each[key] for key in each if key != "generation"} for each in series["rounds"]]
-    kept = {key: status[key] for key in ("current", "versions", "served", "delivery")}
+    kept = {key: status[key] for key in ("current", "versions", "served", "delivery", "testing")}
     versions = {each["metadata"]["name"]: each for each in hub.select("ModelVersion", FEDERATION)}
     creates = [each.split(",")[0].split() for each in federation.writes.done if each.startswith("create ")]
     made = [tuple(each[1:]) for each in creates if each[1] in ("FederatedRound", "ModelVersion", "RoundTask")]
@@ -221,7 +223,8 @@ def end(federation: MortalFederation) -> End:
         versions={
             name: {
                 "spec": {**each["spec"], "roundUID": ""},
-                "measured": [each["status"][key] for key in ("metrics", "verdict")],
+                "measured": [each["status"][key] for key in ("metrics", "verdict", "test")],
+                "card": each["status"]["card"]["revision"],
                 "ready": is_true(each, "Ready"),
                 "owners": [owner["name"] for owner in each["metadata"].get("ownerReferences", ())],
             }
@@ -296,6 +299,7 @@ def test_an_object_that_somebody_makes_right_before_the_hub_operator_is_not_take
         "breast-s1-r1-00000000": ("FederatedRound", "Stalled"),
         "breast-v1-00000000": ("ModelVersion", "Stalled"),
         "breast-d1-00000000": ("FederatedRound", "Delivered"),
+        "breast-t1-00000000": ("FederatedRound", "Tested"),
     }
 
     monkeypatch.setattr(LateClient, "taken", set(names), raising=False)
@@ -313,4 +317,4 @@ def test_an_object_that_somebody_makes_right_before_the_hub_operator_is_not_take
 
     with scratch() as folder:
         made = play(lambda loop: main(loop, Path(folder)))
-    assert [made[kind, FEDERATION, name] for name, (kind, _) in names.items()] == [1, 1, 1]
+    assert [made[kind, FEDERATION, name] for name, (kind, _) in names.items()] == [1, 1, 1, 1]

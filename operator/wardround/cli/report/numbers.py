@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from wardround.api.federatedround import FederatedRound, ResultDifference, ResultMetric
+from wardround.api.modelversion import ModelVersion
 from wardround.cli.model_objects import task_and_number
 from wardround.cli.report.document import (
     Block,
@@ -96,7 +97,7 @@ def comparison(seen: ReportInput) -> Section:
         f"No version has a number over at least {FEWEST_HOSPITALS} hospitals. This report shows no number over fewer "
         "hospitals."
     )
-    blocks: list[Block] = [table if rows else nothing]
+    blocks: list[Block] = [table if rows else nothing, *_tested(seen, versions)]
     verdicts = [
         (seen.role(each), f"{verdict.outcome} ({verdict.reason}). {verdict.message}".strip())
         for each in versions
@@ -108,6 +109,27 @@ def comparison(seen: ReportInput) -> Section:
     if compared:
         blocks.append(_newest_differences(seen, compared[-1]))
     return Section("versions", "Current version and candidate", tuple(blocks))
+
+
+def _tested(seen: ReportInput, versions: Sequence[ModelVersion]) -> list[Block]:
+    """The numbers about test rows, which chose no model."""
+    tested = [(each, each.status.test) for each in versions if each.status.test is not None]
+    rows = tuple(
+        (metric.name, seen.role(version), metric.value, ends(metric), metric.better or "", *over(metric))
+        for version, test in tested
+        for metric in test.metrics
+    )
+    table = Table(
+        "The versions on test rows. The hub operator measures a version there once, when it becomes the current one. "
+        "These numbers choose no version",
+        ("metric", "version", "value", "95 % interval", "better", *OVER),
+        rows,
+        numbers=("value", "people", "hospitals"),
+    )
+    blocks: list[Block] = [table] if rows else []
+    if without := tuple((seen.role(version), test.message) for version, test in tested if test.message):
+        blocks += [Paragraph("Versions without numbers about test rows:"), Facts(without)]
+    return blocks
 
 
 def _newest_differences(seen: ReportInput, compared: FederatedRound) -> IntervalChart:

@@ -31,6 +31,15 @@ def asks_whom(model: FederatedModel) -> bool:
     return delivery is not None and not delivery.recipients and not delivery.asked
 
 
+def is_under_way(seen: Observation, made: FederatedModelStatus) -> bool:
+    """Whether the round of the newest delivery is still to be made or to end. `made`: the status with that delivery."""
+    before, delivery = seen.model.status.delivery, made.delivery
+    if not is_wanted(seen.model) or delivery is None:
+        return False
+    live = seen.delivery if before is not None and before.number == delivery.number else None
+    return live is None or not is_over(live)
+
+
 def named(seen: Observation, made: FederatedModelStatus) -> FederatedModelStatus:
     """The status with the delivery that is due, if one is."""
     before, current = made.delivery, made.current

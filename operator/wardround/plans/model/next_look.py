@@ -18,7 +18,7 @@ def next_look(seen: Observation, planned: Plan, written: FederatedModel) -> Obse
     before, after = seen.model.status, written.status
     if planned.actions or after.series is None or after.series.stage in ("Comparing", "Ended"):
         return None
-    if after.delivery != before.delivery:
+    if (after.delivery, after.testing) != (before.delivery, before.testing):
         return None
     known = {each.name for each in before.series.rounds} if before.series else set()
     if rounds.last(after.series).name in known:

@@ -12,17 +12,17 @@ from wardround.api import conditions
 from wardround.api.federatedmodel import FederatedModelStatus, SeriesRound, SeriesStatus, SeriesTrigger, Stage
 from wardround.api.federatedround import FederatedRound
 from wardround.api.modelversion import ModelVersion
-from wardround.api.times import read_time, to_seconds
-from wardround.plans.model import delivery, patients, schedule, versions
+from wardround.api.times import read_time, sooner, to_seconds
+from wardround.plans.model import delivery, patients, schedule, testing, versions
 from wardround.plans.model import request as requests
 from wardround.plans.model import series as rounds
 from wardround.plans.model import status as statuses
 from wardround.plans.model.refusal import hopeless
 from wardround.plans.model.types import (
     Added,
-    CreateDelivery,
     CreateRound,
     CreateVersion,
+    Creation,
     KeepRound,
     Observation,
     Plan,
@@ -60,16 +60,23 @@ def plan(seen: Observation) -> Plan:
     else:
         verdict = next(each for rule in RULES if (each := rule(seen, series)))
     made = delivery.condition(seen, delivery.named(seen, statuses.status(seen, verdict)))
-    actions = (*statuses.ownership(seen, made), *verdict.actions, *delivery.actions(seen))
-    after = 0.0 if _names_a_delivery(seen, made) else _requeue_after(seen.now, verdict, made)
-    return Plan(actions=actions, status=made, requeue_after=after)
+    tested = testing.decide(seen, made)
+    made = testing.condition(seen, replace(made, testing=tested.testing))
+    actions = (*statuses.ownership(seen, made), *verdict.actions, *delivery.actions(seen), *tested.actions)
+    if _names_a_round(seen, made):
+        return Plan(actions=actions, status=made, requeue_after=0.0)
+    look = (tested.requeue_at - seen.now).total_seconds() if tested.requeue_at else None
+    return Plan(actions=actions, status=made, requeue_after=sooner(_requeue_after(seen.now, verdict, made), look))
 
 
-def _names_a_delivery(seen: Observation, made: FederatedModelStatus) -> bool:
-    return made.delivery != seen.model.status.delivery
+def _names_a_round(seen: Observation, made: FederatedModelStatus) -> bool:
+    """Whether the status names a round that is to be made, beside those of the series."""
+    before = seen.model.status
+    known = before.testing.round if before.testing else None
+    return made.delivery != before.delivery or (made.testing is not None and made.testing.round != known)
 
 
-def refused(seen: Observation, planned: Plan, action: CreateRound | CreateDelivery, words: str) -> Plan:
+def refused(seen: Observation, planned: Plan, action: Creation, words: str) -> Plan:
     """The plan after the API server has refused a round, with its `words`. The operator tries again, because a quota or
     a policy may change without an event of the model."""
     series = planned.status.series

@@ -67,6 +67,12 @@ def delivery_name(meta: Meta, number: int) -> str:
     return f"{_prefix(meta)}-d{number}-{_suffix(meta)}"
 
 
+def test_name(meta: Meta, version: int, attempt: int) -> str:
+    """The name of a round that measures a version on test rows."""
+    again = f"-t{attempt}" if attempt > 1 else ""
+    return f"{_prefix(meta)}-t{version}{again}-{_suffix(meta)}"
+
+
 def _prefix(meta: Meta) -> str:
     return meta.name[:NAME_LENGTH].rstrip("-.")
 

@@ -28,9 +28,10 @@ class Observation:
     best model. Once it has ended, `versions` also has a ModelVersion of another model that has the name that the series
     needs, and the pushed one from which the series started, until the series has its version; `measuring` is the round
     that has measured the best model, or None if none has, and `rounds` has the UIDs of all live rounds of this model by
-    name.
-    `delivery`: the live round under the name of the newest Deliver round. Once that round is over, `askable` are the
-    hospitals that a round would ask now, and `asked` those that this one asked, unless the status names them."""
+    name. `delivery`: the live round under the name of the newest Deliver round. Once that round is over, `askable` are
+    the hospitals that a round would ask now, and `asked` those that this one asked, unless the status names them.
+    `test`: the live round under the name of the measurement on test rows that is not over. As long as it was not made,
+    `tested` is the live round that made the version, and `askable` as above."""
 
     model: FederatedModel
     round: FederatedRound | None = None
@@ -41,6 +42,8 @@ class Observation:
     rounds: Mapping[str, str] = field(default_factory=dict)
     patients: int | None = None
     delivery: FederatedRound | None = None
+    test: FederatedRound | None = None
+    tested: FederatedRound | None = None
     askable: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()
     now: datetime
@@ -64,6 +67,15 @@ class CreateDelivery:
     name: str
     version: ModelVersion
     recipients: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateTest:
+    """Create the round that measures the version on test rows. `made_by`: the round that made the version."""
+
+    name: str
+    version: ModelVersion
+    made_by: FederatedRound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +113,17 @@ class ReportVersion:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportTest:
+    """Write into the status of a version what a round has measured on test rows. `measured_by`: None if no round has.
+    `message`: why there are no numbers."""
+
+    version: ModelVersion
+    round_name: str
+    measured_by: FederatedRound | None
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OwnVersion:
     """Make the model an owner of a version, or not any more. A version that is owned goes when the model is deleted."""
 
@@ -117,7 +140,9 @@ class Delete:
     uid: str
 
 
-Action = CreateRound | CreateDelivery | SuspendRound | CreateVersion | KeepRound | ReportVersion | OwnVersion | Delete
+Creation = CreateRound | CreateDelivery | CreateTest
+Report = ReportVersion | ReportTest
+Action = Creation | SuspendRound | CreateVersion | KeepRound | Report | OwnVersion | Delete
 
 
 @dataclass(frozen=True)

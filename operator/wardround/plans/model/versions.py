@@ -103,8 +103,9 @@ def superfluous(seen: Observation, series: SeriesStatus) -> tuple[Delete, ...]:
     """Versions and rounds that nothing needs any more. Versions go first.
 
     A version needs its round, whose result it is. The series that has ended needs its rounds until the next one has
-    ended. The newest Deliver round stays, because it says which hospitals have the model. The record of a result names
-    the states from which training continues, so no round is needed for a state.
+    ended. The newest Deliver round stays, because it says which hospitals have the model. The newest round on test rows
+    stays, because it says why numbers are missing. The record of a result names the states from which training
+    continues, so no round is needed for a state.
     """
     listed = own(seen)
     kept = {each.metadata.name for each in listed[-seen.model.spec.history.versions :]}
@@ -116,8 +117,8 @@ def superfluous(seen: Observation, series: SeriesStatus) -> tuple[Delete, ...]:
         for each in gone
         if each.metadata.deletion_timestamp is None
     ]
-    delivery = seen.model.status.delivery
-    needed = {each.name for each in series.rounds} | ({delivery.round} if delivery else set())
+    delivery, testing = seen.model.status.delivery, seen.model.status.testing
+    needed = {each.name for each in series.rounds} | {each.round for each in (delivery, testing) if each}
     needed |= {each.spec.round_name for each in listed if each not in gone}
     unneeded = [
         Delete(kind=federatedround.KIND, name=name, uid=uid)

@@ -1,0 +1,225 @@
+"""Decides when the current version of a model is measured on test rows, and what the status says of it. Pure.
+
+The hub operator measures each version at most once, for the report: when it has become the current version, and after
+its delivery. The gate never reads these numbers. The status names the Evaluate round before the round is created. The
+version itself remembers that it was measured, so a version that becomes current again is not measured again.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from wardround.api import conditions
+from wardround.api.federatedmodel import FederatedModel, FederatedModelStatus, MeasurementStatus
+from wardround.api.federatedround import FederatedRound
+from wardround.api.modelversion import ModelVersion, VersionTest
+from wardround.api.times import to_seconds
+from wardround.plans.model import delivery
+from wardround.plans.model import series as rounds
+from wardround.plans.model.refusal import hopeless
+from wardround.plans.model.types import CreateTest, Observation, ReportTest, SuspendRound
+from wardround.plans.round.status import is_over
+from wardround.reasons.registry import REASONS
+
+TESTED = "Tested"
+# No event of a hospital wakes the model.
+LOOK = timedelta(hours=1)
+REPLACED = (
+    "A round that measured the version on test rows has failed. Before the hub operator made another one, another "
+    "version became the current one."
+)
+Action = CreateTest | ReportTest | SuspendRound
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """`testing`: as the status says afterwards. `requeue_at`: when to look again without an event."""
+
+    testing: MeasurementStatus | None
+    actions: tuple[Action, ...] = ()
+    requeue_at: datetime | None = None
+
+
+def is_wanted(model: FederatedModel) -> bool:
+    return model.spec.evaluation.test_rows and not model.spec.suspend
+
+
+def is_open(model: FederatedModel) -> bool:
+    """Whether the status names a round that is not over yet, as far as the status says."""
+    testing = model.status.testing
+    return testing is not None and testing.outcome == "Running"
+
+
+def decide(seen: Observation, made: FederatedModelStatus) -> Decision:
+    """`made`: the status so far."""
+    testing = seen.model.status.testing
+    if testing is not None and is_open(seen.model):
+        if seen.test is not None:
+            return _live(seen, testing, seen.test, made)
+        if testing.begun:
+            return _failed(seen, testing, f"Somebody deleted round {testing.round}, which measured the version.")
+        if testing.version == made.current:
+            return _to_create(seen, testing)
+        if testing.attempt > 1:
+            return _failed(seen, testing, REPLACED)
+    version = seen.versions.get(made.current or "")
+    if version is None or not is_wanted(seen.model) or _is_known(testing, version):
+        return Decision(testing=testing)
+    if delivery.is_under_way(seen, made):
+        return Decision(testing=testing)
+    return Decision(testing=_named(seen, version))
+
+
+def _is_known(testing: MeasurementStatus | None, version: ModelVersion) -> bool:
+    """Whether the version was measured, or its measurement has failed for good."""
+    over = testing is not None and testing.version == version.metadata.name and testing.outcome != "Running"
+    return over or version.status.test is not None
+
+
+def _named(seen: Observation, version: ModelVersion) -> MeasurementStatus:
+    series, spec = seen.model.status.series, version.spec
+    entries = series.rounds if series is not None and series.number == spec.series else ()
+    return MeasurementStatus(
+        version=version.metadata.name,
+        round=rounds.test_name(seen.model.metadata, spec.version, 1),
+        series=spec.series,
+        number=next((each.number for each in entries if each.name == spec.round_name), None),
+    )
+
+
+def _to_create(seen: Observation, testing: MeasurementStatus) -> Decision:
+    """The round waits until the hub may ask enough hospitals: a round that waits for them itself would fail."""
+    version = seen.versions.get(testing.version)
+    if version is None or not is_wanted(seen.model):
+        return Decision(testing=testing)
+    if not _is_quorum_askable(seen):
+        return Decision(testing=testing, requeue_at=seen.now + LOOK)
+    if seen.tested is None or seen.tested.metadata.uid != version.spec.round_uid:
+        return _failed(seen, testing, f"Somebody deleted round {version.spec.round_name}, which made the version.")
+    create = CreateTest(name=testing.round, version=version, made_by=seen.tested)
+    # At once: no event of the round tells before its end that it was made.
+    return Decision(testing=testing, actions=(create,), requeue_at=seen.now)
+
+
+def _is_quorum_askable(seen: Observation) -> bool:
+    spec = seen.model.spec
+    quorum = spec.evaluation.quorum or spec.round.quorum
+    return len(seen.askable) >= quorum.min and seen.askable.issuperset(quorum.required)
+
+
+def _live(seen: Observation, testing: MeasurementStatus, live: FederatedRound, made: FederatedModelStatus) -> Decision:
+    if not rounds.controls(seen.model.metadata, live.metadata):
+        return Decision(testing=testing)
+    begun, suspend = replace(testing, begun=True), seen.model.spec.suspend
+    if not is_over(live):
+        changed = live.spec.suspend != suspend
+        return Decision(
+            testing=begun, actions=(SuspendRound(name=live.metadata.name, suspend=suspend),) if changed else ()
+        )
+    if live.status.result is not None:
+        return _over(seen, replace(begun, outcome="Complete"), live, _without_numbers(live))
+    spec, version = seen.model.spec, seen.versions.get(testing.version)
+    is_wanted_again = testing.version == made.current and spec.evaluation.test_rows
+    is_over_for_good = testing.attempt > spec.series.on_failure.retries or bool(hopeless(live))
+    if version is None or not is_wanted_again or is_over_for_good:
+        return _failed(seen, begun, _failure(live))
+    due = rounds.retry_at(live, testing.attempt)
+    if suspend or seen.now < due:
+        return Decision(testing=begun, requeue_at=None if suspend else due)
+    attempt = testing.attempt + 1
+    name = rounds.test_name(seen.model.metadata, version.spec.version, attempt)
+    return Decision(testing=replace(testing, round=name, attempt=attempt, begun=False))
+
+
+def _without_numbers(live: FederatedRound) -> str:
+    if live.status.result is not None and live.status.result.metrics:
+        return ""
+    return f"Round {live.metadata.name} is Complete, but has no number over enough people or hospitals."
+
+
+def _failed(seen: Observation, testing: MeasurementStatus, message: str) -> Decision:
+    """No further round measures this version on test rows."""
+    return _over(seen, replace(testing, outcome="Failed"), None, message)
+
+
+def _over(seen: Observation, testing: MeasurementStatus, measured_by: FederatedRound | None, message: str) -> Decision:
+    """First the version says it, then the status of the model."""
+    version = seen.versions.get(testing.version)
+    if version is None or version.status.test is not None:
+        return Decision(testing=testing)
+    report = ReportTest(version=version, round_name=testing.round, measured_by=measured_by, message=message)
+    return Decision(testing=testing, actions=(report,))
+
+
+def _failure(live: FederatedRound) -> str:
+    condition = conditions.find(live.status.conditions, "Failed")
+    why = f" ({condition.reason})" if condition else ""
+    where = f"federatedround/{live.metadata.name} -n {live.metadata.namespace}"
+    return (
+        f"Round {live.metadata.name}, which measures the version on test rows, has failed{why}. To see why: `kubectl "
+        f"wardround explain {where}`."
+    )
+
+
+def condition(seen: Observation, made: FederatedModelStatus) -> FederatedModelStatus:
+    """The status with the condition `Tested`, which is about the current version. Absent before the first round."""
+    version = seen.versions.get(made.current or "")
+    before = conditions.find(made.conditions, TESTED)
+    if version is None or (made.testing is None and before is None and version.status.test is None):
+        return made
+    holds, reason, message = _outcome(seen, made, version)
+    generation = seen.model.metadata.generation
+    known = conditions.set_condition(
+        made.conditions, TESTED, holds, reason, message, now=seen.now, generation=generation
+    )
+    return replace(made, conditions=known)
+
+
+def _outcome(seen: Observation, made: FederatedModelStatus, version: ModelVersion) -> tuple[bool, str, str]:
+    """Whether the current version is measured on test rows, reason and message."""
+    testing, name = made.testing, f"version {version.spec.version}"
+    own = testing if testing is not None and testing.version == version.metadata.name else None
+    outcome = _known_outcome(own, version.status.test)
+    if outcome == "Complete":
+        return True, "VersionTested", f"See status.test of ModelVersion {version.metadata.name}."
+    if outcome == "Failed":
+        message = f"The hub operator makes no further round that measures {name} on test rows."
+        return False, "TestFailed", f"{message} {REASONS['TestFailed'].advice}"
+    if not seen.model.spec.evaluation.test_rows:
+        return False, "TestRowsOff", ""
+    if own is not None and seen.test is not None and own.round == seen.test.metadata.name:
+        return _runs(seen, own, seen.test)
+    if own is not None and own == seen.model.status.testing and not _is_quorum_askable(seen):
+        quorum = seen.model.spec.evaluation.quorum or seen.model.spec.round.quorum
+        required = f", and needs {', '.join(quorum.required)}" if quorum.required else ""
+        message = (
+            f"The hub may ask {len(seen.askable)} of the hospitals to measure {name} on test rows. The round needs at "
+            f"least {quorum.min}{required}, so the hub operator has not made the round."
+        )
+        return False, "TooFewForTest", f"{message} {REASONS['TooFewForTest'].advice}"
+    when = " once spec.suspend is false" if seen.model.spec.suspend else ""
+    return False, "VersionTesting", f"The hub operator makes a round that measures {name} on test rows{when}."
+
+
+def _known_outcome(testing: MeasurementStatus | None, test: VersionTest | None) -> str:
+    if test is not None:
+        return test.outcome
+    return testing.outcome if testing is not None else "Running"
+
+
+def _runs(seen: Observation, testing: MeasurementStatus, live: FederatedRound) -> tuple[bool, str, str]:
+    if not rounds.controls(seen.model.metadata, live.metadata):
+        message = (
+            f"The hub operator has to make FederatedRound {testing.round}, which measures the version on test rows. "
+            "But a round of this name exists already, and does not belong to this FederatedModel."
+        )
+        return False, "NameTaken", f"{message} {REASONS['NameTaken'].advice}"
+    where = f"federatedround/{testing.round} -n {seen.model.metadata.namespace}"
+    if is_over(live):
+        due = to_seconds(rounds.retry_at(live, testing.attempt))
+        message = f"Round {testing.round} has failed. The hub operator makes another one at {due}."
+        return False, "VersionTesting", message
+    message = (
+        f"Round {testing.round}, which measures the version on test rows, waits or runs. To see how far it is: "
+        f"`kubectl wardround explain {where}`."
+    )
+    return False, "VersionTesting", message

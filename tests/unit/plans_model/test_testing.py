@@ -1,0 +1,314 @@
+"""When a version is measured on test rows: once, when it has become the current one, and for the report only."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_model.world import World, model
+from wardround.api.federatedmodel import Evaluation, MeasurementStatus, ModelGate, OnFailure
+from wardround.api.federatedround import Quorum
+from wardround.api.modelversion import ModelVersion, VersionTest
+from wardround.documents import models
+from wardround.plans.model import plan as model_plan
+
+WEEKLY = {"cron": "0 2 * * 1"}
+FIRST, SECOND = "heart-t1-0123abcd", "heart-t2-0123abcd"
+
+
+def world(*outcomes: Any, losses: list[str | None] | None = None, **spec: Any) -> World:
+    known = {"trigger": WEEKLY, "evaluation": {"testRows": True}}
+    return World(model(rounds=2, spec=known | spec), losses or ["0.5", "0.4"], outcomes=list(outcomes) or ["Accepted"])
+
+
+def trained(*outcomes: Any, **spec: Any) -> World:
+    """After the first series, and one more for each outcome of a comparison."""
+    made = world(*outcomes, **spec)
+    made.run()
+    for _ in outcomes:
+        made.run_next()
+    return made
+
+
+def version(made: World, number: int = 1) -> ModelVersion:
+    return made.versions[f"heart-v{number}-0123abcd"]
+
+
+def result_of(made: World, number: int = 1) -> VersionTest:
+    result = version(made, number).status.test
+    assert result is not None
+    return result
+
+
+def until_asked(made: World) -> None:
+    """Every round completes until the first version is to be measured on test rows."""
+    for _ in range(20):
+        made.settle()
+        if made.tests or not under_way(made):
+            return
+        made.complete(under_way(made)[0])
+
+
+def under_way(made: World) -> list[str]:
+    return [name for name, each in made.rounds.items() if not each.status.conditions]
+
+
+def test_the_gate_opens_test_rows_once_for_the_version_that_it_promotes() -> None:
+    made = trained("Accepted")
+    assert made.tests == [FIRST, SECOND]
+    asked = made.rounds[SECOND].spec
+    assert (asked.task, asked.rows, asked.references, asked.gate) == ("Evaluate", "Test", (), None)
+    assert asked.base is not None
+    assert asked.base.round_name == version(made, 2).spec.round_name
+    assert made.condition("Tested")[:2] == ("True", "VersionTested")
+
+
+def test_numbers_about_test_rows_stand_apart_from_those_of_validation_rows() -> None:
+    made = trained()
+    first = version(made)
+    assert [(each.rows, each.model) for each in result_of(made).metrics] == [("Test", first.spec.round_name)]
+    assert {each.rows for each in first.status.metrics} == {"Validation"}
+    assert (result_of(made).round_name, result_of(made).outcome) == (FIRST, "Complete")
+
+
+@pytest.mark.parametrize("outcome", ["Worse", "Undecided"])
+def test_a_version_that_the_gate_does_not_promote_is_not_measured_on_test_rows(outcome: str) -> None:
+    made = trained(outcome)
+    assert made.tests == [FIRST]
+    assert version(made, 2).status.test is None
+
+
+def test_a_version_that_people_promote_is_measured_on_test_rows() -> None:
+    made = trained("Undecided")
+    made.pin(2)
+    made.run()
+    assert made.tests == [FIRST, SECOND]
+    assert result_of(made, 2).outcome == "Complete"
+
+
+def test_a_model_whose_versions_people_promote_opens_no_test_rows_by_itself() -> None:
+    """A sweep makes such models."""
+    made = trained(gate={"promote": "Manual"})
+    assert made.tests == []
+    made.edit(gate=ModelGate(promote="Manual"))
+    made.pin(1)
+    made.run()
+    assert made.tests == [FIRST]
+
+
+def test_a_rollback_opens_no_test_rows_a_second_time() -> None:
+    made = trained("Accepted")
+    for number in (1, 2, 1, None):
+        made.pin(number)
+        made.run()
+    assert made.tests == [FIRST, SECOND]
+    assert made.condition("Tested")[:2] == ("True", "VersionTested")
+
+
+def test_a_rollback_before_the_round_exists_measures_the_other_version() -> None:
+    made = trained("Undecided", evaluation={"testRows": True})
+    made.ready = {"site-a"}
+    made.pin(2)
+    made.settle()
+    assert made.condition("Tested")[:2] == ("False", "TooFewForTest")
+    made.pin(1)
+    made.ready = {"site-a", "site-b"}
+    made.run()
+    assert made.tests == [FIRST]
+    made.pin(2)
+    made.run()
+    assert made.tests == [FIRST, SECOND]
+
+
+def test_a_failed_round_is_tried_again_as_other_rounds_are() -> None:
+    made = world()
+    until_asked(made)
+    for _ in range(2):
+        made.fail(under_way(made)[0])
+        made.settle()
+    made.run()
+    assert made.tests == [FIRST, "heart-t1-t2-0123abcd", "heart-t1-t3-0123abcd"]
+    assert result_of(made).round_name == "heart-t1-t3-0123abcd"
+    assert set(made.rounds) & set(made.tests) == {"heart-t1-t3-0123abcd"}
+
+
+def test_a_round_that_fails_for_good_is_never_made_again() -> None:
+    made = world("Undecided")
+    made.change(on_failure=OnFailure(retries=0))
+    until_asked(made)
+    made.fail(FIRST)
+    made.run()
+    assert result_of(made).outcome == "Failed"
+    assert "QuorumNotMet" in result_of(made).message
+    assert made.condition("Tested")[:2] == ("False", "TestFailed")
+    assert made.current == 1
+    made.change(on_failure=OnFailure(retries=5))
+    made.run_next()
+    for number in (2, 1, None):
+        made.pin(number)
+        made.run()
+    assert made.tests == [FIRST, SECOND]
+
+
+def test_a_round_that_hospitals_refuse_is_not_tried_again() -> None:
+    made = world()
+    until_asked(made)
+    made.fail(FIRST, site_a="TaskNotAllowed")
+    made.run()
+    assert made.tests == [FIRST]
+    assert result_of(made).outcome == "Failed"
+
+
+def test_a_failed_round_is_not_tried_again_once_another_version_is_the_current_one() -> None:
+    made = trained("Undecided")
+    made.pin(2)
+    made.settle()
+    made.fail(SECOND)
+    made.ready = {"site-a"}
+    made.settle()
+    assert made.model.status.testing is not None
+    assert made.model.status.testing.attempt == 2
+    made.pin(1)
+    made.ready = {"site-a", "site-b"}
+    made.run()
+    assert result_of(made, 2).outcome == "Failed"
+    made.pin(2)
+    made.run()
+    assert made.tests == [FIRST, SECOND]
+
+
+def test_a_round_that_somebody_deletes_is_not_made_again() -> None:
+    made = world()
+    until_asked(made)
+    made.settle()
+    del made.rounds[FIRST]
+    made.run()
+    assert made.tests == [FIRST]
+    assert (result_of(made).outcome, FIRST in result_of(made).message) == ("Failed", True)
+
+
+def test_no_round_is_made_for_too_few_hospitals_and_one_is_made_when_they_are_back() -> None:
+    made = world()
+    made.ready = {"site-a"}
+    made.run()
+    assert made.tests == []
+    status, reason, message = made.condition("Tested")
+    assert (status, reason) == ("False", "TooFewForTest")
+    assert "may ask 1 of the hospitals" in message
+    assert made.step().requeue_after == 3600
+    made.ready = {"site-a", "site-b"}
+    made.now += timedelta(hours=1)
+    made.run()
+    assert made.tests == [FIRST]
+
+
+def test_a_hospital_that_the_quorum_requires_has_to_be_there() -> None:
+    quorum = {"min": 1, "required": ["site-b"]}
+    made = world(evaluation={"testRows": True, "quorum": quorum})
+    made.ready = {"site-a"}
+    made.run()
+    assert made.tests == []
+    made.ready = {"site-b"}
+    made.run()
+    assert made.rounds[FIRST].spec.quorum == Quorum(min=1, required=("site-b",))
+
+
+def test_a_version_is_delivered_before_it_is_measured() -> None:
+    made = world(deliver={"to": "Participants"})
+    until_asked(made)
+    assert made.ended["heart-d1-0123abcd"] == "Complete"
+    assert made.tests == [FIRST]
+
+
+def test_nothing_is_measured_without_the_field_or_while_the_model_is_suspended() -> None:
+    made = trained(evaluation={"testRows": False})
+    assert made.tests == []
+    made.suspend(True)
+    made.edit(evaluation=Evaluation(test_rows=True))
+    made.run()
+    assert made.tests == []
+    made.suspend(False)
+    made.run()
+    assert made.tests == [FIRST]
+
+
+def test_a_round_on_test_rows_is_suspended_with_its_model() -> None:
+    made = world()
+    until_asked(made)
+    made.suspend(True)
+    made.settle()
+    assert made.rounds[FIRST].spec.suspend
+    made.suspend(False)
+    made.settle()
+    assert not made.rounds[FIRST].spec.suspend
+
+
+def test_the_next_series_runs_while_a_version_is_measured() -> None:
+    made = world()
+    until_asked(made)
+    made.now += timedelta(days=8)
+    made.settle()
+    assert made.series.number == 2
+    assert under_way(made)[0] == FIRST
+    made.complete(FIRST)
+    made.settle()
+    assert result_of(made).outcome == "Complete"
+
+
+def test_the_numbers_change_neither_the_best_version_nor_what_the_gate_compares() -> None:
+    """Otherwise test rows would choose models."""
+    without = trained("Accepted", evaluation={"testRows": False}, losses=["0.5", "0.4", "0.3", "0.6"])
+    tested = trained("Accepted", losses=["0.5", "0.4", "0.3", "0.6"])
+    for made in (without, tested):
+        made.pin(1)
+        made.run_next()
+    seen = [
+        (each.series.best, each.series.loss, [entry.references for entry in each.series.rounds], each.current)
+        for each in (without, tested)
+    ]
+    assert seen[0] == seen[1]
+
+
+def test_the_round_has_the_code_that_made_the_version_whatever_the_spec_says_now() -> None:
+    made = trained("Undecided")
+    made.change(parameters={"epochs": "9"})
+    made.pin(2)
+    made.run()
+    assert made.rounds[SECOND].spec.parameters == {"epochs": "5"}
+
+
+def test_an_approval_of_the_series_names_test_rows_only_if_the_series_opens_them() -> None:
+    made = world()
+    until_asked(made)
+    assigned = models.assigned_series(made.model, FIRST)
+    assert assigned is not None
+    assert (assigned.model.series, assigned.model.round) == (1, 2)
+    assert assigned.model.tasks == ("Statistics", "Train", "Evaluate Validation", "Evaluate Test")
+    closed = replace(made.model, spec=replace(made.model.spec, evaluation=Evaluation(test_rows=False)))
+    again = models.assigned_series(closed, FIRST)
+    assert again is not None
+    assert "Evaluate Test" not in again.model.tasks
+
+
+def test_the_round_of_a_version_of_an_earlier_series_stands_under_no_approval() -> None:
+    """The model no longer holds the terms of that series."""
+    made = trained("Undecided", "Accepted")
+    made.pin(2)
+    made.run()
+    assert made.model.status.testing is not None
+    assert made.model.status.testing.number is None
+    assert models.assigned_series(made.model, SECOND) is None
+
+
+def test_a_status_of_a_round_that_is_not_made_is_not_taken_for_a_deleted_one() -> None:
+    """The operator dies between the status and the round."""
+    made = world()
+    until_asked(made)
+    named = MeasurementStatus(version="heart-v1-0123abcd", round=FIRST, series=1, number=1)
+    made.model = replace(made.model, status=replace(made.model.status, testing=named))
+    plan = model_plan.plan(made.observe())
+    assert plan.status.testing == replace(named, begun=True)
+    del made.rounds[FIRST]
+    made.settle()
+    assert FIRST in made.rounds
