@@ -201,7 +201,7 @@ NOT_RUN_INLINE = {
         "tests/unit/tabular/test_data_file_page.py compares the page with the same text"
     ),
     "python -m bench.choice": MINUTES,
-    "python -m bench.gate --case demo --repeats 20": MINUTES,
+    "python -m bench.gate --case demo": MINUTES,
     "python -m bench.gate --case faults --gate-alone": MINUTES,
     "python -m bench.units": MINUTES,
     "python -m bench.models": "takes hours and asserts nothing: docs/figures.md is written from it",
