@@ -18,8 +18,13 @@ import pytest
 import yaml
 
 from lab.topology import ROOT
+from tests.unit.plans_hub.test_reasons import used_by
+from wardround.plans import waits
 from wardround.plans.assignment import REFUSALS
-from wardround.reasons.registry import REASONS
+from wardround.reasons import places
+from wardround.reasons.reason import EXIT_DATA, EXIT_OUR_FAULT, EXIT_TRY_AGAIN
+from wardround.reasons.registry import REASONS, class_of
+from wardround.reasons.transfers import TRANSFERS
 from wardround.wire import (
     aggregation,
     assignment,
@@ -152,6 +157,54 @@ def test_a_site_compares_an_assignment_in_the_order_of_the_page() -> None:
     page = [reason for number, cell in rows for reason in re.findall(r"`(\w+)`", cell) if int(number) > 4]
     words = [re.findall(r'"(\w+)"', inspect.getsource(rule)) for rule in REFUSALS]
     assert page == [word for rule in words for word in rule if word in REASONS]
+
+
+def shown(place: str) -> set[str]:
+    return {name for name, where in places.PLACES.items() if place in where}
+
+
+def ends_job(exit_code: int) -> set[str]:
+    """The reasons for which the aggregation Job ends with this exit code."""
+    return {each.name for each in TRANSFERS if each.exit_code == exit_code}
+
+
+COURIER = used_by(("courier", "store", "plans/courier")) & waits.TROUBLE - waits.UNACCEPTED
+FAILS_JOB = {each.name for each in TRANSFERS if each.exit_code}
+# The cells of a row before or after its list of reasons, and the reasons of the code.
+LISTS = {
+    "| Participant | `Ready` False |": shown(places.PARTICIPANT) - {"Approved"},
+    "| reason of `Reconciling` of a running task |": shown(places.WAITS) - waits.UNACCEPTED - COURIER,
+    "| reason of `Reconciling` while the courier tries again |": COURIER,
+    "| reason of `Accepted` Unknown of a task that the site has not accepted yet |": waits.UNACCEPTED,
+    "| other reasons than the courier's for which a running task usually needs a person |": waits.TROUBLE
+    - waits.UNACCEPTED
+    - COURIER,
+    "| the round fails for good |": ends_job(EXIT_DATA),
+    # A result that another try has written is no fault, but it ends the Job like one.
+    "| the hub operator makes another Job |": ends_job(EXIT_TRY_AGAIN) | {"ResultExists"},
+    "| a fault of Wardround's own code. The hub operator makes another Job |": ends_job(EXIT_OUR_FAULT)
+    - {"ResultExists"},
+    # The readers of signed documents read assignments, too.
+    "| the aggregation leaves the update out |": used_by(("aggregate", "sealing"))
+    - FAILS_JOB
+    - {"AssignmentNotUnderstood", "AssignmentUnreadable"},
+}
+
+
+@pytest.mark.parametrize("label", LISTS)
+def test_a_list_of_reasons_has_those_of_the_code(label: str) -> None:
+    """None is missing, and none is foreign."""
+    lines = PAGE.read_text("utf-8").splitlines()
+    [row] = [line for line in lines if line.startswith(label) or line.endswith(label)]
+    assert set(re.findall(r"`([A-Z]\w+)`", row.replace(label, ""))) == LISTS[label]
+
+
+def test_each_wait_that_lasts_too_long_has_a_row_with_its_class() -> None:
+    page = PAGE.read_text("utf-8")
+    rows = re.findall(r"^\| (.+) \| (.+) \| (Site|Code|Platform|Network)(?:\. [^|]+)? \|$", page, re.MULTILINE)
+    classes = {name: row[2] for row in rows for name in re.findall(r"`([A-Z]\w+)`", row[0] + row[1])}
+    assert waits.TROUBLE | {*waits.PROGRESS.values()} <= set(classes)
+    assert classes == {name: class_of(name) for name in classes}
 
 
 EXAMPLES = re.search(r"```yaml\n(apiVersion: .*?)```", PAGE.read_text("utf-8"), re.DOTALL)
