@@ -13,13 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-import aiohttp
-
 from wardround.clock import Draw, system_draw
 from wardround.kube.errors import AlreadyExists, Conflict, Gone, NotFound, Unavailable, error, status_error
 from wardround.kube.patch import merge_patch
 from wardround.kube.resources import RESOURCES
 from wardround.ports import Object, Objects, TokenSource
+from wardround.store.http import aiohttp
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 CALL_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, cast
 
-import aiohttp
 import kopf
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
@@ -24,6 +23,7 @@ from wardround.kube.controller import gone
 from wardround.kube.errors import ApiError
 from wardround.kube.resources import RESOURCES
 from wardround.ports import Api, Object, OnObject
+from wardround.store.http import aiohttp
 
 LOGIN_LIFETIME = timedelta(minutes=20)
 CLOSING_SECONDS = 0.25

@@ -1,7 +1,7 @@
-"""Imports aiohttp without the system's certificate authorities. Knows no store.
+"""Imports aiohttp without the system's certificate authorities. Knows no store. The clients of API servers use it too.
 
 aiohttp reads all of them twice when it is imported, for contexts that our clients never use: each client has a context
-of its own. That is a tenth of the start-up of an aggregation.
+of its own. That is a tenth of the start-up of an aggregation, and 2 MB of each process.
 """
 
 from __future__ import annotations
