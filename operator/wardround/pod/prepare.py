@@ -24,7 +24,17 @@ from wardround.api.parameter_bounds import outside
 from wardround.api.site import AllowedParameter, share
 from wardround.api.times import parse_time
 from wardround.clock import RandomBytes, system_clock, system_random_bytes
-from wardround.pod import evaluations, gate, launcher, order, patients_record, reading, rounds, split_key, split_record
+from wardround.pod import (
+    evaluations,
+    gate,
+    launcher,
+    patients_record,
+    reading,
+    rounds,
+    row_order,
+    split_key,
+    split_record,
+)
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import UNREADABLE, PodError, log, run
 from wardround.tabular import dataschema, schema, split
@@ -115,7 +125,7 @@ def prepare(folders: Folders, work: Work, now: datetime, random_bytes: RandomByt
     samples = _samples(counts, work, read)
     if work.task == "Evaluate" and not counts.withheld:
         read = _count_evaluation(folders, work, counts, read, now)
-    key = order.hospital_key(folders.secrets, random_bytes)
+    key = row_order.hospital_key(folders.secrets, random_bytes)
     report = PrivateReport(
         task=work.task,
         base_digest=request.base_digest,
@@ -130,7 +140,7 @@ def prepare(folders: Folders, work: Work, now: datetime, random_bytes: RandomByt
         withheld=counts.withheld,
         tells=work.tells,
         references=len(request.references),
-        salt=order.salt(key, request, counts.view),
+        salt=row_order.salt(key, request, counts.view),
     )
     _write(folders.task_file, _training_task(work, request, counts, key))
     for name, each in zip(REFERENCES, request.references, strict=False):
@@ -146,7 +156,7 @@ def _training_task(work: Work, request: RequestedTask, counts: _Counts, key: byt
         task=work.task,
         participant=request.participant,
         seed=request.seed,
-        order_seed=order.seed(key, request, counts.view),
+        order_seed=row_order.seed(key, request, counts.view),
         round=request.round,
         state_round=request.state_round,
         base_digest=request.base_digest,
@@ -237,7 +247,7 @@ def _write_view(folders: Folders, path: Path, table: schema.Schema, sides: split
     else:
         view = {side: (folders.view_file(side), layout.names) for side in ("train", "validation")}
     columns = {file: pa.schema([layout.field(name) for name in names]) for file, names in view.values()}
-    digest = order.ViewDigest()
+    digest = row_order.ViewDigest()
     read, sample = survey.Survey(table, sides), Sample()
     bucket = labels.Bucket(table.binary_target)
     counted: split.Side = scored if evaluate else "train"

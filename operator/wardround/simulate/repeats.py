@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wardround.api.federatedround import FederatedRound
-from wardround.pod import keys, order, split_key
+from wardround.pod import keys, row_order, split_key
 from wardround.simulate.files import SECRETS, HospitalFiles
 
 STATE, WORKSPACE = "state", "workspace"
@@ -54,7 +54,7 @@ class Repeat:
         secrets.mkdir(parents=True)
         if self.first and files.secrets is not None:
             shutil.copytree(files.secrets, secrets, dirs_exist_ok=True)
-        made = {order.FOLDER: f"order of {files.name}"} | {
+        made = {row_order.FOLDER: f"order of {files.name}"} | {
             f"{split_key.FOLDER}/{name}": _split_purpose(files, name, spec) for name, spec in files.datasets.items()
         }
         for place, purpose in made.items():

@@ -31,8 +31,8 @@ SUMS: Shapes = {
 }
 # Weights by class (negatives, positives) and bin of probability (metrics/bins.py).
 HISTOGRAM = (2, 256)
-# Whole numbers below 256, secret and equal for equal work (pod/order.py). They are added as sums are. Without them, a
-# person who knows the digest of an update or a result could try sums until their digest is the same.
+# Whole numbers below 256, secret and equal for equal work (pod/row_order.py). They are added as sums are. Without them,
+# a person who knows the digest of an update or a result could try sums until their digest is the same.
 SALT = (32,)
 # For each reference, over people: sum of the reference's log loss, and sum and sum of squares of d. d: a person's log
 # loss by the evaluated model, minus that by the reference.

@@ -19,7 +19,7 @@ from tests.unit.pod.world import prepare
 from wardround import tensors
 from wardround.metrics import sums
 from wardround.metrics.digits import text
-from wardround.pod import order
+from wardround.pod import row_order
 from wardround.pod.folders import Folders
 from wardround.pod.labels import read as read_labels
 from wardround.pod.outcome import MESSAGE_LIMIT, PodError
@@ -288,8 +288,8 @@ def test_the_salt_of_the_same_model_with_other_references_is_another_one() -> No
     requests = [
         codec.parse(RequestedTask, {**document, "references": document["references"][:number]}) for number in range(3)
     ]
-    assert len({order.salt(b"key", each, "view") for each in requests}) == 3
-    assert len({order.seed(b"key", each, "view") for each in requests}) == 1
+    assert len({row_order.salt(b"key", each, "view") for each in requests}) == 3
+    assert len({row_order.seed(b"key", each, "view") for each in requests}) == 1
 
 
 def path(folders: Folders) -> Path:
@@ -347,13 +347,13 @@ def test_a_person_who_guesses_the_sums_cannot_confirm_them_by_the_updates_digest
 
 def test_the_salt_is_equal_for_equal_work_and_different_at_each_hospital() -> None:
     request = world.work(world.task("Evaluate")).request
-    salt = order.salt(bytes(32), request, "view")
-    assert salt == order.salt(bytes(32), request, "view")
+    salt = row_order.salt(bytes(32), request, "view")
+    assert salt == row_order.salt(bytes(32), request, "view")
     others = (
-        order.salt(bytes(31) + b"1", request, "view"),
-        order.salt(bytes(32), request, "another view"),
-        order.salt(bytes(32), replace(request, base_digest="sha256:" + "c" * 64), "view"),
+        row_order.salt(bytes(31) + b"1", request, "view"),
+        row_order.salt(bytes(32), request, "another view"),
+        row_order.salt(bytes(32), replace(request, base_digest="sha256:" + "c" * 64), "view"),
     )
     assert len({salt, *others}) == 4
     # Researchers' code knows the seed, which comes from the same key.
-    assert order.seed(bytes(32), request, "view").to_bytes(8, "big") not in salt
+    assert row_order.seed(bytes(32), request, "view").to_bytes(8, "big") not in salt

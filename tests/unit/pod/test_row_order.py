@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.pod import world
 from tests.unit.pod.world import prepare
-from wardround.pod import order
+from wardround.pod import row_order
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import PodError
 from wardround.wire.outcome import write
@@ -107,19 +107,19 @@ def test_the_order_depends_on_the_rows_and_not_on_how_they_are_read(
 
 
 def test_the_key_is_random_private_and_permanent(tmp_path: Path) -> None:
-    made = [order.hospital_key(tmp_path / name, world.RANDOM_BYTES) for name in ("one", "another")]
+    made = [row_order.hospital_key(tmp_path / name, world.RANDOM_BYTES) for name in ("one", "another")]
     assert [len(key) for key in made] == [32, 32]
     assert made[0] != made[1]
     file = tmp_path / "one" / "order" / "key"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    assert order.hospital_key(tmp_path / "one", world.RANDOM_BYTES) == made[0]
+    assert row_order.hospital_key(tmp_path / "one", world.RANDOM_BYTES) == made[0]
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["order"]
 
 
 def test_given_random_bytes_decide_the_key(tmp_path: Path) -> None:
     """So a simulation with one seed makes one key."""
-    assert order.hospital_key(tmp_path, lambda count: b"r" * count) == b"r" * 32
+    assert row_order.hospital_key(tmp_path, lambda count: b"r" * count) == b"r" * 32
 
 
 def test_pods_that_make_a_key_at_the_same_time_share_one(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_pods_that_make_a_key_at_the_same_time_share_one(tmp_path: Path) -> None
 
     def make() -> None:
         start.wait()
-        keys.append(order.hospital_key(tmp_path, world.RANDOM_BYTES))
+        keys.append(row_order.hospital_key(tmp_path, world.RANDOM_BYTES))
 
     threads = [threading.Thread(target=make) for _ in range(8)]
     for thread in threads:
@@ -143,21 +143,21 @@ def test_a_pod_that_loses_the_race_uses_the_winners_key(tmp_path: Path, monkeypa
     """The pod sees no key and makes one, but another pod's key is in place first."""
     with_key(Folders(tmp_path), b"f" * 32)
     monkeypatch.setattr(Path, "exists", lambda path: False)
-    assert order.hospital_key(tmp_path / "secrets", world.RANDOM_BYTES) == b"f" * 32
+    assert row_order.hospital_key(tmp_path / "secrets", world.RANDOM_BYTES) == b"f" * 32
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 31, b"x" * 33])
 def test_a_key_of_another_length_is_refused(tmp_path: Path, content: bytes) -> None:
     with_key(Folders(tmp_path), content)
     with pytest.raises(PodError, match="delete secrets/order") as caught:
-        order.hospital_key(tmp_path / "secrets", world.RANDOM_BYTES)
+        row_order.hospital_key(tmp_path / "secrets", world.RANDOM_BYTES)
     assert caught.value.reason == "PodFailed"
 
 
 def test_an_unwritable_volume_fails_the_pod(tmp_path: Path) -> None:
     (tmp_path / "secrets").write_text("no folder")
     with pytest.raises(PodError, match="folder secrets on the claim `state` cannot be used") as caught:
-        order.hospital_key(tmp_path / "secrets", world.RANDOM_BYTES)
+        row_order.hospital_key(tmp_path / "secrets", world.RANDOM_BYTES)
     assert caught.value.reason == "PodFailed"
 
 
@@ -166,7 +166,7 @@ def test_the_key_is_in_no_file_that_another_container_mounts(
 ) -> None:
     folders = with_key(hospital(tmp_path), b"\x07secret of thirty-two bytes here")
     prepared = prepare(folders, world.task())
-    key = order.hospital_key(folders.secrets, world.RANDOM_BYTES)
+    key = row_order.hospital_key(folders.secrets, world.RANDOM_BYTES)
     written = [path for path in folders.root.rglob("*") if path.is_file() and folders.secrets not in path.parents]
     contents = [path.read_bytes() for path in written]
     output = "".join(capfd.readouterr()) + write(prepared).decode()
