@@ -279,11 +279,14 @@ def test_the_end_is_equal_whatever_write_the_hub_operator_stops_after(whole: tup
     ended, writes = whole
     # Events are best effort.
     last = [each for each in writes if not each.startswith("create Event")][part::PARTS]
-    stopped, done = played(last)
-    missing = [each for each in last if any(kind in each for kind in OF_MODELS) and each not in done]
-    assert missing == []
     assert set(ended.made.values()) == {1}
-    assert stopped == ended
+    while last:
+        stopped, done = played(last)
+        assert stopped == ended
+        # After a stop, one write can do what two did before. A write that is not done so has a play of its own.
+        missing = [each for each in last if any(kind in each for kind in OF_MODELS) and each not in done]
+        assert len(missing) < len(last), missing
+        last = missing
 
 
 def test_a_create_whose_answer_is_lost_makes_no_other_object(whole: tuple[End, list[str]]) -> None:
