@@ -279,8 +279,9 @@ class MeasurementStatus:
 @dataclass(frozen=True, kw_only=True)
 class FederatedModelStatus:
     """`current`: name of the ModelVersion that counts. `candidate`: of the newest one, unless it is the current one.
-    `versions`: names of the ModelVersions of this model, in order. `served`: of those that are or were current. `next`:
-    None without a trigger. `delivery`, `testing`: None before the first one. `summary`: None as long as no model is
+    `versions`: names of the ModelVersions of this model, in order. `served`: of those that are or were current.
+    `pinned_early`: the generation of a spec that named its current version before `versions` listed it. `next`: None
+    without a trigger. `delivery`, `testing`: None before the first one. `summary`: None as long as no model is
     measured."""
 
     observed_generation: int | None = None
@@ -289,6 +290,7 @@ class FederatedModelStatus:
     candidate: str | None = None
     versions: tuple[str, ...] = ()
     served: tuple[str, ...] = ()
+    pinned_early: int | None = None
     next: NextStart | None = None
     delivery: DeliveryStatus | None = None
     testing: MeasurementStatus | None = None

@@ -196,6 +196,13 @@ MODELS = (
         action="Set spec.current.version to a version that status.versions of the FederatedModel lists, or remove "
         "spec.current.",
     ),
+    _author(
+        name="VersionPinnedEarly",
+        meaning="spec.current of the FederatedModel named a version before this version existed, so nobody can have "
+        "seen its metrics. The hub operator does not make this version the current one.",
+        action=f"Compare {_METRICS}. If the new version should become current, remove spec.current, and then set "
+        "spec.current.version to its number again.",
+    ),
     _nobody(name="VersionReady", meaning="The ModelVersion has its model and its metrics.", action="Nothing to do."),
     _nobody(name="VersionCurrent", meaning="The model has a current version.", action="Nothing to do."),
     _nobody(

@@ -88,7 +88,7 @@ _LISTED: Mapping[str, str] = {
     "WorseThanReference WorseWithoutOne",
     VERSION_VERDICT: "ComparisonFailed FirstVersion NotMeasured NotShown NotWorse ReferencesGone "
     "RowsContradictReference SchemaChanged TooFewEvents TooFewSeen WorseAtHospital WorseThanReference WorseWithoutOne",
-    MODEL_READY: "NoVersionYet VersionCurrent VersionGone",
+    MODEL_READY: "NoVersionYet VersionCurrent VersionGone VersionPinnedEarly",
     MODEL_DELIVERED: "Delivering DeliveryComplete DeliveryFailed DeliveryOff NameTaken",
     MODEL_TESTED: "NameTaken TestFailed TestRowsOff TooFewForTest VersionTested VersionTesting",
     MODEL_WAITS: "NoVersionWaits PeopleDecide",
@@ -98,7 +98,8 @@ _LISTED: Mapping[str, str] = {
     "SeriesTraining",
     MODEL_STALLED: "CronInvalid DatasetNotFound DatasetUnknown FederationNotAllowed FingerprintMismatch HubTooOld "
     "NameTaken ParticipantNoKeys ParticipantNotApproved ParticipantRevoked ParticipantSuspended ParticipantUnknown "
-    "ResultGone RoundRefused SeriesRoundFailed SiteTooOld TimeZoneUnknown TooFewParticipants VersionGone",
+    "ResultGone RoundRefused SeriesRoundFailed SiteTooOld TimeZoneUnknown TooFewParticipants VersionGone "
+    "VersionPinnedEarly",
     TRANSFER_COMPLETE: "TransferReady",
     TRANSFER_FAILED: "TransferKeyUnusable TransferNotReleased TransferTooFewHospitals TransferWithoutModel "
     "TransferWithoutResult",

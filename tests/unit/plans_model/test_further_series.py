@@ -332,6 +332,25 @@ def test_a_pinned_version_that_does_not_exist_is_told() -> None:
     assert (world.current, world.condition("Stalled")[0]) == (3, "False")
 
 
+def test_a_version_that_was_pinned_before_it_existed_does_not_become_the_current_one() -> None:
+    world = trained("Accepted", gate={"promote": "Manual"})
+    world.pin(3)
+    world.run()
+    world.run_next()
+    assert world.series.number == 3
+    assert world.model.status.current is None
+    status, reason, message = world.condition("Ready")
+    assert (status, reason) == ("False", "VersionPinnedEarly")
+    assert message.startswith("spec.current named version 3 before this version existed.")
+    assert world.condition("Stalled") == ("True", "VersionPinnedEarly", message)
+    world.pin(None)
+    world.run()
+    assert world.model.status.current is None
+    world.pin(3)
+    world.run()
+    assert (world.current, world.condition("Stalled")[0]) == (3, "False")
+
+
 def test_the_status_shows_a_deleted_current_version_and_no_candidate_silently_replaces_it() -> None:
     world = trained()
     del world.versions["heart-v1-0123abcd"]

@@ -35,11 +35,14 @@ def ownership(seen: Observation, made: FederatedModelStatus) -> tuple[OwnVersion
 
 
 def version_gone(seen: Observation) -> Fault | None:
-    """Whether the version that should count does not exist."""
+    """Why the version that should count does not: it does not exist, or nobody can have seen it before pinning it."""
     pinned, current = seen.model.spec.current, seen.model.status.current
     listed, advice = seen.model.status.versions, REASONS["VersionGone"].advice
     if pinned and versions.pinned_name(seen) not in listed:
         return "VersionGone", f"spec.current names version {pinned.version}, which does not exist. {advice}"
+    if pinned and _is_early(seen):
+        message = f"spec.current named version {pinned.version} before this version existed."
+        return "VersionPinnedEarly", f"{message} {REASONS['VersionPinnedEarly'].advice}"
     if not pinned and current and current not in listed:
         return "VersionGone", f"ModelVersion {current} was the current one, and somebody deleted it. {advice}"
     return None
@@ -57,6 +60,11 @@ def trigger_fault(seen: Observation) -> Fault | None:
     return None
 
 
+def _is_early(seen: Observation) -> bool:
+    """Whether the present spec named its version before the status listed it."""
+    return seen.model.status.pinned_early == seen.model.metadata.generation
+
+
 def _after(seen: Observation, made: FederatedModelStatus) -> Observation:
     return replace(seen, model=replace(seen.model, status=made))
 
@@ -64,12 +72,12 @@ def _after(seen: Observation, made: FederatedModelStatus) -> Observation:
 def _without_conditions(seen: Observation, verdict: Verdict) -> FederatedModelStatus:
     before, added = seen.model.status, verdict.added
     listed = [name for name in before.versions if name in seen.versions]
-    current = before.current
+    current, pinned = before.current, versions.pinned_name(seen)
+    is_early = bool(pinned) and (pinned not in listed or _is_early(seen))
     if added is not None:
         listed.append(added.name)
         current = added.name if added.promoted else current
-    pinned = versions.pinned_name(seen)
-    current = pinned if pinned in listed else current
+    current = pinned if pinned in listed and not is_early else current
     # The last one stays, so that a model whose versions were deleted is not taken for a new one.
     served = tuple(name for name in before.served if name in seen.versions) or before.served[-1:]
     if current and current not in served:
@@ -82,6 +90,7 @@ def _without_conditions(seen: Observation, verdict: Verdict) -> FederatedModelSt
         candidate=newest if newest != current else None,
         versions=tuple(listed),
         served=served,
+        pinned_early=seen.model.metadata.generation if is_early else None,
         next=_next_start(seen, verdict),
         series=verdict.series,
         summary=_summary(seen.versions.get(current or ""), verdict.series),
