@@ -12,6 +12,7 @@ from wardround.api.federatedround import Quorum
 from wardround.api.modelversion import ModelVersion, VersionTest
 from wardround.documents import models
 from wardround.plans.model import plan as model_plan
+from wardround.plans.model.types import CreateDelivery, CreateTest
 
 WEEKLY = {"cron": "0 2 * * 1"}
 FIRST, SECOND = "heart-t1-0123abcd", "heart-t2-0123abcd"
@@ -312,3 +313,30 @@ def test_a_status_of_a_round_that_is_not_made_is_not_taken_for_a_deleted_one() -
     del made.rounds[FIRST]
     made.settle()
     assert FIRST in made.rounds
+
+
+@pytest.mark.parametrize(("refusing", "outcome"), [(CreateTest, "Undecided"), (CreateDelivery, "Accepted")])
+def test_a_round_that_the_api_server_refuses_loses_no_version_and_begins_no_series(
+    refusing: type[CreateDelivery] | type[CreateTest], outcome: str
+) -> None:
+    made = world(outcome, deliver={"to": "Participants"})
+    made.refusing = (refusing,)
+    made.run()
+    made.run_next()
+    assert made.model.status.versions == ("heart-v1-0123abcd", "heart-v2-0123abcd")
+    assert made.current == (2 if outcome == "Accepted" else 1)
+    made.run()
+    assert made.series.number == 2
+    assert made.condition("Stalled")[:2] == ("True", "RoundRefused")
+
+
+def test_somebody_elses_round_under_a_name_does_not_keep_later_versions_from_test_rows() -> None:
+    made = world("Accepted")
+    made.settle()
+    first = made.rounds[made.created[0]]
+    made.rounds[FIRST] = replace(first, metadata=replace(first.metadata, name=FIRST, uid="other", owner_references=()))
+    made.run()
+    assert made.condition("Tested")[:2] == ("False", "NameTaken")
+    made.run_next()
+    assert made.tests == [SECOND]
+    assert made.condition("Tested")[:2] == ("True", "VersionTested")

@@ -82,7 +82,8 @@ class World:
     hospitals tell. `columns`, `schema`: digests of the next rounds that end. `created`, `made`: names of rounds and of
     versions, in order. `tasks`, `bases`: of the rounds, by name. `tests`: names of the rounds on test rows, in order.
     `ended`: Complete or Failed, by name of a round. `pinned`: numbers that were in spec.current. `ready`: hospitals
-    that the hub may ask. `asked`: by Deliver round that is over, the hospitals that it asked."""
+    that the hub may ask. `asked`: by Deliver round that is over, the hospitals that it asked. `refusing`: the actions
+    that the API server refuses."""
 
     model: FederatedModel
     losses: list[str | None] = field(default_factory=lambda: ["0.5", "0.4", "0.3"])
@@ -104,6 +105,7 @@ class World:
     pinned: list[int] = field(default_factory=list)
     ready: set[str] = field(default_factory=lambda: {"site-a", "site-b"})
     asked: dict[str, frozenset[str]] = field(default_factory=dict)
+    refusing: tuple[type[CreateDelivery] | type[CreateTest], ...] = ()
     now: datetime = NOW
     _trained: list[str] = field(default_factory=list)
     _compared: list[str] = field(default_factory=list)
@@ -176,6 +178,11 @@ class World:
         plan = model_plan.plan(seen)
         for number, action in enumerate(plan.actions):
             if writes == number:
+                return plan
+            if isinstance(action, self.refusing):
+                assert isinstance(action, CreateDelivery | CreateTest)
+                plan = model_plan.refused(seen, plan, action, "exceeded quota")
+                self.model = replace(self.model, status=plan.status)
                 return plan
             self.perform(action)
         if writes is None or writes > len(plan.actions):

@@ -63,10 +63,9 @@ def plan(seen: Observation) -> Plan:
     tested = testing.decide(seen, made)
     made = testing.condition(seen, replace(made, testing=tested.testing))
     actions = (*statuses.ownership(seen, made), *verdict.actions, *delivery.actions(seen), *tested.actions)
-    if _names_a_round(seen, made):
-        return Plan(actions=actions, status=made, requeue_after=0.0)
     look = (tested.requeue_at - seen.now).total_seconds() if tested.requeue_at else None
-    return Plan(actions=actions, status=made, requeue_after=sooner(_requeue_after(seen.now, verdict, made), look))
+    after = 0.0 if _names_a_round(seen, made) else sooner(_requeue_after(seen.now, verdict, made), look)
+    return Plan(actions=actions, status=made, requeue_after=after, added=verdict.added, begins=verdict.begins)
 
 
 def _names_a_round(seen: Observation, made: FederatedModelStatus) -> bool:
@@ -78,12 +77,20 @@ def _names_a_round(seen: Observation, made: FederatedModelStatus) -> bool:
 
 def refused(seen: Observation, planned: Plan, action: Creation, words: str) -> Plan:
     """The plan after the API server has refused a round, with its `words`. The operator tries again, because a quota or
-    a policy may change without an event of the model."""
+    a policy may change without an event of the model. What the verdict says of versions and series holds all the same:
+    the actions before the refused one are done."""
     series = planned.status.series
     assert series is not None, "a round is created only for a series"
     name = action.round.name if isinstance(action, CreateRound) else action.name
     message = f"The API server refuses round {name}: {words} {REASONS['RoundRefused'].advice}"
-    verdict = Verdict(course="Stalled", reason="RoundRefused", message=message[:MESSAGE_LENGTH], series=series)
+    verdict = Verdict(
+        course="Stalled",
+        reason="RoundRefused",
+        message=message[:MESSAGE_LENGTH],
+        series=series,
+        added=planned.added,
+        begins=planned.begins,
+    )
     return Plan(actions=(), status=statuses.status(seen, verdict), requeue_after=REFUSED_SECONDS)
 
 

@@ -53,7 +53,7 @@ def decide(seen: Observation, made: FederatedModelStatus) -> Decision:
     """`made`: the status so far."""
     testing = seen.model.status.testing
     if testing is not None and is_open(seen.model):
-        if seen.test is not None:
+        if seen.test is not None and not _is_in_the_way(seen, testing, seen.test, made):
             return _live(seen, testing, seen.test, made)
         if testing.begun:
             return _failed(seen, testing, f"Somebody deleted round {testing.round}, which measured the version.")
@@ -67,6 +67,13 @@ def decide(seen: Observation, made: FederatedModelStatus) -> Decision:
     if delivery.is_under_way(seen, made):
         return Decision(testing=testing)
     return Decision(testing=_named(seen, version))
+
+
+def _is_in_the_way(
+    seen: Observation, testing: MeasurementStatus, live: FederatedRound, made: FederatedModelStatus
+) -> bool:
+    """Whether somebody else's round has the name, and another version is the current one by now: it does not wait."""
+    return testing.version != made.current and not rounds.controls(seen.model.metadata, live.metadata)
 
 
 def _is_known(testing: MeasurementStatus | None, version: ModelVersion) -> bool:

@@ -175,8 +175,10 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Actions in order, then the status; `requeue_after` in seconds."""
+    """Actions in order, then the status; `requeue_after` in seconds. `added`, `begins`: of the verdict."""
 
     actions: tuple[Action, ...]
     status: FederatedModelStatus
     requeue_after: float | None = None
+    added: Added | None = None
+    begins: bool = False
