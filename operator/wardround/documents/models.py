@@ -8,7 +8,6 @@ from typing import Any
 from wardround.api import federatedmodel, federatedround, modelversion, names
 from wardround.api.federatedmodel import FederatedModel
 from wardround.api.federatedround import (
-    Aggregation,
     Base,
     Card,
     Delivery,
@@ -20,7 +19,6 @@ from wardround.api.federatedround import (
     Participants,
     Quorum,
     Resources,
-    Task,
 )
 from wardround.api.meta import API_VERSION, OwnerReference, owner
 from wardround.api.modelversion import (
@@ -32,6 +30,7 @@ from wardround.api.modelversion import (
     VersionVerdict,
 )
 from wardround.documents.assignments import assigned_quorum, assigned_resources
+from wardround.plans.model.aggregation import aggregation
 from wardround.plans.model.series import parameters
 from wardround.plans.model.types import (
     CreateDelivery,
@@ -43,8 +42,7 @@ from wardround.plans.model.types import (
 )
 from wardround.wire import codec
 from wardround.wire.assignment import AssignedModel, AssignedSchedule, AssignedSeries, AssignedStep
-from wardround.wire.compression import used
-from wardround.wire.strategies import FEDAVG, STRATEGIES, evaluated
+from wardround.wire.strategies import evaluated
 
 # All that the hub operator makes for a series.
 TASKS_OF_SERIES = ("Statistics", "Train", "Evaluate Validation")
@@ -115,7 +113,7 @@ def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any
         quorum=quorum,
         deadlines=template.deadlines,
         resources=Resources(threads=template.resources.threads),
-        aggregation=_aggregation(template.aggregation, entry.task, initial=action.initial),
+        aggregation=aggregation(template.aggregation, entry.task, initial=action.initial),
         retry_limit=template.retry_limit,
         release=model.spec.release,
     )
@@ -143,15 +141,6 @@ def _base(action: CreateRound) -> Base | None:
     if action.initial:
         return None
     return Base(version_name=action.base) if action.pushed else Base(round_name=action.base)
-
-
-def _aggregation(template: Aggregation, task: Task, *, initial: bool) -> Aggregation:
-    """The template's, or FedAvg where its strategy is impossible: in rounds that add sums, and for some strategies in
-    the round that sends first weights. Only rounds that send differences compress them."""
-    compression = used(template.compression, task=task, initial=initial)
-    if task == "Train" and not (initial and STRATEGIES[template.strategy].differences):
-        return replace(template, compression=compression)
-    return replace(template, strategy=FEDAVG, parameters={}, compression=compression)
 
 
 def delivery(model: FederatedModel, action: CreateDelivery) -> dict[str, Any]:
@@ -193,7 +182,7 @@ def test(model: FederatedModel, action: CreateTest) -> dict[str, Any]:
         quorum=model.spec.evaluation.quorum or template.quorum,
         deadlines=template.deadlines,
         resources=template.resources,
-        aggregation=_aggregation(template.aggregation, "Evaluate", initial=False),
+        aggregation=aggregation(template.aggregation, "Evaluate", initial=False),
         retry_limit=template.retry_limit,
         release=model.spec.release,
         base=Base(round_name=action.version.spec.round_name),

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from wardround.api.federatedmodel import FederatedModel, SeriesRound
+from wardround.api.federatedmodel import FederatedModel, SeriesStatus
 from wardround.api.federatedround import FederatedRound, FederatedRoundSpec
 from wardround.api.meta import Meta
 from wardround.api.participant import Participant
 from wardround.plans.model import series as rounds
+from wardround.plans.model.aggregation import aggregation
 from wardround.plans.model.types import Absence
 from wardround.plans.round.candidates import assess
 from wardround.plans.round.dispatch import quorum_impossible
@@ -25,7 +26,7 @@ def absence(model: FederatedModel, participants: Mapping[str, Participant], now:
     series = model.status.series
     if series is None or series.stage == "Ended" or rounds.last(series).task == "Evaluate":
         return None
-    next_round = _round(model, rounds.last(series))
+    next_round = _round(model, series)
     view = view_of(Observation(round=next_round, participants=participants, schema=None, now=now))
     if quorum_impossible(view) is not None:
         return None
@@ -37,15 +38,16 @@ def absence(model: FederatedModel, participants: Mapping[str, Participant], now:
     return Absence(reason=reason, message=sentences(message, lack), blocks=bool(candidates.missing))
 
 
-def _round(model: FederatedModel, newest: SeriesRound) -> FederatedRound:
+def _round(model: FederatedModel, series: SeriesStatus) -> FederatedRound:
     """As far as it matters for the question which hospitals it asks."""
-    template, meta = model.spec.round, model.metadata
+    template, meta, newest = model.spec.round, model.metadata, rounds.last(series)
+    initial = rounds.makes_first_weights(series)
     spec = FederatedRoundSpec(
         task=newest.task,
         dataset_name=template.dataset_name,
         schema_name=template.schema_name,
         participants=template.participants,
         quorum=template.quorum,
-        aggregation=template.aggregation,
+        aggregation=aggregation(template.aggregation, newest.task, initial=initial),
     )
     return FederatedRound(metadata=Meta(name=newest.name, namespace=meta.namespace, uid=meta.uid), spec=spec)
