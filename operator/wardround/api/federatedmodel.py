@@ -280,7 +280,7 @@ class MeasurementStatus:
 class FederatedModelStatus:
     """`current`: name of the ModelVersion that counts. `candidate`: of the newest one, unless it is the current one.
     `versions`: names of the ModelVersions of this model, in order. `served`: of those that are or were current.
-    `pinned_early`: the generation of a spec that named its current version before `versions` listed it. `next`: None
+    `pinned_early`: the generation of a spec that named its current version before that version was Ready. `next`: None
     without a trigger. `delivery`, `testing`: None before the first one. `summary`: None as long as no model is
     measured."""
 

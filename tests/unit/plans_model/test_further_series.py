@@ -351,6 +351,15 @@ def test_a_version_that_was_pinned_before_it_existed_does_not_become_the_current
     assert (world.current, world.condition("Stalled")[0]) == (3, "False")
 
 
+def test_a_ready_version_can_be_pinned_before_the_status_lists_it() -> None:
+    world = trained("Accepted", gate={"promote": "Manual"})
+    listed = world.model.status.versions
+    world.model = replace(world.model, status=replace(world.model.status, versions=listed[:1]))
+    world.pin(2)
+    world.step()
+    assert world.model.status.pinned_early is None
+
+
 def test_the_status_shows_a_deleted_current_version_and_no_candidate_silently_replaces_it() -> None:
     world = trained()
     del world.versions["heart-v1-0123abcd"]

@@ -61,8 +61,14 @@ def trigger_fault(seen: Observation) -> Fault | None:
 
 
 def _is_early(seen: Observation) -> bool:
-    """Whether the present spec named its version before the status listed it."""
+    """Whether the present spec named its version before people could see it."""
     return seen.model.status.pinned_early == seen.model.metadata.generation
+
+
+def _is_ready(seen: Observation, name: str) -> bool:
+    """Whether people can see the metrics of a version. This can be before the status lists it."""
+    version = seen.versions.get(name)
+    return version is not None and conditions.is_true(version.status.conditions, "Ready")
 
 
 def _after(seen: Observation, made: FederatedModelStatus) -> Observation:
@@ -73,7 +79,7 @@ def _without_conditions(seen: Observation, verdict: Verdict) -> FederatedModelSt
     before, added = seen.model.status, verdict.added
     listed = [name for name in before.versions if name in seen.versions]
     current, pinned = before.current, versions.pinned_name(seen)
-    is_early = bool(pinned) and (pinned not in listed or _is_early(seen))
+    is_early = bool(pinned) and (_is_early(seen) or not (pinned in listed or _is_ready(seen, pinned)))
     if added is not None:
         listed.append(added.name)
         current = added.name if added.promoted else current
