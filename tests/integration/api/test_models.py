@@ -27,7 +27,7 @@ def test_a_model_gets_its_defaults(api: Api) -> None:
     assert spec["series"]["onFailure"] == {"retries": 2, "then": "Hold"}
     assert (spec["initial"], spec["suspend"], spec["series"]["from"]) == ({"seed": 0}, False, "Current")
     assert (spec["gate"], spec["history"]) == ({"minEvents": 20, "promote": "Automatic"}, {"versions": 5})
-    assert (spec["deliver"], spec["evaluation"]) == ({"to": "Nobody"}, {"every": 0})
+    assert (spec["deliver"], spec["evaluation"]) == ({"to": "Nobody"}, {"every": 0, "testRows": True})
     assert not spec.keys() & {"trigger", "current"}
 
 
