@@ -2,37 +2,17 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
-from tests.unit.plans_model.world import UID, World, model
+from tests.unit.plans_model.world import UID, World, model, trained
 from wardround.api.federatedmodel import History, ModelGate, OnFailure, Trigger
 from wardround.api.meta import Meta
 from wardround.api.modelversion import ModelVersion, ModelVersionSpec, Parent, Pushed
 from wardround.plans.model import plan as model_plan
 
-WEEKLY = {"trigger": {"cron": "0 2 * * 1", "timeZone": "Europe/Berlin"}}
 # The first one after the world's first day.
 MONDAY = "2026-11-30T01:00:00Z"
-
-
-def trained(
-    *outcomes: Any,
-    losses: list[str | None] | None = None,
-    rounds: int = 2,
-    hospitals_say: tuple[int, int, int, int] | None = None,
-    **spec: Any,
-) -> World:
-    """A model after its first series, and after one more for each outcome of a comparison."""
-    world = World(
-        model(rounds=rounds, spec={**WEEKLY, **spec}), losses or ["0.5", "0.4"], outcomes=list(outcomes) or ["Accepted"]
-    )
-    world.hospitals_say = hospitals_say
-    world.run()
-    for _ in outcomes:
-        world.run_next()
-    return world
 
 
 def tasks(world: World) -> list[tuple[str, int]]:
@@ -292,74 +272,6 @@ def test_an_undecided_candidate_waits_for_a_person_and_says_why() -> None:
     assert world.condition("VersionWaits")[:2] == ("False", "NoVersionWaits")
 
 
-def test_with_manual_promotion_each_version_waits_for_a_person() -> None:
-    world = trained("Accepted", gate={"promote": "Manual"})
-    assert world.model.status.current is None
-    assert world.condition("Ready") == ("False", "NoVersionYet", "")
-    assert world.condition("VersionWaits")[2].startswith("Version 2 is Accepted.")
-    world.pin(1)
-    world.run()
-    assert (world.current, world.condition("Ready")[:2]) == (1, ("True", "VersionCurrent"))
-
-
-def test_a_pinned_version_stays_whatever_the_gate_says_and_then_the_gate_decides_again() -> None:
-    world = trained("Accepted")
-    world.pin(1)
-    world.run()
-    assert world.current == 1
-    world.run_next()
-    assert (world.current, world.verdict(3)[0]) == (1, "Accepted")
-    assert world.condition("VersionWaits")[0] == "True"
-    world.pin(None)
-    world.run()
-    assert world.current == 1
-    world.run_next()
-    assert world.current == 4
-
-
-def test_a_pinned_version_that_does_not_exist_is_told() -> None:
-    world = trained("Accepted")
-    world.pin(7)
-    world.run()
-    status, reason, message = world.condition("Ready")
-    assert (status, reason) == ("False", "VersionGone")
-    assert message.startswith("spec.current names version 7, which does not exist.")
-    assert world.condition("Stalled") == ("True", "VersionGone", message)
-    world.run_next()
-    assert world.series.number == 3
-    world.pin(3)
-    world.run()
-    assert (world.current, world.condition("Stalled")[0]) == (3, "False")
-
-
-def test_a_version_that_was_pinned_before_it_existed_does_not_become_the_current_one() -> None:
-    world = trained("Accepted", gate={"promote": "Manual"})
-    world.pin(3)
-    world.run()
-    world.run_next()
-    assert world.series.number == 3
-    assert world.model.status.current is None
-    status, reason, message = world.condition("Ready")
-    assert (status, reason) == ("False", "VersionPinnedEarly")
-    assert message.startswith("spec.current named version 3 before this version existed.")
-    assert world.condition("Stalled") == ("True", "VersionPinnedEarly", message)
-    world.pin(None)
-    world.run()
-    assert world.model.status.current is None
-    world.pin(3)
-    world.run()
-    assert (world.current, world.condition("Stalled")[0]) == (3, "False")
-
-
-def test_a_ready_version_can_be_pinned_before_the_status_lists_it() -> None:
-    world = trained("Accepted", gate={"promote": "Manual"})
-    listed = world.model.status.versions
-    world.model = replace(world.model, status=replace(world.model.status, versions=listed[:1]))
-    world.pin(2)
-    world.step()
-    assert world.model.status.pinned_early is None
-
-
 def test_the_status_shows_a_deleted_current_version_and_no_candidate_silently_replaces_it() -> None:
     world = trained()
     del world.versions["heart-v1-0123abcd"]
@@ -495,16 +407,6 @@ def test_a_version_that_is_being_deleted_does_not_hold_up_the_next_series() -> N
     assert name not in world.deleted
     world.run_next()
     assert world.series.number == 4
-
-
-def test_a_pinned_version_is_not_deleted() -> None:
-    world = trained("Undecided", history={"versions": 1})
-    world.pin(2)
-    world.run()
-    for _ in range(4):
-        world.run_next()
-    assert world.current == 2
-    assert "heart-v2-0123abcd" in world.versions
 
 
 def test_the_current_version_has_no_owner_and_others_go_with_the_model() -> None:

@@ -1,24 +1,16 @@
 """A series: which rounds a FederatedModel makes, in which order, and which model becomes a version."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from tests.unit.plans_model.world import UID, World, model
+from tests.unit.plans_model.world import UID, World, model, started
 from wardround.api import conditions
 from wardround.api.federatedmodel import Schedule, Step, Stop, Summary
 from wardround.api.federatedround import Aggregation, Base, Participants, ResultMetric
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import CreateRound
-from wardround.reasons.registry import advise
-
-
-def started(**series: Any) -> World:
-    world = World(model(**series))
-    world.settle()
-    return world
 
 
 def end_of(world: World) -> list[tuple[str, int, str]]:
@@ -360,53 +352,6 @@ def test_after_its_retries_a_series_waits_and_says_which_round_failed_and_why() 
     assert stalled is not None
     assert "heart-s1-r0-t3-0123abcd has failed (QuorumNotMet)" in stalled.message
     assert "kubectl wardround explain federatedround/heart-s1-r0-t3-0123abcd -n federation" in stalled.message
-
-
-@pytest.mark.parametrize("reason", ["ParametersNotAllowed", "ParametersRefused", "Denied"])
-def test_a_series_does_not_ask_again_for_what_its_hospitals_refuse(reason: str) -> None:
-    """Each further attempt would ask people at the hospitals once more, for nothing."""
-    world = started()
-    world.fail(world.created[-1], site_b=reason)
-    world.settle()
-    assert len(world.created) == 1
-    assert condition(world, "Stalled") == ("True", "SeriesRoundFailed")
-    message = world.condition("Stalled")[2]
-    assert f"has failed (QuorumNotMet). Each further attempt would fail too. {advise(reason, 'site-b')}" in message
-    world.change(parameters={"epochs": "1"})
-    world.settle()
-    assert len(world.created) == 2, "people have changed what it asks for"
-    world.fail(world.created[-1], site_b=reason)
-    world.settle()
-    assert len(world.created) == 2
-
-
-def test_a_series_asks_again_if_the_quorum_can_be_met_without_the_hospital_that_refuses() -> None:
-    template = replace(model().spec.round, participants=Participants(names=("site-a", "site-b", "site-c")))
-    world = World(replace(model(), spec=replace(model().spec, round=template)))
-    world.settle()
-    world.fail(world.created[-1], site_a="Denied", site_b="Evicted")
-    world.settle()
-    assert len(world.created) == 2
-    world.fail(world.created[-1], site_a="Denied", site_b="ImageNotAllowed")
-    world.settle()
-    assert len(world.created) == 2
-    assert "These hospitals refuse too: site-b (ImageNotAllowed)." in world.condition("Stalled")[2]
-
-
-def test_a_series_whose_quorum_is_impossible_waits_for_its_author_at_once() -> None:
-    world = started()
-    world.fail(world.created[-1], "QuorumImpossible")
-    world.settle()
-    assert len(world.created) == 1
-    assert condition(world, "Stalled") == ("True", "SeriesRoundFailed")
-
-
-def test_a_series_that_may_be_skipped_ends_at_once_when_its_hospitals_refuse() -> None:
-    world = started(onFailure={"retries": 2, "then": "Skip"})
-    world.fail(world.created[-1], site_a="Denied")
-    world.settle()
-    assert len(world.created) == 1
-    assert world.series.skipped
 
 
 def test_a_changed_spec_lets_a_stalled_series_go_on() -> None:

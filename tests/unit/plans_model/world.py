@@ -397,3 +397,31 @@ def _snake(reference: Object) -> Object:
         "uid": reference["uid"],
         "controller": reference.get("controller", False),
     }
+
+
+def started(**series: Any) -> World:
+    """A model whose first round is made."""
+    world = World(model(**series))
+    world.settle()
+    return world
+
+
+WEEKLY = {"trigger": {"cron": "0 2 * * 1", "timeZone": "Europe/Berlin"}}
+
+
+def trained(
+    *outcomes: Any,
+    losses: list[str | None] | None = None,
+    rounds: int = 2,
+    hospitals_say: tuple[int, int, int, int] | None = None,
+    **spec: Any,
+) -> World:
+    """A model after its first series, and after one more for each outcome of a comparison."""
+    world = World(
+        model(rounds=rounds, spec={**WEEKLY, **spec}), losses or ["0.5", "0.4"], outcomes=list(outcomes) or ["Accepted"]
+    )
+    world.hospitals_say = hospitals_say
+    world.run()
+    for _ in outcomes:
+        world.run_next()
+    return world
