@@ -32,6 +32,16 @@ def ask(hub: LoneHub, name: str = "pretrained") -> Object:
     )
 
 
+async def upload_at_once(hub: LoneHub, count: int) -> None:
+    """So many people say at the same moment that they have uploaded."""
+    for number in range(count):
+        ask(hub, f"pretrained-{number}")
+    await hub.settle()
+    for number in range(count):
+        hub.server.change(Place("ModelPush", FEDERATION, f"pretrained-{number}"), {"spec": {"uploaded": True}})
+    await hub.settle()
+
+
 def leave_push(hub: LoneHub, uid: str) -> None:
     """The key and the file of a push that was deleted while no operator ran."""
     metadata = {"name": names.model_secret(uid), "namespace": NAMESPACE}
@@ -146,13 +156,7 @@ def test_while_the_store_gives_no_pushed_file_hospitals_are_asked_at_once(monkey
         hub = LoneHub(loop)
         hub.enrol("site-a")
         async with hub.running():
-            for number in range(WORKERS):
-                ask(hub, f"pretrained-{number}")
-            await hub.settle()
-            for number in range(WORKERS):
-                place = Place("ModelPush", FEDERATION, f"pretrained-{number}")
-                hub.server.change(place, {"spec": {"uploaded": True}})
-            await hub.settle()
+            await upload_at_once(hub, WORKERS)
             hub.apply_round("train-0", ["site-a"])
             await asyncio.sleep(8)
             assert len(hub.server.select("RoundTask", "site-a", fields="")) == 1
@@ -178,13 +182,7 @@ def test_no_push_asks_the_store_while_as_many_wait_as_may_wait_long(monkeypatch:
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
         async with hub.running():
-            for number in range(WORKERS):
-                ask(hub, f"pretrained-{number}")
-            await hub.settle()
-            for number in range(WORKERS):
-                place = Place("ModelPush", FEDERATION, f"pretrained-{number}")
-                hub.server.change(place, {"spec": {"uploaded": True}})
-            await hub.settle()
+            await upload_at_once(hub, WORKERS)
             assert (len(asked), ended) == (LONG_LOOKS, [])
 
     play(main)
