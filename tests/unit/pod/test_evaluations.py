@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import stat
-import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -328,17 +327,7 @@ def hold(folders: Folders, number: int) -> str:
 
 
 def test_pods_at_the_same_time_share_one_budget(tmp_path: Path) -> None:
-    start, faults = threading.Barrier(8), []
-
-    def count(number: int) -> None:
-        start.wait()
-        faults.append(hold(Folders(tmp_path), number))
-
-    threads = [threading.Thread(target=count, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    faults = world.at_once(8, lambda number: hold(Folders(tmp_path), number))
     assert sum(not fault for fault in faults) == LIMIT
     assert len(json.loads(file(Folders(tmp_path)).read_text())["evaluations"]) == LIMIT
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import stat
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -123,17 +122,7 @@ def test_given_random_bytes_decide_the_key(tmp_path: Path) -> None:
 
 
 def test_pods_that_make_a_key_at_the_same_time_share_one(tmp_path: Path) -> None:
-    start, keys = threading.Barrier(8), []
-
-    def make() -> None:
-        start.wait()
-        keys.append(row_order.hospital_key(tmp_path, world.RANDOM_BYTES))
-
-    threads = [threading.Thread(target=make) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    keys = world.at_once(8, lambda _: row_order.hospital_key(tmp_path, world.RANDOM_BYTES))
     assert len(keys) == 8
     assert len(set(keys)) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["order"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,17 +86,7 @@ def test_a_reading_that_fails_later_tells_the_fingerprint_too(tmp_path: Path) ->
 
 def test_pods_that_make_a_key_at_the_same_time_share_one(tmp_path: Path) -> None:
     folders = fresh(tmp_path)
-    start, keys = threading.Barrier(8), []
-
-    def make() -> None:
-        start.wait()
-        keys.append(held(folders))
-
-    threads = [threading.Thread(target=make) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    keys = world.at_once(8, lambda _: held(folders))
     assert len(keys) == 8
     assert len(set(keys)) == 1
     assert [path.name for path in key_at(folders).parents[1].iterdir()] == ["breast"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import random
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from wardround.wire.outcome import Outcome
 from wardround.wire.training import PrivateReport, RequestedTask
 from wardround.wire.update import UpdateClaims, ValidationSums
 
+T = TypeVar("T")
 # The spec of the DataSchema.
 SCHEMA: dict[str, Any] = {
     "fields": [
@@ -237,3 +239,19 @@ def sums(folders: Folders) -> ValidationSums | None:
     """The sums over the validation rows that the courier would seal."""
     claims = codec.read_document(UpdateClaims, (folders.update / "update.json").read_bytes())
     return None if claims.sums is None else codec.read_document(ValidationSums, claims.sums)
+
+
+def at_once(count: int, make: Callable[[int], T]) -> list[T]:
+    """What so many pods make that begin at the same moment, each in a thread. `make` gets the number of a pod."""
+    start, made = threading.Barrier(count), list[T]()
+
+    def one(number: int) -> None:
+        start.wait()
+        made.append(make(number))
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return made
