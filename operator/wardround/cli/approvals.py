@@ -22,14 +22,12 @@ from wardround.plans import approval as approvals
 from wardround.plans import terms
 from wardround.plans.schedules import evaluations_before
 from wardround.plans.terms import SeriesTerms, SweepTerms
-from wardround.wire.assignment import AssignedDelivery, AssignedPushed, Assignment, Quorum
+from wardround.wire.assignment import EVALUATE_TEST, AssignedDelivery, AssignedPushed, Assignment, Quorum
 from wardround.wire.models import ModelManifest
 
 DAYS = 90
 # Evaluate rounds at the end of a series: of the last Train round, and of the comparison with other versions.
 LAST_EVALUATIONS = 2
-# If the series has this task, there is one more, of the version that becomes the current one.
-TEST = "Evaluate Test"
 NAME_LENGTH, DIGEST_DIGITS = 30, 8
 NOT_BOUND = (
     "An Approval of the model does not fix these choices of the hub: the weights and the state from which a round "
@@ -154,7 +152,8 @@ def planned_rounds(series: SeriesTerms | SweepTerms) -> int:
 def planned_evaluations(series: SeriesTerms | SweepTerms) -> int:
     """How many Evaluate rounds a series of one model has."""
     between = evaluations_before(series.evaluation_every, series.rounds)
-    return LAST_EVALUATIONS + between + (TEST in series.tasks)
+    # The last one is of the version that becomes the current one.
+    return LAST_EVALUATIONS + between + (EVALUATE_TEST in series.tasks)
 
 
 def deny_model(known: Reviewed, author: str) -> Object:

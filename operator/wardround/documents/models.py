@@ -41,15 +41,13 @@ from wardround.plans.model.types import (
     ReportTest,
 )
 from wardround.wire import codec
-from wardround.wire.assignment import AssignedModel, AssignedSchedule, AssignedSeries, AssignedStep
+from wardround.wire.assignment import EVALUATE_TEST, AssignedModel, AssignedSchedule, AssignedSeries, AssignedStep
 from wardround.wire.strategies import evaluated
 
 # All that the hub operator makes for a series.
 TASKS_OF_SERIES = ("Statistics", "Train", "Evaluate Validation")
 # Pushed weights bring their standardisation with them.
 TASKS_WITHOUT_STATISTICS = TASKS_OF_SERIES[1:]
-# For the version that becomes the current one.
-TEST = "Evaluate Test"
 
 
 def assigned_series(model: FederatedModel, federated_round_name: str) -> AssignedSeries | None:
@@ -96,7 +94,7 @@ def _place(model: FederatedModel, federated_round_name: str) -> tuple[int, int] 
 
 def _tasks(model: FederatedModel) -> tuple[str, ...]:
     tasks = TASKS_OF_SERIES if model.spec.initial.pushed is None else TASKS_WITHOUT_STATISTICS
-    return (*tasks, TEST) if model.spec.evaluation.test_rows else tasks
+    return (*tasks, EVALUATE_TEST) if model.spec.evaluation.test_rows else tasks
 
 
 def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any]:

@@ -38,6 +38,8 @@ FIELD = Text("[a-z][A-Za-z0-9]*", 64)
 USER = Text(SHOWN, 512)
 # A task of a series, with the rows that an Evaluate round reads.
 TASK_OF_SERIES = Text("Statistics|Train|Evaluate (Validation|Test)", 32)
+# The one of them that measures the version which becomes the current one.
+EVALUATE_TEST = "Evaluate Test"
 MOST_THREADS = 256
 # With how many other models one evaluation compares its model.
 MOST_REFERENCES = 2
