@@ -48,7 +48,7 @@ from wardround.sealing.body import (
 from wardround.sealing.manifests import open_update
 from wardround.store import admin
 from wardround.store.transfer import StoreClient
-from wardround.wire.strategies import FEDAVG, STRATEGIES, fewest
+from wardround.wire.strategy_terms import FEDAVG, STRATEGIES, fewest
 
 Times = dict[str, list[float]]
 TENSORS = 267

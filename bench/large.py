@@ -40,7 +40,7 @@ from wardround.store.transfer import StoreClient
 from wardround.tensors import Layout, Tensor
 from wardround.wire import digests
 from wardround.wire.models import UpdateManifest
-from wardround.wire.strategies import FEDAVG, STRATEGIES
+from wardround.wire.strategy_terms import FEDAVG, STRATEGIES
 
 TENSORS = 267
 INITIAL = digests.digest(b"the weights before training")

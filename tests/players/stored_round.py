@@ -43,7 +43,7 @@ from wardround.wire import canonical
 from wardround.wire.aggregation import PlannedList, StoreAccess
 from wardround.wire.compression import NONE, Compression
 from wardround.wire.models import Header
-from wardround.wire.strategies import STRATEGIES
+from wardround.wire.strategy_terms import STRATEGIES
 
 IMAGE = "sha256:" + "1" * 64
 

@@ -14,7 +14,7 @@ from tests.e2e import test_one_cluster
 from tests.e2e.test_documentation import NOT_RUN, NOT_RUN_INLINE, RUN_INLINE, TRIED
 from wardround.api import federatedround
 from wardround.kubectl import parser
-from wardround.wire import strategies
+from wardround.wire import strategy_terms
 
 
 def test_every_command_in_the_documentation_is_listed() -> None:
@@ -47,8 +47,8 @@ def test_the_page_for_trying_names_the_kubeconfigs_and_namespaces_of_the_demo() 
 def test_the_round_with_a_server_optimizer_has_all_parameters_of_its_strategy() -> None:
     (block,) = section("docs/federation.md", "Server optimizers")
     aggregation = federatedround.parse(yaml.safe_load(block.text)).spec.aggregation
-    assert strategies.moments(aggregation.strategy) > 0
-    assert strategies.unknown(aggregation.strategy, aggregation.parameters) == ""
+    assert strategy_terms.moments(aggregation.strategy) > 0
+    assert strategy_terms.unknown(aggregation.strategy, aggregation.parameters) == ""
 
 
 # Where a right applies, its objects, their names ("": all), and the verb.

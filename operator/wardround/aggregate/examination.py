@@ -26,7 +26,7 @@ from wardround.sealing.keys import DecryptionKey
 from wardround.sealing.manifests import ExpectedUpdate
 from wardround.sealing.refused import Refused
 from wardround.tensors import Layout
-from wardround.wire import digests, strategies
+from wardround.wire import digests, strategy_terms
 from wardround.wire.aggregation import AggregationPlan, LeftOut, PlannedUpdate
 from wardround.wire.collected import identity_of
 
@@ -196,7 +196,7 @@ def require_enough(plan: AggregationPlan, examined: ExaminedUpdates) -> None:
     """Raise AggregationError if fewer updates are left than the strategy of a Train round needs."""
     if plan.task != "Train":
         return
-    least = strategies.fewest(plan.strategy, plan.parameters)
+    least = strategy_terms.fewest(plan.strategy, plan.parameters)
     if len(examined.usable) < least:
         raise AggregationError(
             "TooFewForStrategy",

@@ -51,7 +51,7 @@ from wardround.sealing.slices import slice_bytes
 from wardround.store.errors import StoreError
 from wardround.tensors import Layout
 from wardround.threads import beside
-from wardround.wire import digests, strategies
+from wardround.wire import digests, strategy_terms
 from wardround.wire.aggregation import (
     AggregationPlan,
     AggregationResult,
@@ -118,7 +118,7 @@ def _for_updates(plan: AggregationPlan, scratch: Scratch, kept: Scratch | Hashes
 
 def _at_once(plan: AggregationPlan) -> bool:
     """Whether the strategy reads the same slice of all updates at once."""
-    return strategies.STRATEGIES[plan.strategy].at_once
+    return strategy_terms.STRATEGIES[plan.strategy].at_once
 
 
 def store_failed(error: StoreError) -> AggregationError:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wardround.aggregate.rules import scaled
-from wardround.metrics import differences, estimates, registry, sums, withheld
+from wardround.metrics import differences, disclosure, estimates, registry, sums
 from wardround.metrics.digits import edge_text, end_text, metric_text, rounded_count, share_ends, text
 from wardround.metrics.estimates import Estimate
 from wardround.metrics.sums import Sums
@@ -94,8 +94,8 @@ class _Hospitals:
     @property
     def hidden(self) -> set[str]:
         """Hospitals that tell their own numbers, but whose numbers would reveal those of another hospital."""
-        shown = withheld.shown(
-            {part.participant: withheld.Counted(part.people * part.scale, part.tells) for part in self.parts}
+        shown = disclosure.shown(
+            {part.participant: disclosure.Counted(part.people * part.scale, part.tells) for part in self.parts}
         )
         return {part.participant for part in self.parts if part.tells} - set(shown)
 
@@ -168,7 +168,7 @@ def _mean(name: str, hospitals: Sequence[Part]) -> Estimate | None:
     value = sum(part.reported[name] * part.people * part.scale for part in hospitals) / people
     if not math.isfinite(value):
         return None
-    return Estimate(value, None, None, round(people), withheld.without_largest(each), people)
+    return Estimate(value, None, None, round(people), disclosure.without_largest(each), people)
 
 
 def _own_numbers(groups: Mapping[str, _Hospitals], specificity: float) -> dict[str, dict[str, str]]:

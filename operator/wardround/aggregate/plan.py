@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from wardround.aggregate import planned_state
-from wardround.wire import codec, compression, strategies
+from wardround.wire import codec, compression, strategy_terms
 from wardround.wire.aggregation import (
     AggregationAnswer,
     AggregationFailure,
@@ -35,19 +35,19 @@ def parse(data: bytes) -> AggregationPlan:
             "PlanUnreadable", f"{error}. Check that the hub operator and this Job run the same image."
         ) from None
     known = plan.task in ("Train", "Statistics", "Evaluate")
-    if not known or plan.weighting != "Samples" or strategies.unknown(plan.strategy, plan.parameters):
+    if not known or plan.weighting != "Samples" or strategy_terms.unknown(plan.strategy, plan.parameters):
         raise AggregationError(
             "PlanUnreadable",
             "The plan has a task, strategy, weighting or parameters that this Job's image does not know. Check that "
             "the hub operator and this Job run the same image.",
         )
-    if plan.task != "Train" and plan.strategy != strategies.FEDAVG:
+    if plan.task != "Train" and plan.strategy != strategy_terms.FEDAVG:
         raise AggregationError(
             "PlanUnreadable",
             f"The plan has the strategy {plan.strategy} for a {plan.task} round. Such a round can have only the "
             "strategy FedAvg.",
         )
-    terms = strategies.STRATEGIES[plan.strategy]
+    terms = strategy_terms.STRATEGIES[plan.strategy]
     if plan.initial and terms.differences:
         raise AggregationError(
             "PlanUnreadable",

@@ -6,14 +6,14 @@ Pure. The hub operator has decided the same before. A state of another round mus
 from __future__ import annotations
 
 from wardround.sealing.body import SERVER_STATE
-from wardround.wire import strategies
+from wardround.wire import strategy_terms
 from wardround.wire.aggregation import AggregationPlan, PlannedStart
 from wardround.wire.models import Header, ModelManifest
 
 
 def unfit(plan: AggregationPlan) -> str:
     """A sentence that says why the plan's server state does not fit; empty if it does, or if there is rightly none."""
-    count, state = strategies.moments(plan.strategy), plan.state
+    count, state = strategy_terms.moments(plan.strategy), plan.state
     given = len(state.moments) if state else 0
     if count == 0 or plan.base is None:
         return "" if state is None and count == 0 else _numbers(plan.strategy, count, given)

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from wardround.aggregate import order
+from wardround.aggregate import sorting
 from wardround.tensors import DTYPES, FLOATS, Array, narrow, widen, widen_into
 
 RuleName = Literal["Delta", "Mean", "Sum", "Pairs", "Equal", "Largest", "KeepBase"]
@@ -169,7 +169,7 @@ def _trimmed_mean(block: Sequence[Array], dtype: str, trimmed: int | None, into:
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, into.size, step):
             total = into[start : start + step]
-            lowest, *others = order.between([_sortable(each[start : start + step], dtype) for each in block], cut)
+            lowest, *others = sorting.between([_sortable(each[start : start + step], dtype) for each in block], cut)
             np.add(lowest, 0.0, out=total)
             for values in others:
                 np.add(total, values, out=total)

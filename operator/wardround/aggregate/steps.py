@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from wardround.wire.strategies import STEPS
+from wardround.wire.strategy_terms import STEPS
 
 # Above it, floats no longer hold every whole number.
 MOST = 1 << 53

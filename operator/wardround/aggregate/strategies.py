@@ -16,7 +16,7 @@ import numpy as np
 from wardround.aggregate.optimizers import Adagrad, Adam, Momentum, Optimized, Optimizer, Yogi
 from wardround.aggregate.rules import RULES, Rules, TrimmedDelta, TrimmedMean
 from wardround.tensors import Array
-from wardround.wire.strategies import Parameters
+from wardround.wire.strategy_terms import Parameters
 
 # Weiszfeld's steps end when the weights change by less than this in sum, or after so many of them.
 LEAST_CHANGE, MOST_STEPS = 1e-9, 1000
@@ -40,7 +40,7 @@ class Facts:
 
 
 class Strategy(ABC):
-    """The arithmetic of a strategy. Its terms: wire/strategies.py. `wants_distances`, `wants_steps`: see Facts."""
+    """The arithmetic of a strategy. Its terms: wire/strategy_terms.py. `wants_distances`, `wants_steps`: see Facts."""
 
     wants_distances: bool = False
     wants_steps: bool = False
@@ -170,7 +170,7 @@ def _equal(count: int) -> list[float]:
 
 
 def strategy(name: str, parameters: Parameters) -> Strategy:
-    """Return the strategy of a plan that wire/strategies.py accepts."""
+    """Return the strategy of a plan that wire/strategy_terms.py accepts."""
     match name:
         case "FedAvg":
             return FedAvg()

@@ -29,7 +29,7 @@ from wardround.wire.assignment import (
     Resources,
 )
 from wardround.wire.grants import Get, Grants, Put
-from wardround.wire.strategies import mixes
+from wardround.wire.strategy_terms import mixes
 
 GRANT_SECONDS = 3600
 

@@ -42,7 +42,7 @@ from wardround.plans.model.types import (
 )
 from wardround.wire import codec
 from wardround.wire.assignment import EVALUATE_TEST, AssignedModel, AssignedSchedule, AssignedSeries, AssignedStep
-from wardround.wire.strategies import evaluated
+from wardround.wire.strategy_terms import evaluated
 
 # All that the hub operator makes for a series.
 TASKS_OF_SERIES = ("Statistics", "Train", "Evaluate Validation")

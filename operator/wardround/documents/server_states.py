@@ -29,7 +29,7 @@ from wardround.wire.grants import Get
 from wardround.wire.kept_plan import KeptMoment, KeptPlan
 from wardround.wire.models import ModelManifest
 from wardround.wire.server_state import StateManifest, StateMoment
-from wardround.wire.strategies import moments
+from wardround.wire.strategy_terms import moments
 
 
 def planned(

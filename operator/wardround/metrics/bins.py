@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wardround.metrics.withheld import without_largest
+from wardround.metrics.disclosure import without_largest
 from wardround.wire import layouts
 
 Floats = npt.NDArray[np.float64]

@@ -10,9 +10,9 @@ from statistics import NormalDist
 import numpy as np
 
 from wardround.metrics import bins, intervals
+from wardround.metrics.disclosure import too_few, without_largest
 from wardround.metrics.estimates import LARGEST_LOSS, Numbers
 from wardround.metrics.intervals import Interval
-from wardround.metrics.withheld import too_few, without_largest
 from wardround.wire import layouts
 
 # The least log loss of a person, and the largest difference of two.

@@ -2,7 +2,7 @@
 
 Significant digits alone are not enough: a share near 0 shows a single person among 100,000 with one digit. So the
 number of decimals is bounded too, by the number of people alone. `people`: those without the largest hospital
-(`withheld.without_largest`).
+(`disclosure.without_largest`).
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from wardround.metrics import bins, digits, intervals, recalibration, registry
 from wardround.metrics.bins import Floats
+from wardround.metrics.disclosure import too_few, without_largest
 from wardround.metrics.intervals import Interval
-from wardround.metrics.withheld import too_few, without_largest
 
 # A group of the calibration curve holds so many people without the largest hospital, if there are so many. Over 100
 # people or fewer, a share of two decimals gives the exact number of positives, and ten such groups would give the exact

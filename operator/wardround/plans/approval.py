@@ -21,7 +21,7 @@ from wardround.plans.terms import SeriesTerms
 from wardround.reasons.registry import REASONS
 from wardround.wire.assignment import AssignedModel, AssignedReference, Assignment, Resources
 from wardround.wire.compression import used
-from wardround.wire.strategies import evaluated
+from wardround.wire.strategy_terms import evaluated
 
 
 def task_key(round_uid: str, attempt: int) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wardround.metrics import sums, withheld
+from wardround.metrics import disclosure, sums
 from wardround.pod import output
 from wardround.pod.folders import Folders
 from wardround.wire import digests
@@ -87,8 +87,8 @@ class Bucket:
         people are in the rare one.
         """
         if self.binary:
-            return withheld.too_few(self.people, min_cell)
-        return withheld.too_few((self.people[0], *self._people_of_values), min_cell)
+            return disclosure.too_few(self.people, min_cell)
+        return disclosure.too_few((self.people[0], *self._people_of_values), min_cell)
 
 
 def write(path: Path, rows: Labelled) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wardround.metrics import withheld
+from wardround.metrics import disclosure
 from wardround.pod import comparison, dataset, places
 from wardround.pod.outcome import PodError
 from wardround.tabular import ignored_columns, problems
@@ -94,7 +94,7 @@ class Counts:
         The training pod also counts the classes of a target with two values that the schema does not list.
         """
         people = (self.sides[side], *(each.sides[side] for each in self.classes))
-        return withheld.too_few(people, min_cell, classes=self.binary)
+        return disclosure.too_few(people, min_cell, classes=self.binary)
 
 
 @dataclass(frozen=True)

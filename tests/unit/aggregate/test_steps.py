@@ -11,7 +11,7 @@ from tests.unit.aggregate.updates import usable
 from wardround.aggregate import steps
 from wardround.aggregate.examination import ExaminedUpdates, with_local_steps, without_outliers
 from wardround.aggregate.strategies import Facts, FedNova, strategy
-from wardround.wire.strategies import evaluated, impossible
+from wardround.wire.strategy_terms import evaluated, impossible
 
 SHARES = [0.3, 1 / 3, 1 - 0.3 - 1 / 3]
 

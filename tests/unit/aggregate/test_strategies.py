@@ -13,7 +13,7 @@ from wardround.aggregate.distances import between_rows
 from wardround.aggregate.rules import RULES
 from wardround.aggregate.strategies import Facts, GeometricMedian, Krum, NormBounding, Strategy, strategy
 from wardround.tensors import Array
-from wardround.wire import strategies
+from wardround.wire import strategy_terms
 
 GIVEN = {
     **{"largestNorm": "2", "trimmed": "1", "hostile": "1", "chosen": "2"},
@@ -22,7 +22,7 @@ GIVEN = {
 
 
 def parameters(name: str) -> dict[str, str]:
-    return {each: GIVEN[each] for each in strategies.STRATEGIES[name].parameters}
+    return {each: GIVEN[each] for each in strategy_terms.STRATEGIES[name].parameters}
 
 
 def weights(used: Strategy, rows: Any) -> list[float]:
@@ -36,7 +36,7 @@ def slow_distances(rows: Sequence[Array]) -> Array:
 
 
 def test_every_strategy_of_the_api_has_its_arithmetic() -> None:
-    for name in strategies.STRATEGIES:
+    for name in strategy_terms.STRATEGIES:
         used = strategy(name, parameters(name))
         assert used.rules().keys() == RULES.keys()
         assert sum(used.weights(Facts([0.2] * 5, [1.0] * 5, np.ones((5, 5)) - np.eye(5), [1] * 5))) == pytest.approx(1)
@@ -125,7 +125,7 @@ def test_one_of_three_hospitals_makes_the_geometric_median_the_update_of_another
     longer, shorter, own = (length * common + dice.normal(size=100) / 10 for length in (2.0, 1.0, 1.0))
     made = weights(GeometricMedian(), np.vstack([longer, shorter, -own]))
     assert made[1] > 0.99
-    assert strategies.mixes("GeometricMedian", {}, 3) == 1
+    assert strategy_terms.mixes("GeometricMedian", {}, 3) == 1
 
 
 @pytest.mark.parametrize(
@@ -146,5 +146,5 @@ def test_one_of_three_hospitals_makes_the_geometric_median_the_update_of_another
 def test_a_strategy_says_how_many_updates_it_needs_and_how_many_hospitals_it_mixes(
     name: str, given: dict[str, str], least: int, mixed: int
 ) -> None:
-    assert strategies.fewest(name, given) == least
-    assert strategies.mixes(name, given, 9) == mixed
+    assert strategy_terms.fewest(name, given) == least
+    assert strategy_terms.mixes(name, given, 9) == mixed

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from wardround.api.federatedround import Aggregation, Task
 from wardround.wire.compression import used
-from wardround.wire.strategies import FEDAVG, STRATEGIES
+from wardround.wire.strategy_terms import FEDAVG, STRATEGIES
 
 
 def aggregation(template: Aggregation, task: Task, *, initial: bool) -> Aggregation:

@@ -54,7 +54,7 @@ from wardround.wire.aggregation import (
     LeftOut,
 )
 from wardround.wire.compression import NONE
-from wardround.wire.strategies import STRATEGIES
+from wardround.wire.strategy_terms import STRATEGIES
 
 # The tries that a store ended before the round's deadline do not count.
 AGGREGATION_TRIES = 3

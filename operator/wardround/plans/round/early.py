@@ -25,7 +25,7 @@ from wardround.plans.round.types import (
 )
 from wardround.plans.round.view import View
 from wardround.plans.upload import largest_upload
-from wardround.wire.strategies import STRATEGIES
+from wardround.wire.strategy_terms import STRATEGIES
 
 NOTHING = EarlyList()
 COLLECTS, CLOSED, GIVEN_UP = "collects", "closed", "given-up"

@@ -8,7 +8,7 @@ from wardround.plans.round.types import Observation, StoredModel, Verdict
 from wardround.plans.round.verdicts import advice, failed, sentences
 from wardround.plans.round.view import View
 from wardround.wire.server_state import StateManifest
-from wardround.wire.strategies import moments
+from wardround.wire.strategy_terms import moments
 
 
 class Going(StrEnum):

@@ -7,7 +7,7 @@ from wardround.plans.round.verdicts import advice, failed
 from wardround.plans.round.view import View, hospitals
 from wardround.sealing.body import PART, ciphertext_length, part_lengths
 from wardround.wire import compression
-from wardround.wire.strategies import STRATEGIES, impossible
+from wardround.wire.strategy_terms import STRATEGIES, impossible
 
 # A round that names its hospitals names no more (crds/federatedrounds.yaml).
 MOST_UPDATES = 512

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wardround.metrics import registry
-from wardround.metrics.withheld import Counted, shown, too_few, without_largest
+from wardround.metrics.disclosure import Counted, shown, too_few, without_largest
 
 
 @pytest.mark.parametrize(
