@@ -23,8 +23,10 @@ from tests.worlds.site import (
     ready,
     running,
     seen,
+    signed,
     waiting,
 )
+from wardround.api.conditions import since
 from wardround.api.roundtask import RoundTaskStatus
 from wardround.plans.sitetask.hub import due
 from wardround.plans.sitetask.plan import plan
@@ -184,6 +186,36 @@ def test_a_pod_in_the_place_of_another_may_wait_as_long_as_the_first_and_trainin
     assert [each.time for each in again.timeline if each.stage == "Started"] == ["2026-11-24T11:59:30.000000Z"]
     before = RoundTaskStatus(timeline=task.status.timeline)
     assert due(before, dataclasses.replace(before, timeline=again.timeline), heard_ago=0.1) == 0
+
+
+STARTED = [{"stage": "Started", "time": "2026-11-24T11:00:00.000000Z"}]
+# Latest end of a pod that started at 11:00.
+STOPPED = NOW - timedelta(hours=1) + timedelta(seconds=ASSIGNMENT.train_seconds)
+EXPIRES_LATER = signed(expires=(NOW + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+def test_a_task_whose_pod_is_gone_fails_however_often_the_site_looks() -> None:
+    """As each look writes the status that the next one reads."""
+    task = a_task(envelope=EXPIRES_LATER, status={**ready(), "timeline": STARTED})
+    now, looks = STOPPED - timedelta(minutes=20), 0
+    while task.status.failure is None and looks < 1000:
+        planned = plan(seen(task, job=JOB, pod=None, now=now))
+        assert planned.requeue_after is not None
+        task, looks = dataclasses.replace(task, status=planned.status), looks + 1
+        now += timedelta(seconds=min(planned.requeue_after, 60))
+    assert task.status.failure is not None
+    assert task.status.failure.reason == "StartDeadline"
+    assert since(task.status.conditions, "Failed") == STOPPED + timedelta(seconds=ASSIGNMENT.wait_seconds)
+
+
+def test_a_pod_that_leaves_its_node_late_is_waited_for() -> None:
+    """It was made long before: waitSeconds are over for it, and not for the pod that replaces it."""
+    task = a_task(envelope=EXPIRES_LATER, status={**ready(), "timeline": STARTED})
+    made = NOW - timedelta(hours=1, minutes=1)
+    pod = dataclasses.replace(a_pod(ended("prepare", 0), running("train")), created=made, disrupted=True)
+    planned = plan(seen(task, job=JOB, pod=pod, now=STOPPED - timedelta(seconds=1)))
+    assert reason(planned) == "Evicted"
+    assert planned.status.failure is None
 
 
 def test_a_task_that_the_hub_gives_up_says_what_it_waited_for_then() -> None:

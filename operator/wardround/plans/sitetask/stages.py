@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from wardround.api import conditions
+from wardround.api import conditions, timeline
 from wardround.api.task import Failure
 from wardround.plans import waits
+from wardround.plans.sitetask.pod import Pod
 from wardround.plans.sitetask.types import Marks, Verdict
-from wardround.plans.sitetask.view import View, has_reached
+from wardround.plans.sitetask.view import View
+from wardround.wire.assignment import Assignment
 
 # Stages that come anew with each pod: the hub counts training from the newest one's start.
 POD_STAGES = frozenset({"Started", "Prepared"})
@@ -29,11 +31,20 @@ def deadline(view: View, verdict: Verdict) -> datetime | None:
         return (conditions.since(known, "Trained") or seen.now) + timedelta(seconds=assignment.upload_seconds)
     if verdict.reason == "Training":
         return None
-    begun = conditions.since(known, "Accepted") or seen.now
-    if has_reached(seen, "Started"):
-        # The task waits once more, for a pod that replaces one that has left its node.
-        begun = (seen.pod.created if seen.pod else None) or seen.now
-    return begun + timedelta(seconds=assignment.wait_seconds)
+    started = timeline.reached(seen.task.status.timeline, "Started")
+    begun = _waits_again_since(seen.pod, started, assignment) if started else conditions.since(known, "Accepted")
+    return (begun or seen.now) + timedelta(seconds=assignment.wait_seconds)
+
+
+def _waits_again_since(pod: Pod | None, started: datetime, assignment: Assignment) -> datetime:
+    """When the task began to wait for a pod that replaces the one of the time `started`.
+
+    No object says when a pod went. So the latest time counts at which its kubelet would have stopped it. This time does
+    not move, however often the site operator looks. The hub counts by it too.
+    """
+    if pod is not None and not pod.leaving and pod.created is not None:
+        return pod.created
+    return started + timedelta(seconds=assignment.train_seconds)
 
 
 def overdue(verdict: Verdict) -> Verdict:
