@@ -12,6 +12,7 @@ from wardround.api import (
     dataset,
     federatedmodel,
     federatedround,
+    lease,
     modelversion,
     participant,
     roundtask,
@@ -23,6 +24,7 @@ from wardround.api.conditions import Condition, Conditions, find, is_true
 from wardround.api.dataset import Dataset
 from wardround.api.federatedmodel import FederatedModel
 from wardround.api.federatedround import FederatedRound, FederatedRoundSpec, FederatedRoundStatus, Result
+from wardround.api.lease import Lease
 from wardround.api.modelversion import ModelVersion
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
@@ -40,7 +42,7 @@ from wardround.cli.findings import (
     of_silence,
     of_task,
 )
-from wardround.cli.objects import Object, Task, began, created, metrics, printable, read, seconds, stages
+from wardround.cli.objects import Object, Task, began, created, metrics, read, seconds, stages
 from wardround.plans.model.series import controls
 from wardround.plans.round.verdicts import withheld
 from wardround.reasons.registry import REASONS, reason_for
@@ -98,7 +100,7 @@ class _Round:
 
     item: FederatedRound
     newest: Mapping[str, RoundTask]
-    leases: Mapping[str, Object | None]
+    leases: Mapping[str, Lease | None]
     now: datetime
 
     @property
@@ -130,9 +132,14 @@ def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object 
     """A FederatedRound with its RoundTasks and the Leases of the sites by participant. Raises codec.Malformed."""
     attempts = sorted((read(roundtask.parse, each) for each in tasks), key=lambda each: each.spec.attempt)
     newest = {task.metadata.namespace: task for task in attempts}
-    seen = _Round(read(federatedround.parse, round_), newest, leases, now)
+    heartbeats = {hospital: _heartbeat(each) for hospital, each in leases.items()}
+    seen = _Round(read(federatedround.parse, round_), newest, heartbeats, now)
     findings = _findings(seen)
     return next(headline for rule in HEADLINES if (headline := rule(seen, findings)) is not None)
+
+
+def _heartbeat(item: Object | None) -> Lease | None:
+    return None if item is None else read(lease.parse, item)
 
 
 def _findings(seen: _Round) -> tuple[Finding, ...]:
@@ -232,14 +239,14 @@ def _took(federated_round: FederatedRound) -> str:
 # A task
 
 
-def explain_task(item: Object, lease: Object | None, now: datetime) -> Explanation:
+def explain_task(item: Object, heartbeat: Object | None, now: datetime) -> Explanation:
     """A RoundTask on the hub, or a SiteTask at the site, which has no Lease of its own. Raises codec.Malformed."""
     if item["kind"] == sitetask.KIND:
         # The hospital has named the namespace of a SiteTask.
         return _task(sitetask.KIND, read(sitetask.parse, item), "", (), now)
     task = read(roundtask.parse, item)
     complete = is_true(task.status.conditions, "Complete")
-    silent = [] if complete else of_silence(task.metadata.namespace, lease, now)
+    silent = [] if complete else of_silence(task.metadata.namespace, _heartbeat(heartbeat), now)
     return _task(roundtask.KIND, task, task.metadata.namespace, silent, now)
 
 
@@ -279,7 +286,7 @@ def explain_model(item: Object, running: Explanation | None) -> Explanation:
     return Explanation(f"{explained.headline}\n{running.headline}", (*explained.findings, *running.findings))
 
 
-def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Explanation:
+def explain_long_lived(item: Object, heartbeat: Object | None, now: datetime) -> Explanation:
     """A Participant, Site, Dataset, Approval or ModelVersion. Raises codec.Malformed."""
     kind = item["kind"]
     if kind == approval.KIND:
@@ -287,8 +294,8 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
     if kind == modelversion.KIND:
         return _long_lived(kind, read(modelversion.parse, item), None, ())
     if kind == participant.KIND:
-        silent = of_silence(printable(item["metadata"]["name"]), lease, now)
-        return _long_lived(kind, read(participant.parse, item), heard(lease, now), silent)
+        hospital, renewed = read(participant.parse, item), _heartbeat(heartbeat)
+        return _long_lived(kind, hospital, heard(renewed, now), of_silence(hospital.metadata.name, renewed, now))
     if kind == dataset.KIND:
         table = read(dataset.parse, item)
         return _long_lived(kind, table, None, (), [*of_rows(table), *of_columns(table), *of_evaluations(table, now)])

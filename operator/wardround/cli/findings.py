@@ -13,6 +13,7 @@ from wardround.api.conditions import find
 from wardround.api.dataset import Dataset
 from wardround.api.federatedmodel import FederatedModel
 from wardround.api.federatedround import BASE_DELETED, Attention, FederatedRound
+from wardround.api.lease import Lease
 from wardround.api.meta import Meta
 from wardround.api.modelversion import ModelVersion
 from wardround.api.names import task_name
@@ -21,7 +22,7 @@ from wardround.api.site import Site
 from wardround.api.sitetask import SiteTask, approval, review
 from wardround.api.task import Failure
 from wardround.api.times import read_time
-from wardround.cli.objects import Object, Task, assigned, seconds
+from wardround.cli.objects import Task, assigned, seconds
 from wardround.plans.link_local import CONDITION as LINK_LOCAL
 from wardround.reasons.parameter import describe
 from wardround.reasons.reason import HOSPITAL, NOBODY, Reason
@@ -166,7 +167,7 @@ def of_evaluations(dataset: Dataset, now: datetime) -> list[Finding]:
     return findings
 
 
-def of_silence(hospital: str, lease: Object | None, now: datetime) -> list[Finding]:
+def of_silence(hospital: str, lease: Lease | None, now: datetime) -> list[Finding]:
     """A site that has not renewed its Lease on the hub, or never had one, is not connected."""
     age = heard(lease, now)
     if age is not None and age <= SILENT_AFTER_SECONDS:
@@ -178,9 +179,9 @@ def of_silence(hospital: str, lease: Object | None, now: datetime) -> list[Findi
     return [Finding(hospital, reason.name, reason, participant=hospital)]
 
 
-def heard(lease: Object | None, now: datetime) -> float | None:
+def heard(lease: Lease | None, now: datetime) -> float | None:
     """How many seconds ago the hub heard from the site, by its Lease. None: never."""
-    renewed = read_time(((lease or {}).get("spec") or {}).get("renewTime") or "")
+    renewed = read_time(lease.spec.renew_time) if lease else None
     return None if renewed is None else (now - renewed).total_seconds()
 
 

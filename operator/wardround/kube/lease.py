@@ -4,23 +4,24 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from wardround.api.lease import API_VERSION, KIND, LeaseSpec
 from wardround.api.times import to_microseconds
 from wardround.clock import Clock
 from wardround.kube.errors import ApiError, NotFound, Unavailable
 from wardround.ports import Api
+from wardround.wire import codec
 
 logger = logging.getLogger(__name__)
 
 
 async def renew(client: Api, name: str, holder: str, duration_seconds: int, clock: Clock) -> None:
     """Renews the Lease once, making it if it is not there. Raises ApiError."""
-    spec = {"holderIdentity": holder, "leaseDurationSeconds": duration_seconds, "renewTime": to_microseconds(clock())}
+    now = to_microseconds(clock())
+    spec = codec.dump(LeaseSpec(holder_identity=holder, lease_duration_seconds=duration_seconds, renew_time=now))
     try:
-        await client.patch("Lease", name, {"spec": spec})
+        await client.patch(KIND, name, {"spec": spec})
     except NotFound:
-        await client.create(
-            {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": spec}
-        )
+        await client.create({"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": spec})
 
 
 async def heartbeat(

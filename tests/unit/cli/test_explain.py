@@ -14,6 +14,7 @@ from wardround.cli import explain
 from wardround.reasons.parameter import describe
 from wardround.reasons.registry import REASONS, advise
 from wardround.tabular import ignored_columns
+from wardround.wire import codec
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -274,6 +275,13 @@ def test_an_assignment_without_a_name_that_can_be_one_leaves_the_advice_as_it_is
     failed = {"failure": {"class": "Site", "reason": "DatasetNotFound"}}
     text = explain.text(explain.explain_task(item("SiteTask", "t", "w", failed, spec), None, NOW))
     assert "The hospital offers no Dataset DATASET.\n" in text
+
+
+def test_a_lease_that_cannot_be_read_names_the_field() -> None:
+    round_ = item("FederatedRound", "train-1", "breast-cancer", {})
+    asked = item("RoundTask", "t", "site-a", {}, {"attempt": 1})
+    with pytest.raises(codec.Malformed, match=r"^spec\.renewTime: "):
+        explain.explain_round(round_, [asked], {"site-a": {"spec": {"renewTime": 5}}}, NOW)
 
 
 def test_a_running_round_says_which_site_has_fallen_silent() -> None:
