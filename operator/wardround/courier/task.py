@@ -25,7 +25,7 @@ from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.kube.client import backoff
 from wardround.kube.errors import ApiError, Conflict, NotFound
 from wardround.plans.courier.report import report
-from wardround.plans.courier.step import MODEL, UNREPORTED_SECONDS, after, next_step, stops_transfers
+from wardround.plans.courier.step import MODEL, UNREPORTED_SECONDS, after, failures_after, next_step, stops_transfers
 from wardround.plans.courier.types import (
     ApprovalView,
     AwaitUpdate,
@@ -36,6 +36,7 @@ from wardround.plans.courier.types import (
     LookAtApproval,
     LookAtFolder,
     Observation,
+    OpenedGrants,
     OpenGrants,
     Report,
     Rest,
@@ -52,7 +53,6 @@ from wardround.sealing.manifests import open_grants
 from wardround.sealing.refused import Refused
 from wardround.store.errors import StoreError
 from wardround.threads import beside, beside_until_cancelled
-from wardround.wire.grants import Grants
 
 logger = logging.getLogger(__name__)
 
@@ -74,11 +74,11 @@ class Means:
 
 @dataclass
 class Pass:
-    """The results of the steps since the courier last rested. `grants`: with the text from which they were opened."""
+    """The results of the steps since the courier last rested."""
 
     approval: ApprovalView | None = None
     folder: FolderView | None = None
-    grants: tuple[str, Grants] | None = None
+    grants: OpenedGrants | None = None
     sealed: send.Sealed | None = None
     sent: bool = False
     delivered: bool = False
@@ -121,8 +121,7 @@ class TaskRunner:
                 decided = next_step(self._observation())
                 if not isinstance(decided, Rest | Leave):
                     await self._until_over(self.perform(decided))
-                    # What failed before training says nothing of what may fail after it.
-                    failures = 0 if isinstance(decided, AwaitUpdate) else failures
+                    failures = failures_after(decided, failures)
                     continue
                 step = decided
             except (Refused, StoreError, ApiError, ModelsUnusable, OSError) as failure:
@@ -133,7 +132,7 @@ class TaskRunner:
             if isinstance(step, Leave):
                 break
             if isinstance(step, Rest):
-                failures = 0
+                failures = failures_after(step, failures)
                 await self._changed.wait()
             else:
                 failures = step.failures
@@ -141,19 +140,18 @@ class TaskRunner:
         await beside(self._folder.remove)
 
     def _observation(self) -> Observation:
-        task, made = self._task, self._pass
-        # Grants that have been renewed meanwhile are opened again.
-        current = made.grants is not None and made.grants[0] == task.spec.grants
+        made = self._pass
         return Observation(
-            task=task,
+            task=self._task,
             deleted=self._deleted,
             approval=self._means.pins.approval,
             hub_fingerprint=self._means.pins.hub_fingerprint,
             lowest_version=self._means.pins.lowest_assignment_version,
             site_fingerprint=self._means.identity.fingerprint,
+            takes_models=self._means.models is not None,
             read_approval=made.approval,
             folder=made.folder,
-            grants=made.grants[1] if made.grants is not None and current else None,
+            grants=made.grants,
             sealed=made.sealed.view if made.sealed else None,
             sent=made.sent,
             delivered=made.delivered,
@@ -203,7 +201,7 @@ class TaskRunner:
             attempt=step.assignment.attempt,
             participant=step.assignment.participant,
         )
-        self._pass.grants = (text, grants)
+        self._pass.grants = OpenedGrants(text, grants)
 
     @perform.register
     async def _fetch(self, step: Fetch) -> None:
@@ -220,7 +218,7 @@ class TaskRunner:
     @perform.register
     async def _await_update(self, step: AwaitUpdate) -> None:
         while not await beside(self._folder.is_trained):
-            if await self._change(step.every_seconds):
+            if await self._change(step.requeue_after):
                 self._pass = Pass()
                 return
         self._pass.folder = await beside(self._folder.look)
@@ -240,10 +238,9 @@ class TaskRunner:
 
     @perform.register
     async def _deliver(self, step: Deliver) -> None:
-        claim, hub_key = self._means.models, self._task.spec.hub_key
-        if claim is None:
-            raise Refused("NoModelsClaim")
-        wanted = package(step.assignment, untrusted.decode(hub_key, "HubNotPinned"))
+        claim = self._means.models
+        assert claim is not None, "the plan refuses a delivery where there is no claim of models"
+        wanted = package(step.assignment, untrusted.decode(self._task.spec.hub_key, "HubNotPinned"))
         async with self._means.turn.whole():
             await beside_until_cancelled(partial(claim.put, wanted, self._folder.input / MODEL))
         self._pass.delivered = True
@@ -289,7 +286,7 @@ class TaskRunner:
 
     async def _report_trouble(self, step: TryAgain) -> float:
         """Reports why the task does not go on. Returns in how many seconds to try again."""
-        seconds = step.wait_seconds
+        seconds = step.requeue_after
         if seconds is None:
             seconds = backoff(step.failures, draw=self._means.draw)
         if step.reason:

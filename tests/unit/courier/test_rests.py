@@ -64,6 +64,7 @@ def test_a_courier_whose_report_was_answered_after_the_cancellation_rests() -> N
                 approval="Policy", hub_fingerprint=HUB.identity.fingerprint, lowest_assignment_version=1
             ),
             workspace=SimpleNamespace(task=lambda _: folder),
+            models=None,
             clock=lambda: NOW,
             draw=lambda: 0.5,
         )

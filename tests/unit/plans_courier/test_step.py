@@ -29,6 +29,7 @@ from wardround.plans.courier.step import (
     POLL_SECONDS,
     REFUSED_SECONDS,
     after,
+    failures_after,
     inputs,
     missing_inputs,
     next_step,
@@ -46,6 +47,7 @@ from wardround.plans.courier.types import (
     LookAtApproval,
     LookAtFolder,
     Observation,
+    OpenedGrants,
     OpenGrants,
     Report,
     Rest,
@@ -80,8 +82,13 @@ UPLOAD = {**READY, "upload": {"bytes": 107}}
 SENT = {**UPLOAD, "update": {"manifest": "{}", "samples": 290}}
 
 
-def grants(*, get: Get | None = None, put: tuple[Put, ...] | None = None) -> Grants:
-    return Grants("2026-11-24T13:00:00Z", get, put)
+GRANTS = "c2VhbGVk"
+
+
+def grants(
+    *, get: Get | None = None, put: tuple[Put, ...] | None = None, references: tuple[Get, ...] = (), text: str = GRANTS
+) -> OpenedGrants:
+    return OpenedGrants(text, Grants("2026-11-24T13:00:00Z", get, put, references))
 
 
 def seen(
@@ -94,7 +101,7 @@ def seen(
 ) -> Observation:
     """An accepted task whose hub has granted something."""
     status = accepted(*conditions, courier=courier or {}) if status is None else status
-    task = a_task(envelope=envelope, spec={"grants": "c2VhbGVk", **(spec or {})}, status=status)
+    task = a_task(envelope=envelope, spec={"grants": GRANTS, **(spec or {})}, status=status)
     return dataclasses.replace(
         Observation(
             task=task,
@@ -102,6 +109,7 @@ def seen(
             hub_fingerprint=PIN,
             lowest_version=LATEST,
             site_fingerprint=FINGERPRINT,
+            takes_models=True,
             now=NOW,
         ),
         **changes,
@@ -121,7 +129,7 @@ COMPARED = dataclasses.replace(ASSIGNMENT, task="Evaluate", initial=False, base=
 SIGNED_COMPARED = HUB.sign(COMPARED)
 MODELS = ("in/model.safetensors", "reference1/model.safetensors", "reference2/model.safetensors")
 GETS = tuple(Get(f"https://store.example/models/{number}", ()) for number in (1, 2))
-ALL_GRANTED = dataclasses.replace(grants(get=GET), references=GETS)
+ALL_GRANTED = grants(get=GET, references=GETS)
 
 
 DELIVERY = dataclasses.replace(
@@ -226,6 +234,11 @@ STEPS: dict[str, tuple[Observation, Step]] = {
         based(folder=FolderView(), grants=grants(get=GET)),
         Fetch(assignment=BASED, grant=GET, input=inputs(BASED)[0]),
     ),
+    "the hub has renewed the grants": (
+        based(folder=FolderView(), grants=grants(get=GET, text="older")),
+        OpenGrants(assignment=BASED),
+    ),
+    "the hub has taken the grants back": (ungranted(folder=FolderView(), grants=grants(get=GET)), Rest()),
     "a part of the base is here": (
         based(folder=FolderView(frozenset({"in/.statistics.safetensors.partial"}))),
         OpenGrants(assignment=BASED),
@@ -259,7 +272,7 @@ STEPS: dict[str, tuple[Observation, Step]] = {
     ),
     "the site operator knows it": (delivery(courier={"delivery": "Done"}), Rest()),
     # Sending
-    "training has left nothing": (seen(folder=HERE, courier=READY), AwaitUpdate(every_seconds=POLL_SECONDS)),
+    "training has left nothing": (seen(folder=HERE, courier=READY), AwaitUpdate(requeue_after=POLL_SECONDS)),
     "training has left an update": (seen(folder=TRAINED, courier=READY), SEAL),
     "a restarted courier finds what it sealed": (seen(folder=TRAINED, courier=UPLOAD), SEAL),
     "the update is sealed": (
@@ -309,6 +322,7 @@ REFUSALS: dict[str, tuple[Observation, str]] = {
     "another hub is pinned": (seen(hub_fingerprint="sha256:" + "0" * 64), "HubNotPinned"),
     "the keys are others": (seen(site_fingerprint="sha256:" + "0" * 64), "NotAddressee"),
     "the envelope is of another attempt": (seen(spec={"attempt": 2}), "Replayed"),
+    "a delivery is for a site without a claim of models": (delivery(*MODELS[:1], takes_models=False), "NoModelsClaim"),
     "it cannot be read": (seen(envelope="{}"), "AssignmentUnreadable"),
     "its time is over": (seen(now=NOW + timedelta(hours=2)), "Expired"),
 }
@@ -318,7 +332,7 @@ REFUSALS: dict[str, tuple[Observation, str]] = {
 def test_the_courier_itself_refuses_a_task_whatever_the_operator_accepted(case: str) -> None:
     observation, reason = REFUSALS[case]
     with pytest.raises(Refused) as refused:
-        next_step(dataclasses.replace(observation, folder=TRAINED))
+        next_step(dataclasses.replace(observation, folder=observation.folder or TRAINED))
     assert refused.value.reason == reason
 
 
@@ -326,7 +340,7 @@ TROUBLES: dict[str, tuple[Trouble, Leave | TryAgain]] = {
     "the task is gone": (Trouble(kind="Gone"), Leave()),
     "something is refused": (
         Trouble(kind="Refused", reason="Altered"),
-        TryAgain(reason="Altered", failures=3, wait_seconds=REFUSED_SECONDS),
+        TryAgain(reason="Altered", failures=3, requeue_after=REFUSED_SECONDS),
     ),
     "the store fails": (
         Trouble(kind="Store", reason="StoreTooSlow"),
@@ -345,6 +359,14 @@ TROUBLES: dict[str, tuple[Trouble, Leave | TryAgain]] = {
 def test_an_error_becomes_a_reason_and_a_time_to_try_again(case: str) -> None:
     trouble, step = TROUBLES[case]
     assert after(trouble, 3) == step
+
+
+@pytest.mark.parametrize(
+    ("step", "failures"),
+    [(Rest(), 0), (AwaitUpdate(requeue_after=POLL_SECONDS), 0), (REPORT_READY, 3), (SEAL, 3)],
+)
+def test_what_failed_before_training_does_not_count_after_it(step: Step, failures: int) -> None:
+    assert failures_after(step, 3) == failures
 
 
 def test_transfers_stop_when_nobody_wants_the_update_any_more() -> None:

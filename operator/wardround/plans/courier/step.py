@@ -34,7 +34,7 @@ from wardround.plans.courier.types import (
 from wardround.plans.sitetask.state import is_accepted, is_final
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import Assignment
-from wardround.wire.grants import Put
+from wardround.wire.grants import Grants, Put
 from wardround.wire.mounts import INPUT, REFERENCES
 
 POLL_SECONDS = 0.2
@@ -109,7 +109,7 @@ def _admitted(seen: Observation, assignment: Assignment) -> Step:
     if report := _report(seen, CourierReport(input="Ready")):
         return report
     if not seen.folder.has_update:
-        return AwaitUpdate(every_seconds=POLL_SECONDS)
+        return AwaitUpdate(requeue_after=POLL_SECONDS)
     if seen.sealed is None:
         return Seal(assignment=assignment, base_digest=base_digest(assignment, seen.task.spec.hub_key))
     if report := _report(seen, CourierReport(upload=Upload(bytes=seen.sealed.bytes))):
@@ -120,27 +120,39 @@ def _admitted(seen: Observation, assignment: Assignment) -> Step:
 
 
 def _deliver(seen: Observation, assignment: Assignment) -> Step:
+    if not seen.takes_models:
+        raise Refused("NoModelsClaim")
     if not seen.delivered:
         return Deliver(assignment=assignment)
     return _report(seen, CourierReport(delivery="Done")) or REST
 
 
 def _fetch(seen: Observation, assignment: Assignment, wanted: Input) -> Step:
-    if seen.grants is None:
-        return OpenGrants(assignment=assignment) if seen.task.spec.grants else REST
-    base = () if assignment.base is None else (seen.grants.get,)
-    granted = dict(zip((each.path for each in inputs(assignment)), (*base, *seen.grants.references), strict=False))
-    grant = granted.get(wanted.path)
+    granted = _granted(seen, assignment)
+    if not isinstance(granted, Grants):
+        return granted
+    base = () if assignment.base is None else (granted.get,)
+    gets = dict(zip((each.path for each in inputs(assignment)), (*base, *granted.references), strict=False))
+    grant = gets.get(wanted.path)
     return Fetch(assignment=assignment, grant=grant, input=wanted) if grant is not None else REST
 
 
 def _send(seen: Observation, assignment: Assignment) -> Step:
     if _reported(seen).update is not None or seen.sealed is None:
         return REST
-    if seen.grants is None:
-        return OpenGrants(assignment=assignment) if seen.task.spec.grants else REST
-    puts = seen.grants.put
+    granted = _granted(seen, assignment)
+    if not isinstance(granted, Grants):
+        return granted
+    puts = granted.put
     return Send(puts=puts) if puts is not None and fits(seen.sealed, puts) else REST
+
+
+def _granted(seen: Observation, assignment: Assignment) -> Grants | OpenGrants | Rest:
+    """The grants that the hub gives now. The courier opens grants that the hub has renewed."""
+    text, opened = seen.task.spec.grants, seen.grants
+    if not text:
+        return REST
+    return opened.grants if opened is not None and opened.text == text else OpenGrants(assignment=assignment)
 
 
 def fits(sealed: SealedUpdate, puts: tuple[Put, ...]) -> bool:
@@ -171,7 +183,7 @@ def after(trouble: Trouble, failures: int) -> Leave | TryAgain:
         case "Gone":
             return Leave()
         case "Refused":
-            return TryAgain(reason=trouble.reason, failures=failures, wait_seconds=REFUSED_SECONDS)
+            return TryAgain(reason=trouble.reason, failures=failures, requeue_after=REFUSED_SECONDS)
         case "Workspace":
             return TryAgain(reason=WORKSPACE_UNUSABLE, failures=failures + 1)
         case "Store" | "Models":
@@ -179,6 +191,12 @@ def after(trouble: Trouble, failures: int) -> Leave | TryAgain:
         case "Api":
             # The API server does not take a report now either.
             return TryAgain(reason="", failures=failures + 1)
+
+
+def failures_after(step: Step, failures: int) -> int:
+    """How many errors in a row count after a step without an error. An error before training says nothing about what
+    may fail after it."""
+    return 0 if isinstance(step, Rest | AwaitUpdate) else failures
 
 
 def stops_transfers(task: SiteTask) -> bool:

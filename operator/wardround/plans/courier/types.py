@@ -39,9 +39,9 @@ class Observation:
     """What the courier knows of one task.
 
     `task` as the watch last had it; `deleted`: there is no such SiteTask any more. `approval`, `hub_fingerprint`,
-    `lowest_version` (of assignments) and `site_fingerprint` are the courier's own: no API object can change them.
-    `read_approval`, `folder`, `grants`, `sealed`, `sent` and `delivered` are what the steps of this pass have come to,
-    None where no step has looked.
+    `lowest_version` (of assignments), `site_fingerprint` and `takes_models` (whether the site has a claim of models)
+    are the courier's own: no API object can change them. `read_approval`, `folder`, `grants`, `sealed`, `sent` and
+    `delivered` are what the steps of this pass have come to, None where no step has looked.
     """
 
     task: SiteTask
@@ -51,8 +51,9 @@ class Observation:
     hub_fingerprint: str
     lowest_version: int
     site_fingerprint: str
+    takes_models: bool
     folder: FolderView | None = None
-    grants: Grants | None = None
+    grants: OpenedGrants | None = None
     sealed: SealedUpdate | None = None
     sent: bool = False
     delivered: bool = False
@@ -76,6 +77,14 @@ class ApprovalView:
     """What the courier has read under the Approval's name; `approval` None: there is none."""
 
     approval: Approval | None = None
+
+
+@dataclass(frozen=True)
+class OpenedGrants:
+    """Grants of the hub, with the sealed text from which the courier has opened them."""
+
+    text: str
+    grants: Grants
 
 
 @dataclass(frozen=True)
@@ -123,9 +132,10 @@ class Fetch:
 
 @dataclass(frozen=True, kw_only=True)
 class AwaitUpdate:
-    """Look for an update in the workspace, so often, until there is one or the SiteTask changes."""
+    """Look for an update in the workspace, until there is one or the SiteTask changes. `requeue_after`: seconds between
+    two looks."""
 
-    every_seconds: float
+    requeue_after: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,12 +162,12 @@ class Deliver:
 
 @dataclass(frozen=True, kw_only=True)
 class TryAgain:
-    """After trouble: report the reason, if there is one, wait, and begin a new pass. `wait_seconds` None: ever longer,
+    """After trouble: report the reason, if there is one, wait, and begin a new pass. `requeue_after` None: ever longer,
     by how many `failures` came in a row. The wait ends when the SiteTask changes."""
 
     reason: str
     failures: int
-    wait_seconds: float | None = None
+    requeue_after: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
