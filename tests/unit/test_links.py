@@ -22,10 +22,15 @@ def targets(page: str) -> list[str]:
     return [match["target"] for match in LINK.finditer(text) if "://" not in match["target"]]
 
 
+def anchor(heading: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def anchors(path: Path) -> set[str]:
-    """The anchors that GitHub gives the headings of a page."""
+    """The anchors of a page."""
     text = FENCE.sub("", path.read_text(encoding="utf-8"))
-    return {re.sub(r"[^\w\- ]", "", match["text"].lower()).replace(" ", "-") for match in HEADING.finditer(text)}
+    return {anchor(match["text"]) for match in HEADING.finditer(text)}
 
 
 @pytest.mark.parametrize("page", PAGES)
