@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -33,6 +34,8 @@ ALONE: dict[str, Any] = {"participants": {"names": ["site-a"]}}
 CUT = "site-c"
 # The built-in trainer, which looks for other models before it predicts.
 BESIDE = f"{Path(hostile.__file__).read_text('utf-8')}\nbeside()\n"
+LOOKING: dict[str, Any] = {"command": COMMAND, "parameters": {**UNTRAINED, **carried(BESIDE)}}
+DECLARED = ["loss", "accuracy", "auc", "rows"]
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,39 @@ def simulated(
         yield pool.submit(digests)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """Rounds from the base of the model's second round: as that round, compressed, and with code that looks around."""
+
+    again: Finished
+    compressed: Finished
+    looking: Finished
+
+
+@pytest.fixture(scope="module")
+def trained(federation: Federation, first: Finished) -> Trained:
+    start = {"base": {"roundName": first.name}}
+    made = federation.run_rounds(
+        federation.manifest("again", "Train", metrics=["loss"], **start),
+        federation.manifest("compressed", "Train", metrics=["loss"], aggregation={"compression": "Int8"}, **start),
+        federation.manifest("looking", "Train", **start, **LOOKING),
+    )
+    return Trained(*made)
+
+
+@pytest.fixture(scope="module")
+def second(model: Series, trained: Trained) -> Finished:
+    """The model trains it while the rounds of `trained` run."""
+    return model.round(2)
+
+
+@pytest.fixture(scope="module")
+def evaluated(federation: Federation, first: Finished, second: Finished, trained: Trained) -> Finished:
+    """An evaluation of the second model against the first one and the one of `looking`, on test rows."""
+    spec = {"base": {"roundName": second.name}, "metrics": DECLARED, "quorum": {"min": 2}, **LOOKING}
+    return federation.run_round("evaluate", "Evaluate", **spec, references=[first.name, trained.looking.name])
+
+
 def test_statistics_cover_every_hospital_without_faulty_rows(federation: Federation, statistics: Finished) -> None:
     everyone = {"selected": 3, "accepted": 3, "sent": 3, "aggregated": 3, "failed": 0}
     assert statistics.round["status"]["participants"] == everyone
@@ -88,27 +124,25 @@ def test_statistics_cover_every_hospital_without_faulty_rows(federation: Federat
 
 
 @pytest.mark.usefixtures("simulated")
-def test_hospitals_train_the_base_and_compare_the_models(
-    federation: Federation, model: Series, caught: Caught, first: Finished, tmp_path: Path
+def test_equal_rounds_train_equal_models_and_compressed_updates_are_smaller(
+    federation: Federation, first: Finished, second: Finished, trained: Trained
 ) -> None:
-    code = {"command": COMMAND, "parameters": {**UNTRAINED, **carried(BESIDE)}}
-    start = {"base": {"roundName": first.name}}
-    again, compressed, looking = federation.run_rounds(
-        federation.manifest("again", "Train", metrics=["loss"], **start),
-        federation.manifest("compressed", "Train", metrics=["loss"], aggregation={"compression": "Int8"}, **start),
-        federation.manifest("looking", "Train", **start, **code),
-    )
-    second = model.round(2)
     assert second.result["digest"] != first.result["digest"]
     # The same question about the same data, asked by the model and by hand, has the same answer bit for bit.
-    assert again.result["digest"] == second.result["digest"]
+    assert trained.again.result["digest"] == second.result["digest"]
+    compressed = trained.compressed
     assert compressed.result["compression"] == "Int8"
     assert compressed.result["digest"] not in (first.result["digest"], second.result["digest"])
     sent = {
         each.name: [each.task(site)["status"]["upload"]["bytes"] for site in federation.sites]
-        for each in (again, compressed)
+        for each in (trained.again, compressed)
     }
-    assert all(few < many for few, many in zip(sent[compressed.name], sent[again.name], strict=True))
+    assert all(few < many for few, many in zip(sent[compressed.name], sent[trained.again.name], strict=True))
+
+
+def test_a_hospital_with_too_few_patients_withholds_its_loss(
+    federation: Federation, first: Finished, second: Finished
+) -> None:
     # The clinic has one malignant validation row: too few.
     updates = {site: second.task(site)["status"]["update"] for site in federation.sites}
     assert {site: update.get("withheld", False) for site, update in updates.items()} == {
@@ -128,19 +162,23 @@ def test_hospitals_train_the_base_and_compare_the_models(
     [reported] = [each["value"] for each in shown["metrics"] if each["name"] == "loss"]
     assert {each["name"]: each["value"] for each in own}["loss"] == reported
     assert federation.site_task("site-c", second.task("site-c")["metadata"]["name"])["status"].get("metrics", []) == []
+
+
+def test_training_changes_the_base(first: Finished, second: Finished, tmp_path: Path) -> None:
     base, after = result(first, tmp_path), result(second, tmp_path)
     assert {name: values.dtype for name, values in after.items()} == dict.fromkeys(base, np.float32)
     assert any(np.any(after[name] != base[name]) for name in base)
 
-    declared = ["loss", "accuracy", "auc", "rows"]
-    spec = {"base": {"roundName": second.name}, "metrics": declared, "quorum": {"min": 2}, **code}
-    evaluated = federation.run_round("evaluate", "Evaluate", **spec, references=[first.name, looking.name])
+
+def test_an_evaluation_on_test_rows_has_the_numbers_that_hospitals_sent(
+    federation: Federation, caught: Caught, first: Finished, evaluated: Finished
+) -> None:
     sums = []
     for site in ("site-a", "site-b"):
         copy = federation.site_task(site, evaluated.task(site)["metadata"]["name"])
         sums.append(caught.update(site, copy["metadata"]["uid"]))
     assert difference_from(first.name, evaluated.result) == expected_difference(sums)
-    assert list(evaluated.metrics) == declared
+    assert list(evaluated.metrics) == DECLARED
     # The clinic has two malignant test rows: it withholds its numbers, and that is no failure.
     assert evaluated.result["withheld"] == 1
     participants = evaluated.round["status"]["participants"]
@@ -152,9 +190,13 @@ def test_hospitals_train_the_base_and_compare_the_models(
         counted = federation.kubectl(site).get("dataset", DATASET, "-n", federation.site_namespace)["status"]
         assert {each["rows"]: each["used"] for each in counted["evaluations"]}["Test"] >= 1
 
-    # The three models predict in one pod, one after the other: the code of `evaluate`, of `first` and of `looking`.
+
+def test_each_model_predicts_alone(
+    federation: Federation, second: Finished, trained: Trained, evaluated: Finished
+) -> None:
+    """Three models predict in one pod, one after the other: the code of `evaluate`, of `first` and of `looking`."""
     task = evaluated.task("site-a")["metadata"]["name"]
-    for container, made in (("train", second), ("reference2", looking)):
+    for container, made in (("train", second), ("reference2", trained.looking)):
         assert_alone(beside(federation, task, container), made)
 
 

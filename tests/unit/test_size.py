@@ -1,4 +1,4 @@
-"""Functions of our code are small enough to be read at once."""
+"""Functions of our code and of its tests are small enough to be read at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("operator", "trainer_image", "lab", "bench")
+FOLDERS = ("operator", "trainer_image", "lab", "bench", "tests")
 MOST_LINES = 60
 
 

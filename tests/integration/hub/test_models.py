@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -209,87 +210,99 @@ async def test_a_model_whose_round_the_api_server_refuses_says_why_and_goes_on_w
     assert (await newest(world, "refused", 2))["spec"]["task"] == "Train"
 
 
-async def test_a_second_series_is_compared_and_what_nothing_needs_is_deleted(world: World) -> None:
-    """The gate finds the second version worse, and the third one good. The first one has the lowest loss: it stays."""
-    item = federated_model("weekly", rounds=1)
-    item["spec"]["history"] = {"versions": 1}
-    world.admin.create(item)
-    seen: list[str] = []
+@dataclass
+class Weekly:
+    """A model with one Train round a series, played series by series. `seen`: the names of the rounds of its series."""
 
-    async def series(number: int, *verdicts: str) -> Object:
+    world: World
+    seen: list[str] = field(default_factory=list)
+
+    async def live(self) -> Object:
+        return await self.world.client.get("FederatedModel", "weekly", FEDERATION)
+
+    async def series(self, number: int, *verdicts: str) -> Object:
         """Let the rounds of the series end, and wait until its version is listed."""
         for place in range(2 if number > 1 else 3):
-            made = await newest(world, "weekly", place + 1, number)
-            seen.append(made["metadata"]["name"])
+            made = await self._round(place + 1, number)
             measured = made["spec"].get("base", {}).get("roundName", "initial weights")
-            await end(world, made, "Complete", **loss(f"0.{place + 3 + number}", measured))
+            await end(self.world, made, "Complete", **loss(f"0.{place + 3 + number}", measured))
         for outcome in verdicts:
-            made = await newest(world, "weekly", 3, number)
-            seen.append(made["metadata"]["name"])
+            made = await self._round(3, number)
             assert made["spec"]["gate"] == {"minEvents": 20}
-            await end(world, made, "Complete", verdict={"outcome": outcome, "reason": "NotWorse"})
+            await end(self.world, made, "Complete", verdict={"outcome": outcome, "reason": "NotWorse"})
 
         async def listed() -> Object | None:
-            model = await world.client.get("FederatedModel", "weekly", FEDERATION)
+            model = await self.live()
             return model if model["status"]["series"].get("version") and _number(model) == number else None
 
         model: Object = await until(listed, f"series {number} has its version")
         return model
 
-    async def begun(number: int) -> None:
+    async def requested(self, number: int) -> None:
+        """A person begins one further series."""
+        words = ["begin", "fm/weekly", "-n", FEDERATION, "--kubeconfig", str(self.world.admin.kubeconfig)]
+        assert await asyncio.to_thread(main, words) == 0
+        await self._begun(number)
+
+    async def timely(self, number: int) -> None:
+        """A trigger for each minute begins one further series at once, as its start is in the past."""
+        admin, trigger = self.world.admin, {"cron": "* * * * *", "timeZone": "Etc/UTC"}
+        admin.patch("FederatedModel", "weekly", {"spec": {"trigger": trigger}}, FEDERATION)
+        missed = {"next": {**trigger, "at": "2026-01-01T00:00:00Z"}}
+        admin.patch_status("FederatedModel", "weekly", missed, FEDERATION, user=OPERATOR)
+        await self._begun(number)
+        admin.patch("FederatedModel", "weekly", {"spec": {"trigger": None}}, FEDERATION)
+
+    async def only_left(self, versions: list[str], rounds: set[str]) -> bool:
+        """Whether only these versions are left, and only these rounds of the first two series."""
+        client = self.world.client
+        live = [each["metadata"]["name"] for each in await client.list("ModelVersion", FEDERATION)]
+        kept = {each["metadata"]["name"] for each in await client.list("FederatedRound", FEDERATION)} & set(self.seen)
+        return [name for name in live if name.startswith("weekly")] == versions and rounds == {
+            name for name in kept if "-s3-" not in name
+        }
+
+    async def _round(self, place: int, number: int) -> Object:
+        made = await newest(self.world, "weekly", place, number)
+        self.seen.append(made["metadata"]["name"])
+        return made
+
+    async def _begun(self, number: int) -> None:
         async def has_begun() -> bool:
-            return _number(await world.client.get("FederatedModel", "weekly", FEDERATION)) == number
+            return _number(await self.live()) == number
 
         await until(has_begun, f"series {number} has begun")
 
-    async def requested(number: int) -> None:
-        """A person begins one further series."""
-        words = ["begin", "fm/weekly", "-n", FEDERATION, "--kubeconfig", str(world.admin.kubeconfig)]
-        assert await asyncio.to_thread(main, words) == 0
-        await begun(number)
 
-    async def timely(number: int) -> None:
-        """A trigger for each minute begins one further series at once, as its start is in the past."""
-        trigger = {"cron": "* * * * *", "timeZone": "Etc/UTC"}
-        world.admin.patch("FederatedModel", "weekly", {"spec": {"trigger": trigger}}, FEDERATION)
-        missed = {"next": {**trigger, "at": "2026-01-01T00:00:00Z"}}
-        world.admin.patch_status("FederatedModel", "weekly", missed, FEDERATION, user=OPERATOR)
-        await begun(number)
-        world.admin.patch("FederatedModel", "weekly", {"spec": {"trigger": None}}, FEDERATION)
-
-    first = await series(1)
+async def test_a_second_series_is_compared_and_what_nothing_needs_is_deleted(world: World) -> None:
+    """The gate finds the second version worse, and the third one good. The first one has the lowest loss: it stays."""
+    item = federated_model("weekly", rounds=1)
+    item["spec"]["history"] = {"versions": 1}
+    world.admin.create(item)
+    weekly = Weekly(world)
+    first = await weekly.series(1)
     # People copy rounds, with their labels. The policy refuses to delete this one for a model that does not own it.
     copied = federated_round("copied-round")
     copied["metadata"]["labels"] = {names.MODEL_UID: first["metadata"]["uid"]}
     world.admin.create(copied)
     # A tool of somebody else holds a round that nothing needs after the next series. The third series begins anyway.
-    held, finalizer = seen[0], "tests.wardround.io/held"
+    held, finalizer = weekly.seen[0], "tests.wardround.io/held"
     world.admin.patch("FederatedRound", held, {"metadata": {"finalizers": [finalizer]}}, FEDERATION)
-    await timely(2)
-    second = await series(2, "Worse")
+    await weekly.timely(2)
+    second = await weekly.series(2, "Worse")
     assert second["status"]["current"] == first["status"]["current"]
     assert second["status"]["candidate"] == second["status"]["series"]["version"]
-    await requested(3)
-    third = await series(3, "Accepted")
+    await weekly.requested(3)
+    third = await weekly.series(3, "Accepted")
     assert (second["status"]["series"]["trigger"], third["status"]["series"]["trigger"]) == ("Cron", "Requested")
     kept_by_tool = await world.client.get("FederatedRound", held, FEDERATION)
     assert kept_by_tool["metadata"]["deletionTimestamp"]
     world.admin.patch("FederatedRound", held, {"metadata": {"finalizers": None}}, FEDERATION)
-
-    async def in_order() -> bool:
-        ours = set(seen)
-        versions = [each["metadata"]["name"] for each in await world.client.list("ModelVersion", FEDERATION)]
-        rounds = {each["metadata"]["name"] for each in await world.client.list("FederatedRound", FEDERATION)}
-        kept = {name for name in rounds & ours if "-s3-" not in name}
-        return [name for name in versions if name.startswith("weekly")] == [
-            first["status"]["current"],
-            third["status"]["current"],
-        ] and kept == {name for name in seen if "-s1-r1-" in name}
-
-    await until(in_order, "only what the first and the third version need is left")
-    old = await world.client.get("ModelVersion", first["status"]["current"], FEDERATION)
+    versions = [each["status"]["current"] for each in (first, third)]
+    rounds = {name for name in weekly.seen if "-s1-r1-" in name}
+    await until(lambda: weekly.only_left(versions, rounds), "only what the first and the third version need is left")
+    old, new = [await world.client.get("ModelVersion", name, FEDERATION) for name in versions]
     assert [each["name"] for each in old["metadata"]["ownerReferences"]] == ["weekly"]
-    new = await world.client.get("ModelVersion", third["status"]["current"], FEDERATION)
     assert "ownerReferences" not in new["metadata"]
     assert await world.client.get("FederatedRound", "copied-round", FEDERATION)
     world.admin.delete("FederatedRound", "copied-round", FEDERATION)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,36 @@ async def trained(world: World, model: str, value: str) -> None:
     await until(measured, f"the version of {model}")
 
 
+async def comparison(world: World) -> Object:
+    """The round that compares two models, once there is one."""
+
+    async def made() -> Object | None:
+        path = f"/apis/wardround.io/v1alpha1/namespaces/{FEDERATION}/federatedrounds"
+        items = (await asyncio.to_thread(world.admin.call, "GET", path))["items"]
+        comparisons = [each for each in items if each["metadata"]["name"].startswith("compare-")]
+        return comparisons[0] if comparisons else None
+
+    live: Object = await until(made, "the round of the comparison")
+    return live
+
+
+def assert_in_pairs(spec: Object, better: str, worse: str) -> None:
+    """The round measures both models on the same validation rows, and has no gate."""
+    assert (spec["task"], spec["rows"], spec["parameters"]) == ("Evaluate", "Validation", {"epochs": "2"})
+    assert spec["base"]["roundName"].startswith(f"{better[:30].rstrip('-')}-s1-r1-")
+    assert len(spec["references"]) == 1
+    assert spec["references"][0].startswith(f"{worse[:30].rstrip('-')}-s1-r1-")
+    assert "gate" not in spec
+
+
+async def is_gone(world: World, model: str) -> bool:
+    try:
+        await world.client.get("FederatedModel", model, FEDERATION)
+    except NotFound:
+        return True
+    return False
+
+
 async def test_a_sweep_is_made_once_ranked_and_its_first_two_are_compared_in_pairs(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,19 +114,9 @@ async def test_a_sweep_is_made_once_ranked_and_its_first_two_are_compared_in_pai
 
     running = asyncio.create_task(runs(world, capsys, "compare", f"fm/{two}", f"fm/{one}"))
 
-    async def made() -> Object | None:
-        path = f"/apis/wardround.io/v1alpha1/namespaces/{FEDERATION}/federatedrounds"
-        items = (await asyncio.to_thread(world.admin.call, "GET", path))["items"]
-        comparisons = [each for each in items if each["metadata"]["name"].startswith("compare-")]
-        return comparisons[0] if comparisons else None
-
-    live: Object = await until(made, "the round of the comparison")
+    live = await comparison(world)
     spec = live["spec"]
-    assert (spec["task"], spec["rows"], spec["parameters"]) == ("Evaluate", "Validation", {"epochs": "2"})
-    assert spec["base"]["roundName"].startswith(f"{two[:30].rstrip('-')}-s1-r1-")
-    assert len(spec["references"]) == 1
-    assert spec["references"][0].startswith(f"{one[:30].rstrip('-')}-s1-r1-")
-    assert "gate" not in spec
+    assert_in_pairs(spec, two, one)
     assert "ownerReferences" not in live["metadata"]
     reference, base = spec["references"][0], spec["base"]["roundName"]
     numbers = {"value": "-0.1", "low": "-0.2", "high": "-0.05", "better": "Lower", "people": 80, "events": 30}
@@ -108,12 +129,4 @@ async def test_a_sweep_is_made_once_ranked_and_its_first_two_are_compared_in_pai
     for name in (one, two):
         world.admin.delete("FederatedModel", name, FEDERATION)
     world.admin.delete("FederatedRound", live["metadata"]["name"], FEDERATION)
-
-    async def gone() -> bool:
-        try:
-            await world.client.get("FederatedModel", one, FEDERATION)
-        except NotFound:
-            return True
-        return False
-
-    await until(gone, "the sweep is deleted")
+    await until(partial(is_gone, world, one), "the sweep is deleted")

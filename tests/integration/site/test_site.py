@@ -27,7 +27,12 @@ from wardround.site.link import HubLink
 from wardround.wire import digests
 
 
-async def test_a_task_ends_with_an_update_that_only_the_round_can_open(site: Site) -> None:
+def environment(job: Object) -> dict[str, str]:
+    """The variables of `prepare`."""
+    return {each["name"]: each["value"] for each in job["spec"]["template"]["spec"]["initContainers"][0]["env"]}
+
+
+async def test_a_job_gets_its_base_and_its_state_and_says_what_prepare_read(site: Site) -> None:
     await enrolled(site)
 
     def offered() -> list[str]:
@@ -35,28 +40,20 @@ async def test_a_task_ends_with_an_update_that_only_the_round_can_open(site: Sit
         return [each["name"] for each in report.get("datasets", ())]
 
     await eventually("the Dataset is offered", lambda: offered() == ["breast"])
-
     model = os.urandom((1 << 20) * 2 + 12345)
     earlier = str(uuid.uuid4())
     task = site.hub.ask(await site.hub.seal_model(model), state_round=earlier, metrics=("auc", "loss"))
     name = task["metadata"]["name"]
-
     job = await eventually("the Job is admitted and made", lambda: job_of(site, name))
     assert (site.folder(name) / "in" / "model.safetensors").read_bytes() == model
-    variables = {each["name"]: each["value"] for each in job["spec"]["template"]["spec"]["initContainers"][0]["env"]}
-    document = json.loads(variables["WARDROUND_TASK"])
+    document = json.loads(environment(job)["WARDROUND_TASK"])
     assert document["baseDigest"] == digests.digest(model)
     assert (document["stateRound"], document["liveRounds"]["states"]) == (earlier, [earlier])
     [train] = [each for each in job["spec"]["template"]["spec"]["initContainers"] if each["name"] == "train"]
     states = {each["mountPath"]: each["subPath"] for each in train["volumeMounts"] if "/state/" in each["mountPath"]}
     own_round = task["spec"]["roundRef"]["uid"]
     assert states == {"/wardround/state/in": f"states/{earlier}", "/wardround/state/out": f"states/{own_round}"}
-
-    def closed() -> Object:
-        state: Object = condition(site.api.get("Site", "site", NAMESPACE), "LinkLocalClosed")
-        return state
-
-    isolation = json.loads(variables["WARDROUND_ISOLATION"])
+    isolation = json.loads(environment(job)["WARDROUND_ISOLATION"])
     assert {"hub", "store", "metadata"} <= {each["name"] for each in isolation}
 
     run_pod(site.api, job, "prepare")
@@ -76,7 +73,20 @@ async def test_a_task_ends_with_an_update_that_only_the_round_can_open(site: Sit
     assert read["ignored"] == {"columnCount": 3, "columns": READ["ignoredColumns"]["named"], "fields": []}
     assert read["remarks"] == READ["remarks"]
     assert read["evaluations"] == READ["evaluations"]
-    assert (variables["WARDROUND_SPLIT_FINGERPRINT"], read["splitFingerprint"]) == ("none", "8ad884a12864")
+    assert (environment(job)["WARDROUND_SPLIT_FINGERPRINT"], read["splitFingerprint"]) == ("none", "8ad884a12864")
+
+
+async def test_a_task_ends_with_an_update_that_only_the_round_can_open(site: Site) -> None:
+    await enrolled(site)
+    model = os.urandom(12345)
+    task = site.hub.ask(await site.hub.seal_model(model), metrics=("auc", "loss"))
+    name = task["metadata"]["name"]
+    job = await eventually("the Job is made", lambda: job_of(site, name))
+
+    def closed() -> Object:
+        state: Object = condition(site.api.get("Site", "site", NAMESPACE), "LinkLocalClosed")
+        return state
+
     update = os.urandom(70 * (1 << 20))  # two parts
     leave_update(site, name, update, digests.digest(model))
     run_pod(site.api, job, "prepare", "train", "check", "isolation")
@@ -95,26 +105,29 @@ async def test_a_task_ends_with_an_update_that_only_the_round_can_open(site: Sit
         lambda: condition(site.api.get("RoundTask", name, PARTICIPANT), "Complete")["status"] == "True",
     )
     assert site.hub.open_update(task, digests.digest(model)) == update
-    live = site.api.get("RoundTask", name, PARTICIPANT)["status"]
-    assert live["update"]["samples"] == 290
-    # No number of this hospital is on the hub in clear.
-    assert live["update"].keys() == {"manifest", "samples", "withheld"}
-    assert live["update"]["withheld"] is False
-    payload = json.loads(base64.b64decode(json.loads(live["update"]["manifest"])["payload"]))
-    assert (payload["tells"], payload["minCell"]) == (True, 11)
-    assert "0.1234" not in str(payload)
-    # The names of columns stay at the hospital.
-    own_names = [each["name"] for each in READ["ignoredColumns"]["named"]]
-    on_the_hub = [site.api.get("Participant", PARTICIPANT, PARTICIPANT), site.api.get("RoundTask", name, PARTICIPANT)]
-    assert own_names == ["notes_of_the_ward"]
-    assert not [each for each in own_names if each in json.dumps([*on_the_hub, payload])]
-    stages = [each["stage"] for each in live["timeline"]]
+    live = site.api.get("RoundTask", name, PARTICIPANT)
+    assert_on_the_hub(live, site.api.get("Participant", PARTICIPANT, PARTICIPANT))
+    stages = [each["stage"] for each in live["status"]["timeline"]]
     assert stages == ["Accepted", "InputReady", "Started", "Prepared", "Trained", "Checked", "Sealed", "Sent"]
     folder = site.folder(name)
     await eventually("the workspace is cleared", lambda: not folder.exists())
 
     site.api.delete("RoundTask", name, PARTICIPANT)
     assert condition(site.task(name), "Complete")["status"] == "True", "a closed task is remembered"
+
+
+def assert_on_the_hub(task: Object, participant: Object) -> None:
+    """Samples, and a signed manifest. No number of this hospital, and no name of a column, is on the hub in clear."""
+    update = task["status"]["update"]
+    assert update["samples"] == 290
+    assert update.keys() == {"manifest", "samples", "withheld"}
+    assert update["withheld"] is False
+    payload = json.loads(base64.b64decode(json.loads(update["manifest"])["payload"]))
+    assert (payload["tells"], payload["minCell"]) == (True, 11)
+    assert "0.1234" not in str(payload)
+    own_names = [each["name"] for each in READ["ignoredColumns"]["named"]]
+    assert own_names == ["notes_of_the_ward"]
+    assert not [each for each in own_names if each in json.dumps([participant, task, payload])]
 
 
 LEAVES_OUT = {
