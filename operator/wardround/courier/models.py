@@ -45,8 +45,8 @@ class ModelsUnusable(Exception):
 
 
 def package(assignment: Assignment, hub_key: bytes) -> Package:
-    """What a Deliver task puts onto the claim, once its card is that of its model. `hub_key`: the pinned hub's, SPKI
-    DER. Raises Refused."""
+    """What a Deliver task puts onto the claim, once the hub's signatures of model and card are verified. `hub_key`: the
+    pinned hub's, SPKI DER. Raises Refused."""
     wanted, base = assignment.delivery, assignment.base
     if wanted is None or base is None:
         raise Refused("AssignmentUnreadable")
@@ -57,21 +57,7 @@ def package(assignment: Assignment, hub_key: bytes) -> Package:
         raise Refused("AssignmentNotUnderstood", "delivery.card") from None
     except FolderRefused:
         raise Refused("CardDiffers") from None
-    card, model = signed.card, signed.card.model
-    described = (card.round_namespace, card.columns_digest, model.digest, model.bytes, model.schema_digest)
-    header = manifest.header
-    named = assignment.round_namespace, assignment.schema.columns_digest
-    if described != (*named, manifest.digest, header.length, header.schema_digest):
-        raise Refused("CardDiffers")
-    owner = Owner(assignment.round_namespace, wanted.model_name, wanted.model_uid)
-    return Package(
-        owner=owner,
-        version=wanted.version,
-        keep=wanted.keep,
-        digest=manifest.digest,
-        card=signed.text,
-        described=signed.card,
-    )
+    return delivery.package(assignment, wanted, manifest, signed.card, signed.text)
 
 
 @dataclass(frozen=True)
@@ -89,21 +75,19 @@ class ModelsVolume:
         with _as_claim():
             self._sweep()
             seen = self._look(wanted)
-        if reason := delivery.fault(wanted, seen):
-            raise Refused(reason)
+        planned = delivery.plan(wanted, seen)
         home = self.root / wanted.owner.name
         version = home / delivery.folder_name(wanted.version)
         with _as_claim():
             home.mkdir(exist_ok=True)
             durable.write(home / OWNER_FILE, json.dumps(asdict(wanted.owner)).encode() + b"\n")
             durable.sync(self.root)
-            if not seen.digest:
+            if planned.missing == "Folder":
                 self._add(wanted, model, version, stop)
-            elif delivery.brings_card(wanted, seen):
-                # The same model again, perhaps with a newer revision of its card.
+            elif planned.missing == "Card":
                 durable.write(version / CARD_FILE, wanted.card.encode())
             durable.write(home / CURRENT_FILE, f"{version.name}\n".encode())
-            for old in delivery.surplus(wanted, _versions(home)):
+            for old in planned.surplus:
                 self._remove(home / delivery.folder_name(old))
 
     def _sweep(self) -> None:

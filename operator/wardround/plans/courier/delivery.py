@@ -1,12 +1,16 @@
-"""Decides whether a version of a model may go onto the claim of models, and which versions leave it. Pure."""
+"""Decides whether a version of a model may go onto the claim of models, and what the claim holds then. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Literal
 
+from wardround.sealing.refused import Refused
+from wardround.wire.assignment import AssignedDelivery, Assignment
 from wardround.wire.card import ModelCard
+from wardround.wire.models import ModelManifest
 
 # The folder of a version, which is also the text of the file `current`.
 FOLDER = re.compile(r"v([1-9][0-9]{0,8})", re.ASCII)
@@ -50,6 +54,15 @@ class OnClaim:
     unreadable: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How the version becomes the current one of its model. `missing`: what the courier writes of the version.
+    `surplus`: the versions to delete once the delivered one is the current one."""
+
+    missing: Literal["Folder", "Card", "Nothing"]
+    surplus: tuple[int, ...] = ()
+
+
 def folder_name(version: int) -> str:
     return f"v{version}"
 
@@ -60,7 +73,36 @@ def version_of(text: str) -> int | None:
     return int(named[1]) if named else None
 
 
-def fault(package: Package, seen: OnClaim) -> str:
+def package(
+    assignment: Assignment, wanted: AssignedDelivery, manifest: ModelManifest, card: ModelCard, text: str
+) -> Package:
+    """The version that a Deliver task brings. `manifest`, `card`: as the hub has signed them; `text`: the content of
+    card.json. Raises Refused if the card is not the card of this model."""
+    header, model = manifest.header, card.model
+    described = (card.round_namespace, card.columns_digest, model.digest, model.bytes, model.schema_digest)
+    named = assignment.round_namespace, assignment.schema.columns_digest
+    if described != (*named, manifest.digest, header.length, header.schema_digest):
+        raise Refused("CardDiffers")
+    return Package(
+        owner=Owner(assignment.round_namespace, wanted.model_name, wanted.model_uid),
+        version=wanted.version,
+        keep=wanted.keep,
+        digest=manifest.digest,
+        card=text,
+        described=card,
+    )
+
+
+def plan(package: Package, seen: OnClaim) -> Plan:
+    """What the courier does on the claim. Raises Refused if the version may not go there."""
+    if reason := _fault(package, seen):
+        raise Refused(reason)
+    # The delivered version is the newest, so it stays.
+    newest_first = sorted({*seen.versions, package.version}, reverse=True)
+    return Plan(missing=_missing(package, seen), surplus=tuple(newest_first[max(package.keep, 1) :]))
+
+
+def _fault(package: Package, seen: OnClaim) -> str:
     """Why the version may not go onto the claim; empty if it may."""
     if seen.exists and seen.owner != package.owner:
         return "ModelNameTaken"
@@ -73,17 +115,15 @@ def fault(package: Package, seen: OnClaim) -> str:
     return ""
 
 
-def brings_card(package: Package, seen: OnClaim) -> bool:
-    """Whether the card of the package takes the place of the version's card on the claim. Only a newer revision does,
-    so nobody changes the numbers of a card under the same revision."""
-    return seen.described is None or package.described.revision > seen.described.revision
+def _missing(package: Package, seen: OnClaim) -> Literal["Folder", "Card", "Nothing"]:
+    """Only a newer revision of a card takes the place of the version's card, so nobody changes the numbers of a card
+    under the same revision."""
+    if not seen.digest:
+        return "Folder"
+    brings_card = seen.described is None or package.described.revision > seen.described.revision
+    return "Card" if brings_card else "Nothing"
 
 
 def _lasting(card: ModelCard) -> ModelCard:
     """What no revision of a card changes. People of the hospital may use the version already."""
     return replace(card, revision=0, issued="", metrics=())
-
-
-def surplus(package: Package, versions: Collection[int]) -> tuple[int, ...]:
-    """The versions to delete once the delivered one is the current one. That one is the newest, so it stays."""
-    return tuple(sorted(versions, reverse=True)[max(package.keep, 1) :])
