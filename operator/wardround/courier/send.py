@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, count
 
@@ -11,9 +11,10 @@ from wardround import durable
 from wardround.api.task import Update
 from wardround.courier.workspace import TaskFolder, Unsafe
 from wardround.parallel import run_all
+from wardround.plans.courier.claims import read_claims, require_base
 from wardround.plans.courier.types import SealedUpdate
 from wardround.ports import Store
-from wardround.sealing import body, untrusted
+from wardround.sealing import body
 from wardround.sealing.files import seal_file
 from wardround.sealing.keys import RecipientKey, SigningKey
 from wardround.sealing.manifests import open_update, sign_update
@@ -21,11 +22,10 @@ from wardround.sealing.refused import Refused
 from wardround.sealing.sums import seal_sums
 from wardround.sealing.wrap import update_context, wrap
 from wardround.threads import beside, beside_until_cancelled
-from wardround.wire import codec, digests
 from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Put
 from wardround.wire.models import Header, UpdateManifest
-from wardround.wire.update import UpdateClaims, ValidationSums, longest_sums
+from wardround.wire.update import longest_sums
 
 # Parts that are sent at once.
 PARTS = 4
@@ -45,30 +45,6 @@ class Sealed:
         update = Update(manifest=self.envelope, samples=manifest.samples, withheld=manifest.withheld)
         parts = tuple(body.part_lengths(manifest.header.length))
         return SealedUpdate(bytes=manifest.bytes, parts=parts, update=update)
-
-
-def read_claims(document: bytes, assignment: Assignment) -> UpdateClaims:
-    """Parse update.json. Raises Refused. A reported metric that the round does not declare stays here."""
-    try:
-        claims = codec.read_document(UpdateClaims, document)
-    except codec.Malformed:
-        raise Refused("OutputNotSafetensors") from None
-    if claims.sums is not None:
-        claims = replace(claims, sums=_declared(claims.sums, assignment))
-    named = (claims.digest, claims.schema_digest, *([claims.base_digest] if claims.base_digest else []))
-    if not all(map(digests.DIGEST.fullmatch, named)):
-        raise Refused("OutputNotSafetensors")
-    return claims
-
-
-def _declared(text: bytes, assignment: Assignment) -> bytes:
-    """The sums with the reported metrics that the round declares. Raises Refused."""
-    sums = untrusted.parse(ValidationSums, untrusted.loads(text, "MetricsInvalid"), "MetricsInvalid")
-    reported = {name: sums.reported[name] for name in assignment.metrics if name in sums.reported}
-    written = codec.write_document(replace(sums, reported=reported))
-    if len(written) > longest_sums(assignment.metrics):
-        raise Refused("MetricsInvalid")
-    return written
 
 
 async def seal(assignment: Assignment, folder: TaskFolder, signing: SigningKey, base_digest: str) -> Sealed:
@@ -91,8 +67,7 @@ def _seal(
         tensors = folder.update_tensors(claims.length)
     except Unsafe:
         raise Refused("OutputLink") from None
-    if base_digest and claims.base_digest != base_digest:
-        raise Refused("WrongBase")
+    require_base(claims, base_digest)
     folder.sent.unlink(missing_ok=True)  # it is about a ciphertext that was never whole
     file_key = body.new_file_key()
     header = body.new_header(

@@ -115,15 +115,6 @@ async def test_sums_are_sealed_for_the_round_and_nobody_else_reads_them(folder: 
     assert (manifest.withheld, manifest.tells, manifest.min_cell) == (False, True, 11)
 
 
-async def test_a_reported_metric_that_nobody_declared_stays_here(folder: TaskFolder) -> None:
-    (folder.update / "update.json").write_text(
-        json.dumps(DOCUMENT | {"sums": encoded(reported={"loss": "0.1", "name": "12"})})
-    )
-    claims = send.read_claims((folder.update / "update.json").read_bytes(), ASSIGNMENT)
-    assert claims.sums is not None
-    assert json.loads(claims.sums)["reported"] == {"loss": "0.1"}
-
-
 @pytest.mark.parametrize(
     "metrics", [("loss",), ("loss", "dice"), tuple(f"m{place:02}" + "m" * 60 for place in range(16))]
 )

@@ -15,7 +15,7 @@ import pytest
 
 from tests.unit.sealing.noise import TIMES, documents, noise, refuses
 from tests.unit.sealing.test_manifests import ASSIGNMENT, EXPECTED, HEADER, NOW, PUBLIC, SIGNING, UPDATE
-from wardround.courier.send import read_claims
+from wardround.plans.courier.claims import read_claims
 from wardround.sealing import body, envelope, keys, manifests, wrap
 from wardround.sealing.opener import FileOpener
 from wardround.wire import canonical, codec, digests
