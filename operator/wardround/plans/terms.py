@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -27,7 +27,7 @@ from wardround.wire.assignment import (
     Quorum,
     Resources,
 )
-from wardround.wire.compression import NONE, Compression
+from wardround.wire.compression import Compression
 
 # The longest `spec.terms`, in bytes.
 LONGEST_TERMS = 65536
@@ -56,9 +56,9 @@ class CommonTerms:
     evaluation_quorum: Quorum
     resources: Resources
     release: Annotated[str, RELEASE]
-    pushed: tuple[AssignedPushed, ...] = ()
-    compression: Compression = field(default=NONE, metadata=codec.LATER)
-    evaluation_every: int = field(default=0, metadata=codec.LATER)
+    pushed: tuple[AssignedPushed, ...]
+    compression: Compression
+    evaluation_every: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +203,7 @@ def covers(terms_text: str, series: SeriesTerms) -> bool:
 def differing(one: SeriesTerms, other: SeriesTerms) -> tuple[str, ...]:
     """Names of the terms in which two series differ, as they stand in `spec.terms`."""
     mine, theirs = codec.dump_document(one), codec.dump_document(other)
-    return tuple(name for name in dict.fromkeys((*mine, *theirs)) if mine.get(name) != theirs.get(name))
+    return tuple(name for name in mine if mine[name] != theirs[name])
 
 
 def _series(swept: SweepTerms) -> tuple[SeriesTerms, ...]:

@@ -94,9 +94,7 @@ def test_an_approval_has_room_for_twice_the_evaluations_that_the_series_plans(
     text = "\n".join(approvals.review(known, NOW))
     assert f"8 Train and Statistics tasks and {evaluations} Evaluate tasks" in text
     assert words in text
-    terms = json.loads(spec["terms"])
-    assert terms.get("evaluationEvery", 0) == every
-    assert ("evaluationEvery" in terms) == (every > 0), "older sites read terms without it"
+    assert json.loads(spec["terms"])["evaluationEvery"] == every
 
 
 @pytest.mark.parametrize("given", GIVEN, ids=str)
