@@ -228,6 +228,8 @@ def answer(plan: AggregationPlan, number: int, hospitals: tuple[str, ...]) -> Ag
         aggregated=hospitals,
         counted=(SAMPLES,) * len(hospitals) if plan.task == "Train" else (),
         left_out=(),
+        state=(),
+        closed=None,
     )
 
 

@@ -244,6 +244,7 @@ class Aggregation:
             counted=counted if plan.task == "Train" else (),
             left_out=self._examined.left_out,
             state=tuple(each.segments_digest for each in moments),
+            closed=None,
         )
 
     def _parts(self) -> list[metrics.Part]:

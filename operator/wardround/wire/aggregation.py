@@ -256,7 +256,7 @@ class AggregationResult:
     `aggregated`: the combined participants. Without room, `aggregated` or `uncounted` is empty. It then means all
     participants in neither the other list nor `left_out`.
     `state`: `segments_digest` of each moment that the Job stored.
-    `closed`: only of a Job that began early: the digest of its last page (wire/collected.py).
+    `closed`: the digest of the last page of a list that grows (wire/collected.py). None for a list without such a page.
     """
 
     header: Header
@@ -274,8 +274,8 @@ class AggregationResult:
     aggregated: tuple[str, ...]
     counted: tuple[int, ...]
     left_out: tuple[LeftOut, ...]
-    state: tuple[str, ...] = ()
-    closed: str = field(default="", metadata=codec.LATER)
+    state: tuple[str, ...]
+    closed: str | None
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,8 @@ def result(aggregated: int, left_out: int, telling: int = 0, unseen: int = 0, co
         aggregated=tuple(f"hospital-{number}" for number in range(aggregated)),
         counted=(12345,) * counted,
         left_out=tuple(LeftOut(f"hospital-{number}", "Altered") for number in range(left_out)),
+        state=(),
+        closed=None,
     )
 
 

@@ -33,6 +33,7 @@ from wardround.wire.aggregation import (
     PlannedUpload,
     PlannedUploads,
     StoreAccess,
+    read_answer,
 )
 from wardround.wire.assignment import (
     AssignedBase,
@@ -393,6 +394,7 @@ FORMATS: dict[str, Any] = {
         counted=(290,),
         left_out=LEFT_OUT,
         state=(digest("f"),),
+        closed=None,
     ),
     "card": ModelCard(
         version=1,
@@ -454,7 +456,14 @@ def test_a_wire_format_matches_its_golden_file_and_reads_back(name: str) -> None
 def test_a_wire_format_with_an_unknown_field_is_refused(name: str) -> None:
     written = json.loads((HERE / f"{name}.json").read_text())
     with pytest.raises(codec.Malformed, match="unknown field 'more'"):
-        codec.parse_document(type(FORMATS[name]), {**written, "more": 1})
+        codec.parse_document(type(FORMATS[name]), {**written, "more": 1}, version=version(FORMATS[name]))
+
+
+def test_an_answer_of_the_aggregation_has_all_its_fields() -> None:
+    written = json.loads((HERE / "aggregation-result.json").read_text())
+    for name in written:
+        with pytest.raises(codec.Malformed, match=f"^{name}: missing$"):
+            read_answer(json.dumps({key: each for key, each in written.items() if key != name}))
 
 
 @pytest.mark.parametrize("name", OUTCOMES)

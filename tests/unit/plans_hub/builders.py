@@ -72,6 +72,8 @@ def combined(*names: str, left_out: tuple[LeftOut, ...] = ()) -> AggregationResu
         aggregated=names,
         counted=(10,) * len(names),
         left_out=left_out,
+        state=(),
+        closed=None,
     )
 
 

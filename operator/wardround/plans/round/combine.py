@@ -95,7 +95,7 @@ def _counts_others(view: View, job: Aggregation, answer: AggregationResult) -> b
     if job.number != EARLY_NUMBER:
         return False
     noted, sent = view.seen.early, tuple(part.task for part in view.having(PartState.SENT))
-    closed = noted.counted if noted and noted.closed else counted_digest(view.seen, sent)
+    closed = noted.closed if noted and noted.closed else counted_digest(view.seen, sent)
     return answer.closed != closed
 
 
@@ -114,7 +114,7 @@ def _node_dead(job: Aggregation) -> datetime | None:
 def _collects(seen: Observation, job: Aggregation) -> bool:
     """Whether the Job began early, and its list has no last page. If it has combined updates, it has read one, although
     the hub operator could not note that."""
-    closed = seen.early is not None and seen.early.closed
+    closed = seen.early is not None and seen.early.closed != ""
     return job.number == EARLY_NUMBER and not closed and not isinstance(job.answer, AggregationResult)
 
 

@@ -28,7 +28,7 @@ from wardround.plans.upload import largest_upload
 from wardround.wire.strategy_terms import STRATEGIES
 
 NOTHING = EarlyList()
-COLLECTS, CLOSED, GIVEN_UP = "collects", "closed", "given-up"
+COLLECTS, CLOSED, GIVEN_UP = "collects", "closed=", "given-up"
 
 
 def read_early(view: View) -> tuple[Action, ...]:
@@ -114,8 +114,7 @@ def _list(view: View, early: EarlyList, *, closes: bool) -> ListUpdates:
         before=early,
         after=EarlyList(
             listed=early.listed | frozenset(new),
-            closed=closes,
-            counted=counted_digest(view.seen, sent) if closes else "",
+            closed=counted_digest(view.seen, sent) if closes else "",
         ),
         counted=sent if closes else None,
     )
@@ -128,8 +127,7 @@ def mark(seen: Observation, task: RoundTask) -> str:
 
 def note(early: EarlyList) -> str:
     """The text that `noted` reads."""
-    closed = f"{CLOSED}={early.counted}" if early.counted else CLOSED
-    state = GIVEN_UP if early.given_up else closed if early.closed else COLLECTS
+    state = GIVEN_UP if early.given_up else f"{CLOSED}{early.closed}" if early.closed else COLLECTS
     return " ".join((str(early.pages), state, *sorted(early.listed)))
 
 
@@ -138,11 +136,10 @@ def noted(text: str) -> EarlyList:
     pages, *rest = text.split() or ["0"]
     if not pages.isdecimal() or not rest:
         return NOTHING
-    state, _, counted = rest[0].partition("=")
+    state, *listed = rest
     return EarlyList(
         pages=int(pages),
-        listed=frozenset(rest[1:]),
-        closed=state == CLOSED,
-        counted=counted,
+        listed=frozenset(listed),
+        closed=state.removeprefix(CLOSED) if state.startswith(CLOSED) else "",
         given_up=state == GIVEN_UP,
     )

@@ -20,14 +20,13 @@ EARLY_NUMBER = 0
 @dataclass(frozen=True, kw_only=True)
 class EarlyList:
     """What the hub operator has noted of the list of an aggregation that began early. `pages`: how many there are at
-    least. `listed`: marks of the updates on them (plans/round/early.py). `closed`: the last page is written.
-    `counted`: the digest of what it says; empty if another version wrote it.
+    least. `listed`: marks of the updates on them (plans/round/early.py). `closed`: the digest of what the last page
+    says; empty until the hub operator has written it.
     `given_up`: the hub operator cannot read the plan, so it writes no further page."""
 
     pages: int = 0
     listed: frozenset[str] = frozenset()
-    closed: bool = False
-    counted: str = ""
+    closed: str = ""
     given_up: bool = False
 
 
