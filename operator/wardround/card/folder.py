@@ -20,7 +20,8 @@ from wardround.sealing.keys import hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import parse_card
 from wardround.sealing.refused import Refused
 from wardround.tabular import dataschema
-from wardround.wire import canonical, codec, digests
+from wardround.wire import canonical, digests
+from wardround.wire import card as cards
 from wardround.wire.card import KNOWN, ModelCard
 
 CARD_FILE, MODEL_FILE = "card.json", "model.safetensors"
@@ -101,8 +102,8 @@ def described(path: Path) -> ModelCard | None:
         return None
     try:
         document = json.loads(read_file(path, CARD_FILE, CARD_BYTES))
-        return codec.parse_document(ModelCard, document["card"])
-    except (ValueError, TypeError, KeyError, RecursionError):
+        return cards.read(document["card"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise FolderRefused(f"{path / CARD_FILE} is no card that this program can read. {AGAIN}") from None
 
 

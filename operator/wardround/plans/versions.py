@@ -6,8 +6,9 @@ from typing import Any
 
 from wardround.api.federatedround import FederatedRound
 from wardround.api.participant import Participant
+from wardround.wire.assignment import COMPRESSION_SINCE, REFERENCES_SINCE
 from wardround.wire.compression import NONE, Compression
-from wardround.wire.versions import COMPRESSION_SINCE, KNOWN, REFERENCES_SINCE
+from wardround.wire.versions import KNOWN
 
 # As the CRD bounds what a site publishes.
 MOST_PUBLISHED, LARGEST = 16, 1_000_000

@@ -25,6 +25,7 @@ from wardround.sealing.opened import OpenedTexts
 from wardround.sealing.refused import Refused
 from wardround.sealing.sums import LARGEST_SEALED
 from wardround.sealing.wrap import grants_context, transfer_context, unwrap, wrap
+from wardround.wire import card as cards
 from wardround.wire import codec, versions
 from wardround.wire.assignment import MOST_REFERENCES, Assignment
 from wardround.wire.card import ModelCard
@@ -133,7 +134,7 @@ def open_state(text: str, key: VerificationKey) -> StateManifest:
 
 def sign_card(card: ModelCard, key: SigningKey) -> str:
     """Return the envelope of a model's card."""
-    return envelope.sign_envelope(codec.dump_document(card), envelope.CARD, key)
+    return envelope.sign_envelope(cards.write(card), envelope.CARD, key)
 
 
 def open_card(text: str, key: VerificationKey) -> ModelCard:
@@ -143,7 +144,10 @@ def open_card(text: str, key: VerificationKey) -> ModelCard:
 
 def parse_card(payload: Mapping[str, object]) -> ModelCard:
     """Return the payload of a card. Raises Refused("ManifestUnreadable")."""
-    return untrusted.parse(ModelCard, payload, _UNREADABLE)
+    try:
+        return cards.read(payload)
+    except codec.Malformed as malformed:
+        raise Refused(_UNREADABLE, untrusted.place(malformed.place)) from None
 
 
 def sign_update(manifest: UpdateManifest, key: SigningKey) -> str:

@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from wardround.wire.codec import LATER, Text
+from wardround.wire.codec import Text, since
 from wardround.wire.compression import NONE, Compression
+
+# Versions of assignments. Each one adds fields that a reader must understand (wire/versions.py).
+LOWEST, REFERENCES_SINCE, COMPRESSION_SINCE = 3, 4, 5
 
 LABEL = Text("[a-z0-9]([-a-z0-9]*[a-z0-9])?", 63)
 NAME = Text("[a-z0-9]([-a-z0-9.]*[a-z0-9])?", 253)
@@ -184,13 +187,13 @@ class AssignedModel:
     quorum: Quorum
     evaluation_quorum: Quorum
     resources: Resources
-    compression: Compression = field(default=NONE, metadata=LATER)
+    compression: Compression = field(default=NONE, metadata=since(COMPRESSION_SINCE))
 
 
 @dataclass(frozen=True)
 class AssignedSeries:
-    """The fields of an Assignment about the series of a FederatedModel. `evaluation_every` is no field of
-    AssignedModel, because older sites would refuse it there."""
+    """The fields of an Assignment about the series of a FederatedModel. A site may ignore `evaluation_every`, and
+    ignores it only beside the other fields of the Assignment. So it is no field of AssignedModel."""
 
     model: AssignedModel
     evaluation_every: int
@@ -201,7 +204,8 @@ class Assignment:
     """One participant's part of one round, as the hub signs it. `wire/versions.py` reads and writes it.
 
     `version`: which fields there are. `critical`: those that a reader must understand, beside the fields that every
-    reader knows. `rows`: the rows that an Evaluate round reads.
+    reader knows. These are the fields with `since`. Of the other fields, a reader may ignore those with a default: a
+    hub that does not know such a field leaves it out. `rows`: the rows that an Evaluate round reads.
     `state_round`: UID of the round whose state the training at the site goes on from, "" for none.
     `threads`: how many threads the training code computes with.
     `release`: who may get the result in the end.
@@ -244,13 +248,22 @@ class Assignment:
     issued: str  # by the hub's clock, in microseconds
     expires: str
     state_round: str
-    schema: AssignedSchema
-    rows: Annotated[str, ROWS]
-    threads: int
-    release: Annotated[str, RELEASE]
-    pushed: tuple[AssignedPushed, ...]
-    references: tuple[AssignedReference, ...] = ()
-    compression: Compression = NONE
+    # A site that ignores `schema` may send an update over other columns than the hub means. The hub combines columns by
+    # position.
+    schema: AssignedSchema = field(metadata=since(LOWEST))
+    # A site that ignores `rows` would count other rows than the round asks for.
+    rows: Annotated[str, ROWS] = field(metadata=since(LOWEST))
+    # Sums of floats depend on how threads share them: a site that ignores `threads` trains a slightly different model
+    # each time that its own limits change.
+    threads: int = field(metadata=since(LOWEST))
+    # A site that ignores `release` may train a model that its hospital wants to keep among the participants.
+    release: Annotated[str, RELEASE] = field(metadata=since(LOWEST))
+    # A site that ignores `pushed` may train on weights that a person chose.
+    pushed: tuple[AssignedPushed, ...] = field(metadata=since(LOWEST))
+    # A site that ignores `references` would send sums without the differences that the round asks for.
+    references: tuple[AssignedReference, ...] = field(default=(), metadata=since(REFERENCES_SINCE))
+    # A site that ignores `compression` would send an update that the aggregation cannot read.
+    compression: Compression = field(default=NONE, metadata=since(COMPRESSION_SINCE))
     model: AssignedModel | None = None
     delivery: AssignedDelivery | None = None
     evaluation_every: int = 0

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from wardround.wire import canonical, codec, digests
 from wardround.wire.assignment import (
     DIGEST,
     FIELD_NAME,
@@ -27,12 +28,12 @@ from wardround.wire.assignment import (
     VALUE,
     WORD,
 )
-from wardround.wire.codec import LATER, Text
+from wardround.wire.codec import Malformed, Text, since
 from wardround.wire.compression import NONE, Compression
 
-# Version 2 has the field `compression`, and version 3 the field `hospital_names` too. A card without them is of version
-# 1, so that older programs read it.
-KNOWN = (1, 2, 3)
+# Versions of cards. Each one adds a field. A card has the lowest version that can say all of it, so that as many
+# programs as possible can read the card.
+LOWEST, COMPRESSION_SINCE, NAMES_SINCE = KNOWN = (1, 2, 3)
 # A card lists so many ancestors at most, the nearest first, because it has to fit into an object of Kubernetes.
 MOST_PARENTS = 256
 # And it names so many hospitals at most, for the same reason.
@@ -164,8 +165,8 @@ class ModelCard:
     metrics: tuple[CardMetric, ...]
     use: CardUse
     release: Release
-    compression: Compression = field(default=NONE, metadata=LATER)
-    hospital_names: tuple[Annotated[str, HOSPITAL_NAME], ...] = field(default=(), metadata=LATER)
+    compression: Compression = field(default=NONE, metadata=since(COMPRESSION_SINCE))
+    hospital_names: tuple[Annotated[str, HOSPITAL_NAME], ...] = field(default=(), metadata=since(NAMES_SINCE))
 
     @property
     def data_schema(self) -> dict[str, Any] | None:
@@ -194,10 +195,31 @@ class ModelCard:
 
 
 def version(compression: Compression, hospital_names: tuple[str, ...] = ()) -> int:
-    """The lowest version of a card that has these fields."""
+    """The lowest version of a card that says this."""
     if hospital_names:
-        return 3
-    return 1 if compression == NONE else 2
+        return NAMES_SINCE
+    return LOWEST if compression == NONE else COMPRESSION_SINCE
+
+
+def write(card: ModelCard) -> dict[str, Any]:
+    """Return the card's document, in the card's version. Raises ValueError for a version that cannot say all of the
+    card."""
+    if card.version < version(card.compression, card.hospital_names):
+        raise ValueError(f"a card of version {card.version} has no field for its compression or its hospitals' names")
+    return codec.dump_document(card, card.version)
+
+
+def read(document: Mapping[str, object]) -> ModelCard:
+    """Return the card of a document. Raises Malformed."""
+    number = document.get("version")
+    if not isinstance(number, int) or number not in KNOWN:
+        raise Malformed("version", f"expected one of {', '.join(map(str, KNOWN))}")
+    return codec.parse_document(ModelCard, document, version=number)
+
+
+def digest(card: ModelCard) -> str:
+    """The digest of the card as the hub signs it, without the signature."""
+    return digests.digest(canonical.dumps(write(card)))
 
 
 def _entry(field: CardField) -> dict[str, Any]:

@@ -5,8 +5,11 @@ There are two kinds of JSON:
 - An *object* comes from the API server. Unknown fields are ignored, so that newer versions can be read. As in
   Kubernetes, null means absent, and None is left out.
 - A *document* is our own. Every field without a default is required, an unknown field is refused, None is null, and
-  integers are from 0 to 2^63-1. A field with the metadata LATER is left out while it has its default, so that readers
-  without this field can read the document.
+  integers are from 0 to 2^63-1.
+
+A document may have versions. A field with the metadata `since(N)` belongs to the versions from N on. There it is always
+written and required. In a lower version it is unknown, and a reader takes its default. The version is an argument of
+all functions that read or write such a document.
 
 Names are camelCase in JSON. As in Kubernetes, `uid` and `url` are in capitals unless they come first. Bytes are base64.
 A text of type `Annotated[str, Text(...)]` must match its pattern. Every fault raises Malformed, which names the field.
@@ -30,8 +33,7 @@ from wardround.wire import canonical
 T = TypeVar("T")
 INITIALISMS = {"uid": "UID", "url": "URL"}
 LARGEST_INTEGER = 2**63 - 1
-# Metadata of a field that a document has got after programs of other ages read it. The field needs a default.
-LATER: Mapping[str, Any] = {"later": True}
+SINCE = "since"
 LONGEST_SHOWN = 64
 
 
@@ -55,6 +57,17 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Form:
+    """Which of the two kinds of JSON a value has, and which version. `closed`: a document, and not an object."""
+
+    closed: bool
+    version: int | None = None
+
+
+OBJECT = Form(closed=False)
+
+
+@dataclass(frozen=True)
 class Attribute:
     """A dataclass field and its name in JSON."""
 
@@ -63,15 +76,33 @@ class Attribute:
     annotation: Any
 
     @property
-    def optional(self) -> bool:
-        """Whether JSON may leave the field out."""
+    def has_default(self) -> bool:
         return self.field.default is not MISSING or self.field.default_factory is not MISSING
 
-    def written(self, value: object, *, closed: bool) -> bool:
-        """Whether JSON has the field with this value."""
-        if closed:
-            return "later" not in self.field.metadata or value != self.field.default
-        return value is not None
+    @property
+    def since(self) -> int | None:
+        """The first version of the document that has the field; None if every version has it."""
+        return self.field.metadata.get(SINCE)
+
+    @property
+    def optional(self) -> bool:
+        """Whether a document that has the field may leave it out."""
+        return self.has_default and self.since is None
+
+    def belongs_to(self, version: int | None) -> bool:
+        """Whether a document of this version has the field. Raises TypeError for a field that belongs to some versions
+        if the caller names none: a reader of the version would refuse the document."""
+        if self.since is None:
+            return True
+        if version is None:
+            raise TypeError(f"{self.json} belongs to some versions of the document, so the caller has to name one")
+        return self.since <= version
+
+
+def since(version: int) -> Mapping[str, Any]:
+    """Metadata of a field that documents have from this version on. Unless it is their lowest, the field needs a
+    default, which is what documents of lower versions mean."""
+    return {SINCE: version}
 
 
 def json_name(name: str) -> str:
@@ -91,22 +122,24 @@ def attributes(cls: Any) -> tuple[Attribute, ...]:
 
 def parse(cls: type[T], value: object, where: str = "") -> T:
     """Parse an object as `cls`. `where`: the object's place, for error messages. Raises Malformed."""
-    return _parse(cls, value, where, closed=False)
+    return _parse(cls, value, where, OBJECT)
 
 
 def dump(value: Any) -> Any:
     """Return the object of a dataclass."""
-    return _dump(value, closed=False)
+    return _dump(value, OBJECT)
 
 
-def parse_document(cls: type[T], value: object, where: str = "") -> T:
-    """Parse a document as `cls`. `where`: the document's place, for error messages. Raises Malformed."""
-    return _parse(cls, value, where, closed=True)
+def parse_document(cls: type[T], value: object, where: str = "", version: int | None = None) -> T:
+    """Parse a document as `cls`. `where`: the document's place, for error messages. `version`: of the document, None if
+    it has no versions. Raises Malformed."""
+    return _parse(cls, value, where, Form(closed=True, version=version))
 
 
-def dump_document(value: Any) -> dict[str, Any]:
-    """Return the document of a dataclass."""
-    return typing.cast(dict[str, Any], _dump(value, closed=True))
+def dump_document(value: Any, version: int | None = None) -> dict[str, Any]:
+    """Return the document of a dataclass. `version`: as of parse_document. Fields that the version does not have are
+    left out, whatever their value."""
+    return typing.cast(dict[str, Any], _dump(value, Form(closed=True, version=version)))
 
 
 def read_document(cls: type[T], data: bytes | str, where: str = "") -> T:
@@ -118,9 +151,9 @@ def read_document(cls: type[T], data: bytes | str, where: str = "") -> T:
     return parse_document(cls, value, where)
 
 
-def write_document(value: Any) -> bytes:
-    """Return the text of a document, in canonical JSON."""
-    return canonical.dumps(dump_document(value))
+def write_document(value: Any, version: int | None = None) -> bytes:
+    """Return the text of a document, in canonical JSON. `version`: as of dump_document."""
+    return canonical.dumps(dump_document(value, version))
 
 
 class _Wrong(Exception):
@@ -139,35 +172,35 @@ class _Wrong(Exception):
 Reader = Callable[[Any], Any]
 
 
-def _parse(cls: type[T], value: object, where: str, *, closed: bool) -> T:
+def _parse(cls: type[T], value: object, where: str, form: Form) -> T:
     try:
-        return typing.cast(T, _reader(typing.cast(Any, cls), closed)(value))
+        return typing.cast(T, _reader(typing.cast(Any, cls), form)(value))
     except _Wrong as wrong:
         place = (where + "".join(reversed(wrong.path))).removeprefix(".") or cls.__name__
         raise Malformed(place, wrong.problem) from None
 
 
 @cache
-def _reader(annotation: Any, closed: bool) -> Reader:
+def _reader(annotation: Any, form: Form) -> Reader:
     """The function that parses a value of this type; it raises _Wrong. Cached, because operators parse thousands of
     objects a minute."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is Any:
         return lambda value: value
     if origin is Annotated:
-        return _text(_reader(arguments[0], closed), arguments[1])
+        return _text(_reader(arguments[0], form), arguments[1])
     if origin in (Union, types.UnionType):  # only ever `X | None`
         (inner,) = (each for each in arguments if each is not type(None))
-        return _optional(_reader(inner, closed))
+        return _optional(_reader(inner, form))
     if origin is tuple:
-        return _list(_reader(arguments[0], closed))
+        return _list(_reader(arguments[0], form))
     if origin in (dict, Mapping):
-        return _map(_reader(arguments[0], closed), _reader(arguments[1], closed))
+        return _map(_reader(arguments[0], form), _reader(arguments[1], form))
     if origin is typing.Literal:
         return _choice(arguments)
     if is_dataclass(annotation):
-        return _object(annotation, closed)
-    return _scalar(annotation, closed)
+        return _object(annotation, form)
+    return _scalar(annotation, form)
 
 
 def _optional(read: Reader) -> Reader:
@@ -225,8 +258,13 @@ def _choice(allowed: tuple[Any, ...]) -> Reader:
     return reader
 
 
-def _object(cls: Any, closed: bool) -> Reader:
-    known = [(each.field.name, each.json, _reader(each.annotation, closed), each.optional) for each in attributes(cls)]
+def _object(cls: Any, form: Form) -> Reader:
+    closed = form.closed
+    known = [
+        (each.field.name, each.json, _reader(each.annotation, form), each.optional if closed else each.has_default)
+        for each in attributes(cls)
+        if not closed or each.belongs_to(form.version)
+    ]
     names = frozenset(json_name for _, json_name, _, _ in known)
 
     def reader(value: Any) -> Any:
@@ -251,7 +289,7 @@ def _object(cls: Any, closed: bool) -> Reader:
     return reader
 
 
-def _scalar(kind: Any, closed: bool) -> Reader:
+def _scalar(kind: Any, form: Form) -> Reader:
     def text(value: Any) -> Any:
         if isinstance(value, bool | int | float | date):
             raise _Wrong("expected a text, which YAML needs in quotes here")
@@ -262,7 +300,7 @@ def _scalar(kind: Any, closed: bool) -> Reader:
     def reader(value: Any) -> Any:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise _Wrong(f"expected {kind.__name__}")
-        if closed and kind is int and not 0 <= value <= LARGEST_INTEGER:
+        if form.closed and kind is int and not 0 <= value <= LARGEST_INTEGER:
             raise _Wrong(f"expected an integer from 0 to {LARGEST_INTEGER}")
         return value
 
@@ -283,15 +321,20 @@ def _scalar(kind: Any, closed: bool) -> Reader:
 _PLAIN = frozenset({str, int, bool, float, type(None)})
 
 
-def _dump(value: Any, *, closed: bool) -> Any:
+def _dump(value: Any, form: Form) -> Any:
     kind = type(value)
     if kind in _PLAIN:
         return value
     if is_dataclass(kind):
         pairs = ((each, getattr(value, each.field.name)) for each in attributes(kind))
-        return {each.json: _dump(item, closed=closed) for each, item in pairs if each.written(item, closed=closed)}
+        return {each.json: _dump(item, form) for each, item in pairs if _has(form, each, item)}
     if isinstance(value, Mapping):
-        return {key: _dump(each, closed=closed) for key, each in value.items()}
+        return {key: _dump(each, form) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_dump(each, closed=closed) for each in value]
+        return [_dump(each, form) for each in value]
     return canonical.encode(value) if isinstance(value, bytes) else value
+
+
+def _has(form: Form, attribute: Attribute, value: object) -> bool:
+    """Whether JSON of this form has the field with this value."""
+    return attribute.belongs_to(form.version) if form.closed else value is not None

@@ -17,7 +17,7 @@ from wardround.card.folder import FolderRefused
 from wardround.sealing import envelope
 from wardround.sealing.manifests import sign_card
 from wardround.wire import canonical, card, codec
-from wardround.wire.card import KNOWN, CardField, ModelCard
+from wardround.wire.card import KNOWN, CardField
 
 
 @pytest.fixture
@@ -129,13 +129,6 @@ def test_a_text_that_is_no_fingerprint_is_refused(made: Made, fingerprint: str) 
     assert "is no fingerprint of a hub" in refusal(made, fingerprint)
 
 
-def test_a_card_without_compression_has_no_field_that_older_programs_do_not_know(made: Made) -> None:
-    plain, compressed = (json.loads(payload_of(replace(made.card, compression=each))) for each in ("None", "Int8"))
-    assert "compression" not in plain
-    assert compressed["compression"] == "Int8"
-    assert (card.version("None"), card.version("Int8")) == (1, 2)
-
-
 @pytest.mark.parametrize("version", card.KNOWN)
 def test_a_card_of_a_known_version_is_read(tmp_path: Path, version: int) -> None:
     made = write_folder(tmp_path / "known", version=version)
@@ -143,7 +136,7 @@ def test_a_card_of_a_known_version_is_read(tmp_path: Path, version: int) -> None
 
 
 def test_a_card_of_a_newer_version_names_the_remedy_although_it_has_an_unknown_field(made: Made) -> None:
-    newer = json.loads(payload_of(made.card)) | {"version": KNOWN[-1] + 1, "unit": "mm"}
+    newer = card.write(made.card) | {"version": KNOWN[-1] + 1, "unit": "mm"}
     signed_card = envelope.sign_envelope(newer, envelope.CARD, made.identity.key)
     with pytest.raises(
         folder.CardTooNew, match=f"This program reads versions up to {KNOWN[-1]}: install the version of"
@@ -160,8 +153,30 @@ def test_a_card_that_names_hospitals_is_read(made: Made) -> None:
     assert folder.signed(sign_card(named, made.identity.key), made.identity.public).card == named
 
 
-def payload_of(made: ModelCard) -> bytes:
-    return codec.write_document(made)
+def test_each_version_of_a_card_has_the_fields_of_the_one_before_and_one_more(made: Made) -> None:
+    """A program of an older version refuses a card with a field that it does not know."""
+    documents = {each: card.write(replace(made.card, version=each)) for each in KNOWN}
+    assert documents[1].keys() & {"compression", "hospitalNames"} == set()
+    assert documents[2].keys() - documents[1].keys() == {"compression"}
+    assert documents[3].keys() - documents[2].keys() == {"hospitalNames"}
+    for version, document in documents.items():
+        assert card.read(document) == replace(made.card, version=version)
+        for other in (each for each in KNOWN if each != version):
+            with pytest.raises(codec.Malformed, match=r"missing|unknown field"):
+                card.read({**document, "version": other})
+
+
+def test_no_card_is_written_in_a_version_that_cannot_say_all_of_it(made: Made) -> None:
+    for change, least in (({"compression": "Int8"}, 2), ({"hospital_names": ("North",)}, 3)):
+        for version in range(1, least):
+            with pytest.raises(ValueError, match=f"a card of version {version} has no field"):
+                card.write(replace(made.card, version=version, **change))
+
+
+@pytest.mark.parametrize("version", [0, KNOWN[-1] + 1, "1", None, 1.0])
+def test_a_card_of_no_known_version_is_not_read(made: Made, version: Any) -> None:
+    with pytest.raises(codec.Malformed, match=r"^version: expected one of 1, 2, 3$"):
+        card.read(card.write(made.card) | {"version": version})
 
 
 def test_a_card_whose_fields_are_not_those_of_its_digest_is_refused(made: Made) -> None:

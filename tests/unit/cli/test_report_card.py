@@ -19,7 +19,7 @@ from wardround.cli.errors import CommandError
 from wardround.documents.keys import Identity
 from wardround.kubectl import parser
 from wardround.sealing.manifests import sign_card
-from wardround.wire import codec
+from wardround.wire import card as cards
 from wardround.wire.card import CardMetric, ModelCard
 from wardround.wire.digests import digest
 
@@ -123,7 +123,7 @@ def test_the_card_of_another_model_makes_no_report(pulled: Pulled, changes: dict
 def test_the_page_says_whether_the_hub_has_a_newer_card(pulled: Pulled) -> None:
     [version] = [each for each in pulled.objects["model"][1] if each["spec"]["roundUID"] == reported.FIRST]
     named = {"revision": pulled.card.revision, "signedBy": pulled.identity.fingerprint}
-    version["status"]["card"] = {**named, "digest": digest(codec.write_document(pulled.card))}
+    version["status"]["card"] = {**named, "digest": cards.digest(pulled.card)}
     assert ">this one<" in report(pulled)
     version["status"]["card"] = {**named, "revision": 9, "digest": digest(b"newer")}
     assert f"revision 9, digest {digest(b'newer')}. This page shows another one" in report(pulled)

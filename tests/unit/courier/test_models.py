@@ -26,7 +26,7 @@ from wardround.plans.courier.delivery import Package
 from wardround.sealing import envelope
 from wardround.sealing.manifests import sign_card
 from wardround.sealing.refused import Refused
-from wardround.wire import codec
+from wardround.wire import card as cards
 from wardround.wire.assignment import AssignedBase, AssignedDelivery, Assignment
 from wardround.wire.card import KNOWN, ModelCard
 
@@ -342,7 +342,7 @@ def test_a_card_that_another_key_has_signed_is_refused(delivered: Delivered) -> 
 
 
 def test_a_card_of_a_newer_version_asks_for_an_upgrade_of_the_site(delivered: Delivered) -> None:
-    newer = codec.dump_document(delivered.made.card) | {"version": KNOWN[-1] + 1, "unit": "mm"}
+    newer = cards.write(delivered.made.card) | {"version": KNOWN[-1] + 1, "unit": "mm"}
     card = envelope.sign_envelope(newer, envelope.CARD, delivered.hub.identity.key)
     assert refusal(lambda: delivered.package(card=card)) == "AssignmentNotUnderstood"
 

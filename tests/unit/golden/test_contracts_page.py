@@ -83,7 +83,7 @@ WORDS: dict[Any, str] = {str: "text", int: "integer", bool: "boolean", float: "n
 def fields(document: Any) -> str:
     parts = []
     for each in codec.attributes(document):
-        mark = "?" if each.optional or type(None) in get_args(each.annotation) else ""
+        mark = "?" if each.has_default or type(None) in get_args(each.annotation) else ""
         parts.append(f'"{each.json}"{mark}: {kind(each.annotation)}')
     return f"{{{', '.join(parts)}}}"
 

@@ -29,8 +29,8 @@ from wardround.api.roundtask import RoundTask
 from wardround.api.task import Upload
 from wardround.plans.round.plan import plan
 from wardround.plans.round.types import Aggregate, Dispatch, Grant, Observation
+from wardround.wire.assignment import COMPRESSION_SINCE
 from wardround.wire.compression import Compression
-from wardround.wire.versions import COMPRESSION_SINCE
 
 BASE = over(federated_round("train-0", "base-uid"), "Complete")
 DELIVERY = {"modelName": "breast", "modelUID": "uid", "version": 3, "versions": 5}

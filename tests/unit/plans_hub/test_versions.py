@@ -28,8 +28,9 @@ from wardround.plans.participant import status
 from wardround.plans.round.plan import plan
 from wardround.plans.round.types import Dispatch, Observation
 from wardround.wire import codec
+from wardround.wire.assignment import COMPRESSION_SINCE, REFERENCES_SINCE
 from wardround.wire.compression import Compression
-from wardround.wire.versions import COMPRESSION_SINCE, KNOWN, LATEST, REFERENCES_SINCE
+from wardround.wire.versions import KNOWN, LATEST
 
 HUB = "sha256:" + "1" * 64
 NEWER = [LATEST + 1, LATEST + 7]

@@ -6,7 +6,8 @@ from tests.unit.plans_hub.builders import participant
 from tests.unit.plans_model.world import NOW, World, model
 from wardround.api.participant import Federation, Participant
 from wardround.plans.model.absence import absence
-from wardround.wire.versions import COMPRESSION_SINCE, KNOWN
+from wardround.wire.assignment import COMPRESSION_SINCE
+from wardround.wire.versions import KNOWN
 
 
 def older(name: str) -> Participant:

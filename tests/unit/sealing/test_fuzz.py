@@ -18,7 +18,7 @@ from tests.unit.sealing.test_manifests import ASSIGNMENT, EXPECTED, HEADER, NOW,
 from wardround.plans.courier.claims import read_claims
 from wardround.sealing import body, envelope, keys, manifests, wrap
 from wardround.sealing.opener import FileOpener
-from wardround.wire import canonical, codec, digests
+from wardround.wire import canonical, codec, digests, versions
 from wardround.wire.grants import Grants, Put
 from wardround.wire.models import Header, ModelManifest
 from wardround.wire.update import ValidationSums
@@ -33,7 +33,7 @@ def signed(document: dict[str, Any], kind: str) -> str | None:
 
 READERS: list[tuple[str, dict[str, Any], Callable[[str], object]]] = [
     (envelope.UPDATE, codec.dump_document(UPDATE), lambda text: manifests.verify_update(text, PUBLIC, EXPECTED, NOW)),
-    (envelope.ASSIGNMENT, codec.dump_document(ASSIGNMENT), lambda text: manifests.open_assignment(text, PUBLIC)),
+    (envelope.ASSIGNMENT, versions.write(ASSIGNMENT), lambda text: manifests.open_assignment(text, PUBLIC)),
     (
         envelope.MODEL,
         codec.dump_document(ModelManifest(Header(**{**vars(HEADER), "kind": body.MODEL}), "d", "l", "m/1", 21)),

@@ -14,7 +14,7 @@ from wardround.sealing import body, envelope, keys, manifests
 from wardround.sealing.opened import OpenedTexts
 from wardround.sealing.refused import Refused
 from wardround.sealing.sums import LARGEST_SEALED
-from wardround.wire import canonical, codec
+from wardround.wire import canonical, codec, versions
 from wardround.wire.assignment import (
     AssignedBase,
     AssignedField,
@@ -92,7 +92,7 @@ ASSIGNMENT = Assignment(
     release="Participants",
     pushed=(),
 )
-ASSIGNED, SENT = codec.dump_document(ASSIGNMENT), codec.dump_document(UPDATE)
+ASSIGNED, SENT = versions.write(ASSIGNMENT), codec.dump_document(UPDATE)
 # Texts that are not UIDs. A state's round becomes part of a path at the site.
 NO_UIDS = (
     "..",

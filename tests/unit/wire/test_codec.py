@@ -59,16 +59,57 @@ def test_a_written_document_is_canonical_and_reads_back_equal() -> None:
 
 
 @dataclass(frozen=True)
+class Measure:
+    count: int
+    unit: str = field(default="mm", metadata=codec.since(2))
+
+
+@dataclass(frozen=True)
 class Grown:
-    count: int = 0
-    unit: str = field(default="mm", metadata=codec.LATER)
+    length: Measure
+    scale: int = field(default=1, metadata=codec.since(3))
 
 
-def test_a_document_leaves_out_a_later_field_with_its_default() -> None:
-    assert codec.dump_document(Grown()) == {"count": 0}
-    assert codec.dump_document(Grown(unit="cm")) == {"count": 0, "unit": "cm"}
-    for document in ({"count": 0}, {"count": 0, "unit": "mm"}):
-        assert codec.parse_document(Grown, document) == Grown()
+FIRST: dict[str, Any] = {"length": {"count": 4}}
+SECOND: dict[str, Any] = {"length": {"count": 4, "unit": "cm"}}
+THIRD: dict[str, Any] = SECOND | {"scale": 7}
+
+
+def test_a_document_has_the_fields_of_its_version_at_every_depth() -> None:
+    grown = Grown(Measure(4, "cm"), 7)
+    assert [codec.dump_document(grown, version) for version in (1, 2, 3, 4)] == [FIRST, SECOND, THIRD, THIRD]
+    assert codec.parse_document(Grown, FIRST, version=1) == Grown(Measure(4))
+    assert codec.parse_document(Grown, SECOND, version=2) == Grown(Measure(4, "cm"))
+    assert codec.parse_document(Grown, THIRD, version=3) == grown
+
+
+@pytest.mark.parametrize(
+    ("document", "version", "fault"),
+    [
+        (SECOND, 1, "length: has the unknown field 'unit'"),
+        (FIRST, 2, "length.unit: missing"),
+        (THIRD, 2, "Grown: has the unknown field 'scale'"),
+        (SECOND, 3, "scale: missing"),
+    ],
+)
+def test_a_field_is_unknown_before_its_version_and_required_from_then_on(
+    document: dict[str, Any], version: int, fault: str
+) -> None:
+    with pytest.raises(codec.Malformed, match=f"^{fault}$"):
+        codec.parse_document(Grown, document, version=version)
+
+
+def test_nobody_writes_or_reads_a_document_with_versions_without_naming_one() -> None:
+    """A reader of a lower version would refuse the fields of a later one."""
+    with pytest.raises(TypeError, match="unit belongs to some versions"):
+        codec.dump_document(Grown(Measure(4)))
+    with pytest.raises(TypeError, match="unit belongs to some versions"):
+        codec.parse_document(Grown, FIRST)
+
+
+def test_an_object_has_no_versions() -> None:
+    assert codec.dump(Grown(Measure(4))) == {"length": {"count": 4, "unit": "mm"}, "scale": 1}
+    assert codec.parse(Grown, FIRST) == Grown(Measure(4))
 
 
 def test_an_object_leaves_out_none_and_ignores_unknown_fields() -> None:

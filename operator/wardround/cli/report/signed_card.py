@@ -8,9 +8,8 @@ from wardround.cli.report.card import NOT_STATED
 from wardround.cli.report.document import Block, Facts, Paragraph, Section, Table
 from wardround.cli.report.seen import ReportInput, SignedCard, version_of_card
 from wardround.cli.shared_numbers import FEWEST_HOSPITALS
-from wardround.wire import codec
+from wardround.wire import card as cards
 from wardround.wire.card import CardField, ModelCard
-from wardround.wire.digests import digest
 
 GAPS = {"NoPrediction": "the row gets no prediction", "Allowed": "allowed"}
 ROLES = {"Feature": "input", "Target": "target", "Ignored": "not read by the model"}
@@ -67,7 +66,7 @@ def _newest(card: ModelCard, seen: ReportInput) -> str:
     named = version.status.card if version else None
     if named is None:
         return ""
-    if named.digest == digest(codec.write_document(card)):
+    if named.digest == cards.digest(card):
         return "this one"
     return f"revision {named.revision}, digest {named.digest}. This page shows another one. Pull the model again"
 
