@@ -7,6 +7,9 @@ hospital has flipped its labels, and one in which it has other units.
 
 The reference trainer trains. Each repeat has other seeds, other first weights and another order of rows.
 
+A comparison fails if too few hospitals send numbers. Then nobody knows which model of the series is the candidate, and
+nothing is promoted. The last lines count such repeats as "failed".
+
 A hospital whose columns have changed refuses its file (ColumnsChanged), unless its people accept the change. Then the
 rounds of the series go on without this hospital. With `--gate-alone`, hospitals forget their columns after each
 reading, so the gate alone decides.
@@ -37,6 +40,7 @@ MIN_EVENTS = 20
 LEAST_HOSPITALS = 2
 # The images stay locked while a container runs, so a container does not play all repeats.
 PER_CONTAINER = 25
+FAILED, TRAINING = "failed:", "a Train round has failed"
 AS_EXPORTED = "as-exported"
 # Columns of a hospital that exports centimetres instead of the DataSchema's millimetres, by kind: the power of ten
 # differs.
@@ -119,17 +123,28 @@ def main() -> None:
             last = min(first + PER_CONTAINER, options.repeats)
             for repeat in _play(folder, first, last):
                 for series, comparisons in scenario.series.items():
-                    choice = chosen([repeat[each] for each in comparisons])
                     refused = by_hospital(repeat["refused"], scenario.trainings[series])
                     refusals[series] += refused
-                    decided = "without the refused rows" if refused else "with all rows"
-                    counts[series][f"{choice['outcome']}, {choice['reason']}, of a model {decided}"] += 1
-                    print(repeat["repeat"], series, choice["outcome"], choice["reason"], decided, choice["differences"])
-                    sys.stdout.flush()
+                    end, differences = decision(repeat, comparisons, refused=refused)
+                    counts[series][end] += 1
+                    print(repeat["repeat"], series, end, differences, flush=True)
     for series, outcomes in counts.items():
         decisions = "; ".join(f"{outcome}: {count}" for outcome, count in outcomes.most_common())
         number = outcomes.total()
-        print(f"{options.case}, {series}: hospital refused: {refusals[series]} of {number}. Gate: {decisions}")
+        failed = sum(count for end, count in outcomes.items() if end.startswith(FAILED))
+        print(f"{options.case}, {series}: hospital refused: {refusals[series]} of {number}.", end=" ")
+        print(f"Comparison failed: {failed} of {number}. Gate: {decisions}")
+
+
+def decision(repeat: Object, comparisons: Sequence[str], *, refused: bool) -> tuple[str, list[Object]]:
+    """How a series has ended in a repeat, in words to be counted, and the differences that the gate saw."""
+    if not all(each in repeat for each in comparisons):
+        # The Train round that failed ended the repeat, so the comparisons after it have no failure of their own.
+        reason = next((repeat["failed"][each] for each in comparisons if each in repeat["failed"]), TRAINING)
+        return f"{FAILED} {reason}", []
+    choice = chosen([repeat[each] for each in comparisons])
+    decided = "without the refused rows" if refused else "with all rows"
+    return f"{choice['outcome']}, {choice['reason']}, of a model {decided}", choice["differences"]
 
 
 def chosen(comparisons: list[Object]) -> Object:

@@ -11,16 +11,18 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from wardround.pod import columns_record
 from wardround.pod.folders import Folders
-from wardround.simulate.play import Finished, Simulation, play
+from wardround.simulate.errors import RoundFailed
+from wardround.simulate.play import Finished, Simulation, Skipped, play
 from wardround.simulate.pod import Ended
 from wardround.simulate.prepared import prepared
-from wardround.simulate.trainers import reference
+from wardround.simulate.trainers import Trainer, reference
 
 FILE, ORDER_KEY = "cases.csv", "secrets/order/key"
 
@@ -29,12 +31,14 @@ def main() -> None:
     folder, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     scenario = json.loads((folder / "scenario.json").read_text("utf-8"))
     for number in range(first, last):
-        print(json.dumps(repeat(folder, scenario, number)), flush=True)
+        print(json.dumps(repeat(folder, scenario, number, reference())), flush=True)
 
 
-def repeat(folder: Path, scenario: Mapping[str, Any], number: int) -> dict[str, Any]:
+def repeat(folder: Path, scenario: Mapping[str, Any], number: int, trainer: Trainer) -> dict[str, Any]:
     """The verdicts and losses of the Evaluate rounds, by the name of the round. `refused`: by name of the round and of
-    the hospital, why a hospital sent nothing."""
+    the hospital, why a hospital sent nothing. `failed`: by name of the round, the reason why the round has failed. The
+    rounds after an Evaluate round that fails are played. A Train round that fails ends the repeat: later rounds start
+    from it."""
     rounds = copy.deepcopy(scenario["rounds"])
     for each in rounds:
         if each["spec"]["task"] == "Train":
@@ -44,21 +48,33 @@ def repeat(folder: Path, scenario: Mapping[str, Any], number: int) -> dict[str, 
         shutil.copytree(folder / "data", data)
         for hospital in (each for each in data.iterdir() if each.is_dir()):
             _write_keys(hospital, scenario["fixedSplit"], number)
-        simulation = prepared(rounds, data, seed=number, trainer=reference())
+        simulation = prepared(rounds, data, seed=number, trainer=trainer)
+        simulation = replace(simulation, skips_evaluations=True)
         names = [each.metadata.name for each in simulation.rounds]
         _place(folder, data, scenario["files"][names[0]])
         _accept(simulation, scenario["accepted"].get(names[0], {}))
-        result: dict[str, Any] = {"repeat": number, "refused": {}}
+        result: dict[str, Any] = {"repeat": number, "refused": {}, "failed": {}}
         played = play(simulation, watch=_forget if scenario["gateAlone"] else lambda _: None)
-        for following, finished in zip([*names[1:], None], played, strict=True):
-            assert isinstance(finished, Finished), finished
-            result["refused"][finished.name] = {each.participant: each.reason for each in finished.attention}
-            if finished.task == "Evaluate":
-                result[finished.name] = _numbers(finished)
-            if following is not None:
-                _place(folder, data, scenario["files"][following])
-                _accept(simulation, scenario["accepted"].get(following, {}))
+        try:
+            for following, ended in zip([*names[1:], None], played, strict=True):
+                _note(ended, result)
+                if following is not None:
+                    _place(folder, data, scenario["files"][following])
+                    _accept(simulation, scenario["accepted"].get(following, {}))
+        except RoundFailed as failure:
+            result["failed"][failure.name] = failure.reason
         return result
+
+
+def _note(ended: Finished | Skipped, result: dict[str, Any]) -> None:
+    """Write down what a round has shown."""
+    if isinstance(ended, Skipped):
+        print(ended.why, file=sys.stderr, flush=True)
+        result["failed"][ended.name] = ended.reason
+        return
+    result["refused"][ended.name] = {each.participant: each.reason for each in ended.attention}
+    if ended.task == "Evaluate":
+        result[ended.name] = _numbers(ended)
 
 
 def _forget(ended: Ended) -> None:

@@ -1,9 +1,15 @@
 """What bench.gate plays: rows that are dealt evenly, a hospital with other units, and which model is the candidate."""
 
+import json
+from pathlib import Path
 from typing import Any
 
-from bench import gate
+import pytest
+
+from bench import gate, gate_inside
 from lab import demo_data, demo_gate, demo_rounds
+from tests.simulation.rounds import OWN
+from tests.unit.simulate.rounds import short
 
 
 def test_every_row_without_a_fault_is_at_one_hospital_and_the_hospitals_are_equal() -> None:
@@ -52,3 +58,44 @@ def test_the_demos_series_learn_from_the_new_cases_first_and_from_flipped_labels
         *(f"flipped-labels-{kind}{number}" for kind in "rc" for number in range(1, demo_rounds.FURTHER_ROUNDS + 1))
     }
     assert all(each == {demo_gate.HOSPITAL: 1} for each in scenario.accepted.values())
+
+
+def short_scenario(*changed: str, **spec: Any) -> gate.Scenario:
+    """A model and two comparisons of it. `spec`: of the rounds `changed`."""
+    statistics, training, first = short()
+    second = short()[2]
+    first["metadata"]["name"], second["metadata"]["name"] = "c1", "c2"
+    made = demo_data.tables()
+    scenario = gate.Scenario({gate.AS_EXPORTED: made}, fixed_split=True)
+    for each in (statistics, training, first, second):
+        each["spec"] |= spec if each["metadata"]["name"] in changed else {}
+        scenario.add(each, dict.fromkeys(made, gate.AS_EXPORTED))
+    return scenario
+
+
+def played(scenario: gate.Scenario, folder: Path) -> dict[str, Any]:
+    scenario.write(folder, gate_alone=False)
+    return gate_inside.repeat(folder, json.loads((folder / "scenario.json").read_text("utf-8")), 0, OWN.program)
+
+
+def test_the_rounds_after_a_comparison_that_fails_are_played_and_the_series_counts_as_failed(tmp_path: Path) -> None:
+    """The clinic withholds its numbers, so the first comparison has two hospitals."""
+    repeat = played(short_scenario("c1", quorum={"min": 3}), tmp_path)
+    assert repeat["failed"] == {"c1": "QuorumNotMet"}
+    assert float(repeat["c2"]["loss"]) > 0
+    assert gate.decision(repeat, ["c1", "c2"], refused=False) == ("failed: QuorumNotMet", [])
+
+
+def test_a_training_that_fails_ends_the_repeat_and_the_series_counts_as_failed(tmp_path: Path) -> None:
+    repeat = played(short_scenario("train-1", quorum={"min": 4}), tmp_path)
+    assert "train-1" in repeat["failed"]
+    assert gate.decision(repeat, ["c1", "c2"], refused=False) == ("failed: a Train round has failed", [])
+
+
+@pytest.mark.parametrize(("refused", "rows"), [(True, "without the refused rows"), (False, "with all rows")])
+def test_the_decision_about_a_series_is_that_about_its_candidate(refused: bool, rows: str) -> None:
+    losses = ("0.2", "0.1")
+    ended = [{**comparison(loss, "Worse"), "reason": loss, "differences": [{"value": loss}]} for loss in losses]
+    repeat = {"failed": {}, "c1": ended[0], "c2": ended[1]}
+    end, differences = gate.decision(repeat, ["c1", "c2"], refused=refused)
+    assert (end, differences) == (f"Worse, 0.1, of a model {rows}", [{"value": "0.1"}])

@@ -21,13 +21,14 @@ class SimulationError(Exception):
 
 
 class RoundFailed(SimulationError):
-    """A round has failed. `place`: where, if not at the hospitals. `explanations`: what went wrong at each hospital
-    where something did. `advice`: what to do in a simulation. `reports`: of our own containers, by hospital and
-    verb."""
+    """A round has failed. `reason`: of its condition. `place`: where, if not at the hospitals. `explanations`: what
+    went wrong at each hospital where something did. `advice`: what to do in a simulation. `reports`: of our own
+    containers, by hospital and verb."""
 
     def __init__(
         self,
         name: str,
+        reason: str,
         why: str,
         explanations: Mapping[str, str],
         *,
@@ -39,5 +40,6 @@ class RoundFailed(SimulationError):
         first = f"Round {name} has failed{place}. {why}"
         super().__init__("\n  ".join([first, *lines, *([advice] if advice else [])]))
         self.name = name
+        self.reason = reason
         self.explanations = explanations
         self.reports = reports

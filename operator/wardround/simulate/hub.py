@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from wardround.aggregate import main as aggregation
 from wardround.aggregate import plan as aggregation_plan
 from wardround.api import conditions, names
+from wardround.api.conditions import Condition
 from wardround.api.federatedround import FederatedRound, base_name
 from wardround.api.meta import Meta
 from wardround.api.participant import Participant
@@ -282,9 +283,7 @@ def _schema(federated_round: FederatedRound, hospitals: Mapping[str, Hospital]) 
         raise SimulationError(f"{place}: {error}.") from None
 
 
-def failed(federated_round: FederatedRound) -> str:
-    """Why a round has failed, in words; empty if it is Complete."""
+def failed(federated_round: FederatedRound) -> Condition | None:
+    """The condition that says why a round has failed; None if it is Complete."""
     condition = conditions.find(federated_round.status.conditions, "Failed")
-    if condition is None or condition.status != "True":
-        return ""
-    return f"{condition.reason}: {condition.message}"
+    return condition if condition is not None and condition.status == "True" else None

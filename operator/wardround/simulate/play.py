@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from wardround.api.conditions import Condition
 from wardround.api.federatedround import Attention, FederatedRound, Participants, Quorum, Result
 from wardround.api.site import LEAST_CELL, MOST_EVALUATIONS, Policy
 from wardround.clock import system_random_bytes
@@ -49,14 +50,16 @@ class Finished:
 
 @dataclass(frozen=True)
 class Skipped:
-    """An Evaluate round that has failed in one of several repeats. No other round starts from it.
+    """An Evaluate round that has failed, in one of several repeats or with `skips_evaluations`. No other round starts
+    from it.
 
-    `source`, `reports`: as of a Finished round.
+    `reason`: of its condition. `source`, `reports`: as of a Finished round.
     """
 
     repeat: int
     name: str
     source: str
+    reason: str
     why: str
     reports: Mapping[str, Mapping[str, Outcome]]
 
@@ -73,7 +76,8 @@ class Progress:
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
     """What is to be simulated. `rounds`: each after the round that it starts from. `by_hospital`: all Sites tell their
-    own numbers. `cautions`: what a person should know of the input."""
+    own numbers. `skips_evaluations`: an Evaluate round that fails does not end the simulation. `cautions`: what a
+    person should know of the input."""
 
     rounds: Sequence[FederatedRound]
     hospitals: Sequence[HospitalFiles]
@@ -84,6 +88,7 @@ class Simulation:
     min_cell: int = LEAST_CELL
     max_left_out: str = Policy().max_left_out
     by_hospital: bool = False
+    skips_evaluations: bool = False
     cautions: tuple[str, ...] = ()
 
 
@@ -96,8 +101,8 @@ def play(
 ) -> Iterator[Finished | Skipped]:
     """Yield each round at its end. `watch` sees each container at its end. Raises SimulationError.
 
-    A round that fails ends the simulation, but for an Evaluate round in one of several repeats: with another split, too
-    few people may be in a class.
+    A round that fails ends the simulation, but for an Evaluate round in one of several repeats or with
+    `skips_evaluations`: with another split, too few people may be in a class.
     """
     identities = {each.name: new_identity() for each in _everyone(simulation)}
     hub = new_hub()
@@ -146,9 +151,9 @@ def _play_repeat(
             try:
                 yield _run(simulation, hub, part, asked, repeat, source, on_progress)
             except RoundFailed as failure:
-                if not evaluate or simulation.repeats == 1:
+                if not evaluate or (simulation.repeats == 1 and not simulation.skips_evaluations):
                     raise
-                yield Skipped(repeat.number, failure.name, source, str(failure), failure.reports)
+                yield Skipped(repeat.number, failure.name, source, failure.reason, str(failure), failure.reports)
 
 
 def _run(
@@ -173,13 +178,14 @@ def _run(
     reports = {hospital: each.outcomes for hospital, each in worked.items()}
     sent = {hospital: each.status.update for hospital, each in worked.items() if each.status.update}
     withheld = tuple(sorted(hospital for hospital, update in sent.items() if update.withheld))
-    if (why := failed(done)) or result is None or counts is None:
+    if (failure := failed(done)) or result is None or counts is None:
         too_few = withheld or any(
             each.status.failure and each.status.failure.reason == TOO_FEW for each in worked.values()
         )
         raise RoundFailed(
             name,
-            _withheld_holdout(simulation.min_cell) if withheld == (HOLDOUT,) else why,
+            failure.reason if failure else "",
+            _withheld_holdout(simulation.min_cell) if withheld == (HOLDOUT,) else _why(failure),
             {hospital: text for hospital, text in explained.items() if text},
             place=" on the rows of the holdout file" if source == HOLDOUT else "",
             advice=_advice(simulation.min_cell, withheld) if too_few else "",
@@ -199,6 +205,10 @@ def _run(
         tuple(sorted(set(sent) - set(withheld) - left_out)),
         () if federated_round.spec.task == "Statistics" else federated_round.spec.metrics,
     )
+
+
+def _why(failure: Condition | None) -> str:
+    return f"{failure.reason}: {failure.message}" if failure else ""
 
 
 def _withheld_holdout(min_cell: int) -> str:
