@@ -81,9 +81,9 @@ def played(scenario: gate.Scenario, folder: Path) -> dict[str, Any]:
 def test_the_rounds_after_a_comparison_that_fails_are_played_and_the_series_counts_as_failed(tmp_path: Path) -> None:
     """The clinic withholds its numbers, so the first comparison has two hospitals."""
     repeat = played(short_scenario("c1", quorum={"min": 3}), tmp_path)
-    assert repeat["failed"] == {"c1": "QuorumNotMet"}
+    assert repeat["failed"] == {"c1": "NumbersWithheld"}
     assert float(repeat["c2"]["loss"]) > 0
-    assert gate.decision(repeat, ["c1", "c2"], refused=False) == ("failed: QuorumNotMet", [])
+    assert gate.decision(repeat, ["c1", "c2"], refused=False) == ("failed: NumbersWithheld", [])
 
 
 def test_a_training_that_fails_ends_the_repeat_and_the_series_counts_as_failed(tmp_path: Path) -> None:

@@ -263,9 +263,9 @@ class DeliveryStatus:
 @dataclass(frozen=True, kw_only=True)
 class MeasurementStatus:
     """The newest measurement of a version on test rows. `version`: name of the ModelVersion. `round`: name of the
-    Evaluate round. `begun`: whether the hub operator has seen this round. `outcome`: Failed if no further round
-    measures this version. `series`: number of the version's series. `number`: of the Train round that made the version,
-    None if its series was not the newest one when the round was named."""
+    Evaluate round. `begun`: whether the hub operator has seen this round. `outcome`: Failed or Withheld if no further
+    round measures this version. `series`: number of the version's series. `number`: of the Train round that made the
+    version, None if its series was not the newest one when the round was named."""
 
     version: str
     round: str
@@ -273,7 +273,7 @@ class MeasurementStatus:
     number: int | None = None
     attempt: int = 1
     begun: bool = False
-    outcome: Outcome = "Running"
+    outcome: Literal["Running", "Complete", "Failed", "Withheld"] = "Running"
 
 
 @dataclass(frozen=True, kw_only=True)

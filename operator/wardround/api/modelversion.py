@@ -61,13 +61,17 @@ class VersionVerdict:
     message: str = ""
 
 
+TestOutcome = Literal["Complete", "Failed", "Withheld"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class VersionTest:
     """The one measurement of the version on test rows, for the report. `round_name`: the Evaluate round. `outcome`:
-    Failed if no round has measured the version, and none will. `message`: why there are no numbers."""
+    Failed if no round has measured the version, and none will. Withheld if this is so because the hospitals have no
+    test rows, or too few people in them. `message`: why there are no numbers."""
 
     round_name: str
-    outcome: Literal["Complete", "Failed"]
+    outcome: TestOutcome
     message: str = ""
     metrics: tuple[ResultMetric, ...] = ()
     calibration: tuple[CalibrationGroup, ...] = ()

@@ -256,11 +256,11 @@ def tested(action: ReportTest) -> VersionTest:
     """What a version's status says of its measurement on test rows."""
     result = action.measured_by.status.result if action.measured_by else None
     if result is None:
-        return VersionTest(round_name=action.round_name, outcome="Failed", message=action.message)
+        return VersionTest(round_name=action.round_name, outcome=action.outcome, message=action.message)
     metrics = tuple(each for each in result.metrics if each.model == action.version.spec.round_name)
     return VersionTest(
         round_name=action.round_name,
-        outcome="Complete",
+        outcome=action.outcome,
         message=action.message,
         metrics=metrics,
         calibration=result.calibration if metrics else (),

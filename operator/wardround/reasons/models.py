@@ -226,6 +226,12 @@ MODELS = (
         action="Read status.test.message of the ModelVersion: it says why. If you still need the numbers, apply an "
         "Evaluate round with `rows: Test` whose base is spec.roundName of the ModelVersion.",
     ),
+    _nobody(
+        name="NoTestRows",
+        meaning="The hospitals have no test rows, or too few people in them. So the current version has no numbers "
+        "about test rows, and the hub operator makes no further round for them. The version stays the current one.",
+        action="Nothing to do.",
+    ),
     _author(
         name="TooFewForTest",
         meaning="The hub operator does not measure the current version on test rows now: the hub may ask fewer "

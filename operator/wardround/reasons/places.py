@@ -64,7 +64,7 @@ _LISTED: Mapping[str, str] = {
     ROUND_FAILED: "AggregationDeadline AggregationFailed AggregatorFailed BaseCycle BaseFailed BaseLost BaseNotFound "
     "BaseReplaced BaseTaskDiffers BaseUnusable DatasetUnknown DeliveryTooFewHospitals DeliveryWithoutCard "
     "InitialWeightsDiffer NotDispatched "
-    "NothingToAggregate ParticipantNotApproved ParticipantSuspended ParticipantUnknown PlanUnreadable "
+    "NothingToAggregate NumbersWithheld ParticipantNotApproved ParticipantSuspended ParticipantUnknown PlanUnreadable "
     "PushedVersionNotFound QuorumImpossible "
     "ReferenceDiffers ReferenceFailed ReferenceLost ReferenceNotFound ReferenceReplaced ReferenceTaskDiffers "
     "RoundSchemaInvalid RoundSchemaNotFound SchemaDiffersFromBase ServerStateUnusable "
@@ -90,7 +90,7 @@ _LISTED: Mapping[str, str] = {
     "RowsContradictReference SchemaChanged TooFewEvents TooFewSeen WorseAtHospital WorseThanReference WorseWithoutOne",
     MODEL_READY: "NoVersionYet VersionCurrent VersionGone VersionPinnedEarly",
     MODEL_DELIVERED: "Delivering DeliveryComplete DeliveryFailed DeliveryOff NameTaken",
-    MODEL_TESTED: "NameTaken TestFailed TestRowsOff TooFewForTest VersionTested VersionTesting",
+    MODEL_TESTED: "NameTaken NoTestRows TestFailed TestRowsOff TooFewForTest VersionTested VersionTesting",
     MODEL_WAITS: "NoVersionWaits PeopleDecide",
     MODEL_SCHEDULED: "CronInvalid NextSeries NoTrigger TimeZoneUnknown",
     VERSION_READY: "VersionPushed VersionReady",

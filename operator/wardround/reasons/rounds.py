@@ -274,6 +274,14 @@ _QUORUM = (
         action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION`: it says why each hospital is "
         "missing. Then apply a new round.",
     ),
+    _round(
+        name="NumbersWithheld",
+        lasting=True,
+        meaning="So many hospitals withhold their numbers that the other hospitals are no quorum. A hospital withholds "
+        "its numbers if a class has fewer people than policy.minCell of its Site in the rows that the round measures. "
+        "This is also so if the hospital has no such rows.",
+        action="If you need the numbers, apply a new round that asks more hospitals, or one with a lower quorum.min.",
+    ),
 )
 _HUB = (
     _round(

@@ -39,7 +39,7 @@ OTHER_WORDS = {
     "status of conditions": "True False Unknown",
     "stages": "Started Dispatched Collected Aggregated Prepared Checked Sealed",
     "courses and standings of plans": "Progressing Over Refused Settled Waiting",
-    "stages of a series, and of a measurement on test rows": "Comparing Ended Evaluating Running",
+    "stages of a series, and of a measurement on test rows": "Comparing Ended Evaluating Running Withheld",
     "triggers of a series": "Created Cron NewPatients Requested",
     "choices of a model": "Automatic Current Skip",
     "elements of a store's list": "Contents Key NextContinuationToken",

@@ -159,7 +159,7 @@ def test_a_withheld_evaluation_is_not_aggregated_and_nobody_has_failed(named: tu
 def test_a_withheld_evaluation_does_not_count_for_the_quorum(names: tuple[str, ...]) -> None:
     answer = replace(combined("site-a"), withheld=2, uncounted=names)
     made = plan(aggregating(spec=EVALUATE, answer=answer))
-    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert condition_of(made, "Failed") == ("True", "NumbersWithheld")
     assert of_type(made, StoreModel) == []
     assert attention_of(made) == {}
     message = message_of(made, "Failed")
@@ -170,7 +170,7 @@ def test_a_withheld_evaluation_does_not_count_for_the_quorum(names: tuple[str, .
 def test_a_required_hospital_that_is_withheld_is_missing() -> None:
     answer = replace(combined(*NAMES[:2]), withheld=1, uncounted=NAMES[2:])
     made = plan(aggregating(spec={**EVALUATE, "quorum": {"min": 1, "required": ["site-c"]}}, answer=answer))
-    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert condition_of(made, "Failed") == ("True", "NumbersWithheld")
     assert message_of(made, "Failed").startswith(
         "site-c is missing, and quorum.required names site-c. 1 hospital withholds"
     )
@@ -179,10 +179,20 @@ def test_a_required_hospital_that_is_withheld_is_missing() -> None:
 def test_a_round_of_withheld_hospitals_alone_fails_by_the_quorum() -> None:
     answer = AggregationFailure("NothingToAggregate", "", (LeftOut("site-a", "Altered"),), withheld=2)
     made = plan(aggregating(spec=EVALUATE, answer=answer))
-    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert condition_of(made, "Failed") == ("True", "NumbersWithheld")
     assert attention_of(made) == {"site-a": "Altered"}
     message = message_of(made, "Failed")
     assert message.startswith("0 hospitals could be counted, but quorum.min is 2. 2 hospitals withhold ")
+
+
+@pytest.mark.parametrize("names", [NAMES[2:], ()], ids=["with names", "without room for names"])
+def test_a_round_that_the_hospitals_that_do_not_withhold_could_complete_fails_by_the_quorum(
+    names: tuple[str, ...],
+) -> None:
+    left_out = (LeftOut(participant="site-b", reason="Altered"),)
+    answer = replace(combined("site-a", left_out=left_out), withheld=1, uncounted=names)
+    made = plan(aggregating(spec=EVALUATE, answer=answer))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
 
 
 def test_a_result_from_fewer_than_the_quorum_is_thrown_away() -> None:

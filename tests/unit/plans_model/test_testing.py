@@ -13,6 +13,8 @@ from wardround.api.modelversion import ModelVersion, VersionTest
 from wardround.documents import models
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model.types import CreateDelivery, CreateTest
+from wardround.reasons.reason import NOBODY
+from wardround.reasons.registry import REASONS
 
 WEEKLY = {"cron": "0 2 * * 1"}
 FIRST, SECOND = "heart-t1-0123abcd", "heart-t2-0123abcd"
@@ -159,6 +161,22 @@ def test_a_round_that_hospitals_refuse_is_not_tried_again() -> None:
     made.run()
     assert made.tests == [FIRST]
     assert result_of(made).outcome == "Failed"
+
+
+def test_a_round_of_hospitals_without_test_rows_is_not_tried_again_and_asks_nobody_to_act() -> None:
+    made = world("Accepted")
+    until_asked(made)
+    made.fail(FIRST, "NumbersWithheld")
+    made.run()
+    assert made.tests == [FIRST]
+    assert result_of(made).outcome == "Withheld"
+    assert result_of(made).message.startswith("The hospitals have no test rows, or too few people in them.")
+    assert made.condition("Tested")[:2] == ("False", "NoTestRows")
+    assert REASONS["NoTestRows"].owner == NOBODY
+    for number in (1, None):
+        made.pin(number)
+        made.run()
+    assert made.tests == [FIRST]
 
 
 def test_a_failed_round_is_not_tried_again_once_another_version_is_the_current_one() -> None:

@@ -125,7 +125,7 @@ def test_a_failed_round_keeps_the_results_before_it(run: Any, file: Path, once: 
     assert once[2] not in out
     assert "loss" in out
     [error] = err[err.index("error: ") :].split("error: ")[1:]
-    assert error.startswith("Round evaluate has failed. QuorumNotMet")
+    assert error.startswith("Round evaluate has failed. NumbersWithheld")
     assert "The numbers of site-c are withheld." in error
     assert "--min-cell N" in error
 

@@ -158,7 +158,7 @@ def test_a_round_goes_on_without_a_hospital_if_its_quorum_lets_it(data: Path, tm
 def test_an_evaluation_that_fails_in_one_of_several_repeats_is_skipped(data: Path) -> None:
     rounds = short()
     rounds[2]["spec"]["quorum"] = {"min": 3}
-    with pytest.raises(SimulationError, match=r"Round evaluate has failed\. QuorumNotMet: 2 hospitals"):
+    with pytest.raises(SimulationError, match=r"Round evaluate has failed\. NumbersWithheld: 2 hospitals"):
         played(rounds, data)
     ended = list(play(prepared(rounds, data, repeats=2, trainer=script(OWN_IMAGE))))
     assert [each.repeat for each in ended if isinstance(each, Skipped)] == [1, 2]

@@ -128,7 +128,7 @@ def _live(seen: Observation, testing: MeasurementStatus, live: FederatedRound, m
     is_wanted_again = testing.version == made.current and spec.evaluation.test_rows
     is_over_for_good = testing.attempt > spec.series.on_failure.retries or bool(hopeless(live))
     if version is None or not is_wanted_again or is_over_for_good:
-        return _failed(seen, begun, _failure(live))
+        return _without_test_rows(seen, begun, live) or _failed(seen, begun, _failure(live))
     due = rounds.retry_at(live, testing.attempt)
     if suspend or seen.now < due:
         return Decision(testing=begun, requeue_at=None if suspend else due)
@@ -143,6 +143,16 @@ def _without_numbers(live: FederatedRound) -> str:
     return f"Round {live.metadata.name} is Complete, but has no number over enough people or hospitals."
 
 
+def _without_test_rows(seen: Observation, testing: MeasurementStatus, live: FederatedRound) -> Decision | None:
+    """The decision about a round that failed because hospitals withhold their numbers. The hub does not learn whether a
+    hospital has no test rows or too few people in them."""
+    failed = conditions.find(live.status.conditions, "Failed")
+    if failed is None or failed.reason != "NumbersWithheld":
+        return None
+    message = f"{REASONS['NoTestRows'].meaning} {_failure(live)}"
+    return _over(seen, replace(testing, outcome="Withheld"), None, message)
+
+
 def _failed(seen: Observation, testing: MeasurementStatus, message: str) -> Decision:
     """No further round measures this version on test rows."""
     return _over(seen, replace(testing, outcome="Failed"), None, message)
@@ -153,7 +163,14 @@ def _over(seen: Observation, testing: MeasurementStatus, measured_by: FederatedR
     version = seen.versions.get(testing.version)
     if version is None or version.status.test is not None:
         return Decision(testing=testing)
-    report = ReportTest(version=version, round_name=testing.round, measured_by=measured_by, message=message)
+    assert testing.outcome != "Running"
+    report = ReportTest(
+        version=version,
+        round_name=testing.round,
+        outcome=testing.outcome,
+        measured_by=measured_by,
+        message=message,
+    )
     return Decision(testing=testing, actions=(report,))
 
 
@@ -188,6 +205,8 @@ def _outcome(seen: Observation, made: FederatedModelStatus, version: ModelVersio
     outcome = _known_outcome(own, version.status.test)
     if outcome == "Complete":
         return True, "VersionTested", f"See status.test of ModelVersion {version.metadata.name}."
+    if outcome == "Withheld":
+        return False, "NoTestRows", f"See status.test of ModelVersion {version.metadata.name}."
     if outcome == "Failed":
         message = f"The hub operator makes no further round that measures {name} on test rows."
         return False, "TestFailed", f"{message} {REASONS['TestFailed'].advice}"

@@ -7,7 +7,7 @@ from typing import Literal
 
 from wardround.api.federatedmodel import FederatedModel, FederatedModelStatus, SeriesRound, SeriesStatus
 from wardround.api.federatedround import FederatedRound
-from wardround.api.modelversion import ModelVersion, Parent, VersionVerdict
+from wardround.api.modelversion import ModelVersion, Parent, TestOutcome, VersionVerdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +114,12 @@ class ReportVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportTest:
-    """Write into the status of a version what a round has measured on test rows. `measured_by`: None if no round has.
-    `message`: why there are no numbers."""
+    """Write into the status of a version what a round has measured on test rows. `outcome`, `message`: as of
+    VersionTest. `measured_by`: None if no round has measured the version."""
 
     version: ModelVersion
     round_name: str
+    outcome: TestOutcome
     measured_by: FederatedRound | None
     message: str = ""
 

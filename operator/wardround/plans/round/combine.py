@@ -181,7 +181,8 @@ def _keep(view: View, job: Aggregation, answer: AggregationResult) -> Verdict:
     names = answer.aggregated or _all_but(view, absent)
     missing = shortfall(view, names, "could be counted")
     if missing:
-        uncounted = answer.withheld if view.round.spec.task == "Evaluate" else 0
+        evaluate = view.round.spec.task == "Evaluate"
+        uncounted = answer.uncounted or _all_but(view, (*names, *absent)) if evaluate else ()
         return _too_few(view, missing, answer.left_out, uncounted)
     model = StoredModel(
         task=view.round.spec.task,
@@ -218,13 +219,16 @@ def _samples(names: Collection[str], counted: Sequence[int]) -> dict[str, int]:
     return {name: count for name, count in zip(sorted(names), rows, strict=True) if count > 0}
 
 
-def _too_few(view: View, missing: str, absent: tuple[LeftOut, ...], uncounted: int) -> Verdict:
-    """Fails a round whose aggregation combined fewer updates than the quorum. `uncounted`: how many are withheld."""
+def _too_few(view: View, missing: str, absent: tuple[LeftOut, ...], uncounted: tuple[str, ...]) -> Verdict:
+    """Fails a round whose aggregation combined fewer updates than the quorum. `uncounted`: the hospitals that withhold
+    their numbers. If the quorum could not be met without these, further attempts would fail too."""
+    others = set(view.round.spec.participants.names or view.selected).difference(uncounted)
+    reason = "NumbersWithheld" if uncounted and shortfall(view, others) else "QuorumNotMet"
     attention = (*view.attention(), *left_out(view, absent))
     lower = ", or one with a lower quorum.min" if view.round.spec.quorum.min > 1 else ""
     smaller = f"The round's author: Apply a new round that asks more hospitals{lower}." if uncounted else ""
-    texts = (missing, withheld(uncounted), list_of("Left out", absent), "The hub kept no result.", smaller)
-    return failed(view, "QuorumNotMet", sentences(*texts), attention)
+    texts = (missing, withheld(len(uncounted)), list_of("Left out", absent), "The hub kept no result.", smaller)
+    return failed(view, reason, sentences(*texts), attention)
 
 
 def _no_result(view: View, answer: AggregationFailure | None) -> Verdict | None:
@@ -232,7 +236,8 @@ def _no_result(view: View, answer: AggregationFailure | None) -> Verdict | None:
     if answer is None or answer.reason not in NO_RESULT:
         return None
     if answer.withheld:
-        return _too_few(view, shortfall(view, (), "could be counted"), answer.left_out, answer.withheld)
+        uncounted = _all_but(view, tuple(each.participant for each in answer.left_out))
+        return _too_few(view, shortfall(view, (), "could be counted"), answer.left_out, uncounted)
     attention = (*view.attention(), *left_out(view, answer.left_out))
     texts = (REASONS[answer.reason].text, answer.message, list_of("Left out", answer.left_out))
     return failed(view, answer.reason, sentences(*texts), attention)
