@@ -72,6 +72,11 @@ class Folders:
         """Labels and patients of the rows over which metrics are computed."""
         return self.private / "labels.i64"
 
+    @property
+    def init_task_file(self) -> Path:
+        """task.json of `init`, as `prepare` writes it."""
+        return self._at(mounts.INIT_TASK) / "task.json"
+
     def reference_task_file(self, reference: mounts.Reference) -> Path:
         """task.json of a reference, as `prepare` writes it."""
         return self._at(mounts.REFERENCE_TASK.format(name=reference)) / "task.json"

@@ -142,7 +142,10 @@ def prepare(folders: Folders, work: Work, now: datetime, random_bytes: RandomByt
         references=len(request.references),
         salt=row_order.salt(key, request, counts.view),
     )
-    _write(folders.task_file, _training_task(work, request, counts, key))
+    task = _training_task(work, request, counts, key)
+    _write(folders.task_file, task)
+    if work.task == "Train" and not request.base_digest:
+        _write(folders.init_task_file, task.for_initial_weights())
     for name, each in zip(REFERENCES, request.references, strict=False):
         _write(folders.reference_task_file(name), _training_task(work, request.reference(each), counts, key))
     _write(folders.report_file, report)

@@ -24,7 +24,8 @@ CHECKPOINT, STATE_IN, STATE_OUT = f"{ROOT}/checkpoint", f"{ROOT}/state/in", f"{R
 # Folders of `prepare` alone: the whole volumes of which the other containers have parts.
 LAUNCHER, ALL_CHECKPOINTS, ALL_STATES = f"{ROOT}/launcher", f"{ROOT}/checkpoints", f"{ROOT}/states"
 ALL_SECRETS = f"{ROOT}/secrets"
-# Folders of `prepare` and `check`: one for each reference, by the name of its container.
+# Folders of `prepare` and `check`: for `init`, and one for each reference, by the name of its container.
+INIT_TASK = f"{ROOT}/task-init"
 REFERENCE_TASK, REFERENCE_OUT = f"{ROOT}/task-{{name}}", f"{ROOT}/out-{{name}}"
 
 # The containers that predict with the references of an evaluation, in the assignment's order. Each has a volume of its
@@ -125,8 +126,10 @@ TABLE: tuple[Mount, ...] = (
     Mount("prepare", ALL_CHECKPOINTS, "state", CHECKPOINTS, "rw"),
     Mount("prepare", ALL_STATES, "state", STATES, "rw"),
     Mount("prepare", ALL_SECRETS, "state", SECRETS, "rw"),
-    # On the CPU always and without state: the sites' initial weights must agree to the bit.
-    Mount("init", TASK, "memory", "task", "ro", initial=True),
+    Mount("prepare", INIT_TASK, "memory", "init-task", "rw", initial=True),
+    # On the CPU always and without state: the sites' initial weights must agree to the bit. `init` has a task of its
+    # own, which says nothing of the hospital's rows: size and digest of the initial weights leave the site unsealed.
+    Mount("init", TASK, "memory", "init-task", "ro", initial=True),
     Mount("init", BASE, "workspace", "tasks/{task_uid}/" + INPUT, "ro", initial=True),
     Mount("init", OUT, "initial", "", "rw", initial=True),
     Mount("init", LAUNCHER_FOLDER, "memory", "launcher", "ro", initial=True),

@@ -137,6 +137,13 @@ class TrainingTask:
     metrics: tuple[str, ...]
     threads: int
 
+    def for_initial_weights(self) -> TrainingTask:
+        """The task for `init`: without the numbers that follow from the hospital's rows.
+
+        Size, tensors and digest of the initial weights leave the hospital unsealed, and `init` chooses them.
+        """
+        return replace(self, order_seed=0, dataset=replace(self.dataset, rows=0))
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateReport:

@@ -15,6 +15,7 @@ from wardround.wire.mounts import (
     LAUNCHER_FOLDER,
     REFERENCES,
     TABLE,
+    TASK,
     Mount,
     Places,
     Volume,
@@ -49,6 +50,8 @@ def changes(mount: Mount) -> Iterator[tuple[str, Object]]:
         yield "is the whole volume", {key: value for key, value in written.items() if key != "subPath"}
     another = "out" if mount.volume == "scratch" else "scratch"
     yield f"is {another}", {**written, "name": another}
+    if mount.container == "init" and mount.path == TASK:
+        yield "has the number of rows", {**written, "subPath": "task"}
     if mount.container in REFERENCES:
         yield "is the evaluated model's output", {**as_written(mount), "name": "out"}
 
