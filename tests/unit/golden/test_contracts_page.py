@@ -65,6 +65,7 @@ TABLES: tuple[tuple[type, ...], ...] = (
     ),
     (card.ModelCard,),
 )
+MOST_SENTENCES = 3
 OURS = re.compile(r"wardround\.io/[a-z-]+(?![a-z0-9])")
 # What follows the group elsewhere: the API's version, and the names under which the operators report Events.
 OTHERS = {"wardround.io/v", "wardround.io/hub-operator", "wardround.io/site-operator"}
@@ -121,6 +122,18 @@ def test_the_page_has_the_fields_of_each_document(number: int) -> None:
 def test_the_page_has_headings_tables_and_one_example_alone() -> None:
     page = re.sub(r"^```yaml\n.*?^```$", "", PAGE.read_text("utf-8"), count=1, flags=re.MULTILINE | re.DOTALL)
     assert [line for line in page.splitlines() if line and not line.startswith(("#", "|"))] == []
+
+
+def sentences(cell: str) -> int:
+    """A name in code at the end of a sentence, or at the beginning of one, is a word like others."""
+    return len(re.split(r"(?<=[.?!]) +(?=[A-Za-z0-9(\[])", re.sub(r"`[^`]*`", "CODE", cell)))
+
+
+def test_a_row_holds_one_fact_in_at_most_three_sentences() -> None:
+    rows = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("|")]
+    assert len(rows) > 1000
+    long = [row for row in rows if any(sentences(cell) > MOST_SENTENCES for cell in re.split(r"(?<!\\)\|", row))]
+    assert long == [], "Give each field, choice and case a row of its own"
 
 
 def cells(head: str) -> set[str]:
