@@ -154,10 +154,16 @@ class FederatedRoundSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
+    """`selected`: those that the hub asked, and before it asks, those that the round selects. `absent`: those that the
+    round selects, but the hub did not ask. `refused`: those of `failed` that would refuse each further round that asks
+    for the same."""
+
     selected: int = 0
+    absent: int = 0
     accepted: int = 0
     sent: int = 0
     failed: int = 0
+    refused: int = 0
     aggregated: int = 0
 
 

@@ -61,6 +61,11 @@ def class_of(reason: str) -> FailureClass:
     return failure_class
 
 
+def is_lasting(reason: str) -> bool:
+    """Whether each further round that asks for the same fails for this reason too."""
+    return reason in REASONS and REASONS[reason].lasting
+
+
 def is_retried(reason: str, failure_class: str) -> bool:
     """Whether the hub makes another attempt after a site's failure. The site's `failure_class` counts only for a
     reason that this version does not know."""

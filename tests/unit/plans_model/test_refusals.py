@@ -1,12 +1,20 @@
 """A series whose hospitals refuse what its round asks for: it does not ask for the same again."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from tests.unit.plans_hub.builders import at, collecting, failed, participant, refused
 from tests.unit.plans_model.world import World, model, started
+from wardround.api import conditions
 from wardround.api.federatedround import Participants
+from wardround.plans.model.refusal import hopeless
+from wardround.plans.round.plan import plan
 from wardround.reasons.registry import advise
+
+TWENTY = tuple(f"site-{number:02}" for number in range(1, 21))
 
 
 @pytest.mark.parametrize("reason", ["ParametersNotAllowed", "ParametersRefused", "Denied"])
@@ -54,3 +62,32 @@ def test_a_series_that_may_be_skipped_ends_at_once_when_its_hospitals_refuse() -
     world.settle()
     assert len(world.created) == 1
     assert world.series.skipped
+
+
+def hopeless_for_twenty(refusing: Sequence[str], *, asked: Sequence[str] = TWENTY, **spec: Any) -> str:
+    """Why further attempts at a round of twenty hospitals would fail too."""
+    tasks = [refused(name, "Denied") if name in refusing else failed(name) for name in asked]
+    known = {"participants": {"names": list(TWENTY)}, "retryLimit": 0}
+    everybody = {name: participant(name) for name in TWENTY}
+    seen = collecting(*tasks, spec=known | spec, participants=everybody, roster=asked, now=at(60))
+    status = plan(seen).status
+    assert conditions.is_true(status.conditions, "Failed")
+    return hopeless(replace(seen.round, status=status))
+
+
+def test_all_hospitals_that_refuse_count_although_a_round_names_sixteen() -> None:
+    message = hopeless_for_twenty(TWENTY[:18], quorum={"min": 3})
+    assert message.startswith("site-01: The hospital has denied the task")
+    assert message.endswith("Together, 18 hospitals refuse.")
+    assert hopeless_for_twenty(TWENTY[:17], quorum={"min": 3}) == ""
+
+
+def test_a_required_hospital_that_refuses_counts_although_sixteen_others_have_failed() -> None:
+    assert hopeless_for_twenty(TWENTY[19:], quorum={"min": 3, "required": ["site-20"]})
+    assert hopeless_for_twenty(TWENTY[19:], quorum={"min": 3, "required": ["site-19"]}) == ""
+
+
+@pytest.mark.parametrize("wanted", [{"names": list(TWENTY)}, {"selector": {"matchLabels": {"country": "de"}}}])
+def test_a_hospital_that_a_round_could_not_ask_may_meet_the_quorum_of_a_further_attempt(wanted: Any) -> None:
+    assert hopeless_for_twenty(TWENTY[:1], asked=TWENTY[:10], participants=wanted, quorum={"min": 10}) == ""
+    assert hopeless_for_twenty(TWENTY[:1], asked=TWENTY[:10], participants=wanted, quorum={"min": 20})

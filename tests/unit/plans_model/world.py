@@ -43,7 +43,7 @@ from wardround.plans.model.types import (
     ReportVersion,
     SuspendRound,
 )
-from wardround.reasons.registry import advise
+from wardround.reasons.registry import advise, is_lasting
 
 NOW = datetime(2026, 11, 27, 12, 0, 0, tzinfo=UTC)
 UID = "0123abcd-0000-4000-8000-000000000001"
@@ -319,7 +319,11 @@ class World:
             Attention(participant=hospital, reason=cause, message=advise(cause, hospital))
             for hospital, cause in ((key.replace("_", "-"), cause) for key, cause in lost.items())
         )
-        counts = Counts(selected=len(failed.spec.participants.names or ()), failed=len(attention))
+        counts = Counts(
+            selected=len(failed.spec.participants.names or ()),
+            failed=len(attention),
+            refused=sum(is_lasting(cause) for cause in lost.values()),
+        )
         status = replace(failed.status, participants=counts, attention=attention)
         self.rounds[name] = replace(failed, status=status)
 

@@ -222,7 +222,7 @@ def _samples(names: Collection[str], counted: Sequence[int]) -> dict[str, int]:
 def _too_few(view: View, missing: str, absent: tuple[LeftOut, ...], uncounted: tuple[str, ...]) -> Verdict:
     """Fails a round whose aggregation combined fewer updates than the quorum. `uncounted`: the hospitals that withhold
     their numbers. If the quorum could not be met without these, further attempts would fail too."""
-    others = set(view.round.spec.participants.names or view.selected).difference(uncounted)
+    others = {*view.selected, *view.absent}.difference(uncounted)
     reason = "NumbersWithheld" if uncounted and shortfall(view, others) else "QuorumNotMet"
     attention = (*view.attention(), *left_out(view, absent))
     lower = ", or one with a lower quorum.min" if view.round.spec.quorum.min > 1 else ""

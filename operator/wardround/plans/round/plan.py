@@ -48,6 +48,5 @@ def plan(seen: Observation) -> Plan:
     after = (min(times) - seen.now).total_seconds() if times else None
     if verdict.course in ("Complete", "Failed") or any(isinstance(each, CleanUp) for each in verdict.actions):
         after = 0.0  # the final status comes first; then the rule `over` tidies up, and then it sees what is left
-    return Plan(
-        actions=verdict.actions, status=status(view.seen, view.parts, view.selected, verdict), requeue_after=after
-    )
+    made = status(view.seen, view.parts, verdict, selected=view.selected, absent=view.absent)
+    return Plan(actions=verdict.actions, status=made, requeue_after=after)

@@ -17,6 +17,7 @@ from wardround.api.timeline import Timeline, mark, reached
 from wardround.api.times import to_seconds
 from wardround.plans.round.parts import TASK_REFUSED, Part, PartState, asks_again, task_refused
 from wardround.plans.round.types import EarlyRefusal, Interruption, Observation, Refusal, Verdict
+from wardround.reasons.registry import is_lasting
 
 STARTED, DISPATCHED, COLLECTED, AGGREGATED, COMPLETE = "Started", "Dispatched", "Collected", "Aggregated", "Complete"
 CLEANED_UP = "CleanedUp"  # condition of a round that is over, if it could not be tidied up at once
@@ -32,8 +33,14 @@ def is_final(status: FederatedRoundStatus) -> bool:
 
 
 def status(
-    seen: Observation, parts: tuple[Part, ...], selected: tuple[str, ...], verdict: Verdict
+    seen: Observation,
+    parts: tuple[Part, ...],
+    verdict: Verdict,
+    *,
+    selected: tuple[str, ...],
+    absent: tuple[str, ...],
 ) -> FederatedRoundStatus:
+    """`selected`, `absent`: as of a View."""
     before = seen.round.status
     if verdict.course == "Over":
         return _over(seen)
@@ -46,8 +53,8 @@ def status(
         before,
         observed_generation=seen.round.metadata.generation,
         conditions=_conditions(seen, verdict),
-        participants=_counts(parts, selected, verdict),
-        attention=_attention(verdict.attention),
+        participants=_counts(parts, verdict, selected=len(selected), absent=len(absent)),
+        attention=_attention(seen, verdict.attention),
         result=verdict.model.result if verdict.model else before.result,
         timeline=timeline,
     )
@@ -120,7 +127,7 @@ def refused(
     if not refusals:
         return planned
     entries = tuple(task_refused(each.participant, each.message) for each in refusals)
-    status = replace(planned, attention=_attention((*entries, *planned.attention)))
+    status = replace(planned, attention=_attention(seen, (*entries, *planned.attention)))
     until = asks_until(seen)
     if seen.tasks or len(refusals) < asked or seen.now >= until:
         return status
@@ -174,22 +181,29 @@ def _conditions(seen: Observation, verdict: Verdict) -> Conditions:
     return conditions.settled(result, verdict.reason, now=now, generation=generation)
 
 
-def _counts(parts: tuple[Part, ...], selected: tuple[str, ...], verdict: Verdict) -> Counts:
+def _counts(parts: tuple[Part, ...], verdict: Verdict, *, selected: int, absent: int) -> Counts:
     def count(state: PartState) -> int:
         return sum(part.state is state for part in parts)
 
     return Counts(
-        selected=len(selected),
+        selected=selected,
+        absent=absent,
         accepted=sum(conditions.is_true(part.task.status.conditions, "Accepted") for part in parts),
         sent=count(PartState.SENT),
         failed=count(PartState.LOST),
+        refused=sum(part.state is PartState.LOST and is_lasting(part.reason) for part in parts),
         aggregated=len(verdict.model.aggregated) if verdict.model else 0,
     )
 
 
-def _attention(entries: tuple[Attention, ...]) -> tuple[Attention, ...]:
-    """One entry a participant: its first."""
+def _attention(seen: Observation, entries: tuple[Attention, ...]) -> tuple[Attention, ...]:
+    """One entry a participant: its first. If there are too many, a hospital that the quorum requires and that refuses
+    the round is among those that stay."""
     first: dict[str, Attention] = {}
     for each in entries:
         first.setdefault(each.participant, each)
-    return tuple(first.values())[:ATTENTION_LIMIT]
+    if len(first) <= ATTENTION_LIMIT:
+        return tuple(first.values())
+    required = seen.round.spec.quorum.required
+    ordered = sorted(first.values(), key=lambda each: each.participant not in required or not is_lasting(each.reason))
+    return tuple(ordered[:ATTENTION_LIMIT])

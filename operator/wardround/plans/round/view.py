@@ -27,7 +27,8 @@ NEAR = 0.8  # similarity of two names by difflib: short names that differ in one
 @dataclass(frozen=True)
 class View:
     """An observation with what several rules need. `states`: by participant, as `plans.states` says. `unasked`:
-    participants that the round asks and whose RoundTask the API server has not taken yet."""
+    participants that the round asks and whose RoundTask the API server has not taken yet. `absent`: participants that
+    the round selects, but has not asked. A further round may ask them."""
 
     seen: Observation
     parts: tuple[Part, ...]
@@ -35,6 +36,7 @@ class View:
     start: datetime
     states: Mapping[str, str]
     unasked: tuple[str, ...]
+    absent: tuple[str, ...]
 
     @property
     def round(self) -> FederatedRound:
@@ -80,7 +82,9 @@ def view_of(seen: Observation) -> View:
     asked = tuple(part.name for part in current)
     dispatched = reached(seen.round.status.timeline, DISPATCHED) is not None
     unasked = _unasked(seen, asked) if dispatched and seen.now < asks_until(seen) else ()
-    return View(seen, current, asked if dispatched else _selected(seen), begun(seen), states(seen), unasked)
+    wanted = _selected(seen)
+    absent = tuple(name for name in wanted if dispatched and name not in asked)
+    return View(seen, current, asked if dispatched else wanted, begun(seen), states(seen), unasked, absent)
 
 
 def _unasked(seen: Observation, asked: Collection[str]) -> tuple[str, ...]:
