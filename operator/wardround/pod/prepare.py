@@ -142,14 +142,20 @@ def prepare(folders: Folders, work: Work, now: datetime, random_bytes: RandomByt
         references=len(request.references),
         salt=row_order.salt(key, request, counts.view),
     )
+    _write_tasks(folders, work, counts, key)
+    _write(folders.report_file, report)
+    return replace(read, samples=samples, schema_digest=dataschema.digest(table))
+
+
+def _write_tasks(folders: Folders, work: Work, counts: _Counts, key: bytes) -> None:
+    """task.json for each container with researchers' code."""
+    request = work.request
     task = _training_task(work, request, counts, key)
     _write(folders.task_file, task)
     if work.task == "Train" and not request.base_digest:
         _write(folders.init_task_file, task.for_initial_weights())
     for name, each in zip(REFERENCES, request.references, strict=False):
         _write(folders.reference_task_file(name), _training_task(work, request.reference(each), counts, key))
-    _write(folders.report_file, report)
-    return replace(read, samples=samples, schema_digest=dataschema.digest(table))
 
 
 def _training_task(work: Work, request: RequestedTask, counts: _Counts, key: bytes) -> TrainingTask:
