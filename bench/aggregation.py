@@ -107,7 +107,7 @@ async def _measure(folder: Path, options: argparse.Namespace) -> Times:
     times: Times = defaultdict(list)
     (folder / "store").mkdir()
     with serving(folder / "store") as server:
-        async with StoreClient(server.origin, server.ca) as store:
+        async with server.client() as store:
             await admin.ensure_bucket(store, server.presigner, datetime.now(UTC))
             played = await _round(server, store, folder, options.participants, options.parameters)
             played.strategy = options.strategy

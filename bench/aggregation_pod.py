@@ -33,7 +33,6 @@ from wardround.manifests import aggregation
 from wardround.manifests.aggregation import AggregationJob
 from wardround.manifests.pod import Manifest
 from wardround.store import admin
-from wardround.store.transfer import StoreClient
 
 NAMESPACE = "bench-aggregation"
 HOSPITALS, PARAMETERS = 3, 1000
@@ -113,7 +112,7 @@ async def _measure(bench: Bench, server: Server, folder: Path, runs: int) -> dic
     """The seconds of each kind of Job, in turn. The first two Jobs are not counted."""
     dice = np.random.default_rng(7)
     seconds = defaultdict(list)
-    async with StoreClient(server.origin, server.ca) as store:
+    async with server.client() as store:
         await admin.ensure_bucket(store, server.presigner, datetime.now(UTC))
         played = Round(server, store, folder)
         await played.with_base({"layer": dice.standard_normal(PARAMETERS, np.float32)})

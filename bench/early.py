@@ -15,14 +15,13 @@ from lab.topology import ROOT
 from tests.players.early_round import EarlyRound
 from tests.players.stored_round import Round
 from wardround.aggregate.scratch import NAME
-from wardround.store.transfer import StoreClient
 
 WAITS_SECONDS = 900
 
 
 async def closing(played: Round, number: int, scratch: Path) -> float:
     """Seconds from the last page to the end of the Job's process. `number`: of the aggregation."""
-    async with StoreClient(played.server.origin, played.server.ca) as played.store:
+    async with played.server.client() as played.store:
         early = EarlyRound(played, most=len(played.sent), seconds=WAITS_SECONDS, number=number)
         *others, last = played.sent
         plan, log = scratch / "plan.json", scratch / "termination-log"

@@ -36,7 +36,6 @@ from wardround.presign import Credentials, Presigner
 from wardround.sealing import body
 from wardround.sealing.manifests import sign_update
 from wardround.sealing.wrap import update_context, wrap
-from wardround.store.transfer import StoreClient
 from wardround.tensors import Layout, Tensor
 from wardround.wire import digests
 from wardround.wire.models import UpdateManifest
@@ -66,7 +65,7 @@ def main() -> None:
 async def _measure(folder: Path, store: GeneratedStore, options: argparse.Namespace) -> dict[str, float | int | bool]:
     presigner = Presigner(store.origin, "wardround", "us-east-1", Credentials("access", "secret"))
     server = Server(store.origin, store.ca, presigner, folder)
-    async with StoreClient(store.origin, store.ca) as client:
+    async with server.client() as client:
         played = Round(server, client, folder, initial=True, metrics=(), scratch_limit=options.scratch_gib * GIB)
         played.strategy = options.strategy
         played.strategy_parameters = dict(each.split("=", 1) for each in options.given)

@@ -21,6 +21,7 @@ from wardround.aggregate.sealed_file import HashesOnly, SealedFile
 from wardround.aggregate.slices import runs
 from wardround.aggregate.update_list import listed_updates
 from wardround.aggregate.updates import read_layout
+from wardround.clock import system_draw
 from wardround.sealing.body import Body
 from wardround.sealing.keys import DecryptionKey, load_verification_key
 from wardround.sealing.manifests import open_update
@@ -32,7 +33,7 @@ from wardround.wire.aggregation import AggregationPlan
 async def reduce(plan: AggregationPlan, folder: Path, segments: int) -> None:
     """Open all updates, and take the first `segments` segments of their mean."""
     key, buffers = DecryptionKey.load(plan.private_key), Buffers()
-    async with StoreClient(plan.store.origin, plan.store.ca_bundle) as store:
+    async with StoreClient(plan.store.origin, plan.store.ca_bundle, draw=system_draw) as store:
         with Scratch(folder) as scratch:
             updates = []
             async for each in listed_updates(store, plan.listed):

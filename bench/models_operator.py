@@ -18,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
+from wardround.clock import system_draw
 from wardround.durable import partial_of
 from wardround.hub.operator import FIELD_MANAGER, serve
 from wardround.hub.settings import Settings
@@ -69,7 +70,7 @@ async def _run(instructions: dict[str, Any]) -> None:
     report = Report(Path(instructions["report"]), trace=instructions["trace"])
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, report.write)
     token, address = str(instructions["token"]), (instructions["server"], instructions["ca"])
-    client = CountingClient(*address, lambda: token, instructions["namespace"], FIELD_MANAGER)
+    client = CountingClient(*address, lambda: token, instructions["namespace"], FIELD_MANAGER, draw=system_draw)
     await serve(Settings(**instructions["settings"]), client, int(instructions["port"]))
 
 

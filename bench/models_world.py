@@ -29,9 +29,9 @@ from tests.integration.hub import hospital as hospitals
 from tests.integration.hub.conftest import store_settings
 from tests.integration.hub.hospital import until
 from tests.players.store import Server
+from wardround.clock import system_draw
 from wardround.kube.client import Client
 from wardround.kube.resources import RESOURCES
-from wardround.store.transfer import StoreClient
 
 KINDS = ("FederatedModel", "ModelVersion", "FederatedRound", "RoundTask", "Job", "Pod", "Secret", "Event")
 TOKEN_SECONDS = 24 * 3600
@@ -129,7 +129,7 @@ def _administrator(api: Api) -> None:
 async def running(folder: Path, api: Api, server: Server, *, trace: bool) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         operator = stack.enter_context(_operator(folder, api, server, trace=trace))
-        store = await stack.enter_async_context(StoreClient(server.origin, server.ca))
+        store = await stack.enter_async_context(server.client())
         client = await stack.enter_async_context(_client(api, "default", PLAYERS))
         kubelet = Kubelet(client, store, server.presigner)
         players: list[Player] = [kubelet]
@@ -173,7 +173,14 @@ async def _approve(api: Api, account: Client, name: str, hub_fingerprint: str) -
 def _client(api: Api, namespace: str, account: str, manager: str = "") -> Client:
     configuration: Any = api._client.configuration
     token = _token(api, namespace, account)
-    return Client(configuration.host, Path(configuration.ssl_ca_cert).read_text(), lambda: token, namespace, manager)
+    return Client(
+        configuration.host,
+        Path(configuration.ssl_ca_cert).read_text(),
+        lambda: token,
+        namespace,
+        manager,
+        draw=system_draw,
+    )
 
 
 def _token(api: Api, namespace: str, account: str) -> str:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from lab import toolchain
 from tests.certificates import certificates
+from wardround.clock import system_draw
 from wardround.presign import Credentials, Presigner
+from wardround.store.transfer import TRIES, StoreClient
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class Server:
     ca: str
     presigner: Presigner
     folder: Path
+
+    def client(self, tries: int = TRIES) -> StoreClient:
+        return StoreClient(self.origin, self.ca, tries=tries, draw=system_draw)
 
 
 def binary() -> Path:

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from wardround.api.federatedround import FederatedRound
 from wardround.api.meta import Meta
 from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.task import Update, Upload
-from wardround.clock import NONCE_BYTES, system_random_bytes
+from wardround.clock import NONCE_BYTES, system_clock, system_draw, system_random_bytes
 from wardround.documents import aggregations
 from wardround.documents.keys import Model
 from wardround.documents.update_list import UpdateList
@@ -40,7 +41,7 @@ from wardround.sealing.opener import FileOpener
 from wardround.store.put_each import put_each
 from wardround.store.transfer import StoreClient
 from wardround.wire import canonical
-from wardround.wire.aggregation import PlannedList, StoreAccess
+from wardround.wire.aggregation import AggregationAnswer, PlannedList, StoreAccess
 from wardround.wire.compression import NONE, Compression
 from wardround.wire.models import Header
 from wardround.wire.strategy_terms import STRATEGIES
@@ -225,6 +226,12 @@ class Round:
         assert layout.canonical
         with path.open("rb") as file:
             return {place[0].name: tensors.read(file, place) for place in layout.places}
+
+
+async def carried_out(path: Path, scratch: Path) -> AggregationAnswer:
+    """Carry the plan out in this process; return its answer."""
+    open_store = partial(StoreClient, draw=system_draw)
+    return await aggregation.carry_out(path, scratch, open_store=open_store, clock=system_clock)
 
 
 async def run_job(path: Path, scratch: Path, log: Path) -> int:

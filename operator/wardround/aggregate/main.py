@@ -13,13 +13,14 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from wardround import ports
 from wardround.aggregate import plan as plans
 from wardround.aggregate.job import aggregate, store_failed
 from wardround.aggregate.scratch import Scratch
-from wardround.clock import Clock, system_clock
+from wardround.clock import Clock, system_clock, system_draw
 from wardround.ports import OpenStore
 from wardround.reasons.reason import EXIT_OUR_FAULT
 from wardround.reasons.registry import REASONS
@@ -50,7 +51,8 @@ def main(argv: Sequence[str]) -> int:
     limit_heaps()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     path, scratch = map(Path, argv) if argv else (PLAN, SCRATCH)
-    answer = asyncio.run(carry_out(path, scratch))
+    open_store = partial(StoreClient, draw=system_draw)
+    answer = asyncio.run(carry_out(path, scratch, open_store=open_store, clock=system_clock))
     Path(os.environ.get("WARDROUND_TERMINATION_LOG", TERMINATION_LOG)).write_bytes(plans.spell(answer))
     return end(answer)
 
@@ -63,9 +65,7 @@ def limit_heaps() -> None:
     libc.mallopt(M_ARENA_MAX, HEAPS)
 
 
-async def carry_out(
-    path: Path, folder: Path, *, open_store: OpenStore[ports.Store] = StoreClient, clock: Clock = system_clock
-) -> AggregationAnswer:
+async def carry_out(path: Path, folder: Path, *, open_store: OpenStore[ports.Store], clock: Clock) -> AggregationAnswer:
     """Carry out the plan in a file, with scratch in `folder`. Return an answer, also for every error."""
     try:
         plan = plans.parse(await beside(path.read_bytes))

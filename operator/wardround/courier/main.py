@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from wardround import ports
 from wardround.api import sitetask
@@ -104,7 +105,7 @@ class Courier:
         self.listed = True
 
 
-async def for_ever(follow: Callable[[], Awaitable[None]], draw: Draw = system_draw) -> None:
+async def for_ever(follow: Callable[[], Awaitable[None]], draw: Draw) -> None:
     """Starts `follow` again after each error of the API server: a courier that exits would lose all transfers under
     way."""
     failures = 0
@@ -127,9 +128,9 @@ class Process:
         settings: Settings,
         client: Api,
         *,
-        open_store: OpenStore[ports.Store] = StoreClient,
-        clock: Clock = system_clock,
-        draw: Draw = system_draw,
+        open_store: OpenStore[ports.Store],
+        clock: Clock,
+        draw: Draw,
     ) -> None:
         self._settings = settings
         self._client = client
@@ -159,7 +160,8 @@ class Process:
 
 async def run(settings: Settings, client: Client, port: int = PORT) -> None:
     """For ever. Raises StoreError or SystemExit where only people can help."""
-    process = Process(settings, client)
+    open_store = partial(StoreClient, draw=system_draw)
+    process = Process(settings, client, open_store=open_store, clock=system_clock, draw=system_draw)
     async with client, health(lambda: process.missing, port):
         await process.run()
 
@@ -183,5 +185,5 @@ async def _identity(client: Api, draw: Draw) -> Identity:
 
 def main(argv: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    run_until_terminated(run(Settings.from_environment(), Client.in_cluster()))
+    run_until_terminated(run(Settings.from_environment(), Client.in_cluster(draw=system_draw)))
     return 0

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from wardround.api import names, participant
 from wardround.api.participant import Participant
@@ -83,12 +84,12 @@ class HubOperator:
         client: Api,
         settings: Settings,
         *,
-        watch: Watch = Watcher,
-        open_store: OpenStore[AdministeredStore] = StoreClient,
+        watch: Watch,
+        open_store: OpenStore[AdministeredStore],
         controllers: Controllers = controllers,
-        clock: Clock = system_clock,
-        draw: Draw = system_draw,
-        random_bytes: RandomBytes = system_random_bytes,
+        clock: Clock,
+        draw: Draw,
+        random_bytes: RandomBytes,
     ) -> None:
         self.client = client
         self._settings = settings
@@ -174,13 +175,21 @@ class HubOperator:
 
 async def serve(settings: Settings, client: Client, port: int = PORT) -> None:
     async with client:
-        operator = HubOperator(client, settings)
+        operator = HubOperator(
+            client,
+            settings,
+            watch=partial(Watcher, draw=system_draw),
+            open_store=partial(StoreClient, draw=system_draw),
+            clock=system_clock,
+            draw=system_draw,
+            random_bytes=system_random_bytes,
+        )
         async with health(lambda: operator.missing, port):
             await operator.run()
 
 
 async def _main() -> None:
-    await serve(read(os.environ), Client.in_cluster(FIELD_MANAGER))
+    await serve(read(os.environ), Client.in_cluster(FIELD_MANAGER, draw=system_draw))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from wardround.clock import Draw, system_draw
+from wardround.clock import Draw
 from wardround.kube.errors import AlreadyExists, Conflict, Gone, NotFound, Unavailable, error, status_error
 from wardround.kube.patch import merge_patch
 from wardround.kube.resources import RESOURCES
@@ -55,7 +55,7 @@ class Client:
         field_manager: str = "",
         strict: bool = True,
         *,
-        draw: Draw = system_draw,
+        draw: Draw,
     ) -> None:
         self.server = server.rstrip("/")
         self.ca_pem = ca_pem
@@ -69,12 +69,12 @@ class Client:
         self._places = asyncio.Semaphore(CALLS_AT_ONCE)
 
     @classmethod
-    def in_cluster(cls, field_manager: str = "", folder: Path = SERVICE_ACCOUNT) -> Self:
+    def in_cluster(cls, field_manager: str = "", folder: Path = SERVICE_ACCOUNT, *, draw: Draw) -> Self:
         """A client with the pod's own service account. The kubelet gives the address, so this needs no DNS."""
         host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
         server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
         ca, namespace = (folder / "ca.crt").read_text(), (folder / "namespace").read_text().strip()
-        return cls(server, ca, lambda: (folder / "token").read_text().strip(), namespace, field_manager)
+        return cls(server, ca, lambda: (folder / "token").read_text().strip(), namespace, field_manager, draw=draw)
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from wardround.api.meta import Meta
-from wardround.clock import Draw, system_draw
+from wardround.clock import Draw
 from wardround.kube.errors import ApiError
 from wardround.kube.retries import Retries
 from wardround.ports import Api, Object, OnObject
@@ -37,7 +37,7 @@ T = TypeVar("T", bound=HasMeta)
 class Index(Generic[T]):
     """All objects of `kind`, in all namespaces."""
 
-    def __init__(self, client: Api, kind: str, parse: Callable[[Object], T], draw: Draw = system_draw) -> None:
+    def __init__(self, client: Api, kind: str, parse: Callable[[Object], T], draw: Draw) -> None:
         self._client = client
         self._kind = kind
         self._parse = parse

@@ -17,7 +17,7 @@ from typing import Any, cast
 import kopf
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
-from wardround.clock import Draw, system_clock, system_draw
+from wardround.clock import Draw, system_clock
 from wardround.kube.client import SMALL_PAGE, backoff, failed_in_a_row
 from wardround.kube.controller import gone
 from wardround.kube.errors import ApiError
@@ -46,7 +46,7 @@ class Watcher:
         on_object: OnObject,
         *,
         namespaces: tuple[str, ...] | None,
-        draw: Draw = system_draw,
+        draw: Draw,
     ) -> None:
         self._draw = draw
         self.client = client

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from wardround.clock import Draw, system_draw
+from wardround.clock import Draw
 from wardround.kube.client import backoff
 from wardround.kube.errors import AlreadyExists, ApiError, Conflict
 
@@ -24,7 +24,7 @@ class WorkQueue(Generic[K]):
     """Keys in order of arrival, those `behind` after all others. A key that is added while a worker works on it is
     worked on again afterwards."""
 
-    def __init__(self, *, draw: Draw = system_draw) -> None:
+    def __init__(self, *, draw: Draw) -> None:
         self._draw = draw
         self._ready: asyncio.PriorityQueue[tuple[bool, int, K]] = asyncio.PriorityQueue()
         self._arrivals = itertools.count()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from wardround.clock import Draw, system_draw
+from wardround.clock import Draw
 from wardround.kube.client import backoff
 
 logger = logging.getLogger(__name__)
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 class Retries:
     """The failures of one loop in a row. Each wait is longer than the one before, up to `most_seconds`."""
 
-    def __init__(self, draw: Draw = system_draw, *, most_seconds: float = 30.0) -> None:
+    def __init__(self, draw: Draw, *, most_seconds: float = 30.0) -> None:
         self._draw = draw
         self._most_seconds = most_seconds
         self._failures = 0

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from wardround.api.site import Hub
+from wardround.clock import Draw
 from wardround.kube import tokens
 from wardround.kube.client import Client
 from wardround.kube.errors import ApiError, Conflict, Forbidden, NotFound, Unauthorized
@@ -64,16 +65,17 @@ class Connect(Protocol):
     def __call__(self, credentials: Credentials, token: TokenSource, /) -> Api: ...
 
 
-def connect(credentials: Credentials, token: TokenSource) -> Api:
+def connect(credentials: Credentials, token: TokenSource, *, draw: Draw) -> Api:
     """The real one."""
     # A site may be newer than its hub, whose kinds then lack some fields of its report.
-    return Client(credentials.server, credentials.ca, token, credentials.namespace, FIELD_MANAGER, strict=False)
+    server, ca = credentials.server, credentials.ca
+    return Client(server, ca, token, credentials.namespace, FIELD_MANAGER, strict=False, draw=draw)
 
 
 class HubLink:
     """Holds the client to the hub while there is one. One loop, no locks."""
 
-    def __init__(self, own: Api, changed: Callable[[], None], connect: Connect = connect) -> None:
+    def __init__(self, own: Api, changed: Callable[[], None], connect: Connect) -> None:
         self._own = own
         self._changed = changed
         self._connect = connect

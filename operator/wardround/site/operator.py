@@ -53,11 +53,11 @@ class SiteOperator:
         operator_image: str,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
         *,
-        watch: Watch = Watcher,
-        connect: Connect = connect,
-        controls: TakesControl | None = None,
-        clock: Clock = system_clock,
-        draw: Draw = system_draw,
+        watch: Watch,
+        connect: Connect,
+        controls: TakesControl,
+        clock: Clock,
+        draw: Draw,
     ) -> None:
         self._own_client = own
         self._watch = watch
@@ -82,7 +82,7 @@ class SiteOperator:
             own=own,
             reporter=self._reporter,
             link=self._link,
-            controls=controls or Controls(),
+            controls=controls,
             operator_image=operator_image,
             clock=clock,
             held=held,
@@ -169,8 +169,22 @@ class SiteOperator:
             self._link.heartbeat(failure)
 
 
+def real_operator(own: Api, operator_image: str, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> SiteOperator:
+    """On real API servers, in real time."""
+    return SiteOperator(
+        own,
+        operator_image,
+        heartbeat_seconds,
+        watch=partial(Watcher, draw=system_draw),
+        connect=partial(connect, draw=system_draw),
+        controls=Controls(),
+        clock=system_clock,
+        draw=system_draw,
+    )
+
+
 async def run(own: Client, operator_image: str, port: int = PORT) -> None:
-    operator = SiteOperator(own, operator_image)
+    operator = real_operator(own, operator_image)
     async with own, health(lambda: operator.missing, port):
         await operator.run()
 
@@ -186,5 +200,5 @@ def main(argv: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 1
-    run_until_terminated(run(Client.in_cluster(), image))
+    run_until_terminated(run(Client.in_cluster(draw=system_draw), image))
     return 0

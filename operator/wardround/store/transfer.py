@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from yarl import URL
 
-from wardround.clock import Draw, system_draw
+from wardround.clock import Draw
 from wardround.store.errors import MISSING, NOT_PINNED, REFUSED, SHORT, TOO_SLOW, UNREACHABLE, UNTRUSTED, StoreError
 from wardround.store.http import aiohttp
 from wardround.threads import beside
@@ -78,7 +78,7 @@ class StoreClient:
     """A client for one origin, as an async context manager. Tasks may share it."""
 
     def __init__(
-        self, origin: str, ca_bundle: str = "", proxy_url: str = "", *, tries: int = TRIES, draw: Draw = system_draw
+        self, origin: str, ca_bundle: str = "", proxy_url: str = "", *, tries: int = TRIES, draw: Draw
     ) -> None:
         """Pin `origin` (https) and, unless `ca_bundle` (PEM) is empty, the authority that signs its certificate.
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.api import objects
 from tests.integration.api.apiserver import Api as Admin
+from wardround.clock import system_draw
 from wardround.kube.client import Client
 from wardround.kube.errors import AlreadyExists, Conflict, Invalid, NotFound, Unauthorized, Unavailable
 from wardround.ports import Api, Object
@@ -26,7 +27,7 @@ async def connect(api: Admin) -> AsyncIterator[Connect]:
     made: list[Client] = []
 
     def client(token: str) -> Api:
-        made.append(Client(api._host, authority(api), lambda: token, NAMESPACE))
+        made.append(Client(api._host, authority(api), lambda: token, NAMESPACE, draw=system_draw))
         return made[-1]
 
     yield client

@@ -15,6 +15,7 @@ from tests.integration.api.objects import HUB, OURS, PARTICIPANTS
 from tests.integration.cluster import authority, free_port, token
 from tests.integration.hub.hospital import Hospital, until
 from tests.players.store import Server
+from wardround.clock import system_draw
 from wardround.hub.operator import serve
 from wardround.hub.settings import Settings
 from wardround.kube.client import Client
@@ -34,7 +35,7 @@ class World:
 
 def as_account(api: Api, namespace: str, account: str, manager: str = "") -> Client:
     account_token = token(api, namespace, account)
-    return Client(api._host, authority(api), lambda: account_token, namespace, manager)
+    return Client(api._host, authority(api), lambda: account_token, namespace, manager, draw=system_draw)
 
 
 def store_settings(api: Api, server: Server) -> Settings:

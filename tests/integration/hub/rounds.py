@@ -18,6 +18,7 @@ from wardround.aggregate import plan as aggregate_plan
 from wardround.aggregate.job import aggregate
 from wardround.aggregate.scratch import Scratch
 from wardround.api import names
+from wardround.clock import system_draw
 from wardround.kube.errors import NotFound
 from wardround.ports import Object
 from wardround.store.admin import list_keys
@@ -41,7 +42,7 @@ async def until_condition(world: World, name: str, kind: str, reason: str) -> Ob
 async def sent_round(world: World, name: str, folder: Path, **spec: Any) -> str:
     """UID of a new round to which both hospitals have sent."""
     created = world.admin.create(federated_round(name, **spec))
-    async with StoreClient(world.server.origin, world.server.ca) as store:
+    async with world.server.client() as store:
         a, b = world.hospitals["site-a"], world.hospitals["site-b"]
         await asyncio.gather(a.send(name, [1.0, 2.0], 100, store, folder), b.send(name, [4.0, 8.0], 200, store, folder))
     return str(created["metadata"]["uid"])
@@ -78,7 +79,7 @@ async def play_kubelet(
     secret = await world.client.get("Secret", name)
     plan = aggregate_plan.parse(base64.b64decode(secret["data"]["plan.json"]))
     with TemporaryDirectory() as folder, Scratch(Path(folder)) as scratch:
-        async with StoreClient(plan.store.origin, plan.store.ca_bundle) as store:
+        async with StoreClient(plan.store.origin, plan.store.ca_bundle, draw=system_draw) as store:
             result = await aggregate(plan, store, scratch, datetime.now(UTC))
     if plan_of is not None:
         world.admin.delete("Secret", name, HUB)
@@ -104,5 +105,5 @@ async def play_kubelet(
 
 
 async def stored(world: World, prefix: str) -> list[str]:
-    async with StoreClient(world.server.origin, world.server.ca) as store:
+    async with world.server.client() as store:
         return [key async for key in list_keys(store, world.server.presigner, prefix, datetime.now(UTC))]

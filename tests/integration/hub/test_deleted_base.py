@@ -13,7 +13,6 @@ from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import complete_round, play_kubelet, stored, until_condition
 from wardround.api import names
 from wardround.ports import Object
-from wardround.store.transfer import StoreClient
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -42,7 +41,7 @@ async def gone(world: World, uid: str) -> None:
 
 
 async def send(world: World, name: str, folder: Path) -> None:
-    async with StoreClient(world.server.origin, world.server.ca) as store:
+    async with world.server.client() as store:
         for hospital in world.hospitals.values():
             await hospital.send(name, [0.5, 0.5], 100, store, folder)
 

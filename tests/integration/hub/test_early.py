@@ -16,7 +16,6 @@ from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import complete_round, play_kubelet, stored, until_condition
 from wardround.api import names
 from wardround.ports import Object
-from wardround.store.transfer import StoreClient
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECONDS = 600
@@ -45,7 +44,7 @@ async def test_a_job_that_begins_with_the_first_update_combines_all(early: World
     await complete_round(early, "early-base", tmp_path)
     uid = early.admin.create(from_base("early-round", "early-base"))["metadata"]["uid"]
     a, b = early.hospitals["site-a"], early.hospitals["site-b"]
-    async with StoreClient(early.server.origin, early.server.ca) as store:
+    async with early.server.client() as store:
         await a.send("early-round", [1.0, 2.0], 100, store, tmp_path)
         running = asyncio.create_task(play_kubelet(early, uid, 0))
 

@@ -21,7 +21,6 @@ from wardround.ports import Api, Object
 from wardround.sealing import untrusted
 from wardround.sealing.keys import DecryptionKey, VerificationKey, load_verification_key
 from wardround.sealing.manifests import open_model
-from wardround.store.transfer import StoreClient
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -101,7 +100,7 @@ async def test_the_next_round_sends_the_result_to_every_hospital(world: World, t
         manifest = open_model(assignment.base.manifest, _hub_key(task))
         assert manifest.digest == first["status"]["result"]["digest"]
         assert grants.get is not None
-        async with StoreClient(world.server.origin, world.server.ca) as store:
+        async with world.server.client() as store:
             data = await store.get_bytes(grants.get.parts[0], manifest.bytes)
         assert len(data) == manifest.bytes
 
@@ -128,7 +127,7 @@ async def test_each_hospital_continues_from_its_last_counted_state(world: World,
     assert await states("counted-1") == {"site-a": "", "site-b": ""}
     second = follow("counted-2", "counted-1", quorum={"min": 1, "graceSeconds": 0})["metadata"]["uid"]
     assert await states("counted-2") == {"site-a": first, "site-b": first}
-    async with StoreClient(world.server.origin, world.server.ca) as store:
+    async with world.server.client() as store:
         await world.hospitals["site-a"].send("counted-2", [0.5, 0.5], 100, store, tmp_path)
     await play_kubelet(world, second)
     await until_condition(world, "counted-2", "Complete", "Complete")
@@ -147,7 +146,7 @@ def _hub_key(task: RoundTask) -> VerificationKey:
 async def test_a_round_survives_restarts_of_the_hub_operator(world: World, tmp_path: Path) -> None:
     created = world.admin.create(federated_round("restarted"))
     a, b = world.hospitals["site-a"], world.hospitals["site-b"]
-    async with StoreClient(world.server.origin, world.server.ca) as store:
+    async with world.server.client() as store:
         await a.send("restarted", [1.0, 2.0], 100, store, tmp_path)
         await world.restart()
         await b.send("restarted", [4.0, 8.0], 200, store, tmp_path)
@@ -229,7 +228,7 @@ async def test_the_hub_deletes_an_update_that_arrives_after_the_end(
 
     async def put_late() -> bool:
         """A look of the hub that is under way may still take what comes meanwhile."""
-        async with StoreClient(world.server.origin, world.server.ca) as store:
+        async with world.server.client() as store:
             await store.put_bytes(put.url, put.headers, bytes(put.bytes))
         return len(await stored(world, f"updates/{uid}/")) == 1
 

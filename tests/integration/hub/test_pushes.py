@@ -33,7 +33,6 @@ from wardround.ports import Object
 from wardround.presign import Credentials, Presigner
 from wardround.sealing.keys import DecryptionKey
 from wardround.store.admin import list_keys
-from wardround.store.transfer import StoreClient
 from wardround.wire import canonical, digests
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -165,7 +164,7 @@ async def kept(world: World, uid: str) -> tuple[bool, list[str]]:
     except NotFound:
         secret = False
     presigner = Presigner(world.server.origin, "wardround", "us-east-1", Credentials("test-access", "test-secret"))
-    async with StoreClient(world.server.origin, world.server.ca) as store:
+    async with world.server.client() as store:
         return secret, [key async for key in list_keys(store, presigner, names.models_prefix(uid), system_clock())]
 
 
@@ -191,7 +190,7 @@ async def test_pushed_weights_become_a_version_from_which_rounds_start(
     weights = {name: np.zeros_like(array) for name, array in network().items()}
     for name, base in (("from-pushed", {"versionName": "pretrained"}), ("after-pushed", {"roundName": "from-pushed"})):
         created = writer.admin.create(federated_round(name, base=base, initial=None))
-        async with StoreClient(writer.server.origin, writer.server.ca) as store:
+        async with writer.server.client() as store:
             for hospital in writer.hospitals.values():
                 assignment = hospital.assignment(await hospital.task(name))
                 pushed = [(each.digest, each.requested_by) for each in assignment.pushed]
@@ -242,7 +241,7 @@ async def test_a_reader_gets_the_pushed_weights_and_not_the_model_that_hospitals
     assert await by_command(kubeconfig, place, "readable", FINGERPRINT["hub"]) == 0
     writer.admin.create(federated_round("from-readable", base={"versionName": "readable"}, initial=None))
     weights = {name: np.zeros_like(array) for name, array in network().items()}
-    async with StoreClient(writer.server.origin, writer.server.ca) as store:
+    async with writer.server.client() as store:
         for hospital in writer.hospitals.values():
             await hospital.send("from-readable", [], 100, store, tmp_path, tensors=weights)
     ended = await writer.client.get("FederatedRound", "from-readable", FEDERATION)

@@ -21,6 +21,7 @@ from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import complete_round, conditions, play_kubelet, sent_round, until_condition
 from wardround.api import names
 from wardround.card import folder
+from wardround.clock import system_draw
 from wardround.kube.errors import NotFound
 from wardround.kubectl import main
 from wardround.ports import Object
@@ -108,7 +109,7 @@ async def test_the_holder_of_the_key_gets_the_file_and_its_card(world: World, re
     sealed = canonical.decode(model["grants"])
     grants = open_transfer(sealed, key, transfer_uid=uid, requested_by=READER, digest=manifest.digest)
     file = tmp_path / "model.safetensors"
-    async with StoreClient(world.server.origin, grants.ca_bundle) as store:
+    async with StoreClient(world.server.origin, grants.ca_bundle, draw=system_draw) as store:
         with FileOpener(file, Body(data_key, manifest.header), manifest.digest) as opener:
             [part] = grants.get.parts
 
@@ -348,7 +349,7 @@ async def test_the_sums_of_a_statistics_round_are_given_to_nobody(
     uid = str(world.admin.create(federated_round("sums", **spec))["metadata"]["uid"])
     sums = {name: np.zeros(shape) for name, shape in layouts.statistics(1).items()}
     sums |= {"count": np.array([100.0]), "rows": np.array([100.0]), "positives": np.array([40.0])}
-    async with StoreClient(world.server.origin, world.server.ca) as store:
+    async with world.server.client() as store:
         hospitals = world.hospitals.values()
         await asyncio.gather(*(each.send("sums", [], 100, store, tmp_path, tensors=sums) for each in hospitals))
     await play_kubelet(world, uid)

@@ -23,11 +23,12 @@ from tests.integration.cluster import authority, free_port, token
 from tests.integration.site.hub import Hub
 from tests.players.store import Server
 from tests.worlds.site import HUB_DER
+from wardround.clock import system_draw
 from wardround.courier import main as courier
 from wardround.courier.settings import Pins, Settings
 from wardround.kube.client import Client
 from wardround.sealing.keys import hub_fingerprint
-from wardround.site.operator import SiteOperator
+from wardround.site.operator import real_operator
 from wardround.wire.versions import LATEST
 
 NAMESPACE, PARTICIPANT = "hospital-a", "site-a"
@@ -87,17 +88,17 @@ async def site(request: pytest.FixtureRequest, api: Api, server: Server, tmp_pat
 
     def client(account: str) -> Client:
         secret = token(api, NAMESPACE, account)
-        return Client(url, ca, lambda: secret, NAMESPACE)
+        return Client(url, ca, lambda: secret, NAMESPACE, draw=system_draw)
 
     own = client("site-operator")
-    running = [asyncio.create_task(SiteOperator(own, OURS, heartbeat_seconds=0.5).run())]
+    running = [asyncio.create_task(real_operator(own, OURS, heartbeat_seconds=0.5).run())]
     if request.node.get_closest_marker("own_courier") is None:
         running.append(asyncio.create_task(courier.run(settings, client("courier"), free_port())))
 
     async def restart() -> None:
         """Of the site operator: what it had in memory is gone."""
         await _stop(running[0])
-        running[0] = asyncio.create_task(SiteOperator(own, OURS, heartbeat_seconds=0.5).run())
+        running[0] = asyncio.create_task(real_operator(own, OURS, heartbeat_seconds=0.5).run())
 
     hub = Hub(api, server)
     await hub.open()

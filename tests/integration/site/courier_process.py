@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from wardround.clock import system_draw
 from wardround.courier.main import run
 from wardround.courier.settings import Pins, Settings
 from wardround.kube.client import Client
@@ -14,5 +15,5 @@ from wardround.kube.client import Client
 if __name__ == "__main__":
     given = json.loads(sys.stdin.read())
     settings = Settings(Pins(*given["pins"]), Path(given["workspace"]))
-    client = Client(given["server"], given["ca"], lambda: str(given["token"]), given["namespace"])
+    client = Client(given["server"], given["ca"], lambda: str(given["token"]), given["namespace"], draw=system_draw)
     asyncio.run(run(settings, client, int(given["port"])))

@@ -27,7 +27,6 @@ from wardround.sealing.body import ciphertext_length
 from wardround.sealing.keys import SigningKey, load_verification_key
 from wardround.sealing.manifests import ExpectedUpdate, sign_model, verify_update
 from wardround.store import admin
-from wardround.store.transfer import StoreClient
 from wardround.wire.assignment import AssignedModel
 
 Object = dict[str, Any]
@@ -49,7 +48,7 @@ class Hub:
     def __init__(self, api: Api, server: Server) -> None:
         self.api = api
         self._server = server
-        self._store = StoreClient(server.origin, server.ca, tries=2)
+        self._store = server.client(tries=2)
 
     async def open(self) -> None:
         await self._store.__aenter__()

@@ -18,6 +18,7 @@ from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, PERSON, Site
 from tests.integration.site.hub import Object
 from tests.integration.site.play import condition, enrolled, job_of
 from tests.worlds.site import ASSIGNMENT
+from wardround.clock import system_draw
 from wardround.courier import main as courier
 from wardround.kube.client import Client
 from wardround.kubectl import main
@@ -50,7 +51,7 @@ async def manual(site: Site) -> AsyncIterator[Site]:
     """A site whose policy is Manual, for the courier too, and that has no Approval."""
     pins = dataclasses.replace(site.settings.pins, approval="Manual")
     secret = token(site.api, NAMESPACE, "courier")
-    own = Client(site.server, site.ca, lambda: secret, NAMESPACE)
+    own = Client(site.server, site.ca, lambda: secret, NAMESPACE, draw=system_draw)
     running = asyncio.create_task(courier.run(dataclasses.replace(site.settings, pins=pins), own, free_port()))
     site.api.call("DELETE", APPROVALS)
     site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Manual"}}}, NAMESPACE)

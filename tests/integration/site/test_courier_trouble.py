@@ -21,6 +21,7 @@ from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, eventu
 from tests.integration.site.hub import HUB_OPERATOR, Hub
 from tests.integration.site.play import condition, enrolled, job_of, leave_update
 from tests.players.store import Server
+from wardround.clock import system_draw
 from wardround.courier import main as courier
 from wardround.courier.settings import Settings
 from wardround.kube.client import Client
@@ -35,7 +36,7 @@ COURIER = f"system:serviceaccount:{NAMESPACE}:courier"
 @asynccontextmanager
 async def running(site: Site, settings: Settings, server: str = "") -> AsyncIterator[asyncio.Task[None]]:
     secret = token(site.api, NAMESPACE, "courier")
-    client = Client(server or site.server, site.ca, lambda: secret, NAMESPACE)
+    client = Client(server or site.server, site.ca, lambda: secret, NAMESPACE, draw=system_draw)
     task = asyncio.create_task(courier.run(settings, client, free_port()))
     try:
         yield task

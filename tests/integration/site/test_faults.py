@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -16,14 +17,14 @@ from tests.integration.cluster import free_port, token
 from tests.integration.site.between import Answer, Between, between
 from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually
 from tests.integration.site.play import condition, connected, enrolled, job_of
-from wardround.clock import system_clock
+from wardround.clock import system_clock, system_draw
 from wardround.kube.client import Client
 from wardround.kube.errors import Conflict
 from wardround.kube.events import Reporter
 from wardround.site.context import TaskContext
 from wardround.site.control import Controls
 from wardround.site.held import HeldTasks
-from wardround.site.link import HubLink
+from wardround.site.link import HubLink, connect
 from wardround.site.reconcile import TaskReconciler
 from wardround.site.site_object import SiteReconciler
 
@@ -141,8 +142,8 @@ async def test_a_changed_site_wakes_only_unfinished_tasks(site: Site) -> None:
         woken.append(name)
 
     secret = token(site.api, NAMESPACE, "site-operator")
-    async with Client(site.server, site.ca, lambda: secret, NAMESPACE, "wardround-site") as own:
-        link = HubLink(own, lambda: None)
+    async with Client(site.server, site.ca, lambda: secret, NAMESPACE, "wardround-site", draw=system_draw) as own:
+        link = HubLink(own, lambda: None, partial(connect, draw=system_draw))
         reporter = Reporter(own, "x/y", "test", system_clock)
         held = HeldTasks(own, lambda: None)
         reconciler = SiteReconciler(
@@ -202,10 +203,11 @@ async def test_a_reconcile_reads_no_other_task_and_no_other_job(site: Site) -> N
     port, secret = free_port(), token(site.api, NAMESPACE, "site-operator")
     async with (
         between(site.server, site.ca, port) as proxy,
-        Client(f"http://127.0.0.1:{port}", "", lambda: secret, NAMESPACE, "wardround-site") as own,
+        Client(f"http://127.0.0.1:{port}", "", lambda: secret, NAMESPACE, "wardround-site", draw=system_draw) as own,
     ):
         recorded = Faults(proxy)
-        link, reporter = HubLink(own, lambda: None), Reporter(own, "x/y", "test", system_clock)
+        link = HubLink(own, lambda: None, partial(connect, draw=system_draw))
+        reporter = Reporter(own, "x/y", "test", system_clock)
         held = HeldTasks(own, lambda: None)
         context = TaskContext(
             own=own,

@@ -10,6 +10,7 @@ import json
 import os
 import uuid
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -19,11 +20,12 @@ from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, PERSON, Site
 from tests.integration.site.hub import Object
 from tests.integration.site.play import READ, condition, enrolled, job_of, leave_update, run_pod
 from wardround.api import site as sites
+from wardround.clock import system_draw
 from wardround.courier import main as courier
 from wardround.kube.client import Client
 from wardround.plans.site.plan import renewal_due
 from wardround.sealing.keys import generate_signing_key
-from wardround.site.link import HubLink
+from wardround.site.link import HubLink, connect
 from wardround.wire import digests
 
 
@@ -272,7 +274,7 @@ async def test_the_courier_itself_waits_for_a_manual_approval(site: Site) -> Non
     """The operator accepts by itself, as one that somebody has taken over would: here the Site says Policy."""
     manual = dataclasses.replace(site.settings, pins=dataclasses.replace(site.settings.pins, approval="Manual"))
     secret = token(site.api, NAMESPACE, "courier")
-    own = Client(site.server, site.ca, lambda: secret, NAMESPACE)
+    own = Client(site.server, site.ca, lambda: secret, NAMESPACE, draw=system_draw)
     running = asyncio.create_task(courier.run(manual, own, free_port()))
     try:
         await enrolled(site)
@@ -296,8 +298,8 @@ async def test_the_courier_itself_waits_for_a_manual_approval(site: Site) -> Non
 
 async def test_the_site_operator_can_renew_its_token(site: Site) -> None:
     secret = token(site.api, NAMESPACE, "site-operator")
-    async with Client(site.server, site.ca, lambda: secret, NAMESPACE) as own:
-        link = HubLink(own, lambda: None)
+    async with Client(site.server, site.ca, lambda: secret, NAMESPACE, draw=system_draw) as own:
+        link = HubLink(own, lambda: None, partial(connect, draw=system_draw))
         hub = sites.parse(site.api.get("Site", "site", NAMESPACE)).spec.hub
         assert await link.refresh(hub)
         before = site.api.get("Secret", "hub-credentials", NAMESPACE)["data"]["token"]
@@ -316,8 +318,8 @@ async def test_the_site_operator_can_renew_its_token(site: Site) -> None:
 async def test_the_hub_drops_unknown_fields_of_a_sites_report(site: Site) -> None:
     """Hospitals are upgraded first. What a site says else would be refused whole, its keys with it."""
     secret = token(site.api, NAMESPACE, "site-operator")
-    async with Client(site.server, site.ca, lambda: secret, NAMESPACE) as own:
-        link = HubLink(own, lambda: None)
+    async with Client(site.server, site.ca, lambda: secret, NAMESPACE, draw=system_draw) as own:
+        link = HubLink(own, lambda: None, partial(connect, draw=system_draw))
         await link.refresh(sites.parse(site.api.get("Site", "site", NAMESPACE)).spec.hub)
         assert link.client is not None
         participant = await link.client.get("Participant", PARTICIPANT)

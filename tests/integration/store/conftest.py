@@ -18,7 +18,7 @@ from wardround.store.transfer import StoreClient
 @pytest_asyncio.fixture
 async def store(server: Server) -> AsyncIterator[StoreClient]:
     """A client with the pinned authority, the bucket made."""
-    async with StoreClient(server.origin, server.ca, tries=2) as client:
+    async with server.client(tries=2) as client:
         await admin.ensure_bucket(client, server.presigner, datetime.now(UTC))
         yield client
 

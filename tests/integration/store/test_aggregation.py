@@ -13,8 +13,9 @@ import pytest
 
 from tests.integration.store.updates import BASE, weights
 from tests.players.store import Server
-from tests.players.stored_round import Round
+from tests.players.stored_round import Round, carried_out
 from wardround.aggregate import main as aggregation
+from wardround.clock import system_clock, system_draw
 from wardround.plans.round.scratch import SCRATCH_LIMIT
 from wardround.sealing import body, keys
 from wardround.store.transfer import StoreClient
@@ -131,7 +132,7 @@ class Counting(StoreClient):
     """A client that counts the bytes that it fetches, by the object's key."""
 
     def __init__(self, fetched: Counter[str], origin: str, ca_bundle: str) -> None:
-        super().__init__(origin, ca_bundle)
+        super().__init__(origin, ca_bundle, draw=system_draw)
         self.fetched = fetched
 
     async def get(self, url: str, length: int, sink: Callable[[bytes], Awaitable[None]], *, offset: int = 0) -> None:
@@ -153,7 +154,7 @@ async def test_each_update_is_fetched_once_or_twice_without_scratch(
     scratch.mkdir()
     fetched: Counter[str] = Counter()
     answer = await aggregation.carry_out(
-        path, scratch, open_store=lambda origin, ca="", proxy="": Counting(fetched, origin, ca)
+        path, scratch, open_store=lambda origin, ca="", proxy="": Counting(fetched, origin, ca), clock=system_clock
     )
     assert isinstance(answer, AggregationResult)
     prefix = f"updates/{train.uid}/1"
@@ -241,7 +242,7 @@ async def test_a_full_disk_is_named(train: Round) -> None:
     path.write_bytes(await train.plan())
     scratch.mkdir()
     (scratch / "ciphertext").symlink_to("/dev/full")
-    answer = await aggregation.carry_out(path, scratch)
+    answer = await carried_out(path, scratch)
     assert isinstance(answer, AggregationFailure)
     assert (answer.reason, answer.message) == ("AggregatorFailed", aggregation.DISK_FULL)
 
@@ -252,7 +253,7 @@ async def test_the_error_of_an_unreachable_store_contains_no_url(train: Round) -
     path, scratch = train.folder / "plan.json", train.folder / "scratch"
     path.write_bytes((await train.plan()).replace(train.server.origin.encode(), b"https://127.0.0.1:1"))
     scratch.mkdir()
-    answer = await aggregation.carry_out(path, scratch)
+    answer = await carried_out(path, scratch)
     assert isinstance(answer, AggregationFailure)
     assert answer.reason == "StoreUnreachable"
     assert "X-Amz" not in answer.message

@@ -12,8 +12,7 @@ import pytest
 from tests.integration.store.updates import BASE, weights
 from tests.players.hub import Hub
 from tests.players.store import Server
-from tests.players.stored_round import Round
-from wardround.aggregate import main as aggregation
+from tests.players.stored_round import Round, carried_out
 from wardround.aggregate import plan
 from wardround.documents import server_states
 from wardround.documents.keys import Model
@@ -22,7 +21,7 @@ from wardround.sealing import body
 from wardround.sealing.manifests import sign_model
 from wardround.store.transfer import StoreClient
 from wardround.wire import codec, digests
-from wardround.wire.aggregation import AggregationFailure, AggregationResult
+from wardround.wire.aggregation import AggregationAnswer, AggregationResult
 from wardround.wire.models import ModelManifest
 
 ADAM = {"serverLearningRate": "0.1", "beta1": "0.9", "beta2": "0.99", "tau": "0.001"}
@@ -108,13 +107,13 @@ async def test_three_rounds_are_fedadam_and_frozen_tensors_stay(chain: Chain) ->
 async def test_another_try_after_a_crash_between_state_and_result_makes_the_same_model(chain: Chain) -> None:
     await chain.combined(await chain.collected())
     made = await chain.collected()
-    first = await carried_out(made)
+    first = await aggregated(made)
     assert isinstance(first, AggregationResult)
     state = moments(chain, made, first)
     # The pod died after it had stored the state, and before it stored the result.
     for name in ("part-00000", "segments"):
         (chain.server.folder / "wardround" / "models" / made.uid / "1" / name).unlink()
-    second = await carried_out(made, number=2)
+    second = await aggregated(made, number=2)
     assert isinstance(second, AggregationResult)
     assert second.digest == first.digest
     assert second.state != first.state
@@ -140,11 +139,11 @@ def moments(chain: Chain, made: Round, answer: AggregationResult) -> list[bytes]
     return opened
 
 
-async def carried_out(made: Round, number: int = 1) -> AggregationResult | AggregationFailure:
+async def aggregated(made: Round, number: int = 1) -> AggregationAnswer:
     path, scratch = made.folder / "plan.json", made.folder / "scratch"
     path.write_bytes(await made.plan(number))
     scratch.mkdir(exist_ok=True)
-    return await aggregation.carry_out(path, scratch)
+    return await carried_out(path, scratch)
 
 
 @pytest.mark.parametrize("swap", ["another moment", "an older state", "one bit"])

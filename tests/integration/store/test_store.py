@@ -15,6 +15,7 @@ from yarl import URL
 
 from tests.certificates import certificates
 from tests.players.store import Server
+from wardround.clock import system_draw
 from wardround.presign import Credentials, Presigner
 from wardround.store import admin
 from wardround.store.errors import StoreError
@@ -153,7 +154,7 @@ async def test_a_client_connects_only_to_the_pinned_origin(server: Server, store
 
 
 async def test_a_store_with_another_certificate_is_not_trusted(server: Server, key: str, tmp_path: Path) -> None:
-    async with StoreClient(server.origin, certificates(tmp_path), tries=2) as stranger:
+    async with StoreClient(server.origin, certificates(tmp_path), tries=2, draw=system_draw) as stranger:
         with pytest.raises(StoreError) as failed:
             await stranger.get_bytes(server.presigner.get(key, now(), 60), 5)
     assert failed.value.reason == "StoreUntrusted"
@@ -161,7 +162,7 @@ async def test_a_store_with_another_certificate_is_not_trusted(server: Server, k
 
 async def test_a_store_that_does_not_answer_is_unreachable(server: Server) -> None:
     origin = "https://127.0.0.1:1"
-    async with StoreClient(origin, server.ca, tries=2) as store:
+    async with StoreClient(origin, server.ca, tries=2, draw=system_draw) as store:
         with pytest.raises(StoreError) as failed:
             await store.get_bytes(f"{origin}/x?X-Amz-Signature=secret", 5)
     assert failed.value.reason == "StoreUnreachable"

@@ -24,6 +24,7 @@ from wardround.aggregate import plan as aggregate_plan
 from wardround.api import participant as participants
 from wardround.api.federatedround import FederatedRound, Resources
 from wardround.api.participant import SiteReport
+from wardround.clock import system_draw
 from wardround.documents import aggregations
 from wardround.documents.assignments import Recipient, assign, grant, object_lengths
 from wardround.documents.keys import Model
@@ -100,19 +101,19 @@ def context() -> Context:
         store_bucket="wardround",
         store_ca="",
     )
-    client = Client("https://127.0.0.1:1", "", lambda: "", "hub")
+    client = Client("https://127.0.0.1:1", "", lambda: "", "hub", draw=system_draw)
     reporter = Reporter(client, "wardround.io/test", "test", lambda: NOW)
     return Context(
         client=client,
         settings=settings,
         identity=HUB,
-        store=StoreClient(INTERNAL.origin),
+        store=StoreClient(INTERNAL.origin, draw=system_draw),
         external=EXTERNAL,
         internal=INTERNAL,
         reporter=reporter,
         clock=lambda: NOW,
         random_bytes=bytes,
-        participants=Index(client, "Participant", participants.parse),
+        participants=Index(client, "Participant", participants.parse, draw=system_draw),
     )
 
 

@@ -18,6 +18,7 @@ from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.plans_hub.builders import condition
 from wardround.api import federatedround
 from wardround.api.federatedround import FederatedRound
+from wardround.clock import system_draw
 from wardround.hub import models, vault
 from wardround.hub.models import ModelController
 from wardround.hub.observe import get_round
@@ -40,7 +41,7 @@ def series_round(generation: int = 1, *conditions: Object) -> Object:
 
 def test_a_round_wakes_its_model_when_it_has_ended_or_somebody_has_changed_or_deleted_it() -> None:
     def woken(item: Object) -> list[Key]:
-        controller = ModelController(cast(Any, None), WorkQueue())
+        controller = ModelController(cast(Any, None), WorkQueue(draw=system_draw))
         return [each.key for each in controller.keys(federatedround.KIND, item)]
 
     runs = codec.dump(condition("Reconciling", True, "Collecting"))
@@ -243,7 +244,7 @@ def test_the_status_shows_that_another_persons_object_has_the_name_of_the_next_r
 
 
 def test_a_round_that_is_over_is_held_for_its_model_until_it_is_deleted() -> None:
-    controller = ModelController(cast(Any, None), WorkQueue())
+    controller = ModelController(cast(Any, None), WorkQueue(draw=system_draw))
     over = series_round(1, codec.dump(condition("Complete", True, "Complete")))
     [model] = [each.key for each in controller.keys(federatedround.KIND, over)]
     assert controller.ended == {model: over}

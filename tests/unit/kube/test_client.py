@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from wardround.clock import system_draw
 from wardround.kube.client import Client
 from wardround.kube.errors import (
     AlreadyExists,
@@ -37,7 +38,7 @@ async def answering(body: bytes, code: int = 200) -> AsyncIterator[Client]:
     await site.start()
     server = site.name
     try:
-        async with Client(server, "", lambda: "token", "site-a") as client:
+        async with Client(server, "", lambda: "token", "site-a", draw=system_draw) as client:
             yield client
     finally:
         await runner.cleanup()

@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from tests.certificates import certificates
+from wardround.clock import system_draw
 from wardround.kube import client as client_module
 from wardround.kube.client import CALLS_AT_ONCE, Client
 from wardround.kube.process import run_until_terminated
@@ -43,7 +44,7 @@ async def serving(folder: Path, seconds: float = 0.05) -> AsyncIterator[tuple[Cl
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     try:
-        async with Client(site.name, ca, lambda: "token", "site-a") as client:
+        async with Client(site.name, ca, lambda: "token", "site-a", draw=system_draw) as client:
             yield client, seen
     finally:
         await runner.cleanup()

@@ -10,7 +10,7 @@ import pytest
 from tests.simulation.apiserver import Place
 from tests.simulation.hub import NAMESPACE, LoneHub
 from tests.simulation.virtual import VirtualLoop, play
-from wardround.clock import Draw
+from wardround.clock import Draw, system_draw
 from wardround.hub.context import Context
 from wardround.hub.operator import controllers
 from wardround.kube.controller import Controller, Key, Manager, Source, Wake
@@ -79,7 +79,7 @@ def test_each_event_goes_to_the_controllers_that_it_concerns_and_each_key_to_its
     async def main(loop: VirtualLoop) -> None:
         jobs = Recorded("Job", {"Job": Source.OWN, "Pod": Source.OWN})
         secrets = Recorded("Secret", {"Secret": Source.HUB, "Pod": Source.OWN})
-        manager = Manager((jobs, secrets), WorkQueue(), workers=1)
+        manager = Manager((jobs, secrets), WorkQueue(draw=system_draw), workers=1)
         assert manager.kinds(Source.OWN) == ("Job", "Pod")
         assert manager.kinds(Source.HUB) == ("Secret",)
         manager.changed("Pod", {"metadata": {"name": "late"}})
@@ -96,4 +96,4 @@ def test_each_event_goes_to_the_controllers_that_it_concerns_and_each_key_to_its
 
 def test_no_two_controllers_have_one_kind() -> None:
     with pytest.raises(ValueError, match="two controllers"):
-        Manager((Recorded("Job", {}), Recorded("Job", {})), WorkQueue(), workers=1)
+        Manager((Recorded("Job", {}), Recorded("Job", {})), WorkQueue(draw=system_draw), workers=1)

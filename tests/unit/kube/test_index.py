@@ -11,6 +11,7 @@ from tests.simulation.client import Client
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.api import participant
 from wardround.api.participant import Participant
+from wardround.clock import system_draw
 from wardround.kube.index import Index, NamespacedName
 from wardround.ports import Object
 
@@ -57,7 +58,7 @@ def test_an_object_that_was_deleted_while_no_watch_was_open_is_dropped_and_repor
         client = account(server, Cut)
         assert isinstance(client, Cut)
         client.healed = asyncio.Event()
-        index: Index[Participant] = Index(client, "Participant", participant.parse)
+        index: Index[Participant] = Index(client, "Participant", participant.parse, draw=system_draw)
         running = asyncio.create_task(index.run(lambda _, item: changes.append(item["metadata"]["name"])))
         assert suspended(await index.objects()) == {"site-a": False, "site-b": False}
         server.remove(At("Participant", "site-b", "site-b"))
@@ -76,7 +77,7 @@ def test_a_further_list_drops_what_was_deleted_without_another_request() -> None
 
     async def main(loop: VirtualLoop) -> None:
         server = served(loop, "site-a", "site-b", "site-c")
-        index: Index[Participant] = Index(account(server), "Participant", participant.parse)
+        index: Index[Participant] = Index(account(server), "Participant", participant.parse, draw=system_draw)
         items = {name: server.read(At("Participant", name, name)) for name in ("site-a", "site-b", "site-c")}
         changes = list[str]()
 
@@ -107,7 +108,7 @@ def test_the_newer_of_two_answers_counts_in_whatever_order_they_come() -> None:
         place = At("Participant", "site-a", "site-a")
         old = server.read(place)
         new = server.change(place, {"spec": {"suspend": True}})
-        index: Index[Participant] = Index(account(server), "Participant", participant.parse)
+        index: Index[Participant] = Index(account(server), "Participant", participant.parse, draw=system_draw)
         running = asyncio.create_task(index.run(lambda *_: None))
         await index.objects()
         for item in (new, old):
@@ -124,7 +125,7 @@ def test_one_object_is_asked_for_and_what_is_not_there_is_dropped() -> None:
         client = account(server, Cut)
         assert isinstance(client, Cut)
         client.healed = asyncio.Event()
-        index: Index[Participant] = Index(client, "Participant", participant.parse)
+        index: Index[Participant] = Index(client, "Participant", participant.parse, draw=system_draw)
         running = asyncio.create_task(index.run(lambda *_: None))
         await index.objects()
         server.change(At("Participant", "site-a", "site-a"), {"spec": {"suspend": True}})
@@ -144,7 +145,7 @@ def test_before_the_first_list_it_answers_nothing() -> None:
 
     async def main(loop: VirtualLoop) -> None:
         server = served(loop, "site-a")
-        index: Index[Participant] = Index(account(server), "Participant", participant.parse)
+        index: Index[Participant] = Index(account(server), "Participant", participant.parse, draw=system_draw)
         reading = asyncio.create_task(index.objects())
         await asyncio.sleep(5)
         assert not reading.done()

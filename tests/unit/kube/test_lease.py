@@ -11,7 +11,7 @@ from tests.simulation.apiserver import Server
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.api import lease
 from wardround.api.times import parse_time
-from wardround.clock import system_clock
+from wardround.clock import system_clock, system_draw
 from wardround.kube.client import Client
 from wardround.kube.errors import ApiError, Unavailable
 from wardround.kube.lease import heartbeat, renew
@@ -41,7 +41,7 @@ async def test_a_server_that_takes_a_connection_and_never_answers_is_reported_as
     over, reports = asyncio.Event(), asyncio.Queue[ApiError | None]()
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     address = "http://{}:{}".format(*server.sockets[0].getsockname())
-    async with server, Client(address, "", lambda: "token", "site-a") as client:
+    async with server, Client(address, "", lambda: "token", "site-a", draw=system_draw) as client:
         beat = asyncio.create_task(
             heartbeat(client, "site", "me", reports.put_nowait, system_clock, seconds=60, patience=0.1)
         )

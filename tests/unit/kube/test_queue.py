@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.simulation.virtual import VirtualLoop, play
+from wardround.clock import system_draw
 from wardround.kube.errors import AlreadyExists, Conflict, Unavailable
 from wardround.kube.queue import WorkQueue
 
@@ -28,7 +29,7 @@ async def until(queue: WorkQueue[str], reconcile: Reconcile, done: asyncio.Event
 async def test_a_key_that_waits_is_not_added_again() -> None:
     seen: list[str] = []
     done = asyncio.Event()
-    queue: WorkQueue[str] = WorkQueue()
+    queue: WorkQueue[str] = WorkQueue(draw=system_draw)
     for key in ("a", "a", "b", "a"):
         queue.add(key)
 
@@ -45,7 +46,7 @@ async def test_a_key_is_never_worked_on_twice_at_once_and_is_worked_on_again_whe
     running: set[str] = set()
     count = 0
     done = asyncio.Event()
-    queue: WorkQueue[str] = WorkQueue()
+    queue: WorkQueue[str] = WorkQueue(draw=system_draw)
     queue.add("a")
 
     async def reconcile(key: str) -> None:
@@ -73,7 +74,7 @@ async def test_a_failure_is_tried_again_and_does_not_end_the_worker(caplog: pyte
 async def test_a_key_behind_comes_after_all_others_and_may_overtake_itself() -> None:
     seen: list[str] = []
     done = asyncio.Event()
-    queue: WorkQueue[str] = WorkQueue()
+    queue: WorkQueue[str] = WorkQueue(draw=system_draw)
     for key in ("old-1", "old-2", "old-3"):
         queue.add(key, behind=True)
     queue.add("new-1")
@@ -95,7 +96,7 @@ async def failing(failure: Exception, times: int) -> int:
     """How often it was tried."""
     tries = 0
     done = asyncio.Event()
-    queue: WorkQueue[str] = WorkQueue()
+    queue: WorkQueue[str] = WorkQueue(draw=system_draw)
     queue.add("a")
 
     async def reconcile(key: str) -> None:
@@ -128,7 +129,7 @@ async def test_an_api_servers_answer_is_one_line_and_a_fault_of_ours_has_its_tra
 async def test_a_key_comes_back_when_the_reconcile_asked_for_it() -> None:
     times: list[float] = []
     done = asyncio.Event()
-    queue: WorkQueue[str] = WorkQueue()
+    queue: WorkQueue[str] = WorkQueue(draw=system_draw)
     queue.add("a")
 
     async def reconcile(key: str) -> float | None:
@@ -145,7 +146,7 @@ async def test_a_key_comes_back_when_the_reconcile_asked_for_it() -> None:
 async def test_the_sooner_of_two_later_times_counts() -> None:
     seen: list[str] = []
     done = asyncio.Event()
-    queue: WorkQueue[str] = WorkQueue()
+    queue: WorkQueue[str] = WorkQueue(draw=system_draw)
     queue.add_after("a", 60)
     queue.add_after("a", 0.05)
     queue.add_after("a", 30)
@@ -164,7 +165,7 @@ def test_the_newest_answer_says_when_a_key_comes_back() -> None:
     async def main(loop: VirtualLoop) -> None:
         answers = {0.0: 3600.0, 1.0: 7200.0, 7201.0: 60.0, 7202.0: None}
         seen: list[float] = []
-        queue: WorkQueue[str] = WorkQueue()
+        queue: WorkQueue[str] = WorkQueue(draw=system_draw)
 
         async def reconcile(key: str) -> float | None:
             seen.append(loop.time())

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from wardround.cli.cluster import Cluster
 from wardround.cli.errors import CommandError
+from wardround.clock import system_draw
 from wardround.kube.client import Client
 from wardround.kube.errors import Unavailable
 from wardround.kube.operator import Watcher
@@ -66,8 +67,8 @@ async def test_kopf_is_led_nowhere() -> None:
 
 async def _kopf(code: int, *, to_itself: bool) -> None:
     async with redirecting(code, to_itself=to_itself) as servers:
-        async with Client(servers.address, "", lambda: "token", "site-a") as client:
-            watcher = Watcher(client, ("RoundTask",), lambda *_: None, namespaces=("site-a",))
+        async with Client(servers.address, "", lambda: "token", "site-a", draw=system_draw) as client:
+            watcher = Watcher(client, ("RoundTask",), lambda *_: None, namespaces=("site-a",), draw=system_draw)
             with pytest.raises(Exception, match=f"answers {code}, a redirect. Wardround follows no redirect"):
                 await watcher._follow(asyncio.get_running_loop())
         assert servers.led == []
@@ -78,7 +79,7 @@ async def _kopf(code: int, *, to_itself: bool) -> None:
 async def test_the_client_is_led_nowhere(code: int, to_itself: bool) -> None:
     task = {"kind": "RoundTask", "metadata": {"name": "t", "uid": "u", "resourceVersion": "1"}}
     async with redirecting(code, to_itself=to_itself) as servers:
-        async with Client(servers.address, "", lambda: "token", "site-a") as client:
+        async with Client(servers.address, "", lambda: "token", "site-a", draw=system_draw) as client:
             for call in (
                 client.get("RoundTask", "t"),
                 client.list("RoundTask"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.simulation.client import Client
 from tests.simulation.virtual import START, VirtualLoop, play
 from tests.worlds.site import BREAST_SPEC, FINGERPRINT, HUB_DER, IMAGE, SCHEMA, condition, ready, signed
 from wardround.api.names import ROLE, ROLE_TRAINING
+from wardround.clock import system_draw
 from wardround.kube.errors import Unavailable
 from wardround.kube.events import Reporter
 from wardround.plans.sitetask import memory
@@ -21,7 +23,7 @@ from wardround.ports import Object, Objects
 from wardround.sealing.keys import hub_fingerprint
 from wardround.site.context import TaskContext
 from wardround.site.held import RELOAD_SECONDS, HeldTasks
-from wardround.site.link import HubLink
+from wardround.site.link import HubLink, connect
 from wardround.site.reconcile import TaskReconciler
 from wardround.site.site_object import SiteReconciler
 from wardround.wire.canonical import encode
@@ -68,7 +70,8 @@ class World:
         self.own = Counted(self.server, lambda: token, HERE, lambda: 0.001)
         self.full: list[int] = []
         self.held = HeldTasks(self.own, lambda: self.full.append(1))
-        link, reporter = HubLink(self.own, lambda: None), Reporter(self.own, "x/y", "test", loop.clock)
+        link = HubLink(self.own, lambda: None, partial(connect, draw=system_draw))
+        reporter = Reporter(self.own, "x/y", "test", loop.clock)
         context = TaskContext(
             own=self.own,
             reporter=reporter,

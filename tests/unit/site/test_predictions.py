@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from tests.integration.api.objects import prediction
@@ -11,12 +12,13 @@ from tests.simulation.client import Client
 from tests.simulation.virtual import VirtualLoop, play
 from tests.worlds.site import BREAST_SPEC, FINGERPRINT
 from wardround.api import names
+from wardround.clock import system_draw
 from wardround.kube.events import Reporter
 from wardround.plans.prediction import STALLED_SECONDS
 from wardround.plans.sitetask.types import Control
 from wardround.ports import Object
 from wardround.site.context import PodContext
-from wardround.site.link import HubLink
+from wardround.site.link import HubLink, connect
 from wardround.site.predictions import PredictionController, PredictionReconciler
 
 HERE = "hospital-a"
@@ -37,7 +39,8 @@ class World:
         self.server = Server("https://site.example", loop.clock)
         token = self.server.token("site-operator", 1e6)
         own = Client(self.server, lambda: token, HERE, lambda: 0.001)
-        link, reporter = HubLink(own, lambda: None), Reporter(own, "x/y", "test", loop.clock)
+        link = HubLink(own, lambda: None, partial(connect, draw=system_draw))
+        reporter = Reporter(own, "x/y", "test", loop.clock)
         self.reconciler = PredictionReconciler(
             PodContext(
                 own=own,

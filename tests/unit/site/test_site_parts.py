@@ -10,11 +10,13 @@ import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.worlds.site import ASSIGNMENT
+from wardround.clock import system_draw
 from wardround.kube.client import Client
 from wardround.kube.errors import Unauthorized
 from wardround.network import addresses
@@ -23,7 +25,7 @@ from wardround.network.probe import probe as ask
 from wardround.plans.site.plan import renewal_due
 from wardround.plans.sitetask.job import requested
 from wardround.site import control
-from wardround.site.link import Credentials, HubLink, NotEnrolled, token_life
+from wardround.site.link import Credentials, HubLink, NotEnrolled, connect, token_life
 from wardround.wire import codec
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import LiveRounds
@@ -60,7 +62,11 @@ def test_an_enrolment_without_one_of_its_parts_names_the_part_and_not_its_conten
 
 
 def test_a_token_that_the_hub_does_not_take_is_expired_or_revoked_and_the_command_is_whole() -> None:
-    link = HubLink(Client("https://own", "", lambda: "", "hospital-a"), lambda: None)
+    link = HubLink(
+        Client("https://own", "", lambda: "", "hospital-a", draw=system_draw),
+        lambda: None,
+        partial(connect, draw=system_draw),
+    )
     link._credentials = Credentials.parse(secret())
     link.heartbeat(Unauthorized("renew Lease site", "401"))
     assert link.state.state == "EnrolmentExpired"

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.certificates import certificates
+from wardround.clock import system_draw
 from wardround.store.transfer import StoreClient
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -34,7 +35,9 @@ async def serving(folder: Path, answer: Answer, tries: int = 2) -> AsyncIterator
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     try:
-        async with StoreClient(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", ca, tries=tries) as store:
+        async with StoreClient(
+            f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", ca, tries=tries, draw=system_draw
+        ) as store:
             yield store
     finally:
         server.close()

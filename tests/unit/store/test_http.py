@@ -16,12 +16,13 @@ ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import importlib, json, os, ssl, sys
 importlib.import_module(sys.argv[1])
+from wardround.clock import system_draw
 from wardround.store.transfer import StoreClient
 import aiohttp.connector as connector
 contexts = [connector._SSL_CONTEXT_VERIFIED, connector._SSL_CONTEXT_UNVERIFIED]
 print(json.dumps({
     "imported": [each.cert_store_stats()["x509"] for each in contexts],
-    "system": StoreClient("https://store.example")._tls.cert_store_stats()["x509"],
+    "system": StoreClient("https://store.example", draw=system_draw)._tls.cert_store_stats()["x509"],
     "variable": os.environ.get("SSL_CERT_FILE"),
     "folder": os.environ.get("SSL_CERT_DIR"),
 }))

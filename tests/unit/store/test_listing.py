@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.store.serving import serving, url
+from wardround.clock import system_draw
 from wardround.presign import Credentials, Presigner
 from wardround.store import admin, transfer
 from wardround.store.admin import delete_prefix, list_keys
@@ -31,7 +32,7 @@ class Pages(transfer.StoreClient):
     """Answers lists with these pages, the last one again and again, and notes all requests."""
 
     def __init__(self, *pages: bytes) -> None:
-        super().__init__(PRESIGNER.origin)
+        super().__init__(PRESIGNER.origin, draw=system_draw)
         self._pages = pages
         self.requests: list[str] = []
 
