@@ -146,6 +146,11 @@ def measured(before: ModelCard, result: Result, round_name: str, now: datetime) 
     return replace(before, revision=before.revision + 1, issued=to_seconds(now), metrics=merged)
 
 
+def without_names(signed: ModelCard) -> ModelCard:
+    """The card for a site that knows no cards with names. It has the lowest version that can say the rest."""
+    return replace(signed, version=card.version(signed.compression), hospital_names=())
+
+
 def shown(text: str, identity: Identity) -> VersionCard:
     """What a ModelVersion says of this signed card. Raises Refused."""
     signed = open_card(text, identity.key.public_key())

@@ -25,7 +25,7 @@ from wardround.hub.context import Context
 from wardround.hub.stored import delete_stored, look_ends
 from wardround.kube.errors import ApiError, Forbidden, Invalid
 from wardround.manifests import aggregation
-from wardround.plans.participant import names_on_card
+from wardround.plans.participant import names_on_card, reads_names
 from wardround.plans.round.parts import refused_since, task_refused
 from wardround.plans.round.types import (
     EARLY_NUMBER,
@@ -168,8 +168,8 @@ class Execution:
         recipient = self._recipient(action.participant)
         key = await self.key.get()
         identity, now = self.hub.identity, self.hub.clock()
-        series = await self._series
-        spec = assign(self.round, recipient, action, key.public.raw, self.base, identity, now, self.references, series)
+        series, base = await self._series, self._base_for(action.participant)
+        spec = assign(self.round, recipient, action, key.public.raw, base, identity, now, self.references, series)
         labels = names.task_labels(round_meta.name, uid, recipient.name, action.attempt)
         if self.base is not None:
             labels[names.BASE_UID] = self.base.manifest.header.round_uid
@@ -345,7 +345,7 @@ class Execution:
             manifest=manifest,
             base=self.base,
             base_card=self._opened(self.base.card) if self.base and self.base.card else None,
-            hospital_names=names_on_card(self.seen.participants, self.round.metadata.namespace, stored.aggregated),
+            hospital_names=names_on_card(self.seen.participants, stored.aggregated),
             schema_digest=self.seen.schema.digest,
             schema=await self._data_schema(self.seen.schema),
         )
@@ -361,6 +361,14 @@ class Execution:
             return item["spec"] if assigned(item["spec"]) == assigned_schema else None
         except SchemaInvalid:
             return None
+
+    def _base_for(self, participant: str) -> Model | None:
+        """The base, with the card that this site reads."""
+        reads = self.round.spec.task != "Deliver" or reads_names(self.seen.participants[participant])
+        card = self._opened(self.base.card) if self.base and self.base.card and not reads else None
+        if self.base is None or card is None or not card.hospital_names:
+            return self.base
+        return replace(self.base, card=sign_card(cards.without_names(card), self.hub.identity.key))
 
     async def _revise_card(self, result: Result) -> None:
         """Puts the numbers of this round onto the card of the model that it measured."""

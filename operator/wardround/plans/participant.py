@@ -100,21 +100,16 @@ def takes_part(participant: Participant, federation: str) -> bool:
     return any(each.namespace == federation for each in participant.spec.allowed_federations)
 
 
-def names_on_card(participants: Mapping[str, Participant], federation: str, trained: Iterable[str]) -> tuple[str, ...]:
-    """The names for people of the hospitals among `trained` that agree to be named on a card, in alphabetical order.
-
-    Empty if a site of the federation does not know cards with names: the site would refuse a delivery of the model.
-    """
-    if any(_reads_no_names(each) for each in participants.values() if takes_part(each, federation)):
-        return ()
+def names_on_card(participants: Mapping[str, Participant], trained: Iterable[str]) -> tuple[str, ...]:
+    """The names for people of the hospitals among `trained` that agree to be named on a card, in alphabetical order."""
     known = (participants[name] for name in trained if name in participants)
     return tuple(sorted(_shown_name(each) for each in known if _agrees(each)))[:MOST_NAMES]
 
 
-def _reads_no_names(participant: Participant) -> bool:
-    """A site that has reported nothing is not enrolled yet, or new, and stops no names."""
+def reads_names(participant: Participant) -> bool:
+    """Whether the site knows cards with names. It would refuse the delivery of another card."""
     site = participant.status.site
-    return site is not None and site.name_on_cards is None and not revoked(participant)
+    return site is not None and site.name_on_cards is not None
 
 
 def _agrees(participant: Participant) -> bool:

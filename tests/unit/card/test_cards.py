@@ -100,6 +100,16 @@ def test_only_the_card_that_names_hospitals_has_the_version_of_names() -> None:
     assert (nameless.version, "hospitalNames" in card_wire.write(nameless)) == (1, False)
 
 
+@pytest.mark.parametrize(("compression", "version"), [(None, 1), ("Int8", 2)])
+def test_a_card_without_names_says_the_rest_in_the_lowest_version(
+    compression: Compression | None, version: int
+) -> None:
+    known = making(hospital_names=("North", "West"))
+    stored = replace(known.stored, result=replace(known.stored.result, compression=compression))
+    made = cards.first(replace(known, stored=stored), NOW)
+    assert cards.without_names(made) == replace(made, version=version, hospital_names=())
+
+
 def test_the_next_revision_names_the_same_hospitals() -> None:
     """A hospital that has the model refuses a card that differs in more than its numbers."""
     after = cards.measured(cards.first(making(hospital_names=("North",)), NOW), result(AUC), "evaluate", NOW)

@@ -28,7 +28,7 @@ from wardround.sealing.manifests import sign_card
 from wardround.sealing.refused import Refused
 from wardround.wire import card as cards
 from wardround.wire.assignment import AssignedBase, AssignedDelivery, Assignment
-from wardround.wire.card import KNOWN, ModelCard
+from wardround.wire.card import KNOWN, NAMES_SINCE, ModelCard
 
 GO_ON = threading.Event()
 
@@ -163,6 +163,23 @@ def test_a_later_card_changes_nothing_of_a_version_but_its_numbers(
     refused = refusal(lambda: put(claim, delivered, card=delivered.signed(revision=7, **{field: changed[case]})))
     assert refused == "ModelVersionDiffers"
     assert folder.load(claim.root / "breast/v1", delivered.hub.identity.fingerprint).card == made
+
+
+def test_a_site_that_got_a_card_without_names_takes_one_with_names_after_its_upgrade(
+    claim: ModelsVolume, delivered: Delivered
+) -> None:
+    def names() -> tuple[str, ...]:
+        return folder.load(claim.root / "breast/v1", delivered.hub.identity.fingerprint).card.hospital_names
+
+    def named(*hospitals: str, revision: int) -> str:
+        return delivered.signed(version=NAMES_SINCE, hospital_names=hospitals, revision=revision)
+
+    put(claim, delivered)
+    put(claim, delivered, card=named("North", revision=delivered.made.card.revision))
+    assert names() == ()
+    put(claim, delivered, card=named("North", revision=7))
+    assert names() == ("North",)
+    assert refusal(lambda: put(claim, delivered, card=named("West", revision=8))) == "ModelVersionDiffers"
 
 
 def test_a_version_never_goes_backwards(claim: ModelsVolume, delivered: Delivered) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from tests.simulation.apiserver import Place
 from tests.simulation.federation import HUB_NAMESPACE, Federation
 from tests.simulation.rounds import OWN, OWN_ROUND, documents, play_rounds, scratch
 from tests.simulation.virtual import VirtualLoop, play
+from wardround.api.dataset import Dataset
 from wardround.api.names import HUB_CONFIG_MAP
+from wardround.api.site import Site
 from wardround.card.folder import Folder, load
 from wardround.plans import approval as approvals
 from wardround.plans import terms
+from wardround.plans.site.report import report
 from wardround.ports import Object
 from wardround.wire import card as cards
 from wardround.wire import versions
@@ -27,7 +31,7 @@ from wardround.wire.assignment import Assignment
 
 FEDERATION = demo_rounds.NAMESPACE
 TASKS = ["Train", "Statistics", "Evaluate", "Deliver"]
-ALL_TASKS = replace(OWN, policy={**OWN.policy, "tasks": TASKS})
+ALL_TASKS = replace(OWN, policy={**OWN.policy, "tasks": TASKS, "nameOnCards": True})
 TRAININGS = 2
 
 
@@ -100,8 +104,22 @@ async def delivered_to_all(federation: Federation, model: Place) -> None:
     )
 
 
+def report_of_an_older_site(site: Site, datasets: Sequence[Dataset]) -> Object:
+    """What the site tells its hub. The late hospital's does not know names on cards."""
+    known = report(site, datasets)
+    if site.spec.hub.participant_namespace == LATE:
+        del known["nameOnCards"]
+    return known
+
+
 @pytest.fixture(scope="module")
-def trained() -> Trained:
+def trained() -> Iterator[Trained]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wardround.plans.site.plan.report", report_of_an_older_site)
+        yield played()
+
+
+def played() -> Trained:
     async def main(loop: VirtualLoop) -> Trained:
         federation = Federation(loop, folder, ALL_TASKS, 1)
         async with federation.running(demo_data.tables()):
@@ -225,6 +243,17 @@ def test_every_hospital_has_the_current_version(trained: Trained) -> None:
     assert {each.card.round_uid for each in trained.delivered.values()} == {trained.version["spec"]["roundUID"]}
     assert {each.card.model.digest for each in trained.delivered.values()} == {trained.version["spec"]["digest"]}
     assert set(trained.current.values()) == {"v1\n"}
+
+
+def test_a_hospital_whose_site_reads_no_names_gets_the_card_without_them(trained: Trained) -> None:
+    """In the version before names: an older courier would refuse the delivery."""
+    cards_with_names = {name: each.card for name, each in trained.delivered.items() if each.card.hospital_names}
+    assert set(cards_with_names) == {each.name for each in demo_data.HOSPITALS} - {LATE}
+    card = trained.delivered[LATE].card
+    assert card.version == cards.LOWEST
+    assert replace(card, version=cards.NAMES_SINCE, hospital_names=()) in [
+        replace(each, hospital_names=()) for each in cards_with_names.values()
+    ]
 
 
 def test_a_deleted_model_leaves_its_current_version_with_the_result(trained: Trained) -> None:

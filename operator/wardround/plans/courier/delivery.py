@@ -110,7 +110,7 @@ def _fault(package: Package, seen: OnClaim) -> str:
         return "ModelVersionBackwards"
     if seen.unreadable or seen.digest not in ("", package.digest):
         return "ModelVersionDiffers"
-    if seen.described and _lasting(seen.described) != _lasting(package.described):
+    if seen.described and not _are_of_one_model(seen.described, package.described):
         return "ModelVersionDiffers"
     return ""
 
@@ -124,6 +124,14 @@ def _missing(package: Package, seen: OnClaim) -> Literal["Folder", "Card", "Noth
     return "Card" if brings_card else "Nothing"
 
 
-def _lasting(card: ModelCard) -> ModelCard:
-    """What no revision of a card changes. People of the hospital may use the version already."""
-    return replace(card, revision=0, issued="", metrics=())
+def _are_of_one_model(before: ModelCard, brought: ModelCard) -> bool:
+    """Whether the cards say the same, but for what a later revision may change. People of the hospital may use the
+    version already. To a site that knew no cards with names, the hub has delivered the card without them."""
+    with_names = bool(before.hospital_names and brought.hospital_names)
+    return _lasting(before, with_names=with_names) == _lasting(brought, with_names=with_names)
+
+
+def _lasting(card: ModelCard, *, with_names: bool) -> ModelCard:
+    """What no revision of a card changes."""
+    known = replace(card, revision=0, issued="", metrics=())
+    return known if with_names else replace(known, version=0, hospital_names=())
