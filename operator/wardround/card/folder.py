@@ -6,23 +6,24 @@ signature, and the hub's public key. The key proves nothing by itself: the calle
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from wardround.sealing import envelope
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import parse_card
 from wardround.sealing.refused import Refused
 from wardround.tabular import dataschema
-from wardround.wire import canonical, digests
+from wardround.wire import canonical, codec, digests, model_folder
 from wardround.wire import card as cards
 from wardround.wire.card import KNOWN, ModelCard
+from wardround.wire.envelope import Envelope, Signature
+from wardround.wire.model_folder import CardFile
 
 CARD_FILE, MODEL_FILE = "card.json", "model.safetensors"
 # A card fits into a Secret, 1 MiB. Written for people, each character can take six.
@@ -66,14 +67,9 @@ def signed(card_envelope: str, hub_key: bytes) -> SignedCard:
             f"the hub's signature of the card does not match the card ({refusal.reason}). Tell the hub's administrator"
         ) from None
     _hold_columns(card)
-    outer = json.loads(card_envelope)
-    document = {
-        "card": json.loads(canonical.decode(outer["payload"])),
-        "hubKey": canonical.encode(hub_key),
-        "signature": outer["signatures"][0]["sig"],
-    }
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    return SignedCard(card, hub_fingerprint(hub_key), text)
+    outer = codec.read_document(Envelope, card_envelope)
+    file = CardFile(card=canonical.loads(outer.payload), hub_key=hub_key, signature=outer.signatures[0].sig)
+    return SignedCard(card, hub_fingerprint(hub_key), model_folder.text(file))
 
 
 def load(path: Path, fingerprint: str) -> Folder:
@@ -101,9 +97,8 @@ def described(path: Path) -> ModelCard | None:
     if not os.path.lexists(path / CARD_FILE):
         return None
     try:
-        document = json.loads(read_file(path, CARD_FILE, CARD_BYTES))
-        return cards.read(document["card"])
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return cards.read(codec.read_document(CardFile, read_file(path, CARD_FILE, CARD_BYTES)).card)
+    except codec.Malformed:
         raise FolderRefused(f"{path / CARD_FILE} is no card that this program can read. {AGAIN}") from None
 
 
@@ -133,19 +128,18 @@ def _another_model(path: Path) -> FolderRefused:
 def _verified(path: Path, content: bytes, fingerprint: str) -> ModelCard:
     place = path / CARD_FILE
     try:
-        document = json.loads(content)
-        card, hub_key = document["card"], document["hubKey"]
-        key, signed_card = canonical.decode(hub_key), _envelope(canonical.dumps(card), document["signature"])
-    except (ValueError, TypeError, KeyError, RecursionError):
+        file = codec.read_document(CardFile, content)
+        signed_card = _envelope(file)
+    except (ValueError, TypeError, RecursionError):
         raise FolderRefused(f"this program cannot read {place} as the card of a model. {AGAIN}") from None
-    actual = hub_fingerprint(key)
+    actual = hub_fingerprint(file.hub_key)
     if actual != fingerprint:
         raise FolderRefused(
             f"{place} is signed by a hub whose key has the fingerprint {actual}, and not {fingerprint}. Ask the hub's "
             f"administrator for the right fingerprint. If it is not {actual}, do not use the model"
         )
     try:
-        verified = _opened_card(signed_card, key, str(place))
+        verified = _opened_card(signed_card, file.hub_key, str(place))
     except Refused as refusal:
         raise FolderRefused(
             f"{place} is not what the hub signed: somebody has changed it ({refusal.reason}). {AGAIN}"
@@ -183,10 +177,12 @@ def _hold_columns(card: ModelCard) -> None:
         )
 
 
-def _envelope(payload: bytes, signature: Any) -> str:
-    signatures = [{"keyid": "", "sig": signature}]
-    outer = {"payload": canonical.encode(payload), "payloadType": envelope.CARD, "signatures": signatures}
-    return canonical.dumps(outer).decode()
+def _envelope(file: CardFile) -> str:
+    """The envelope that the hub has signed. Raises TypeError, ValueError or RecursionError for a card that canonical
+    JSON cannot hold."""
+    signatures = (Signature(keyid="", sig=file.signature),)
+    outer = Envelope(payload=canonical.dumps(file.card), payload_type=envelope.CARD, signatures=signatures)
+    return codec.write_document(outer).decode()
 
 
 def _at_once(name: str, flags: int) -> int:

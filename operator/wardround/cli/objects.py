@@ -3,7 +3,6 @@
 People other than the reader wrote the texts of an object, so `read` makes them printable before it parses the object.
 """
 
-import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from wardround.api.timeline import Timeline
 from wardround.api.times import parse_time, read_time
 from wardround.wire import codec, versions
 from wardround.wire.assignment import LABEL, Assignment
+from wardround.wire.envelope import Envelope
 
 Object = dict[str, Any]
 Task = RoundTask | SiteTask
@@ -45,17 +45,16 @@ def assigned(task: Task) -> AssignedNames:
 def parsed_payload(form: type[T], envelope: str) -> T | None:
     """The payload of a DSSE envelope of any signer; None if it cannot be read."""
     try:
-        return codec.parse(form, json.loads(base64.b64decode(json.loads(envelope)["payload"], validate=True)))
-    except (KeyError, TypeError, ValueError, RecursionError, codec.Malformed):
+        return codec.parse(form, json.loads(codec.read_document(Envelope, envelope).payload))
+    except (ValueError, RecursionError):
         return None
 
 
 def assignment_of(task: Task) -> Assignment | None:
     """The whole assignment of a task, of any signer; None if it cannot be read."""
     try:
-        payload = base64.b64decode(json.loads(task.spec.assignment)["payload"], validate=True)
-        return versions.read(json.loads(payload))
-    except (KeyError, TypeError, ValueError, RecursionError, versions.NotUnderstood):
+        return versions.read(json.loads(codec.read_document(Envelope, task.spec.assignment).payload))
+    except (AttributeError, ValueError, RecursionError, versions.NotUnderstood):
         return None
 
 

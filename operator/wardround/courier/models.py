@@ -6,13 +6,12 @@ docs/contracts.md, section 9, has the layout. No other program of Wardround writ
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,13 +19,14 @@ from wardround import durable
 from wardround.card import folder
 from wardround.card.folder import CARD_FILE, MODEL_FILE, CardTooNew, FolderRefused
 from wardround.plans.courier import delivery
-from wardround.plans.courier.delivery import OnClaim, Owner, Package
+from wardround.plans.courier.delivery import OnClaim, Package
 from wardround.sealing.keys import load_verification_key
 from wardround.sealing.manifests import open_model
 from wardround.sealing.refused import Refused
-from wardround.wire import digests
+from wardround.wire import codec, digests, model_folder
 from wardround.wire.assignment import Assignment
 from wardround.wire.card import ModelCard
+from wardround.wire.model_folder import FolderOwner
 
 OWNER_FILE, CURRENT_FILE = "model.json", "current"
 # The names of folders that are incomplete, or no longer complete, begin so. No model has such a name.
@@ -80,7 +80,7 @@ class ModelsVolume:
         version = home / delivery.folder_name(wanted.version)
         with _as_claim():
             home.mkdir(exist_ok=True)
-            durable.write(home / OWNER_FILE, json.dumps(asdict(wanted.owner)).encode() + b"\n")
+            durable.write(home / OWNER_FILE, model_folder.text(wanted.owner).encode())
             durable.sync(self.root)
             if planned.missing == "Folder":
                 self._add(wanted, model, version, stop)
@@ -137,16 +137,14 @@ def _as_claim() -> Iterator[None]:
         raise ModelsUnusable(reason, failure) from failure
 
 
-def _owner(file: Path) -> Owner | None:
+def _owner(file: Path) -> FolderOwner | None:
     """None if the file is not there or is not ours."""
     if not file.is_file() or file.stat().st_size > LARGEST_OWNER_FILE:
         return None
     try:
-        document = json.loads(file.read_bytes())
-        owner = Owner(document["federation"], document["name"], document["uid"])
-    except (ValueError, TypeError, KeyError):
+        return codec.read_document(FolderOwner, file.read_bytes())
+    except codec.Malformed:
         return None
-    return owner
 
 
 def _card(version: Path) -> tuple[ModelCard | None, bool]:

@@ -17,10 +17,11 @@ from wardround.plans.push import ExaminedFile, hidden
 from wardround.plans.round.types import StoredModel
 from wardround.sealing.manifests import open_card
 from wardround.tabular import dataschema
-from wardround.wire import canonical, card, codec, digests
+from wardround.wire import card, codec, digests
 from wardround.wire.assignment import AssignedSchema
 from wardround.wire.card import CardField, CardMetric, CardParent, ModelCard
 from wardround.wire.compression import NONE
+from wardround.wire.envelope import Envelope
 from wardround.wire.models import ModelManifest
 
 # As the built-in trainer's (wardround_trainer/parameters.py).
@@ -154,7 +155,7 @@ def without_names(signed: ModelCard) -> ModelCard:
 def shown(text: str, identity: Identity) -> VersionCard:
     """What a ModelVersion says of this signed card. Raises Refused."""
     signed = open_card(text, identity.key.public_key())
-    payload = canonical.decode(canonical.loads(text.encode())["payload"])
+    payload = codec.read_document(Envelope, text).payload
     return VersionCard(digest=digests.digest(payload), revision=signed.revision, signed_by=identity.fingerprint)
 
 

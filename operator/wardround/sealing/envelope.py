@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from wardround.sealing import untrusted
 from wardround.sealing.keys import SigningKey, VerificationKey, dump_verification_key
 from wardround.sealing.refused import Refused
-from wardround.wire import canonical
+from wardround.wire import canonical, codec
+from wardround.wire.envelope import Envelope, Signature
 
 # Which version of an assignment it is stands in the payload, signed (wire/versions.py).
 ASSIGNMENT = "application/vnd.wardround.assignment+json"
@@ -42,12 +43,8 @@ def sign_envelope(payload: Mapping[str, object], payload_type: str, key: Signing
     signature = key.sign(_signed(data, payload_type), _ALGORITHM)
     # The caller of open_envelope names the key, so it ignores this `keyid`.
     keyid = hashlib.sha256(dump_verification_key(key.public_key())).hexdigest()
-    envelope = {
-        "payload": canonical.encode(data),
-        "payloadType": payload_type,
-        "signatures": [{"keyid": keyid, "sig": canonical.encode(signature)}],
-    }
-    return canonical.dumps(envelope).decode()
+    made = Envelope(payload=data, payload_type=payload_type, signatures=(Signature(keyid=keyid, sig=signature),))
+    return codec.write_document(made).decode()
 
 
 def open_envelope(text: str, payload_type: str, public_key: VerificationKey) -> dict[str, Any]:
@@ -77,16 +74,10 @@ def _split(text: str, payload_type: str) -> tuple[bytes, bytes]:
         data = text.encode()
     except UnicodeEncodeError:
         raise Refused(UNREADABLE) from None
-    outer = untrusted.loads(data, UNREADABLE)
-    match outer:
-        case {
-            "payload": str(payload),
-            "payloadType": str(actual_type),
-            "signatures": [{"keyid": str(), "sig": str(signature), **others}],
-            **further,
-        } if not others and not further and actual_type == payload_type:
-            return untrusted.decode(payload, UNREADABLE), untrusted.decode(signature, UNREADABLE)
-    raise Refused(UNREADABLE)
+    outer = untrusted.parse(Envelope, untrusted.loads(data, UNREADABLE), UNREADABLE)
+    if outer.payload_type != payload_type or len(outer.signatures) != 1:
+        raise Refused(UNREADABLE)
+    return outer.payload, outer.signatures[0].sig
 
 
 def _signed(payload: bytes, payload_type: str) -> bytes:

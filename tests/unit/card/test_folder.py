@@ -85,15 +85,29 @@ def test_a_key_that_is_not_the_signers_is_refused(made: Made) -> None:
     assert "somebody has changed it" in refusal(made, other.fingerprint)
 
 
-@pytest.mark.parametrize("signature", [None, 7, "", "AAAA", "not base64"])
-def test_a_signature_of_any_other_form_is_refused(made: Made, signature: Any) -> None:
+@pytest.mark.parametrize("signature", ["", "AAAA"])
+def test_another_signature_is_refused(made: Made, signature: str) -> None:
     change(made, "signature", signature)
     assert "somebody has changed it" in refusal(made)
 
 
-@pytest.mark.parametrize("signature", ["\ud800", 1.5, float("nan")])
-def test_a_signature_that_no_json_of_ours_can_hold_is_refused(made: Made, signature: Any) -> None:
+@pytest.mark.parametrize("signature", [None, 7, "not base64", "\ud800", 1.5, float("nan")])
+def test_a_signature_of_any_other_form_is_refused(made: Made, signature: Any) -> None:
     change(made, "signature", signature)
+    assert "as the card of a model" in refusal(made)
+
+
+@pytest.mark.parametrize("name", ["approvedBy", "Card", "limits"])
+def test_a_text_beside_the_card_is_refused(made: Made, name: str) -> None:
+    """People read the file, and nobody has signed this text."""
+    change(made, name, "The ethics board has approved the model.")
+    assert "as the card of a model" in refusal(made)
+
+
+@pytest.mark.parametrize("value", [1.5, "\ud800", float("inf")])
+def test_a_card_that_canonical_json_cannot_hold_is_refused(made: Made, value: Any) -> None:
+    document = json.loads((made.path / folder.CARD_FILE).read_text())
+    change(made, "card", {**document["card"], "people": value})
     assert "as the card of a model" in refusal(made)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,6 +18,7 @@ from wardround.cli.errors import CommandError
 from wardround.sealing import body
 from wardround.wire import codec
 from wardround.wire.assignment import AssignedBase, AssignedDelivery, Assignment
+from wardround.wire.envelope import Envelope
 from wardround.wire.models import ModelManifest
 
 GIVEN: list[dict[str, Any]] = [{}, {"rounds": 0, "evaluations": 0}, {"rounds": 5, "until": "2030-01-02"}]
@@ -214,8 +214,8 @@ def test_the_text_of_a_delivery_names_model_version_file_and_what_is_deleted() -
     names = dict.fromkeys(("round_uid", "participant", "base_digest", "image_digest", "schema_digest"), "")
     header = body.new_header(bytes(32), kind=body.MODEL, attempt=1, length=0, **names)
     payload = codec.dump(ModelManifest(header, digest, "", "models/uid", 9))
-    envelope = json.dumps({"payload": base64.b64encode(json.dumps(payload).encode()).decode()})
-    known = approvals.reviewed(site_task("brings", delivery(envelope)), ())
+    envelope = Envelope(payload=json.dumps(payload).encode(), payload_type="x", signatures=())
+    known = approvals.reviewed(site_task("brings", delivery(codec.write_document(envelope).decode())), ())
     text = "\n".join(approvals.review(known, NOW))
     assert "version 3 of model breast (UID model-uid)" in text
     assert digest in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import itertools
+import json
 import os
 import shutil
 import threading
@@ -209,6 +210,37 @@ def test_a_folder_of_another_model_is_left_alone(
     before = listing(claim)
     assert refusal(lambda: put(claim, delivered, version=2, **changes)) == "ModelNameTaken"
     assert listing(claim) == before
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        {"name": "breast", "uid": "uid-1"},
+        {"federation": "breast-cancer", "name": "breast", "uid": 1},
+        {"federation": "breast-cancer", "name": "breast", "uid": "uid-1", "note": "text"},
+        ["breast-cancer", "breast", "uid-1"],
+        None,
+    ],
+    ids=["no federation", "no text", "more", "a list", "nothing"],
+)
+def test_a_folder_whose_file_names_no_owner_is_not_written(
+    claim: ModelsVolume, delivered: Delivered, owner: object
+) -> None:
+    put(claim, delivered)
+    place = claim.root / "breast/model.json"
+    assert put_again(claim, delivered, place.read_text()) == ""
+    assert put_again(claim, delivered, json.dumps(json.loads(place.read_text()))) == "", "another spelling"
+    assert put_again(claim, delivered, json.dumps(owner)) == "ModelNameTaken"
+
+
+def put_again(claim: ModelsVolume, delivered: Delivered, owner: str) -> str:
+    """The reason for which the version is refused; empty if it is not. `owner`: the content of model.json."""
+    (claim.root / "breast/model.json").write_text(owner)
+    try:
+        put(claim, delivered)
+    except Refused as refused:
+        return refused.reason
+    return ""
 
 
 def test_a_link_in_the_place_of_the_folder_is_not_followed(claim: ModelsVolume, delivered: Delivered) -> None:

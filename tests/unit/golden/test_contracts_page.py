@@ -31,7 +31,9 @@ from wardround.wire import (
     card,
     codec,
     collected,
+    envelope,
     grants,
+    model_folder,
     models,
     outcome,
     server_state,
@@ -45,6 +47,7 @@ HEAD = "| document | fields and their types |\n|---|---|\n"
 # a model's folder holds.
 TABLES: tuple[tuple[type, ...], ...] = (
     (
+        envelope.Envelope,
         assignment.Assignment,
         models.Header,
         models.ModelManifest,
@@ -63,7 +66,7 @@ TABLES: tuple[tuple[type, ...], ...] = (
         aggregation.AggregationResult,
         aggregation.AggregationFailure,
     ),
-    (card.ModelCard,),
+    (card.ModelCard, model_folder.CardFile, model_folder.FolderOwner),
 )
 MOST_SENTENCES = 3
 OURS = re.compile(r"wardround\.io/[a-z-]+(?![a-z0-9])")

@@ -61,7 +61,9 @@ from wardround.wire.card import (
     ModelCard,
 )
 from wardround.wire.collected import ClosedList, CollectedPage
+from wardround.wire.envelope import Envelope, Signature
 from wardround.wire.grants import Get, Grants, PushGrants, PushOffer, Put, TransferGrants
+from wardround.wire.model_folder import CardFile, FolderOwner
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
 from wardround.wire.outcome import (
     EvaluationBudget,
@@ -436,6 +438,9 @@ FORMATS: dict[str, Any] = {
         use=CardUse(intended_use="research", limits="adults", licence="CC-BY-4.0", contact="a@example.org"),
         release="Readers",
     ),
+    "card-file": CardFile(card={"version": 1, "revision": 2}, hub_key=b"spki", signature=b"signature"),
+    "folder-owner": FolderOwner(federation="breast-cancer", name="heart", uid=UID),
+    "envelope": Envelope(payload=b"{}", payload_type="application/json", signatures=(Signature(keyid="", sig=b"s"),)),
     "aggregation-failure": AggregationFailure("NothingToAggregate", "no update counts", LEFT_OUT, 2),
 }
 

@@ -9,9 +9,10 @@ import pytest
 from tests.unit.card.models import making, manifest
 from tests.worlds.site import ASSIGNMENT, NOW
 from wardround.documents import cards
-from wardround.plans.courier.delivery import OnClaim, Owner, Package, Plan, package, plan
+from wardround.plans.courier.delivery import OnClaim, Package, Plan, package, plan
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import AssignedDelivery
+from wardround.wire.model_folder import FolderOwner
 
 CARD = cards.first(making(), NOW)
 MANIFEST = manifest(b"")
@@ -24,7 +25,7 @@ ASKED = replace(
     delivery=DELIVERY,
 )
 PACKAGE = package(ASKED, DELIVERY, MANIFEST, CARD, "text")
-OWNER = Owner(CARD.round_namespace, "breast", "uid")
+OWNER = FolderOwner(federation=CARD.round_namespace, name="breast", uid="uid")
 EARLIER = OnClaim(exists=True, owner=OWNER, versions=(1, 2), current=2)
 WHOLE = OnClaim(exists=True, owner=OWNER, versions=(2, 3), current=3, digest=MANIFEST.digest, described=CARD)
 
@@ -40,7 +41,7 @@ PLANS: dict[str, tuple[OnClaim, Plan]] = {
 }
 
 REFUSALS: dict[str, tuple[OnClaim, str]] = {
-    "another model has the name": (replace(EARLIER, owner=Owner("another", "breast", "uid")), "ModelNameTaken"),
+    "another model has the name": (replace(EARLIER, owner=replace(OWNER, federation="another")), "ModelNameTaken"),
     "people have written there": (OnClaim(exists=True), "ModelNameTaken"),
     "a newer version is there": (replace(EARLIER, versions=(4,)), "ModelVersionBackwards"),
     "a newer version was the current one": (replace(EARLIER, current=4), "ModelVersionBackwards"),

@@ -10,19 +10,11 @@ from typing import Literal
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import AssignedDelivery, Assignment
 from wardround.wire.card import ModelCard
+from wardround.wire.model_folder import FolderOwner
 from wardround.wire.models import ModelManifest
 
 # The folder of a version, which is also the text of the file `current`.
 FOLDER = re.compile(r"v([1-9][0-9]{0,8})", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Owner:
-    """The FederatedModel to which a folder on the claim belongs. `federation`: its namespace on the hub."""
-
-    federation: str
-    name: str
-    uid: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +22,7 @@ class Package:
     """A version to put onto the claim. `digest`: of the model's file. `card`: the content of card.json. `described`:
     the same card, as it was read. `keep`: how many of the newest versions stay."""
 
-    owner: Owner
+    owner: FolderOwner
     version: int
     keep: int
     digest: str
@@ -46,7 +38,7 @@ class OnClaim:
     card of it that can be read. `unreadable`: the claim has another card of it, perhaps from a newer courier."""
 
     exists: bool = False
-    owner: Owner | None = None
+    owner: FolderOwner | None = None
     versions: Collection[int] = ()
     current: int | None = None
     digest: str = ""
@@ -84,7 +76,7 @@ def package(
     if described != (*named, manifest.digest, header.length, header.schema_digest):
         raise Refused("CardDiffers")
     return Package(
-        owner=Owner(assignment.round_namespace, wanted.model_name, wanted.model_uid),
+        owner=FolderOwner(federation=assignment.round_namespace, name=wanted.model_name, uid=wanted.model_uid),
         version=wanted.version,
         keep=wanted.keep,
         digest=manifest.digest,
