@@ -28,12 +28,13 @@ from wardround.courier import settings as courier_settings
 from wardround.hub.operator import HubOperator
 from wardround.hub.settings import Settings
 from wardround.network.probe import LEAST_SECONDS
+from wardround.plans.site.link import Credentials
 from wardround.plans.sitetask.types import Control
 from wardround.ports import Api, Object, TokenSource
 from wardround.presign import Credentials as StoreCredentials
 from wardround.presign import Presigner
 from wardround.simulate.trainers import Trainer as TrainingProgram
-from wardround.site.link import FIELD_MANAGER, Credentials
+from wardround.site.link import FIELD_MANAGER
 from wardround.site.operator import SiteOperator
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.versions import KNOWN

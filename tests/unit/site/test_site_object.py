@@ -12,10 +12,11 @@ from tests.worlds.site import FINGERPRINT
 from wardround.api import conditions, site
 from wardround.kube.errors import Unavailable
 from wardround.kube.events import Reporter
+from wardround.plans.site.link import Credentials
 from wardround.plans.site.plan import CONNECTED_SECONDS, DISCONNECTED_SECONDS
 from wardround.ports import Api, Object, TokenSource
 from wardround.site.held import HeldTasks
-from wardround.site.link import Credentials, HubLink
+from wardround.site.link import HubLink
 from wardround.site.site_object import SiteReconciler
 
 HERE, THERE = "hospital-a", "site-a"

@@ -18,14 +18,15 @@ import pytest
 from tests.worlds.site import ASSIGNMENT
 from wardround.clock import system_draw
 from wardround.kube.client import Client
-from wardround.kube.errors import Unauthorized
+from wardround.kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unavailable
 from wardround.network import addresses
 from wardround.network.probe import Answers, ProbeTarget
 from wardround.network.probe import probe as ask
+from wardround.plans.site.link import Credentials
 from wardround.plans.site.plan import renewal_due
 from wardround.plans.sitetask.job import requested
 from wardround.site import control
-from wardround.site.link import Credentials, HubLink, NotEnrolled, connect, token_life
+from wardround.site.link import HubLink, connect, token_life
 from wardround.wire import codec
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import LiveRounds
@@ -49,34 +50,24 @@ def test_a_token_that_does_not_say_when_it_ends_is_left_alone(text: str) -> None
     assert not renewal_due(token_life(text), ISSUED)
 
 
-def secret(**data: str) -> dict[str, object]:
-    whole = {"server": "https://hub", "ca.crt": "PEM", "token": "abc", "namespace": "site-a"} | data
-    return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in whole.items()}}
-
-
-def test_an_enrolment_without_one_of_its_parts_names_the_part_and_not_its_content() -> None:
-    with pytest.raises(NotEnrolled, match=r"ca\.crt"):
-        Credentials.parse(secret(**{"ca.crt": ""}))
-    with pytest.raises(NotEnrolled, match="server"):
-        Credentials.parse({"data": {}})
-
-
-def test_a_token_that_the_hub_does_not_take_is_expired_or_revoked_and_the_command_is_whole() -> None:
-    link = HubLink(
-        Client("https://own", "", lambda: "", "hospital-a", draw=system_draw),
-        lambda: None,
-        partial(connect, draw=system_draw),
-    )
-    link._credentials = Credentials.parse(secret())
-    link.heartbeat(Unauthorized("renew Lease site", "401"))
-    assert link.state.state == "EnrolmentExpired"
-    assert "the token has expired, or the hub's administrator has revoked it" in link.state.message
-    assert "`kubectl wardround enrol site-a --apply --hub-server URL --bootstrap FILE`" in link.state.message
-    assert "`kubectl apply -n hospital-a -f FILE`" in link.state.message
-
-
-def test_a_token_is_not_in_what_is_printed() -> None:
-    assert "abc" not in repr(Credentials.parse(secret()))
+@pytest.mark.parametrize(
+    ("failure", "state"),
+    [
+        (None, "Connected"),
+        (Unauthorized("renew Lease site", "401"), "EnrolmentExpired"),
+        (Forbidden("renew Lease site", "403"), "HubForbids"),
+        (NotFound("renew Lease site", "404"), "HubForbids"),
+        (Unavailable("renew Lease site", "no answer"), "HubUnreachable"),
+    ],
+)
+def test_each_answer_to_a_heartbeat_has_its_state(failure: ApiError | None, state: str) -> None:
+    own = Client("https://own", "", lambda: "", "hospital-a", draw=system_draw)
+    link = HubLink(own, lambda: None, partial(connect, draw=system_draw))
+    link.heartbeat(failure)
+    assert link.state.state == "Connecting", "without credentials, an answer says nothing"
+    link._credentials = Credentials("https://hub", "PEM", "abc", "site-a")
+    link.heartbeat(failure)
+    assert link.state.state == state
 
 
 def test_resolvers_on_loopback_are_no_targets(tmp_path: Path) -> None:
