@@ -134,11 +134,12 @@ def reduce(mebibytes: int, participants: int) -> None:
 
     run = Run(0, body.SEGMENT, "F32", "Delta")
     segments = [np.random.default_rng(n).normal(size=1 << 18).astype("<f4").tobytes() for n in range(participants + 1)]
+    reduction, made = SegmentReduction([run]), memoryview(bytearray(body.SEGMENT))
     with timed(f"reduce {participants} updates", mebibytes * participants):
         for _ in range(mebibytes):
-            reduction = SegmentReduction([run])
+            reduction.restart()
             reduction.add(segments[1:], [1 / participants] * participants)
-            reduction.result(b"", segments[0])
+            reduction.result(b"", segments[0], [made])
 
 
 def main() -> None:

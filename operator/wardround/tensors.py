@@ -223,6 +223,12 @@ def narrow(values: Array, dtype: str) -> Array:
         return values.astype(DTYPES[dtype])
 
 
+def narrow_into(values: Array, dtype: str, into: Array) -> None:
+    """Write float64 values into an array of a file's dtype. See `narrow`."""
+    with np.errstate(over="ignore"):
+        np.copyto(into, narrow(values, dtype) if dtype == "BF16" else values, casting="same_kind")
+
+
 def _bfloat16(values: Array) -> Array:
     # Rounding to float32 first and then to 16 bits would round twice. Rounding to float32 towards odd keeps the
     # information that the second rounding needs (Boldo, Melquiond: "Emulation of FMA and correctly rounded sums").

@@ -6,7 +6,7 @@ many threads leave gaps in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from wardround.sealing.body import SEALED_SEGMENT
@@ -27,11 +27,19 @@ class Buffers:
     @contextmanager
     def lent(self, count: int) -> Iterator[list[memoryview]]:
         """Lend `count` buffers with any bytes in them. At the end of the context no thread may use them."""
-        lent = [self._free.pop() if self._free else self._new() for _ in range(count)]
+        lent = self.lend(count)
         try:
             yield lent
         finally:
-            self._free += lent
+            self.give_back(lent)
+
+    def lend(self, count: int) -> list[memoryview]:
+        """Lend `count` buffers without an end. See `give_back`."""
+        return [self._free.pop() if self._free else self._new() for _ in range(count)]
+
+    def give_back(self, lent: Sequence[memoryview]) -> None:
+        """Take buffers that `lend` gave. No thread may use them."""
+        self._free += lent
 
     def _new(self) -> memoryview:
         self._made += 1

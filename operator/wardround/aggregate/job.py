@@ -360,7 +360,7 @@ class SealedResult:
         """`sha256:<hex>` of the list of ciphertext hashes of the appended segments."""
         return digests.digest(self._hashes)
 
-    async def append(self, segment: bytes) -> None:
+    async def append(self, segment: memoryview) -> None:
         """Seal the next segment, and begin to upload the part that it completes. Raises AggregationError and
         StoreError, for that part or the one before."""
         part, offset, size = bodies.sealed_place(self._index, self._body.length)
@@ -379,10 +379,10 @@ class SealedResult:
         stored = await self._store.put_bytes(self._put.segments.url, self._put.segments.headers, bytes(self._hashes))
         _require_stored(stored)
 
-    def _seal(self, segment: bytes, place: int) -> None:
+    def _seal(self, segment: memoryview, place: int) -> None:
         self._plain.update(segment)
         sealed = self._sealed[: len(segment) + bodies.TAG]
-        self._body.seal_into(self._index, memoryview(segment), sealed)
+        self._body.seal_into(self._index, segment, sealed)
         self._hashes += hashlib.sha256(sealed).digest()
         self._region.write(place, sealed)
 

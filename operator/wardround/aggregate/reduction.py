@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -79,48 +79,52 @@ class Reduction:
         self._base = base
         self._layout = layout
         self._runs = all_runs
-        self._rules = rules
         self._moments = moments
         self._threads = threads
         self._buffers = buffers
-        # At most one for each thread.
-        self._idle: list[SegmentReduction] = []
+        self._idle = _Idle(rules)
 
-    async def segments(self) -> AsyncGenerator[list[bytes], None]:
-        """Yield the result's segments in order, each with the segment of each moment. Raises Refused("Altered"),
-        StoreError, rules.Differs and slices.NotFinite."""
+    async def segments(self) -> AsyncGenerator[list[memoryview], None]:
+        """Yield the result's segments in order, each with the segment of each moment. The next step overwrites them.
+        Raises Refused("Altered"), StoreError, rules.Differs and slices.NotFinite."""
         jobs = (self._job(index) for index in range(segment_count(self._layout.length)))
         async with aclosing(ordered(jobs, self._threads)) as results:
             async for segment in results:
-                yield segment
+                yield [each.content for each in segment]
+                self._buffers.give_back([each.buffer for each in segment])
 
-    def _job(self, index: int) -> Callable[[], Awaitable[list[bytes]]]:
+    def _job(self, index: int) -> Callable[[], Awaitable[list[_Made]]]:
         return lambda: self._segment(index)
 
-    async def _segment(self, index: int) -> list[bytes]:
+    async def _segment(self, index: int) -> list[_Made]:
         start, size = segment_span(index, self._layout.length)
-        reduction = self._reduction_for(list(within(self._runs, start, start + size)))
+        reduction = self._idle.reduction_for(list(within(self._runs, start, start + size)))
         others = self._others
+        made = [_Made(each, size) for each in self._buffers.lend(1 + self._moments.count)]
         with self._buffers.lent(self._rooms + memory.opened(len(others))) as lent:
             rooms, plain = lent[: self._rooms], [each[:size] for each in lent[self._rooms :]]
             for block in self._blocks:
                 await _fetch([each.file for each in block], index, rooms)
                 await beside(_add, reduction, block, index, plain[0], rooms)
             await _fetch(others, index, rooms)
-            await beside(_open, others, index, plain, rooms)
-            head, base = self._layout.header[start : start + size], plain[0] if self._base else None
-            made = await beside(reduction.results, head, base, plain[1 : len(others)], self._moments.count)
-        self._idle.append(reduction)
+            await beside(self._finish, reduction, index, plain, rooms, [each.content for each in made])
+        self._idle.add(reduction)
         return made
 
-    def _reduction_for(self, pieces: list[Run]) -> SegmentReduction:
-        """Nearly all segments of a model have equal pieces, so a reduction that has ended can begin again."""
-        while self._idle:
-            reduction = self._idle.pop()
-            if reduction.pieces == pieces:
-                reduction.restart()
-                return reduction
-        return SegmentReduction(pieces, self._rules)
+    def _finish(
+        self,
+        reduction: SegmentReduction,
+        index: int,
+        plain: Sequence[memoryview],
+        rooms: Sequence[memoryview],
+        into: Sequence[memoryview],
+    ) -> None:
+        """Open the other files, and write the result."""
+        for file, opened, room in zip(self._others, plain, rooms, strict=False):
+            file.open_fetched(index, opened, room)
+        start, size = segment_span(index, self._layout.length)
+        base = plain[0] if self._base else None
+        reduction.result(self._layout.header[start : start + size], base, into, plain[1 : len(self._others)])
 
 
 class SliceReduction:
@@ -145,17 +149,18 @@ class SliceReduction:
         self._base = base
         self._layout = layout
         self._runs = all_runs
-        self._rules = rules
         self._buffers = buffers
         self._slice = slice_size
         self._threads = threads
+        self._idle = _Idle(rules)
 
-    async def segments(self) -> AsyncGenerator[list[bytes], None]:
+    async def segments(self) -> AsyncGenerator[list[memoryview], None]:
         """Yield the result's segments in order, each in a list of its own. See Reduction.segments."""
         jobs = (self._job(self._segment, index) for index in range(segment_count(self._layout.length)))
         async with aclosing(ordered(jobs, self._threads)) as results:
             async for segment in results:
-                yield [segment]
+                yield [segment.content]
+                self._buffers.give_back([segment.buffer])
 
     async def distances(self) -> Array:
         """Return the squared distances between all updates. Raises Refused("Altered")."""
@@ -181,24 +186,30 @@ class SliceReduction:
             total += squared_distances(block, list(within(self._runs, start, stop)))
         return total
 
-    async def _segment(self, index: int) -> bytes:
+    async def _segment(self, index: int) -> _Made:
+        _, size = segment_span(index, self._layout.length)
+        [buffer] = self._buffers.lend(1)
+        made = _Made(buffer, size)
         with self._buffers.lent(2 + self._needed()) as (room, old, *plain):
             if self._base is not None:
                 await self._base.fetch(index, room)
-            return await beside(self._reduced, index, old, plain, room)
+            await beside(self._reduce, index, old, plain, room, made.content)
+        return made
 
-    def _reduced(self, index: int, old: memoryview, plain: Sequence[memoryview], room: memoryview) -> bytes:
+    def _reduce(
+        self, index: int, old: memoryview, plain: Sequence[memoryview], room: memoryview, into: memoryview
+    ) -> None:
         first, size = segment_span(index, self._layout.length)
         if self._base is not None:
             self._base.open_fetched(index, old[:size], room)
         shares = [each.share for each in self._updates]
-        pieces = []
         for start, stop, block in self._opened(index, plain, room):
-            reduction = SegmentReduction(list(within(self._runs, start, stop)), self._rules)
+            reduction = self._idle.reduction_for(list(within(self._runs, start, stop)))
             reduction.add(block, shares)
-            base = old[start - first : stop - first] if self._base is not None else None
-            pieces.append(reduction.result(self._layout.header[start:stop], base))
-        return b"".join(pieces)
+            place = slice(start - first, stop - first)
+            base = old[place] if self._base is not None else None
+            reduction.result(self._layout.header[start:stop], base, [into[place]])
+            self._idle.add(reduction)
 
     def _opened(
         self, index: int, plain: Sequence[memoryview], room: memoryview
@@ -217,6 +228,43 @@ class SliceReduction:
     def _needed(self) -> int:
         """Buffers for the slices of all participants."""
         return -(-len(self._updates) * self._slice // SEGMENT)
+
+
+class _Idle:
+    """Reductions that have ended. Nearly all segments of a model have equal pieces, and so do slices, so these
+    reductions can begin again. Threads may share it."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        # At most one for each thread.
+        self._ended: list[SegmentReduction] = []
+
+    def reduction_for(self, pieces: list[Run]) -> SegmentReduction:
+        """Return a reduction that has nothing yet."""
+        with suppress(IndexError):  # another thread may take the last one
+            while True:
+                reduction = self._ended.pop()
+                if reduction.pieces == pieces:
+                    reduction.restart()
+                    return reduction
+        return SegmentReduction(pieces, self._rules)
+
+    def add(self, reduction: SegmentReduction) -> None:
+        """Keep a reduction whose result has been copied."""
+        self._ended.append(reduction)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A buffer with `size` bytes of a result."""
+
+    buffer: memoryview
+    size: int
+
+    @property
+    def content(self) -> memoryview:
+        """The bytes of the result."""
+        return self.buffer[: self.size]
 
 
 async def _fetch(files: Sequence[SealedFile], index: int, rooms: Sequence[memoryview]) -> None:
@@ -238,11 +286,6 @@ def _add(
     for number, each in enumerate(block):
         each.file.open_fetched(index, into, rooms[number % len(rooms)])
         reduction.add([into], [each.share])
-
-
-def _open(files: Sequence[SealedFile], index: int, opened: Sequence[memoryview], rooms: Sequence[memoryview]) -> None:
-    for file, into, room in zip(files, opened, rooms, strict=False):
-        file.open_fetched(index, into, room)
 
 
 async def ordered(jobs: Iterable[Callable[[], Awaitable[T]]], window: int) -> AsyncGenerator[T, None]:

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from wardround.aggregate import sorting
-from wardround.tensors import DTYPES, FLOATS, Array, narrow, widen, widen_into
+from wardround.tensors import DTYPES, FLOATS, Array, narrow_into, widen, widen_into
 
 RuleName = Literal["Delta", "Mean", "Sum", "Pairs", "Equal", "Largest", "KeepBase"]
 # The tensor of an evaluation whose elements are over pairs of people: pairs, pairs in order, and the variance term.
@@ -86,12 +86,12 @@ class WeightedSum(Rule):
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, self.size, SLICE):
                 part = slice(start, start + SLICE)
-                self._reduced[part] = self._result(self._sum[part], part, None if base is None else base[part])
+                self._reduce(self._sum[part], part, None if base is None else base[part])
         return self._reduced
 
-    def _result(self, total: Array, part: slice, base: Array | None) -> Array:
-        """Return one slice of the result."""
-        return narrow(total, self.dtype)
+    def _reduce(self, total: Array, part: slice, base: Array | None) -> None:
+        """Write one slice of the result. New arrays would cost more time: the kernel has to clear their pages."""
+        narrow_into(total, self.dtype, self._reduced[part])
 
 
 class Mean(WeightedSum):
@@ -119,22 +119,22 @@ class Mean(WeightedSum):
         for values in block:
             self._same &= values == self._first
 
-    def _result(self, total: Array, part: slice, base: Array | None) -> Array:
+    def _reduce(self, total: Array, part: slice, base: Array | None) -> None:
+        super()._reduce(total, part, base)
         # If all agree, take that value: shares sum to 1 only approximately, and must not change a frozen tensor.
-        return np.where(self._same[part], self._first[part], narrow(total, self.dtype))
+        np.copyto(self._reduced[part], self._first[part], where=self._same[part])
 
 
 class Delta(WeightedSum):
     """Base plus the weighted mean of differences. If the mean is 0, the base bit by bit (-0.0 plus 0.0 is 0.0)."""
 
-    def _result(self, total: Array, part: slice, base: Array | None) -> Array:
+    def _reduce(self, total: Array, part: slice, base: Array | None) -> None:
         assert base is not None
         moved = self._product[: total.size]
         widen_into(base, self.dtype, moved)
         np.add(moved, total, out=moved)
-        result = narrow(moved, self.dtype)
-        np.copyto(result, base, where=total == 0)
-        return result
+        narrow_into(moved, self.dtype, self._reduced[part])
+        np.copyto(self._reduced[part], base, where=total == 0)
 
 
 class TrimmedMean(Mean):
@@ -286,6 +286,9 @@ def scaled(name: str, sums: Array, scale: float) -> Array:
 
 def finite(values: Array, dtype: str) -> bool:
     """Whether no element is NaN or infinite."""
+    if dtype not in FLOATS:
+        return True
+    slices = (values[start : start + SLICE] for start in range(0, values.size, SLICE))
     if dtype == "BF16":
-        return bool(np.all((values & 0x7F80) != 0x7F80))
-    return dtype not in FLOATS or bool(np.all(np.isfinite(values)))
+        return all(bool(np.all((each & 0x7F80) != 0x7F80)) for each in slices)
+    return all(bool(np.all(np.isfinite(each))) for each in slices)

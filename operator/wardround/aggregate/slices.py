@@ -105,32 +105,30 @@ class SegmentReduction:
         for run, rule in self._rules:
             rule.add([values(data, run) for data in block], shares)
 
-    def result(self, head: bytes, base: bytes | memoryview | None) -> bytes:
-        """Return the reduced segment. `head`: the part of the file's header in this segment, which comes first.
-
-        Raises NotFinite if the sum of finite updates overflows the dtype.
-        """
-        return self.results(head, base, (), 0)[0]
-
-    def results(
-        self, head: bytes, base: bytes | memoryview | None, before: Sequence[bytes | memoryview], moments: int
-    ) -> list[bytes]:
-        """Return the reduced segment, and the segment of each moment of a server optimizer. `before`: those of the
-        round before; empty if the optimizer begins anew. Tensors that the optimizer does not touch have moments of
-        zero bytes.
+    def result(
+        self,
+        head: bytes,
+        base: bytes | memoryview | None,
+        into: Sequence[memoryview],
+        before: Sequence[bytes | memoryview] = (),
+    ) -> None:
+        """Fill the first buffer with the reduced segment, and each other one with the segment of a moment of a server
+        optimizer. `head`: the part of the file's header in this segment, which comes first in all of them. `before`:
+        the moments of the round before; empty if the optimizer begins anew. Tensors that the optimizer does not touch
+        have moments of zero bytes.
 
         Raises NotFinite if a number of the model or of a moment overflows the dtype.
         """
-        files: list[list[bytes | memoryview]] = [[head] for _ in range(1 + moments)]
+        for each in into:
+            each[: len(head)] = head
         for run, rule in self._rules:
             old = None if base is None else values(base, run)
             if isinstance(rule, Optimized) and old is not None:
                 made = rule.moved(old, [values(each, run) for each in before] if before else None)
             else:
                 made = [rule.result(old)]
-            made += [np.zeros_like(made[0]) for _ in range(1 + moments - len(made))]
-            for pieces, reduced in zip(files, made, strict=False):
-                if not finite(reduced, run.dtype):
+            for place, each in enumerate(into):
+                room = values(each, run)
+                np.copyto(room, made[place] if place < len(made) else 0, casting="same_kind")
+                if not finite(room, run.dtype):
                     raise NotFinite
-                pieces.append(np.ascontiguousarray(reduced, DTYPES[run.dtype]).data)
-        return [b"".join(pieces) for pieces in files]

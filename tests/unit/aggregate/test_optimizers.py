@@ -77,7 +77,7 @@ async def stepped(
             threads=threads,
             fetched=fetched,
         )
-        made = [each async for each in reduction.segments()]
+        made = [list(map(bytes, each)) async for each in reduction.segments()]
         return [b"".join(pieces) for pieces in zip(*made, strict=True)]
 
 

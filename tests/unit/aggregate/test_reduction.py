@@ -42,7 +42,7 @@ async def reduced(
         old = await sealed(base, kept) if base is not None else None
         all_runs = runs(layout, lambda name, dtype: rule_for("Train", base is None, name, dtype))
         reduction = Reduction(files, old, layout, all_runs, Buffers(), threads=threads, fetched=fetched)
-        return b"".join([segment async for [segment] in reduction.segments()])
+        return b"".join([bytes(segment) async for [segment] in reduction.segments()])
 
 
 def slow_loop(dtype: str, rows: Sequence[Array], shares: Sequence[float], base: Array | None) -> Array:

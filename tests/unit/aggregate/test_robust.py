@@ -42,7 +42,7 @@ async def reduced(
         made = SliceReduction(
             files, old, layout, all_runs, Buffers(), slice_size, rules=strategy.rules(), threads=threads
         )
-        return b"".join([segment async for [segment] in made.segments()])
+        return b"".join([bytes(segment) async for [segment] in made.segments()])
 
 
 def slow_loop(dtype: str, rows: Sequence[Array], trimmed: int | None, base: Array | None) -> Array:

@@ -41,8 +41,8 @@ def result_body(length: int) -> body.Body:
     return body.Body(KEY, body.new_header(KEY, kind=body.MODEL, attempt=1, length=length, **names))
 
 
-def segment(index: int, size: int) -> bytes:
-    return bytes([index % 251]) * size
+def segment(index: int, size: int) -> memoryview:
+    return memoryview(bytes([index % 251]) * size)
 
 
 async def test_a_part_is_made_while_the_one_before_is_uploaded(tmp_path: Path) -> None:
@@ -72,6 +72,6 @@ async def test_a_part_that_exists_ends_the_aggregation(tmp_path: Path) -> None:
     await store.put_bytes(body.part_name(0), {}, b"of another aggregation")
     with Scratch(tmp_path) as scratch:
         async with SealedResult(store, PUT, result_body(5), scratch) as sealed:
-            await sealed.append(b"model")
+            await sealed.append(memoryview(b"model"))
             with pytest.raises(AggregationError, match="ResultExists"):
                 await sealed.finish()

@@ -42,7 +42,9 @@ def reduced(cut: int) -> bytes:
         reduction = SegmentReduction(list(within(ALL_RUNS, start, stop)))
         for seed, share in [(1, 0.25), (2, 0.75)]:
             reduction.add([random_file(seed)[start:stop]], [share])
-        result += reduction.result(LAYOUT.header[start:stop], random_file(3)[start:stop])
+        made = memoryview(bytearray(stop - start))
+        reduction.result(LAYOUT.header[start:stop], random_file(3)[start:stop], [made])
+        result += made
     return result
 
 
@@ -92,4 +94,4 @@ def test_a_sum_that_overflows_gives_no_result() -> None:
     reduction = SegmentReduction(pieces)
     reduction.add([data], [1.0])
     with pytest.raises(NotFinite):
-        reduction.result(layout.header, data)
+        reduction.result(layout.header, data, [memoryview(bytearray(layout.length))])
