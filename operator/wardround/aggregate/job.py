@@ -36,7 +36,7 @@ from wardround.aggregate.plan import AggregationError
 from wardround.aggregate.reduction import Moments, Reduction, SliceReduction, WeightedFile
 from wardround.aggregate.resealed import Resealing
 from wardround.aggregate.rules import Differs, rule_for
-from wardround.aggregate.scratch import Scratch
+from wardround.aggregate.scratch import Region, Scratch
 from wardround.aggregate.sealed_file import HashesOnly, Keeping, SealedFile
 from wardround.aggregate.slices import NotFinite, Run, runs
 from wardround.aggregate.state import open_moments
@@ -192,14 +192,22 @@ class Aggregation:
             async with AsyncExitStack() as stack:
                 files = [(self._plan.put, bodies.Body(self._plan.data_key, header)), *self._planned_moments()]
                 sealed, *moments = [
-                    await stack.enter_async_context(SealedResult(self._store, put, each, self._scratch))
-                    for put, each in files
+                    await stack.enter_async_context(SealedResult(self._store, put, each, self._region(number)))
+                    for number, (put, each) in enumerate(files)
                 ]
                 await self._reduce([sealed, *moments], weights)
                 # The result's list of segments comes last: if it is there, everything else is.
                 for each in (*moments, sealed):
                     await each.finish()
         return self._answer(header, sealed, moments, weights)
+
+    def _region(self, number: int) -> Region:
+        """Where a file that is made waits for its upload: over an update, because a segment of an update is not read
+        again when that segment of the result is made. So the kernel has its pages already. Without an update in
+        scratch, there is room for two parts: the one that is uploaded, and the one that is made."""
+        length = ciphertext_length(self._layout.length)
+        kept = self._usable[number].file.kept_region if number < len(self._usable) else None
+        return kept if kept and kept.length >= length else self._scratch.region(min(2 * bodies.PART, length))
 
     def _header(self) -> Header:
         plan, layout = self._plan, self._layout
@@ -319,10 +327,10 @@ class Aggregation:
 class SealedResult:
     """Seals the result's segments, and uploads each part while the next one is made, as an async context manager.
 
-    Scratch has room for two parts: the one that is uploaded, and the one that is made.
+    `region`: room for the whole ciphertext, or for two parts: the one that is uploaded, and the one that is made.
     """
 
-    def __init__(self, store: Store, put: PlannedUploads, body: bodies.Body, scratch: Scratch) -> None:
+    def __init__(self, store: Store, put: PlannedUploads, body: bodies.Body, region: Region) -> None:
         self._store = store
         self._put = put
         self._body = body
@@ -333,7 +341,7 @@ class SealedResult:
                 f"The result has {len(self._lengths)} parts, but the plan has addresses to upload only "
                 f"{len(put.parts)} parts. So this Job has written no result.",
             )
-        self._region = scratch.region(min(2 * bodies.PART, ciphertext_length(body.length)))
+        self._region = region
         self._sealed = memoryview(bytearray(min(bodies.SEALED_SEGMENT, ciphertext_length(body.length))))
         self._index = 0
         self._plain = digests.Digest()
@@ -364,7 +372,7 @@ class SealedResult:
         """Seal the next segment, and begin to upload the part that it completes. Raises AggregationError and
         StoreError, for that part or the one before."""
         part, offset, size = bodies.sealed_place(self._index, self._body.length)
-        place = part % 2 * bodies.PART
+        place = part % -(-self._region.length // bodies.PART) * bodies.PART
         await beside(self._seal, segment, place + offset)
         self._index += 1
         if offset + size == self._lengths[part]:

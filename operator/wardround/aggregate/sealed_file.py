@@ -88,7 +88,13 @@ class SealedFile:
     @property
     def kept(self) -> bool:
         """Whether scratch has all segments."""
-        return self._read and (self._region is not None or self._resealed is not None)
+        return self.kept_region is not None
+
+    @property
+    def kept_region(self) -> Region | None:
+        """The region of scratch that has all segments, each at the place of its ciphertext or behind."""
+        resealed = self._resealed.region if self._resealed else None
+        return self._region or resealed if self._read else None
 
     async def segment(self, index: int) -> bytes:
         """Return the plaintext of one segment. Raises Refused("Altered") and StoreError."""
