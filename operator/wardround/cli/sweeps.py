@@ -207,10 +207,8 @@ def _refuse_scheduled(model: Object, varied: Iterable[str]) -> None:
 
 
 def _spec(item: Object) -> FederatedModelSpec:
-    """The spec as it is compared. People may suspend a model of a sweep. Earlier commands did not write testRows: it
-    changes nothing as long as nobody promotes the model."""
-    spec = federatedmodel.parse(item).spec
-    return replace(spec, suspend=False, evaluation=replace(spec.evaluation, test_rows=False))
+    """The spec as it is compared. People may suspend a model of a sweep."""
+    return replace(federatedmodel.parse(item).spec, suspend=False)
 
 
 def _state(model: FederatedModel, loss: ResultMetric | None) -> str:

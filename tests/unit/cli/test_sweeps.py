@@ -40,6 +40,7 @@ def lived(*members: sweeps.Member, **status: Any) -> dict[str, Any]:
 def version(member: sweeps.Member, loss: str, hospitals: int = 3, rows: str = "Validation") -> dict[str, Any]:
     metric = {"name": "loss", "value": loss, "people": 90, "hospitals": hospitals, "rows": rows, "model": "r"}
     spec = {"modelName": member.name, "version": 1, "series": 1, "roundName": "r", "roundUID": "u", "digest": "d"}
+    spec |= {"parents": [], "release": "Participants"}
     return {
         "metadata": {"name": f"{member.name}-v1", "labels": {names.MODEL_UID: f"uid-{member.name}"}},
         "spec": spec,
@@ -71,10 +72,16 @@ def test_a_repeated_command_makes_only_what_is_missing() -> None:
     assert planned()[1].name == second.name
     live = lived(first, second)
     live[first.name]["spec"]["suspend"] = True
-    # As an earlier command made it.
-    evaluation = {"quorum": second.item["spec"]["evaluation"]["quorum"]}
-    live[second.name]["spec"] = {**second.item["spec"], "evaluation": evaluation}
     assert sweeps.missing((first, second), live) == ()
+
+
+def test_a_model_that_reads_test_rows_is_no_part_of_a_sweep() -> None:
+    first, second = planned()
+    live = lived(first, second)
+    evaluation = {**second.item["spec"]["evaluation"], "testRows": True}
+    live[second.name]["spec"] = {**second.item["spec"], "evaluation": evaluation}
+    with pytest.raises(CommandError, match="exists with another spec"):
+        sweeps.missing((first, second), live)
 
 
 def test_a_changed_file_is_no_further_part_of_the_same_sweep() -> None:
