@@ -42,6 +42,8 @@ def version(number: int, **verdict: str) -> modelversion.ModelVersion:
         "roundName": f"breast-s{number}-r1-0123abcd",
         "roundUID": f"r{number}",
         "digest": "sha256:" + "0" * 64,
+        "parents": [],
+        "release": "Participants",
     }
     return modelversion.parse({"metadata": metadata, "spec": spec, "status": {"verdict": verdict} if verdict else {}})
 

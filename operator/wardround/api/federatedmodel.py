@@ -199,8 +199,8 @@ class SeriesRound:
 @dataclass(frozen=True, kw_only=True)
 class SeriesStatus:
     """`trigger`: why the series began. `Created`: it is the first one. `Cron`, `NewPatients`: the field of the spec's
-    trigger that was due. `Requested`: a person asked for it. None if the operator that began the series did not write
-    it. `request`: what people had asked for by then, the value of the annotation `wardround.io/begin`.
+    trigger that was due. `Requested`: a person asked for it. `request`: what people had asked for by then, the value of
+    the annotation `wardround.io/begin`.
     `base`: the round of the version from which the first Train round starts; None if there is no such round.
     `pushed`: the pushed ModelVersion from which the first Train round starts. Without both, that round makes first
     weights.
@@ -212,7 +212,7 @@ class SeriesStatus:
     number: int = 1
     stage: Stage
     started: str
-    trigger: SeriesTrigger | None = None
+    trigger: SeriesTrigger
     request: str | None = None
     base: str | None = None
     pushed: str | None = None

@@ -33,8 +33,8 @@ class Parent:
 class ModelVersionSpec:
     """`digest`: of the model's manifest, as in the result of the round. `series`: number of the series.
     `columns_digest`, `schema_digest`: of the DataSchema with which the model was trained. `parents`: the versions from
-    which it was trained, one step back; none if the series began with new first weights. `release`: who may get the
-    model. None if an operator made the version that wrote neither parents nor release.
+    which it was trained, one step back; none if the series began with new first weights, and for a pushed model.
+    `release`: who may get the model.
 
     `pushed`: None for a model that a series has made. For a pushed model, `model_name` and `round_name` are the name of
     the ModelPush, `round_uid` is its UID, `version` is 1 and `series` is 0."""
@@ -47,8 +47,8 @@ class ModelVersionSpec:
     digest: str
     columns_digest: str | None = None
     schema_digest: str | None = None
-    parents: tuple[Parent, ...] = ()
-    release: Release | None = None
+    parents: tuple[Parent, ...]
+    release: Release
     pushed: Pushed | None = None
 
 

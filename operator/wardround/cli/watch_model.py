@@ -154,8 +154,8 @@ def _title(seen: ModelObjects, now: datetime) -> str:
     begun = read_time(series.started) if series else None
     if series is None or begun is None:
         return seen.name
-    trigger = f" (trigger: {series.trigger})" if series.trigger else ""
-    title = f"{seen.name} series {series.number}{trigger}, round {series.round} of at most {shown.spec.series.rounds}"
+    began = f"{seen.name} series {series.number} (trigger: {series.trigger})"
+    title = f"{began}, round {series.round} of at most {shown.spec.series.rounds}"
     if _exit_code(shown) is not None:
         return title
     age, left = seconds((now - begun).total_seconds()), _left(seen, now)

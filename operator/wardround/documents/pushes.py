@@ -132,6 +132,7 @@ def version(push: ModelPush, made: Model) -> dict[str, Any]:
         digest=made.manifest.digest,
         columns_digest=made.stored.result.columns_digest,
         schema_digest=made.stored.result.schema_digest,
+        parents=(),
         release=made.stored.release,
         pushed=Pushed(requested_by=push.spec.requested_by),
     )

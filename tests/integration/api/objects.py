@@ -107,6 +107,8 @@ def model_version(name: str = "breast-v1-0123abcd") -> Object:
             "roundName": "breast-s1-r2-0123abcd",
             "roundUID": "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77",
             "digest": DIGEST,
+            "parents": [],
+            "release": "Participants",
         },
     }
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.integration.api.apiserver import Api, Refused, account
-from tests.integration.api.objects import FEDERATION, HUB, ROOT, federated_model
+from tests.integration.api.objects import FEDERATION, HUB, ROOT, federated_model, model_version
 from wardround.api.federatedmodel import SeriesRound, SeriesStatus
 from wardround.api.federatedround import Task
 from wardround.api.meta import Meta
@@ -156,7 +156,8 @@ def test_the_longest_series_fits_into_the_object(api: Api) -> None:
         for attempt in range(1, 5)
     ]
     api.create(federated_model(name, rounds=256))
-    series = SeriesStatus(number=9999, stage="Training", started="2026-11-24T16:15:00Z", rounds=tuple(rounds))
+    started = "2026-11-24T16:15:00Z"
+    series = SeriesStatus(number=9999, stage="Training", started=started, trigger="Cron", rounds=tuple(rounds))
     api.patch_status("FederatedModel", name, {"series": codec.dump(series)}, FEDERATION, user=OPERATOR)
     stored = api.get("FederatedModel", name, FEDERATION)
     assert len(stored["status"]["series"]["rounds"]) == 2056
@@ -166,3 +167,19 @@ def test_a_trigger_may_name_new_patients_alone(api: Api) -> None:
     model = federated_model()
     model["spec"]["trigger"] = {"newPatients": 50}
     assert api.create(model, dry_run=True)["spec"]["trigger"] == {"newPatients": 50, "timeZone": "Etc/UTC"}
+
+
+@pytest.mark.parametrize("field", ["parents", "release"])
+def test_a_version_says_what_it_was_trained_from_and_who_may_get_it(api: Api, field: str) -> None:
+    item = model_version("unsaid")
+    del item["spec"][field]
+    with pytest.raises(Refused, match=rf"spec\.{field}: Required value"):
+        api.create(item, dry_run=True, user=OPERATOR)
+    api.create(model_version("unsaid"), dry_run=True, user=OPERATOR)
+
+
+def test_a_series_says_why_it_began(api: Api) -> None:
+    api.create(federated_model("begun"))
+    status = {"series": {"number": 1, "stage": "Training", "started": "2026-11-24T16:15:00Z"}}
+    with pytest.raises(Refused, match=r"status\.series\.trigger: Required value"):
+        api.patch_status("FederatedModel", "begun", status, FEDERATION, user=OPERATOR)

@@ -158,6 +158,8 @@ async def test_a_version_that_names_a_round_of_another_namespace_gives_nothing(w
             "roundName": "readers",
             "roundUID": released["metadata"]["uid"],
             "digest": released["status"]["result"]["digest"],
+            "parents": [],
+            "release": "Readers",
         },
     }
     world.admin.create(version, user=f"system:serviceaccount:{HUB}:hub-operator")
@@ -302,6 +304,7 @@ async def test_the_command_finds_the_version_of_a_model(
     uid = world.admin.create(model)["metadata"]["uid"]
     spec = {"modelName": "versioned", "version": 1, "series": 1, "roundName": "readers"}
     spec |= {"roundUID": released["metadata"]["uid"], "digest": released["status"]["result"]["digest"]}
+    spec |= {"parents": [], "release": "Readers"}
     for name, model_uid, round_name in (("earlier-v1", "earlier", "gone"), ("versioned-v1", uid, "readers")):
         version = {
             "apiVersion": "wardround.io/v1alpha1",

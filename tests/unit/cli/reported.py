@@ -122,6 +122,7 @@ def entry(place: str, task: str, number: int, **more: Any) -> Object:
 
 def version(number: int, series: int, round_name: str, index: int, verdict: Object) -> Object:
     spec = {"modelName": "heart", "version": number, "series": series, "roundName": round_name, "roundUID": round_name}
+    spec |= {"parents": [], "release": "Readers"}
     shift = Decimal("0.05") * (number - 1)
     groups = [
         {"from": low, "to": high, "observed": str(Decimal(seen) + shift), "people": people}
@@ -209,6 +210,7 @@ def model() -> Object:
         entries[index + 1] |= {"loss": loss, "hospitals": 2}
     entries[-1] |= {"references": [FIRST]}
     series = {"number": 2, "stage": "Ended", "started": at(0), "round": 3, "best": name(2, "r3"), "loss": "0.302"}
+    series |= {"trigger": "Requested"}
     return {
         "metadata": {"name": "heart", "namespace": "fed", "uid": "m"},
         "spec": SPEC,

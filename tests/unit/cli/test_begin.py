@@ -17,7 +17,7 @@ from wardround.kubectl import parser
 
 
 def model(stage: str | None = None, *conditions: dict[str, str], suspend: bool = False) -> dict[str, Any]:
-    series = {"series": {"number": 3, "stage": stage, "started": stamp(50)}} if stage else {}
+    series = {"series": {"number": 3, "stage": stage, "started": stamp(50), "trigger": "Cron"}} if stage else {}
     spec = {**reported.SPEC, "suspend": suspend}
     return item("FederatedModel", "heart", "fed", {"conditions": [*conditions], **series}, spec)
 

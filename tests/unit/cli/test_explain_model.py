@@ -27,7 +27,7 @@ def test_a_version_that_waits_for_people_and_a_wrong_cron_line_stand_in_the_expl
 def test_the_explanation_of_a_model_has_that_of_the_round_that_runs() -> None:
     rounds = [{"name": f"heart-r{number}", "task": "Train", "number": number, "generation": 1} for number in (1, 2)]
     rounds[0]["outcome"] = "Complete"
-    series = {"number": 1, "stage": "Training", "started": stamp(50), "rounds": rounds}
+    series = {"number": 1, "stage": "Training", "started": stamp(50), "trigger": "Created", "rounds": rounds}
     item_ = model(condition("Ready", "False", "NoVersionYet"), series=series)
     assert explain.running_round(item_) == "heart-r2"
     stalled = condition("Stalled", "True", "DatasetUnknown", "Was breast meant?")

@@ -27,6 +27,7 @@ FIXED = {
     "task",
     "outcome",
     "stage",
+    "trigger",
     "rows",
     "better",
     "started",

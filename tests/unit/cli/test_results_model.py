@@ -32,6 +32,7 @@ DIFFERENCE = {
 
 def version(number: int, round_name: str, *metrics: Object) -> Object:
     spec = {"modelName": "heart", "version": number, "series": number, "roundName": round_name, "roundUID": "u"}
+    spec |= {"parents": [], "release": "Participants"}
     verdict = {"outcome": "Accepted", "reason": "NotWorse"}
     return {
         "metadata": {"name": f"heart-v{number}-0123abcd", "namespace": "fed", "uid": f"v{number}"},
@@ -60,7 +61,13 @@ MODEL: Object = {
     "status": {
         "current": "heart-v1-0123abcd",
         "candidate": "heart-v2-0123abcd",
-        "series": {"number": 2, "stage": "Ended", "started": "2026-11-27T12:00:00Z", "rounds": ENTRIES},
+        "series": {
+            "number": 2,
+            "stage": "Ended",
+            "started": "2026-11-27T12:00:00Z",
+            "trigger": "Requested",
+            "rounds": ENTRIES,
+        },
     },
 }
 VERSIONS = [version(2, TRAINED, LOSS), version(1, "heart-s1-r2-0123abcd")]

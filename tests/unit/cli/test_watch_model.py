@@ -41,6 +41,7 @@ def model(
                 "number": 1,
                 "stage": stage,
                 "started": at(0),
+                "trigger": "Created",
                 "round": 2,
                 "best": "breast-s1-r1-0123abcd",
                 "loss": "0.31",
@@ -93,7 +94,7 @@ def shown(item: dict[str, Any], *rounds: dict[str, Any]) -> str:
 
 def test_each_round_has_a_row_and_the_lowest_loss_is_marked() -> None:
     text = shown(model(TRAINING))
-    assert "breast-cancer/breast series 1, round 2 of at most 3, 1m10s" in text
+    assert "breast-cancer/breast series 1 (trigger: Created), round 2 of at most 3, 1m10s" in text
     rows = [
         [each.strip() for each in line.split("│")[1:4] + line.split("│")[6:7]]
         for line in text.splitlines()

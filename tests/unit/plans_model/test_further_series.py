@@ -83,6 +83,8 @@ def pushed_version(name: str) -> ModelVersion:
         round_name=name,
         round_uid="push",
         digest="sha256:" + "e" * 64,
+        parents=(),
+        release="Readers",
         pushed=Pushed(requested_by="wanda"),
     )
     return ModelVersion(metadata=Meta(name=name, namespace="federation", uid="pushed"), spec=spec)

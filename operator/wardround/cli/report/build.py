@@ -9,8 +9,8 @@ from wardround.cli.report.seen import ReportInput
 
 
 def _stage(series: SeriesStatus, rounds: int) -> str:
-    trigger = f" (trigger: {series.trigger})" if series.trigger else ""
-    return f"number {series.number}{trigger}, {series.stage}, round {series.round} of at most {rounds}"
+    began = f"number {series.number} (trigger: {series.trigger})"
+    return f"{began}, {series.stage}, round {series.round} of at most {rounds}"
 
 
 def document(seen: ReportInput) -> Document:
