@@ -16,6 +16,7 @@ from wardround.api.participant import Participant, ParticipantSpec, ParticipantS
 from wardround.api.site import Site
 from wardround.api.sitetask import SiteTask, SiteTaskSpec
 from wardround.api.task import TaskSpec
+from wardround.courier.keys import Identity
 from wardround.documents.assignments import Recipient
 from wardround.manifests import training
 from wardround.plans.sitetask.job import training_job
@@ -24,14 +25,11 @@ from wardround.sealing import untrusted
 from wardround.sealing.keys import (
     DecryptionKey,
     SigningKey,
-    dump_verification_key,
-    generate_signing_key,
     hub_fingerprint,
     load_verification_key,
-    participant_fingerprint,
 )
 from wardround.sealing.manifests import open_assignment, open_grants
-from wardround.wire import canonical, codec
+from wardround.wire import codec
 from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Grants
 from wardround.wire.isolation import IsolationTarget
@@ -46,22 +44,23 @@ class Hospital:
     """A participant with real keys."""
 
     name: str
-    signing: SigningKey = field(default_factory=generate_signing_key)
-    decryption: DecryptionKey = field(default_factory=DecryptionKey.generate)
-
-    @cached_property
-    def verification(self) -> bytes:
-        """The public key of its signatures."""
-        return dump_verification_key(self.signing.public_key())
+    identity: Identity = field(default_factory=Identity.generate)
 
     @property
+    def signing(self) -> SigningKey:
+        return self.identity.signing
+
+    @property
+    def decryption(self) -> DecryptionKey:
+        return self.identity.decryption
+
+    @cached_property
     def keys(self) -> PublicKeys:
-        decryption = canonical.encode(self.decryption.public.raw)
-        return PublicKeys(signing=canonical.encode(self.verification), decryption=decryption)
+        return PublicKeys(**self.identity.published()["keys"])
 
     @cached_property
     def fingerprint(self) -> str:
-        return participant_fingerprint(self.verification, self.decryption.public.raw)
+        return self.identity.fingerprint
 
     @property
     def recipient(self) -> Recipient:
@@ -69,9 +68,8 @@ class Hospital:
 
     def status(self, *datasets: str) -> dict[str, Any]:
         """`status` of its Participant, with the keys and the datasets that it offers."""
-        keys = {"signing": self.keys.signing, "decryption": self.keys.decryption}
         offered = [{"name": name} for name in datasets]
-        return {"site": {"keys": keys, "datasets": offered, "assignmentVersions": list(KNOWN)}}
+        return {"site": {"keys": codec.dump(self.keys), "datasets": offered, "assignmentVersions": list(KNOWN)}}
 
     def participant(self, max_samples: int | None) -> Participant:
         """Its object on the hub, approved."""
@@ -104,16 +102,9 @@ class Hospital:
     ) -> dict[str, Any]:
         """The Job of the SiteTask with this UID."""
         metadata = Meta(name=spec.round_ref.name, namespace=site.metadata.namespace, uid=uid)
-        task_spec = SiteTaskSpec(
-            round_ref=spec.round_ref,
-            attempt=spec.attempt,
-            assignment=spec.assignment,
-            hub_key=spec.hub_key,
-            round_task_uid=uid,
-        )
         job = training_job(
             site,
-            SiteTask(metadata=metadata, spec=task_spec),
+            SiteTask(metadata=metadata, spec=SiteTaskSpec.copied(spec, uid)),
             self.assignment(spec),
             ObservedDataset(
                 spec=dataset["spec"],

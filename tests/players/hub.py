@@ -22,7 +22,7 @@ from wardround.plans.schema import assigned
 from wardround.ports import Store
 from wardround.presign import Presigner
 from wardround.sealing import body
-from wardround.sealing.keys import DecryptionKey, dump_verification_key, generate_signing_key, hub_fingerprint
+from wardround.sealing.keys import DecryptionKey
 from wardround.sealing.manifests import sign_assignment, sign_model
 from wardround.sealing.wrap import base_context, unwrap, update_context, wrap
 from wardround.wire import canonical, digests
@@ -37,12 +37,6 @@ DATA_SCHEMA: dict[str, Any] = {
 }
 SCHEMA = assigned(DATA_SCHEMA)
 HOUR = timedelta(hours=1)
-
-
-def new_identity() -> Identity:
-    key = generate_signing_key()
-    public = dump_verification_key(key.public_key())
-    return Identity(key, public, hub_fingerprint(public))
 
 
 @dataclass(frozen=True)
@@ -62,7 +56,7 @@ class SealedModel:
 class Hub:
     """One hub with the key of one round."""
 
-    identity: Identity = field(default_factory=new_identity)
+    identity: Identity = field(default_factory=Identity.generate)
     round_key: DecryptionKey = field(default_factory=DecryptionKey.generate)
 
     @property

@@ -1,5 +1,7 @@
 """SiteTask: the site's copy of a RoundTask, and the owner of its Job. Only the courier writes `status.courier`."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,6 +22,18 @@ class SiteTaskSpec(TaskSpec):
     approved: bool = False
     denied: bool = False
     decided_by: str | None = None
+
+    @classmethod
+    def copied(cls, spec: TaskSpec, round_task_uid: str) -> SiteTaskSpec:
+        """Of a RoundTask that the hub has not cancelled."""
+        return cls(
+            round_ref=spec.round_ref,
+            round_task_uid=round_task_uid,
+            attempt=spec.attempt,
+            assignment=spec.assignment,
+            hub_key=spec.hub_key,
+            grants=spec.grants,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

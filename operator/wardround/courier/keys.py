@@ -30,6 +30,10 @@ class Identity:
     signing: SigningKey = field(repr=False)
     decryption: DecryptionKey = field(repr=False)
 
+    @classmethod
+    def generate(cls) -> Identity:
+        return cls(generate_signing_key(), DecryptionKey.generate())
+
     @property
     def fingerprint(self) -> str:
         return participant_fingerprint(dump_verification_key(self.signing.public_key()), self.decryption.public.raw)
@@ -51,7 +55,7 @@ async def load_or_create(client: Api) -> Identity:
         data = secret.get("data") or {}
         if data:
             return _load(data)
-        fresh = Identity(generate_signing_key(), DecryptionKey.generate())
+        fresh = Identity.generate()
         body = {
             "metadata": {"resourceVersion": secret["metadata"]["resourceVersion"]},
             "data": {

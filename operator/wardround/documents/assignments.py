@@ -205,6 +205,15 @@ def fetch(model: Model, presigner: Presigner, now: datetime, seconds: int) -> Ge
     )
 
 
+def uploads(location: str, ciphertext_bytes: int, presigner: Presigner, now: datetime, seconds: int) -> tuple[Put, ...]:
+    """PUT URLs for the part objects of a ciphertext."""
+    puts = []
+    for index, length in enumerate(object_lengths(ciphertext_bytes)):
+        signed = presigner.put(f"{location}/{part_name(index)}", now, seconds, length)
+        puts.append(Put(url=signed.url, bytes=length, headers=signed.headers))
+    return tuple(puts)
+
+
 def object_lengths(ciphertext_bytes: int) -> list[int]:
     """Bytes of each part object of a ciphertext."""
     whole, rest = divmod(ciphertext_bytes, PART)
@@ -223,13 +232,7 @@ def grant(
     references: Sequence[Model] = (),
 ) -> tuple[str, datetime]:
     """Sealed grants as base64, and until when they hold."""
-    puts = None
-    if upload_bytes is not None:
-        uploads = [
-            (length, presigner.put(f"{location}/{part_name(i)}", now, GRANT_SECONDS, length))
-            for i, length in enumerate(object_lengths(upload_bytes))
-        ]
-        puts = tuple(Put(url=upload.url, bytes=length, headers=upload.headers) for length, upload in uploads)
+    puts = None if upload_bytes is None else uploads(location, upload_bytes, presigner, now, GRANT_SECONDS)
     expires = now + timedelta(seconds=GRANT_SECONDS)
     got = fetch(base, presigner, now, GRANT_SECONDS) if base else None
     grants = Grants(

@@ -1,9 +1,11 @@
 """The hub's signing key and its stored results, from which its documents are made. No I/O."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
 from wardround.plans.round.types import StoredModel
-from wardround.sealing.keys import SigningKey
+from wardround.sealing.keys import SigningKey, dump_verification_key, generate_signing_key, hub_fingerprint
 from wardround.wire.models import ModelManifest
 from wardround.wire.server_state import StateManifest
 
@@ -15,6 +17,15 @@ class Identity:
     key: SigningKey = field(repr=False)
     public: bytes
     fingerprint: str
+
+    @classmethod
+    def of_key(cls, key: SigningKey) -> Identity:
+        public = dump_verification_key(key.public_key())
+        return cls(key, public, hub_fingerprint(public))
+
+    @classmethod
+    def generate(cls) -> Identity:
+        return cls.of_key(generate_signing_key())
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,7 @@ from wardround.presign import Credentials
 from wardround.sealing.keys import (
     DecryptionKey,
     dump_signing_key,
-    dump_verification_key,
     generate_signing_key,
-    hub_fingerprint,
     load_signing_key,
 )
 from wardround.sealing.manifests import open_model
@@ -57,9 +55,7 @@ async def identity(client: Api) -> Identity:
         fresh = secret(names.HUB_SIGNING_KEY, client.namespace, {"key": dump_signing_key(generate_signing_key())})
         await client.create_if_absent(fresh)
         item = await client.get("Secret", names.HUB_SIGNING_KEY)
-    key = load_signing_key(value(item, "key"))
-    public = dump_verification_key(key.public_key())
-    return Identity(key, public, hub_fingerprint(public))
+    return Identity.of_key(load_signing_key(value(item, "key")))
 
 
 async def store_credentials(client: Api) -> Credentials:

@@ -28,7 +28,7 @@ from wardround.courier.keys import Identity
 from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.documents.assignments import fetch as urls
-from wardround.documents.assignments import object_lengths
+from wardround.documents.assignments import uploads
 from wardround.documents.keys import Model
 from wardround.manifests import training
 from wardround.network.probe import LEAST_SECONDS
@@ -41,8 +41,7 @@ from wardround.plans.sitetask import failure as failures
 from wardround.plans.sitetask.job import training_job
 from wardround.plans.sitetask.types import Control, ObservedDataset
 from wardround.sealing import untrusted
-from wardround.sealing.body import part_name
-from wardround.sealing.keys import DecryptionKey, generate_signing_key, load_verification_key
+from wardround.sealing.keys import load_verification_key
 from wardround.simulate.errors import SimulationError
 from wardround.simulate.pod import Ended, Watch, as_pod, run_pod
 from wardround.simulate.repeats import STATE, WORKSPACE
@@ -50,7 +49,6 @@ from wardround.simulate.store import ORIGIN, SIGNER, MemoryStore
 from wardround.simulate.trainers import Trainer
 from wardround.simulate.wait import wait_for
 from wardround.wire.assignment import Assignment
-from wardround.wire.grants import Put
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.outcome import Outcome
 from wardround.wire.training import LiveRounds
@@ -97,10 +95,6 @@ class Order:
     models: tuple[Model, ...]
     means: Means
     now: datetime
-
-
-def new_identity() -> Identity:
-    return Identity(generate_signing_key(), DecryptionKey.generate())
 
 
 @dataclass(frozen=True)
@@ -174,7 +168,7 @@ class Hospital:
             send.seal(assignment, folder, self.identity.signing, base_digest(assignment, task.spec.hub_key))
         )
         location = names.update_location(assignment.round_uid, assignment.attempt, self.name)
-        puts = _puts(location, sealed.view.bytes, order.now)
+        puts = uploads(location, sealed.view.bytes, SIGNER, order.now, URL_SECONDS)
         wait_for(send.send(puts, order.means.store, folder))
         sent = RoundTaskStatus(
             conditions=_set(accepted, "Sent", True, "Sent", order.now),
@@ -248,13 +242,7 @@ class Hospital:
 
     def _job(self, own: Site, task: RoundTask, assignment: Assignment, max_samples: int | None) -> Mapping[str, Any]:
         metadata = Meta(name=task.metadata.name, namespace=NAMESPACE, uid=task.metadata.uid)
-        spec = SiteTaskSpec(
-            round_ref=task.spec.round_ref,
-            attempt=task.spec.attempt,
-            assignment=task.spec.assignment,
-            hub_key=task.spec.hub_key,
-            round_task_uid=task.metadata.uid,
-        )
+        spec = SiteTaskSpec.copied(task.spec, task.metadata.uid)
         name = assignment.dataset_name
         return training.build(
             training_job(
@@ -282,12 +270,6 @@ def _explained(failure: Failure, last: Ended) -> str:
         return f"{last.verb}: {failure.reason}: {failure.message}"
     lines = last.output.rstrip().splitlines()[-LAST_LINES:]
     return "\n    ".join([f"{last.verb}: {failure.reason}: exit code {last.exit_code}", *lines])
-
-
-def _puts(location: str, length: int, now: datetime) -> tuple[Put, ...]:
-    lengths = object_lengths(length)
-    uploads = [SIGNER.put(f"{location}/{part_name(i)}", now, URL_SECONDS, each) for i, each in enumerate(lengths)]
-    return tuple(Put(each.url, length, each.headers) for each, length in zip(uploads, lengths, strict=True))
 
 
 def _set(before: Conditions, kind: str, status: bool, reason: str, now: datetime) -> Conditions:

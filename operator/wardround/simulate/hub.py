@@ -40,7 +40,7 @@ from wardround.plans.round.types import (
     StoreModel,
 )
 from wardround.plans.schema import assigned
-from wardround.sealing.keys import DecryptionKey, dump_verification_key, generate_signing_key, hub_fingerprint
+from wardround.sealing.keys import DecryptionKey
 from wardround.sealing.manifests import sign_model
 from wardround.simulate.errors import SimulationError
 from wardround.simulate.hospital import Hospital, Means, Order, SimulatedTask
@@ -55,12 +55,6 @@ from wardround.wire.models import ModelManifest
 START = datetime(2026, 1, 1, tzinfo=UTC)
 # Gets the name of each hospital that has done its task, and what it made of the task.
 Report = Callable[[str, SimulatedTask], None]
-
-
-def new_identity() -> Identity:
-    key = generate_signing_key()
-    public = dump_verification_key(key.public_key())
-    return Identity(key, public, hub_fingerprint(public))
 
 
 @dataclass

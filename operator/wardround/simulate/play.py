@@ -12,11 +12,12 @@ from wardround.api.conditions import Condition
 from wardround.api.federatedround import Attention, FederatedRound, Participants, Quorum, Result
 from wardround.api.site import LEAST_CELL, MOST_EVALUATIONS, Policy
 from wardround.clock import system_random_bytes
+from wardround.courier.keys import Identity as SiteIdentity
+from wardround.documents.keys import Identity as HubIdentity
 from wardround.simulate.errors import RoundFailed
 from wardround.simulate.files import HOLDOUT, HospitalFiles
-from wardround.simulate.hospital import Hospital, Means, SimulatedTask, new_identity
+from wardround.simulate.hospital import Hospital, Means, SimulatedTask
 from wardround.simulate.hub import Hub, failed
-from wardround.simulate.hub import new_identity as new_hub
 from wardround.simulate.pod import Watch
 from wardround.simulate.repeats import Repeat
 from wardround.simulate.store import MemoryStore
@@ -104,8 +105,8 @@ def play(
     A round that fails ends the simulation, but for an Evaluate round in one of several repeats or with
     `skips_evaluations`: with another split, too few people may be in a class.
     """
-    identities = {each.name: new_identity() for each in _everyone(simulation)}
-    hub = new_hub()
+    identities = {each.name: SiteIdentity.generate() for each in _everyone(simulation)}
+    hub = HubIdentity.generate()
     for number in range(1, simulation.repeats + 1):
         repeat = Repeat(number, simulation.seed)
         with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None, prefix="wardround-") as name:

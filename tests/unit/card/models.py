@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tests.players.hub import new_identity
 from tests.unit.plans_hub.builders import FEDERATION, NOW, UID
 from wardround import tensors
 from wardround.api import federatedround
@@ -173,7 +172,7 @@ def _write(
     path.mkdir(parents=True, exist_ok=True)
     tensors.write(path / folder.MODEL_FILE, model)
     data = (path / folder.MODEL_FILE).read_bytes()
-    identity = new_identity()
+    identity = Identity.generate()
     card = replace(cards.first(making(data, making_spec), NOW), **{"metrics": (THRESHOLD,), **changes})
     (path / folder.CARD_FILE).write_text(folder.signed(sign_card(card, identity.key), identity.public).text)
     return Made(path, identity, card)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.players.hub import Hub, new_identity
+from tests.players.hub import Hub
 from tests.unit.card.models import SCHEMA, making
 from tests.unit.plans_hub.builders import NOW
 from wardround.api import schema_text
 from wardround.api.federatedround import Result, ResultMetric, Task
 from wardround.api.variable_text import MOST_BYTES
 from wardround.documents import cards
-from wardround.documents.keys import Model
+from wardround.documents.keys import Identity, Model
 from wardround.sealing.manifests import sign_card
 from wardround.tabular import dataschema
 from wardround.wire import card as card_wire
@@ -189,7 +189,7 @@ def test_the_longest_card_fits_into_a_secret_and_into_a_status() -> None:
         hospital_names=("\U0001f3e5" * 128,) * card_wire.MOST_NAMES,
     )
     assert len(fields) == 1000
-    assert len(sign_card(cards.first(made, NOW), new_identity().key)) < 900_000
+    assert len(sign_card(cards.first(made, NOW), Identity.generate().key)) < 900_000
 
 
 def test_a_logistic_model_has_no_hidden_layers_and_the_default_has_the_trainers() -> None:

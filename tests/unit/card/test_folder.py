@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.players.hub import new_identity
 from tests.unit.card.models import THRESHOLD, Made, write_folder
 from wardround.card import folder
 from wardround.card.folder import FolderRefused
+from wardround.documents.keys import Identity
 from wardround.sealing import envelope
 from wardround.sealing.manifests import sign_card
 from wardround.wire import canonical, card, codec
@@ -71,7 +71,7 @@ def test_a_changed_card_is_refused(made: Made) -> None:
 
 
 def test_a_card_of_another_hub_is_refused_also_with_that_hubs_key_and_signature(made: Made) -> None:
-    other = new_identity()
+    other = Identity.generate()
     place = made.path / folder.CARD_FILE
     place.write_text(folder.signed(sign_card(made.card, other.key), other.public).text)
     words = refusal(made)
@@ -80,7 +80,7 @@ def test_a_card_of_another_hub_is_refused_also_with_that_hubs_key_and_signature(
 
 
 def test_a_key_that_is_not_the_signers_is_refused(made: Made) -> None:
-    other = new_identity()
+    other = Identity.generate()
     change(made, "hubKey", canonical.encode(other.public))
     assert "somebody has changed it" in refusal(made, other.fingerprint)
 

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.players.hub import new_identity
 from wardround.card.folder import FolderRefused
 from wardround.card.own_request import OwnRequest, unreachable
+from wardround.documents.keys import Identity
 from wardround.sealing.keys import DecryptionKey
 from wardround.sealing.refused import Refused
 from wardround.wire import canonical
@@ -20,7 +20,7 @@ from wardround.wire import canonical
 ADDRESS = "https://store.example/models/uid?X-Amz-Signature=abc"
 EXPIRED = ssl.SSLCertVerificationError(f"for {ADDRESS}")
 EXPIRED.verify_message = "certificate has expired"
-HUB = new_identity()
+HUB = Identity.generate()
 PUBLIC = canonical.encode(HUB.public)
 
 

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import pytest
 
-from tests.players.hub import new_identity
 from tests.unit.card.models import THRESHOLD, write_folder
 from tests.unit.cli import reported
 from tests.unit.cli.test_report import parsed
@@ -110,7 +109,7 @@ def test_a_changed_card_makes_no_report(pulled: Pulled) -> None:
 
 def test_a_card_of_another_hub_makes_no_report(pulled: Pulled) -> None:
     with pytest.raises(CommandError, match="is signed by a hub whose key has the fingerprint"):
-        report(pulled, new_identity().fingerprint)
+        report(pulled, Identity.generate().fingerprint)
 
 
 @pytest.mark.parametrize("changes", [{"round_uid": "another"}, {"round_namespace": "elsewhere"}])

@@ -8,12 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.players.hub import new_identity
 from wardround.api.meta import Meta
 from wardround.api.modelpush import ModelPush, ModelPushSpec
 from wardround.api.times import read_time, to_seconds
 from wardround.clock import system_clock
 from wardround.documents import pushes
+from wardround.documents.keys import Identity
 from wardround.documents.pushes import SealedPush
 from wardround.presign import Credentials, Presigner
 from wardround.sealing.body import PART, new_file_key, part_lengths
@@ -24,7 +24,7 @@ from wardround.wire import canonical
 from wardround.wire.grants import PushGrants
 
 SIGNER = Presigner("https://store.example", "bucket", "us-east-1", Credentials("access", "secret"))
-HUB, PERSON = new_identity(), DecryptionKey.generate()
+HUB, PERSON = Identity.generate(), DecryptionKey.generate()
 DIGEST = "sha256:" + "d" * 64
 NOW = system_clock().replace(microsecond=0)
 LENGTH = PART + 5

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.players.hub import SCHEMA, Hub, new_identity
+from tests.players.hub import SCHEMA, Hub
 from tests.unit.plans_hub.builders import (
     IMAGE,
     NAMES,
@@ -27,7 +27,7 @@ from wardround.api.participant import SiteReport
 from wardround.clock import system_draw
 from wardround.documents import aggregations
 from wardround.documents.assignments import Recipient, assign, grant, object_lengths
-from wardround.documents.keys import Model
+from wardround.documents.keys import Identity, Model
 from wardround.documents.update_list import UpdateList
 from wardround.hub.context import Context
 from wardround.hub.observe import aggregation, read_answer
@@ -64,7 +64,7 @@ LENGTH = 70 << 20
 STATE_ROUND = "5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21"
 
 
-HUB = new_identity()
+HUB = Identity.generate()
 
 
 def model() -> Model:

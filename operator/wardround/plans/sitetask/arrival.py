@@ -39,14 +39,7 @@ def plan(seen: Arrival) -> ArrivalPlan:
         return ArrivalPlan()
     if seen.held >= memory.MOST:
         return ArrivalPlan(actions=_leave_alone(seen, "TooManyTasks", memory.FULL), requeue_after=FULL_SECONDS)
-    spec = SiteTaskSpec(
-        round_ref=task.spec.round_ref,
-        round_task_uid=task.metadata.uid,
-        attempt=task.spec.attempt,
-        assignment=task.spec.assignment,
-        hub_key=task.spec.hub_key,
-        grants=task.spec.grants,
-    )
+    spec = SiteTaskSpec.copied(task.spec, task.metadata.uid)
     labels = names.task_labels(
         task.spec.round_ref.name, task.spec.round_ref.uid, task.metadata.namespace, task.spec.attempt
     )
