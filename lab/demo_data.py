@@ -18,6 +18,7 @@ import numpy as np
 from lab import demo_rounds
 
 SEED = 2026
+FILE = "cases.csv"
 ORDER_KEY, SPLIT_KEY = "secrets/order/key", "secrets/split/breast/key"
 
 
@@ -127,6 +128,18 @@ def write(table: Table, path: Path) -> None:
     path.chmod(0o644)
 
 
+def read_folders(folder: Path) -> dict[str, Table]:
+    """The tables of `write_folders`. Needs no scikit-learn."""
+    return {hospital.name: read(folder / hospital.name / FILE) for hospital in HOSPITALS}
+
+
+def read(path: Path) -> Table:
+    """The table that `write` has written."""
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    return header, rows
+
+
 def write_keys(hospital: Hospital, state: Path) -> None:
     """Write the keys where `prepare` looks for them before it makes any. `state`: the folder of the claim `state`."""
     for name in hospital.keys:
@@ -150,7 +163,7 @@ def write_folders(folder: Path) -> None:
     for hospital in HOSPITALS:
         own = folder / hospital.name
         own.mkdir(parents=True, exist_ok=True)
-        write(made[hospital.name], own / "cases.csv")
+        write(made[hospital.name], own / FILE)
         (own / "dataset.yaml").write_text(demo_rounds.text([demo_rounds.dataset()]), "utf-8")
         write_keys(hospital, own)
 

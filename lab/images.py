@@ -68,6 +68,12 @@ def build_all(progress: Progress) -> Images:
         return Images(operator, trainer, store, everything)
 
 
+def build(target: BuildTarget, progress: Progress) -> ImageRef:
+    """One image. Builds it if its content changed. Raises LabError if it cannot be built."""
+    with _locked(progress) as folder:
+        return _build(target, folder, progress)
+
+
 def run_in(target: BuildTarget, command: Sequence[str], volumes: Iterable[str], progress: Progress) -> str:
     """Run a command as the image's user in a new container. Returns its output. Raises LabError if it fails."""
     with _locked(progress) as folder:

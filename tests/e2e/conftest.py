@@ -8,8 +8,9 @@ from lab import images, lifecycle
 from lab.topology import clusters
 from tests.e2e.clusters import Kubectl, Lab, eventually
 from tests.e2e.federation import Federation, installed, say
+from tests.e2e.series import Series, applied
 
-__all__ = ["Federation", "Kubectl", "Lab", "eventually", "federation", "lab"]
+__all__ = ["Federation", "Kubectl", "Lab", "eventually", "federation", "lab", "model"]
 
 SITES = 3
 
@@ -26,3 +27,9 @@ def lab() -> Lab:
 def federation(lab: Lab) -> Federation:
     """The demo's three hospitals with their data. They allow rounds of the namespace `e2e`."""
     return installed()
+
+
+@pytest.fixture(scope="session")
+def model(federation: Federation) -> Series:
+    """A model of two Train rounds. Its series runs while tests work with its rounds."""
+    return applied(federation, "model", rounds=2)

@@ -30,6 +30,11 @@ class Series:
         eventually(f"{name} exists", lambda: self._find("federatedround", name) is not None)
         return self.federation.completed(name)
 
+    def rounds(self) -> list[Finished]:
+        """All rounds of the series, in order, once it has ended and the numbers of the version are written."""
+        self.version()
+        return [self.federation.completed(each["name"]) for each in self._rounds()]
+
     def version(self) -> Object:
         """The current version of the model, once the series has ended and the numbers of the version are written."""
         eventually(f"{self.name} has a version", lambda: is_true(self.live(), "Ready"), ROUND_SECONDS)

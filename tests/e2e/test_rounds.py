@@ -26,7 +26,7 @@ from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, DELIVERED, UNTRAINED, Federation, Finished
 from tests.e2e.models import Caught, result
-from tests.e2e.series import Series, applied
+from tests.e2e.series import Series
 from wardround.card import folder
 from wardround.metrics import digits
 
@@ -43,12 +43,6 @@ def caught(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> 
     """Copies of all updates that the rounds of this module send."""
     with Caught(federation.sites, tmp_path_factory.mktemp("updates")) as caught:
         yield caught
-
-
-@pytest.fixture(scope="module")
-def model(federation: Federation, caught: Caught) -> Series:
-    """A model of two Train rounds. Its series runs while tests work with its rounds."""
-    return applied(federation, "model", rounds=2)
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +99,9 @@ def second(model: Series, trained: Trained) -> Finished:
 
 
 @pytest.fixture(scope="module")
-def evaluated(federation: Federation, first: Finished, second: Finished, trained: Trained) -> Finished:
-    """An evaluation of the second model against the first one and the one of `looking`, on test rows."""
+def evaluated(federation: Federation, caught: Caught, first: Finished, second: Finished, trained: Trained) -> Finished:
+    """An evaluation of the second model against the first one and the one of `looking`, on test rows. Its updates are
+    copied."""
     spec = {"base": {"roundName": second.name}, "metrics": DECLARED, "quorum": {"min": 2}, **LOOKING}
     return federation.run_round("evaluate", "Evaluate", **spec, references=[first.name, trained.looking.name])
 

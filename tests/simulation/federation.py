@@ -51,6 +51,10 @@ YEAR = 365 * 86400.0
 LEAST_LATENCY, MOST_LATENCY = 0.001, 0.02
 # Nothing here takes ten minutes.
 PATIENCE_SECONDS = 600.0
+# The folders of a checkout that a federation in one process needs, beside the operator's code.
+FOLDERS = ("crds", "examples", "lab", "tests")
+# Writes a hospital's secrets into the folder of its claim `state`, before the hospital's first pod would make them.
+WriteKeys = Callable[[demo_data.Hospital, Path], None]
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class Federation:
     """`seed` decides in which order calls arrive, and nothing else. `watched` sees each container that has ended.
     `connect` makes the clients of all operators and couriers: a subclass of `Client` refuses, loses or delays calls.
     `hub_client`: that of the hub operator, if it differs. `hub` and `store` are given where they are in another process
-    (`apart`)."""
+    (`apart`). `write_keys`: by default, each hospital has the public keys of the demo."""
 
     hub_client: type[Client] | None = None
 
@@ -97,8 +101,10 @@ class Federation:
         store: Objects | None = None,
         early_seconds: int = 0,
         hospitals: Sequence[demo_data.Hospital] = demo_data.HOSPITALS,
+        write_keys: WriteKeys = demo_data.write_keys,
     ) -> None:
         self._hospitals = hospitals
+        self._write_keys = write_keys
         self._random = random.Random(seed)
         self._clock = loop.clock
         self._folder = folder
@@ -237,7 +243,7 @@ class Federation:
         for claim in ("data", "models", "state", "workspace"):
             (claims / claim).mkdir(parents=True)
         demo_data.write(table, claims / "data" / "cases.csv")
-        demo_data.write_keys(hospital, claims / "state")
+        self._write_keys(hospital, claims / "state")
 
         operator = SiteOperator(
             self._client(server, "site-operator", SITE_NAMESPACE),

@@ -47,6 +47,11 @@ def test_the_example_dataset_describes_the_written_columns(tmp_path: Path) -> No
             assert next(csv.reader(file)) == names
 
 
+def test_the_written_tables_are_read_as_they_are(tmp_path: Path) -> None:
+    demo_data.write_folders(tmp_path)
+    assert demo_data.read_folders(tmp_path) == demo_data.tables()
+
+
 def test_the_demo_begins_without_the_new_cases_and_the_new_patient() -> None:
     made = demo_data.tables()
     started = demo_data.at_start(made)
