@@ -107,7 +107,7 @@ def evaluated(federation: Federation, caught: Caught, first: Finished, second: F
 
 
 def test_statistics_cover_every_hospital_without_faulty_rows(federation: Federation, statistics: Finished) -> None:
-    everyone = {"selected": 3, "accepted": 3, "sent": 3, "aggregated": 3, "failed": 0}
+    everyone = {"selected": 3, "accepted": 3, "sent": 3, "aggregated": 3, "failed": 0, "refused": 0, "absent": 0}
     assert statistics.round["status"]["participants"] == everyone
     counted = {site: statistics.task(site)["status"]["update"]["samples"] for site in federation.sites}
     for hospital in demo_data.HOSPITALS:
