@@ -20,28 +20,33 @@ _FEWEST = 1 << 8
 _CANCELLED = 2.0**-20
 
 
-def squared_distances(block: Sequence[bytes | memoryview], pieces: Sequence[Run]) -> Array:
-    """Return the squared distances of one slice over its floats, of shape (participants, participants).
+class Measuring:
+    """Measures one slice after another, in the same memory: the kernel would have to clear the pages of new arrays. For
+    one thread."""
 
-    `block`: the slice of each participant. Distances are infinite or NaN where squares overflow float64.
-    """
-    count = len(block)
-    total = np.zeros((count, count))
-    step = max(_FEWEST, _AT_ONCE // count)
-    for run in pieces:
-        if run.dtype not in FLOATS:
-            continue
-        rows = [values(data, run) for data in block]
-        # The same memory for all steps: the kernel would have to clear the pages of new arrays.
-        room = np.empty((2, count * min(step, rows[0].size)))
-        for start in range(0, rows[0].size, step):
-            shape = (count, min(step, rows[0].size - start))
-            wide, centred = (each[: shape[0] * shape[1]].reshape(shape) for each in room)
-            for row, into in zip(rows, wide, strict=True):
-                widen_into(row[start : start + step], run.dtype, into)
-            with np.errstate(over="ignore", invalid="ignore"):
-                total += between_rows(wide, centred)
-    return total
+    def __init__(self, participants: int) -> None:
+        self._step = max(_FEWEST, _AT_ONCE // participants)
+        self._room = np.empty((2, participants * self._step))
+
+    def squared_distances(self, block: Sequence[bytes | memoryview], pieces: Sequence[Run]) -> Array:
+        """Return the squared distances of one slice over its floats, of shape (participants, participants).
+
+        `block`: the slice of each participant. Distances are infinite or NaN where squares overflow float64.
+        """
+        count = len(block)
+        total = np.zeros((count, count))
+        for run in pieces:
+            if run.dtype not in FLOATS:
+                continue
+            rows = [values(data, run) for data in block]
+            for start in range(0, rows[0].size, self._step):
+                shape = (count, min(self._step, rows[0].size - start))
+                wide, centred = (each[: shape[0] * shape[1]].reshape(shape) for each in self._room)
+                for row, into in zip(rows, wide, strict=True):
+                    widen_into(row[start : start + self._step], run.dtype, into)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    total += between_rows(wide, centred)
+        return total
 
 
 def between_rows(rows: Array, centred: Array | None = None) -> Array:

@@ -19,7 +19,7 @@ import numpy as np
 
 from wardround.aggregate import memory
 from wardround.aggregate.buffers import Buffers
-from wardround.aggregate.distances import squared_distances
+from wardround.aggregate.distances import Measuring
 from wardround.aggregate.rules import RULES, Rules
 from wardround.aggregate.sealed_file import SealedFile
 from wardround.aggregate.slices import Run, SegmentReduction, within
@@ -153,6 +153,8 @@ class SliceReduction:
         self._slice = slice_size
         self._threads = threads
         self._idle = _Idle(rules)
+        # At most one for each thread.
+        self._idle_measuring: list[Measuring] = []
 
     async def segments(self) -> AsyncGenerator[list[memoryview], None]:
         """Yield the result's segments in order, each in a list of its own. See Reduction.segments."""
@@ -181,9 +183,15 @@ class SliceReduction:
             return await beside(self._measured, index, plain, room)
 
     def _measured(self, index: int, plain: Sequence[memoryview], room: memoryview) -> Array:
-        total = np.zeros((len(self._updates), len(self._updates)))
+        count = len(self._updates)
+        total = np.zeros((count, count))
+        try:
+            measuring = self._idle_measuring.pop()
+        except IndexError:
+            measuring = Measuring(count)
         for start, stop, block in self._opened(index, plain, room):
-            total += squared_distances(block, list(within(self._runs, start, stop)))
+            total += measuring.squared_distances(block, list(within(self._runs, start, stop)))
+        self._idle_measuring.append(measuring)
         return total
 
     async def _segment(self, index: int) -> _Made:

@@ -24,9 +24,6 @@ PAIRS = "pairs"
 # Elements. A slice's sum and product, both of float64, take 2 MiB: they stay in a processor's caches, and numpy's calls
 # take less time than the work.
 SLICE = 1 << 17
-# Elements of all participants that are sorted at once: more do not stay in the processor's cache. And the fewest of one
-# participant: with fewer, the calls take longer than the work.
-_SORTED, _LEAST_SORTED = 1 << 18, 1 << 11
 _PAIR_POWERS = np.array([2.0, 2.0, 4.0])
 
 
@@ -144,10 +141,10 @@ class TrimmedMean(Mean):
 
     def __init__(self, dtype: str, size: int, *, trimmed: int | None) -> None:
         super().__init__(dtype, size)
-        self._trimmed = trimmed
+        self._trimming = _Trimming(dtype, trimmed)
 
     def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
-        _trimmed_mean(block, self.dtype, self._trimmed, self._sum)
+        self._trimming.write_mean(block, self._sum)
         self._compare(block)
 
 
@@ -156,34 +153,40 @@ class TrimmedDelta(Delta):
 
     def __init__(self, dtype: str, size: int, *, trimmed: int | None) -> None:
         super().__init__(dtype, size)
-        self._trimmed = trimmed
+        self._trimming = _Trimming(dtype, trimmed)
 
     def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
-        _trimmed_mean(block, self.dtype, self._trimmed, self._sum)
+        self._trimming.write_mean(block, self._sum)
 
 
-def _trimmed_mean(block: Sequence[Array], dtype: str, trimmed: int | None, into: Array) -> None:
-    """Write the trimmed mean of each element into an array of float64. A zero has no sign."""
-    cut = (len(block) - 1) // 2 if trimmed is None else trimmed
-    step = max(_LEAST_SORTED, min(SLICE, _SORTED // len(block)))
-    with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, into.size, step):
-            total = into[start : start + step]
-            lowest, *others = sorting.between([_sortable(each[start : start + step], dtype) for each in block], cut)
-            np.add(lowest, 0.0, out=total)
+class _Trimming:
+    """Trimmed means of one slice after another, in the same memory: the kernel would have to clear the pages of new
+    arrays. A slice of all participants is small enough for that (sealing/slices.py)."""
+
+    def __init__(self, dtype: str, trimmed: int | None) -> None:
+        self._dtype = dtype
+        self._trimmed = trimmed
+        self._rows = np.empty((0, 0))
+
+    def write_mean(self, block: Sequence[Array], into: Array) -> None:
+        """Write the trimmed mean of each element into an array of float64. A zero has no sign."""
+        if self._rows.shape != (1 + len(block), into.size):
+            # Float32 is exact for all dtypes but float64.
+            self._rows = np.empty((1 + len(block), into.size), "<f8" if self._dtype == "F64" else "<f4")
+        spare, *rows = self._rows
+        with np.errstate(over="ignore", invalid="ignore"):
+            for values, row in zip(block, rows, strict=True):
+                widen_into(values, self._dtype, row)
+            cut = (len(rows) - 1) // 2 if self._trimmed is None else self._trimmed
+            lowest, *others = sorting.between(rows, cut, spare)
+            np.add(lowest, 0.0, out=into)
             for values in others:
-                np.add(total, values, out=total)
+                np.add(into, values, out=into)
             if others:
+                np.divide(into, 1 + len(others), out=into)
                 # Equal values are their own mean, though their sum may be rounded.
-                np.divide(total, 1 + len(others), out=total, where=lowest != others[-1])
-                np.add(lowest, 0.0, out=total, where=lowest == others[-1])
-
-
-def _sortable(values: Array, dtype: str) -> Array:
-    """Return a copy of a file's floats as float64, or as float32 if that is exact."""
-    if dtype == "BF16":
-        return (values.astype("<u4") << 16).view("<f4")
-    return values.astype("<f8" if dtype == "F64" else "<f4")
+                if (same := lowest == others[-1]).any():
+                    np.add(lowest, 0.0, out=into, where=same)
 
 
 class Sum(WeightedSum):
