@@ -17,6 +17,7 @@ from wardround.card.view import REPORT, ROWS
 from wardround.card.volumes import Folders
 from wardround.pod import folders as pod_folders
 from wardround.pod import output
+from wardround.wire import card as cards
 from wardround.wire import codec
 from wardround.wire import prediction as wire
 from wardround.wire.outcome import Outcome, Predicted
@@ -39,18 +40,19 @@ def merge(places: Folders, pod: pod_folders.Folders, uid: str, path: str) -> Pre
     Raises PredictionRefused, and PodError (OutputMissing, OutputLink, OutputTooLarge, PredictionsInvalid, NotFinite).
     """
     report = codec.read_document(PreparedPrediction, (pod.private / REPORT).read_bytes(), REPORT)
+    card = cards.read(report.card)
     target = volumes.inside(places.answers, path, "answer")
     output.inspect(pod.out, output.ROW_BYTES * report.answered + output.OTHER_FILES)
     probabilities = output.read_probabilities(pod.out, output.PREDICTIONS, report.answered).tolist()
     with volumes.refusals(), volumes.whole(target, uid, path) as file:
-        answers = Rules.named_by(report.card).answers(_rows(pod.private / ROWS), probabilities)
+        answers = Rules.named_by(card).answers(_rows(pod.private / ROWS), probabilities)
         written = table.write(answers, file)
     return Predicted(
         version=report.version,
-        digest=report.card.model.digest,
+        digest=card.model.digest,
         answered=written.answered,
         outside=written.outside,
-        notes=predict.notes(report.card),
+        notes=predict.notes(card),
     )
 
 

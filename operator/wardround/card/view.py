@@ -25,6 +25,7 @@ from wardround.pod import folders as pod_folders
 from wardround.pod import view_file
 from wardround.pod.outcome import PodError
 from wardround.tabular.schema import Schema
+from wardround.wire import card as cards
 from wardround.wire import codec
 from wardround.wire import prediction as wire
 from wardround.wire.assignment import IMAGE, LABEL, WORD, Exchange
@@ -95,7 +96,7 @@ def view(places: Folders, pod: pod_folders.Folders, asked: PredictionRequest, na
         answered = _write_rows(pod, predict.batches(table, asked.dataset, rows), table)
     features = tuple(each.name for each in table.features)
     _write(pod.task_file, codec.write_document(task(card, named.participant, features, answered)))
-    report = PreparedPrediction(version=version, answered=answered, card=card)
+    report = PreparedPrediction(version=version, answered=answered, card=cards.write(card))
     _write(pod.private / REPORT, codec.write_document(report))
 
 

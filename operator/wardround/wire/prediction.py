@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from wardround.wire import mounts
-from wardround.wire.card import ModelCard
 from wardround.wire.mounts import RAW, ROOT, Mode
 
 ROWS, MODELS, ANSWERS = RAW, f"{ROOT}/models", f"{ROOT}/answers"
@@ -74,8 +73,9 @@ class PreparedPrediction:
     """private/prediction.json: the report of `view` to `merge`, which the code of the model never mounts.
 
     `version`: of the model. `answered`: the number of rows without a fault, which are the rows of evaluation.parquet.
+    `card`: the document of the ModelCard, in the card's own version.
     """
 
     version: str
     answered: int
-    card: ModelCard
+    card: Mapping[str, Any]

@@ -46,7 +46,8 @@ OTHER_WORDS = {
     "verdicts of the gate, and of a hospital": "Better TooFewPeople Undecided Worse",
     "what the courier does with a SiteTask, and what stands against it": "Follow Observe RemoveFolder Api Gone "
     "Models Store Workspace",
-    "what the courier has done about a delivery": "Done",
+    "what the courier has done about a delivery, and which part it lacks": "Done Card Folder Nothing",
+    "what the hub answers to a heartbeat": "Forbidden Renewed Unauthorized Unavailable",
     "the task of a parent on a card": "Pushed",
     "tasks and policies": "Train Statistics Evaluate Deliver Policy Manual Approve Deny Warn Refuse",
     "classes": "Site Code Platform Network",

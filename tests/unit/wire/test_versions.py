@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, get_args
 
 import pytest
 
 from tests.worlds.site import ASSIGNMENT
+from wardround import wire
 from wardround.wire import codec, versions
 from wardround.wire.assignment import COMPRESSION_SINCE, LOWEST, AssignedModel, Assignment
 from wardround.wire.versions import KNOWN, LATEST, NotUnderstood, critical, known_fields, read, write
@@ -206,3 +209,25 @@ def test_a_site_of_an_older_version_gets_a_series_without_the_compression() -> N
         others = {name: each for name, each in document["model"].items() if name != "compression"}
         with pytest.raises(codec.Malformed, match=r"^model"):
             read({**document, "model": others if known else others | {"compression": "Int8"}})
+
+
+def _with_versions(cls: type) -> bool:
+    """Whether the dataclass, or one that it holds, has a field that belongs to some versions."""
+    inner = {each for one in codec.attributes(cls) for each in _dataclasses_of(one.annotation)}
+    return any(one.since is not None for one in codec.attributes(cls)) or any(map(_with_versions, inner))
+
+
+def _dataclasses_of(annotation: Any) -> set[type]:
+    if is_dataclass(annotation) and isinstance(annotation, type):
+        return {annotation}
+    return {each for argument in get_args(annotation) for each in _dataclasses_of(argument)}
+
+
+def test_no_other_document_holds_one_that_has_versions() -> None:
+    """It would have to name the version of what it holds. PreparedPrediction holds the document of a card instead."""
+    modules = [import_module(f"{wire.__name__}.{each.name}") for each in iter_modules(wire.__path__)]
+    kinds = {each for module in modules for each in vars(module).values() if isinstance(each, type)}
+    documents = {each for each in kinds if is_dataclass(each) and each.__module__.startswith(wire.__name__)}
+    with_versions = {each.__name__ for each in documents if _with_versions(each)}
+    # AssignedSeries is no document: its fields are fields of an Assignment.
+    assert with_versions == {"Assignment", "AssignedModel", "AssignedSeries", "ModelCard"}
