@@ -318,8 +318,3 @@ def _denial_readiness(denial: Approval) -> tuple[str, bool]:
         return "ApprovalOver", False
     named = terms.named_models(denial.spec.terms) is not None
     return ("SeriesDenied", True) if named else ("DenialUnreadable", False)
-
-
-def seconds_left(approval: Approval, now: datetime) -> float | None:
-    ends = until(approval, now)
-    return (ends - now).total_seconds() if ends is not None else None

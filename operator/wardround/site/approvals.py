@@ -1,11 +1,12 @@
-"""Reconciles an Approval: writes its conditions, and wakes the tasks that may depend on it. plans/approval decides."""
+"""Looks at an Approval: wakes tasks, and writes its status. Observe, plan, carry out; decides nothing."""
 
 from __future__ import annotations
 
 from wardround.api import approval
 from wardround.clock import Clock
 from wardround.kube.events import Reporter
-from wardround.plans import approval as approvals
+from wardround.plans.site import approval as plans
+from wardround.plans.site.approval import Observation, Remembered
 from wardround.ports import Api
 from wardround.site.held import HeldTasks
 from wardround.site.site_object import WakeTask
@@ -20,26 +21,25 @@ class ApprovalReconciler:
         self._held = held
         self._wake_task = wake_task
         self._clock = clock
-        # By name: the object, and whether it was over. The count of a task changes neither.
-        self._seen: dict[str, tuple[str, int, bool]] = {}
+        self._remembered: dict[str, Remembered] = {}
 
     async def reconcile(self, name: str) -> float | None:
         """Returns `requeue_after`. Raises ApiError."""
         item = await self._own.get_if_exists(approval.KIND, name)
-        if item is None:
-            if self._seen.pop(name, None) is not None:
-                await self._wake_tasks()
-            return None
-        seen, now = approval.parse(item), self._clock()
-        meta = seen.metadata
-        state = (meta.uid, meta.generation, approvals.is_over(seen, now))
-        if self._seen.get(name) != state:
-            await self._wake_tasks()
-            self._seen[name] = state
-        await self._reporter.write(item, seen.status, approvals.status(seen, now))
-        return approvals.seconds_left(seen, now)
-
-    async def _wake_tasks(self) -> None:
-        for task in await self._held.every():
-            if not task.final:
-                self._wake_task(task.name)
+        observed = approval.parse(item) if item is not None else None
+        seen = Observation(
+            approval=observed,
+            before=self._remembered.get(name),
+            held=await self._held.every(),
+            now=self._clock(),
+        )
+        planned = plans.plan(seen)
+        for task in planned.wake.names:
+            self._wake_task(task)
+        if planned.remembered is None:
+            self._remembered.pop(name, None)
+        else:
+            self._remembered[name] = planned.remembered
+        if item is not None and observed is not None and planned.status is not None:
+            await self._reporter.write(item, observed.status, planned.status)
+        return planned.requeue_after

@@ -17,6 +17,7 @@ from wardround.plans.site.types import (
     WakeTasks,
     WriteStatus,
 )
+from wardround.plans.sitetask.held import under_way
 
 CONNECTED_SECONDS = 300.0
 # While the hub does not answer. This look asks the hub only once the heartbeat has reached it again.
@@ -40,7 +41,7 @@ def _policy_changed(seen: Observation) -> tuple[WakeTasks, ...]:
     """The hospital's policy and the number of concurrent tasks are those of the Site. Ended tasks need neither."""
     if seen.seen_generation in (None, seen.site.metadata.generation):
         return ()
-    return (WakeTasks(names=_under_way(seen)),)
+    return (WakeTasks(names=under_way(seen.held)),)
 
 
 def _at_hub(seen: Observation) -> tuple[AtHub, ...]:
@@ -58,8 +59,4 @@ def _resume(seen: Observation) -> tuple[Resume, ...]:
         return ()
     oldest_first = tuple(each.name for each in sorted(seen.open_tasks, key=lambda task: (task.created, task.name)))
     ended = tuple(task.name for task in seen.held if task.final)
-    return (Resume(wake=WakeTasks(names=(*oldest_first, *_under_way(seen)), behind=ended)),)
-
-
-def _under_way(seen: Observation) -> tuple[str, ...]:
-    return tuple(task.name for task in seen.held if not task.final)
+    return (Resume(wake=WakeTasks(names=(*oldest_first, *under_way(seen.held)), behind=ended)),)

@@ -6,6 +6,7 @@ at one task reads the other tasks from the API server.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -81,6 +82,11 @@ def held(task: SiteTask, signed: SignedAssignment | None, *, holds_job: bool = F
         approved=task.spec.approved,
         denied=task.spec.denied,
     )
+
+
+def under_way(tasks: Iterable[HeldTask]) -> tuple[str, ...]:
+    """Names of the tasks that have not ended."""
+    return tuple(each.name for each in tasks if not each.final)
 
 
 def read_signed(envelope: str, hub_key: str) -> SignedAssignment | None:

@@ -14,6 +14,7 @@ from wardround.api.times import sooner
 from wardround.plans import approval as approvals
 from wardround.plans import dataset, link_local
 from wardround.plans.sitetask import hub, memory
+from wardround.plans.sitetask.held import under_way
 from wardround.plans.sitetask.pod import Source
 from wardround.plans.sitetask.rules import RULES
 from wardround.plans.sitetask.stages import deadline, overdue
@@ -170,7 +171,7 @@ def _write(seen: Observation, before: SiteTaskStatus, after: SiteTaskStatus) -> 
     was, becomes = (dataclasses.replace(seen.task, status=each) for each in (before, after))
     woken: tuple[str, ...] = ()
     if needs_no_place(becomes) and not needs_no_place(was):
-        woken += tuple(task.name for task in seen.others if not task.final)
+        woken += under_way(seen.others)
     if is_final(becomes) and not is_final(was):
         woken += memory.dispensable((own_record(becomes), *seen.others))
     return (WriteStatus(status=after), *((WakeTasks(names=woken),) if woken else ()))
