@@ -12,8 +12,8 @@ from wardround.api import site as sites
 from wardround.api.dataset import DatasetStatus
 from wardround.api.sitetask import SiteTask
 from wardround.kube.errors import ApiError
+from wardround.plans.sitetask.lookups import needs_approvals, needs_control
 from wardround.plans.sitetask.pod import Job, Pod, parse_job, parse_pod
-from wardround.plans.sitetask.state import is_accepted, is_final
 from wardround.plans.sitetask.types import Control, Observation, ObservedDataset
 from wardround.ports import Api, Object
 from wardround.site.context import PodContext, TaskContext
@@ -62,7 +62,7 @@ async def observe(context: TaskContext, site_item: Object, item: Object, hub: Hu
     job = await _job(context.own, task)
     context.held.put(task, holds_job=job is not None and not job.finished)
     participant = context.participant()
-    listed = await context.own.list("Approval") if _may_depend_on_approvals(task) else []
+    listed = await context.own.list("Approval") if needs_approvals(task) else []
     approvals = {each["metadata"]["name"]: each for each in listed}
     seen = Observation(
         site=site,
@@ -74,7 +74,7 @@ async def observe(context: TaskContext, site_item: Object, item: Object, hub: Hu
         datasets={key: _dataset(each, schemas) for key, each in datasets.items()},
         job=job,
         pod=await newest_pod(context.own, task.metadata.uid) if job else None,
-        control=await _control(context, site, task) if job is None else None,
+        control=await take_control(context, site) if needs_control(task, job) else None,
         max_samples=participant.spec.max_samples if participant else None,
         operator_image=context.operator_image,
         approvals=tuple(approval.parse(each) for each in approvals.values()),
@@ -83,13 +83,6 @@ async def observe(context: TaskContext, site_item: Object, item: Object, hub: Hu
     return TaskObjects(
         seen=seen, site=site_item, task=item, round_task=hub.task, datasets=datasets, approvals=approvals
     )
-
-
-def _may_depend_on_approvals(task: SiteTask) -> bool:
-    if is_final(task):
-        return False
-    decision = task.status.decision
-    return not is_accepted(task) or (decision is not None and decision.approval is not None)
 
 
 def _dataset(item: Object, schemas: Mapping[str, Object]) -> ObservedDataset:
@@ -125,13 +118,6 @@ async def newest_pod(own: Api, uid: str, *, job_uid: str = "") -> Pod | None:
     ]
     newest = max(items, key=lambda each: str(each["metadata"]["creationTimestamp"]), default=None)
     return parse_pod(newest) if newest else None
-
-
-async def _control(context: TaskContext, site: sites.Site, task: SiteTask) -> Control | None:
-    """The positive control, when the site may be about to make the Job."""
-    if not is_accepted(task) or is_final(task):
-        return None
-    return await take_control(context, site)
 
 
 async def take_control(context: PodContext, site: sites.Site) -> Control:

@@ -1,0 +1,20 @@
+"""Decides what else a look at a task reads, by what is known of the task. Pure."""
+
+from __future__ import annotations
+
+from wardround.api.sitetask import SiteTask
+from wardround.plans.sitetask.pod import Job
+from wardround.plans.sitetask.state import is_accepted, is_final
+
+
+def needs_approvals(task: SiteTask) -> bool:
+    """Whether the task may depend on an Approval: it waits for one, or was accepted by one and has not ended."""
+    if is_final(task):
+        return False
+    decision = task.status.decision
+    return not is_accepted(task) or (decision is not None and decision.approval is not None)
+
+
+def needs_control(task: SiteTask, job: Job | None) -> bool:
+    """Whether the site may be about to make the Job, which needs the positive control of the isolation gate."""
+    return job is None and is_accepted(task) and not is_final(task)
