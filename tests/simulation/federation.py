@@ -27,7 +27,6 @@ from wardround.courier import main as courier
 from wardround.courier import settings as courier_settings
 from wardround.hub.operator import HubOperator
 from wardround.hub.settings import Settings
-from wardround.network.probe import LEAST_SECONDS
 from wardround.plans.site.link import Credentials
 from wardround.plans.sitetask.types import Control
 from wardround.ports import Api, Object, TokenSource
@@ -36,7 +35,7 @@ from wardround.presign import Presigner
 from wardround.simulate.trainers import Trainer as TrainingProgram
 from wardround.site.link import FIELD_MANAGER
 from wardround.site.operator import SiteOperator
-from wardround.wire.isolation import IsolationTarget
+from wardround.wire.isolation import LEAST_SECONDS, IsolationTarget
 from wardround.wire.versions import KNOWN
 
 HUB_NAMESPACE, SITE_NAMESPACE = "wardround-hub", "wardround-site"

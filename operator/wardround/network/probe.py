@@ -21,8 +21,6 @@ DNS_QUERY = bytes.fromhex("575201000001000000000000" + "00" + "0002" + "0001")
 # Nearly any host answers an echo request. The kernel sets checksum and identifier (RFC 792; RFC 4443, 4.1).
 ECHO = {socket.AF_INET: bytes((8, 0, 0, 0, 0, 0, 0, 1)), socket.AF_INET6: bytes((128, 0, 0, 0, 0, 0, 0, 1))}
 PING = {socket.AF_INET: socket.IPPROTO_ICMP, socket.AF_INET6: socket.IPPROTO_ICMPV6}
-# Limits of a training pod's wait for answers. The site operator chooses the wait by its own control's slowest answer.
-LEAST_SECONDS, MOST_SECONDS = 0.25, 1.0
 # The multicast address of all hosts on a link (RFC 4291, 2.7.1).
 ALL_HOSTS = "ff02::1"
 # Errors of a kernel that forbids ICMP sockets (net.ipv4.ping_group_range) or has none.

@@ -20,10 +20,10 @@ from typing import Literal, cast
 
 from wardround.network import addresses
 from wardround.network.addresses import Link
-from wardround.network.probe import ALL_HOSTS, LEAST_SECONDS, MOST_SECONDS, Answers, ProbeTarget, can_ping, probe
+from wardround.network.probe import ALL_HOSTS, Answers, ProbeTarget, can_ping, probe
 from wardround.pod.outcome import UNREADABLE, PodError, log
 from wardround.wire import isolation
-from wardround.wire.isolation import IsolationTarget
+from wardround.wire.isolation import LEAST_SECONDS, MOST_SECONDS, IsolationTarget
 from wardround.wire.outcome import Heard, LinkLocalHeard, Outcome
 
 LinkLocal = Literal["Warn", "Refuse"]

@@ -31,7 +31,6 @@ from wardround.documents.assignments import fetch as urls
 from wardround.documents.assignments import uploads
 from wardround.documents.keys import Model
 from wardround.manifests import training
-from wardround.network.probe import LEAST_SECONDS
 from wardround.plans import dataset as dataset_plan
 from wardround.plans.assignment import ReceivedAssignment, Terms, base_digest, decide
 from wardround.plans.courier.step import inputs
@@ -49,7 +48,7 @@ from wardround.simulate.store import ORIGIN, SIGNER, MemoryStore
 from wardround.simulate.trainers import Trainer
 from wardround.simulate.wait import wait_for
 from wardround.wire.assignment import Assignment
-from wardround.wire.isolation import IsolationTarget
+from wardround.wire.isolation import LEAST_SECONDS, IsolationTarget
 from wardround.wire.outcome import Outcome
 from wardround.wire.training import LiveRounds
 

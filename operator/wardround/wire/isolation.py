@@ -9,6 +9,9 @@ from typing import Literal
 
 from wardround.wire import canonical, codec
 
+# Limits of a training pod's wait for answers. The site operator chooses the wait by its own control's slowest answer.
+LEAST_SECONDS, MOST_SECONDS = 0.25, 1.0
+
 
 @dataclass(frozen=True)
 class IsolationTarget:

@@ -20,10 +20,11 @@ from wardround.clock import system_draw
 from wardround.kube.client import Client
 from wardround.kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unavailable
 from wardround.network import addresses
-from wardround.network.probe import Answers, ProbeTarget
+from wardround.network.probe import ProbeTarget
 from wardround.network.probe import probe as ask
 from wardround.plans.site.link import Credentials
 from wardround.plans.site.plan import renewal_due
+from wardround.plans.sitetask.control import Endpoint, targets
 from wardround.plans.sitetask.job import requested
 from wardround.site import control
 from wardround.site.link import HubLink, connect, token_life
@@ -70,25 +71,21 @@ def test_each_answer_to_a_heartbeat_has_its_state(failure: ApiError | None, stat
     assert link.state.state == state
 
 
-def test_resolvers_on_loopback_are_no_targets(tmp_path: Path) -> None:
+def test_all_name_servers_of_the_pod_are_read(tmp_path: Path) -> None:
     (tmp_path / "resolv.conf").write_text(
-        "search x\nnameserver 10.96.0.10\nnameserver 127.0.0.53\nnameserver fd00::10\n"
+        "search x\nnameserver 10.96.0.10\n#nameserver 192.0.2.9\nnameserver fd00::10\n"
     )
     assert control.resolvers(tmp_path / "resolv.conf") == ["10.96.0.10", "fd00::10"]
+    assert control.resolvers(tmp_path / "none") == []
 
 
-def test_the_pod_probes_hub_store_node_metadata_and_a_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addresses, "INTERFACES", Path("/no-such-file"))
-    targets = control.targets("https://127.0.0.1:6443", "https://127.0.0.2:9000", ["10.0.0.1"], ["10.244.0.9"])
-    names = {target.name: (target.host, target.port) for target in targets if target.protocol == "TCP"}
-    assert names["hub"] == ("127.0.0.1", 6443)
-    assert names["store"] == ("127.0.0.2", 9000)
-    assert names["node"] == ("10.0.0.1", 10250)
-    assert names["site-operator"] == ("10.244.0.9", 8080)
-    assert "metadata" in names
-    pinged = [(target.name, target.host) for target in targets if target.protocol == "ICMP"]
-    assert set(pinged) == {(target.name, target.host) for target in targets}
-    assert len(pinged) == len(set(pinged))
+def test_hub_and_store_are_looked_up_with_their_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "6443")
+    around = control.surroundings("https://127.0.0.1:6443", "http://127.0.0.2", ["10.0.0.1"], ["10.244.0.9"])
+    assert (around.hub, around.store) == (Endpoint(["127.0.0.1"], 6443), Endpoint(["127.0.0.2"], 80))
+    assert around.kubernetes_api == Endpoint(("10.96.0.1",), 6443)
+    assert (around.node, around.own[0]) == (["10.0.0.1"], "10.244.0.9")
 
 
 def test_the_pod_probes_the_site_operator_over_link_local_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,15 +96,10 @@ def test_the_pod_probes_the_site_operator_over_link_local_too(tmp_path: Path, mo
         "fe800000000000000858aafffe510a0a 0001 40 20 80     lo\n"
     )
     monkeypatch.setattr(addresses, "INTERFACES", interfaces)
-    targets = control.targets("", "", [], ["10.244.0.9"])
-    hosts = {(each.host, each.port, each.protocol) for each in targets if each.name == "site-operator"}
+    closed = targets(control.surroundings("", "", [], ["10.244.0.9"]))
+    hosts = {(each.host, each.port, each.protocol) for each in closed if each.name == "site-operator"}
     link_local = "fe80::858:aaff:fe51:a09"
     assert hosts == {(host, *way) for host in ("10.244.0.9", link_local) for way in ((8080, "TCP"), (0, "ICMP"))}
-
-
-@pytest.mark.parametrize(("slowest", "seconds"), [(0.0, 0.25), (0.1, 0.25), (0.2, 0.4), (0.5, 1.0), (0.9, 1.0)])
-def test_the_pod_waits_twice_as_long_as_the_slowest_answer_took_out_here(slowest: float, seconds: float) -> None:
-    assert control.judge((), Answers(slowest_seconds=slowest)).seconds == seconds
 
 
 def test_how_slow_an_answer_was_is_measured() -> None:
@@ -130,7 +122,7 @@ def test_how_slow_an_answer_was_is_measured() -> None:
 
 
 def test_a_hub_that_does_not_answer_out_here_proves_nothing_in_there() -> None:
-    closed = control.targets("https://127.0.0.1:1", "https://127.0.0.1:2", [], [])
+    closed = targets(control.surroundings("https://127.0.0.1:1", "https://127.0.0.1:2", [], []))
     assert not control.probe(tuple(t for t in closed if t.name == "hub")).proven
 
 
