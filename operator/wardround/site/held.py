@@ -102,7 +102,7 @@ class HeldTasks:
         return record if record is not None and record.uid == task.metadata.uid else None
 
     def _compare(self) -> None:
-        full = len(self._records) >= memory.MOST
+        full = memory.is_full(len(self._records))
         if full is not self._full:
             self._full = full
             self._full_changed()

@@ -53,27 +53,28 @@ def status(seen: Observation) -> SiteStatus:
     return dataclasses.replace(seen.site.status, observed_generation=generation, conditions=after)
 
 
-Verdict = tuple[str, str] | None
+# Reason and message of the condition Ready.
+Verdict = tuple[str, str]
 
 
-def _not_enrolled(seen: Observation) -> Verdict:
+def _not_enrolled(seen: Observation) -> Verdict | None:
     if seen.link.state not in ("NotEnrolled", "EnrolmentExpired", "HubForbids"):
         return None
     return seen.link.state, seen.link.message
 
 
-def _no_keys(seen: Observation) -> Verdict:
+def _no_keys(seen: Observation) -> Verdict | None:
     if seen.site.status.courier is not None and seen.site.status.courier.keys is not None:
         return None
     log = f"kubectl logs deployment/courier -n {seen.site.metadata.namespace}"
     return "NoKeys", f"The courier has not published this site's keys yet. Read the courier's log: {log}"
 
 
-def _not_connected(seen: Observation) -> Verdict:
+def _not_connected(seen: Observation) -> Verdict | None:
     return None if seen.link.state == "Connected" else (seen.link.state, seen.link.message)
 
 
-def _unknown(seen: Observation) -> Verdict:
+def _unknown(seen: Observation) -> Verdict | None:
     if seen.participant is not None:
         return None
     name = seen.site.spec.hub.participant_namespace
@@ -84,7 +85,7 @@ def _unknown(seen: Observation) -> Verdict:
     )
 
 
-def _not_pinned(seen: Observation) -> Verdict:
+def _not_pinned(seen: Observation) -> Verdict | None:
     """Only to say it before a task is refused for it: what is pinned comes over another channel."""
     published = seen.participant.status.hub_fingerprint if seen.participant else None
     if published is None or published == seen.site.spec.hub.fingerprint:
@@ -95,17 +96,17 @@ def _not_pinned(seen: Observation) -> Verdict:
     )
 
 
-def _suspended(seen: Observation) -> Verdict:
+def _suspended(seen: Observation) -> Verdict | None:
     if seen.participant is None or not seen.participant.spec.suspend:
         return None
     return "Suspended", REASONS["ParticipantSuspended"].about(seen.participant.metadata.name).text
 
 
-def _full(seen: Observation) -> Verdict:
-    return ("TooManyTasks", memory.FULL) if len(seen.held) >= memory.MOST else None
+def _full(seen: Observation) -> Verdict | None:
+    return ("TooManyTasks", memory.FULL) if memory.is_full(len(seen.held)) else None
 
 
-def _not_approved(seen: Observation) -> Verdict:
+def _not_approved(seen: Observation) -> Verdict | None:
     if seen.participant is None:
         return None
     pinned = seen.participant.spec.key_fingerprint
@@ -127,7 +128,7 @@ def _not_approved(seen: Observation) -> Verdict:
     return None
 
 
-def _no_common_version(seen: Observation) -> Verdict:
+def _no_common_version(seen: Observation) -> Verdict | None:
     """What the hub says in the Participant: this site does not know which versions the hub writes."""
     ready = conditions.find(seen.participant.status.conditions, "Ready") if seen.participant else None
     if seen.participant is None or ready is None or ready.reason not in VERSIONS_DIFFER:
@@ -135,7 +136,7 @@ def _no_common_version(seen: Observation) -> Verdict:
     return ready.reason, REASONS[ready.reason].about(seen.participant.metadata.name).text
 
 
-RULES: tuple[Callable[[Observation], Verdict], ...] = (
+RULES: tuple[Callable[[Observation], Verdict | None], ...] = (
     _not_enrolled,
     _no_keys,
     _not_connected,

@@ -37,7 +37,7 @@ def plan(seen: Arrival) -> ArrivalPlan:
     task = seen.round_task
     if is_final(task) or task.spec.cancel:
         return ArrivalPlan()
-    if seen.held >= memory.MOST:
+    if memory.is_full(seen.held):
         return ArrivalPlan(actions=_leave_alone(seen, "TooManyTasks", memory.FULL), requeue_after=FULL_SECONDS)
     spec = SiteTaskSpec.copied(task.spec, task.metadata.uid)
     labels = names.task_labels(

@@ -27,6 +27,11 @@ FULL = (
 )
 
 
+def is_full(count: int) -> bool:
+    """Whether a site that holds so many SiteTasks takes no new one."""
+    return count >= MOST
+
+
 def dispensable(tasks: Iterable[HeldTask]) -> tuple[str, ...]:
     """Names of the surplus tasks that the site would refuse if the hub sent their assignments once more."""
     tasks = tuple(tasks)
