@@ -130,6 +130,8 @@ def _train(folders: Folders, options: argparse.Namespace) -> outcome.Outcome:
         max_samples=options.rows,
         live_rounds=LiveRounds((), (), "2026-11-28T00:00:00Z"),
         threads=1,
+        references=(),
+        compression="None",
     )
     work = preparation.Work(
         request=request,

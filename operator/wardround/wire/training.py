@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from wardround.wire.assignment import Exchange
-from wardround.wire.compression import NONE, Compression
+from wardround.wire.compression import Compression
 from wardround.wire.layouts import Rows
 
 TaskKind = Literal["Train", "Statistics", "Evaluate"]
@@ -61,8 +61,8 @@ class RequestedTask:
     Other variables hold the pod's kind, the Dataset and the site's own limits, and admission compares them with the
     objects. `seed`: of the round. `base_digest`: of the base model, "" without one. `max_samples`: the largest
     number of samples that this site may claim. `state_round`: UID of the round whose state is read, "" for none.
-    `threads`: how many threads the training code computes with. `references`: only of an evaluation. `compression`: of
-    the update.
+    `threads`: how many threads the training code computes with. `references`: of an evaluation, else none.
+    `compression`: of the update.
     """
 
     contract: str
@@ -80,8 +80,8 @@ class RequestedTask:
     max_samples: int
     live_rounds: LiveRounds
     threads: int
-    references: tuple[RequestedReference, ...] = ()
-    compression: Compression = NONE
+    references: tuple[RequestedReference, ...]
+    compression: Compression
 
     @property
     def models(self) -> tuple[RequestedModel, ...]:

@@ -160,6 +160,7 @@ REQUESTED = RequestedTask(
             state_round=BEFORE,
         ),
     ),
+    compression="None",
 )
 TRAINING = TrainingTask(
     contract=CONTRACT,

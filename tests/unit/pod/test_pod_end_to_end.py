@@ -153,6 +153,8 @@ def test_missing_output_exits_with_1_and_class_code(pod: Pod) -> None:
         ("WARDROUND_TASK", "[]"),
         ("WARDROUND_TASK", json.dumps(world.task(parameters={"epochs": 1}))),
         ("WARDROUND_TASK", json.dumps(world.task(maxSamples="100"))),
+        # As null means absent there.
+        *(("WARDROUND_TASK", json.dumps({**world.task(), name: None})) for name in ("references", "compression")),
         ("WARDROUND_KIND", "Simulate"),
         ("WARDROUND_ROWS", "Train"),
         ("WARDROUND_TELL_OWN_METRICS", "yes"),

@@ -85,7 +85,7 @@ def test_task_json_does_not_hold_the_sites_own_settings(tmp_path: Path) -> None:
     task = json.loads(folders.task_file.read_text())
     assert "secret" not in task
     settings = {"rows", "datasetName", "minSamples", "minCell", "tells", "maxLeftOut", "maxEvaluations", "maxSamples"}
-    settings |= {"splitFingerprint", "liveRounds", "roundUID", "imageDigest", "command"}
+    settings |= {"splitFingerprint", "liveRounds", "roundUID", "imageDigest", "command", "references", "compression"}
     assert set(task) == set(world.task()) - settings - {"schema"} | {"orderSeed"}
     names = ["mean_radius", "age"]
     assert task["dataset"] == {"schema": world.SCHEMA, "features": names, "rows": prepared.samples}

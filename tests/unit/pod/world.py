@@ -94,6 +94,8 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
         "maxSamples": 100000,
         "threads": 1,
         "liveRounds": {"uids": [], "states": [], "at": "2026-11-24T12:00:00Z"},
+        "references": [],
+        "compression": "None",
     }
     return {**document, **changes}
 
