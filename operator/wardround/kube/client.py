@@ -231,7 +231,7 @@ class Client:
                 if version is None:
                     listed = ""
                     yield "LISTING", {}
-                    async for page in self._pages(kind, where, labels, fields, PAGE):
+                    async for page in self._pages(kind, where, labels, fields, SMALL_PAGE):
                         for item in page.items:
                             yield "ADDED", item
                         listed = page.version
