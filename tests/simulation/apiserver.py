@@ -65,10 +65,11 @@ class Write:
 
 @dataclass(frozen=True)
 class Read:
-    """One answer to a GET, or to a list: how many objects it had."""
+    """One answer to a GET, or to a list: how many objects it had, and about how many bytes."""
 
     kind: str
     objects: int
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,13 +143,14 @@ class Server:
     # Reading
 
     def read(self, place: Place) -> Object:
-        self.reads.append(Read(place.kind, 1))
+        stored = self._stored[place.kind].get(place)
+        self.reads.append(Read(place.kind, 1, len(stored.frozen) if stored else 0))
         return self._read(place, f"get {place}")
 
     def select(self, kind: str, namespace: str | None, labels: str = "", fields: str = "") -> Objects:
         follower = Follower(kind, namespace, labels, fields)
         items = [each for place, each in self._stored[kind].items() if follower.sees(place, each.item)]
-        self.reads.append(Read(kind, len(items)))
+        self.reads.append(Read(kind, len(items), sum(len(each.frozen) for each in items)))
         return [thawed(each.frozen) for each in items]
 
     def follow(self, follower: Follower) -> None:

@@ -6,6 +6,7 @@ from wardround.api.participant import Participant
 from wardround.clock import Clock, RandomBytes
 from wardround.documents.keys import Identity
 from wardround.hub.refusals import Refusals
+from wardround.hub.round_tasks import RoundTasks
 from wardround.hub.series_memory import SeriesMemory
 from wardround.hub.settings import Settings
 from wardround.hub.store_looks import StoreLooks
@@ -19,7 +20,8 @@ from wardround.presign import Presigner
 class Context:
     """`external` signs URLs for sites, and `internal` for the hub and its Jobs. Both lead to one store.
 
-    `participants`: all Participants, as a watch shows them; they may be some seconds old.
+    `participants`: all Participants. `tasks`: the RoundTasks of rounds that are not over. Both are as a watch shows
+    them, so they may be some seconds old.
     """
 
     client: Api
@@ -32,6 +34,7 @@ class Context:
     clock: Clock
     random_bytes: RandomBytes
     participants: Index[Participant]
+    tasks: RoundTasks
     refusals: Refusals = field(default_factory=Refusals)
     assigned_series: SeriesMemory = field(default_factory=SeriesMemory)
     store_looks: StoreLooks = field(default_factory=StoreLooks)

@@ -23,7 +23,8 @@ from wardround.documents.update_list import UpdateList
 from wardround.hub import early, tries, vault, version_cards
 from wardround.hub.context import Context
 from wardround.hub.stored import delete_stored, look_ends
-from wardround.kube.errors import ApiError, Forbidden, Invalid
+from wardround.kube.errors import AlreadyExists, ApiError, Forbidden, Invalid
+from wardround.kube.index import NamespacedName
 from wardround.manifests import aggregation
 from wardround.plans.participant import names_on_card, reads_names
 from wardround.plans.round.parts import refused_since, task_refused
@@ -180,7 +181,10 @@ class Execution:
         task = manifest(roundtask.KIND, name, recipient.name, labels, replace(spec, grants=sealed))
         task["metadata"]["annotations"] = _granted(expires, None)
         try:
-            created = await self.hub.client.create_if_absent(task)
+            self.hub.tasks.put(await self.hub.client.create(task))
+        except AlreadyExists:
+            await self.hub.tasks.refresh(round_meta, NamespacedName(recipient.name, name))
+            return None
         except ApiError as failure:
             # A quota, a policy or a webhook may be corrected: the plan asks again. No other participant waits for it.
             message = failure.answer[: conditions.MESSAGE_LIMIT]
@@ -189,14 +193,9 @@ class Execution:
                 logger.warning("round %s/%s: %s", round_meta.namespace, round_meta.name, failure)
             await self._remember(action.after, message)
             return Refusal(participant=recipient.name, message=message)
-        if created:
-            logger.info(
-                "round %s/%s: asked %s, attempt %d",
-                round_meta.namespace,
-                round_meta.name,
-                recipient.name,
-                action.attempt,
-            )
+        logger.info(
+            "round %s/%s: asked %s, attempt %d", round_meta.namespace, round_meta.name, recipient.name, action.attempt
+        )
         return None
 
     @cached_property
@@ -209,8 +208,9 @@ class Execution:
         the round asked its first hospital. A further attempt names the series of the attempts before, whatever has
         become of the model: a hospital's denial of the model covers that attempt too."""
         meta = self.round.metadata
-        # All tasks of a round name one series, so one of them is enough.
-        if self.seen.tasks and (asked := self._series_of(self.seen.tasks[0])):
+        # All tasks of a round name one series, so the one assignment that the hub operator keeps is enough.
+        signed = next((task for task in self.seen.tasks if task.spec.assignment), None)
+        if signed and (asked := self._series_of(signed)):
             return asked
         owner = controller(meta, federatedmodel.KIND)
         if owner is None:
@@ -432,7 +432,8 @@ class Execution:
     async def _patch(self, task: RoundTask, spec: dict[str, object], notes: dict[str, str]) -> None:
         metadata = {"uid": task.metadata.uid, "annotations": notes}
         body = {"metadata": metadata, "spec": spec}
-        await self.hub.client.patch("RoundTask", task.metadata.name, body, task.metadata.namespace)
+        patched = await self.hub.client.patch("RoundTask", task.metadata.name, body, task.metadata.namespace)
+        self.hub.tasks.put(patched)
 
 
 def _granted(expires: datetime, upload_bytes: int | None) -> dict[str, str]:

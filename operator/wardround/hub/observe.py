@@ -1,29 +1,27 @@
 """Gathers what a round's plan is made from. Decides nothing.
 
-All of it is read live but the Participants: they come from an index, so that no look at a round lists all hospitals.
-`confirmed` asks the API server for those that a plan rests on, before the plan is carried out.
+All of it is read live but Participants and RoundTasks: they come from memory, so that no look at a round lists all
+hospitals or all tasks. `hub/look.py` asks the API server for those that a plan rests on.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from wardround.api import federatedround, modelversion, names, roundtask
+from wardround.api import federatedround, modelversion, names
 from wardround.api.federatedround import FederatedRound, base_name, base_version
 from wardround.api.participant import Participant
+from wardround.api.roundtask import RoundTask
 from wardround.api.times import read_time
 from wardround.documents.keys import Identity, Model
 from wardround.hub import early, tries, vault
 from wardround.hub.context import Context
 from wardround.hub.rosters import first_assignment
-from wardround.kube.index import NamespacedName
 from wardround.plans import result as result_plan
-from wardround.plans.round import plan as round_plan
-from wardround.plans.round.confirmation import Confirmation, confirmation
-from wardround.plans.round.types import Aggregation, Observation, Plan, Reference
+from wardround.plans.round.types import Aggregation, Observation, Reference
 from wardround.plans.schema import assigned
 from wardround.ports import Api, Object, Objects
 from wardround.sealing.refused import Refused
@@ -55,25 +53,27 @@ class Start:
     deleted: bool = False
 
 
-async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observation, Model | None, tuple[Model, ...]]:
-    """The observation, and the models for the execution of the plan: the base and the references."""
+async def observe(
+    hub: Context, federated_round: FederatedRound, tasks: tuple[RoundTask, ...]
+) -> tuple[Observation, Model | None, tuple[Model, ...]]:
+    """The observation, and the models for the execution of the plan: the base and the references. `tasks`: of the
+    round."""
     client, identity = hub.client, hub.identity
     participants = identified((await hub.participants.objects()).values())
     uid = names.ROUND_UID + "=" + federated_round.metadata.uid
     job_labels = f"{uid},{names.ROLE}={names.ROLE_AGGREGATION}"
     lists = asyncio.gather(
-        client.list("RoundTask", everywhere=True, labels=uid),
         client.list("Secret", labels=uid),
         client.list("Job", labels=job_labels),
         client.list("Pod", labels=job_labels),
     )
     # In one call: if two were made and the first failed, nobody would look at the second's failure.
     listed, named = await asyncio.gather(lists, _named(client, federated_round))
-    task_items, secrets, jobs, pods = listed
+    secrets, jobs, pods = listed
     model = _opened(next(filter(vault.is_result, secrets), None), federated_round.metadata.uid, identity)
-    tasks = tuple(map(roundtask.parse, task_items))
-    start = await _start(client, federated_round, started_from(task_items), named, identity)
-    references = await _references(client, federated_round, task_items, identity)
+    labels = [task.metadata.labels for task in tasks]
+    start = await _start(client, federated_round, started_from(labels), named, identity)
+    references = await _references(client, federated_round, labels, identity)
     signed = first_assignment(tasks, identity)
     schema, schema_fault = (signed.schema, "") if signed else await _schema(client, federated_round)
     left = [each for each in secrets if not vault.is_result(each)]
@@ -114,29 +114,6 @@ async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observ
     return seen, start.model, tuple(each.model for each in references if each.model is not None)
 
 
-async def confirmed(hub: Context, seen: Observation) -> tuple[Observation, Plan]:
-    """The plan, and the observation that it rests on, once the API server has confirmed the Participants of both.
-
-    The index can be behind: without this, a hospital that was suspended a moment ago could still be asked.
-    """
-    done = Confirmation()
-    while True:
-        plan = round_plan.plan(seen)
-        needed = confirmation(seen, plan)
-        names, labels = needed.names - done.names, needed.labels if not done.labels else None
-        if not names and not labels:
-            return seen, plan
-        index = hub.participants
-        if labels:
-            await index.refresh_selected(labels)
-        await asyncio.gather(*(index.refresh(NamespacedName(name, name)) for name in sorted(names)))
-        done = Confirmation(done.names | names, done.labels or labels)
-        participants = identified((await index.objects()).values())
-        if participants == seen.participants:
-            return seen, plan
-        seen = replace(seen, participants=participants)
-
-
 async def _named(client: Api, federated_round: FederatedRound) -> FederatedRound | None:
     """The live round of the name that this one starts from."""
     return await _live(client, federated_round.metadata.namespace, base_name(federated_round))
@@ -159,9 +136,10 @@ async def _schema(client: Api, federated_round: FederatedRound) -> tuple[Assigne
         return None, str(error)
 
 
-def started_from(tasks: Objects, label: str = names.BASE_UID) -> str:
-    """UID of the round whose result a round uses, by this label of its RoundTasks; nothing before there is one."""
-    return next((uid for each in tasks if (uid := each["metadata"]["labels"].get(label))), "")
+def started_from(tasks: Iterable[Mapping[str, str]], label: str = names.BASE_UID) -> str:
+    """UID of the round whose result a round uses, by this label; nothing before there is one. `tasks`: the labels of
+    each RoundTask."""
+    return next((uid for labels in tasks if (uid := labels.get(label))), "")
 
 
 def source_label(federated_round: FederatedRound, name: str) -> str:
@@ -171,7 +149,7 @@ def source_label(federated_round: FederatedRound, name: str) -> str:
 
 
 async def _references(
-    client: Api, federated_round: FederatedRound, tasks: Objects, identity: Identity
+    client: Api, federated_round: FederatedRound, tasks: Sequence[Mapping[str, str]], identity: Identity
 ) -> tuple[Start, ...]:
     async def one(name: str) -> Start:
         live = await _live(client, federated_round.metadata.namespace, name)

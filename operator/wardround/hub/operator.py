@@ -17,6 +17,7 @@ from wardround.hub.models import ModelController
 from wardround.hub.participants import ParticipantController
 from wardround.hub.pushes import PushController
 from wardround.hub.results import ResultController
+from wardround.hub.round_tasks import RoundTasks
 from wardround.hub.rounds import RoundController
 from wardround.hub.settings import SettingMissing, Settings, read
 from wardround.hub.store_looks import WORKERS
@@ -100,7 +101,7 @@ class HubOperator:
         self._draw = draw
         self._random_bytes = random_bytes
         self._missing = "the API server"
-        self._waited_for: tuple[Index[Participant] | RunningWatcher, ...] = ()
+        self._waited_for: tuple[Index[Participant] | RoundTasks | RunningWatcher, ...] = ()
 
     @property
     def missing(self) -> str:
@@ -116,6 +117,7 @@ class HubOperator:
             internal = Presigner(settings.store_internal, bucket, region, credentials)
             reporter = Reporter(self.client, CONTROLLER, os.uname().nodename, self._clock)
             participants = Index(self.client, "Participant", participant.parse, self._draw)
+            tasks = RoundTasks(self.client, self._draw)
             hub = Context(
                 client=self.client,
                 settings=settings,
@@ -127,6 +129,7 @@ class HubOperator:
                 clock=self._clock,
                 random_bytes=self._random_bytes,
                 participants=participants,
+                tasks=tasks,
             )
             queue: WorkQueue[Key] = WorkQueue(draw=self._draw)
             manager = Manager(self._controllers(hub, queue, self._draw), queue, WORKERS)
@@ -134,7 +137,7 @@ class HubOperator:
                 self._watch(self.client, manager.kinds(source), manager.changed, namespaces=namespaces)
                 for source, namespaces in ((Source.EVERYWHERE, None), (Source.OWN, (settings.namespace,)))
             ]
-            self._waited_for = (participants, *watchers)
+            self._waited_for = (participants, tasks, *watchers)
             self._missing = ""
             async with asyncio.TaskGroup() as group:
                 for watcher in watchers:

@@ -224,7 +224,7 @@ class PushController:
                 continue
             labels = f"{names.ROUND_UID}={live.metadata.uid}"
             tasks: Objects = await self._hub.client.list("RoundTask", everywhere=True, labels=labels)
-            if started_from(tasks) == push_uid:
+            if started_from(each["metadata"]["labels"] for each in tasks) == push_uid:
                 return True
         return False
 

@@ -138,7 +138,8 @@ class ResultController:
     async def _follower(self, federated_round: FederatedRound, name: str) -> Follower:
         uid = federated_round.metadata.uid
         tasks = await self._hub.client.list("RoundTask", everywhere=True, labels=f"{names.ROUND_UID}={uid}")
-        return Follower(uid=uid, started_from=started_from(tasks, source_label(federated_round, name)))
+        labels = [each["metadata"]["labels"] for each in tasks]
+        return Follower(uid=uid, started_from=started_from(labels, source_label(federated_round, name)))
 
     async def _forget(self, result: Object, ends: float) -> None:
         """Its key has gone. The empty Secret is deleted last: by it a new process finds what is left to do."""

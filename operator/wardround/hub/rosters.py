@@ -15,7 +15,7 @@ def first_assignment(tasks: Collection[RoundTask], identity: Identity) -> Assign
 
     It says which participants a round asks, and by which DataSchema, even if people have changed the objects since.
     """
-    first = [each for each in tasks if each.spec.attempt == 1]
+    first = [each for each in tasks if each.spec.attempt == 1 and each.spec.assignment]
     newest = max(first, key=lambda each: each.metadata.creation_timestamp, default=None)
     if newest is None:
         return None

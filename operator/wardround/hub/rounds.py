@@ -4,19 +4,21 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 
-from wardround.api import dataschema, federatedround, names, roundtask
+from wardround.api import dataschema, federatedround, names
 from wardround.api.conditions import Conditions
 from wardround.api.times import sooner
 from wardround.clock import Draw
 from wardround.hub.context import Context
 from wardround.hub.execute import Execution, Interrupted
 from wardround.hub.leftovers import delete_leftovers, made_for_rounds, round_of
-from wardround.hub.observe import confirmed, get_round, observe
+from wardround.hub.look import look
+from wardround.hub.observe import get_round
 from wardround.hub.refusals import ASK_AGAIN
 from wardround.hub.results import ResultController
 from wardround.hub.vault import RoundKey
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import ApiError
+from wardround.kube.index import NamespacedName
 from wardround.kube.own_writes import OwnWrites
 from wardround.kube.queue import WorkQueue
 from wardround.kube.retries import Retries
@@ -38,9 +40,9 @@ class RoundController:
     gone, but have left something."""
 
     kind = federatedround.KIND
+    # The events of RoundTasks come from the watch of `Context.tasks`: `run`.
     sources: Mapping[str, Source] = {
         federatedround.KIND: Source.EVERYWHERE,
-        roundtask.KIND: Source.EVERYWHERE,
         dataschema.KIND: Source.EVERYWHERE,
         "Pod": Source.OWN,
         "Job": Source.OWN,
@@ -71,6 +73,16 @@ class RoundController:
             self.queue.add(key)
 
     async def run(self) -> None:
+        """Runs without end."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.hub.tasks.run(self._changed))
+            group.create_task(self._find_leftovers())
+
+    def _changed(self, kind: str, item: Object) -> None:
+        for wake in self.keys(kind, item):
+            self.queue.add(wake.key)
+
+    async def _find_leftovers(self) -> None:
         """Runs without end. It finds rounds that were deleted while no operator watched, by the objects that they
         left."""
         retries = Retries(self._draw)
@@ -101,6 +113,7 @@ class RoundController:
         if live is None:
             self.active.pop(key, None)
             self._own_writes.forget(key)
+            self.hub.tasks.forget(NamespacedName(key.namespace, key.name))
             if key not in self.with_leftovers:
                 self.stir(key)
             return await self._delete_leftovers(key, None)
@@ -118,11 +131,11 @@ class RoundController:
                 after_leftovers = await self._delete_leftovers(key, seen.metadata.uid)
             except StoreError as away:
                 failure = away  # what is left of another round does not hold this one
-        observation, base, references = await observe(self.hub, seen)
-        observation, plan = await confirmed(self.hub, observation)
+        looked = await look(self.hub, seen)
+        observation, plan = looked.seen, looked.plan
         try:
             key_of_round = RoundKey(self.hub.client, seen.metadata.uid)
-            execution = Execution(self.hub, observation, base, key_of_round, references)
+            execution = Execution(self.hub, observation, looked.base, key_of_round, looked.references)
             untaken = await execution.run(plan.actions)
             refusals = tuple(each for each in untaken if isinstance(each, Refusal))
             asked = sum(isinstance(each, Dispatch) for each in plan.actions)

@@ -62,7 +62,7 @@ class Index(Generic[T]):
         place, fresh = place_of(item), self._parse(item)
         self._unseen.discard(place)
         known = self._objects.get(place)
-        if known is None or _version(known) < _version(fresh):
+        if known is None or version_of(known.metadata) < version_of(fresh.metadata):
             self._objects[place] = fresh
 
     def drop(self, place: NamespacedName) -> None:
@@ -119,7 +119,9 @@ class Index(Generic[T]):
             return
         if event != "DELETED":
             self.put(item)
-        elif (known := self._objects.get(place_of(item))) and _version(known) <= _version(self._parse(item)):
+        elif (known := self._objects.get(place_of(item))) and version_of(known.metadata) <= version_of(
+            self._parse(item).metadata
+        ):
             self.drop(place_of(item))
         on_object(self._kind, item)
 
@@ -135,6 +137,6 @@ def place_of(item: Object) -> NamespacedName:
     return NamespacedName(item["metadata"]["namespace"], item["metadata"]["name"])
 
 
-def _version(item: HasMeta) -> int:
+def version_of(meta: Meta) -> int:
     """Versions of one kind are decimal numbers that grow (KEP-5504)."""
-    return int(item.metadata.resource_version)
+    return int(meta.resource_version)

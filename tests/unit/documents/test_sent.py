@@ -31,6 +31,7 @@ from wardround.documents.keys import Identity, Model
 from wardround.documents.update_list import UpdateList
 from wardround.hub.context import Context
 from wardround.hub.observe import aggregation, read_answer
+from wardround.hub.round_tasks import RoundTasks
 from wardround.hub.settings import SettingMissing, Settings, read
 from wardround.kube.client import Client
 from wardround.kube.events import Reporter
@@ -114,6 +115,7 @@ def context() -> Context:
         clock=lambda: NOW,
         random_bytes=bytes,
         participants=Index(client, "Participant", participants.parse, draw=system_draw),
+        tasks=RoundTasks(client, draw=system_draw),
     )
 
 

@@ -22,7 +22,7 @@ class Memory:
 
     def controllers(self, hub: Context, queue: WorkQueue[Key], draw: Draw) -> Sequence[Controller]:
         made = operator.controllers(hub, queue, draw)
-        self._parts = [queue, hub.refusals, *made]
+        self._parts = [queue, hub.refusals, hub.tasks, *made]
         return made
 
     def sizes(self) -> dict[str, int]:
@@ -46,10 +46,11 @@ def test_the_operator_remembers_nothing_of_rounds_that_are_gone() -> None:
                 hub.apply_round(name, IN_THE_ROUND)
             hub.apply_round("waits", IN_THE_ROUND, initial=None, base={"roundName": "train-9"})
             await hub.settle()
-            assert memory.sizes() != before
+            assert memory.sizes()["RoundTasks._kept"] == len(rounds) + 1
             for task in hub.tasks("train-0").values():
                 hub.report(task, REFUSED)
             await hub.settle()
+            assert memory.sizes()["RoundTasks._kept"] == len(rounds), "a round that is over is not kept"
             for name in (*rounds, "waits"):
                 hub.delete_round(name)
             await hub.settle()

@@ -77,7 +77,7 @@ async def looks_for_one_answer(loop: VirtualLoop) -> int:
         hub.server.reads.clear()
         hub.report(task, ACCEPTED)
         await hub.settle()
-        looks = sum(each.kind == "RoundTask" for each in hub.server.reads)
+        looks = sum(each.kind == "FederatedRound" for each in hub.server.reads)
         assert hub.round("train-1")["status"]["participants"]["accepted"] == 1
         return looks
 
@@ -102,7 +102,7 @@ def ended_beside(bystanders: int) -> Counter[str]:
             hub.server.reads.clear()
             for name in IN_THE_ROUND:
                 hub.report(tasks[name], REFUSED)
-            await hub.settle()
+                await hub.settle()
             requests = Counter(read.kind for read in hub.server.reads)
             for name in ("train-1", "train-2"):
                 assert is_true(hub.round(name), "Failed"), f"{name}: it waits for the other one, and hears of its end"

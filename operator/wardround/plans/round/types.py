@@ -101,6 +101,7 @@ class Reference:
 class Observation:
     """All that a plan may know.
 
+    `tasks`: of all attempts, without their grants. Only one of them has its assignment (hub/round_tasks.py).
     `base`: the live round that the spec names as base or for its statistics. `base_model`: the result that the round
     starts from, if the hub has one that it can use. `base_card`: whether the hub has a card of that result.
     `base_state`: the state of the server optimizer that made that result. `base_state_damaged`: this hub has not signed
