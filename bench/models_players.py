@@ -1,7 +1,8 @@
 """Plays hospitals, and the Job controller with the kubelet, for bench/models.py, with as little work as possible.
 
-The hub operator sees every object and every status write of a round. Nobody trains: updates and results are random
-bytes in the real store, and the numbers of a result are invented. The hub operator opens none of them.
+The hub operator sees every object and every status write of a round. Nobody trains. Hospitals seal random bytes, and
+send them as couriers do. Models are random bytes in the real store, and the numbers of a result are invented: the hub
+operator opens none of them.
 """
 
 from __future__ import annotations
@@ -14,19 +15,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from tests.integration.api.objects import HUB, condition
+from tests.integration.api.objects import HUB
+from tests.integration.hub.hospital import Hospital
+from tests.players.aggregation_pod import ended, pod_of
 from wardround.aggregate import plan as plans
 from wardround.aggregate.update_list import listed_updates
-from wardround.api import names
-from wardround.api.conditions import NEVER
+from wardround.api import names, roundtask
+from wardround.api.roundtask import RoundTask
 from wardround.api.times import to_seconds
+from wardround.courier.workspace import TaskFolder
 from wardround.kube.client import Client
 from wardround.kube.errors import Conflict, NotFound
 from wardround.metrics import registry
 from wardround.ports import Object
-from wardround.presign import Presigner
 from wardround.sealing import body
 from wardround.store.transfer import StoreClient
 from wardround.wire import digests
@@ -38,11 +42,9 @@ from wardround.wire.aggregation import (
     CombinedVerdict,
 )
 
+# Of the ciphertext of each update and of each model. A hub takes no update that is longer than its base.
 UPDATE_BYTES = 1000
-# A signed manifest has about so many characters.
-MANIFEST = "m" * 5000
 SAMPLES = 200
-HOUR = 3600
 VERDICTS = (
     CombinedVerdict(outcome="Accepted", reason="NotWorse", reference="", unseen=()),
     CombinedVerdict(outcome="Worse", reason="WorseThanReference", reference="", unseen=()),
@@ -53,8 +55,8 @@ VERDICTS = (
 class Player(ABC):
     """Follows objects of one kind and works on several at once. Ends the benchmark if its own code fails."""
 
-    def __init__(self, client: Client, store: StoreClient, presigner: Presigner) -> None:
-        self.client, self.store, self.presigner = client, store, presigner
+    def __init__(self, client: Client) -> None:
+        self.client = client
         self._begun: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -91,7 +93,75 @@ class Player(ABC):
     async def follow(self) -> None:
         """Watches and plays, without end."""
 
-    async def write(self, item: Object, change: Mapping[str, Any]) -> None:
+
+class Site(Player):
+    """Accepts each RoundTask of a hospital at once, asks for grants, and sends once it has them."""
+
+    def __init__(self, hospital: Hospital, store: StoreClient, folder: Path) -> None:
+        super().__init__(hospital.client)
+        self._hospital, self._store, self._folder = hospital, store, folder
+        self._granted: dict[str, asyncio.Future[RoundTask]] = {}
+
+    async def follow(self) -> None:
+        granted: asyncio.Future[RoundTask] | None
+        async for event, item in self.client.watch("RoundTask"):
+            if event in ("ADDED", "MODIFIED"):
+                task = roundtask.parse(item)
+                granted = self._granted.setdefault(task.metadata.uid, asyncio.Future())
+                if task.metadata.annotations.get(names.GRANTS_BYTES) and not granted.done():
+                    granted.set_result(task)
+                self.start(item, "played", self._play(task, granted))
+            elif event == "DELETED":
+                self.forget(item)
+                if granted := self._granted.pop(item["metadata"]["uid"], None):
+                    granted.cancel()
+
+    async def _play(self, task: RoundTask, granted: asyncio.Future[RoundTask]) -> None:
+        folder = self._folder / task.metadata.uid
+        try:
+            plain = secrets.token_bytes(UPDATE_BYTES - body.TAG)
+            sealed, place = await self._hospital.seal(task, folder, plain, samples=SAMPLES)
+            await self._hospital.deliver(await granted, sealed, place, self._store)
+        except NotFound:
+            pass  # A task that is gone needs no status.
+        finally:
+            TaskFolder(folder).remove()
+
+
+class Kubelet(Player):
+    """Makes the pod of each aggregation Job, ends it with an answer, and deletes it after its Job. `answered`: how many
+    Jobs have ended."""
+
+    def __init__(self, client: Client, store: StoreClient) -> None:
+        super().__init__(client)
+        self._store = store
+        self.answered = 0
+
+    async def follow(self) -> None:
+        async for event, item in self.client.watch("Job", HUB):
+            if event == "DELETED":
+                self.forget(item)
+                await self.client.delete_if_exists("Pod", item["metadata"]["name"], HUB)
+            elif event in ("ADDED", "MODIFIED") and not item.get("status", {}).get("conditions"):
+                self.start(item, "ended", self._end({"apiVersion": "batch/v1", "kind": "Job", **item}))
+
+    async def _end(self, job: Object) -> None:
+        secret = await self.client.get("Secret", job["metadata"]["name"], HUB)
+        plan = plans.parse(base64.b64decode(secret["data"]["plan.json"]))
+        for upload in (plan.put.parts[0], plan.put.segments):
+            await self._store.put_bytes(upload.url, upload.headers, secrets.token_bytes(UPDATE_BYTES))
+        number = int(job["metadata"]["labels"][names.ATTEMPT])
+        hospitals = tuple([each.participant async for each in listed_updates(self._store, plan.listed)])
+        pod, now = await self.client.create(pod_of(job)), to_seconds(datetime.now(UTC))
+        await self._write(pod, ended(answer(plan, number, hospitals), now))
+        over = [
+            {"type": kind, "status": "True", "lastTransitionTime": now} for kind in ("SuccessCriteriaMet", "Complete")
+        ]
+        counted = {"succeeded": 1, "startTime": now, "completionTime": now, "uncountedTerminatedPods": {}}
+        await self._write(job, {**counted, "conditions": over})
+        self.answered += 1
+
+    async def _write(self, item: Object, change: Mapping[str, Any]) -> None:
         """Writes a status, and again on a conflict. An object that is gone needs no status."""
         while True:
             try:
@@ -105,74 +175,6 @@ class Player(ABC):
                 item = await self.client.get(item["kind"], meta["name"], meta["namespace"])
             except NotFound:
                 return
-
-
-class Hospital(Player):
-    """Accepts each RoundTask at once, asks for grants, and sends once it has them."""
-
-    async def follow(self) -> None:
-        async for event, item in self.client.watch("RoundTask"):
-            if event == "DELETED":
-                self.forget(item)
-            elif event in ("ADDED", "MODIFIED"):
-                item = {"apiVersion": "wardround.io/v1alpha1", "kind": "RoundTask", **item}
-                holds = {each["type"] for each in item.get("status", {}).get("conditions", ()) if _is_true(each)}
-                if "Trained" not in holds:
-                    self.start(item, "trained", self._trained(item))
-                elif "Sent" not in holds and item["metadata"].get("annotations", {}).get(names.GRANTS_BYTES):
-                    self.start(item, "sent", self._sent(item))
-
-    async def _trained(self, item: Object) -> None:
-        await self.write(item, {"conditions": _conditions("Accepted", "Trained"), "upload": {"bytes": UPDATE_BYTES}})
-
-    async def _sent(self, item: Object) -> None:
-        uid, attempt = item["spec"]["roundRef"]["uid"], item["spec"]["attempt"]
-        location = names.update_location(uid, attempt, item["metadata"]["namespace"])
-        await self.put(f"{location}/{body.part_name(0)}", secrets.token_bytes(UPDATE_BYTES))
-        update = {"manifest": MANIFEST, "samples": SAMPLES}
-        await self.write(item, {"conditions": _conditions("Accepted", "Trained", "Sent"), "update": update})
-
-    async def put(self, key: str, data: bytes) -> None:
-        upload = self.presigner.put(key, datetime.now(UTC), HOUR, length=len(data))
-        await self.store.put_bytes(upload.url, upload.headers, data)
-
-
-class Kubelet(Player):
-    """Makes the pod of each aggregation Job, ends it with an answer, and deletes it after its Job. `answered`: how many
-    Jobs have ended."""
-
-    answered = 0
-
-    async def follow(self) -> None:
-        async for event, item in self.client.watch("Job", HUB):
-            if event == "DELETED":
-                self.forget(item)
-                await self.client.delete_if_exists("Pod", item["metadata"]["name"], HUB)
-            elif event in ("ADDED", "MODIFIED") and not item.get("status", {}).get("conditions"):
-                self.start(item, "ended", self._end({"apiVersion": "batch/v1", "kind": "Job", **item}))
-
-    async def _end(self, job: Object) -> None:
-        name, template = job["metadata"]["name"], job["spec"]["template"]
-        secret = await self.client.get("Secret", name, HUB)
-        plan = plans.parse(base64.b64decode(secret["data"]["plan.json"]))
-        for upload in (plan.put.parts[0], plan.put.segments):
-            await self.store.put_bytes(upload.url, upload.headers, secrets.token_bytes(UPDATE_BYTES))
-        number = int(job["metadata"]["labels"][names.ATTEMPT])
-        hospitals = tuple([each.participant async for each in listed_updates(self.store, plan.listed)])
-        message = plans.spell(answer(plan, number, hospitals)).decode()
-        meta = {"name": name, "namespace": HUB, **template["metadata"]}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
-        now = to_seconds(datetime.now(UTC))
-        ended = {"exitCode": 0, "message": message, "startedAt": now, "finishedAt": now}
-        container = {"name": "aggregate", "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
-        states = [{**container, "state": {"terminated": ended}}]
-        await self.write(await self.client.create(pod), {"phase": "Succeeded", "containerStatuses": states})
-        over = [
-            {"type": kind, "status": "True", "lastTransitionTime": now} for kind in ("SuccessCriteriaMet", "Complete")
-        ]
-        counted = {"succeeded": 1, "startTime": now, "completionTime": now, "uncountedTerminatedPods": {}}
-        await self.write(job, {**counted, "conditions": over})
-        self.answered += 1
 
 
 def answer(plan: AggregationPlan, number: int, hospitals: tuple[str, ...]) -> AggregationResult:
@@ -231,12 +233,3 @@ def answer(plan: AggregationPlan, number: int, hospitals: tuple[str, ...]) -> Ag
         state=(),
         closed=None,
     )
-
-
-def _conditions(*kinds: str) -> list[Object]:
-    now = to_seconds(datetime.now(UTC))
-    return [{**condition(each, reason=each), "lastTransitionTime": now, "observedGeneration": 1} for each in kinds]
-
-
-def _is_true(each: Object) -> bool:
-    return bool(each["status"] == "True" and each["lastTransitionTime"] != NEVER)

@@ -19,15 +19,14 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
-from bench.models_players import Hospital, Kubelet, Player
+from bench.models_players import Kubelet, Player, Site
 from lab import toolchain
 from lab.apiserver import apiserver
 from tests.integration.api.apiserver import HOSPITAL_MANAGER, Api
 from tests.integration.api.objects import FEDERATION, HUB, PARTICIPANTS, ROOT, data_schema, hub_values
 from tests.integration.cluster import Helm, enrol
-from tests.integration.hub import hospital as hospitals
 from tests.integration.hub.conftest import store_settings
-from tests.integration.hub.hospital import until
+from tests.integration.hub.hospital import Hospital, until
 from tests.players.store import Server
 from wardround.clock import system_draw
 from wardround.kube.client import Client
@@ -131,13 +130,14 @@ async def running(folder: Path, api: Api, server: Server, *, trace: bool) -> Asy
         operator = stack.enter_context(_operator(folder, api, server, trace=trace))
         store = await stack.enter_async_context(server.client())
         client = await stack.enter_async_context(_client(api, "default", PLAYERS))
-        kubelet = Kubelet(client, store, server.presigner)
+        kubelet = Kubelet(client, store)
         players: list[Player] = [kubelet]
         fingerprint = await _published(client)
         for name in PARTICIPANTS:
             account = await stack.enter_async_context(_client(api, name, "site", HOSPITAL_MANAGER))
-            await _approve(api, account, name, fingerprint)
-            players.append(Hospital(account, store, server.presigner))
+            hospital = Hospital(name, account, fingerprint)
+            await _approve(api, hospital)
+            players.append(Site(hospital, store, made(folder / f"workspace-{name}")))
         playing = [asyncio.create_task(each.run()) for each in players]
         for each in playing:
             each.add_done_callback(_end_if_failed)
@@ -164,10 +164,9 @@ async def _published(client: Client) -> str:
     return published
 
 
-async def _approve(api: Api, account: Client, name: str, hub_fingerprint: str) -> None:
-    hospital = hospitals.Hospital(name, account, hub_fingerprint)
+async def _approve(api: Api, hospital: Hospital) -> None:
     await hospital.publish()
-    api.patch("Participant", name, {"spec": {"keyFingerprint": hospital.fingerprint}}, name)
+    api.patch("Participant", hospital.name, {"spec": {"keyFingerprint": hospital.fingerprint}}, hospital.name)
 
 
 def _client(api: Api, namespace: str, account: str, manager: str = "") -> Client:

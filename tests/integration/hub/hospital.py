@@ -15,6 +15,8 @@ from tests.players import courier
 from tests.players.hospital import Hospital as Player
 from wardround.api import conditions, roundtask
 from wardround.api.roundtask import RoundTask
+from wardround.courier.send import Sealed
+from wardround.courier.workspace import TaskFolder
 from wardround.kube.client import Client
 from wardround.kube.errors import Conflict
 from wardround.plans.assignment import base_digest
@@ -25,6 +27,7 @@ from wardround.wire.grants import Grants
 
 # Of the first weights, which the hospitals make alike.
 INITIAL_DIGEST = "sha256:" + "7" * 64
+VALIDATION_SUMS = courier.validation_sums()
 
 
 def now() -> datetime:
@@ -106,25 +109,31 @@ class Hospital:
     ) -> None:
         """Accept, seal these weights (after a first round: differences) or tensors, ask for grants, store, report."""
         task = await self.task(round_name)
-        assignment = self.assignment(task)
         await self.report(task, {}, ("Accepted", True, "Accepted"))
         plain, schema_digest = courier.written(tensors or {"w": np.array(weights, dtype=np.float32)})
-        sealed, place = await courier.seal(
-            assignment,
-            self.player.signing,
-            folder / f"{self.name}-{round_name}",
-            plain,
-            samples=samples,
-            sums=courier.validation_sums() if assignment.task == "Train" else None,
-            base_digest=base_digest(assignment, task.spec.hub_key) or (INITIAL_DIGEST if assignment.initial else ""),
-            schema_digest=schema_digest,
-        )
-        await self.report(task, {"upload": {"bytes": sealed.manifest.bytes}}, ("Trained", True, "Trained"))
+        workspace = folder / f"{self.name}-{round_name}"
+        sealed, place = await self.seal(task, workspace, plain, samples=samples, schema_digest=schema_digest)
 
-        async def granted() -> Grants | None:
-            grants = self.grants(await self.task(round_name))
-            return grants if grants.put else None
+        async def granted() -> RoundTask | None:
+            task = await self.task(round_name)
+            return task if self.grants(task).put else None
 
-        await courier.put(sealed, place, (await until(granted, "PUT grants")).put, store)
-        update = {"manifest": sealed.envelope, "samples": samples}
-        await self.report(task, {"update": update}, ("Sent", True, "Sent"))
+        await self.deliver(await until(granted, "PUT grants"), sealed, place, store)
+
+    async def seal(self, task: RoundTask, folder: Path, plain: bytes, **claims: Any) -> tuple[Sealed, TaskFolder]:
+        """Accept the task, seal an update for it, and ask for grants."""
+        assignment = self.assignment(task)
+        known = {
+            "sums": VALIDATION_SUMS if assignment.task == "Train" else None,
+            "base_digest": base_digest(assignment, task.spec.hub_key) or (INITIAL_DIGEST if assignment.initial else ""),
+        }
+        sealed, place = await courier.seal(assignment, self.player.signing, folder, plain, **known, **claims)
+        upload = {"upload": {"bytes": sealed.manifest.bytes}}
+        await self.report(task, upload, ("Accepted", True, "Accepted"), ("Trained", True, "Trained"))
+        return sealed, place
+
+    async def deliver(self, task: RoundTask, sealed: Sealed, place: TaskFolder, store: StoreClient) -> None:
+        """Store the update by the grants of the task, and report."""
+        await courier.put(sealed, place, self.grants(task).put, store)
+        sent = {"manifest": sealed.envelope, "samples": sealed.manifest.samples}
+        await self.report(task, {"update": sent}, ("Sent", True, "Sent"))

@@ -14,6 +14,7 @@ from typing import Any
 from tests.integration.api.objects import FEDERATION, HUB, federated_round
 from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
+from tests.players.aggregation_pod import ended, pod_of
 from wardround.aggregate import plan as aggregate_plan
 from wardround.aggregate.job import aggregate
 from wardround.aggregate.scratch import Scratch
@@ -63,10 +64,10 @@ async def aggregation_pod(world: World, uid: str, number: int = 1, node: str | N
         except NotFound:
             return None
 
-    template = (await until(made, f"Job {name}"))["spec"]["template"]
-    meta = {"name": name, "namespace": HUB, **template["metadata"]}
-    spec = {**template["spec"], "nodeName": node} if node else template["spec"]
-    world.admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    pod = pod_of(await until(made, f"Job {name}"))
+    if node:
+        pod["spec"]["nodeName"] = node
+    world.admin.create(pod)
     return name
 
 
@@ -86,21 +87,7 @@ async def play_kubelet(
         meta = {key: secret["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
         document = json.dumps(plan_of(json.loads(base64.b64decode(secret["data"]["plan.json"])))).encode()
         world.admin.create(secret | {"metadata": meta, "data": {"plan.json": base64.b64encode(document).decode()}})
-    ended = {
-        "exitCode": 0,
-        "message": aggregate_plan.spell(result).decode(),
-        "startedAt": "2026-01-01T00:00:00Z",
-        "finishedAt": "2026-01-01T00:00:00Z",
-    }
-    container = {
-        "name": "aggregate",
-        "image": "x",
-        "imageID": "x",
-        "ready": False,
-        "restartCount": 0,
-        "state": {"terminated": ended},
-    }
-    world.admin.patch_status("Pod", name, {"phase": "Succeeded", "containerStatuses": [container]}, HUB)
+    world.admin.patch_status("Pod", name, ended(result, "2026-01-01T00:00:00Z"), HUB)
     return result
 
 
