@@ -69,7 +69,8 @@ async def test_a_complete_round_leaves_no_key_and_no_update(world: World, tmp_pa
     round_ = await complete_round(world, "circle", tmp_path)
     print(f"apply to Complete, without pods: {time.monotonic() - started:.2f} s")
     uid, status = round_["metadata"]["uid"], round_["status"]
-    assert status["participants"] == {"selected": 2, "accepted": 2, "sent": 2, "failed": 0, "aggregated": 2}
+    counts = {"selected": 2, "accepted": 2, "sent": 2, "failed": 0, "aggregated": 2, "refused": 0, "absent": 0}
+    assert status["participants"] == counts
     assert (status["result"]["samples"], status["result"]["location"]) == (300, f"models/{uid}/1")
     assert [each["stage"] for each in status["timeline"]] == [
         "Started",
