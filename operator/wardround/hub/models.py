@@ -47,6 +47,7 @@ from wardround.plans.round.status import is_over
 from wardround.ports import Object
 from wardround.reasons.registry import REASONS
 from wardround.wire import codec
+from wardround.wire.compression import NONE, Compression
 
 # Rounds that are over and that the controller has from their events. It reads further ones.
 MOST_ENDED = 16
@@ -184,7 +185,9 @@ class ModelController:
         if seen.delivery is None or not is_over(seen.delivery) or not delivery.is_wanted(seen.model):
             return seen
         asked = await self._asked(seen.delivery) if delivery.asks_whom(seen.model) else frozenset()
-        return replace(seen, askable=await self._askable(seen.model), asked=asked)
+        # The card that the round brings says the compression.
+        compression = seen.model.spec.round.aggregation.compression
+        return replace(seen, askable=await self._askable(seen.model, compression), asked=asked)
 
     async def _with_test(self, seen: Observation, ended_round: Object | None) -> Observation:
         model, named = seen.model, seen.model.status.testing
@@ -195,10 +198,11 @@ class ModelController:
         if live is not None or version is None or named.begun:
             return replace(seen, test=live)
         made_by = await self._own_round(model.metadata, version.spec.round_name)
-        return replace(seen, tested=made_by, askable=await self._askable(model))
+        # An Evaluate round compresses nothing.
+        return replace(seen, tested=made_by, askable=await self._askable(model, NONE))
 
-    async def _askable(self, model: FederatedModel) -> frozenset[str]:
-        return selection.askable(model, (await self._hub.participants.objects()).values())
+    async def _askable(self, model: FederatedModel, compression: Compression) -> frozenset[str]:
+        return selection.askable(model, (await self._hub.participants.objects()).values(), compression)
 
     async def _patients(self, model: FederatedModel) -> int | None:
         return patients.training_patients(model, (await self._hub.participants.objects()).values())

@@ -26,6 +26,7 @@ from wardround.kube.controller import Key, gone
 from wardround.kube.queue import WorkQueue
 from wardround.ports import Api, Object
 from wardround.wire import codec
+from wardround.wire.assignment import COMPRESSION_SINCE
 
 HOSPITALS = ["site-a", "site-b"]
 MODEL = Place("FederatedModel", FEDERATION, "breast")
@@ -199,6 +200,29 @@ def test_a_round_that_its_event_has_shown_to_be_over_is_not_read(monkeypatch: py
             await hub.settle()
             assert len(named_rounds(hub)) == 2, "the series has gone on"
             assert asked == []
+
+    play(main)
+
+
+def test_sites_that_know_no_compression_are_asked_to_measure_a_version_on_test_rows() -> None:
+    """The version has none either: its round has sent first weights."""
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        async with hub.running():
+            begin_series(hub, HOSPITALS)
+            for name in HOSPITALS:
+                versions = {"site": {"assignmentVersions": [COMPRESSION_SINCE - 1]}}
+                hub.server.change(Place("Participant", name, name), {"status": versions}, subresource="status")
+            template = {"aggregation": {"compression": "Int8"}}
+            hub.server.change(MODEL, {"spec": {"round": template, "series": {"rounds": 1}}})
+            await hub.settle()
+            for _ in ("Statistics", "Train", "Evaluate"):
+                await complete_newest(hub)
+                await hub.settle()
+            assert shown(hub, "Tested")[:2] == ("False", "VersionTesting")
+            name = model_status(hub)["testing"]["round"]
+            assert list(hub.tasks(name)) == HOSPITALS
 
     play(main)
 

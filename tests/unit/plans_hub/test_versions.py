@@ -169,4 +169,4 @@ def test_a_delivery_of_its_own_is_only_for_sites_that_can_read_the_models_card(
         spec=replace(made.spec, round=replace(spec, aggregation=replace(spec.aggregation, compression=compression))),
     )
     sites = (publishing("site-a", list(KNOWN)), publishing("site-b", [COMPRESSION_SINCE - 1]))
-    assert askable(made, sites) == asked
+    assert askable(made, sites, made.spec.round.aggregation.compression) == asked

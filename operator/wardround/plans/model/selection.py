@@ -6,6 +6,7 @@ from wardround.api.federatedmodel import FederatedModel
 from wardround.api.participant import Participant
 from wardround.plans import versions
 from wardround.plans.participant import barred, offers, takes_part
+from wardround.wire.compression import Compression
 
 
 def selects(model: FederatedModel, participant: Participant) -> bool:
@@ -19,9 +20,10 @@ def selects(model: FederatedModel, participant: Participant) -> bool:
     return labels.items() <= meta.labels.items()
 
 
-def askable(model: FederatedModel, participants: Iterable[Participant]) -> frozenset[str]:
-    """Names of the selected hospitals that a round of the model would ask at once."""
-    needed = versions.needed_for(model.spec.round.aggregation.compression)
+def askable(model: FederatedModel, participants: Iterable[Participant], compression: Compression) -> frozenset[str]:
+    """Names of the selected hospitals that a round of the model would ask at once. `compression`: the one that a site
+    has to know for this round."""
+    needed = versions.needed_for(compression)
     return frozenset(
         each.metadata.name
         for each in participants
