@@ -25,7 +25,7 @@ from wardround.kube.queue import WorkQueue
 from wardround.plans.model import delivery, patients, selection, testing
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
-from wardround.plans.model.absence import absence
+from wardround.plans.model.absence import absence, waits_for_hospitals
 from wardround.plans.model.next_look import next_look, requeue_after_write
 from wardround.plans.model.types import (
     Action,
@@ -172,7 +172,7 @@ class ModelController:
         """The observation with the hospitals that the round cannot ask. Until it is over, a Participant that changes
         wakes the model."""
         lacking = None
-        if seen.round is None or not is_over(seen.round):
+        if waits_for_hospitals(seen.model.status.series) and (seen.round is None or not is_over(seen.round)):
             participants = identified((await self._hub.participants.objects()).values())
             lacking = absence(seen.model, participants, seen.now)
         if lacking is None:

@@ -21,7 +21,7 @@ from wardround.api.federatedround import FederatedRound
 from wardround.clock import system_draw
 from wardround.hub import models, vault
 from wardround.hub.models import ModelController
-from wardround.hub.observe import get_round
+from wardround.hub.observe import get_round, identified
 from wardround.kube.controller import Key, gone
 from wardround.kube.queue import WorkQueue
 from wardround.ports import Api, Object
@@ -223,6 +223,35 @@ def test_sites_that_know_no_compression_are_asked_to_measure_a_version_on_test_r
             assert shown(hub, "Tested")[:2] == ("False", "VersionTesting")
             name = model_status(hub)["testing"]["round"]
             assert list(hub.tasks(name)) == HOSPITALS
+
+    play(main)
+
+
+def test_hospitals_are_not_looked_through_for_a_round_that_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+
+    def counted(*arguments: Any) -> Any:
+        looks.append("all Participants")
+        return identified(*arguments)
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        async with hub.running():
+            begin_series(hub, HOSPITALS)
+            hub.server.change(MODEL, {"spec": {"series": {"rounds": 1}, "evaluation": {"testRows": False}}})
+            monkeypatch.setattr(models, "identified", counted)
+            await hub.settle()
+            await complete_newest(hub)
+            await hub.settle()
+            assert looks, "a Train round waits for its hospitals"
+            looks.clear()
+            for stage in ("Evaluating", "Ended"):
+                await complete_newest(hub)
+                await hub.settle()
+                assert model_status(hub)["series"]["stage"] == stage
+            hub.server.remove(Place("FederatedRound", FEDERATION, named_rounds(hub)[-1]))
+            await hub.settle()
+            assert looks == []
 
     play(main)
 

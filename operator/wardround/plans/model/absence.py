@@ -17,14 +17,19 @@ from wardround.plans.round.verdicts import sentences
 from wardround.plans.round.view import view_of
 
 
+def waits_for_hospitals(series: SeriesStatus | None) -> bool:
+    """Whether the last round of the series may wait until it can ask all hospitals. An Evaluate round does not: if it
+    fails for good, the series goes on without it."""
+    return series is not None and series.stage != "Ended" and rounds.last(series).task != "Evaluate"
+
+
 def absence(model: FederatedModel, participants: Mapping[str, Participant], now: datetime) -> Absence | None:
     """Why the last round of the series cannot ask all hospitals that it selects; None if it can.
 
-    A quorum that no hospitals can meet is left to the round, which fails at once. An Evaluate round waits for nobody:
-    if it fails for good, the series goes on without it.
+    A quorum that no hospitals can meet is left to the round, which fails at once.
     """
     series = model.status.series
-    if series is None or series.stage == "Ended" or rounds.last(series).task == "Evaluate":
+    if series is None or not waits_for_hospitals(series):
         return None
     next_round = _round(model, series)
     view = view_of(Observation(round=next_round, participants=participants, schema=None, now=now))
