@@ -198,7 +198,10 @@ def own_rounds() -> list[Object]:
         {
             "metadata": {"name": name, "namespace": "fed", "uid": name, "creationTimestamp": f"2026-11-24T13:00:0{i}Z"},
             "spec": {"datasetName": "heart", "schemaName": "heart-v1", **spec},
-            "status": {"result": {**RESULT, "samples": 7919, **results.get(name, {})}},
+            "status": {
+                "timeline": [{"stage": "Dispatched", "time": f"2026-11-24T13:00:0{i}.500000Z"}],
+                "result": {**RESULT, "samples": 7919, **results.get(name, {})},
+            },
         }
         for i, (name, spec) in enumerate(specs.items())
     ]

@@ -65,10 +65,22 @@ def test_a_model_that_goes_on_from_an_own_model_is_an_own_model() -> None:
     again = reported.own_rounds()[1]
     again["metadata"]["name"] = "north-again"
     again["spec"] |= {"initial": None, "base": {"roundName": reported.OWN}}
+    again["status"]["timeline"][0]["time"] = "2026-11-24T13:00:01.700000Z"
     measured = objects["rounds"][-1]["status"]["result"]
     for each in (*measured["metrics"], *measured["differences"]):
         each["model"] = "north-again"
     assert not nothing({**objects, "rounds": [*objects["rounds"], again]})
+
+
+@pytest.mark.parametrize("name", [reported.OWN, "north-statistics"])
+@pytest.mark.parametrize("stages", [[("Dispatched", "2026-11-24T14:00:00.000000Z")], []], ids=["runs", "waits"])
+def test_numbers_of_a_round_that_was_deleted_are_not_those_of_the_one_that_has_its_name(name: str, stages: Any) -> None:
+    objects = reported.objects()
+    for each in objects["rounds"]:
+        if each["metadata"]["name"] == name:
+            each["metadata"] |= {"uid": "made again", "creationTimestamp": "2026-11-24T13:30:00Z"}
+            each["status"]["timeline"] = [{"stage": stage, "time": time} for stage, time in stages]
+    assert nothing(objects)
 
 
 def test_numbers_of_an_own_model_over_one_hospital_are_left_out() -> None:
@@ -85,7 +97,8 @@ def test_a_namespace_without_own_models_says_how_to_measure_one() -> None:
 
 def test_the_newest_comparison_counts() -> None:
     older = reported.own_rounds()[2]
-    older["metadata"] |= {"name": "older", "creationTimestamp": "2026-11-24T12:59:00Z"}
+    older["metadata"] |= {"name": "older", "creationTimestamp": "2026-11-24T13:00:01Z"}
+    older["status"]["timeline"][0]["time"] = "2026-11-24T13:00:01.900000Z"
     older["status"]["result"]["differences"][0]["value"] = "0.5"
     objects = reported.objects()
     assert section({**objects, "rounds": [*objects["rounds"], older]}) == section()

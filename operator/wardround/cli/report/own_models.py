@@ -6,10 +6,12 @@ Its numbers are over several hospitals, as all numbers of the report: the people
 from collections.abc import Mapping
 
 from wardround.api.federatedround import FederatedRound, ResultDifference, base_name, base_version
+from wardround.api.timeline import reached
 from wardround.cli.report.document import Block, Paragraph, Section, Table
 from wardround.cli.report.numbers import OVER, difference_chart, ends, over
 from wardround.cli.report.seen import ReportInput
 from wardround.cli.shared_numbers import FEWEST_HOSPITALS
+from wardround.plans.round.status import DISPATCHED
 
 NOTHING = (
     f"No round has measured a model of a single hospital on the people of at least {FEWEST_HOSPITALS} hospitals. How "
@@ -50,7 +52,7 @@ def own_models(seen: ReportInput) -> Section:
 
 def trained_alone(rounds: Mapping[str, FederatedRound], made_by: FederatedRound) -> str | None:
     """The only hospital whose rows are in the model of a round. None if others took part, somebody pushed weights, or
-    a round that led to the model is gone."""
+    a round that led to the model is gone. `rounds`: by name."""
     hospital: str | None = None
     visited, each = set[str](), made_by
     while True:
@@ -61,9 +63,16 @@ def trained_alone(rounds: Mapping[str, FederatedRound], made_by: FederatedRound)
         visited.add(each.metadata.name)
         if base is None:
             return hospital
-        if base in visited or base not in rounds:
+        if base in visited or base not in rounds or not is_earlier(rounds[base], each):
             return None
         each = rounds[base]
+
+
+def is_earlier(named: FederatedRound, used_by: FederatedRound) -> bool:
+    """Whether the round `used_by` used this round. A result names other rounds, and people can delete a round and make
+    another one of its name. Such a round has asked its hospitals later."""
+    asked, used = (reached(each.status.timeline, DISPATCHED) for each in (named, used_by))
+    return asked is not None and used is not None and asked < used
 
 
 def _differences(seen: ReportInput, owners: Mapping[str, str]) -> dict[ResultDifference, str]:
@@ -73,7 +82,8 @@ def _differences(seen: ReportInput, owners: Mapping[str, str]) -> dict[ResultDif
     for name, each in seen.namespace_rounds.items():
         for difference in each.status.result.differences if each.status.result else ():
             pair = difference.model, difference.reference
-            if (pair[0] in owners and pair[1] in shown) or (pair[0] in shown and pair[1] in owners):
+            own = pair[0] if pair[1] in shown else pair[1] if pair[0] in shown else ""
+            if own in owners and is_earlier(seen.namespace_rounds[own], each):
                 newest[pair] = difference, f"round {name}"
     return dict(newest.values())
 
@@ -82,7 +92,7 @@ def _numbers(seen: ReportInput, owners: Mapping[str, str]) -> tuple[tuple[str, .
     newest: dict[tuple[str, str], tuple[str, ...]] = {}
     for name, each in seen.namespace_rounds.items():
         for metric in each.status.result.metrics if each.status.result else ():
-            if metric.model in owners:
+            if metric.model in owners and is_earlier(seen.namespace_rounds[metric.model], each):
                 hospital = seen.hospital(owners[metric.model])
                 shown = (metric.name, hospital, metric.value, ends(metric), metric.better or "", *over(metric), name)
                 newest[metric.name, metric.model] = shown
