@@ -61,15 +61,10 @@ async def observe(
     client, identity = hub.client, hub.identity
     participants = identified((await hub.participants.objects()).values())
     uid = names.ROUND_UID + "=" + federated_round.metadata.uid
-    job_labels = f"{uid},{names.ROLE}={names.ROLE_AGGREGATION}"
-    lists = asyncio.gather(
-        client.list("Secret", labels=uid),
-        client.list("Job", labels=job_labels),
-        client.list("Pod", labels=job_labels),
-    )
     # In one call: if two were made and the first failed, nobody would look at the second's failure.
-    listed, named = await asyncio.gather(lists, _named(client, federated_round))
-    secrets, jobs, pods = listed
+    secrets, latest, named = await asyncio.gather(
+        client.list("Secret", labels=uid), _aggregation(client, uid), _named(client, federated_round)
+    )
     model = _opened(next(filter(vault.is_result, secrets), None), federated_round.metadata.uid, identity)
     labels = [task.metadata.labels for task in tasks]
     start = await _start(client, federated_round, started_from(labels), named, identity)
@@ -98,7 +93,7 @@ async def observe(
             )
             for name, each in zip(federated_round.spec.references, references, strict=True)
         ),
-        aggregation=_with_notes(aggregation(jobs, pods), secrets, federated_round.metadata.uid),
+        aggregation=_with_notes(latest, secrets, federated_round.metadata.uid),
         model=model.stored if model else None,
         leftovers=bool(left),
         cleaned_up=all(names.CLEANED_UP in each["metadata"].get("annotations", {}) for each in left),
@@ -246,6 +241,13 @@ def _with_notes(latest: Aggregation | None, secrets: Objects, round_uid: str) ->
         return None
     failures = tries.failures(secrets, round_uid, latest.number)
     return replace(latest, failures=failures, state_lost=tries.state_lost(secrets, round_uid, latest))
+
+
+async def _aggregation(client: Api, uid: str) -> Aggregation | None:
+    """The latest aggregation of a round, as its Jobs and their pods show it. While a round collects, there are none."""
+    labels = f"{uid},{names.ROLE}={names.ROLE_AGGREGATION}"
+    jobs = await client.list("Job", labels=labels)
+    return aggregation(jobs, await client.list("Pod", labels=labels)) if jobs else None
 
 
 def aggregation(jobs: Objects, pods: Objects) -> Aggregation | None:

@@ -71,6 +71,7 @@ def test_a_look_that_waits_asks_no_more_of_a_round_with_more_participants() -> N
     assert few == many
     assert few["FederatedRound"] == 1, "there is one look"
     assert "RoundTask" not in few
+    assert "Pod" not in few, "no Job aggregates yet"
     assert many_bytes < 1.05 * few_bytes
 
 
