@@ -22,6 +22,7 @@ from wardround.plans.schema import assigned
 from wardround.ports import Store
 from wardround.presign import Presigner
 from wardround.sealing import body
+from wardround.sealing.keyed_digest import keyed_digest
 from wardround.sealing.keys import DecryptionKey
 from wardround.sealing.manifests import sign_assignment, sign_model
 from wardround.sealing.wrap import base_context, unwrap, update_context, wrap
@@ -126,11 +127,15 @@ class Hub:
         sealed, _ = assignments.grant(recipient, uid, attempt, location, base, upload_bytes, presigner, now)
         return dataclasses.replace(spec, grants=sealed)
 
-    def opener(self, manifest: UpdateManifest) -> body.Body:
-        """With the key of an update's ciphertext. It is the site's too, so it can seal as well."""
+    def file_key(self, manifest: UpdateManifest) -> bytes:
+        """The key of an update's ciphertext."""
         header = manifest.header
         context = update_context(header.round_uid, header.attempt, header.participant, manifest.digest)
-        return body.Body(unwrap(manifest.wrapped_key, self.round_key, context), header)
+        return unwrap(manifest.wrapped_key, self.round_key, context)
+
+    def opener(self, manifest: UpdateManifest) -> body.Body:
+        """With the key of an update's ciphertext. It is the site's too, so it can seal as well."""
+        return body.Body(self.file_key(manifest), manifest.header)
 
     def open_update(self, manifest: UpdateManifest, stored: Iterable[bytes]) -> bytes:
         """The plaintext of an update whose parts lie in the store. Its digest is checked."""
@@ -140,7 +145,7 @@ class Hub:
             _, size = body.segment_span(index, header.length)
             place = index * body.SEALED_SEGMENT
             plain += opener.open(index, ciphertext[place : place + size + body.TAG])
-        assert digests.digest(plain) == manifest.digest
+        assert keyed_digest(self.file_key(manifest), header, digests.digest(plain)) == manifest.digest
         return plain
 
 

@@ -25,6 +25,7 @@ from wardround.sealing.body import (
     Body,
     part_lengths,
 )
+from wardround.sealing.keyed_digest import keyed_digest
 from wardround.sealing.keys import DecryptionKey, load_verification_key
 from wardround.sealing.manifests import ExpectedUpdate, verify_update
 from wardround.sealing.refused import Refused
@@ -126,7 +127,8 @@ async def examine(
         frozen = form.frozen if form.task == "Train" else None
         first_pass = _FirstPass(body.length, form.layout, frozen, file.sent if isinstance(file, ExpandedFile) else None)
         await file.read_through(first_pass.add, buffers)
-        layout = first_pass.finish(manifest.digest)
+        layout = first_pass.finish()
+        _check_digest(first_pass.digest, file_key, manifest)
         numbers = {} if form.task == "Train" else await _numbers(file, layout, form.task)
     except StoreError as error:
         # A missing or short object concerns this participant only. Any other error of the store concerns all.
@@ -166,6 +168,13 @@ def _file(store: Store, urls: Sequence[str], body: Body, form: Form, keeping: Ke
     assert isinstance(keeping, Resealing), "plan.parse refuses other plans"
     expansion = Expansion(form.layout, form.compression, form.frozen)
     return ExpandedFile(store, urls, body, keeping, form.layout.length, expansion)
+
+
+def _check_digest(plain: str, file_key: bytes, manifest: UpdateManifest) -> None:
+    """Raises Refused("Altered") if the manifest is about other bytes. An earlier version of a site sends the plain
+    digest."""
+    if manifest.digest not in (keyed_digest(file_key, manifest.header, plain), plain):
+        raise Refused("Altered")
 
 
 def _check_claims(form: Form, manifest: UpdateManifest) -> None:
@@ -308,12 +317,15 @@ class _FirstPass:
             raise Refused("WrongSchema")
         return self._known if length == len(self._known.header) else None
 
-    def finish(self, digest: str) -> Layout:
-        """Return the layout. Raises Refused: WrongSchema or Altered."""
+    @property
+    def digest(self) -> str:
+        """The digest of the plaintext as it was sent."""
+        return (self._sent or self._plain).text
+
+    def finish(self) -> Layout:
+        """Return the layout. Raises Refused: WrongSchema."""
         if self._layout is None:
             raise Refused("WrongSchema")
-        if (self._sent or self._plain).text != digest:
-            raise Refused("Altered")
         return self._layout
 
 

@@ -16,6 +16,7 @@ from wardround.plans.courier.types import SealedUpdate
 from wardround.ports import Store
 from wardround.sealing import body
 from wardround.sealing.files import seal_file
+from wardround.sealing.keyed_digest import keyed_digest
 from wardround.sealing.keys import RecipientKey, SigningKey
 from wardround.sealing.manifests import open_update, sign_update
 from wardround.sealing.refused import Refused
@@ -87,10 +88,12 @@ def _seal(
         raise Refused("Altered") from None  # its length changed while it was read
     if sealed.digest != claims.digest:
         raise Refused("Altered")
-    context = update_context(assignment.round_uid, assignment.attempt, assignment.participant, sealed.digest)
+    # An earlier hub can check only the plain digest, and does not ask for another one.
+    digest = keyed_digest(file_key, header, sealed.digest) if assignment.keyed_digest else sealed.digest
+    context = update_context(assignment.round_uid, assignment.attempt, assignment.participant, digest)
     manifest = UpdateManifest(
         header=header,
-        digest=sealed.digest,
+        digest=digest,
         wrapped_key=wrap(file_key, RecipientKey.load(assignment.round_public_key), context),
         samples=claims.samples,
         withheld=claims.withheld,

@@ -144,6 +144,7 @@ def _assignment(
         model=series.model if series else None,
         delivery=_delivery(federated_round, base),
         evaluation_every=series.evaluation_every if series else 0,
+        keyed_digest=True,
     )
 
 

@@ -215,6 +215,7 @@ class Assignment:
     `model`: the series of which the round is part; None for a round that a person has made. A site that ignores it
     waits for the approval of each task.
     `evaluation_every`: of the series: as in spec.evaluation of a FederatedModel. 0 for a round that a person has made.
+    `keyed_digest`: the hub accepts a keyed digest in the update's manifest. A site that ignores it sends a plain one.
     `delivery`: of a Deliver round. A site that does not know this field does not know the task either.
     """
 
@@ -267,6 +268,7 @@ class Assignment:
     model: AssignedModel | None = None
     delivery: AssignedDelivery | None = None
     evaluation_every: int = 0
+    keyed_digest: bool = False
 
     @property
     def series(self) -> AssignedSeries | None:

@@ -46,6 +46,9 @@ class ModelManifest:
 class UpdateManifest:
     """An update in the store, signed by its sender. `wrapped_key`: the file key, which only the round's key opens.
 
+    `digest`: of the plaintext, keyed (sealing/keyed_digest.py). Plain from a site that does not know keyed digests, and
+    for a hub that does not ask for them.
+
     `withheld`, `tells`, `min_cell`: as of UpdateClaims. `sealed_sums`: the ValidationSums of a Train update, sealed
     under a key that is derived from the file key. `bytes`: of the ciphertext.
     """

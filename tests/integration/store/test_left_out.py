@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.integration.store.updates import BASE, weights
+from tests.players import courier
 from tests.players.store import Server
 from tests.players.stored_round import Round, now
 from wardround import tensors
@@ -18,6 +20,7 @@ from wardround.aggregate.scratch import Scratch
 from wardround.aggregate.sealed_file import HashesOnly, SealedFile
 from wardround.sealing import body, keys, manifests
 from wardround.sealing.refused import Refused
+from wardround.sealing.wrap import update_context, wrap
 from wardround.store.transfer import StoreClient
 from wardround.wire import digests
 
@@ -52,6 +55,39 @@ async def test_the_aggregation_leaves_out_and_names_an_unexpected_update(
     assert answer["leftOut"] == [{"participant": "site-b", "reason": reason}]
     mean = BASE["layer.weight"].astype(np.float64) + weights(1)["layer.weight"].astype(np.float64)
     assert (await train.result(answer))["layer.weight"].tobytes() == mean.astype("<f4").tobytes()
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+async def test_the_digest_of_the_manifest_is_keyed_and_of_an_earlier_site_plain(train: Round, keyed: bool) -> None:
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1), assignment={"keyed_digest": keyed})
+    sent = train.sent["site-a"].status.update
+    assert sent is not None
+    manifest = manifests.open_update(sent.manifest, train.hospitals["site-a"].signing.public_key())
+    plain = digests.digest(courier.written(weights(1))[0])
+    assert (manifest.digest == plain) is not keyed
+    code, answer = await train.aggregate()
+    assert (code, answer["aggregated"]) == (0, ["site-a"])
+
+
+@pytest.mark.parametrize("digest", [OTHER, "hmac-sha256:" + "0" * 64, ""])
+async def test_the_aggregation_leaves_out_an_update_whose_manifest_has_another_digest(
+    train: Round, digest: str
+) -> None:
+    """The file key is wrapped for this very manifest, as a faulty courier does."""
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    await train.update("site-b", weights(2))
+    hospital, sent = train.hospitals["site-b"], train.sent["site-b"].status.update
+    assert sent is not None
+    manifest = manifests.open_update(sent.manifest, hospital.signing.public_key())
+    context = update_context(train.uid, 1, "site-b", digest)
+    key = wrap(train.hub.file_key(manifest), train.hub.round_key.public, context)
+    stale = manifests.sign_update(replace(manifest, digest=digest, wrapped_key=key), hospital.signing)
+    task = train.sent["site-b"]
+    train.sent["site-b"] = replace(task, status=replace(task.status, update=replace(sent, manifest=stale)))
+    code, answer = await train.aggregate()
+    assert (code, answer["leftOut"]) == (0, [{"participant": "site-b", "reason": "Altered"}])
 
 
 @pytest.mark.parametrize("place", [0, 1 << 20, -1])

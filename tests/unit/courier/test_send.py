@@ -13,6 +13,7 @@ from tests.worlds.site import ASSIGNMENT, HOSPITAL, HUB
 from wardround.courier import send
 from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.sealing.body import part_lengths
+from wardround.sealing.keyed_digest import keyed_digest
 from wardround.sealing.refused import Refused
 from wardround.sealing.sums import open_sums
 from wardround.sealing.wrap import unwrap, update_context
@@ -56,6 +57,45 @@ async def test_a_sealed_update_opens_with_the_rounds_key_alone(folder: TaskFolde
     sealed = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
     assert HUB.open_update(sealed.manifest, [folder.ciphertext.read_bytes()]) == PLAIN
     assert PLAIN[:32] not in folder.ciphertext.read_bytes()
+
+
+def beginning_with(message: str) -> bytes:
+    """Tensors as malicious training code chooses them: their digest begins with its message."""
+    return next(
+        plain
+        for plain in (PLAIN[:-4] + number.to_bytes(4, "big") for number in range(1 << 24))
+        if digests.digest(plain).startswith(f"sha256:{message}")
+    )
+
+
+async def test_training_code_writes_no_message_into_the_digest_that_the_hub_shows(folder: TaskFolder) -> None:
+    """People at the hub read the manifest in the RoundTask. The courier draws its key after the code has ended."""
+    plain = beginning_with("c0de")
+    (folder.update / "update.safetensors").write_bytes(plain)
+    (folder.update / "update.json").write_text(json.dumps(DOCUMENT | {"digest": digests.digest(plain)}))
+    seen = []
+    for _ in range(2):
+        sealed = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
+        shown = canonical.decode(json.loads(sealed.envelope)["payload"])
+        assert digests.digest(plain).partition(":")[2].encode() not in shown
+        seen.append(sealed.manifest.digest)
+        folder.manifest.unlink()
+    assert seen[0] != seen[1]
+    assert HUB.open_update(sealed.manifest, [folder.ciphertext.read_bytes()]) == plain
+
+
+async def test_nobody_confirms_a_guess_of_an_update_by_its_digest_without_its_key(folder: TaskFolder) -> None:
+    manifest = (await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)).manifest
+    right, header = HUB.file_key(manifest), manifest.header
+    assert keyed_digest(right, header, digests.digest(PLAIN)) == manifest.digest
+    with pytest.raises(Refused, match="KeyUnusable"):
+        keyed_digest(bytes(32), header, digests.digest(PLAIN))
+
+
+async def test_an_earlier_hub_gets_the_plain_digest_which_it_checks(folder: TaskFolder) -> None:
+    asked = replace(ASSIGNMENT, keyed_digest=False)
+    sealed = await send.seal(asked, folder, HOSPITAL.signing, BASE)
+    assert sealed.manifest.digest == digests.digest(PLAIN)
 
 
 async def test_after_a_restart_the_same_ciphertext_goes_out_again(folder: TaskFolder) -> None:
