@@ -30,7 +30,7 @@ async def ensure_bucket(store: AdministeredStore, presigner: Presigner, now: dat
 async def list_keys(store: AdministeredStore, presigner: Presigner, prefix: str, now: datetime) -> AsyncGenerator[str]:
     """Yield the keys that begin with `prefix`. One page of them is in memory at a time.
 
-    Raises StoreError, also for a key that does not begin with `prefix`, and after `MOST_PAGES`.
+    Raises StoreError, also for a key that is not below `prefix`, and after `MOST_PAGES`.
     """
     token = ""
     for _ in range(MOST_PAGES):
@@ -38,7 +38,7 @@ async def list_keys(store: AdministeredStore, presigner: Presigner, prefix: str,
             {"continuation-token": token} if token else {}
         )
         page = read_page(await store.request("GET", presigner.sign("GET", "", now, _SECONDS, query=query)))
-        if not all(key.startswith(prefix) for key in page.keys):
+        if not all(_is_below(prefix, key) for key in page.keys):
             raise StoreError(REFUSED)
         for key in page.keys:
             yield key
@@ -46,6 +46,11 @@ async def list_keys(store: AdministeredStore, presigner: Presigner, prefix: str,
             return
         token = page.token
     raise StoreError(REFUSED)
+
+
+def _is_below(prefix: str, key: str) -> bool:
+    """Whether a key begins with `prefix` and no server resolves its path to another place: `updates/a/../b`."""
+    return key.startswith(prefix) and not {"", ".", ".."} & set(key.split("/"))
 
 
 async def delete_prefix(store: AdministeredStore, presigner: Presigner, prefix: str, now: datetime) -> int:

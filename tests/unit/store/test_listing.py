@@ -61,7 +61,20 @@ async def test_each_page_is_deleted_before_the_next_one_is_read() -> None:
     assert store.requests == ["GET /bucket", f"DELETE {path}a", "GET /bucket", f"DELETE {path}b"]
 
 
-@pytest.mark.parametrize("key", ["models/other-round/1/part-00000", "updates/uid-10/1/part-00000", ""])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "models/other-round/1/part-00000",
+        "updates/uid-10/1/part-00000",
+        "",
+        # A store, or a proxy before it, that resolves dots reaches another round by these.
+        "updates/uid-1/../../models/other-round/1/part-00000",
+        "updates/uid-1/../uid-2/1/part-00000",
+        "updates/uid-1/..",
+        "updates/uid-1/./a",
+        "updates/uid-1//a",
+    ],
+)
 async def test_the_hub_deletes_nothing_of_a_page_with_a_key_outside_the_prefix(key: str) -> None:
     store = Pages(page([PREFIX + "a", key]))
     assert await refused(store)
