@@ -13,7 +13,8 @@ from wardround.api.parameter_bounds import outside
 from wardround.api.site import DEFAULT_PARAMETERS, AllowedParameter
 from wardround_trainer import parameters as trainer
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
+ROOT = Path(__file__).parents[3]
+EXAMPLES = ROOT / "examples"
 FREE = AllowedParameter(name="free")
 RATE = AllowedParameter(name="rate", minimum="0.001", maximum="1")
 WORD = AllowedParameter(name="word", enum=("SGD", "Adam"))
@@ -138,6 +139,27 @@ def test_the_trainers_own_defaults_are_within_the_default_bounds() -> None:
     parameters |= {"epochs": str(trainer.DEFAULT_EPOCHS), "hidden": ",".join(map(str, trainer.DEFAULT_HIDDEN))}
     assert parameters.keys() == BY_DEFAULT.keys() - {"model"}
     assert outside("Train", parameters, DEFAULT_PARAMETERS) == ()
+
+
+def test_a_bound_does_not_hold_for_a_parameter_that_the_round_leaves_out() -> None:
+    """docs/security.md says so, and names the trainer's defaults: a hub that leaves a parameter out chooses these."""
+    narrow = (AllowedParameter(name="hidden", enum=("4",)), AllowedParameter(name="batchSize", maximum="20"))
+    assert len(outside("Train", {"batchSize": "32", "hidden": "32,16"}, narrow)) == 2
+    assert outside("Train", {}, narrow) == ()
+    chosen = trainer.parse({})
+    page = " ".join((ROOT / "docs" / "security.md").read_text().split())
+    assert "an initial round without `hidden` has layers of {} and {} units".format(*chosen.widths()) in page
+    assert f"a round without `batchSize` has batches of at least {chosen.batch_size} rows" in page
+    rows = 2 * chosen.batch_size
+    assert f"at a hospital with fewer than {rows} training rows, an epoch of such a round has one step" in page
+    assert (chosen.batches(rows - 1), chosen.batches(rows)) == (1, 2)
+
+
+@pytest.mark.parametrize("rows", [64, 101, 1000])
+def test_an_epoch_has_two_steps_only_if_a_batch_has_at_most_half_of_the_rows(rows: int) -> None:
+    """A `maximum` of batchSize just below the number of rows prevents no epoch of one step."""
+    batches = [trainer.parse({"batchSize": str(size)}).batches(rows) for size in (rows // 2, rows // 2 + 1, rows - 1)]
+    assert batches == [2, 1, 1]
 
 
 @pytest.mark.parametrize("file", ["breast-cancer/train.yaml", "one-cluster/rounds.yaml"])
