@@ -211,7 +211,7 @@ def widen(values: Array, dtype: str) -> Array:
 
 
 def widen_into(values: Array, dtype: str, into: Array) -> None:
-    """Write a file's elements into an array of float64, or of float32 where that is exact. Integers are rounded."""
+    """Write a file's elements into an array of float64: floats exactly, integers rounded."""
     np.copyto(into, widen(values, dtype) if dtype == "BF16" else values)
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from wardround.aggregate import sorting
-from wardround.tensors import DTYPES, FLOATS, Array, narrow_into, widen, widen_into
+from wardround.tensors import DTYPES, FLOATS, HALF_PRECISION, Array, narrow_into, widen, widen_into
 
 RuleName = Literal["Delta", "Mean", "Sum", "Pairs", "Equal", "Largest", "KeepBase"]
 # The tensor of an evaluation whose elements are over pairs of people: pairs, pairs in order, and the variance term.
@@ -24,6 +24,9 @@ PAIRS = "pairs"
 # Elements. A slice's sum and product, both of float64, take 2 MiB: they stay in a processor's caches, and numpy's calls
 # take less time than the work.
 SLICE = 1 << 17
+# Elements of all participants that are copied at once to be sorted, 1 MiB or 2 MiB. And the fewest of one participant:
+# with fewer, the calls take longer than the work.
+_COPIED, _LEAST_COPIED = 1 << 18, 1 << 9
 _PAIR_POWERS = np.array([2.0, 2.0, 4.0])
 
 
@@ -137,19 +140,19 @@ class Delta(WeightedSum):
 class TrimmedMean(Mean):
     """The mean without the `trimmed` lowest and highest values of each element, added in ascending order and divided
     once (Yin et al., ICML 2018). Each participant counts once. `trimmed` None: the coordinate median, which is the
-    middle value, or the mean of the two middle ones. `add` takes all participants at once."""
+    middle value, or the mean of the two middle ones. `add` takes all participants at once. It overwrites the arrays."""
 
     def __init__(self, dtype: str, size: int, *, trimmed: int | None) -> None:
         super().__init__(dtype, size)
         self._trimming = _Trimming(dtype, trimmed)
 
     def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
-        self._trimming.write_mean(block, self._sum)
         self._compare(block)
+        self._trimming.write_mean(block, self._sum)
 
 
 class TrimmedDelta(Delta):
-    """Base plus the trimmed mean of differences (see TrimmedMean)."""
+    """Base plus the trimmed mean of differences. See TrimmedMean: `add` overwrites the arrays."""
 
     def __init__(self, dtype: str, size: int, *, trimmed: int | None) -> None:
         super().__init__(dtype, size)
@@ -160,33 +163,44 @@ class TrimmedDelta(Delta):
 
 
 class _Trimming:
-    """Trimmed means of one slice after another, in the same memory: the kernel would have to clear the pages of new
-    arrays. A slice of all participants is small enough for that (sealing/slices.py)."""
+    """Trimmed means of one slice after another, in the same memory."""
 
     def __init__(self, dtype: str, trimmed: int | None) -> None:
         self._dtype = dtype
         self._trimmed = trimmed
-        self._rows = np.empty((0, 0))
+        self._spare = np.empty(0)
 
     def write_mean(self, block: Sequence[Array], into: Array) -> None:
-        """Write the trimmed mean of each element into an array of float64. A zero has no sign."""
-        if self._rows.shape != (1 + len(block), into.size):
-            # Float32 is exact for all dtypes but float64.
-            self._rows = np.empty((1 + len(block), into.size), "<f8" if self._dtype == "F64" else "<f4")
-        spare, *rows = self._rows
+        """Write the trimmed mean of each element into an array of float64. A zero has no sign. If the network of
+        comparators can sort the values where they are, they are not copied."""
+        half = self._dtype in HALF_PRECISION
+        step = into.size
+        if half or len(block) > sorting.MOST_ROWS:
+            step = min(step, max(_LEAST_COPIED, _COPIED // len(block)))
+        if self._spare.size != step:
+            self._spare = np.empty(step, "<f8" if self._dtype == "F64" else "<f4")
         with np.errstate(over="ignore", invalid="ignore"):
-            for values, row in zip(block, rows, strict=True):
-                widen_into(values, self._dtype, row)
-            cut = (len(rows) - 1) // 2 if self._trimmed is None else self._trimmed
-            lowest, *others = sorting.between(rows, cut, spare)
-            np.add(lowest, 0.0, out=into)
-            for values in others:
-                np.add(into, values, out=into)
-            if others:
-                np.divide(into, 1 + len(others), out=into)
-                # Equal values are their own mean, though their sum may be rounded.
-                if (same := lowest == others[-1]).any():
-                    np.add(lowest, 0.0, out=into, where=same)
+            for start in range(0, into.size, max(1, step)):
+                part = slice(start, start + step)
+                rows = [_single(each[part], self._dtype) if half else each[part] for each in block]
+                self._write(rows, self._spare[: into[part].size], into[part])
+
+    def _write(self, rows: Sequence[Array], spare: Array, into: Array) -> None:
+        cut = (len(rows) - 1) // 2 if self._trimmed is None else self._trimmed
+        lowest, *others = sorting.between(rows, cut, spare)
+        np.add(lowest, 0.0, out=into)
+        for values in others:
+            np.add(into, values, out=into)
+        if others:
+            np.divide(into, 1 + len(others), out=into)
+            # Equal values are their own mean, though their sum may be rounded.
+            if (same := lowest == others[-1]).any():
+                np.add(lowest, 0.0, out=into, where=same)
+
+
+def _single(values: Array, dtype: str) -> Array:
+    """Return a copy of a file's floats of 16 bits as float32, which is exact."""
+    return widen(values, dtype).astype("<f4")
 
 
 class Sum(WeightedSum):

@@ -16,11 +16,13 @@ MOST_ROWS = 64
 def between(rows: Sequence[Array], trimmed: int, spare: Array) -> Sequence[Array]:
     """Return the rows of the sorted columns, in ascending order, without the `trimmed` lowest and highest ones.
 
-    `rows`: arrays of one float dtype. They and `spare`, one more such array, are overwritten, and may be returned.
+    `rows`: arrays of one float dtype. They and `spare`, one more such array, may be overwritten and returned.
     Which of 0.0 and -0.0 comes first is not defined.
     """
     if len(rows) > MOST_ROWS:
-        return list(np.sort(np.stack(rows), axis=0))[trimmed : len(rows) - trimmed]
+        stacked = np.stack(rows)
+        stacked.sort(axis=0)
+        return list(stacked)[trimmed : len(rows) - trimmed]
     places = list(rows)
     for low, high, takes_low, takes_high in _network(len(rows), trimmed):
         left, right = places[low], places[high]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +21,7 @@ from wardround.aggregate.rules import rule_for
 from wardround.aggregate.scratch import Scratch
 from wardround.aggregate.slices import runs
 from wardround.aggregate.strategies import Strategy, TrimmedMeans
-from wardround.sealing.slices import SMALLEST_SLICE
+from wardround.sealing.slices import SMALLEST_SLICE, slice_bytes
 from wardround.tensors import Array, Layout, Tensor
 
 
@@ -129,6 +130,19 @@ async def test_distances_are_those_of_a_slow_loop_for_any_slices(tmp_path: Path)
             all_runs = runs(layout, lambda name, dtype: rule_for("Train", False, name, dtype))
             measured = await SliceReduction(updates, None, layout, all_runs, Buffers(), size).distances()
         np.testing.assert_allclose(measured, exact, rtol=1e-12)
+
+
+@pytest.mark.parametrize("hospitals", [3, 16, 64, 70, 512])
+def test_sorting_takes_little_memory_beside_the_slices(hospitals: int) -> None:
+    size = slice_bytes(hospitals) // 4
+    dice = np.random.default_rng(hospitals)
+    block = [dice.standard_normal(size, np.float32) for _ in range(hospitals)]
+    rule = TrimmedMeans(1).rules()["Delta"]("F32", size)
+    tracemalloc.start()
+    rule.add(block, [1 / hospitals] * hospitals)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 3 << 20
 
 
 @pytest.mark.parametrize("strategy", [TrimmedMeans(None), TrimmedMeans(2)])
