@@ -205,6 +205,8 @@ class SeriesStatus:
     `pushed`: the pushed ModelVersion from which the first Train round starts. Without both, that round makes first
     weights.
     `round`: number of the last Train round. `best`, `loss`: the round whose model has the lowest loss, and the loss.
+    `evaluations_stopped`: the generation of the FederatedModel of which the series makes no further Evaluate rounds
+    between Train rounds, because one has failed as each further one would.
     `training_patients`: how many the hospitals told when the series began; None if no hospital told.
     `not_compared`: why the gate has compared nothing. `version`: name of the ModelVersion that the series has made.
     `skipped`: the series has ended without one."""
@@ -219,6 +221,7 @@ class SeriesStatus:
     round: int = 0
     best: str | None = None
     loss: str | None = None
+    evaluations_stopped: int | None = None
     training_patients: int | None = None
     not_compared: str | None = None
     version: str | None = None

@@ -397,6 +397,7 @@ _EVALUATIONS = (
     _site(
         name="EvaluationsUsedUp",
         exit_code=EXIT_DATA,
+        lasting=True,
         owner=ROUND_OR_HOSPITAL,
         meaning="In the last 30 days, rounds have evaluated as many models on the hospital's Dataset as "
         "policy.maxEvaluations of its Site allows.",

@@ -136,6 +136,30 @@ def test_a_series_trains_on_though_an_evaluate_round_fails_for_good() -> None:
     assert (world.series.stage, world.current, world.series.skipped) == ("Ended", 1, False)
 
 
+def test_a_series_whose_hospitals_allow_no_more_evaluations_trains_on_without_them_and_says_so_once() -> None:
+    world = evaluated(1, rounds=4)
+    complete(world, 2)
+    world.fail(world.created[-1], site_b="EvaluationsUsedUp")
+    world.settle()
+    message = world.condition("Reconciling")[2]
+    assert message.startswith("Round heart-s1-r2-0123abcd of the series waits or runs. Round heart-s1-e1-0123abcd has")
+    assert "`kubectl wardround explain federatedround/heart-s1-e1-0123abcd -n " in message
+    world.run()
+    assert places(world) == ["Statistics 0", "Train 1", "Train 2", "Train 3", "Train 4", "Evaluate 4"]
+    assert [each.name for each in world.series.rounds if each.outcome == "Failed"] == ["heart-s1-e1-0123abcd"]
+
+
+def test_a_changed_spec_lets_a_series_evaluate_again() -> None:
+    world = evaluated(1, rounds=3)
+    complete(world, 2)
+    world.fail(world.created[-1], site_b="EvaluationsUsedUp")
+    world.settle()
+    world.edit(evaluation=Evaluation(every=2))
+    world.run()
+    assert places(world) == ["Statistics 0", "Train 1", "Train 2", "Evaluate 2", "Train 3", "Evaluate 3"]
+    assert "would fail too" not in world.condition("Reconciling")[2]
+
+
 def test_a_failed_evaluate_round_is_tried_again_before_the_series_trains_on() -> None:
     world = evaluated(1)
     complete(world, 2)

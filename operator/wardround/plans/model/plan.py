@@ -31,6 +31,7 @@ from wardround.plans.model.types import (
     Verdict,
 )
 from wardround.plans.round.status import is_over
+from wardround.plans.round.verdicts import sentences
 from wardround.reasons.registry import REASONS
 
 FIRST_SERIES = 1
@@ -267,7 +268,8 @@ def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
     too, and anew when the spec changes.
 
     An Evaluate round that fails for good does not end the series: the trained models are there. If it is between Train
-    rounds, the next Train round measures the same model.
+    rounds, the next Train round measures the same model. If further attempts would fail too, so would the Evaluate
+    rounds after further Train rounds, for example because hospitals allow no more evaluations.
     """
     if seen.round is None or seen.round.status.result is not None:
         return None
@@ -277,6 +279,7 @@ def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
     why_hopeless = hopeless(seen.round) if newest.generation == generation else ""
     if why_hopeless or failures > model.spec.series.on_failure.retries:
         if newest.task == "Evaluate":
+            over = replace(over, evaluations_stopped=generation) if why_hopeless else over
             return _progressing(rounds.after_evaluation(model, over, seen.now), at_once=True)
         if model.spec.series.on_failure.then == "Skip":
             return _progressing(replace(over, stage="Ended", skipped=True), at_once=True)
@@ -362,9 +365,20 @@ def _progressing(series: SeriesStatus, *, at_once: bool = False) -> Verdict:
 def _under_way(seen: Observation, series: SeriesStatus) -> Verdict:
     """The message names hospitals that the round cannot ask: a wrong name is the author's to correct."""
     verdict = _progressing(series)
-    if seen.absence is None:
-        return verdict
-    return replace(verdict, message=f"{verdict.message} {seen.absence.message}")
+    absent = seen.absence.message if seen.absence else ""
+    return replace(verdict, message=sentences(verdict.message, _no_evaluations(seen, series), absent))
+
+
+def _no_evaluations(seen: Observation, series: SeriesStatus) -> str:
+    """Why no Evaluate rounds follow the next Train rounds, as long as the series trains."""
+    if series.stage != "Training" or series.evaluations_stopped != seen.model.metadata.generation:
+        return ""
+    failed_rounds = [each.name for each in series.rounds if each.task == "Evaluate" and each.outcome == "Failed"]
+    where = f"federatedround/{failed_rounds[-1]} -n {seen.model.metadata.namespace}"
+    return (
+        f"Round {failed_rounds[-1]} has failed, and Evaluate rounds after further Train rounds would fail too. So this "
+        f"series makes none before its last Train round. To see why: `kubectl wardround explain {where}`."
+    )
 
 
 def _suspended(series: SeriesStatus) -> Verdict:

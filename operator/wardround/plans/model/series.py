@@ -232,7 +232,8 @@ def following(model: FederatedModel, series: SeriesStatus, now: datetime) -> Ser
         return after_evaluation(model, series, now)
     if newest.task == "Train" and stops(model.spec.series, series, now):
         return _evaluating(model, series, "Evaluating")
-    if newest.task == "Train" and evaluation_follows(model.spec.evaluation.every, newest.number):
+    stopped = series.evaluations_stopped == model.metadata.generation
+    if newest.task == "Train" and not stopped and evaluation_follows(model.spec.evaluation.every, newest.number):
         return _evaluating(model, series, "Training")
     return _training(model, series)
 
