@@ -28,15 +28,15 @@ PROGRESS_SECONDS = 5.0
 def tell(
     seen: Observation, status: SiteTaskStatus, assignment: Assignment | None
 ) -> tuple[tuple[TellHub, ...], float | None]:
-    """What to tell the hub now, and else in how many seconds. `status`: the SiteTask's."""
+    """What to tell the hub now, and else `requeue_after`. `status`: the SiteTask's."""
     task = seen.mirrored
     if task is None:
         return (), None
     after = mirror(status, task, assignment, tells=seen.site.spec.policy.tell_verdicts)
     heard_ago = (seen.now - seen.hub_heard).total_seconds() if seen.hub_heard else math.inf
-    seconds = due(task.status, after, heard_ago)
-    if seconds != 0:
-        return (), seconds
+    requeue_after = due(task.status, after, heard_ago)
+    if requeue_after != 0:
+        return (), requeue_after
     return (TellHub(status=after, last=is_final(dataclasses.replace(seen.task, status=status))),), None
 
 

@@ -60,7 +60,7 @@ def _before_the_end(seen: Observation) -> Plan:
     if until is not None and until <= seen.now:
         verdict = overdue(verdict)
     after = status(view, verdict)
-    messages, tell_in = hub.tell(seen, after, view.assignment)
+    messages, requeue_after = hub.tell(seen, after, view.assignment)
     return Plan(
         status=after,
         actions=(
@@ -72,7 +72,7 @@ def _before_the_end(seen: Observation) -> Plan:
             *messages,
             *_tell_others(seen),
         ),
-        requeue_after=sooner(verdict.requeue_after, *view.seconds_to(until), tell_in),
+        requeue_after=sooner(verdict.requeue_after, *view.seconds_to(until), requeue_after),
         assignment=view.assignment,
     )
 
@@ -81,7 +81,7 @@ def _after_the_end(seen: Observation) -> Plan:
     """The Job stays for its logs, unless its pod would run on. memory.py says how long Job and task stay."""
     changes: tuple[Change, ...] = (*_delete_job(seen), *_delete_task(seen))
     after = final_status(seen.task, tidy=not changes)
-    messages, tell_in = hub.tell(seen, after, None)
+    messages, requeue_after = hub.tell(seen, after, None)
     return Plan(
         status=after,
         actions=(
@@ -90,7 +90,7 @@ def _after_the_end(seen: Observation) -> Plan:
             *messages,
             *_tell_others(seen),
         ),
-        requeue_after=tell_in,
+        requeue_after=requeue_after,
     )
 
 
