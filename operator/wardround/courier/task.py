@@ -193,15 +193,14 @@ class TaskRunner:
 
     @perform.register
     async def _open_grants(self, step: OpenGrants) -> None:
-        text = self._task.spec.grants or ""
         grants = open_grants(
-            untrusted.decode(text, "KeyUnusable"),
+            untrusted.decode(step.text, "KeyUnusable"),
             self._means.identity.decryption,
             round_uid=step.assignment.round_uid,
             attempt=step.assignment.attempt,
             participant=step.assignment.participant,
         )
-        self._pass.grants = OpenedGrants(text, grants)
+        self._pass.grants = OpenedGrants(step.text, grants)
 
     @perform.register
     async def _fetch(self, step: Fetch) -> None:

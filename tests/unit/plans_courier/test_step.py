@@ -227,7 +227,7 @@ STEPS: dict[str, tuple[Observation, Step]] = {
     "the Approval is another series'": (by_approval(read_approval=ApprovalView(COVERS), model=None), NOT_APPROVED),
     # Fetching
     "it does not know the folder": (based(), LookAtFolder()),
-    "the base is missing": (based(folder=FolderView()), OpenGrants(assignment=BASED)),
+    "the base is missing": (based(folder=FolderView()), OpenGrants(assignment=BASED, text=GRANTS)),
     "the hub has granted nothing yet": (ungranted(folder=FolderView()), Rest()),
     "the grants are for an update": (based(folder=FolderView(), grants=grants(put=PUTS)), Rest()),
     "the grants are for the base": (
@@ -236,12 +236,12 @@ STEPS: dict[str, tuple[Observation, Step]] = {
     ),
     "the hub has renewed the grants": (
         based(folder=FolderView(), grants=grants(get=GET, text="older")),
-        OpenGrants(assignment=BASED),
+        OpenGrants(assignment=BASED, text=GRANTS),
     ),
     "the hub has taken the grants back": (ungranted(folder=FolderView(), grants=grants(get=GET)), Rest()),
     "a part of the base is here": (
         based(folder=FolderView(frozenset({"in/.statistics.safetensors.partial"}))),
-        OpenGrants(assignment=BASED),
+        OpenGrants(assignment=BASED, text=GRANTS),
     ),
     "the base is here": (based(folder=HERE), REPORT_READY),
     "the round has no base": (seen(folder=FolderView()), REPORT_READY),
@@ -281,7 +281,7 @@ STEPS: dict[str, tuple[Observation, Step]] = {
     ),
     "the hub knows its length": (
         seen(folder=TRAINED, courier=UPLOAD, sealed=SEALED),
-        OpenGrants(assignment=ASSIGNMENT),
+        OpenGrants(assignment=ASSIGNMENT, text=GRANTS),
     ),
     "there are no grants": (
         seen(folder=TRAINED, courier=UPLOAD, sealed=SEALED, spec={"grants": None}),

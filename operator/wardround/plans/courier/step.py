@@ -152,7 +152,7 @@ def _granted(seen: Observation, assignment: Assignment) -> Grants | OpenGrants |
     text, opened = seen.task.spec.grants, seen.grants
     if not text:
         return REST
-    return opened.grants if opened is not None and opened.text == text else OpenGrants(assignment=assignment)
+    return opened.grants if opened is not None and opened.text == text else OpenGrants(assignment=assignment, text=text)
 
 
 def fits(sealed: SealedUpdate, puts: tuple[Put, ...]) -> bool:

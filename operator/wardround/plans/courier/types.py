@@ -107,9 +107,10 @@ class LookAtFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenGrants:
-    """Open the sealed grants with this site's key."""
+    """Open the sealed grants `text` with this site's key."""
 
     assignment: Assignment
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
