@@ -203,7 +203,7 @@ NOT_RUN_INLINE = {
     "python -m bench.choice": MINUTES,
     "python -m bench.gate --case demo": MINUTES,
     "python -m bench.gate --case faults --gate-alone": MINUTES,
-    "python -m bench.gate --case faults --repeats 50": MINUTES,
+    "python -m bench.gate --case faults": MINUTES,
     "python -m bench.units": MINUTES,
     "python -m bench.models": "takes hours and asserts nothing: docs/figures.md is written from it",
     "python -m bench.robustness --splits 10": MINUTES,
