@@ -51,10 +51,11 @@ APPROVALS = (
     Reason(
         name="DenialUnreadable",
         owner=HOSPITAL,
-        meaning="The site refuses all tasks of all models, because spec.terms of this denial names no model that the "
-        "site can read.",
-        action="If you know which model the denial is for, deny this model again: `kubectl wardround deny "
-        "sitetask/TASK -n SITE_NAMESPACE --model` with a task of the model. Then withdraw the unreadable denial: "
-        "`kubectl wardround withdraw approval/NAME -n SITE_NAMESPACE`.",
+        meaning="This Approval has the verdict Deny. In its spec.terms, the site can read no model. So the site "
+        "refuses all tasks of all models.",
+        action="The field spec.author of this Approval names the person who denied the model: ask this person which "
+        "model it was. Deny this model again, with one of its tasks: `kubectl wardround deny sitetask/TASK -n "
+        "SITE_NAMESPACE --model`. If nobody knows the model, deny each model that the hospital does not want. Then "
+        "withdraw the unreadable Approval: `kubectl wardround withdraw approval/NAME -n SITE_NAMESPACE`.",
     ),
 )

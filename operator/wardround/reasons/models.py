@@ -99,12 +99,11 @@ VERDICTS = (
     _author(
         name="TooFewSeen",
         meaning="The gate cannot decide, because the numbers of too many hospitals are missing. The hospitals with "
-        "numbers hold less than 80 % of the rows that the model was trained on. (The largest hospital counts at most "
-        "like the second largest, because a hospital could state too many rows.) A hospital sends no numbers if a "
-        "class has fewer than policy.minCell of its people. If spec.maxSamples of the Participant leaves too few "
-        "people in a class, the numbers do not count.",
-        action="The verdict names the hospitals whose numbers are missing: ask them why. "
-        f"Compare {_METRICS}. {_DECIDE}",
+        "numbers hold less than 80 % of the rows that the model was trained on. A hospital's numbers are missing if a "
+        "class has fewer people there than policy.minCell of the Site. They also are missing if spec.maxSamples of the "
+        "Participant leaves too few people in a class.",
+        action="Ask the hospitals whose numbers are missing why they are missing: status.verdict.message of the "
+        f"ModelVersion names these hospitals. Compare {_METRICS}. {_DECIDE}",
     ),
     _author(
         name="NotMeasured",

@@ -46,12 +46,12 @@ PREDICTIONS = (
     ),
     _hospital(
         name="ModelRefused",
-        meaning="The pod refused the model: the pinned hub has not signed the model's folder, or the model's card "
-        "lacks something that a prediction needs.",
+        meaning="The pod of the Prediction refused the model. Either the pinned hub has not signed the model's folder, "
+        "or the model's card lacks something that a prediction needs.",
         action="The condition's message says what is wrong. If somebody has changed the folder, delete the folder, and "
         "ask the author of the FederatedModel to delete the Deliver round: the hub operator then delivers the version "
-        "again. If the hub has a new signing key, ask the author to train a new version, because the hub cannot "
-        "deliver older versions any more.",
+        "again. If the hub has a new signing key, or if the card lacks something, ask the author to train a new "
+        "version.",
     ),
     _hospital(
         name="CodeNotNamed",
@@ -147,10 +147,12 @@ _SHARED: Mapping[str, Reason] = MappingProxyType(
             Reason(
                 name="IsolationUnproven",
                 owner=NETWORK,
-                meaning="The site operator reaches neither the hub nor the Kubernetes API, so it cannot prove that the "
-                "network of the Prediction's pod is closed. The Prediction waits.",
-                action="Restore the site operator's access to the hub or to the Kubernetes API. The Prediction then "
-                "continues.",
+                meaning="The network of the Prediction's pod counts as closed only if the pod fails to reach an "
+                "address that the site operator reaches: the hub or the Kubernetes API. At present the site operator "
+                "reaches neither of the two, so the Prediction waits.",
+                action="The hospital's network administrators: Restore the site operator's access to the Kubernetes "
+                "API or to the hub. One of the two is enough. The hub's network administrators: Help if the fault is "
+                "in the hub's network. The Prediction then continues.",
             ),
         )
     }

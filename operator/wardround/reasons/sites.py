@@ -88,13 +88,12 @@ SITES = (
     _hospital(
         name="LinkLocalOpen",
         owner=CLUSTER,
-        meaning="Neighbours answer training pods over IPv6 link-local, although the NetworkPolicy denies all traffic. "
-        "In a round with resources.localSockets, training code could use this way. In all other rounds, the launcher "
-        "lets training code open no IP socket.",
+        meaning="A node or another pod answers a training pod at an IPv6 link-local address, although the "
+        "NetworkPolicy denies all traffic. Only training code in a round with resources.localSockets could connect to "
+        "such an address. In all other rounds, the launcher lets training code open no IP socket.",
         action="On each node, run the command in the condition's message, as docs/operations.md says (IPv6 "
-        "link-local). Until you have done this, tasks of rounds with local sockets fail at this site, and other tasks "
-        "run. If policy.linkLocal in the values of the site chart is Refuse, all training tasks fail at this site "
-        "until then.",
+        "link-local). Until then, tasks fail at this site. If policy.linkLocal in the values of the site chart is "
+        "Refuse, all training tasks fail. Otherwise only tasks of rounds with resources.localSockets fail.",
     ),
     _nobody(
         name="LinkLocalSilent",

@@ -386,10 +386,12 @@ _TRANSFERS = (
     ),
     _network(
         name="IsolationUnproven",
-        meaning="The site operator reaches neither the hub nor the Kubernetes API. Without one of the two, the site "
-        "operator cannot prove that the training pod's network is closed, so training waits.",
-        action="Restore the site operator's access to the hub or to the Kubernetes API. The training pod then starts "
-        "by itself.",
+        meaning="The training pod's network counts as closed only if the pod fails to reach an address that the site "
+        "operator reaches: the hub or the Kubernetes API. At present the site operator reaches neither of the two, so "
+        "the training pod waits.",
+        action="The hospital's network administrators: Restore the site operator's access to the Kubernetes API or to "
+        "the hub. One of the two is enough. The hub's network administrators: Help if the fault is in the hub's "
+        "network. Nobody has to start the training pod: it then starts by itself.",
     ),
 )
 

@@ -260,12 +260,13 @@ _AGGREGATION = (
     _updates_unusable(
         name="InitialWeightsDiffer",
         owner=IMAGE,
-        meaning="The aggregation cannot add up the updates of this initial round: the hospitals made different first "
-        "weights from the same seed, or their frozen tensors differ.",
-        action="Let `init` of the training code depend only on seed, statistics and schema. If `init` already does so, "
-        "ask the hospitals whether all sites have the same kind of processor. If the first weights are equal and only "
-        "frozen tensors differ, somebody has changed an update, because training code cannot change frozen tensors: "
-        "ask the hospitals who can write to their claim `workspace`.",
+        meaning="The aggregation cannot add up the updates of this initial round. Either the hospitals made different "
+        "first weights from the same seed, or their frozen tensors differ.",
+        action="There are three possible causes. (1) `init` of your training code uses more than seed, statistics and "
+        "schema: correct `init`. (2) `init` is right, and the sites have different kinds of processors: ask each "
+        "hospital's administrator for the site's kind. (3) Only frozen tensors differ. Training code cannot change "
+        "frozen tensors, so somebody has changed an update: ask each hospital's administrator which people can write "
+        "to the claim `workspace` of the site.",
     ),
     _updates_unusable(
         name="ResultNotFinite",
