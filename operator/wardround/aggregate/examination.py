@@ -31,8 +31,8 @@ from wardround.wire.aggregation import AggregationPlan, LeftOut, PlannedUpdate
 from wardround.wire.collected import identity_of
 
 CHANGED_MEANWHILE = (
-    "An update, the base or the server state in the store has changed since the aggregation examined it. So the "
-    "aggregation stopped."
+    "While the aggregation Job ran, an update, the base or the state of the server optimizer changed in the store. So "
+    "the Job made no result. The hub's administrator has to check who can write to the store."
 )
 
 

@@ -30,8 +30,8 @@ DAYS = 90
 LAST_EVALUATIONS = 2
 NAME_LENGTH, DIGEST_DIGITS = 30, 8
 NOT_BOUND = (
-    "An Approval of the model does not fix these choices of the hub: the weights and the state from which a round "
-    "starts, the seed, the deadlines, the threads, and the way in which the hub combines updates."
+    "With an Approval of the model, the hub still chooses: the weights and the state from which a round starts, the "
+    "seed, the deadlines, the threads, and the way in which the hub combines updates."
 )
 
 

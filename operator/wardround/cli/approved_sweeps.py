@@ -62,11 +62,15 @@ def sweep(known: Reviewed, tasks: Sequence[Object]) -> Sweep:
     made = terms.sweep_terms(series[:room])
     if made is None:
         why = (
-            "no task of another model here asks for the same with other values of parameters"
+            "a sweep needs several models that differ only in values of parameters, and no other model with a task at "
+            "this site is such a model"
             if len(series) == 1
             else f"one Approval covers at most {MOST_TASKS} rounds, and each model asks for {own.rounds + 1}"
         )
-        raise CommandError(f"There is no sweep to approve: {why}. To approve this model alone, use --model.")
+        raise CommandError(
+            f"There is no sweep to approve: {why}. To approve only the model {own.model_name} of this task, run the "
+            "command with --model in place of --sweep."
+        )
     return Sweep(made, tuple(each.model_name for each in series[room:]), gone)
 
 

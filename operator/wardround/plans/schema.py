@@ -38,10 +38,14 @@ def difference(theirs: AssignedSchema, spec: Mapping[str, Any] | None) -> str:
             continue
         if own_field is None:
             return (
-                f"The hospital's DataSchema lacks the field {json.dumps(theirs_field.name)} of the round's DataSchema."
+                f"The round's DataSchema has the field {json.dumps(theirs_field.name)}, and the hospital's DataSchema "
+                "does not have this field."
             )
         if theirs_field is None:
-            return f"The round's DataSchema lacks the field {json.dumps(own_field.name)} of the hospital's DataSchema."
+            return (
+                f"The hospital's DataSchema has the field {json.dumps(own_field.name)}, and the round's DataSchema "
+                "does not have this field."
+            )
         if theirs_field.name != own_field.name:
             names = json.dumps(theirs_field.name), json.dumps(own_field.name)
             return (

@@ -354,5 +354,5 @@ async def test_without_another_model_there_is_no_sweep_to_approve(manual: Site, 
     for name in (first, unlike):
         await reason(site, name, "Accepted", "WaitingForApproval")
     output = await person.runs("approve", f"st/{first}", "--sweep", code=2)
-    assert "There is no sweep to approve: no task of another model here asks for the same" in output
+    assert "There is no sweep to approve: a sweep needs several models" in output
     assert site.api.call("GET", APPROVALS)["items"] == []

@@ -384,7 +384,7 @@ DIFFERENCES: dict[str, tuple[Any, str]] = {
     "a field less": (ROUND_FIELDS[1:], ORDER),
     "a field more": (
         [*ROUND_FIELDS, {"name": "side", "type": "string"}],
-        'The round\'s DataSchema lacks the field "side" of the',
+        "The hospital's DataSchema has the field \"side\", and the round's DataSchema does not have this field.",
     ),
     "no field": ([], "The Dataset has no valid DataSchema."),
 }

@@ -14,8 +14,8 @@ from wardround.wire.outcome import OwnMetric, OwnOutcome
 
 MEASURED = ("loss", "auc")
 WORDS: dict[OwnOutcome, str] = {
-    "Better": "The model is better on this hospital's people, and the difference is beyond chance.",
-    "Worse": "The model is worse on this hospital's people, and the difference is beyond chance.",
+    "Better": "On this hospital's people, the model is better than the reference. The difference is beyond chance.",
+    "Worse": "On this hospital's people, the model is worse than the reference. The difference is beyond chance.",
     "Undecided": "The difference between the models may be chance.",
     "TooFewPeople": "One class has too few people for a verdict.",
 }

@@ -18,8 +18,9 @@ NOTHING = (
     "to measure one: docs/federation.md, section Compare the model with a hospital's own."
 )
 MEANING = (
-    "A hospital's own model is a model that the hospital trained without the other hospitals, from its statistics on. "
-    "The hospitals measured this model on their people, so no number here covers a single hospital."
+    "A hospital's own model is a model that the hospital trained without the other hospitals. The model's Statistics "
+    "round had no other hospital either. Each number here is over the people of several hospitals together, so no "
+    "number here is about one hospital alone."
 )
 
 
