@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Collection
 
-from wardround.aggregate.plan import AggregationError
+from wardround.aggregate.plan import CHECK_STORE, AggregationError
 from wardround.ports import Store
 from wardround.sealing.pages import open_named
 from wardround.sealing.refused import Refused
@@ -121,5 +121,5 @@ def _another_page() -> AggregationError:
     return AggregationError(
         "StoreInconsistent",
         "The store gave the aggregation Job a page of the list of updates that differs from the page that the hub "
-        "operator stored. So the aggregation stopped.",
+        f"operator stored. {CHECK_STORE}",
     )

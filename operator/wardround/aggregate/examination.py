@@ -14,7 +14,7 @@ from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.collection import UpdateCollection
 from wardround.aggregate.memory import EXAMINED_AT_ONCE
 from wardround.aggregate.outliers import Size, too_large
-from wardround.aggregate.plan import AggregationError
+from wardround.aggregate.plan import CHECK_STORE, AggregationError
 from wardround.aggregate.sealed_file import Keeping, SealedFile
 from wardround.aggregate.update_list import listed_updates
 from wardround.aggregate.updates import Form, Usable, examine, read_layout
@@ -31,8 +31,8 @@ from wardround.wire.aggregation import AggregationPlan, LeftOut, PlannedUpdate
 from wardround.wire.collected import identity_of
 
 CHANGED_MEANWHILE = (
-    "While the aggregation Job ran, an update, the base or the state of the server optimizer changed in the store. So "
-    "the Job made no result. The hub's administrator has to check who can write to the store."
+    "While the aggregation Job ran, an update, the base or the state of the server optimizer changed in the store. "
+    f"{CHECK_STORE}"
 )
 
 
@@ -72,7 +72,7 @@ def _base_changed(part: str) -> AggregationError:
     return AggregationError(
         "StoreInconsistent",
         f"The store gave the aggregation Job a {part} of the base that differs from the {part} that the hub operator "
-        "signed. So the aggregation stopped.",
+        f"signed. {CHECK_STORE}",
     )
 
 

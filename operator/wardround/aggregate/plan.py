@@ -16,6 +16,8 @@ from wardround.wire.aggregation import (
 
 # Bytes. The kubelet cuts a longer termination message, and half a JSON document cannot be read.
 LARGEST_ANSWER = 4096
+# The end of each message about contents of the store that have changed.
+CHECK_STORE = "So the Job made no result. The hub's administrator has to check who can write to the store."
 
 
 class AggregationError(Exception):

@@ -5,7 +5,7 @@ A state is read once, while the updates are combined. The manifest of the hub sa
 
 from __future__ import annotations
 
-from wardround.aggregate.plan import AggregationError
+from wardround.aggregate.plan import CHECK_STORE, AggregationError
 from wardround.aggregate.sealed_file import SealedFile
 from wardround.ports import Store
 from wardround.sealing.body import Body
@@ -35,7 +35,7 @@ async def _open_moment(store: Store, start: PlannedStart, index: int) -> SealedF
     if digests.digest(hashes) != moment.segments_digest:
         raise AggregationError(
             "StoreInconsistent",
-            "The store gave the aggregation Job a list of segments of the server state that differs from the list that "
-            "the hub operator signed. So the aggregation stopped.",
+            "The store gave the aggregation Job a list of segments of the server state (the state of the server "
+            f"optimizer) that differs from the list that the hub operator signed. {CHECK_STORE}",
         )
     return SealedFile(store, get.parts, body, None, hashes)

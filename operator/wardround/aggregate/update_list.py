@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from wardround.aggregate.plan import AggregationError
+from wardround.aggregate.plan import CHECK_STORE, AggregationError
 from wardround.ports import Store
 from wardround.sealing.pages import open_page
 from wardround.sealing.refused import Refused
@@ -24,7 +24,7 @@ async def listed_updates(store: Store, listed: PlannedList) -> AsyncGenerator[Pl
             raise AggregationError(
                 "StoreInconsistent",
                 "The store gave the aggregation Job a list of updates that differs from the list that the hub operator "
-                "stored. So the aggregation stopped.",
+                f"stored. {CHECK_STORE}",
             ) from None
         except codec.Malformed as error:
             raise AggregationError("PlanUnreadable", str(error)) from None
