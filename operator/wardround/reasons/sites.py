@@ -97,8 +97,9 @@ SITES = (
     ),
     _nobody(
         name="LinkLocalSilent",
-        meaning="The newest training pod sent packets to its neighbours over IPv6 link-local, and no neighbour "
-        "answered. The silence does not prove that the network closes link-local: perhaps no neighbour was there.",
+        meaning="The newest training pod sent packets to its neighbours (the node and other pods) over IPv6 "
+        "link-local, and no neighbour answered. The silence does not prove that the network closes link-local: perhaps "
+        "no neighbour was there.",
         action="Nothing to do.",
     ),
     _nobody(
