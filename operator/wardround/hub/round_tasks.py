@@ -23,15 +23,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class KeptTasks:
-    """The tasks of one round. `complete`: not before all are listed. Until then, `deleted` has the versions at which
-    tasks were deleted. `signed`: the task whose assignment is kept, see `hub/rosters.py`. Assignments of large rounds
-    are long, and what plans read is equal in all of them."""
+    """The tasks of one round. `deleted`: the versions at which tasks were deleted, for answers that arrive later than
+    the event. `complete`: not before all are listed. `signed`: the task whose assignment is kept, see `hub/rosters.py`.
+    Assignments of large rounds are long, and what plans read is equal in all of them. `lost`: this task was deleted,
+    and so the assignment of another one counts, which is not kept."""
 
     uid: str
     tasks: dict[NamespacedName, RoundTask] = field(default_factory=dict)
     deleted: dict[NamespacedName, int] = field(default_factory=dict)
     complete: bool = False
     signed: NamespacedName | None = None
+    lost: bool = False
 
     def put(self, item: Object) -> None:
         """Takes a task, unless a newer state of it is known. Raises Malformed."""
@@ -47,8 +49,7 @@ class KeptTasks:
         known = self.tasks.get(place)
         if known and version_of(known.metadata) <= version:
             self._remove(place)
-        if not self.complete:
-            self.deleted[place] = version
+        self.deleted[place] = version
 
     def confirm(self, place: NamespacedName, known: RoundTask | None, item: Object | None) -> None:
         """Takes the answer to a question that was asked when `known` was known. Versions decide only if an event came
@@ -80,7 +81,7 @@ class KeptTasks:
         self.tasks.pop(place, None)
         if place == self.signed:
             # The others are listed again, because one of them has the assignment now.
-            self.signed, self.complete = None, False
+            self.signed, self.complete, self.lost = None, False, True
 
 
 class RoundTasks:
@@ -116,19 +117,21 @@ class RoundTasks:
         if not self._follows:
             return await self.read(federated_round)
         # Events may arrive before the list that was asked for earlier. Versions decide which of them is newer.
-        place, kept = _place(federated_round), KeptTasks(federated_round.uid)
-        self._kept[place] = kept
-        try:
-            return await self._list(kept)
-        except BaseException:
-            self.forget(place)
-            raise
+        place = _place(federated_round)
+        while True:
+            self._kept[place] = kept = KeptTasks(federated_round.uid)
+            try:
+                listed = await self._list(kept)
+            except BaseException:
+                self.forget(place)
+                raise
+            if not kept.lost:
+                return listed
 
     async def _list(self, kept: KeptTasks) -> tuple[RoundTask, ...]:
         async for item in self._client.each(roundtask.KIND, everywhere=True, labels=f"{names.ROUND_UID}={kept.uid}"):
             kept.put(item)
-        kept.complete = True
-        kept.deleted.clear()
+        kept.complete = not kept.lost
         return kept.sorted()
 
     async def refresh(self, federated_round: Meta, place: NamespacedName) -> None:

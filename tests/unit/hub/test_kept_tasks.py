@@ -137,6 +137,48 @@ def test_events_that_arrive_before_an_older_list_count() -> None:
     play(main)
 
 
+class Paged(Client):
+    """Somebody deletes the task of the first hospital before the last page of a list of RoundTasks arrives."""
+
+    async def each(
+        self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = ""
+    ) -> AsyncIterator[Object]:
+        items = await self.list(kind, namespace, everywhere=everywhere, labels=labels)
+        for item in items:
+            yield item
+        if len(items) > 1:
+            self.at.remove(at("site-a"))
+            await asyncio.sleep(1)
+
+
+def test_an_assignment_is_known_although_its_task_is_deleted_while_the_tasks_are_listed() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        server = served(loop, "site-a", "site-b")
+        for hospital in ("site-a", "site-b"):
+            made(server, hospital)
+        async with Watched(server, Paged) as tasks:
+            for seen in (await tasks.follow(ROUND), tasks.known(ROUND)):
+                assert seen is not None
+                assert [each.spec.assignment for each in seen] == ["of site-b, 1"]
+
+    play(main)
+
+
+def test_the_answer_to_a_write_does_not_bring_back_a_task_whose_deletion_came_first() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        server = served(loop, "site-a", "site-b")
+        made(server, "site-a")
+        late = made(server, "site-b")
+        async with Watched(server) as tasks:
+            await tasks.follow(ROUND)
+            server.remove(at("site-b"))
+            await asyncio.sleep(1)
+            tasks.put(late)
+            assert hospitals(tasks) == ["site-a"]
+
+    play(main)
+
+
 class Broken(Client):
     """Its first watch of RoundTasks ends when `broken` is set, and the next one begins with a list."""
 
@@ -190,7 +232,9 @@ def test_one_task_is_asked_for_and_what_is_not_there_is_dropped() -> None:
             server.remove(at("site-b"))
             for hospital in ("site-a", "site-b"):
                 await tasks.refresh(ROUND, NamespacedName(hospital, at(hospital).name))
-            [task] = await tasks.follow(ROUND) if tasks.known(ROUND) is None else tasks.known(ROUND) or ()
+            known = tasks.known(ROUND)
+            assert known is not None
+            [task] = known
             assert (task.metadata.namespace, task.status.observed_generation) == ("site-a", 1)
 
     play(main)
