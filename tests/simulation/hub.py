@@ -23,6 +23,9 @@ NAMESPACE, FEDERATION = "wardround-hub", "breast-cancer"
 IMAGE = "registry.example/trainer@sha256:" + "b" * 64
 ORIGIN = "https://store.example"
 SETTLED_SECONDS = 30.0
+# The label of all enrolled hospitals, and a round's participants by this label.
+LABELS = {"wardround.io/country": "de"}
+BY_LABEL: Mapping[str, Any] = {"selector": {"matchLabels": LABELS}}
 
 
 class LoneHub:
@@ -89,7 +92,7 @@ class LoneHub:
         approved = {"keyFingerprint": hospital.fingerprint, "allowedFederations": [{"namespace": FEDERATION}]}
         self._create("v1", "Namespace", name, "")
         self._create("v1", "ServiceAccount", "site", name)
-        self._create("wardround.io/v1alpha1", "Participant", name, name, spec={**approved, **spec})
+        self._create("wardround.io/v1alpha1", "Participant", name, name, LABELS, spec={**approved, **spec})
         place = Place("Participant", name, name)
         self.server.change(place, {"status": hospital.status("breast")}, subresource="status")
 
@@ -124,8 +127,16 @@ class LoneHub:
         place = Place("RoundTask", task["metadata"]["namespace"], task["metadata"]["name"])
         self.server.change(place, {"status": {"conditions": list(conditions)}}, subresource="status")
 
-    def _create(self, version: str, kind: str, name: str, namespace: str, **content: Any) -> None:
-        metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    def _create(
+        self,
+        version: str,
+        kind: str,
+        name: str,
+        namespace: str,
+        labels: Mapping[str, str] | None = None,
+        **content: Any,
+    ) -> None:
+        metadata = {"name": name, "labels": dict(labels or {}), **({"namespace": namespace} if namespace else {})}
         self.server.create({"apiVersion": version, "kind": kind, "metadata": metadata, **content})
 
     def _latency(self) -> float:

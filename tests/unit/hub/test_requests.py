@@ -10,7 +10,7 @@ import pytest
 from tests.conditions import is_true
 from tests.simulation.apiserver import Place
 from tests.simulation.client import Client
-from tests.simulation.hub import LoneHub
+from tests.simulation.hub import BY_LABEL, LoneHub
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.plans_hub.builders import condition
 from wardround.hub import rounds
@@ -128,7 +128,7 @@ class Deaf(Client):
             listed = listed or event == "LISTED"
 
 
-@pytest.mark.parametrize("participants", [{"names": ["site-a", "site-b", "site-c"]}, {"selector": {}}])
+@pytest.mark.parametrize("participants", [{"names": ["site-a", "site-b", "site-c"]}, BY_LABEL])
 def test_a_suspended_or_deleted_hospital_is_not_asked_before_a_watch_shows_the_change(
     participants: Object,
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.conditions import condition
 from tests.simulation.apiserver import Place
 from tests.simulation.client import Client
-from tests.simulation.hub import LoneHub
+from tests.simulation.hub import BY_LABEL, LoneHub
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.api.times import to_seconds
 from wardround.kube.errors import Unavailable
@@ -52,7 +52,7 @@ def asked_while_waiting(participants: int) -> tuple[Mapping[str, int], int]:
         for number in range(participants):
             hub.enrol(f"site-{number}")
         async with hub.running():
-            hub.apply_round("train-1", [], participants={"selector": {}})
+            hub.apply_round("train-1", [], participants=BY_LABEL)
             await hub.settle()
             tasks = hub.tasks("train-1")
             assert len(tasks) == participants
