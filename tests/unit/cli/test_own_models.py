@@ -95,6 +95,20 @@ def test_a_namespace_without_own_models_says_how_to_measure_one() -> None:
     assert nothing({**reported.objects(), "rounds": reported.rounds()})
 
 
+def test_a_version_that_is_an_own_model_stands_beside_a_version_of_all_hospitals() -> None:
+    objects = reported.objects()
+    model, (newer, *older), rounds = objects["model"]
+    newer = {**newer, "spec": {**newer["spec"], "roundName": reported.OWN, "roundUID": reported.OWN}}
+    objects["model"] = model, [newer, *older], rounds
+    for turned in (False, True):
+        [difference] = objects["rounds"][-1]["status"]["result"]["differences"]
+        if turned:
+            difference["model"], difference["reference"] = difference["reference"], difference["model"]
+        _, chart, _ = section(objects).blocks
+        assert isinstance(chart, IntervalChart)
+        assert len(chart.points) == 1
+
+
 def test_the_newest_comparison_counts() -> None:
     older = reported.own_rounds()[2]
     older["metadata"] |= {"name": "older", "creationTimestamp": "2026-11-24T13:00:01Z"}

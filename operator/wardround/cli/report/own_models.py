@@ -83,8 +83,9 @@ def _differences(seen: ReportInput, owners: Mapping[str, str]) -> dict[ResultDif
     for name, each in seen.namespace_rounds.items():
         for difference in each.status.result.differences if each.status.result else ():
             pair = difference.model, difference.reference
-            own = pair[0] if pair[1] in shown else pair[1] if pair[0] in shown else ""
-            if own in owners and is_earlier(seen.namespace_rounds[own], each):
+            # A version can be an own model too.
+            own = next((one for one, other in (pair, pair[::-1]) if one in owners and other in shown), "")
+            if own and is_earlier(seen.namespace_rounds[own], each):
                 newest[pair] = difference, f"round {name}"
     return dict(newest.values())
 
