@@ -41,8 +41,13 @@ PROGRESS: Mapping[str, str] = {
 }
 # Waits of a task that the site has not accepted yet.
 UNACCEPTED = frozenset({"WaitingForApproval", "TooManyTasks", "ClockSkew", "SiteTaskNotAdmitted"})
-# Waits before training. A pod that replaces one on a lost node has these waits again.
-BEFORE_TRAINING = frozenset({"Queued", "Starting", "Unschedulable", "ImagePullFailed", "Evicted"})
+# Waits before training. A pod that replaces one that is gone has these waits again.
+BEFORE_TRAINING = frozenset(
+    {
+        *("Queued", "Starting", "Unschedulable", "ImagePullFailed", "Evicted"),
+        *("IsolationUnproven", "JobNotAdmitted", "StepFailed"),
+    }
+)
 
 
 def too_long(reason: str, otherwise: str) -> str:

@@ -314,6 +314,9 @@ def test_a_hospital_that_was_too_late_is_named_with_what_it_waited_for() -> None
         (waits("site-a", "Training", timeline=stages("Started")), 1920, "SiteSilent"),
         # Of a pod that waits in the place of one that has trained.
         (waits("site-a", "Unschedulable", timeline=stages("Started")), 2820, "Unschedulable"),
+        (waits("site-a", "JobNotAdmitted", timeline=stages("Started")), 2820, "JobNotAdmitted"),
+        (waits("site-a", "StepFailed", timeline=stages("Started")), 2820, "StepFailed"),
+        (waits("site-a", "IsolationUnproven", timeline=stages("Started")), 2820, "IsolationUnproven"),
         (task("site-a", condition("Trained", True, "Trained", 100)), 730, "UploadDeadline"),
         (
             task(
