@@ -6,6 +6,7 @@ docs/contracts.md, section 9, has the layout. No other program of Wardround writ
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import threading
@@ -138,12 +139,12 @@ def _as_claim() -> Iterator[None]:
 
 
 def _owner(file: Path) -> FolderOwner | None:
-    """None if the file is not there or is not ours."""
+    """None if the file is not there or is not ours. A courier of another version may have written more fields."""
     if not file.is_file() or file.stat().st_size > LARGEST_OWNER_FILE:
         return None
     try:
-        return codec.read_document(FolderOwner, file.read_bytes())
-    except codec.Malformed:
+        return codec.parse(FolderOwner, json.loads(file.read_bytes()))
+    except (ValueError, RecursionError):
         return None
 
 

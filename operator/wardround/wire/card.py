@@ -212,7 +212,7 @@ def write(card: ModelCard) -> dict[str, Any]:
 def read(document: Mapping[str, object]) -> ModelCard:
     """Return the card of a document. Raises Malformed."""
     number = document.get("version")
-    if not isinstance(number, int) or number not in KNOWN:
+    if type(number) is not int or number not in KNOWN:
         raise Malformed("version", f"expected one of {', '.join(map(str, KNOWN))}")
     return codec.parse_document(ModelCard, document, version=number)
 
