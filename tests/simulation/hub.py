@@ -25,6 +25,7 @@ ORIGIN = "https://store.example"
 SETTLED_SECONDS = 30.0
 # The label of all enrolled hospitals, and a round's participants by this label.
 LABELS = {"wardround.io/country": "de"}
+NO_LABELS: Mapping[str, str] = {}
 BY_LABEL: Mapping[str, Any] = {"selector": {"matchLabels": LABELS}}
 
 
