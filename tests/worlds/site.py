@@ -68,6 +68,7 @@ ASSIGNMENT = Assignment(
     threads=2,
     release="Participants",
     pushed=(),
+    references=(),
     keyed_digest=True,
     issued=(NOW - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
     expires=(NOW + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),

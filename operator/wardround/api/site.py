@@ -97,7 +97,7 @@ class Policy:
     min_quorum: int = 2
     release: Release = "Participants"
     pushed_models: bool = False
-    lowest_assignment_version: int = 3
+    lowest_assignment_version: int = 4
     min_samples: int = LEAST_CELL
     min_cell: int = LEAST_CELL
     max_left_out: str = "0.1"

@@ -6,7 +6,7 @@ from typing import Any
 
 from wardround.api.federatedround import FederatedRound
 from wardround.api.participant import Participant
-from wardround.wire.assignment import COMPRESSION_SINCE, REFERENCES_SINCE
+from wardround.wire.assignment import COMPRESSION_SINCE
 from wardround.wire.compression import NONE, Compression
 from wardround.wire.versions import KNOWN
 
@@ -42,12 +42,12 @@ def none_in_common(participant: Participant) -> str | None:
 
 
 def too_old_for(participant: Participant, federated_round: FederatedRound, delivered: Compression = NONE) -> str | None:
-    """Why the hub can write no assignment of this round for this site, or None. A version without references would let
-    the site evaluate something else, and one without compression would let it send something else. `delivered`: the
-    compression on the card that a Deliver round brings. A site that knows none cannot read this card."""
+    """Why the hub can write no assignment of this round for this site, or None. A version without compression would
+    let the site send something else. `delivered`: the compression on the card that a Deliver round brings. A site that
+    knows none cannot read this card."""
     spec = federated_round.spec
     compression = delivered if spec.task == "Deliver" else spec.aggregation.compression
-    return older_than(participant, max(REFERENCES_SINCE if spec.references else KNOWN[0], needed_for(compression)))
+    return older_than(participant, needed_for(compression))
 
 
 def needed_for(compression: Compression) -> int:

@@ -14,7 +14,7 @@ from wardround.wire.codec import Text, since
 from wardround.wire.compression import NONE, Compression
 
 # Versions of assignments. Each one adds fields that a reader must understand (wire/versions.py).
-LOWEST, REFERENCES_SINCE, COMPRESSION_SINCE = 3, 4, 5
+LOWEST, COMPRESSION_SINCE = 4, 5
 
 LABEL = Text("[a-z0-9]([-a-z0-9]*[a-z0-9])?", 63)
 NAME = Text("[a-z0-9]([-a-z0-9.]*[a-z0-9])?", 253)
@@ -262,7 +262,7 @@ class Assignment:
     # A site that ignores `pushed` may train on weights that a person chose.
     pushed: tuple[AssignedPushed, ...] = field(metadata=since(LOWEST))
     # A site that ignores `references` would send sums without the differences that the round asks for.
-    references: tuple[AssignedReference, ...] = field(default=(), metadata=since(REFERENCES_SINCE))
+    references: tuple[AssignedReference, ...] = field(metadata=since(LOWEST))
     # A site that ignores `compression` would send an update that the aggregation cannot read.
     compression: Compression = field(default=NONE, metadata=since(COMPRESSION_SINCE))
     model: AssignedModel | None = None

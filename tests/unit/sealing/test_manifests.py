@@ -91,6 +91,7 @@ ASSIGNMENT = Assignment(
     threads=2,
     release="Participants",
     pushed=(),
+    references=(),
 )
 ASSIGNED, SENT = versions.write(ASSIGNMENT), codec.dump_document(UPDATE)
 # Texts that are not UIDs. A state's round becomes part of a path at the site.

@@ -26,9 +26,9 @@ from wardround.wire import canonical
 from wardround.wire.versions import KNOWN
 
 ROOT = Path(__file__).parents[3]
-# The last commit of the main branch whose code knows the versions 1 and 2 of assignments. Later code does not know
-# them, because the update that answers them has another manifest.
-EARLIER, EARLIER_VERSIONS = "7864c4bdfd89a9c6e8cbbd44ab7b4f5f4ae000ed", [1, 2]
+# The last commit of the main branch whose code knows no version but 3. Later code does not know this version, because
+# its critical fields and its grants are others.
+EARLIER, EARLIER_VERSIONS = "c0c11f9d789eb9f4ac765715af131a83b6234864", [3]
 # The last commit whose code does not know version 5, which adds the compression.
 WITHOUT_COMPRESSION, COMMON = "2fb735080ced48b0d713a47d48dccf58c6bb011a", 4
 

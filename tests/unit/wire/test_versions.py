@@ -47,7 +47,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_versions_are_counted_from_the_first() -> None:
     assert tuple(range(LOWEST, LATEST + 1)) == KNOWN
-    assert critical(LOWEST) == ("pushed", "release", "rows", "schema", "threads")
+    assert critical(LOWEST) == ("pushed", "references", "release", "rows", "schema", "threads")
 
 
 @pytest.mark.parametrize("version", KNOWN)
@@ -111,7 +111,7 @@ def test_an_unknown_field_that_is_listed_is_refused_and_named(name: str) -> None
     assert refused.value.field == name
 
 
-@pytest.mark.parametrize("version", [0, 1, 2, LATEST + 1, 2**70])
+@pytest.mark.parametrize("version", [0, 1, LOWEST - 1, LATEST + 1, 2**70])
 def test_an_unknown_version_is_refused_whatever_it_lists(version: int) -> None:
     for listed in ([], DOCUMENT["critical"], ["image"]):
         with pytest.raises(NotUnderstood, match="version"):
@@ -176,7 +176,7 @@ def test_nobody_writes_a_list_that_is_not_the_versions() -> None:
 
 
 def test_nobody_writes_a_version_that_this_code_does_not_know() -> None:
-    for version in (0, 1, 2, LATEST + 1):
+    for version in (0, 1, LOWEST - 1, LATEST + 1):
         with pytest.raises(KeyError):
             critical(version)
 
