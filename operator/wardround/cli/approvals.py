@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from wardround.api import approval, sitetask
 from wardround.api.approval import MOST_TASKS, Approval
 from wardround.api.conditions import find, is_true
 from wardround.api.meta import API_VERSION
 from wardround.api.sitetask import SiteTask
-from wardround.api.times import parse_time, read_time, to_seconds
+from wardround.api.times import LAST_YEAR, read_time, to_seconds
 from wardround.cli.cluster import Object
 from wardround.cli.errors import CommandError
 from wardround.cli.objects import assignment_of, parsed_payload, printable
@@ -215,10 +215,12 @@ def end(text: str | None, now: datetime) -> str:
     """Raises CommandError."""
     if text is None:
         return to_seconds(now + timedelta(days=DAYS))
-    try:
-        until = parse_time(text) if "T" in text else datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError as error:
-        raise CommandError(f"--until takes a date such as 2027-03-31, and {text!r} is no date.") from error
+    until = read_time(text if "T" in text else f"{text}T00:00:00Z")
+    if until is None:
+        raise CommandError(
+            f"--until takes a date such as 2027-03-31, in the year {LAST_YEAR} at the latest, and {text!r} is no such "
+            "date."
+        )
     if until <= now:
         raise CommandError(f"--until {text} is in the past. Give a later date.")
     return to_seconds(until)

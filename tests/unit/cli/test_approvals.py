@@ -50,6 +50,15 @@ def delivery(manifest: str = "unreadable") -> Assignment:
     return replace(ASSIGNMENT, task="Deliver", initial=False, base=base, parameters={}, delivery=model)
 
 
+@pytest.mark.parametrize(
+    "text", ["2027-3-31", "\u0662\u0660\u0662\u0667-03-31", "2027-03-31T10:00", "2027-02-29", "", "9999-01-01"]
+)
+def test_the_end_of_an_approval_has_one_spelling_and_is_a_time_that_the_site_reads(text: str) -> None:
+    with pytest.raises(CommandError, match="--until takes a date such as 2027-03-31"):
+        approvals.end(text, NOW)
+    assert approvals.end("2030-01-02", NOW) == approvals.end("2030-01-02T00:00:00Z", NOW) == "2030-01-02T00:00:00Z"
+
+
 def test_a_series_that_reads_test_rows_says_so_and_has_one_evaluation_more() -> None:
     asks = member(0)
     assert asks.model is not None
