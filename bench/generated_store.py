@@ -7,7 +7,6 @@ of the parts of a model only the lengths. It checks no signature.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import ssl
 import threading
@@ -22,6 +21,7 @@ from aiohttp import web
 from tests.certificates import certificates
 from wardround.sealing.body import PART, SEALED_SEGMENT, SEGMENT, SEGMENTS_PER_PART, Body, segment_span
 from wardround.tensors import Layout
+from wardround.wire.digests import Digest
 
 PATTERN = 64 * SEGMENT
 UPDATE = re.compile(r"updates/[^/]+/1/site-([0-9]{4})/part-([0-9]{5})")
@@ -48,10 +48,10 @@ class Plain:
 
     def digest(self, number: int) -> str:
         """`sha256:<hex>` of an update."""
-        hashed = hashlib.sha256()
+        whole = Digest()
         for index in range(-(-self.length // SEGMENT)):
-            hashed.update(self.segment(number, index))
-        return f"sha256:{hashed.hexdigest()}"
+            whole.update(self.segment(number, index))
+        return whole.text
 
 
 @dataclass

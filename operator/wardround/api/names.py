@@ -62,9 +62,9 @@ SITE_ACCOUNT = "site"  # service account of a hospital, in its namespace on the 
 USER = 65532
 
 
-def short(uid: str) -> str:
-    """Eight hexadecimal digits that stand for a UID in a name."""
-    return hashlib.sha256(uid.encode()).hexdigest()[:8]
+def short(text: str) -> str:
+    """Eight hexadecimal digits that stand for a UID or another text in a name."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def task_name(round_name: str, round_uid: str, attempt: int) -> str:

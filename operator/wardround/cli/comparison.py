@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-
-from wardround.api import federatedround
+from wardround.api import federatedround, names
 from wardround.api.federatedmodel import FederatedModel
 from wardround.api.federatedround import Base, FederatedRoundSpec
 from wardround.api.meta import API_VERSION
@@ -15,7 +13,6 @@ from wardround.cli.objects import Object
 from wardround.plans.schedules import scheduled
 from wardround.wire import codec
 
-HASH_DIGITS = 8
 # Fields that decide what a comparison measures.
 COMPARED = ("task", "rows", "base", "references", "datasetName", "schemaName", "participants", "quorum")
 
@@ -47,8 +44,7 @@ def federated_round(one: ModelObjects, other: ModelObjects) -> Object:
             f"The command cannot compare the models {one.name} and {other.name} on the same patients, because their "
             f"{differs} differs. Name two models with the same {differs}."
         )
-    text = f"{first.spec.round_uid} {second.spec.round_uid}"
-    name = f"compare-{hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]}"
+    name = f"compare-{names.short(f'{first.spec.round_uid} {second.spec.round_uid}')}"
     return {
         "apiVersion": API_VERSION,
         "kind": federatedround.KIND,

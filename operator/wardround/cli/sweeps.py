@@ -6,7 +6,6 @@ A sweep measures no test rows, delivers nothing and promotes nothing. Its models
 from __future__ import annotations
 
 import copy
-import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +28,7 @@ from wardround.cli.objects import Object, printable, read
 from wardround.wire import canonical, codec
 
 MOST_MODELS = 32
-NAME_LENGTH, HASH_DIGITS = 40, 8
+NAME_LENGTH = 40
 # What begins further series, or brings a model to hospitals.
 LEFT_OUT = ("trigger", "deliver", "current")
 LOSS = "loss"
@@ -102,8 +101,7 @@ def members(model: Object, varied: Mapping[str, Sequence[str]], namespace: str) 
     made = []
     for combination in itertools.product(*varied.values()):
         chosen = dict(zip(varied, combination, strict=True))
-        short = hashlib.sha256(canonical.dumps(chosen)).hexdigest()[:HASH_DIGITS]
-        name = f"{sweep[:NAME_LENGTH].rstrip('-.')}-{short}"
+        name = f"{sweep[:NAME_LENGTH].rstrip('-.')}-{names.short(canonical.dumps(chosen).decode())}"
         spec = {field: copy.deepcopy(each) for field, each in model["spec"].items() if field not in LEFT_OUT}
         series = spec["series"]
         series["parameters"] = {**(series.get("parameters") or {}), **chosen}
