@@ -22,6 +22,13 @@ from wardround.cli.objects import Object, printable, read
 from wardround.tabular import dataschema
 from wardround.tabular.dataschema import DataSchema, Field
 
+_NEXT = (
+    "All hospitals of a round need the DataSchema of the federation. If one of the two is the federation's, the "
+    "hospital's administrator applies the federation's DataSchema at the site, and names it in spec.schemaName of the "
+    "Dataset. If the federation's DataSchema is wrong, ask the round's author for a corrected DataSchema with another "
+    "name."
+)
+
 
 @dataclass(frozen=True)
 class Described:
@@ -85,7 +92,9 @@ def compared(one: Described, other: Described) -> Answer:
     """Whether both have the same digest, and otherwise all that differs."""
     lines = [f"{each.place}: {dataschema.digest(each.schema)}" for each in (one, other)]
     differences = list(_differences(one, other))
-    return _answer([*lines, *(differences or ["The two DataSchemas mean the same."])], equal=not differences)
+    if not differences:
+        return _answer([*lines, "The two DataSchemas mean the same."])
+    return _answer([*lines, *differences, _NEXT], equal=False)
 
 
 def _differences(one: Described, other: Described) -> Iterator[str]:

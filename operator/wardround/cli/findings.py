@@ -187,11 +187,11 @@ def heard(lease: Lease | None, now: datetime) -> float | None:
 
 def _left_out(rows: int, reason: str) -> Reason:
     advice = problems.advice(reason) or "correct these rows in the source"
-    action = f"If these rows should count: {advice}."
+    action = f"If rounds should use these rows: {advice}."
     if reason == problems.MISSING:
         action += " A row needs a value in each `required` field, and in each field of type number or integer."
-    counted = "1 row" if rows == 1 else f"{rows} rows"
-    meaning = f"Wardround leaves out {counted} of the data file in all rounds."
+    number = "1 row" if rows == 1 else f"{rows} rows"
+    meaning = f"In all rounds, this hospital's training pods leave out {number} of the data file."
     return Reason(name=reason, owner=HOSPITAL, meaning=meaning, action=action)
 
 

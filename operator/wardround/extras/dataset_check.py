@@ -252,7 +252,7 @@ def _of_split(counts: Counts, limits: Limits, *, trains: bool) -> Iterator[str]:
             f"note: {side}: {_few(counts, side, limits.min_cell)}, and minCell is {limits.min_cell}. So the hospital "
             f"withholds its metrics {SCORED[side]}.{goes_on}"
         )
-    alone = " The hospital can still take part in Train and Statistics rounds." if trains else ""
+    alone = " With this Dataset, the hospital can take part only in Train and Statistics rounds." if trains else ""
     if not counts.binary:
         yield (
             f"note: An Evaluate round cannot use the target {counts.target}: the DataSchema declares it neither as a "
@@ -261,7 +261,8 @@ def _of_split(counts: Counts, limits: Limits, *, trains: bool) -> Iterator[str]:
     elif trains and len(withheld) == len(SCORED):
         yield (
             f"note: An Evaluate round needs at least {limits.min_cell} patients in each class, so the hospital would "
-            "withhold its numbers. The hospital can still take part in Train and Statistics rounds."
+            f"withhold its numbers.{alone} To take part in Evaluate rounds too, raise split.validation or split.test "
+            "before you apply the Dataset."
         )
 
 

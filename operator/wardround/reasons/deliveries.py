@@ -95,9 +95,11 @@ DELIVERIES = (
     ),
     _round(
         name="DeliveryTooFewHospitals",
-        meaning="The round that made the model needed updates of quorum.min hospitals. But the model combines updates "
-        "of fewer hospitals, so the hub operator does not deliver the model.",
-        action="Train another model, in a round to which at least quorum.min hospitals send updates.",
+        meaning="By the hub's record of the model, the model combines updates of fewer hospitals than quorum.min of "
+        "its round, so the hub operator does not deliver the model. The hub operator completes no round with so few "
+        "updates. So somebody may have changed the record.",
+        action="Ask the hub's administrator to find out who changed the record: the API server's audit log shows who "
+        "wrote to Secrets of the namespace wardround-hub. Then train another model.",
     ),
     _round(
         name="DeliveryFailed",

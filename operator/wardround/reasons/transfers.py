@@ -111,9 +111,10 @@ _UPDATES = (
         owner=HUB,
         meaning="The manifest (the signed description) of the hospital's update is not signed with the hospital's "
         "pinned key. Or the manifest of a model is not signed with the hub's pinned key.",
-        action="If the manifest is of a model, check who can write RoundTasks on the hub. If the manifest is of an "
-        "update and the hospital has renewed its keys, run `kubectl wardround approve PARTICIPANT`. If the hospital "
-        f"has not renewed its keys, {SUSPEND}.",
+        action="If the RoundTask of the hospital has failed, the manifest is of a model. Find out from the API "
+        "server's audit log who wrote RoundTasks, leave this right only to the hub operator, and ask the round's "
+        "author for a new round. Otherwise the manifest is of the update. If the hospital has renewed its keys, run "
+        f"`kubectl wardround approve PARTICIPANT`. If not, {SUSPEND}.",
     ),
     Reason(
         name="WrongRound",

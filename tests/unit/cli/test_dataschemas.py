@@ -86,6 +86,7 @@ def test_each_field_that_differs_is_named(
     assert code == 1
     assert [line for line in lines if line.startswith(words.replace("OWN", own).replace("OTHER", other))]
     assert f"{other}: {dataschema.digest(dataschema.parse(spec))}" in lines
+    assert "ask the round's author for a corrected DataSchema" in lines[-1]
 
 
 def test_the_hub_compares_what_a_hospital_publishes() -> None:

@@ -177,7 +177,7 @@ def test_a_small_hospital_hears_that_it_cannot_evaluate(laptop: Laptop) -> None:
     code, text = laptop.check(dataset(), world.rows(40))
     assert code == 0
     assert "An Evaluate round needs at least 11 patients in each class" in text
-    assert "The hospital can still take part in Train and Statistics rounds." in text
+    assert "With this Dataset, the hospital can take part only in Train and Statistics rounds." in text
 
 
 def test_a_hospital_with_too_few_patients_of_a_class_hears_what_it_withholds(laptop: Laptop) -> None:
@@ -197,7 +197,8 @@ def test_a_hospital_with_too_few_patients_of_a_class_hears_what_it_withholds(lap
         assert "In Train rounds, the hospital's updates still count." in note
     assert (
         "note: An Evaluate round needs at least 11 patients in each class, so the hospital would withhold its numbers. "
-        "The hospital can still take part in Train and Statistics rounds." in shown
+        "With this Dataset, the hospital can take part only in Train and Statistics rounds. To take part in Evaluate "
+        "rounds too, raise split.validation or split.test before you apply the Dataset." in shown
     )
 
 

@@ -464,7 +464,9 @@ def test_a_dataset_tells_which_rows_were_left_out() -> None:
     }
     text = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
     assert "is ready" in text
-    assert "mean_radius: Missing: Wardround leaves out 2 rows of the data file" in text
+    assert (
+        "mean_radius: Missing: In all rounds, this hospital's training pods leave out 2 rows of the data file" in text
+    )
     assert "TargetsContradict: Some patients have several rows with different targets" in text
     assert "3 patients" in text
     assert "in the file of Dataset breast" in text

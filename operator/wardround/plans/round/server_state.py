@@ -59,9 +59,9 @@ def in_words(view: View, going: str) -> str:
 def kept_in_words(view: View, model: StoredModel) -> str:
     """Sentences about the server optimizer of a round that is complete."""
     lost = (
-        "The hub could not keep the server state of this round: another version of the hub operator made the plan of "
-        "the aggregation, and this version cannot read the server state's keys there. A round that starts from this "
-        "result begins with a new server state."
+        "The hub could not keep the server state of this round. The keys of the server state are in the plan of the "
+        "aggregation, and the hub operator cannot read them: an older or newer version of the hub operator made the "
+        "plan. Nobody has to act. A round that starts from this result begins with a new server state."
     )
     return sentences(in_words(view, model.server_state), lost if model.state_lost else "")
 

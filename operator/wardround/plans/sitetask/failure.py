@@ -79,7 +79,11 @@ def _out_of_time(pod: Pod, train_seconds: int | None) -> Failure | None:
     began = pod.step("prepare").started
     starting = (began - pod.started).total_seconds() if began and pod.started else None
     if starting is not None and starting <= USUAL_START_SECONDS:
-        message = f"Training ran longer than the {train_seconds} s that the round gives it (deadlines.trainSeconds)."
+        message = (
+            f"Kubernetes has stopped pod {pod.name}, because its training took longer than the {train_seconds} s of "
+            "deadlines.trainSeconds. The round's author can apply a new round with a larger deadlines.trainSeconds, or "
+            "with parameters that make training shorter."
+        )
         return Failure.by("TrainDeadline", message)
     reason = "ImagePullFailed" if began is None and not_pulled(pod) else "StartDeadline"
     took = "did not begin to train" if starting is None else f"took {starting:.0f} s to start"
