@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from wardround.api import names, roundtask
 from wardround.api.meta import Meta
 from wardround.api.roundtask import RoundTask
-from wardround.clock import Draw, system_draw
+from wardround.clock import Draw
 from wardround.kube.errors import ApiError
 from wardround.kube.index import NamespacedName, place_of, version_of
 from wardround.kube.retries import Retries
@@ -91,7 +91,7 @@ class RoundTasks:
     round lists its tasks.
     """
 
-    def __init__(self, client: Api, draw: Draw = system_draw) -> None:
+    def __init__(self, client: Api, draw: Draw) -> None:
         self._client = client
         self._draw = draw
         self._kept: dict[NamespacedName, KeptTasks] = {}

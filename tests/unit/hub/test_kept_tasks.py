@@ -11,6 +11,7 @@ from tests.simulation.client import Client
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.api import names
 from wardround.api.meta import Meta
+from wardround.clock import system_draw
 from wardround.hub.round_tasks import RoundTasks
 from wardround.kube.index import NamespacedName
 from wardround.ports import Object
@@ -50,7 +51,7 @@ class Watched:
     def __init__(self, server: Server, make: type[Client] = Client) -> None:
         token = server.token("hub:operator", 3600)
         self.client = make(server, lambda: token, "hub", lambda: 0.01)
-        self.tasks = RoundTasks(self.client)
+        self.tasks = RoundTasks(self.client, draw=system_draw)
         self.changes: list[str] = []
 
     async def __aenter__(self) -> RoundTasks:
