@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.cli import reported
-from tests.unit.cli.test_explain import condition, item, stamp
+from tests.unit.cli.explained import condition, item, stamp
 from wardround.api import federatedmodel
 from wardround.api.names import BEGIN
 from wardround.cli.cluster import Cluster

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.unit.cli import reported
-from tests.unit.cli.test_explain import NOW, condition, item, stamp
+from tests.unit.cli.explained import NOW, condition, item, stamp
 from wardround.cli import explain
 
 
