@@ -87,8 +87,8 @@ class Page:
     def accessible(self) -> list[tuple[str, str]]:
         """Role and name of each node that a screen reader gets, in order."""
         nodes = self.call("Accessibility.getFullAXTree")["nodes"]
-        told = (each for each in nodes if not each["ignored"])
-        return [(each["role"]["value"], each.get("name", {}).get("value", "")) for each in told]
+        exposed = (each for each in nodes if not each["ignored"])
+        return [(each["role"]["value"], each.get("name", {}).get("value", "")) for each in exposed]
 
     def picture(self, file: Path) -> None:
         """The whole page as a PNG, for a person who looks at it."""

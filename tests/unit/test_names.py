@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("operator", "trainer_image", "lab", "bench")
+FOLDERS = ("operator", "trainer_image", "lab", "bench", "tests", "examples")
 INSTEAD = {
     "found": "what was searched for, such as `matches` or `datasets`",
     "said": "the text or document, such as `message`, `cause` or `report`",
