@@ -31,7 +31,7 @@ Action = CreateTest | ReportTest | SuspendRound
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
+class Verdict:
     """`testing`: as the status says afterwards. `requeue_at`: when to look again without an event."""
 
     testing: MeasurementStatus | None
@@ -49,7 +49,7 @@ def is_open(model: FederatedModel) -> bool:
     return testing is not None and testing.outcome == "Running"
 
 
-def decide(seen: Observation, made: FederatedModelStatus) -> Decision:
+def decide(seen: Observation, made: FederatedModelStatus) -> Verdict:
     """`made`: the status so far."""
     testing = seen.model.status.testing
     if testing is not None and is_open(seen.model):
@@ -63,10 +63,10 @@ def decide(seen: Observation, made: FederatedModelStatus) -> Decision:
             return _failed(seen, testing, REPLACED)
     version = seen.versions.get(made.current or "")
     if version is None or not is_wanted(seen.model) or _is_known(testing, version):
-        return Decision(testing=testing)
+        return Verdict(testing=testing)
     if delivery.is_under_way(seen, made):
-        return Decision(testing=testing)
-    return Decision(testing=_named(seen, version))
+        return Verdict(testing=testing)
+    return Verdict(testing=_named(seen, version))
 
 
 def _is_in_the_way(
@@ -93,18 +93,18 @@ def _named(seen: Observation, version: ModelVersion) -> MeasurementStatus:
     )
 
 
-def _to_create(seen: Observation, testing: MeasurementStatus) -> Decision:
+def _to_create(seen: Observation, testing: MeasurementStatus) -> Verdict:
     """The round waits until the hub may ask enough hospitals: a round that waits for them itself would fail."""
     version = seen.versions.get(testing.version)
     if version is None or not is_wanted(seen.model):
-        return Decision(testing=testing)
+        return Verdict(testing=testing)
     if not _is_quorum_askable(seen):
-        return Decision(testing=testing, requeue_at=seen.now + LOOK)
+        return Verdict(testing=testing, requeue_at=seen.now + LOOK)
     if seen.tested is None or seen.tested.metadata.uid != version.spec.round_uid:
         return _failed(seen, testing, f"Somebody deleted round {version.spec.round_name}, which made the version.")
     create = CreateTest(name=testing.round, version=version, made_by=seen.tested)
     # At once: no event of the round tells before its end that it was made.
-    return Decision(testing=testing, actions=(create,), requeue_at=seen.now)
+    return Verdict(testing=testing, actions=(create,), requeue_at=seen.now)
 
 
 def _is_quorum_askable(seen: Observation) -> bool:
@@ -113,13 +113,13 @@ def _is_quorum_askable(seen: Observation) -> bool:
     return len(seen.askable) >= quorum.min and seen.askable.issuperset(quorum.required)
 
 
-def _live(seen: Observation, testing: MeasurementStatus, live: FederatedRound, made: FederatedModelStatus) -> Decision:
+def _live(seen: Observation, testing: MeasurementStatus, live: FederatedRound, made: FederatedModelStatus) -> Verdict:
     if not rounds.controls(seen.model.metadata, live.metadata):
-        return Decision(testing=testing)
+        return Verdict(testing=testing)
     begun, suspend = replace(testing, begun=True), seen.model.spec.suspend
     if not is_over(live):
         changed = live.spec.suspend != suspend
-        return Decision(
+        return Verdict(
             testing=begun, actions=(SuspendRound(name=live.metadata.name, suspend=suspend),) if changed else ()
         )
     if live.status.result is not None:
@@ -131,10 +131,10 @@ def _live(seen: Observation, testing: MeasurementStatus, live: FederatedRound, m
         return _without_test_rows(seen, begun, live) or _failed(seen, begun, _failure(live))
     due = rounds.retry_at(live, testing.attempt)
     if suspend or seen.now < due:
-        return Decision(testing=begun, requeue_at=None if suspend else due)
+        return Verdict(testing=begun, requeue_at=None if suspend else due)
     attempt = testing.attempt + 1
     name = rounds.test_name(seen.model.metadata, version.spec.version, attempt)
-    return Decision(testing=replace(testing, round=name, attempt=attempt, begun=False))
+    return Verdict(testing=replace(testing, round=name, attempt=attempt, begun=False))
 
 
 def _without_numbers(live: FederatedRound) -> str:
@@ -143,7 +143,7 @@ def _without_numbers(live: FederatedRound) -> str:
     return f"Round {live.metadata.name} is Complete, but has no number over enough people or hospitals."
 
 
-def _without_test_rows(seen: Observation, testing: MeasurementStatus, live: FederatedRound) -> Decision | None:
+def _without_test_rows(seen: Observation, testing: MeasurementStatus, live: FederatedRound) -> Verdict | None:
     """The decision about a round that failed because hospitals withhold their numbers. The hub does not learn whether a
     hospital has no test rows or too few people in them."""
     failed = conditions.find(live.status.conditions, "Failed")
@@ -153,16 +153,16 @@ def _without_test_rows(seen: Observation, testing: MeasurementStatus, live: Fede
     return _over(seen, replace(testing, outcome="Withheld"), None, message)
 
 
-def _failed(seen: Observation, testing: MeasurementStatus, message: str) -> Decision:
+def _failed(seen: Observation, testing: MeasurementStatus, message: str) -> Verdict:
     """No further round measures this version on test rows."""
     return _over(seen, replace(testing, outcome="Failed"), None, message)
 
 
-def _over(seen: Observation, testing: MeasurementStatus, measured_by: FederatedRound | None, message: str) -> Decision:
+def _over(seen: Observation, testing: MeasurementStatus, measured_by: FederatedRound | None, message: str) -> Verdict:
     """First the version says it, then the status of the model."""
     version = seen.versions.get(testing.version)
     if version is None or version.status.test is not None:
-        return Decision(testing=testing)
+        return Verdict(testing=testing)
     assert testing.outcome != "Running"
     report = ReportTest(
         version=version,
@@ -171,7 +171,7 @@ def _over(seen: Observation, testing: MeasurementStatus, measured_by: FederatedR
         measured_by=measured_by,
         message=message,
     )
-    return Decision(testing=testing, actions=(report,))
+    return Verdict(testing=testing, actions=(report,))
 
 
 def _failure(live: FederatedRound) -> str:
