@@ -19,7 +19,7 @@ from wardround.documents import collected_list
 from wardround.documents.update_list import planned_update
 from wardround.plans.round.counted import max_samples
 from wardround.plans.round.types import Aggregate, Collects
-from wardround.plans.upload import largest_upload
+from wardround.plans.round.upload import largest_upload
 from wardround.wire.aggregation import PlannedCollection, PlannedList
 from wardround.wire.collected import ClosedList, CollectedPage, identity_of, page_name
 

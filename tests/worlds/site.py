@@ -11,9 +11,9 @@ from typing import Any
 from tests.players.hospital import OURS, Hospital
 from tests.players.hub import Hub
 from wardround.api import roundtask, site, sitetask
+from wardround.plans.pod import Job, Pod, Source, parse_pod
 from wardround.plans.schema import assigned
 from wardround.plans.sitetask.held import HeldTask, SignedAssignment, held, read_signed
-from wardround.plans.sitetask.pod import Job, Pod, Source, parse_pod
 from wardround.plans.sitetask.types import Change, Control, Observation, ObservedDataset, Plan, TellDataset, TellHub
 from wardround.sealing.keys import SUITE
 from wardround.wire.assignment import AssignedReference, Assignment, Exchange, Quorum, Resources

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from wardround.manifests.pod import Manifest
-from wardround.plans.sitetask.pod import Job
+from wardround.plans.pod import Job
 
 # After the API server refused the Job: just after a change it may still compare with the former objects.
 ADMISSION_SECONDS = 10.0

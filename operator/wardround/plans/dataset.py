@@ -11,7 +11,7 @@ from wardround.api import conditions, dataset_text, schema_text
 from wardround.api.conditions import Conditions
 from wardround.api.dataset import ClassLeftOut, DatasetStatus, Ignored, LeftOut, Limits, UnusedField
 from wardround.api.times import to_seconds
-from wardround.plans.sitetask.pod import Step
+from wardround.plans.pod import Step
 from wardround.reasons.registry import REASONS
 from wardround.tabular import dataschema, ignored_columns
 from wardround.tabular import schema as table_schema

@@ -12,7 +12,7 @@ from datetime import datetime
 from wardround.api import conditions
 from wardround.api.site import SiteStatus
 from wardround.api.times import parse_time
-from wardround.plans.sitetask.pod import Step
+from wardround.plans.pod import Step
 from wardround.reasons.registry import REASONS
 from wardround.wire.outcome import LinkLocalHeard
 

@@ -16,9 +16,9 @@ from wardround.api.task import Failure
 from wardround.manifests.prediction import CONTAINER, build
 from wardround.manifests.prediction_job import PredictionJob
 from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, ClosedJobPlan
+from wardround.plans.pod import Job, Pod, out_of_time
 from wardround.plans.sitetask.failure import failure, not_pulled
 from wardround.plans.sitetask.job import workload
-from wardround.plans.sitetask.pod import Job, Pod, out_of_time
 from wardround.plans.sitetask.types import Control
 from wardround.reasons.predictions import PREDICTIONS
 from wardround.reasons.registry import REASONS

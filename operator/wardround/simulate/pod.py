@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wardround.plans.sitetask.pod import Pod, Step
+from wardround.plans.pod import Pod, Step
 from wardround.simulate.containers import Container, inside, run_ours
 from wardround.simulate.trainers import Trainer
 from wardround.wire import outcome

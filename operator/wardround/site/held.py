@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 from wardround.api import names, sitetask
 from wardround.api.sitetask import SiteTask
+from wardround.plans.pod import parse_job
 from wardround.plans.sitetask import memory
 from wardround.plans.sitetask.held import HeldTask, held, read_signed
-from wardround.plans.sitetask.pod import parse_job
 from wardround.ports import Api
 
 TRAINING = f"{names.ROLE}={names.ROLE_TRAINING}"

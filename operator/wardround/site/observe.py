@@ -12,8 +12,8 @@ from wardround.api import site as sites
 from wardround.api.dataset import DatasetStatus
 from wardround.api.sitetask import SiteTask
 from wardround.kube.errors import ApiError
+from wardround.plans.pod import Job, Pod, parse_job, parse_pod
 from wardround.plans.sitetask.lookups import needs_approvals, needs_control
-from wardround.plans.sitetask.pod import Job, Pod, parse_job, parse_pod
 from wardround.plans.sitetask.types import Control, Observation, ObservedDataset
 from wardround.ports import Api, Object
 from wardround.site.context import PodContext, TaskContext

@@ -10,8 +10,8 @@ from wardround.api.prediction import Prediction
 from wardround.api.times import parse_time
 from wardround.kube.controller import Key, Source, Wake
 from wardround.plans import prediction as plans
+from wardround.plans.pod import parse_job
 from wardround.plans.prediction import Observation, ObservedJob
-from wardround.plans.sitetask.pod import parse_job
 from wardround.ports import Object
 from wardround.site.closed_jobs import carry_out, decide
 from wardround.site.context import PodContext

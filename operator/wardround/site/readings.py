@@ -9,8 +9,8 @@ from wardround.api import site as sites
 from wardround.api.dataset import Dataset
 from wardround.api.times import parse_time
 from wardround.plans import reading
+from wardround.plans.pod import parse_job
 from wardround.plans.reading import Observation, ObservedReading
-from wardround.plans.sitetask.pod import parse_job
 from wardround.site.closed_jobs import carry_out, decide
 from wardround.site.context import PodContext
 from wardround.site.observe import newest_pod

@@ -46,7 +46,7 @@ from wardround.plans.round.types import (
     StopEarly,
     StoreModel,
 )
-from wardround.plans.upload import largest_upload
+from wardround.plans.round.upload import largest_upload
 from wardround.sealing.body import SEALED_SEGMENT
 from wardround.wire.aggregation import AggregationFailure, AggregationResult
 

@@ -24,7 +24,7 @@ from wardround.api.task import Update, Upload
 from wardround.plans.round.parts import LARGEST_MANIFEST
 from wardround.plans.round.plan import plan
 from wardround.plans.round.types import Aggregate, Cancel, Grant, Observation, Plan, StoredModel
-from wardround.plans.upload import LARGEST_INITIAL, largest_upload
+from wardround.plans.round.upload import LARGEST_INITIAL, largest_upload
 from wardround.pod import check
 from wardround.sealing.body import MOST_PARTS, PART, SEALED_SEGMENT, ciphertext_length
 

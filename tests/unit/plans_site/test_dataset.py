@@ -15,7 +15,7 @@ from wardround.api.dataset import ClassLeftOut, DatasetStatus, Ignored, LeftOut,
 from wardround.api.times import to_seconds
 from wardround.plans import events
 from wardround.plans.dataset import plan
-from wardround.plans.sitetask.pod import Step
+from wardround.plans.pod import Step
 from wardround.reasons.registry import REASONS, class_of
 from wardround.tabular import dataschema
 from wardround.wire.outcome import EvaluationBudget, IgnoredColumn, LeftOutRows, Remark

@@ -14,7 +14,7 @@ from wardround.api import conditions
 from wardround.api.conditions import MESSAGE_LIMIT, Condition
 from wardround.api.site import SiteStatus
 from wardround.plans.link_local import COMMAND, CONDITION, plan
-from wardround.plans.sitetask.pod import Step
+from wardround.plans.pod import Step
 from wardround.pod.gate import NEIGHBOUR_PORTS, Finding
 from wardround.wire.outcome import Outcome
 

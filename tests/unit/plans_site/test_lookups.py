@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.worlds.site import a_task, accepted, condition
+from wardround.plans.pod import Job
 from wardround.plans.sitetask.lookups import needs_approvals, needs_control
-from wardround.plans.sitetask.pod import Job
 
 BY_APPROVAL = {"decision": {"verdict": "Approve", "by": "alice", "at": "2026-11-24T11:59:00Z", "approval": "breast-s1"}}
 BY_A_PERSON = {"decision": {"verdict": "Approve", "by": "alice", "at": "2026-11-24T11:59:00Z"}}

@@ -19,8 +19,8 @@ from wardround.api.site import PredictionVolumeClaims, Site
 from wardround.manifests.prediction import build
 from wardround.plans import closed_job
 from wardround.plans import prediction as plans
+from wardround.plans.pod import Job
 from wardround.plans.prediction import Observation, ObservedJob, Plan
-from wardround.plans.sitetask.pod import Job
 from wardround.reasons.places import (
     PLACES,
     PREDICTION_COMPLETE,

@@ -16,8 +16,8 @@ from tests.worlds.site import CONTROL, NOW, UNPROVEN, a_pod, a_site, ended
 from wardround.api.dataset import DatasetStatus, Limits, Reading
 from wardround.manifests.reading import build
 from wardround.plans import closed_job, reading
+from wardround.plans.pod import Job
 from wardround.plans.reading import Observation, ObservedReading, Plan
-from wardround.plans.sitetask.pod import Job
 
 SITE = a_site(datasets=[{"name": "breast", "federations": ["breast-cancer"]}])
 LIMITS = Limits(min_samples=11, min_cell=11, max_left_out="0.1")

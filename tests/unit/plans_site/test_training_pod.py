@@ -29,9 +29,9 @@ from tests.worlds.site import (
     waiting,
 )
 from wardround.api.dataset import Limits
+from wardround.plans.pod import Source, parse_job, parse_pod
 from wardround.plans.sitetask.hub import mirror
 from wardround.plans.sitetask.plan import plan
-from wardround.plans.sitetask.pod import Source, parse_job, parse_pod
 from wardround.plans.sitetask.types import CreateJob
 from wardround.wire import codec
 

@@ -28,6 +28,7 @@ from wardround.plans.round.counted import counted_digest
 from wardround.plans.round.parts import PartState
 from wardround.plans.round.scratch import GIB, Scratch, scratch
 from wardround.plans.round.server_state import goes_on, in_words, kept_in_words, state_unusable
+from wardround.plans.round.states import remaining
 from wardround.plans.round.status import COLLECTED
 from wardround.plans.round.strategy import needs_scratch, too_much_for_scratch
 from wardround.plans.round.types import (
@@ -41,7 +42,6 @@ from wardround.plans.round.types import (
 )
 from wardround.plans.round.verdicts import advice, completed, failed, list_of, not_done, sentences, withheld
 from wardround.plans.round.view import View, hospitals, left_out, shortfall
-from wardround.plans.states import remaining
 from wardround.reasons.registry import REASONS
 from wardround.reasons.transfers import NO_RESULT
 from wardround.sealing.body import ciphertext_length

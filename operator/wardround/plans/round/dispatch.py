@@ -6,12 +6,12 @@ from wardround.api.roundtask import RoundTask
 from wardround.api.times import to_seconds
 from wardround.plans import versions
 from wardround.plans.round.candidates import TOO_FEW, Candidates, assess
+from wardround.plans.round.states import reference_states
 from wardround.plans.round.status import DISPATCHED, STARTED
 from wardround.plans.round.strategy import too_much_to_aggregate
 from wardround.plans.round.types import Dispatch, MakeRoundKey, Verdict
 from wardround.plans.round.verdicts import advice, failed, list_of, sentences
 from wardround.plans.round.view import View, hospitals
-from wardround.plans.states import reference_states
 from wardround.reasons.registry import REASONS
 
 # A courier may open an assignment after the round's deadline, when training ended in its last second.

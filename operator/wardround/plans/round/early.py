@@ -23,8 +23,8 @@ from wardround.plans.round.types import (
     StopEarly,
     Verdict,
 )
+from wardround.plans.round.upload import largest_upload
 from wardround.plans.round.view import View
-from wardround.plans.upload import largest_upload
 from wardround.wire.strategy_terms import STRATEGIES
 
 NOTHING = EarlyList()

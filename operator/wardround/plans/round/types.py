@@ -54,7 +54,7 @@ class Aggregation:
 class StoredModel:
     """A round's result whose key and signed manifest the hub keeps. `task`: the round's.
 
-    `states`: by participant that is not `aggregated` here, UID of the round whose state it has (plans/states.py).
+    `states`: by participant that is not `aggregated` here, UID of the round whose state it has (plans/round/states.py).
     `image`, `command`, `parameters`: the code that made it, which an evaluation runs when it compares with this result.
     `samples`: by participant whose update is in the model, how many of its rows count (plans/round/combine.py).
     `quorum`: the fewest hospitals that the round asked for. `release`: who may get the result; Readers only if this

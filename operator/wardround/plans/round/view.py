@@ -12,10 +12,10 @@ from wardround.plans import versions
 from wardround.plans.participant import barred, offered, offers, takes_part
 from wardround.plans.round.columns import unless_changed
 from wardround.plans.round.parts import Part, PartState, parts
+from wardround.plans.round.states import states
 from wardround.plans.round.status import DISPATCHED, asks_until, begun
 from wardround.plans.round.types import Action, Cancel, Observation
-from wardround.plans.states import states
-from wardround.plans.upload import largest_upload
+from wardround.plans.round.upload import largest_upload
 from wardround.reasons.registry import REASONS, advise, meant
 from wardround.wire.aggregation import LeftOut
 from wardround.wire.compression import NONE
@@ -26,7 +26,7 @@ NEAR = 0.8  # similarity of two names by difflib: short names that differ in one
 
 @dataclass(frozen=True)
 class View:
-    """An observation with what several rules need. `states`: by participant, as `plans.states` says. `unasked`:
+    """An observation with what several rules need. `states`: by participant, as `plans.round.states` says. `unasked`:
     participants that the round asks and whose RoundTask the API server has not taken yet. `absent`: participants that
     the round selects, but has not asked. A further round may ask them."""
 

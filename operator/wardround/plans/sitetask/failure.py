@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from wardround.api.task import Failure
-from wardround.plans.sitetask.pod import Job, Pod, Step
+from wardround.plans.pod import Job, Pod, Step
 from wardround.reasons.reason import EXIT_DATA, EXIT_PARAMETERS, EXIT_TRY_AGAIN
 from wardround.reasons.registry import REASONS
 from wardround.reasons.training import POD

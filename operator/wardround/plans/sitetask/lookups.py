@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wardround.api.sitetask import SiteTask
-from wardround.plans.sitetask.pod import Job
+from wardround.plans.pod import Job
 from wardround.plans.sitetask.state import is_accepted, is_final
 
 

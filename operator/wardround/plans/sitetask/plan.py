@@ -13,9 +13,9 @@ from wardround.api.sitetask import SiteTaskStatus
 from wardround.api.times import sooner
 from wardround.plans import approval as approvals
 from wardround.plans import dataset, link_local
+from wardround.plans.pod import Source
 from wardround.plans.sitetask import hub, memory
 from wardround.plans.sitetask.held import under_way
-from wardround.plans.sitetask.pod import Source
 from wardround.plans.sitetask.rules import RULES
 from wardround.plans.sitetask.stages import deadline, overdue
 from wardround.plans.sitetask.state import is_accepted, is_final, needs_no_place

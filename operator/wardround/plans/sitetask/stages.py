@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from wardround.api import conditions, timeline
 from wardround.api.task import Failure
 from wardround.plans import waits
-from wardround.plans.sitetask.pod import Pod
+from wardround.plans.pod import Pod
 from wardround.plans.sitetask.types import Marks, Verdict
 from wardround.plans.sitetask.view import View
 from wardround.wire.assignment import Assignment

@@ -14,8 +14,8 @@ from wardround.api.site import Site, SiteStatus
 from wardround.api.sitetask import SiteTask, SiteTaskSpec, SiteTaskStatus
 from wardround.api.task import Failure
 from wardround.manifests.pod import Manifest
+from wardround.plans.pod import Job, Pod
 from wardround.plans.sitetask.held import HeldTask
-from wardround.plans.sitetask.pod import Job, Pod
 from wardround.wire.assignment import Assignment
 from wardround.wire.isolation import IsolationTarget
 
