@@ -1,5 +1,6 @@
 """Writes OCI archives that containerd imports under the name `repository@sha256:...`. Knows nothing of buildah."""
 
+import hashlib
 import io
 import json
 import os
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from lab.errors import LabError
-from wardround.wire import digests
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -69,9 +69,9 @@ def archive_files(
         "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
         "os": "linux",
         "config": {"Entrypoint": list(entrypoint), "User": user, "WorkingDir": "/"},
-        "rootfs": {"type": "layers", "diff_ids": [digests.digest(content)]},
+        "rootfs": {"type": "layers", "diff_ids": [_digest(content)]},
     }
-    layers = [(digests.digest(content), len(content))]
+    layers = [(_digest(content), len(content))]
     return _write(archive, repository, _json(config), layers, [io.BytesIO(content)])
 
 
@@ -84,10 +84,10 @@ def archive_over(base: ImageRef, repository: str, layer: bytes, changes: Mapping
         manifest = json.loads(_member(tar, _blob(base.reference.split("@")[1])).read())
         config = json.loads(_member(tar, _blob(manifest["config"]["digest"])).read())
     config["config"] |= changes
-    config["rootfs"]["diff_ids"].append(digests.digest(layer))
+    config["rootfs"]["diff_ids"].append(_digest(layer))
     config.pop("history", None)
     below = [(each["digest"], each["size"]) for each in manifest["layers"]]
-    layers = [*below, (digests.digest(layer), len(layer))]
+    layers = [*below, (_digest(layer), len(layer))]
     return _write(archive, repository, _json(config), layers, [*[None] * len(below), io.BytesIO(layer)])
 
 
@@ -104,14 +104,14 @@ def _write(
         {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
-            "config": {"mediaType": CONFIG, "digest": digests.digest(config), "size": len(config)},
+            "config": {"mediaType": CONFIG, "digest": _digest(config), "size": len(config)},
             "layers": [{"mediaType": LAYER, "digest": digest, "size": size} for digest, size in layers],
         }
     )
-    reference = f"{repository}@{digests.digest(manifest)}"
+    reference = f"{repository}@{_digest(manifest)}"
     described = {
         "mediaType": MANIFEST,
-        "digest": digests.digest(manifest),
+        "digest": _digest(manifest),
         "size": len(manifest),
         "annotations": {NAME: reference},
     }
@@ -121,7 +121,7 @@ def _write(
         _add(tar, "index.json", _json({"schemaVersion": 2, "manifests": [described]}))
         _add(tar, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
         for blob in (manifest, config):
-            _add(tar, _blob(digests.digest(blob)), blob)
+            _add(tar, _blob(_digest(blob)), blob)
         for (digest, size), content in zip(layers, contents, strict=True):
             if content is None:
                 continue
@@ -148,6 +148,10 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> 
     member.size = len(content)
     member.mode = mode
     tar.addfile(member, io.BytesIO(content))
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _json(document: Mapping[str, Any]) -> bytes:
