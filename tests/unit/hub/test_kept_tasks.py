@@ -107,19 +107,33 @@ def test_a_namesake_of_a_round_has_no_task_of_the_other_one() -> None:
     play(main)
 
 
-class Late(Client):
-    """The answer to a list of RoundTasks arrives after the events of what happened meanwhile."""
+class Eventful(Client):
+    """Something happens around a list of RoundTasks."""
+
+    async def before_answer(self) -> None:
+        """When the API server has made the list, and it has not arrived."""
+
+    async def before_end(self, tasks: int) -> None:
+        """When the last one has arrived, and the list has not ended."""
 
     async def each(
         self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = ""
     ) -> AsyncIterator[Object]:
         items = await self.list(kind, namespace, everywhere=everywhere, labels=labels)
+        await self.before_answer()
+        for item in items:
+            yield item
+        await self.before_end(len(items))
+
+
+class Late(Eventful):
+    """The answer to a list arrives after the events of what happened meanwhile."""
+
+    async def before_answer(self) -> None:
         self.at.remove(at("site-a", 2))
         self.at.change(at("site-b"), {"status": {"observedGeneration": 1}}, subresource="status")
         made(self.at, "site-c")
         await asyncio.sleep(1)
-        for item in items:
-            yield item
 
 
 def test_events_that_arrive_before_an_older_list_count() -> None:
@@ -138,16 +152,11 @@ def test_events_that_arrive_before_an_older_list_count() -> None:
     play(main)
 
 
-class Paged(Client):
-    """Somebody deletes the task of the first hospital before the last page of a list of RoundTasks arrives."""
+class Paged(Eventful):
+    """Somebody deletes the task of the first hospital before the last page of the list arrives."""
 
-    async def each(
-        self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = ""
-    ) -> AsyncIterator[Object]:
-        items = await self.list(kind, namespace, everywhere=everywhere, labels=labels)
-        for item in items:
-            yield item
-        if len(items) > 1:
+    async def before_end(self, tasks: int) -> None:
+        if tasks > 1:
             self.at.remove(at("site-a"))
             await asyncio.sleep(1)
 
