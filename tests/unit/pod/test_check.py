@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from tests.unit.pod import world
+from tests.unit.pod.sockets import unix_socket
 from wardround import tensors
 from wardround.metrics import registry
 from wardround.metrics import sums as metric_sums
@@ -210,15 +210,6 @@ def deeper_than_a_path(folders: Folders) -> None:
         outer, inside = inside, os.open("x" * 200, os.O_RDONLY, dir_fd=inside)
         os.close(outer)
     os.close(inside)
-
-
-def unix_socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            server.bind(f"/proc/self/fd/{directory}/{path.name}")
-        finally:
-            os.close(directory)
 
 
 ATTACKS: dict[str, tuple[str, Attack]] = {

@@ -6,7 +6,6 @@ No reader waits for a pipe, follows a link or reads a device. A reader that wait
 from __future__ import annotations
 
 import os
-import socket
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import pytest
 from tests.unit.card.models import DATASET, OWN_CODE, write_own
 from tests.unit.card.test_predict import HEADER, cases, written
 from tests.unit.pod import world
+from tests.unit.pod.sockets import unix_socket
 from wardround.api.site import AllowedParameter
 from wardround.card import merge, view
 from wardround.card.code import NamedCode
@@ -98,15 +98,6 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "predictions of a reference": lambda root: evaluation(root, "out-reference1/predictions.f64"),
     "probabilities for new patients": lambda root: prediction(root, "out/predictions.f64"),
 }
-
-
-def unix_socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            server.bind(f"/proc/self/fd/{directory}/{path.name}")
-        finally:
-            os.close(directory)
 
 
 def second_name(path: Path) -> None:
