@@ -206,20 +206,26 @@ class Broken(Client):
             yield event, item
 
 
+def cut_off(loop: VirtualLoop) -> tuple[Server, Watched, asyncio.Event]:
+    """A server with a task for each of two hospitals, a memory without events, and what makes its watch begin anew."""
+    server, broken = served(loop, "site-a", "site-b"), asyncio.Event()
+    for hospital in ("site-a", "site-b"):
+        made(server, hospital)
+    watched = Watched(server, Broken)
+    assert isinstance(watched.client, Broken)
+    watched.client.broken = broken
+    return server, watched, broken
+
+
 def test_after_a_watch_that_begins_anew_nothing_is_known() -> None:
     async def main(loop: VirtualLoop) -> None:
-        server = served(loop, "site-a", "site-b")
-        made(server, "site-a")
-        made(server, "site-b")
-        watched = Watched(server, Broken)
-        assert isinstance(watched.client, Broken)
-        watched.client.broken = asyncio.Event()
+        server, watched, broken = cut_off(loop)
         async with watched as tasks:
             await tasks.follow(ROUND)
             server.remove(at("site-b"))
             await asyncio.sleep(1)
             assert hospitals(tasks) == ["site-a", "site-b"], "no event has said so"
-            watched.client.broken.set()
+            broken.set()
             await asyncio.sleep(1)
             assert hospitals(tasks) is None
             await tasks.follow(ROUND)
@@ -230,12 +236,7 @@ def test_after_a_watch_that_begins_anew_nothing_is_known() -> None:
 
 def test_one_task_is_asked_for_and_what_is_not_there_is_dropped() -> None:
     async def main(loop: VirtualLoop) -> None:
-        server = served(loop, "site-a", "site-b")
-        made(server, "site-a")
-        made(server, "site-b")
-        watched = Watched(server, Broken)
-        assert isinstance(watched.client, Broken)
-        watched.client.broken = asyncio.Event()
+        server, watched, _ = cut_off(loop)
         async with watched as tasks:
             await tasks.follow(ROUND)
             server.change(at("site-a"), {"status": {"observedGeneration": 1}}, subresource="status")
