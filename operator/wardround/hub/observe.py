@@ -65,48 +65,60 @@ async def observe(
     secrets, latest, named = await asyncio.gather(
         client.list("Secret", labels=uid), _aggregation(client, uid), _named(client, federated_round)
     )
-    model = _opened(next(filter(vault.is_result, secrets), None), federated_round.metadata.uid, identity)
     labels = [task.metadata.labels for task in tasks]
     start = await _start(client, federated_round, started_from(labels), named, identity)
     references = await _references(client, federated_round, labels, identity)
     signed = first_assignment(tasks, identity)
     schema, schema_fault = (signed.schema, "") if signed else await _schema(client, federated_round)
-    left = [each for each in secrets if not vault.is_result(each)]
     seen = Observation(
         round=federated_round,
         participants=participants,
         tasks=tasks,
-        base=start.round,
-        base_uid=start.uid,
-        base_model=start.model.stored if start.model else None,
-        base_card=start.model is not None and bool(start.model.card),
-        base_state=start.model.state.manifest if start.model and start.model.state else None,
-        base_state_damaged=start.model is not None and start.model.state_damaged,
-        base_deleted=start.deleted,
-        references=tuple(
-            Reference(
-                name=name,
-                round=each.round,
-                uid=each.uid,
-                deleted=each.deleted,
-                model=each.model.stored if each.model else None,
-            )
-            for name, each in zip(federated_round.spec.references, references, strict=True)
-        ),
-        aggregation=_with_notes(latest, secrets, federated_round.metadata.uid),
-        model=model.stored if model else None,
-        leftovers=bool(left),
-        cleaned_up=all(names.CLEANED_UP in each["metadata"].get("annotations", {}) for each in left),
+        references=tuple(map(_reference, federated_round.spec.references, references)),
         roster=signed.roster if signed else (),
         schema=schema,
         schema_fault=schema_fault,
         waits_for=await _waits_for(client, federated_round, start.round),
         scratch_limit=hub.settings.scratch_limit,
-        early=early.observed(secrets, federated_round.metadata.uid),
         early_seconds=hub.settings.early_seconds,
         now=hub.clock(),
     )
+    seen = _with_secrets(_with_base(seen, start), secrets, latest, identity)
     return seen, start.model, tuple(each.model for each in references if each.model is not None)
+
+
+def _with_base(seen: Observation, start: Start) -> Observation:
+    """The observation with the result that the round starts from."""
+    seen = replace(seen, base=start.round, base_uid=start.uid, base_deleted=start.deleted)
+    if (model := start.model) is None:
+        return seen
+    return replace(
+        seen,
+        base_model=model.stored,
+        base_card=bool(model.card),
+        base_state=model.state.manifest if model.state else None,
+        base_state_damaged=model.state_damaged,
+    )
+
+
+def _reference(name: str, start: Start) -> Reference:
+    model = start.model.stored if start.model else None
+    return Reference(name=name, round=start.round, uid=start.uid, deleted=start.deleted, model=model)
+
+
+def _with_secrets(seen: Observation, secrets: Objects, latest: Aggregation | None, identity: Identity) -> Observation:
+    """The observation with what the round's own Secrets say. `latest`: the aggregation, as its Job and pod show it."""
+    uid = seen.round.metadata.uid
+    model = _opened(next(filter(vault.is_result, secrets), None), uid, identity)
+    left = [each for each in secrets if not vault.is_result(each)]
+    return replace(
+        seen,
+        aggregation=_with_notes(latest, secrets, uid),
+        model=model.stored if model else None,
+        leftovers=bool(left),
+        cleaned_up=all(names.CLEANED_UP in each["metadata"].get("annotations", {}) for each in left),
+        early=early.observed(secrets, uid),
+    )
 
 
 async def _named(client: Api, federated_round: FederatedRound) -> FederatedRound | None:
