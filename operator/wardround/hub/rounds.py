@@ -3,15 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from wardround.api import dataschema, federatedround, names
 from wardround.api.conditions import Conditions
+from wardround.api.federatedround import FederatedRound, FederatedRoundStatus
 from wardround.api.times import sooner
 from wardround.clock import Draw
 from wardround.hub.context import Context
 from wardround.hub.execute import Execution, Interrupted
 from wardround.hub.leftovers import delete_leftovers, made_for_rounds, round_of
-from wardround.hub.look import look
+from wardround.hub.look import Look, look
 from wardround.hub.observe import get_round
 from wardround.hub.refusals import ASK_AGAIN
 from wardround.hub.results import ResultController
@@ -32,6 +34,13 @@ from wardround.store.errors import StoreError
 # Deletions that a watch has missed are noticed by what they left, this often.
 LEFTOVERS_SECONDS = 3600
 logger = logging.getLogger(__name__)
+
+
+class _NextLook(NamedTuple):
+    """When a step wants the next look at a round. `failure`: the queue looks again after its own wait."""
+
+    requeue_after: float | None = None
+    failure: Exception | None = None
 
 
 class RoundController:
@@ -111,51 +120,69 @@ class RoundController:
     async def reconcile(self, key: Key) -> float | None:
         live = await get_round(self.hub.client, key.namespace, key.name)
         if live is None:
-            self.active.pop(key, None)
-            self._own_writes.forget(key)
-            self.hub.tasks.forget(NamespacedName(key.namespace, key.name))
-            if key not in self.with_leftovers:
-                self.stir(key)
-            return await self._delete_leftovers(key, None)
-        observed, seen = live
+            return await self._forget(key)
+        observed, federated_round = live
         # Before the round looks at others: one of them may change meanwhile.
-        if is_over(seen):
+        self._follow(key, federated_round)
+        after_leftovers = await self._leftovers_of_others(key, federated_round)
+        looked = await look(self.hub, federated_round)
+        status, after_plan = await self._carry_out(looked)
+        requeue_after = await self._write(key, observed, looked, status)
+        if failure := after_plan.failure or after_leftovers.failure:
+            raise failure
+        return sooner(requeue_after, after_plan.requeue_after, after_leftovers.requeue_after)
+
+    async def _forget(self, key: Key) -> float | None:
+        """The round is gone. Returns `requeue_after`."""
+        self.active.pop(key, None)
+        self._own_writes.forget(key)
+        self.hub.tasks.forget(NamespacedName(key.namespace, key.name))
+        if key not in self.with_leftovers:
+            self.stir(key)
+        return await self._delete_leftovers(key, None)
+
+    def _follow(self, key: Key, federated_round: FederatedRound) -> None:
+        """Until the round is over, changes of others wake it."""
+        if is_over(federated_round):
             self.active.pop(key, None)
         else:
-            self.active[key] = frozenset(federatedround.source_names(seen))
-        failure: Exception | None = None
-        refusals: tuple[Refusal, ...] = ()
-        after_leftovers: float | None = None
-        if key in self.with_leftovers or not any(each.stage == STARTED for each in seen.status.timeline):
-            try:
-                after_leftovers = await self._delete_leftovers(key, seen.metadata.uid)
-            except StoreError as away:
-                failure = away  # what is left of another round does not hold this one
-        looked = await look(self.hub, seen)
-        observation, plan = looked.seen, looked.plan
+            self.active[key] = frozenset(federatedround.source_names(federated_round))
+
+    async def _leftovers_of_others(self, key: Key, federated_round: FederatedRound) -> _NextLook:
+        """Deletes what is left of other rounds of this name. A store that fails does not hold this round."""
+        begun = any(each.stage == STARTED for each in federated_round.status.timeline)
+        if begun and key not in self.with_leftovers:
+            return _NextLook()
         try:
-            key_of_round = RoundKey(self.hub.client, seen.metadata.uid)
-            execution = Execution(self.hub, observation, looked.base, key_of_round, looked.references)
+            return _NextLook(await self._delete_leftovers(key, federated_round.metadata.uid))
+        except StoreError as failure:
+            return _NextLook(failure=failure)
+
+    async def _carry_out(self, looked: Look) -> tuple[FederatedRoundStatus, _NextLook]:
+        """Carries out the plan. Returns the status to write."""
+        seen, plan = looked.seen, looked.plan
+        key_of_round = RoundKey(self.hub.client, seen.round.metadata.uid)
+        execution = Execution(self.hub, seen, looked.base, key_of_round, looked.references)
+        try:
             untaken = await execution.run(plan.actions)
-            refusals = tuple(each for each in untaken if isinstance(each, Refusal))
-            asked = sum(isinstance(each, Dispatch) for each in plan.actions)
-            status = refused(observation, plan.status, asked, refusals)
-            early = tuple(each for each in untaken if isinstance(each, EarlyRefusal))
-            status = begins_later(observation, status, early)
         except Interrupted as interrupt:
-            failure, status = interrupt, interrupted(observation, plan.status, interrupt.interruption)
-        requeue_after = plan.requeue_after
-        writing = self.hub.reporter.write(observed, seen.status, status)
+            return interrupted(seen, plan.status, interrupt.interruption), _NextLook(failure=interrupt)
+        refusals = tuple(each for each in untaken if isinstance(each, Refusal))
+        early = tuple(each for each in untaken if isinstance(each, EarlyRefusal))
+        asked = sum(isinstance(each, Dispatch) for each in plan.actions)
+        status = begins_later(seen, refused(seen, plan.status, asked, refusals), early)
+        return status, _NextLook(ASK_AGAIN.total_seconds() if refusals else None)
+
+    async def _write(self, key: Key, observed: Object, looked: Look, status: FederatedRoundStatus) -> float | None:
+        """Returns `requeue_after` of the plan, or of the plan that the status as written gives."""
+        seen, plan = looked.seen, looked.plan
+        writing = self.hub.reporter.write(observed, seen.round.status, status)
         # After an action, the event of the write makes the controller look at what the action has changed.
         written = await (writing if plan.actions else self._own_writes.write(key, writing))
-        if written is not None:
-            self._tell(key, status.conditions)
-            if not plan.actions:
-                requeue_after = requeue_after_write(observation, federatedround.parse(written))
-        if failure is not None:
-            raise failure
-        after_refusal = ASK_AGAIN.total_seconds() if refusals else None
-        return sooner(requeue_after, after_leftovers, after_refusal)
+        if written is None:
+            return plan.requeue_after
+        self._tell(key, status.conditions)
+        return plan.requeue_after if plan.actions else requeue_after_write(seen, federatedround.parse(written))
 
     def _tell(self, key: Key, conditions: Conditions) -> None:
         shown = headline(conditions)
