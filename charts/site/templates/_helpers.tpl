@@ -94,6 +94,9 @@ Site. CEL limits the length of an expression, in which each character may be an 
 {{- $allowed := dict }}
 {{- range .Values.policy.parameters }}
 {{- $bounds := omit . "name" }}
+{{- if not .required }}
+{{- $bounds = omit $bounds "required" }}
+{{- end }}
 {{- with .enum }}
 {{- $_ := set $bounds "enum" (sortAlpha .) }}
 {{- end }}

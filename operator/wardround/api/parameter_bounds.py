@@ -23,17 +23,21 @@ def outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedPar
     """The refused parameters, each with its cause, for people; empty if all are allowed.
 
     The hub chose names and values, so they are quoted as JSON, which cannot control a terminal. A Statistics task
-    refuses none: our own code runs it and reads no parameter.
+    refuses none: our own code runs it and reads no parameter. Only a Train task has to set required parameters.
     """
-    refused = _outside(task, given, allowed)
-    return tuple(f"{_shown(name)}: {_shown(given[name])}, {cause}" for name, cause in refused)
+    known = {each.name: each for each in allowed}
+    refused = _outside(task, given, known)
+    wrong = tuple(f"{_shown(name)}: {_shown(given[name])}, {cause}" for name, cause in refused)
+    missing = sorted(known.keys() - given.keys()) if task == "Train" else ()
+    return wrong + tuple(f"{_shown(name)}, which a Train round must set" for name in missing if known[name].required)
 
 
 def first_outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> tuple[str, str]:
     """Name and bound of the first refused parameter with a plain name, for the round's author; ("", "") if there is
-    none. The bound is "" if the site's list lacks the name, or if the bound does not match PLAIN_BOUND."""
+    none. The bound is "" if the site's list lacks the name, or if the bound does not match PLAIN_BOUND. A required
+    parameter that is missing has no name here: only names that the round itself has written leave the hospital."""
     known = {each.name: each for each in allowed}
-    for name, _ in _outside(task, given, known.values()):
+    for name, _ in _outside(task, given, known):
         if PLAIN.fullmatch(name):
             bound = _bound(known[name]) if name in known else ""
             return name, bound if PLAIN_BOUND.fullmatch(bound) else ""
@@ -48,9 +52,10 @@ def _bound(allowed: AllowedParameter) -> str:
     return ", ".join(f"{name} {value}" for name, value in ends.items() if value is not None)
 
 
-def _outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> Iterator[tuple[str, str]]:
-    """Names of refused parameters in order, each with the cause."""
-    known = {each.name: each for each in allowed}
+def _outside(
+    task: str, given: Mapping[str, object], known: Mapping[str, AllowedParameter]
+) -> Iterator[tuple[str, str]]:
+    """Names of refused parameters that the round sets, in order, each with the cause."""
     for name in sorted(given) if task != "Statistics" else ():
         if cause := _refusal(given[name], known.get(name)):
             yield name, cause

@@ -38,5 +38,6 @@ def load(text: str) -> tuple[AllowedParameter, ...]:
 
 def _bounds(allowed: AllowedParameter) -> dict[str, object]:
     enum = None if allowed.enum is None else sorted(allowed.enum)
-    bounds = {"minimum": allowed.minimum, "maximum": allowed.maximum, "enum": enum}
+    required = allowed.required or None
+    bounds = {"minimum": allowed.minimum, "maximum": allowed.maximum, "enum": enum, "required": required}
     return {key: value for key, value in bounds.items() if value is not None}

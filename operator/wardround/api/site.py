@@ -41,12 +41,17 @@ class AllowedDataset:
 
 @dataclass(frozen=True, kw_only=True)
 class AllowedParameter:
-    """Bounds of a parameter. Without minimum, maximum and enum, every value is allowed."""
+    """Bounds of a parameter. Without minimum, maximum and enum, every value is allowed.
+
+    `required`: the site refuses a Train round that does not set the parameter, because the training code would then
+    choose the value.
+    """
 
     name: str
     minimum: str | None = None
     maximum: str | None = None
     enum: tuple[str, ...] | None = None
+    required: bool | None = None
 
 
 # The US Centers for Medicare & Medicaid Services suppress cells of 1 to 10 people (cell size suppression policy).

@@ -24,7 +24,7 @@ from wardround.api.task import Failure
 from wardround.api.times import read_time
 from wardround.cli.objects import Task, assigned, seconds
 from wardround.plans.link_local import CONDITION as LINK_LOCAL
-from wardround.reasons.parameter import describe
+from wardround.reasons.parameter import UNNAMED, describe
 from wardround.reasons.reason import HOSPITAL, NOBODY, Reason
 from wardround.reasons.registry import REASONS, reason_for
 from wardround.tabular import ignored_columns, problems
@@ -243,4 +243,4 @@ def _parameter_of_task(failure: Failure | None, parameters: Mapping[str, str]) -
 def _parameter_of_message(message: str, parameters: Mapping[str, str]) -> str:
     """The parameter that a hospital refuses, as the hub's message describes it: one of the round's own."""
     match = re.search(r"The parameter is (.+?)\. Compare its name", message)
-    return match[1] if match and match[1].partition(". ")[0] in parameters else ""
+    return match[1] if match and match[1].partition(". ")[0] in (*parameters, UNNAMED) else ""

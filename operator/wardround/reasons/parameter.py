@@ -6,14 +6,18 @@ import json
 from collections.abc import Mapping
 
 LONGEST_SHOWN = 64
+# Only names that the round itself has written leave the hospital.
+UNNAMED = "not named here: ask the hospital's administrator which one it is"
 
 
 def describe(name: str, given: Mapping[str, object], bound: str = "") -> str:
     """The parameter's name, its value if `given` (the round's parameters) has it, and the hospital's bound, if known.
 
+    Without a name: UNNAMED.
+
     The round's author chose the value, so it is quoted as JSON, which cannot control a terminal.
     """
-    text = name
+    text = name or UNNAMED
     if name in given:
         value = json.dumps(given[name])
         shown = value if len(value) <= LONGEST_SHOWN else value[:LONGEST_SHOWN] + "..."

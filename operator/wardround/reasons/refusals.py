@@ -156,7 +156,8 @@ REFUSALS = (
         exit_code=EXIT_DATA,
         owner=ROUND_OR_HOSPITAL,
         meaning="The hospital's policy does not allow one of the round's parameters: policy.parameters does not list "
-        "the parameter's name, or the value is outside the bounds in policy.parameters.",
+        "the parameter's name, the value is outside the bounds in policy.parameters, or the round does not set a "
+        "parameter that policy.parameters requires.",
         action="The round's author: The parameter is PARAMETER. Compare its name with the training contract or with "
         "the documentation of the image, and correct name or value in a new round. The hospital's administrator: To "
         "see every refused parameter, run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site. If the round "

@@ -175,7 +175,7 @@ def _in_a_job(text: str) -> str:
     "allowed",
     [
         [
-            {"name": "b", "minimum": "-1000"},
+            {"name": "b", "minimum": "-1000", "required": True},
             {"name": "a", "maximum": "0.5", "minimum": "0"},
             {"name": "B"},
             {"name": "é"},

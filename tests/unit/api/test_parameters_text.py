@@ -12,10 +12,11 @@ ALLOWED = (
     AllowedParameter(name="batchSize", minimum="16"),
     AllowedParameter(name="epochs", maximum="1e3", minimum="0"),
     AllowedParameter(name="hidden"),
+    AllowedParameter(name="rate", maximum="1", required=True),
 )
 TEXT = (
     '{"batchSize":{"minimum":"16"},"epochs":{"maximum":"1e3","minimum":"0"},'
-    '"hidden":{},"model":{"enum":["logistic","mlp"]}}'
+    '"hidden":{},"model":{"enum":["logistic","mlp"]},"rate":{"maximum":"1","required":true}}'
 )
 
 
@@ -43,6 +44,7 @@ def test_dumped_parameters_load_to_equal_parameters(allowed: tuple[AllowedParame
     assert parsed.keys() == {each.name for each in allowed}
     for each in allowed:
         assert (parsed[each.name].minimum, parsed[each.name].maximum) == (each.minimum, each.maximum)
+        assert parsed[each.name].required == each.required
         assert set(parsed[each.name].enum or ()) == set(each.enum or ())
         assert (parsed[each.name].enum is None) == (each.enum is None)
 
@@ -57,6 +59,7 @@ def test_dumped_parameters_load_to_equal_parameters(allowed: tuple[AllowedParame
             '{"model":{"enum":"mlp"}}',
             '{"model":{"enum":null}}',
         ),
+        '{"epochs":{"required":false}}',
         *('{"epochs":{"least":"1"}}', '{"epochs":{"name":"steps"}}', '{"epochs":{"minimum":"1","minimum":"0"}}'),
         *('{"b":{},"a":{}}', '{"a":{},"a":{"minimum":"1"}}', '{"a":{"enum":["b","a"]}}', '{"a": {}}', '{"\\ud800":{}}'),
     ],

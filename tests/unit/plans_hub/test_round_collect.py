@@ -39,6 +39,7 @@ from wardround.plans.round.types import (
     Dispatch,
     Grant,
 )
+from wardround.reasons.parameter import UNNAMED
 
 
 def test_a_round_waits_until_all_have_sent() -> None:
@@ -198,8 +199,8 @@ def test_a_lost_required_participant_fails_the_round() -> None:
     ("named", "reported"),
     [
         ("learningrate", 'learningrate. The round gives it the value "0.1". The hospital allows: maximum 1'),
-        ("patient-17", "PARAMETER"),
-        (None, "PARAMETER"),
+        ("patient-17", UNNAMED),
+        (None, UNNAMED),
     ],
 )
 def test_the_author_reads_which_parameter_of_the_round_is_refused_and_no_other_word(named: str, reported: str) -> None:

@@ -79,6 +79,16 @@ def test_the_hub_hears_only_name_and_bound_of_a_refused_parameter(
     assert failure.bound == bound
 
 
+def test_a_missing_parameter_is_named_only_at_the_hospital() -> None:
+    demanding = a_site(parameters=[{"name": "batchSize", "minimum": "16", "required": True}])
+    refusing = seen(a_task(envelope=signed(parameters={})), site=demanding)
+    failure, there = hub_status(refusing).failure, plan(refusing).status.failure
+    assert failure is not None
+    assert there is not None
+    assert (failure.reason, failure.parameter, failure.bound) == ("ParametersNotAllowed", None, None)
+    assert '"batchSize", which a Train round must set' in str(there.message)
+
+
 def test_the_same_round_and_attempt_under_another_name_is_a_replay() -> None:
     copy = a_task("copy-of-the-task")
     assert holds(plan(seen(copy, others=(a_task(status=accepted()),))).status, "Failed").reason == "Replayed"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from wardround.api.parameter_bounds import outside
+from wardround.api.parameter_bounds import first_outside, outside
 from wardround.api.site import DEFAULT_PARAMETERS, AllowedParameter
 from wardround_trainer import parameters as trainer
 
@@ -54,6 +54,24 @@ def test_a_site_allows_listed_parameters_within_their_bounds(parameters: dict[st
 def test_a_refused_parameter_is_named_with_its_value_and_bound(parameters: dict[str, str], expected: str) -> None:
     [message] = outside("Train", parameters, ALLOWED)
     assert expected in message
+
+
+def test_a_train_round_has_to_set_each_required_parameter() -> None:
+    demanded = [dataclasses.replace(RATE, required=True), dataclasses.replace(FREE, required=True), WORD]
+    assert outside("Train", {"rate": "1", "free": ""}, demanded) == ()
+    assert outside("Train", {"free": ""}, demanded) == ('"rate", which a Train round must set',)
+    assert outside("Train", {"word": "no"}, demanded) == (
+        '"word": "no", which is none of ["SGD", "Adam"]',
+        '"free", which a Train round must set',
+        '"rate", which a Train round must set',
+    )
+    # A measurement trains nothing, and a sum reads no parameter.
+    assert outside("Evaluate", {}, demanded) == outside("Statistics", {}, demanded) == ()
+
+
+def test_the_name_of_a_missing_parameter_stays_at_the_hospital() -> None:
+    demanded = [dataclasses.replace(RATE, required=True)]
+    assert first_outside("Train", {}, demanded) == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from wardround.api.roundtask import RoundTask
 from wardround.api.times import parse_time, read_time
 from wardround.plans.participant import barred, mismatch
 from wardround.plans.round.stages import stage
-from wardround.reasons.parameter import describe
+from wardround.reasons.parameter import UNNAMED, describe
 from wardround.reasons.registry import advise, is_retried
 
 SUSPENDED = "Suspended"
@@ -227,7 +227,7 @@ def _failed(federated_round: FederatedRound, name: str, attempts: list[RoundTask
 def _parameter(federated_round: FederatedRound, task: RoundTask) -> str:
     """The parameter that the site refuses, with its value and bound. Only the round's own names reach its author."""
     failure = task.status.failure
-    name = failure.parameter if failure else None
-    if failure is None or name is None or name not in federated_round.spec.parameters:
+    if failure is None:
         return ""
-    return describe(name, federated_round.spec.parameters, failure.bound or "")
+    name, parameters = failure.parameter or "", federated_round.spec.parameters
+    return describe(name, parameters, failure.bound or "") if name in parameters else UNNAMED
