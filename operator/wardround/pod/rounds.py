@@ -13,6 +13,8 @@ from pathlib import Path
 from wardround.api.names import UID
 from wardround.clock import NONCE_BYTES, RandomBytes
 
+# So many folders wait in memory. The rest is met again in the next pass.
+MOST_WAITING = 1000
 # The clocks of the node and of the site operator may differ by this much.
 SKEW_SECONDS = 300
 
@@ -72,40 +74,79 @@ def _checked(uid: str) -> str:
     return uid
 
 
+@dataclass
+class _Pass:
+    """What one pass through a folder has reached. `emptied`: no file is left that could not be removed. `changed`:
+    something was removed or moved, so another pass may find more."""
+
+    emptied: bool = True
+    changed: bool = False
+
+    def note(self, change: Callable[[], object]) -> bool:
+        succeeded = _succeeds(change)
+        self.changed |= succeeded
+        return succeeded
+
+    def unlink(self, path: Path) -> None:
+        self.emptied &= self.note(path.unlink)
+
+
 def _remove(folder: Path, random_bytes: RandomBytes) -> bool:
     """Removes all that can be removed, and returns whether no file is left. Follows no link.
 
-    Folders may be nested deeper than a path may be long, so each is first moved up into `folder`. A folder inside a
-    folder of another owner cannot be moved.
+    Code of researchers may have written millions of files and folders, so no list of them is made. Folders may also be
+    nested deeper than a path may be long, so each is moved up into `folder` until none has folders inside. A folder
+    inside a folder of another owner cannot be moved.
     """
-    waiting, stuck, emptied = [folder], [], True
+    while True:
+        now = _Pass()
+        _make_ours(folder)
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        _flatten(Path(entry.path), folder, random_bytes, now)
+                    else:
+                        now.unlink(Path(entry.path))
+        except OSError:
+            return False
+        if not now.changed:
+            break
+    _succeeds(folder.rmdir)
+    return now.emptied
+
+
+def _flatten(folder: Path, top: Path, random_bytes: RandomBytes, now: _Pass) -> None:
+    """Removes the files in `folder`, moves its folders up into `top`, and removes `folder`, as far as possible."""
+    # Folders that cannot be moved always wait. They lie in folders of another owner, which the image has named: a few.
+    waiting, stuck = [folder], []
     while waiting:
         here = waiting.pop()
         _make_ours(here)
         try:
-            entries = [(path, _is_folder(path)) for path in here.iterdir()]
+            with os.scandir(here) as entries:
+                for entry in entries:
+                    path = Path(entry.path)
+                    if not entry.is_dir(follow_symlinks=False):
+                        now.unlink(path)
+                    elif (moved := _lift(path, top, random_bytes, now)) == path or len(waiting) < MOST_WAITING:
+                        waiting.append(moved)
         except OSError:
-            emptied = False
+            now.emptied = False
             continue
-        for path, is_folder in entries:
-            if is_folder:
-                waiting.append(path if here == folder else _lifted(path, folder, random_bytes))
-            else:
-                emptied &= _succeeds(path.unlink)
-        if not _succeeds(here.rmdir):
+        if not now.note(here.rmdir):
             stuck.append(here)
     # A folder's children were visited after it, so the reverse order removes children first.
     for here in reversed(stuck):
-        _succeeds(here.rmdir)
-    return emptied
+        now.note(here.rmdir)
 
 
-def _lifted(path: Path, folder: Path, random_bytes: RandomBytes) -> Path:
-    """Tries to move `path` into `folder`, and returns the folder's path afterwards. Code of researchers cannot take the
-    new name first, because the name is random."""
+def _lift(path: Path, top: Path, random_bytes: RandomBytes, now: _Pass) -> Path:
+    """Tries to move `path` into `top`, and returns the folder's path afterwards. Code of researchers cannot take the
+    new name first, because it is random."""
     _make_ours(path)
-    target = folder / random_bytes(NONCE_BYTES).hex()
-    return target if _succeeds(lambda: path.rename(target)) else path
+    target = top / random_bytes(NONCE_BYTES).hex()
+    return target if now.note(lambda: path.rename(target)) else path
 
 
 def _succeeds(act: Callable[[], object]) -> bool:
@@ -131,7 +172,8 @@ def _changed(folder: Path) -> float:
 
 def _is_filled(folder: Path) -> bool:
     try:
-        return any(not _is_foreign(path) for path in folder.iterdir())
+        with os.scandir(folder) as entries:
+            return any(not _is_foreign(Path(entry.path)) for entry in entries)
     except PermissionError:
         return True  # only code that wrote into the folder closes it
 
