@@ -26,6 +26,7 @@ from typing import IO, Any, Literal
 
 import wardround
 from lab import demo_data
+from tests.conditions import is_true
 from tests.simulation.apiserver import Event, Follower, Place, Server
 from tests.simulation.federation import HUB_URL, Federation
 from tests.simulation.rounds import OWN
@@ -300,18 +301,39 @@ class Played:
     participants: list[Object]
 
 
-def play_halves(other: Half, root: Path, folder: Path, rounds: Sequence[Object], *, trusted: bool = True) -> Played:
-    """Rounds between half of a federation here and the `other` half of the commit that is checked out at `root`.
+async def rounds_over(federation: Federation, applied: Sequence[Object]) -> list[Object]:
+    return [await federation.over(each["metadata"]["name"]) for each in applied]
 
-    `trusted`: whether to wait until the hub can ask all hospitals. Halves without a common version never get there.
+
+async def series_over(federation: Federation, applied: Sequence[Object]) -> list[Object]:
+    """The rounds of the FederatedModel that was applied, after its first version has become current."""
+    [model] = applied
+    place = Place(model["kind"], model["metadata"]["namespace"], model["metadata"]["name"])
+    await federation.until("the series has ended", lambda: is_true(federation.hub.read(place), "Ready"))
+    return [federation.round(each["name"]) for each in federation.hub.read(place)["status"]["series"]["rounds"]]
+
+
+def play_halves(
+    other: Half,
+    root: Path,
+    folder: Path,
+    applied: Sequence[Object],
+    *,
+    trusted: bool = True,
+    over: Callable[[Federation, Sequence[Object]], Coroutine[Any, Any, list[Object]]] = rounds_over,
+) -> Played:
+    """Plays half of a federation here and the `other` half of the commit that is checked out at `root`.
+
+    `applied`: FederatedRounds, or what `over` expects. `over` waits for the end, and returns the rounds. `trusted`:
+    whether to wait until the hub can ask all hospitals. Halves without a common version never get there.
     """
 
     async def lead(loop: VirtualLoop, line: Line, federation: Federation, work: Coroutine[Any, Any, None]) -> Played:
         async with asyncio.TaskGroup() as group:
             started = [group.create_task(work), group.create_task(keep_up(line, loop))]
             await (federation.approve() if trusted else federation.pin())
-            federation.apply(*copy.deepcopy(rounds))
-            ended = [await federation.over(each["metadata"]["name"]) for each in rounds]
+            federation.apply(*copy.deepcopy(applied))
+            ended = await over(federation, applied)
             hub = federation.hub
             played = Played(ended, hub.select("RoundTask", None), hub.select("Participant", None))
             for task in started:

@@ -40,7 +40,7 @@ def by_hand() -> list[Object]:
     return documents(OWN)[: 1 + TRAININGS]
 
 
-def model() -> Object:
+def model(trainings: int = TRAININGS) -> Object:
     """A model with the fields of these rounds."""
     [_, first, *_] = by_hand()
     spec = first["spec"]
@@ -57,7 +57,7 @@ def model() -> Object:
         "spec": {
             "initial": {"seed": spec["seed"]},
             "round": {name: spec[name] for name in shared if name in spec},
-            "series": {"rounds": TRAININGS, "parameters": OWN_ROUND["parameters"]},
+            "series": {"rounds": trainings, "parameters": OWN_ROUND["parameters"]},
             # The clinic has too few people of a class on its validation side.
             "evaluation": {"quorum": {"min": 2}},
         },

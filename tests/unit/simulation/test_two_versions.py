@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 
 from tests.conditions import condition, is_true
-from tests.simulation.apart import Half, play_halves
+from tests.simulation.apart import Half, play_halves, series_over
 from tests.simulation.rounds import OWN, documents, scratch
 from tests.unit.card.models import write_folder
+from tests.unit.simulation.test_model import model
 from wardround.sealing.manifests import sign_card
 from wardround.wire import canonical
 from wardround.wire.versions import KNOWN
@@ -109,6 +110,18 @@ def test_sites_that_know_no_compression_are_not_asked_for_a_compressed_round(wit
     assert (failed.status, failed.reason) == ("True", "SiteTooOld")
     name = rounds[2]["metadata"]["name"]
     assert [each for each in played.tasks if each["metadata"]["labels"]["wardround.io/round"] == name] == []
+
+
+def test_hospitals_of_the_earlier_version_take_part_in_a_series_that_measures_between_its_rounds(
+    without_compression: Path,
+) -> None:
+    every_round = model(trainings=3)
+    every_round["spec"]["evaluation"]["every"] = 1
+    with scratch() as folder:
+        played = play_halves("hospitals", without_compression, Path(folder), [every_round], over=series_over)
+    tasks = [each["spec"]["task"] for each in played.rounds]
+    assert tasks == ["Statistics", "Train", "Evaluate", "Train", "Evaluate", "Train", "Evaluate"]
+    assert all(is_true(each, "Complete") for each in played.rounds)
 
 
 READS = """
