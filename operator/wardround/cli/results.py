@@ -20,6 +20,7 @@ from wardround.cli.errors import CommandError
 from wardround.cli.objects import Object, read
 from wardround.metrics.registry import LOSS_DIFFERENCE, REFERENCE_LOSS
 from wardround.wire import codec
+from wardround.wire.compression import NONE
 
 Format = Literal["csv", "json"]
 COLUMNS = ("metric", "value", "low", "high", "better", "people", "hospitals", "rows", "model", "reference")
@@ -164,6 +165,9 @@ def _document(shown: Results, *, by_hospital: bool) -> Object:
 def _title(name: str, federated_round: FederatedRound, result: Result) -> str:
     counts = federated_round.status.participants
     parts = [f"{name} {federated_round.spec.task}", f"{counts.aggregated if counts else 0} hospitals combined"]
+    # Other rounds cannot name a compression.
+    if federated_round.spec.aggregation.compression != NONE:
+        parts.append(f"updates compressed with {federated_round.spec.aggregation.compression}")
     if result.withheld:
         parts.append(f"{result.withheld} withheld")
     if result.verdict:

@@ -105,6 +105,13 @@ def test_a_difference_from_a_reference_says_from_which_model_and_its_interval() 
     assert document["differences"] == [DIFFERENCE]
 
 
+def test_the_compression_of_a_round_stands_in_the_title() -> None:
+    trained = round_(withheld=0)
+    trained["spec"] |= {"task": "Train", "aggregation": {"compression": "Int8"}}
+    [title] = drawn(results.table(results.results(trained, TASKS)))[0]
+    assert title == "breast-cancer/evaluate Train, 2 hospitals combined, updates compressed with Int8"
+
+
 def test_the_verdict_of_a_gate_stands_in_the_title_and_in_json() -> None:
     verdict = {"outcome": "Undecided", "reason": "TooFewSeen", "reference": "", "unseen": ["site-c"]}
     assert shown(verdict=verdict).title.endswith("1 withheld, verdict Undecided (TooFewSeen)")
