@@ -15,46 +15,47 @@ DELIVERIES = (
     _site(
         name="CardDiffers",
         owner=HUB,
-        meaning="The courier refused the model, because its card is not right: the card does not fit the model, the "
-        "federation or the columns of the round, or the hub's key has not signed the card.",
-        action="The hub operator delivers only cards that it has signed. So somebody may have changed a Secret or a "
-        f"RoundTask on the hub: check who can write these objects. {RESTORE}",
+        meaning="The courier refused the model because of its card: the card does not fit the model, the federation "
+        "or the columns of the round, or the hub's key has not signed it.",
+        action="The hub operator delivers only cards that it has signed. So find out who can change Secrets and "
+        f"RoundTasks on the hub: somebody may have changed one. {RESTORE}",
     ),
     _site(
         name="ModelNameTaken",
         owner=HOSPITAL,
-        meaning="The claim of models (models.claimName in the values of the site chart) already has a folder with this "
-        "model's name. But the file model.json of the folder names another FederatedModel, or is missing.",
-        action="Read model.json in the folder first. If it names the same FederatedModel with another UID, ask the "
-        "round's author whether somebody has deleted the FederatedModel and applied it again. If nobody has, keep the "
-        "folder, and ask why the UID has changed. In all other cases, rename the folder, or delete it if nobody at the "
-        "hospital needs it. Then ask the round's author to delete the Deliver round: the hub operator makes another "
-        "one.",
+        meaning="The courier did not write the model: its folder on the claim of models (models.claimName in the "
+        "values of the site chart) exists already, and the file model.json there names another FederatedModel or is "
+        "missing.",
+        action="Read model.json in the folder. If it names the same FederatedModel with another UID, ask the "
+        "round's author whether somebody has deleted the FederatedModel and applied it again. If nobody has, keep "
+        "the folder, and ask why the UID has changed. In all other cases, rename the folder, or delete it if nobody "
+        "at the hospital needs it. Then ask the round's author to delete the Deliver round: the hub operator makes "
+        "another one.",
     ),
     _site(
         name="ModelVersionBackwards",
         owner=HOSPITAL,
-        meaning="The hub delivers a version that is older than a version on the claim of models (models.claimName in "
-        "the values of the site chart). So the courier refused the version, and the hospital keeps its current "
-        "version.",
+        meaning="The courier refused the delivered version, because it is older than a version that the hospital "
+        "has (on the claim models.claimName of the site chart). The hospital keeps its current version.",
         action="Ask the author of the FederatedModel by telephone whether the federation has gone back to the older "
-        "version. If it has, write the name of the older version's folder, such as v2, into the file MODEL/current on "
-        "the claim of models. If it has not, leave this file as it is.",
+        "version. If it has, write the name of that version's folder, such as v2, into the file MODEL/current on "
+        "the claim. If it has not, leave this file as it is.",
     ),
     _site(
         name="ModelVersionDiffers",
         owner=HUB,
-        meaning="The claim of models already has this version of the model, but with another model file, other columns "
-        "or other code, or with a card that the courier cannot read.",
-        action="Wardround never changes a version. Check who can write ModelVersions and Secrets on the hub. If the "
-        "hospital has rolled its site back, a newer courier may have written the card: ask the hospital to upgrade its "
-        "site again. If the file at the hospital is damaged, ask the hospital to delete the folder of this version. "
-        "Then delete the Deliver round: the hub operator makes another one.",
+        meaning="The courier refused the delivered version: the hospital has this version already, but with another "
+        "model file, other columns or other code, or with a card that the courier cannot read.",
+        action="Wardround never changes a version. So check who can write ModelVersions and Secrets on the hub. If "
+        "the hospital has rolled its site back, a newer courier may have written the card: ask the hospital to "
+        "upgrade its site again. If the hospital's file is damaged, ask the hospital to delete the folder of this "
+        "version. Then delete the Deliver round: the hub operator makes another one.",
     ),
     _site(
         name="ModelsClaimFull",
         owner=HOSPITAL,
-        meaning="The claim of models (models.claimName in the values of the site chart) has no room for the model.",
+        meaning="The courier could not write the model: the claim of models (models.claimName in the values of the "
+        "site chart) is full.",
         action="Enlarge the claim of models, or delete versions there that nobody needs. The courier tries again while "
         "the Deliver round runs. If the Deliver round has failed, ask its author to delete it: the hub operator makes "
         "another one.",
@@ -71,7 +72,9 @@ DELIVERIES = (
         failure_class="Network",
         retried=True,
         owner=HOSPITAL,
-        meaning="The courier did not deliver the model within deadlines.queueSeconds plus startSeconds.",
+        meaning=(
+            "The courier did not deliver the model within the sum of deadlines.queueSeconds and deadlines.startSeconds."
+        ),
         action=f"Wait: the hub makes another attempt. If the next attempt fails too, run {_courier_log} at the site. "
         "If the log shows that the courier does not reach the store, restore the connection from the site to the "
         "store. If the courier reaches the store, ask the round's author for a larger deadlines.queueSeconds.",
@@ -79,7 +82,7 @@ DELIVERIES = (
     _nobody(
         name="Delivering",
         meaning="The courier is fetching the model, or is writing it onto the claim of models.",
-        action="Wait.",
+        action="Wait: the courier needs nobody's help.",
     ),
     _nobody(
         name="Delivered",
@@ -95,9 +98,9 @@ DELIVERIES = (
     ),
     _round(
         name="DeliveryTooFewHospitals",
-        meaning="By the hub's record of the model, the model combines updates of fewer hospitals than quorum.min of "
-        "its round, so the hub operator does not deliver the model. The hub operator completes no round with so few "
-        "updates. So somebody may have changed the record.",
+        meaning="The hub operator does not deliver the model: by the hub's record, the model combines updates of "
+        "fewer hospitals than quorum.min of its round. No round completes with so few updates, so somebody may have "
+        "changed the record.",
         action="Ask the hub's administrator to find out who changed the record: the API server's audit log shows who "
         "wrote to Secrets of the namespace wardround-hub. Then train another model.",
     ),

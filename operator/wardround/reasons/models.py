@@ -49,16 +49,16 @@ VERDICTS = (
     ),
     _nobody(
         name="NotWorse",
-        meaning="The gate accepts the new model. Compared with its references (earlier models), the new model is "
-        "better, or it is worse by no more than the gate allows (docs/federation.md, How the gate decides).",
+        meaning="The gate accepts the new model: compared with each reference (an earlier model), it is better, or "
+        "worse by no more than the gate allows (docs/federation.md, How the gate decides).",
         action="Nothing to do.",
     ),
     _author(
         name="WorseThanReference",
-        meaning="The gate found that the new model is worse than one of its references (earlier models). The "
-        "difference is beyond chance.",
-        action="The current version stays. To find the cause, ask the hospitals whether labels or "
-        "units in their data have changed: flipped labels or a wrong unit make a model worse.",
+        meaning="The gate refuses the new model: it is worse than one of its references (earlier models), and the "
+        "difference is beyond chance. The current version stays.",
+        action="Ask the hospitals whether labels or units in their data have changed: flipped labels or a wrong "
+        "unit make a model worse. If a hospital finds an error, it corrects its data before the next series.",
     ),
     _author(
         name="WorseAtHospital",
@@ -77,10 +77,10 @@ VERDICTS = (
     ),
     _author(
         name="RowsContradictReference",
-        meaning="The gate cannot decide. At one hospital, a reference (an earlier model) predicts worse than a model "
-        "that knows only how frequent the target is there, and the difference is beyond chance. At the other "
-        "hospitals, the reference predicts better than such a simple model. So the rows of the one hospital may be "
-        "wrong. The verdict does not name the hospital.",
+        meaning="The gate cannot decide, because the rows of one hospital may be wrong. On these rows, a reference "
+        "(an earlier model) predicts worse than a guess that knows only how frequent the target is there, beyond "
+        "chance. At the other hospitals, the reference predicts better than such a guess. The verdict does not name "
+        "the hospital.",
         action=f"{_ASK} If the data of all hospitals is right, the patients of one hospital differ from the others. "
         f"{_DECIDE}",
     ),
@@ -98,17 +98,16 @@ VERDICTS = (
     ),
     _author(
         name="TooFewSeen",
-        meaning="The gate cannot decide, because the numbers of too many hospitals are missing. The hospitals with "
-        "numbers hold less than 80 % of the rows that the model was trained on. A hospital's numbers are missing if a "
-        "class has fewer people there than policy.minCell of the Site. They also are missing if spec.maxSamples of the "
-        "Participant leaves too few people in a class.",
-        action="Ask the hospitals whose numbers are missing why they are missing: status.verdict.message of the "
-        f"ModelVersion names these hospitals. Compare {_METRICS}. {_DECIDE}",
+        meaning="The gate cannot decide: the hospitals whose numbers it has hold less than 80 % of the rows that "
+        "the model was trained on. A hospital's numbers are missing if a class has too few people there "
+        "(policy.minCell of the Site, or spec.maxSamples of the Participant).",
+        action="Ask the hospitals without numbers why they have none: status.verdict.message of the ModelVersion "
+        f"names them. Compare {_METRICS}. {_DECIDE}",
     ),
     _author(
         name="NotMeasured",
-        meaning="The gate cannot decide, because the round measured too few hospitals or people. So the result has no "
-        "comparison of the new model with a reference (an earlier model).",
+        meaning="The gate cannot decide: the round measured too few hospitals or people, so its result does not "
+        "compare the new model with a reference (an earlier model).",
         action=f"Compare {_METRICS}. {_DECIDE}",
     ),
 )
@@ -147,11 +146,12 @@ MODELS = (
     ),
     _author(
         name="SeriesSkipped",
-        meaning="The series has ended without a version. One of its rounds has failed in all tries that "
-        "series.onFailure.retries allows, or for a reason for which each further try would fail too. And "
-        "series.onFailure.then is Skip.",
+        meaning="The series has ended without a version, because a round failed and series.onFailure.then is Skip. "
+        "Either all tries that series.onFailure.retries allows have failed, or each further try would fail for the "
+        "same reason.",
         action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION` with the last name in "
-        "status.series.rounds of the FederatedModel: it says why that round has failed.",
+        "status.series.rounds of the FederatedModel: it says why that round failed, and what to do before the next "
+        "series.",
     ),
     _nobody(
         name="NextSeries",
@@ -166,8 +166,8 @@ MODELS = (
     ),
     _author(
         name="CronInvalid",
-        meaning="The text in trigger.cron of the FederatedModel is no cron line. Or the cron line names a time that "
-        "never comes, such as 30 February. So no series begins by trigger.cron.",
+        meaning="No series begins by trigger.cron of the FederatedModel: the text is no cron line, or names a time "
+        "that never comes, such as 30 February.",
         action="Correct trigger.cron of the FederatedModel. Write five fields: minute, hour, day of the month, month, "
         "day of the week. For example, `0 2 * * 1` begins a series each Monday at 02:00.",
     ),
@@ -178,20 +178,19 @@ MODELS = (
     ),
     _author(
         name="PeopleDecide",
-        meaning="The newest version of the model is not the current one. The round's author has to decide whether it "
-        "becomes the current one.",
-        action=f"The condition's message has the verdict of the gate. Compare {_METRICS}. {_DECIDE} Without a "
-        "decision, the current version stays.",
+        meaning="A new version of the model waits for a decision: the round's author has to say whether it becomes "
+        "the current version. Until then, the current version stays.",
+        action=f"The condition's message has the verdict of the gate. Compare {_METRICS}. {_DECIDE}",
     ),
     _nobody(
         name="NoVersionWaits",
-        meaning="No version of the model waits for a decision of people.",
+        meaning="No version of the model waits for a person's decision.",
         action="Nothing to do.",
     ),
     _author(
         name="VersionGone",
-        meaning="spec.current of the FederatedModel names a version that does not exist. Or somebody has deleted the "
-        "version that was the current one.",
+        meaning="The model has no version to use: spec.current names a version that does not exist, or somebody has "
+        "deleted the current version.",
         action="Set spec.current.version to a version that status.versions of the FederatedModel lists, or remove "
         "spec.current.",
     ),
@@ -220,21 +219,21 @@ MODELS = (
     ),
     _author(
         name="TestFailed",
-        meaning="The current version has no numbers about test rows, and the hub operator makes no further round for "
-        "them. The version stays the current one.",
+        meaning="The measurement of the current version on test rows has failed, and the hub operator does not "
+        "repeat it. The version stays the current one.",
         action="Read status.test.message of the ModelVersion: it says why. If you still need the numbers, apply an "
         "Evaluate round with `rows: Test` whose base is spec.roundName of the ModelVersion.",
     ),
     _nobody(
         name="NoTestRows",
         meaning="The hospitals have no test rows, or too few people in them. So the current version has no numbers "
-        "about test rows, and the hub operator makes no further round for them. The version stays the current one.",
-        action="Nothing to do.",
+        "about test rows, and it stays the current one.",
+        action="Nothing to do: the hub operator does not measure it again.",
     ),
     _author(
         name="TooFewForTest",
-        meaning="The hub operator does not measure the current version on test rows now: the hub may ask fewer "
-        "hospitals than the quorum of evaluations needs, or not all that it requires.",
+        meaning="The hub operator has not measured the current version on test rows yet, because too few hospitals "
+        "can be asked for the quorum of evaluations (evaluation.quorum of the FederatedModel).",
         action="Wait: the hub operator looks again every hour, and whenever the FederatedModel changes. If hospitals "
         "have left for good, lower evaluation.quorum of the FederatedModel.",
     ),
@@ -245,22 +244,23 @@ MODELS = (
     ),
     _author(
         name="SeriesRoundFailed",
-        meaning="The series does not continue: one of its rounds has failed in all tries that series.onFailure.retries "
-        "allows, or for a reason for which each further try would fail too.",
-        action="Correct the spec of the FederatedModel: the hub operator then tries the round again. If the spec was "
-        "right, remove the cause, and change any field of the spec, such as series.onFailure.retries: this also makes "
-        "the hub operator try again.",
+        meaning="The series has stopped, because a round failed. Either all tries that series.onFailure.retries "
+        "allows have failed, or each further try would fail for the same reason.",
+        action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION` with the last name in "
+        "status.series.rounds of the FederatedModel: it says why. If the spec of the FederatedModel is the cause, "
+        "correct it. If not, remove the cause, and change any field of the spec, such as series.onFailure.retries. "
+        "The hub operator tries again after each change of the spec.",
     ),
     _author(
         name="RoundRefused",
-        meaning="The hub's API server refuses the next round of the series.",
-        action="Change the field of the FederatedModel that the condition's message names. If the message names a "
-        "quota or a policy, ask the hub's administrator to change the quota or the policy. The hub operator tries "
-        "again every minute, and when the FederatedModel changes.",
+        meaning="The series does not continue, because the hub's API server refuses its next round.",
+        action="Read the condition's message. If it names a field of the FederatedModel, correct the field. If it "
+        "names a quota or a policy, ask the hub's administrator to change the quota or the policy. The hub operator "
+        "tries again every minute, and when the FederatedModel changes.",
     ),
     _author(
         name="NameTaken",
-        meaning="Another object already has the name of the round or version that the hub operator has to create.",
+        meaning="The hub operator cannot create a round or a version, because another object already has its name.",
         action="Delete that object, or apply the FederatedModel under another name. The hub operator looks again every "
         "minute, and when the FederatedModel changes.",
     ),
@@ -272,40 +272,40 @@ MODELS = (
     ),
     _reader(
         name="TransferWithoutResult",
-        meaning="The ModelTransfer names a round or a version that does not exist in its namespace. Or the hub has no "
-        "result of this round or version.",
-        action="In a new ModelTransfer, name a Train round that is Complete, or a ModelVersion.",
+        meaning="The hub has no model for this ModelTransfer: the round or version that it names does not exist in "
+        "its namespace, or has no result.",
+        action="Run the command `model pull` again, with a Train round that is Complete or with a ModelVersion.",
     ),
     _reader(
         name="TransferWithoutModel",
-        meaning="The ModelTransfer names a round that has made no model. The results of Statistics and Evaluate "
-        "rounds are sums over patients, and the hub operator gives them to nobody.",
-        action="In a new ModelTransfer, name a Train round or a ModelVersion.",
+        meaning="The ModelTransfer names a round that made no model. Statistics and Evaluate rounds make sums over "
+        "patients, and the hub operator gives these to nobody.",
+        action="Run the command `model pull` again, with a Train round or a ModelVersion.",
     ),
     _author(
         name="TransferNotReleased",
-        meaning="The hub operator does not release the model. The round that made the model, or an earlier round of "
-        "its training, has release: Participants, so readers get no model of this training.",
+        meaning="The hub operator does not give the model to people: the round that made it, or an earlier round of "
+        "its training, has release: Participants.",
         action="Train a new model with release: Readers in all its rounds, also in the Statistics round. A hospital "
         "takes part in these rounds only if policy.release of its Site is Readers.",
     ),
     _author(
         name="TransferTooFewHospitals",
-        meaning="By the hub's record of the model, the model combines updates of fewer hospitals than quorum.min of "
-        "its round, so the hub operator does not release the model. The hub operator completes no round with so few "
-        "updates. So somebody may have changed the record.",
+        meaning="The hub operator does not release the model: by the hub's record, the model combines updates of "
+        "fewer hospitals than quorum.min of its round. No round completes with so few updates, so somebody may have "
+        "changed the record.",
         action="Ask the hub's administrator to find out who changed the record: the API server's audit log shows who "
         "wrote to Secrets of the namespace wardround-hub. Then train another model.",
     ),
     _reader(
         name="TransferKeyUnusable",
         meaning="The hub operator cannot read spec.publicKey of the ModelTransfer as a public key.",
-        action="Delete the ModelTransfer. Then run the command `model pull` again: it makes another ModelTransfer "
-        "with a new key.",
+        action="Delete the ModelTransfer. Then run the command `model pull` again, which makes a new key.",
     ),
     _author(
         name="ResultGone",
-        meaning="Somebody has deleted the round that made the best model of the series, or this round has no result.",
+        meaning="The series cannot end with a version: somebody has deleted the round that made its best model, or "
+        "this round has no result.",
         action="Apply the FederatedModel again under another name. Do not delete the rounds that the hub operator then "
         "makes for it.",
     ),

@@ -15,7 +15,7 @@ PREDICTIONS = (
     Reason(
         name="Predicting",
         owner=NOBODY,
-        meaning="The pod of the Prediction waits for a node, or is predicting.",
+        meaning="The Prediction is under way: its pod waits for a node, or computes the answers.",
         action="Wait. If the pod waits for long, the condition's message says why.",
     ),
     Reason(
@@ -27,57 +27,59 @@ PREDICTIONS = (
     ),
     _hospital(
         name="ClaimNotListed",
-        meaning="The values of the site chart do not list the Prediction's claim of rows, or its claim of the answer.",
+        meaning=(
+            "The Prediction waits: the values of the site chart do not list its claim of rows, or its claim of answers."
+        ),
         action="Add the claim to predictions.rowsClaimNames or predictions.answersClaimNames in the values of the site "
         "chart, and run `helm upgrade`. The site operator then goes on.",
     ),
     _hospital(
         name="NoDataset",
-        meaning="The Dataset that spec.datasetName of the Prediction names does not exist in this namespace.",
+        meaning="The Prediction waits: the Dataset in its spec.datasetName does not exist in this namespace.",
         action="Apply the Dataset that describes the file of rows: the Prediction then continues. Or make another "
         "Prediction that names another Dataset.",
     ),
     _hospital(
         name="ModelNotDelivered",
-        meaning="The claim of models (models.claimName in the values of the site chart) does not hold the model or the "
-        "version in spec.model of the Prediction.",
+        meaning="The site does not have the model or the version in spec.model of the Prediction: it is not on the "
+        "claim of models (models.claimName in the values of the site chart).",
         action="If spec.model is wrong, correct it in a new Prediction. Otherwise ask the author of the FederatedModel "
         "to deliver the version, and make a new Prediction after the delivery.",
     ),
     _hospital(
         name="ModelRefused",
-        meaning="The pod of the Prediction refused the model. Either the pinned hub has not signed the model's folder, "
-        "or the model's card lacks something that a prediction needs.",
-        action="The condition's message says what is wrong. If somebody has changed the folder, delete the folder, and "
-        "ask the author of the FederatedModel to delete the Deliver round: the hub operator then delivers the version "
+        meaning="The pod of the Prediction refused the model: the hub that this site trusts has not signed the "
+        "model's folder, or the model's card lacks something that a prediction needs.",
+        action="The condition's message says what is wrong. If somebody has changed the folder, delete it, and ask "
+        "the author of the FederatedModel to delete the Deliver round: the hub operator then delivers the version "
         "again. If the hub has a new signing key, or if the card lacks something, ask the author to train a new "
         "version.",
     ),
     _hospital(
         name="CodeNotNamed",
-        meaning="The built-in trainer did not make the model, so a prediction needs the model's own code. But the "
-        "Prediction names no code (spec.code).",
+        meaning="The Prediction needs the model's own code in spec.code, because the built-in trainer did not make "
+        "the model.",
         action="The condition's message shows the image and the command of the model's card. If the hospital has "
         "reviewed both, list them in policy.images and policy.commands in the values of the site chart, and allow the "
         "model's parameters in policy.parameters. Then make a new Prediction with this image and command in spec.code.",
     ),
     _hospital(
         name="CodeDiffers",
-        meaning="The image and the command in spec.code of the Prediction are not the image and the command on the "
-        "model's card.",
-        action="Make a new Prediction with the image and the command that the condition's message shows. Versions of a "
-        "model can have different code.",
+        meaning="The Prediction names other code than the one that made the model: image or command in spec.code "
+        "differ from the model's card.",
+        action="Make a new Prediction whose spec.code has the image and the command that the condition's message "
+        "shows. Versions of a model can have different code.",
     ),
     _hospital(
         name="PathOutside",
         meaning="A path of the Prediction has a symbolic link that leads out of the claim.",
-        action="Make a new Prediction with the path of the file itself. Or remove the link from the claim, and make "
-        "the Prediction again.",
+        action="Make a new Prediction with the path of the file itself. Or remove the link, and make the Prediction "
+        "again.",
     ),
     _hospital(
         name="AnswerExists",
-        meaning="The claim of answers already holds a file at the path of the answer. A Prediction never replaces an "
-        "existing file.",
+        meaning="The Prediction would replace a file: the claim of answers already has a file at answer.path. A "
+        "Prediction never replaces a file.",
         action="Make a new Prediction with another answer.path. Or remove the file, and make the Prediction again.",
     ),
     _hospital(

@@ -18,17 +18,17 @@ PROGRESS = (
     ),
     _nobody(
         name="Fetching",
-        meaning="The courier is fetching and opening the model from which the task starts.",
+        meaning="The courier is fetching and opening the base: the model from which the task starts.",
         action="Wait. If the courier takes long, run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
     ),
     Reason(
         name="Queued",
         owner=HOSPITAL,
-        meaning="The task waits at the hospital. Either other tasks of the site have to end first, or Kueue has not "
-        "admitted the Job of the task yet.",
+        meaning="The task waits at the hospital until other tasks of the site end, or until Kueue admits the task's "
+        "Job.",
         action="Wait. `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site names the other tasks or the "
-        "queue. If the hospital's cluster can run more tasks at a time, raise workload.maxConcurrentTasks in the "
-        "values of the site chart. If the task waits for Kueue, raise the quota of the queue workload.queueName.",
+        "queue. To shorten the wait, raise workload.maxConcurrentTasks in the values of the site chart, or the "
+        "quota of Kueue's queue (workload.queueName).",
     ),
     _nobody(
         name="Starting",
@@ -39,7 +39,7 @@ PROGRESS = (
     ),
     _nobody(
         name="Training",
-        meaning="The training pod is working.",
+        meaning="The training pod is working on the task.",
         action="Wait. `kubectl logs job/TASK -n SITE_NAMESPACE -c train` at the site shows how far training is.",
     ),
     _nobody(
@@ -50,30 +50,37 @@ PROGRESS = (
     _nobody(
         name="WaitingForBase",
         meaning="This round starts from another round, and the other round is not Complete yet.",
-        action="Wait.",
+        action="Wait: this round begins by itself when the other round is Complete.",
     ),
     _nobody(
         name="WaitingForReference",
-        meaning="This round compares its model with models of other rounds (spec.references). One of the other rounds "
-        "is not Complete yet.",
-        action="Wait.",
+        meaning=(
+            "This round waits until all rounds in its spec.references are Complete, because it compares its model "
+            "with theirs."
+        ),
+        action="Wait: this round then begins by itself.",
     ),
-    _nobody(name="Dispatched", meaning="The hub has asked the hospitals.", action="Wait."),
+    _nobody(
+        name="Dispatched",
+        meaning="The hub has asked the hospitals, and waits for their first answers.",
+        action="Wait. `kubectl wardround watch federatedround/NAME -n FEDERATION` shows what each hospital is doing.",
+    ),
     _nobody(
         name="Collecting",
         meaning="The hub is waiting for the hospitals' updates.",
         action="Wait. `kubectl wardround watch federatedround/NAME -n FEDERATION` shows what each hospital is doing.",
     ),
-    _nobody(name="Aggregating", meaning="The hub is combining the updates.", action="Wait."),
-    _done(name="Approved", meaning="The hub trusts the hospital's keys."),
+    _nobody(name="Aggregating", meaning="The hub is combining the hospitals' updates.", action="Wait."),
+    _done(name="Approved", meaning="The hub trusts the hospital's keys, so rounds can ask the hospital."),
     _done(name="Resumed", meaning="The object continues, because spec.suspend is false again."),
     _done(name="Accepted", meaning="The site has accepted the task."),
     _done(
         name="InputFetched",
-        meaning="The courier has fetched and opened the model from which the task starts, or the task needs no model.",
+        meaning="The courier has fetched and opened the base (the model from which the task starts), or the task "
+        "needs no base.",
     ),
     _done(name="Trained", meaning="The training pod has ended without an error."),
-    _done(name="Sent", meaning="The update is in the store."),
-    _done(name="CleanedUp", meaning="The hub has deleted the keys and updates of the round."),
+    _done(name="Sent", meaning="The courier has sent the update, and the whole update is in the store."),
+    _done(name="CleanedUp", meaning="The hub has deleted the keys and the updates of the round. The result stays."),
     _done(name="Complete", meaning="The task or the round is complete."),
 )

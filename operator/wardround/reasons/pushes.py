@@ -12,15 +12,18 @@ _pusher = partial(Reason, owner=PUSHER)
 PUSHES = (
     _nobody(
         name="PushUploading",
-        meaning="The hub operator has answered with a key and upload addresses. The person's program uploads the file.",
-        action="Wait. If the program has stopped, delete the ModelPush and push again.",
+        meaning="The hub operator has given the person's program a key and upload addresses, and the program uploads "
+        "the file.",
+        action=(
+            "Wait. If the program has stopped, delete the ModelPush, and push the model again (command `model push`)."
+        ),
     ),
     _nobody(name="PushChecking", meaning="The hub operator reads the uploaded file and checks it.", action="Wait."),
     _nobody(
         name="PushReady",
         meaning="The hub has checked and signed the model. The ModelVersion with the name of the ModelPush keeps the "
         "model.",
-        action="Nothing to do. To train the model further, name the ModelVersion in initial.pushed of a "
+        action="Nothing to do. To train the model further, name the ModelVersion in spec.initial.pushed of a "
         "FederatedModel.",
     ),
     _nobody(
@@ -31,48 +34,59 @@ PUSHES = (
     ),
     _pusher(
         name="PushWithoutSchema",
-        meaning="The namespace has no valid DataSchema with the name in spec.schemaName.",
-        action="Apply the DataSchema whose features the model reads. Then push again.",
+        meaning=(
+            "The hub operator cannot use the pushed model: this namespace has no valid DataSchema with the name in "
+            "spec.schemaName."
+        ),
+        action=(
+            "Apply the DataSchema whose features the model reads. Then push the model again (command `model push`)."
+        ),
     ),
     _pusher(
         name="PushNameTaken",
-        meaning="The namespace already has a ModelVersion with the name of the ModelPush.",
-        action="Push again under another name.",
+        meaning=(
+            "The hub operator cannot use the pushed model, because this namespace already has a ModelVersion with "
+            "this name."
+        ),
+        action="Push the model again with another name (command `model push`).",
     ),
     _pusher(
         name="PushKeyUnusable",
         meaning="The hub operator cannot read spec.publicKey of the ModelPush as a public key.",
-        action="Delete the ModelPush. Then push the model with the command `model push`, which makes a key.",
+        action="Delete the ModelPush. Then push the model again with the command `model push`, which makes a new key.",
     ),
     _pusher(
         name="PushAltered",
         meaning="The uploaded file in the store is missing or incomplete, or it is not the file that the ModelPush "
         "names.",
-        action="Push again.",
+        action="Push the model again (command `model push`).",
     ),
     _pusher(
         name="PushUnreadable",
-        meaning="The hub operator cannot use the uploaded file. It is no tensor file in canonical form "
-        "(docs/contracts.md), its header has more than 1 MiB, or one of its tensors has half precision (F16, BF16).",
+        meaning="The hub operator cannot use the uploaded file: it is no tensor file in canonical form "
+        "(docs/contracts.md), its header is larger than 1 MiB, or a tensor has half precision (F16, BF16).",
         action="Save the model with safetensors, in F64, F32, I64, I32, U8 or BOOL. Then push again.",
     ),
     _pusher(
         name="PushNotFinite",
-        meaning="A tensor of the uploaded file has a value that is not finite (NaN or infinity).",
-        action="Push a model whose values are all finite.",
+        meaning=(
+            "The hub operator cannot use the uploaded file: a tensor has a value that is not finite (NaN or infinity)."
+        ),
+        action="Correct the model, and push it again (command `model push`).",
     ),
     _pusher(
         name="PushDiffers",
-        meaning="The uploaded file has the tensor wardround.input.mean, so it is for the network of the built-in "
-        "trainer. But names, shapes or types of its tensors do not fit the features of the DataSchema.",
+        meaning="The uploaded file does not fit the DataSchema. It has the tensor wardround.input.mean, so it is "
+        "for the built-in trainer, but names, shapes or types of its tensors do not fit the DataSchema's features.",
         action="Compare the features of the model with the features of the DataSchema. Push a model that fits, or name "
         "another DataSchema.",
     ),
     Reason(
         name="PushedVersionNotFound",
         owner=ROUND,
-        meaning="The namespace has no pushed ModelVersion with the name in base.versionName.",
-        action="Push the model with the command `model push`. Or apply a new round or FederatedModel that names a "
-        "pushed ModelVersion. If a series has made the model, name in base.roundName the round that made it.",
+        meaning="This namespace has no pushed ModelVersion with the name in base.versionName.",
+        action="If nobody has pushed the model yet, push it with the command `model push`. If the name is wrong, "
+        "apply a new round or FederatedModel that names a pushed ModelVersion. If a series has made the model, name "
+        "in base.roundName the round that made it.",
     ),
 )

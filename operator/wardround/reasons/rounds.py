@@ -29,89 +29,96 @@ _PARTICIPANTS = (
     _hub(
         name="NoKeys",
         owner=HOSPITAL,
-        meaning="The site has not published usable public keys.",
+        meaning="The site has not published usable public keys, so the hospital cannot take part in rounds yet.",
         action=f"{INSTALL} If the site chart is installed, run `kubectl logs deployment/courier -n SITE_NAMESPACE` at "
         "the site, and do what its last error says.",
     ),
     _hub(
         name="NotApproved",
-        meaning="The hub has not pinned the fingerprint of the hospital's keys.",
+        meaning="The hub's administrator has not approved (pinned) the fingerprint of the hospital's keys, so rounds "
+        "cannot ask the hospital yet.",
         action=APPROVE,
     ),
     _hub(
         name="FingerprintMismatch",
-        meaning="The hub's administrator has pinned the fingerprint of the hospital's keys. But the site publishes "
-        "keys with another fingerprint.",
+        meaning="The hub does not ask the hospital, because the site publishes keys with another fingerprint than "
+        "the one that the hub's administrator has approved (pinned).",
         action="Ask the hospital by telephone whether it has renewed its keys. If it has, run `kubectl wardround "
         "approve PARTICIPANT`. Confirm only if the hospital reads out the fingerprint that the command shows. If the "
         f"hospital has not renewed its keys, {SUSPEND}.",
     ),
     _hub(
         name="Suspended",
-        meaning="spec.suspend of the FederatedRound, the FederatedModel or the Participant is true.",
-        action="To continue, set spec.suspend of this object to false. For a Participant, the hub's administrator does "
-        "this. For a FederatedRound or a FederatedModel, its author does it.",
+        meaning="Somebody has paused this object: spec.suspend of the FederatedRound, the FederatedModel or the "
+        "Participant is true.",
+        action="To continue, set spec.suspend of this object to false. For a Participant, the hub's administrator "
+        "does this. For a FederatedRound or a FederatedModel, its author does it.",
     ),
     _hub(
         name="Revoked",
-        meaning="The hub's administrator has revoked all tokens of the hospital by deleting its service account "
+        meaning="The hub's administrator has ended all tokens of the hospital by deleting its service account "
         "`site` on the hub. Rounds leave the hospital out.",
         action=ENROL_AGAIN,
     ),
     _hub(
         name="NamespaceDiffers",
-        meaning="The Participant's name differs from the name of its namespace.",
+        meaning="The hub does not use this Participant, because its name differs from the name of its namespace.",
         action="Delete the Participant. Then run `kubectl wardround enrol NAME --apply`, which makes a Participant "
         "NAME in the namespace NAME.",
     ),
     _round(
         name="ParticipantUnknown",
         meaning="The hub has no Participant PARTICIPANT.",
-        action="Correct the name in a new round, or in the FederatedModel that makes the rounds. Or ask the hub's "
-        "administrator to enrol the hospital (`kubectl wardround enrol PARTICIPANT --federation FEDERATION --apply`).",
+        action="If the name is wrong, correct it in a new round, or in the FederatedModel that makes the rounds. If "
+        "the hospital is new, ask the hub's administrator to enrol it (`kubectl wardround enrol PARTICIPANT "
+        "--federation FEDERATION --apply`).",
     ),
     _hub(
         name="ParticipantSuspended",
-        meaning="The hub's administrator has suspended the hospital.",
-        action=RESUME,
+        meaning="The hub does not ask the hospital, because spec.suspend of its Participant is true.",
+        action="If the hospital may take part again, set spec.suspend of Participant PARTICIPANT to false.",
     ),
     _hub(
         name="ParticipantRevoked",
-        meaning="The hub's administrator has revoked all tokens of the hospital.",
+        meaning="The hub does not ask the hospital, because the hub's administrator has ended all its tokens "
+        "(kubectl wardround revoke).",
         action=ENROL_AGAIN,
     ),
     _hub(
         name="ParticipantNoKeys",
         owner=HOSPITAL,
-        meaning="The hospital's site has not published usable public keys.",
+        meaning="The hub does not ask the hospital, because its site has not published usable public keys.",
         action=INSTALL,
     ),
     _hub(
         name="ParticipantNotApproved",
-        meaning="The hub has not pinned the fingerprint of the hospital's keys.",
+        meaning="The hub does not ask the hospital, because the hub's administrator has not approved (pinned) the "
+        "fingerprint of the hospital's keys.",
         action=APPROVE,
     ),
     _hub(
         name="FederationNotAllowed",
-        meaning="The hospital does not take part in the rounds of namespace FEDERATION: spec.allowedFederations of its "
-        "Participant does not list this namespace.",
-        action="Ask the hospital whether it agrees to take part. If it agrees, run `kubectl wardround enrol "
-        "PARTICIPANT --federation FEDERATION --apply`.",
+        meaning="The hub does not ask the hospital for rounds of namespace FEDERATION: spec.allowedFederations of "
+        "its Participant does not list this namespace.",
+        action="Ask the hospital whether it wants to take part in federation FEDERATION. If it wants to, run "
+        "`kubectl wardround enrol PARTICIPANT --federation FEDERATION --apply`. If it does not, there is nothing to "
+        "do.",
     ),
 )
 _VERSIONS = (
     _hub(
         name="SiteTooOld",
         owner=HOSPITAL,
-        meaning="The site of PARTICIPANT accepts only older versions of assignments than the hub or this round needs. "
-        "Or the site has not published which versions it accepts.",
+        meaning="The hub does not ask PARTICIPANT: its site accepts only older versions of assignments than the hub "
+        "or this round needs, or has not published which versions it accepts.",
         action="Upgrade the charts wardround-crds and wardround-site at the site to the hub's version "
-        "(docs/operations.md, Upgrade). If they have this version already, read the log of the site operator at the "
-        "site, because the site operator has to tell the hub which versions the site accepts.",
+        "(docs/operations.md, Upgrade). If they already have this version, the site operator has not reported to "
+        "the hub: read its log at the site.",
     ),
     _hub(
         name="HubTooOld",
-        meaning="The site of PARTICIPANT accepts only newer versions of assignments than the hub can write.",
+        meaning="The hub does not ask PARTICIPANT: its site accepts only newer versions of assignments than the hub "
+        "can write.",
         action="Upgrade the hub (docs/operations.md, Upgrade). Or ask the hospital's administrator to lower "
         "policy.lowestAssignmentVersion in the values of the site chart.",
     ),
@@ -130,25 +137,25 @@ _DATASETS = (
     _round(
         name="SchemaDiffersFromBase",
         lasting=True,
-        meaning="The columns of the round's DataSchema differ from the columns on which the round's base was trained.",
-        action="Apply a new round whose DataSchema has the same target and the same features as the base's DataSchema, "
-        "with equal names, units and order. Or apply a new round with spec.initial, which makes a new model for the "
-        "new columns.",
+        meaning="The round's DataSchema has other columns than the DataSchema with which the round's base was trained.",
+        action="To go on from this base, apply a new round whose DataSchema has the same target and the same "
+        "features as the base's, with equal names, units and order. To use the new columns, apply a new round with "
+        "spec.initial, which makes a new model.",
     ),
     _round(
         name="DatasetUnknown",
         meaning="No hospital of the round offers a Dataset DATASET.",
-        action="Ask the hospitals which Datasets they offer to this federation, and correct datasetName in a new "
-        "round, or in the FederatedModel that makes the rounds. Or ask a hospital to offer a Dataset of that name "
-        "(policy.datasets in the values of the site chart).",
+        action="Ask the hospitals which Datasets they offer to this federation. If datasetName is wrong, correct it "
+        "in a new round, or in the FederatedModel that makes the rounds. If it is right, ask a hospital to offer a "
+        "Dataset of this name (policy.datasets in the values of the site chart).",
     ),
 )
 _BASES = (
     _round(
         name="BaseNotFound",
         meaning="The round that this round starts from does not exist in this namespace.",
-        action="Apply that round in this namespace. Or correct base.roundName, or initial.statisticsRoundName, in a "
-        "new round.",
+        action="If the name is right, apply that other round in this namespace. If the name is wrong, correct "
+        "base.roundName or initial.statisticsRoundName in a new round.",
     ),
     _round(
         name="BaseFailed",
@@ -157,61 +164,64 @@ _BASES = (
     ),
     _round(
         name="BaseCycle",
-        meaning="The round and the rounds that it starts from form a circle, so they wait for each other.",
+        meaning="This round waits for ever: it starts from a round that, directly or through others, starts from "
+        "this round.",
         action="Apply a new round that starts from an earlier round.",
     ),
     _hub(
         name="ServerStateUnusable",
-        meaning="This round has to continue with the server state of an earlier round (the moments of its server "
-        "optimizer). But no valid signature of the hub confirms the server state in the Secret of that round's "
-        "result. So somebody may have changed this Secret.",
-        action="Find out who changed the Secret: the API server's audit log shows who wrote to the namespace "
-        "wardround-hub. If you have a backup of the Secret, restore the Secret (docs/operations.md), and ask the "
-        "round's author to apply a new round. If you have no backup, ask the author to apply a new round with another "
-        "aggregation.strategy or another base.",
+        meaning="This round has to continue with the state of a server optimizer from an earlier round. But the "
+        "hub's signature of this state is missing or wrong, so somebody may have changed the Secret that holds it.",
+        action="Find out who changed the Secret of that round's result: the API server's audit log shows who wrote "
+        "to the namespace wardround-hub. If you have a backup of the Secret, restore it (docs/operations.md), and "
+        "ask the round's author to apply a new round. If you have no backup, ask the author for a new round with "
+        "another aggregation.strategy or another base.",
     ),
     Reason(
         name="BaseDeleted",
         owner=ROUND,
         meaning="Somebody deleted the round that this round starts from. The hub keeps the result of the "
         "deleted round until this round is over.",
-        action="Nothing to do for this round. No new round can start from the deleted round. From now on, before you "
-        "delete a round on the hub or in Git, check that no other round still has to start from it.",
+        action="Nothing to do for this round: the hub has kept the result. No new round can start from the deleted "
+        "round. From now on, before you delete a round on the hub or in Git, check that no other round still has to "
+        "start from it.",
     ),
     _round(
         name="BaseUnusable",
-        meaning="Somebody deleted the round that this round starts from, before this round was applied.",
+        meaning="This round cannot start: somebody had deleted the round that it starts from before this round was "
+        "applied.",
         action="Apply a new round that starts from another round.",
     ),
     _round(
         name="BaseTaskDiffers",
-        meaning="The round that this round starts from has the wrong task: a base has to be a Train round, and "
-        "statistics have to come from a Statistics round.",
+        meaning="This round names a round of the wrong kind to start from: base.roundName has to name a Train "
+        "round, and initial.statisticsRoundName a Statistics round.",
         action="Apply a new round whose base.roundName names a Train round, or whose initial.statisticsRoundName "
         "names a Statistics round.",
     ),
     _round(
         name="BaseReplaced",
-        meaning="This round starts from an earlier round of its FederatedModel, or delivers the result of an earlier "
-        "round. Somebody has deleted the earlier round, and has applied a different round under the same name.",
+        meaning="This round starts from (or delivers the result of) an earlier round of its FederatedModel. "
+        "Somebody has deleted that earlier round, and has applied another round under the same name.",
         action="Find out who did this: the API server's audit log shows who deleted and applied rounds in this "
         "namespace. Delete the round that took the name. If the FederatedModel needs the lost result, apply the "
         "FederatedModel again under another name.",
     ),
     _hub(
         name="BaseLost",
-        meaning="The hub cannot open the result that this round starts from: the Secret of the result is gone, or the "
-        "hub has another signing key now.",
-        action=f"{RESTORE} If somebody has replaced the hub's key without your consent, find out who did it. If you "
-        "have no backup, or have renewed the key yourself, ask the round's author to repeat the round that made the "
-        "result.",
+        meaning="The hub cannot open the result that this round starts from: the Secret of the result is gone, or "
+        "the hub's signing key is another one now.",
+        action=f"{RESTORE} If you have no backup, or have renewed the hub's key yourself, ask the round's author to "
+        "repeat the round that made the result. If somebody has replaced the hub's key without your consent, find "
+        "out who did it.",
     ),
 )
 _REFERENCES = (
     _round(
         name="ReferenceNotFound",
         meaning="A round that spec.references names does not exist in this namespace, or has no result.",
-        action="Apply that round in this namespace. Or correct spec.references in a new round.",
+        action="If the name is right, apply that round in this namespace. If the name is wrong, correct "
+        "spec.references in a new round.",
     ),
     _round(
         name="ReferenceFailed",
@@ -220,37 +230,38 @@ _REFERENCES = (
     ),
     _round(
         name="ReferenceTaskDiffers",
-        meaning="A round that spec.references names made no model.",
+        meaning="A round that spec.references names has made no model, because it is no Train round.",
         action="Apply a new round whose spec.references names Train rounds.",
     ),
     _round(
         name="ReferenceReplaced",
-        meaning="This round compares its model with the model of an earlier round of its FederatedModel. Somebody has "
-        "deleted the earlier round, and has applied a different round under the same name.",
+        meaning="This round compares its model with the model of an earlier round of its FederatedModel. Somebody "
+        "has deleted that earlier round, and has applied another round under the same name.",
         action="Find out who did this: the API server's audit log shows who deleted and applied rounds in this "
         "namespace. Delete the round that took the name.",
     ),
     _round(
         name="ReferenceDiffers",
-        meaning="The model of a round that spec.references names was trained with another DataSchema than the model of "
-        "the base. Wardround compares only models with the same DataSchema.",
+        meaning="The round names a model in spec.references that was trained with another DataSchema than the base. "
+        "Wardround compares only models with the same DataSchema.",
         action="Apply a new round whose spec.references names rounds with the same status.result.schemaDigest as the "
         "base.",
     ),
     _hub(
         name="ReferenceLost",
-        meaning="This round compares its model with the result of an earlier round, and the hub cannot open this "
-        "result: the Secret of the result is gone, or the hub has another signing key now.",
+        meaning="This round compares its model with the result of an earlier round. The hub cannot open this "
+        "result: its Secret is gone, or the hub's signing key is another one now.",
         action=f"{RESTORE} Without a backup, ask the round's author for a new round with other references.",
     ),
 )
 _QUORUM = (
     _round(
         name="TooFewParticipants",
-        meaning="The round's participants.selector matches fewer hospitals of federation FEDERATION than quorum.min.",
-        action="Correct participants.selector.matchLabels or quorum.min in a new round. Or ask the hub's administrator "
-        "to give these labels to more Participants, and to list FEDERATION in spec.allowedFederations of these "
-        "Participants.",
+        meaning="The round's participants.selector matches fewer hospitals of federation FEDERATION than quorum.min "
+        "asks for.",
+        action="In a new round, correct participants.selector.matchLabels or lower quorum.min. Or ask the hub's "
+        "administrator to give these labels to more Participants, and to list FEDERATION in their "
+        "spec.allowedFederations.",
     ),
     _round(
         name="QuorumImpossible",
@@ -262,75 +273,74 @@ _QUORUM = (
     _round(
         name="StrategyImpossible",
         lasting=True,
-        meaning="spec.aggregation of the round does not fit the round. Either its strategy needs more hospitals, other "
-        "parameters or another task, or its compression needs a Train round with a base.",
-        action="Correct spec.aggregation, or raise quorum.min, in a new round. docs/federation.md (How updates are "
-        "combined) says what each strategy and compression needs.",
+        meaning="The round's spec.aggregation is impossible: its strategy needs more hospitals, other parameters or "
+        "another task, or its compression needs a Train round with a base.",
+        action="In a new round, correct spec.aggregation or raise quorum.min. docs/federation.md (How updates are "
+        "combined) says what each strategy and each compression needs.",
     ),
     _round(
         name="QuorumNotMet",
-        meaning="Fewer hospitals than quorum.min sent an update, or a hospital of quorum.required sent none. So the "
-        "hub combined no updates.",
+        meaning="The hub combined no updates: fewer hospitals than quorum.min sent one, or a hospital in "
+        "quorum.required sent none.",
         action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION`: it says why each hospital is "
-        "missing. Then apply a new round.",
+        "missing. Remove the causes, and apply a new round.",
     ),
     _round(
         name="NumbersWithheld",
         lasting=True,
-        meaning="So many hospitals withhold their numbers that the other hospitals are no quorum. A hospital withholds "
-        "its numbers if a class has fewer people than policy.minCell of its Site in the rows that the round measures. "
-        "This is also so if the hospital has no such rows.",
-        action="If you need the numbers, apply a new round that asks more hospitals, or one with a lower quorum.min.",
+        meaning="The round has no numbers: too many hospitals withhold theirs, so the others are no quorum. A "
+        "hospital withholds its numbers if its measured rows, or one class in them, have fewer people than "
+        "policy.minCell of its Site.",
+        action="If you need the numbers, apply a new round that asks more hospitals, or that has a lower quorum.min.",
     ),
 )
 _HUB = (
     _round(
         name="TooMuchToAggregate",
         lasting=True,
-        meaning="One aggregation Job cannot combine what the round would ask for: more than 512 updates, or a model "
-        "that is too large for the round's strategy.",
-        action="In a new round, name at most 512 hospitals, or use a selector that matches fewer Participants. For a "
-        "model that is too large, use the strategy FedAvg.",
+        meaning="The round asks for more than one aggregation Job can combine: for more than 512 updates, or for a "
+        "model that is too large for the round's strategy.",
+        action="In a new round, name at most 512 hospitals (or use a selector that matches fewer Participants). If "
+        "the model is too large, use the strategy FedAvg.",
     ),
     _hub(
         name="TooMuchForScratch",
-        meaning="The round's strategy or compression needs the updates of all hospitals at once on the scratch volume "
-        "of the aggregation Job. The updates are larger than this volume.",
-        action="Raise aggregation.scratchGiB in the values of the hub chart. Or ask the round's author for a new round "
-        "with the strategy FedAvg or NormBounding, and the compression None. For this round, the aggregation Job needs "
-        "less scratch, because it can read the updates from the store twice.",
+        meaning="The updates do not fit on the scratch volume of the aggregation Job. The round's strategy or "
+        "compression needs all of them there at once.",
+        action="Raise aggregation.scratchGiB in the values of the hub chart. Or ask the round's author for a new "
+        "round with the strategy FedAvg or NormBounding and the compression None, which need less scratch.",
     ),
     _hub(
         name="TaskRefused",
-        meaning="The hub's API server refuses the RoundTask of a hospital.",
+        meaning="The hub cannot ask a hospital, because the hub's API server refuses the RoundTask of this hospital.",
         action="Read the API server's answer in the condition's message, and remove the cause. Often a quota, an "
         "admission policy or a webhook of namespace PARTICIPANT refuses the RoundTask. The hub operator tries again "
         "until admissionSeconds and queueSeconds of the round are over.",
     ),
     _hub(
         name="AggregationFailed",
-        meaning="The aggregation Job has failed in all its tries, so the round has no result.",
+        meaning="The round has no result, because all tries of the aggregation Job have failed.",
         action="Read the log of the aggregation Job in the hub's namespace (label wardround.io/role=aggregation): it "
         "says why the Job failed. Remove the cause. Then ask the round's author to apply a new round.",
     ),
     _hub(
         name="ActionFailed",
-        meaning="The hub operator could not take the round's next step.",
+        meaning="The hub operator could not take the round's next step, and tries again.",
         action="Read the log of the hub operator: it says why. Often the API server or an admission policy refuses "
-        "the step, or the store fails. Remove the cause. The hub operator tries again.",
+        "the step, or the store fails. Remove the cause. Nobody has to start the step again.",
     ),
     _hub(
         name="NotDispatched",
         meaning="The hub operator could not make the RoundTasks of all hospitals within deadlines.totalSeconds.",
-        action="Read the log of the hub operator: it quotes the API server. Then ask the round's author to apply a "
-        "new round.",
+        action="Read the log of the hub operator: it quotes the API server. Remove the cause. Then ask the round's "
+        "author to apply a new round.",
     ),
     _hub(
         name="AggregationDeadline",
-        meaning="The aggregation Job did not end in time.",
+        meaning="The round has no result, because the aggregation Job did not end in time.",
         action="Run `kubectl describe` on the Job and its pod in the hub's namespace (label "
-        "wardround.io/role=aggregation). Often no node had room for the pod, or its node died. Then ask the round's "
-        "author to apply a new round.",
+        "wardround.io/role=aggregation). Often no node had room for the pod, or its node died. Remove the cause. "
+        "Then ask the round's author to apply a new round.",
     ),
 )
 _PARTS = (
@@ -338,16 +348,15 @@ _PARTS = (
         name="NotAnswered",
         failure_class="Site",
         owner=HOSPITAL,
-        meaning="The site did not answer within deadlines.admissionSeconds.",
-        action="Check at the site that the site operator runs, and that the Site's condition HubConnected is True. The "
-        "hub does not ask this hospital again in this round.",
+        meaning="The site did not answer the hub within deadlines.admissionSeconds of the round.",
+        action="Check at the site that the site operator runs, and that the Site's condition HubConnected is True. "
+        "This round does not ask the hospital again. The next round does.",
     ),
     Reason(
         name="NotSentInTime",
         owner=NOBODY,
-        meaning="The round closed before the site's update arrived.",
-        action="Nothing to do. The round's result does not contain this update. The next round asks the hospital "
-        "again.",
+        meaning="The round closed before the site's update arrived, so the round's result does not contain the update.",
+        action="Nothing to do: the next round asks the hospital again.",
     ),
     Reason(
         name="RoundOver",
@@ -359,7 +368,7 @@ _PARTS = (
         name="RoundFailed",
         meaning="The round failed, so the hub ended this task.",
         action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION` on the hub: it says why the round "
-        "failed.",
+        "failed, and who has to act. At the hospital, there is nothing to do.",
     ),
     Reason(
         name="Cancelled",

@@ -13,14 +13,14 @@ SITES = (
     _hospital(
         name="NotEnrolled",
         meaning="The site has no credentials for the hub.",
-        action="Ask the hub's administrator for the file FILE that `kubectl wardround enrol PARTICIPANT --hub-server "
-        "URL --bootstrap FILE` writes on the hub. Then run `kubectl apply -n SITE_NAMESPACE -f FILE` at the site.",
+        action="Ask the hub's administrator to run `kubectl wardround enrol PARTICIPANT --hub-server URL "
+        "--bootstrap FILE`, and to send you FILE. Then run `kubectl apply -n SITE_NAMESPACE -f FILE` at the site.",
     ),
     _hospital(
         name="EnrolmentExpired",
         owner=HUB,
-        meaning="The hub's API server refuses the site's token: the token has expired, or the hub's administrator has "
-        "revoked it.",
+        meaning="The hub's API server refuses the site's token: the token has expired, or the hub's administrator "
+        "has revoked it.",
         action="Run `kubectl wardround enrol PARTICIPANT --apply --hub-server URL --bootstrap FILE`, with the URL "
         "under which the site reaches the hub. PARTICIPANT is hub.participantNamespace in the values of the site "
         "chart. Give FILE to the hospital's administrator, who runs `kubectl apply -n SITE_NAMESPACE -f FILE` at the "
@@ -36,8 +36,8 @@ SITES = (
     _hospital(
         name="NotConnected",
         meaning="The site is not connected to the hub.",
-        action="Run `kubectl wardround explain site/site -n SITE_NAMESPACE` at the site, and read the log of the site "
-        "operator. Often a firewall blocks connections to the hub.",
+        action="Run `kubectl wardround explain site/site -n SITE_NAMESPACE` at the site, and do what it says. If it "
+        "names no cause, read the log of the site operator. Often a firewall blocks connections to the hub.",
     ),
     _hospital(
         name="SchemaInvalid",
@@ -53,30 +53,28 @@ SITES = (
     ),
     _hospital(
         name="OneClass",
-        meaning="All valid rows of the data file have the same target, so they do not show a model how the classes "
-        "differ.",
+        meaning="All valid rows of the data file have the same target, so a model cannot learn how the classes differ.",
         action="If the hospital has patients of another class, compare the target's column in the file with Dataset "
         "DATASET and its DataSchema, and correct what differs. If the hospital has no patients of another class, there "
         "is nothing to do.",
     ),
     _hospital(
         name="RowsRepeated",
-        meaning="In the data file, many rows equal an earlier row of the same patient in all features and in the "
-        "target.",
+        meaning="Many rows of the data file are copies: they equal an earlier row of the same patient in all "
+        "features and in the target.",
         action="If each row is a visit, there is nothing to do. Otherwise check whether the export that writes the "
         "file of Dataset DATASET writes each row twice, for example because it joins two tables.",
     ),
     _hospital(
         name="ClassLeftOut",
-        meaning="One class of the target loses a far larger share of its rows than the other classes, because these "
-        "rows break the DataSchema. So a model sees too few patients of this class. If the most ill patients have the "
-        "values that break the DataSchema, the model may miss them.",
-        action="Read status.leftOut of Dataset DATASET: it counts the rows that Wardround left out, by field and "
-        "reason. In the data file, correct the field that has most of these rows.",
+        meaning="One class of the target loses a far larger share of its rows than the others, because these rows "
+        "break the DataSchema. A model then sees too few patients of this class, and may miss the most ill ones.",
+        action="Read status.leftOut of Dataset DATASET: it counts the left-out rows by field and reason. In the "
+        "data file, correct the field that has most of these rows.",
     ),
     _hospital(
         name="TargetsContradict",
-        meaning="Some patients have several rows with different targets.",
+        meaning="In the data file, some patients have several rows with different targets.",
         action="If each row is a visit, there is nothing to do. Otherwise correct the rows in the file of Dataset "
         "DATASET: either some targets are wrong, or several patients have the same identifier.",
     ),
@@ -88,35 +86,35 @@ SITES = (
     _hospital(
         name="LinkLocalOpen",
         owner=CLUSTER,
-        meaning="A node or another pod answers a training pod at an IPv6 link-local address, although the "
-        "NetworkPolicy denies all traffic. Only training code in a round with resources.localSockets could connect to "
-        "such an address. In all other rounds, the launcher lets training code open no IP socket.",
+        meaning="The network of training pods is not fully closed: another pod or a node answers them at an IPv6 "
+        "link-local address, although the NetworkPolicy denies all traffic. Only code in rounds with "
+        "resources.localSockets could use this.",
         action="On each node, run the command in the condition's message, as docs/operations.md says (IPv6 "
-        "link-local). Until then, tasks fail at this site. If policy.linkLocal in the values of the site chart is "
-        "Refuse, all training tasks fail. Otherwise only tasks of rounds with resources.localSockets fail.",
+        "link-local). Until then, tasks fail at this site: all of them if policy.linkLocal in the values of the "
+        "site chart is Refuse, and otherwise only those of rounds with resources.localSockets.",
     ),
     _nobody(
         name="LinkLocalSilent",
-        meaning="The newest training pod sent packets to its neighbours (the node and other pods) over IPv6 "
-        "link-local, and no neighbour answered. The silence does not prove that the network closes link-local: perhaps "
-        "no neighbour was there.",
+        meaning="Nothing answered the newest training pod over IPv6 link-local. This does not prove that the "
+        "network closes link-local: perhaps no node or pod was there to answer.",
         action="Nothing to do.",
     ),
     _nobody(
         name="LinkLocalAbsent",
-        meaning="Training pods have no IPv6.",
+        meaning="Training pods have no IPv6, so nothing can reach them over IPv6 link-local.",
         action="Nothing to do.",
     ),
     _nobody(
         name="NotReadYet",
-        meaning="The Dataset matches its DataSchema. No pod has read the data file yet, so spec.claimName, spec.path "
-        "and spec.format of the Dataset may be wrong.",
+        meaning="The Dataset fits its DataSchema. But no pod has read the data file yet, so spec.claimName, "
+        "spec.path and spec.format of the Dataset may be wrong.",
         action="Nothing to do: the site operator starts a pod that reads the data. If the pod takes long, run "
         "`kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: status.reading says why.",
     ),
     _nobody(
         name="Read",
-        meaning="A pod has read the data. status.leftOut counts the rows that Wardround left out.",
+        meaning="A pod has read the data file, and the Dataset can be used. status.leftOut counts the rows that "
+        "Wardround left out.",
         action="Nothing to do.",
     ),
     _nobody(name="Connected", meaning="The site is connected to the hub.", action="Nothing to do."),

@@ -38,63 +38,66 @@ _STORE = (
         exit_code=EXIT_TRY_AGAIN,
         owner=NETWORK,
         meaning="The courier or the aggregation Job cannot reach the hub's object store.",
-        action="Ask the hub's administrator for the origin and the CA of the store. Compare them with store.origin and "
-        "store.caBundle in the values of the site chart, and correct what differs. Check that the site's network and "
-        "proxy (store.proxyURL) let connections to the store through.",
+        action="Ask the hub's administrator for the origin and the CA of the store. Compare them with store.origin "
+        "and store.caBundle in the values of the site chart, and correct what differs. If they are equal, check "
+        "that the site's network and proxy (store.proxyURL) let connections to the store through.",
     ),
     _network(
         name="StoreTooSlow",
         owner=NETWORK,
-        meaning="A transfer between site and object store moves less than 1 MiB in a minute.",
-        action="Check whether the store, a proxy or the hospital's network link is overloaded. The courier tries "
-        "again.",
+        meaning="The courier moves less than 1 MiB in a minute to or from the hub's object store.",
+        action="Check whether the store, a proxy or the hospital's network link is overloaded. Nobody has to start "
+        "the transfer again: the courier tries again.",
     ),
     _network(
         name="StoreRefused",
         owner=HUB,
-        meaning="The object store refused a request, because its grant (a time-limited address) has expired or is for "
-        "another object. Or the store gave an answer that does not fit the request.",
+        meaning="The object store refused a request, or gave a wrong answer. Most often the request's grant (a "
+        "signed address with an end) has expired.",
         action="Wait: the hub operator renews the grants. If the reason stays, compare the clocks of store, hub and "
-        "site, and correct a wrong clock. Then check the store, and the proxies in front of it.",
+        "site, and correct a wrong clock. If the clocks are right, check the store and the proxies in front of it.",
     ),
     _network(
         name="StoreObjectMissing",
         owner=HUB,
         meaning="The store no longer has an object that the task needs.",
-        action="Check who can delete objects in the store. Then ask the round's author to repeat the round that made "
-        "the object.",
+        action="Find out who can delete objects in the store, and who has deleted this one. Then ask the round's "
+        "author to repeat the round that made the object.",
     ),
     _network(
         name="StoreObjectShort",
         owner=HUB,
-        meaning="An object in the store is shorter than the object that Wardround wrote.",
-        action="Somebody has changed the object: check who can write to the store. Wardround has used no part of the "
-        "changed object. If nobody can restore the object, ask the round's author to repeat the round that made the "
-        "object.",
+        meaning="An object in the store is shorter than the object that Wardround wrote, so somebody has changed it. "
+        "Wardround has used no part of it.",
+        action="Check who can write to the store. Restore the object from a backup, or ask the round's author to "
+        "repeat the round that made the object.",
     ),
     _network(
         name="StoreNotPinned",
         failure_class="Site",
         retried=False,
         owner=HOSPITAL,
-        meaning="The hub names another store than the one that this site has pinned.",
-        action="Ask the hub's administrator by telephone for the store's origin. Change store.origin in the values of "
-        "the site chart only to the origin that the administrator tells you.",
+        meaning="The hub names another object store than the one that this site trusts (store.origin in the values "
+        "of the site chart). So the courier sends nothing there, and the task fails.",
+        action="Ask the hub's administrator by telephone for the store's origin. If it differs from store.origin in "
+        "the values of the site chart, change store.origin to it. If it is equal, tell the hub's administrator that "
+        "the hub names another origin.",
     ),
     _network(
         name="StoreUntrusted",
         owner=HOSPITAL,
-        meaning="TLS to the store fails: the pinned CA has not signed the store's certificate, or a device between "
-        "site and store replaces the certificate.",
+        meaning="TLS to the store fails: no CA in store.caBundle of the Site has signed the store's certificate. "
+        "Either the CA is wrong, or a device between site and store replaces the certificate.",
         action="Wait: the courier tries again. If the reason stays, ask the hub's administrator for the CA of the "
-        "store, and compare it with store.caBundle in the values of the site chart. If they differ, correct "
-        "store.caBundle. If they are equal, find this device.",
+        "store. If it differs from store.caBundle in the values of the site chart, correct store.caBundle. If it is "
+        "equal, look for a device between site and store that replaces certificates.",
     ),
     Reason(
         name="HubUnreachable",
         owner=NETWORK,
         meaning="The site cannot reach the hub's API server.",
-        action="Check that the site's network allows connections to the hub's address. The site operator tries again.",
+        action="Check that the site's network allows connections to the address of the hub's API server. The site "
+        "operator tries again.",
     ),
 )
 _UPDATES = (
@@ -102,43 +105,45 @@ _UPDATES = (
         name="ManifestUnreadable",
         owner=HOSPITAL,
         meaning="The courier cannot read the manifest (the signed description) of a model from the hub. Or the "
-        "aggregation cannot read the manifest of the hospital's update.",
+        "aggregation Job on the hub cannot read the manifest of the hospital's update.",
         action=f"{_SAME_VERSION} If hub and site have the same version, run `kubectl logs deployment/courier -n "
         "SITE_NAMESPACE` at the site, and report the error to the developers of Wardround.",
     ),
     _network(
         name="SignatureInvalid",
         owner=HUB,
-        meaning="The manifest (the signed description) of the hospital's update is not signed with the hospital's "
-        "pinned key. Or the manifest of a model is not signed with the hub's pinned key.",
-        action="If the RoundTask of the hospital has failed, the manifest is of a model. Find out from the API "
+        meaning="A manifest (a signed description) has a wrong signature: the manifest of the hospital's update, or "
+        "the manifest of a model from the hub.",
+        action="If the RoundTask of the hospital has failed, it is the manifest of a model. Find out from the API "
         "server's audit log who wrote RoundTasks, leave this right only to the hub operator, and ask the round's "
-        "author for a new round. Otherwise the manifest is of the update. If the hospital has renewed its keys, run "
-        f"`kubectl wardround approve PARTICIPANT`. If not, {SUSPEND}.",
+        "author for a new round. If the RoundTask has not failed, it is the manifest of the update. If the hospital "
+        f"has renewed its keys, run `kubectl wardround approve PARTICIPANT`. If it has not, {SUSPEND}.",
     ),
     Reason(
         name="WrongRound",
         owner=HUB,
-        meaning="The hospital's update belongs to another round.",
+        meaning="The aggregation left out the hospital's update, because the update belongs to another round.",
         action=f"Ask the hospital how this happened. Until the hospital has explained this, {SUSPEND}.",
     ),
     Reason(
         name="WrongAttempt",
         owner=HUB,
-        meaning="The hospital's update belongs to another attempt of this round.",
-        action="If the hospital has also sent an update of a newer attempt, there is nothing to do: the newer update "
-        f"counts. Otherwise {SUSPEND}.",
+        meaning="The aggregation left out the hospital's update, because the update belongs to another attempt of "
+        "this round.",
+        action="If the hospital has sent an update of a newer attempt too, there is nothing to do: the newer update "
+        f"counts. If it has not, {SUSPEND}.",
     ),
     Reason(
         name="WrongParticipant",
         owner=HUB,
-        meaning="The hospital's update names another hospital.",
+        meaning="The aggregation left out the hospital's update, because the update names another hospital.",
         action=f"Ask the hospital how this happened. Until the hospital has explained this, {SUSPEND}.",
     ),
     Reason(
         name="WrongImage",
         owner=HUB,
-        meaning="The manifest of the hospital's update names another training image than the round does.",
+        meaning="The aggregation left out the hospital's update, because its manifest (signed description) names "
+        "another training image than the round does.",
         action=f"Ask the hospital how this happened. Until the hospital has explained this, {SUSPEND}.",
     ),
     Reason(
@@ -146,85 +151,88 @@ _UPDATES = (
         failure_class="Platform",
         retried=True,
         owner=HOSPITAL,
-        meaning="The hospital trained this update from another model than this round's base.",
+        meaning="The hospital's update is not used, because it was trained from another model than this round's base.",
         action="Ask the round's author to apply a new round that includes this hospital. If this happens again, run "
         "`kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
     ),
     Reason(
         name="WrongSchema",
         owner=IMAGE,
-        meaning="The hospital's update has other tensors than the round expects.",
-        action="Let the training code keep names, shapes and types of the base's tensors.",
+        meaning="The aggregation left out the hospital's update, because the update has other tensors than the round "
+        "expects.",
+        action="Let the training code keep names, shapes and types of the base's tensors. Then each hospital lists "
+        "the digest of the corrected image in policy.images, and the round's author applies a new round.",
     ),
     Reason(
         name="CountsInvalid",
         owner=HOSPITAL,
-        meaning="The update's statistics are inconsistent (for example negative or fractional counts), or the update "
-        "reports no samples.",
+        meaning="The aggregation left out the update, because its numbers cannot be right (for example negative or "
+        "fractional counts), or because it reports no samples.",
         action=_FOREIGN_UPDATE,
     ),
     Reason(
         name="FrozenNotZero",
         owner=HOSPITAL,
-        meaning="The aggregation left out the update, because the update changes frozen tensors (exchange.frozen of "
-        "the round, and wardround.input.*).",
+        meaning="The aggregation left out the update, because it changes frozen tensors: tensors that "
+        "exchange.frozen of the round names, or wardround.input.*.",
         action=_FOREIGN_UPDATE,
     ),
     Reason(
         name="CompressionInvalid",
         owner=HOSPITAL,
-        meaning="The aggregation left out the update, because the update does not have the form of the round's "
-        "compression. For example, the scale of a block is infinite, negative or too large.",
+        meaning="The aggregation left out the update, because its bytes do not have the form of the round's "
+        "compression (spec.aggregation.compression).",
         action=_FOREIGN_UPDATE,
     ),
     Reason(
         name="StepsMissing",
         owner=IMAGE_OR_ROUND,
-        meaning="The aggregation left out the update: the strategy of the round is FedNova, and the update has no "
-        "usable number of local steps. Either the training code reports no steps, or the hospital withholds its "
-        "numbers because too few people are in its validation rows.",
-        action="The author of the training image: Let the training code write `steps`, a whole number from 1 on, under "
-        "`base` of metrics.json (docs/training-image.md). The round's author: If the training code writes `steps` "
-        "already, the hospital withholds its numbers. Then apply a new round with the strategy FedAvg, or without this "
-        "hospital.",
+        meaning="The aggregation left out the update: the round's strategy FedNova needs the number of local steps "
+        "of each update, and this update has none. Either the training code reports no steps, or the hospital "
+        "withholds its numbers because too few people are in its validation rows.",
+        action="The author of the training image: Let the training code write `steps`, a whole number from 1 on, "
+        "under `base` of metrics.json (docs/training-image.md). The round's author: If the training code already "
+        "writes `steps`, the hospital withholds its numbers. Then apply a new round with the strategy FedAvg, or "
+        "without this hospital.",
     ),
     Reason(
         name="UpdateTooLarge",
         owner=HOSPITAL,
-        meaning="The aggregation left out the update, because its norm (its length as a vector) is more than 30 times "
-        "the middle norm of the round. An update of this size would decide the result alone.",
+        meaning="The aggregation left out the update, because its norm (its length as a vector) is more than 30 "
+        "times the middle norm of the round's updates. Such an update would decide the result alone.",
         action="If this hospital has many more rows than the others, ask the hub's administrator to set "
-        "spec.maxSamples of its Participant to its number of rows: the limit of the norm then grows with the rows. "
-        "Otherwise ask the round's author for a lower learning rate, and check at the site who can write to the claim "
+        "spec.maxSamples of its Participant to its number of rows: a larger norm is then allowed. If it has not, "
+        "ask the round's author for a lower learning rate, and check at the site who can write to the claim "
         "`workspace`.",
     ),
     _network(
         name="KeyUnusable",
         owner=HOSPITAL,
-        meaning="The courier cannot decrypt the key of the base (the model from which the round starts). Or the "
-        "aggregation cannot decrypt the key of the hospital's update.",
-        action="If the hospital renewed its keys while the round ran, ask the round's author to apply a new round "
-        "that includes this hospital. Otherwise run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
+        meaning="The courier cannot decrypt the key of the model from which the round starts. Or the aggregation "
+        "Job on the hub cannot decrypt the key of the hospital's update.",
+        action="If the hospital renewed its keys while the round ran, ask the round's author to apply a new round. "
+        "If it did not, run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site, and do what its last "
+        "error says.",
     ),
     _network(
         name="Altered",
         owner=HUB,
-        meaning="Somebody changed a model or an update in the store after Wardround had sealed it.",
-        action="Check who can write to the store. Wardround has used no part of the changed object. If the object is a "
-        "model, ask the round's author to repeat the round that made the model. If the object is an update, the round "
-        "goes on without the update.",
+        meaning="Somebody changed a model or an update in the store after Wardround had sealed it. Wardround has "
+        "used no part of it.",
+        action="Check who can write to the store. If the object is a model, ask the round's author to repeat the "
+        "round that made the model. If the object is an update, the round goes on without it.",
     ),
     Reason(
         name="Missing",
         owner=NETWORK,
-        meaning="The store does not have the hospital's update, although the site reported that it has sent it.",
-        action="Run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site. Then ask the round's author to "
-        "apply a new round that includes this hospital.",
+        meaning="The store does not have the hospital's update, although the site reported it as sent.",
+        action="Run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site, and remove the cause that the "
+        "log shows. Then ask the round's author to apply a new round.",
     ),
     Reason(
         name="UploadTooLarge",
         owner=HUB,
-        meaning="The site asks to send more bytes than an update of this round can have.",
+        meaning="The site wants to send more bytes than the largest possible update of this round has.",
         action="Ask the hospital which version of Wardround its site runs. If the hub is older, upgrade the hub. If "
         f"the site is older, ask the hospital to upgrade the site. If hub and site have the same version, {SUSPEND}.",
     ),
@@ -237,78 +245,80 @@ _AGGREGATION = (
     _updates_unusable(
         name="NothingToAggregate",
         owner=ROUND,
-        meaning="The aggregation could use none of the updates.",
-        action="Read status.attention of the round: it says for each hospital why the aggregation left out its update. "
-        "Remove the causes, and apply a new round.",
+        meaning="The round has no result: the aggregation could use none of the updates.",
+        action="Read status.attention of the round: it says why the update of each hospital was left out. Remove "
+        "the causes, and apply a new round.",
     ),
     _updates_unusable(
         name="TooFewForStrategy",
         owner=ROUND,
-        meaning="The aggregation left out some updates. The remaining updates are too few for the round's strategy.",
-        action="Read status.attention of the round: it says for each hospital why the aggregation left out its "
-        "update. Then apply a new round that asks more hospitals, or that has another strategy or other parameters in "
-        "spec.aggregation.",
+        meaning="The round has no result: the aggregation left out some updates, and the rest are too few for the "
+        "round's strategy.",
+        action="Read status.attention of the round: it says why the update of each hospital was left out. Remove "
+        "the causes. Then apply a new round, or one that asks more hospitals, or that has another strategy or other "
+        "parameters in spec.aggregation.",
     ),
     _updates_unusable(
         name="SchemasDiffer",
         owner=ROUND,
-        meaning="The tensors of the hospitals' updates differ in names, shapes or types. Or, in a Statistics round, "
-        "the hospitals used different bounds of a field.",
-        action="Ask each hospital to compare the DataSchema of its Dataset with the federation's DataSchema. If a "
-        "DataSchema differs, its hospital applies the federation's one. If all are equal, ask the author of the "
-        "training image to correct `init`: it has to make the same tensors at all hospitals. Then apply a new round.",
+        meaning="The round has no result: the tensors of the hospitals' updates differ in names, shapes or types. "
+        "Or, in a Statistics round, the hospitals used different bounds of a field.",
+        action="Ask each hospital to compare the DataSchema of its Dataset with the federation's. If one differs, "
+        "that hospital applies the federation's DataSchema. If all are equal, ask the author of the training image "
+        "to correct `init`: it has to make the same tensors at all hospitals. Then apply a new round.",
     ),
     _updates_unusable(
         name="InitialWeightsDiffer",
         owner=IMAGE,
-        meaning="The aggregation cannot add up the updates of this initial round. Either the hospitals made different "
-        "first weights from the same seed, or their frozen tensors differ.",
-        action="There are three possible causes. (1) `init` of your training code uses more than seed, statistics and "
-        "schema: correct `init`. (2) `init` is right, and the sites have different kinds of processors: ask each "
-        "hospital's administrator for the site's kind. (3) Only frozen tensors differ. Training code cannot change "
-        "frozen tensors, so somebody has changed an update: ask each hospital's administrator which people can write "
-        "to the claim `workspace` of the site.",
+        meaning="The initial round has no result: the hospitals made different first weights from the same seed, or "
+        "their frozen tensors differ.",
+        action="There are three possible causes. (1) `init` of your training code uses more than seed, statistics "
+        "and schema: correct `init`. (2) `init` is right, and the sites have different kinds of processors: ask "
+        "each hospital's administrator for the site's kind. (3) Only frozen tensors differ. Training code cannot "
+        "change them, so somebody has changed an update: ask each hospital's administrator who can write to the "
+        "claim `workspace` of the site.",
     ),
     _updates_unusable(
         name="ResultNotFinite",
         owner=ROUND,
-        meaning="Training diverged at the hospitals: the combined model would contain infinite values.",
+        meaning="The round has no result: training diverged at the hospitals, and the combined model would contain "
+        "infinite values.",
         action="Apply a new round with a lower learning rate.",
     ),
     _try_again(
         name="StoreInconsistent",
         owner=HUB,
-        meaning="The store gave the aggregation Job bytes that differ from what the hub signed, or from what the Job "
-        "had read before. So the Job made no result.",
-        action="Somebody may have changed objects in the store: check who can write to the store. Then ask the round's "
-        "author to apply a new round. If the changed object is the base, the author first has to repeat the round that "
+        meaning="The aggregation Job made no result: the store gave it bytes that differ from what the hub signed, "
+        "or from what the Job had read before.",
+        action="Check who can write to the store: somebody may have changed objects there. Then ask the round's "
+        "author for a new round. If the changed object is the base, the author first has to repeat the round that "
         "made the base.",
     ),
     _try_again(
         name="StillCollecting",
         owner=NOBODY,
-        meaning="The aggregation Job began to read updates while its round still collected updates. The Job waited for "
-        "the last page of the list of updates, but not longer than aggregation.earlySeconds of the hub chart. In this "
-        "time the round did not close, or the store withheld the page.",
+        meaning="An aggregation Job that began early has ended, because it had waited for aggregation.earlySeconds "
+        "of the hub chart and the round still collected updates (or the store withheld the last page of the list of "
+        "updates).",
         action="Nothing to do: the hub operator starts another aggregation Job when the round closes.",
     ),
     _our_fault(
         name="ResultExists",
         owner=NOBODY,
-        meaning="An earlier try of the aggregation has already written a result to the place in the store to which "
-        "this try writes.",
+        meaning="The place in the store for the result is already taken: an earlier try of the aggregation has "
+        "written a result there.",
         action="Nothing to do: the hub operator tries again at another place.",
     ),
     _our_fault(
         name="TooManyLeftOut",
         owner=HUB,
-        meaning="The aggregation left out more updates than the list in its result can name.",
-        action="Report this to the developers of Wardround, with the log of the aggregation Job.",
+        meaning="The aggregation Job made no result, because it left out more hospitals than its answer can name.",
+        action="Report this, with the log of the aggregation Job, to the developers of Wardround.",
     ),
     _our_fault(
         name="PlanUnreadable",
         owner=HUB,
-        meaning="The aggregation Job cannot read its plan.",
+        meaning="The aggregation Job cannot read its plan (the hub operator's text that says what to combine).",
         action="Compare the image of the hub operator with the image of the aggregation Job. If they differ, wait "
         "until the upgrade of the hub has ended, and ask the round's author to apply a new round. If they are equal, "
         "report the log of the aggregation Job to the developers of Wardround.",

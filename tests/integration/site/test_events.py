@@ -52,7 +52,7 @@ async def test_a_failed_task_writes_each_event_once_without_the_containers_messa
     assert shown.returncode == 0, shown.stderr
     (line,) = [each for each in shown.stdout.splitlines() if "Warning" in each]
     assert "ColumnMissing" in line
-    assert "The data file lacks a column that the Dataset or its DataSchema names." in line
+    assert "The data file has no column for a field of the Dataset or of its DataSchema." in line
 
 
 async def test_a_restarted_operator_writes_no_event_about_a_ready_site(site: Site) -> None:

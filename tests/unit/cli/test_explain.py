@@ -251,7 +251,7 @@ def test_an_assignment_without_a_name_that_can_be_one_leaves_the_advice_as_it_is
     """Also one that nobody has signed is shown."""
     failed = {"failure": {"class": "Site", "reason": "DatasetNotFound"}}
     text = explain.text(explain.explain_task(item("SiteTask", "t", "w", failed, spec), None, NOW))
-    assert "The hospital offers no Dataset DATASET.\n" in text
+    assert "The hospital offers no Dataset with the name DATASET.\n" in text
 
 
 def test_a_lease_that_cannot_be_read_names_the_field() -> None:

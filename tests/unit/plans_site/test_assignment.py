@@ -352,7 +352,7 @@ def test_a_hub_that_writes_a_lower_version_than_the_site_allows_is_refused(lowes
     policy = dataclasses.replace(POLICY, lowest_assignment_version=lowest)
     decision = decided(policy=policy, approved=True)
     assert (decision.outcome, decision.reason) == ("Refused", "AssignmentVersionTooLow")
-    assert "The hub's administrator: Upgrade the hub if the hub is older than the site." in decision.message
+    assert "The hub's administrator: If the hub is older than the site, upgrade the hub." in decision.message
     assert decided(policy=dataclasses.replace(POLICY, lowest_assignment_version=LATEST)).outcome == "Accepted"
 
 

@@ -267,7 +267,7 @@ def test_an_answer_of_code_is_complete() -> None:
         (
             [ended("view", 65, json.dumps({"reason": "CodeDiffers", "message": "another command"}))],
             "CodeDiffers",
-            "Make a new Prediction with the image and the command",
+            "Make a new Prediction whose spec.code has the image and the command",
         ),
         ([VIEWED, WATCHED, ended("model", 1)], "TrainerFailed", "Container model ended with exit code 1"),
         ([VIEWED, WATCHED, ended("model", 137, reason="OOMKilled")], "OutOfMemory", "Container model needed more"),
