@@ -86,7 +86,7 @@ def usage() -> str:
             "",
             f"Verbs that need no cluster: {', '.join(FOR_PEOPLE)}",
             f"Verbs of `kubectl wardround`, for a computer without kubectl: {', '.join(COMMAND_LINE)}",
-            f"Verbs that only the pods of Wardround run: {', '.join(VERBS)}.",
+            f"These verbs run only in the pods of Wardround. People do not use them: {', '.join(VERBS)}.",
             "",
             "To read what a verb does and takes, run `wardround VERB --help`. The verbs that only pods run have no "
             "help.",

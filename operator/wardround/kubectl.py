@@ -55,8 +55,8 @@ def carry_out(arguments: list[str] | None) -> int:
         return 2
     except codec.Malformed as error:
         say(
-            f"error: This version of kubectl-wardround cannot read the object: {error}. Install kubectl-wardround in "
-            "the version of the CRDs in this cluster."
+            f"error: This version of kubectl-wardround cannot read the object: {error}. Install the version of "
+            "kubectl-wardround that fits the CRDs of this cluster."
         )
         return 2
     except KeyboardInterrupt:

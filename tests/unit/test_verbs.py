@@ -28,7 +28,9 @@ def test_help_names_the_verbs_of_people_apart_from_those_of_pods(
     argv: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(argv) == 0
-    for_people, pods = capsys.readouterr().out.split("Verbs that only the pods of Wardround run:")
+    for_people, pods = capsys.readouterr().out.split(
+        "These verbs run only in the pods of Wardround. People do not use them:"
+    )
     people = [verb for line in for_people.splitlines()[2:] for verb in line.partition(": ")[2].split(", ") if verb]
     assert people == [*FOR_PEOPLE, *COMMAND_LINE]
     assert pods.split(".")[0].split() == ", ".join(VERBS).split()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Collection
 
-from wardround.aggregate.plan import CHECK_STORE, AggregationError
+from wardround.aggregate.advice import CHECK_IMAGE, CHECK_STORE
+from wardround.aggregate.plan import AggregationError
 from wardround.ports import Store
 from wardround.sealing.pages import open_named
 from wardround.sealing.refused import Refused
@@ -37,9 +38,9 @@ def new_updates(page: CollectedPage, known: Collection[str], most: int) -> dict[
     if len(known) + len(new) > most:
         raise AggregationError(
             "PlanUnreadable",
-            f"The list of updates has more than {most} updates, and the plan of this aggregation allows no more. So "
-            "this Job ends. The hub operator starts another one when the round closes. The cause can be a hospital "
-            "that writes a new manifest for its update again and again.",
+            f"This aggregation Job ends, because the list of updates has more than {most} updates, the most that "
+            "the Job's plan allows. Perhaps a hospital writes a new manifest for its update again and again. Nobody "
+            "has to act: the hub operator starts another Job when the round closes.",
         )
     return new
 
@@ -54,8 +55,8 @@ def require_complete(closed: ClosedList, listed: dict[str, str]) -> None:
     if absent or len(set(participants)) != len(participants):
         raise AggregationError(
             "PlanUnreadable",
-            "The last page of the list of updates says which updates to combine. But it names an update that is on no "
-            "page, or two updates of one hospital. So this Job combines nothing.",
+            "This aggregation Job combines nothing, because the hub operator's list of updates contradicts itself: "
+            f"its last page names an update that is on no page, or two updates of one hospital. {CHECK_IMAGE}",
         )
 
 
@@ -83,10 +84,10 @@ class UpdateCollection:
                 if clock() - begun >= self._terms.seconds:
                     raise AggregationError(
                         "StillCollecting",
-                        f"This Job has waited {self._terms.seconds} s for the last page of the list of updates. "
-                        "Either the round still collects updates, or the store withholds the page. So this Job ends "
-                        "and gives its memory back. Nobody has to act: the hub operator starts another Job when the "
-                        "round closes.",
+                        f"This aggregation Job ends, because it has waited {self._terms.seconds} s for the last "
+                        "page of the list of updates. Either the round still collects updates, or the store "
+                        "withholds the page. Nobody has to act: the hub operator starts another Job when the round "
+                        "closes.",
                     )
                 await asyncio.sleep(pause(clock() - came))
                 continue

@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from wardround.aggregate import steps
+from wardround.aggregate.advice import CHECK_STORE
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.collection import UpdateCollection
 from wardround.aggregate.memory import EXAMINED_AT_ONCE
 from wardround.aggregate.outliers import Size, too_large
-from wardround.aggregate.plan import CHECK_STORE, AggregationError
+from wardround.aggregate.plan import AggregationError
 from wardround.aggregate.sealed_file import Keeping, SealedFile
 from wardround.aggregate.update_list import listed_updates
 from wardround.aggregate.updates import Form, Usable, examine, read_layout
@@ -56,8 +57,8 @@ async def open_base(store: Store, plan: AggregationPlan, keeping: Keeping) -> Ba
     file = SealedFile(store, base.get.parts, body, keeping, hashes)
     another = AggregationError(
         "SchemasDiffer",
-        "The base is not a file in the canonical form that docs/contracts.md describes, so the aggregation cannot "
-        "combine updates with it.",
+        "The aggregation combines nothing, because the base is not a tensor file in canonical form "
+        "(docs/contracts.md). The round's author has to start from another base.",
     )
     try:
         layout = await read_layout(file)
@@ -200,8 +201,8 @@ def require_enough(plan: AggregationPlan, examined: ExaminedUpdates) -> None:
     if len(examined.usable) < least:
         raise AggregationError(
             "TooFewForStrategy",
-            f"{plan.strategy} with these parameters needs {least} updates, but the aggregation can use only "
-            f"{len(examined.usable)}.",
+            f"The aggregation combines nothing: with these parameters, the strategy {plan.strategy} needs {least} "
+            f"updates, and {len(examined.usable)} can be used.",
             examined.left_out,
         )
 

@@ -18,6 +18,7 @@ from fractions import Fraction
 from types import TracebackType
 
 from wardround.aggregate import gate, metrics
+from wardround.aggregate.advice import CHECK_IMAGE
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.collection import UpdateCollection
 from wardround.aggregate.counts import evaluation_layout
@@ -125,7 +126,7 @@ def store_failed(error: StoreError) -> AggregationError:
     """The failure of an aggregation whose store fails or cannot be reached."""
     return AggregationError(
         "StoreUnreachable",
-        f"The store failed: {error}. The hub's administrator finds the cause in the log of the store.",
+        f"The store failed: {error}. The hub's administrator has to look for the cause in the log of the store.",
     )
 
 
@@ -137,14 +138,14 @@ def _failures() -> Iterator[None]:
     except Differs:
         raise AggregationError(
             "SchemasDiffer",
-            "The aggregation cannot add the hospitals' statistics, because the hospitals used different bounds of "
-            "a field. The DataSchemas of the hospitals' Datasets have to be equal.",
+            "The aggregation cannot add the hospitals' statistics, because the DataSchemas of the hospitals' "
+            "Datasets have different bounds of a field. Each hospital has to apply the federation's DataSchema.",
         ) from None
     except NotFinite:
         raise AggregationError(
             "ResultNotFinite",
-            "All updates have finite numbers, but a number of the combined model is too large for the dtype of "
-            "its tensor. So the round has no result.",
+            "The round has no result: all updates are finite, but a number of the combined model is too large for "
+            "the dtype of its tensor. The round's author has to train with a lower learning rate.",
         ) from None
     except Refused:
         # Every segment opened in the first pass.
@@ -338,8 +339,8 @@ class SealedResult:
         if len(self._lengths) > len(put.parts):
             raise AggregationError(
                 "PlanUnreadable",
-                f"The result has {len(self._lengths)} parts, but the plan has addresses to upload only "
-                f"{len(put.parts)} parts. So this Job has written no result.",
+                f"This aggregation Job has written no result: the result has {len(self._lengths)} parts, and the "
+                f"plan has upload addresses for only {len(put.parts)}. {CHECK_IMAGE}",
             )
         self._region = region
         self._sealed = memoryview(bytearray(min(bodies.SEALED_SEGMENT, ciphertext_length(body.length))))
@@ -409,6 +410,6 @@ def _require_stored(stored: bool) -> None:
     if not stored:
         raise AggregationError(
             "ResultExists",
-            "The store already has a result at the place for the result of this Job: another aggregation has written "
-            "it. So this Job has written no result.",
+            "This aggregation Job has written no result, because another Job has already written one to the same "
+            "place. Nobody has to act: the hub operator tries again at another place.",
         )

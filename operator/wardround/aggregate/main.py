@@ -35,10 +35,10 @@ TERMINATION_LOG = "/dev/termination-log"
 
 
 DISK_FULL = (
-    "The disk of this Job's node has no room left for the ciphertext of the updates. The hub's administrator frees "
-    "disk space on the node, or sets a lower aggregation.scratchGiB in the values of the hub chart. If the updates "
-    "need more space than the lower value, the Job keeps no updates on the disk, and fetches them from the store "
-    "twice. Or the round fails with TooMuchForScratch, if its strategy or compression needs all updates on the disk."
+    "The disk of this Job's node is full, so the ciphertext of the updates does not fit. The hub's administrator "
+    "has to free disk space on the node, or to lower aggregation.scratchGiB in the values of the hub chart. With a "
+    "lower value, the Job reads updates that need more space from the store twice. If the round's strategy or "
+    "compression needs all updates on the disk, the round then fails with TooMuchForScratch."
 )
 # glibc's mallopt(3): blocks of LARGE_BLOCK or more go back to the kernel when they are freed, and threads share HEAPS.
 M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 384 << 10
@@ -89,8 +89,8 @@ def _our_fault(error: Exception) -> AggregationFailure:
     traceback.print_exception(error)
     return AggregationFailure(
         "AggregatorFailed",
-        f"The aggregation ended with {type(error).__name__}. The log of the aggregation Job says at which place in "
-        "the code.",
+        f"The aggregation Job ended with the error {type(error).__name__}, a fault in Wardround's own code. The "
+        "hub's administrator has to report it, with the log of this Job, to the developers of Wardround.",
     )
 
 

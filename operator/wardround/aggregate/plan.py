@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from wardround.aggregate import planned_state
+from wardround.aggregate.advice import CHECK_IMAGE
 from wardround.wire import codec, compression, strategy_terms
 from wardround.wire.aggregation import (
     AggregationAnswer,
@@ -16,8 +17,6 @@ from wardround.wire.aggregation import (
 
 # Bytes. The kubelet cuts a longer termination message, and half a JSON document cannot be read.
 LARGEST_ANSWER = 4096
-# The end of each message about contents of the store that have changed.
-CHECK_STORE = "So the Job made no result. The hub's administrator has to check who can write to the store."
 
 
 class AggregationError(Exception):
@@ -33,58 +32,56 @@ def parse(data: bytes) -> AggregationPlan:
     try:
         plan = codec.read_document(AggregationPlan, data, "plan.json")
     except codec.Malformed as error:
-        raise AggregationError(
-            "PlanUnreadable", f"{error}. Check that the hub operator and this Job run the same image."
-        ) from None
+        raise AggregationError("PlanUnreadable", f"{error}. {CHECK_IMAGE}") from None
+    if problem := _contradiction(plan) or planned_state.unfit(plan):
+        raise AggregationError("PlanUnreadable", problem)
+    return plan
+
+
+def _contradiction(plan: AggregationPlan) -> str:
+    """A message that says what this Job does not know, or which parts of the plan contradict each other; or nothing."""
     known = plan.task in ("Train", "Statistics", "Evaluate")
     if not known or plan.weighting != "Samples" or strategy_terms.unknown(plan.strategy, plan.parameters):
-        raise AggregationError(
-            "PlanUnreadable",
-            "The plan has a task, strategy, weighting or parameters that this Job's image does not know. Check that "
-            "the hub operator and this Job run the same image.",
+        return (
+            "This Job cannot read its plan: the Job's image does not know the plan's task, strategy, weighting or "
+            f"parameters. {CHECK_IMAGE}"
         )
     if plan.task != "Train" and plan.strategy != strategy_terms.FEDAVG:
-        raise AggregationError(
-            "PlanUnreadable",
-            f"The plan has the strategy {plan.strategy} for a {plan.task} round. Such a round can have only the "
-            "strategy FedAvg.",
+        return (
+            f"This Job cannot use its plan: the plan has the strategy {plan.strategy} for a {plan.task} round, and "
+            f"such a round can have only FedAvg. {CHECK_IMAGE}"
         )
     terms = strategy_terms.STRATEGIES[plan.strategy]
     if plan.initial and terms.differences:
-        raise AggregationError(
-            "PlanUnreadable",
-            f"The strategy {plan.strategy} needs a base, but the plan is for an initial round. An initial round has "
-            "no base.",
+        return (
+            f"This Job cannot use its plan: the strategy {plan.strategy} needs a base, and the plan's round is an "
+            f"initial round, which has no base. {CHECK_IMAGE}"
         )
     if problem := compression.impossible(plan.compression, task=plan.task, initial=plan.initial):
-        raise AggregationError("PlanUnreadable", problem)
+        return f"{problem} {CHECK_IMAGE}"
     if plan.reads_twice and (terms.at_once or plan.compression != compression.NONE):
-        raise AggregationError(
-            "PlanUnreadable",
-            f"With the strategy {plan.strategy} and the compression {plan.compression}, the Job has to read the "
-            "updates a second time from the scratch volume. But the plan tells the Job to read the updates from the "
-            "store twice.",
+        return (
+            f"This Job cannot use its plan: with the strategy {plan.strategy} and the compression "
+            f"{plan.compression}, all updates have to be on the scratch volume, but the plan says to read them from "
+            f"the store twice. {CHECK_IMAGE}"
         )
     if plan.listed.collects and (plan.reads_twice or plan.initial or terms.at_once):
-        raise AggregationError(
-            "PlanUnreadable",
-            "The plan tells this Job to read updates while the round still collects. For this, the round needs a base "
-            "and a strategy that reads one update after the other, and the scratch volume needs room for all updates. "
-            "This plan lacks one of the three.",
+        return (
+            "This Job cannot use its plan, which says to read updates while the round still collects. For this, the "
+            "round needs a base, a strategy that reads one update after the other, and room for all updates on the "
+            f"scratch volume. One of the three is missing. {CHECK_IMAGE}"
         )
     if plan.gate is not None and not plan.references:
-        raise AggregationError(
-            "PlanUnreadable", "The plan has a gate but no references. A gate compares a model with references."
+        return (
+            "This Job cannot use its plan: the plan has a gate, which compares a model with references, but no "
+            f"references. {CHECK_IMAGE}"
         )
     if (plan.base is not None) != (plan.task == "Train" and not plan.initial):
-        raise AggregationError(
-            "PlanUnreadable",
-            "The plan does not fit the round. For a Train round that is no initial round, the plan has to have a base. "
-            "For every other round, the plan must have no base.",
+        return (
+            "This Job cannot use its plan: a Train round that is no initial round needs a base, and every other "
+            f"round must have none. {CHECK_IMAGE}"
         )
-    if problem := planned_state.unfit(plan):
-        raise AggregationError("PlanUnreadable", problem)
-    return plan
+    return ""
 
 
 def spell(answer: AggregationAnswer) -> bytes:
@@ -101,8 +98,8 @@ def spell(answer: AggregationAnswer) -> bytes:
     return spell(
         AggregationFailure(
             "TooManyLeftOut",
-            "The aggregation left out more hospitals than its answer can name. The log of the aggregation Job names "
-            "these hospitals.",
+            "The aggregation left out more hospitals than its answer can name, so it made no result. The hub's "
+            "administrator finds their names in the log of the aggregation Job.",
         )
     )
 

@@ -5,6 +5,7 @@ Pure. The hub operator has decided the same before. A state of another round mus
 
 from __future__ import annotations
 
+from wardround.aggregate.advice import CHECK_IMAGE
 from wardround.sealing.body import SERVER_STATE
 from wardround.wire import strategy_terms
 from wardround.wire.aggregation import AggregationPlan, PlannedStart
@@ -22,14 +23,16 @@ def unfit(plan: AggregationPlan) -> str:
     base = plan.base.manifest
     if not all(_has_layout(each.header, base) for each in state.moments):
         return (
-            "The server state in the plan has other tensors than the base, so the strategy cannot use the server state."
+            "This Job cannot use the server state (the state of the server optimizer) in its plan, because the "
+            f"server state has other tensors than the base. {CHECK_IMAGE}"
         )
     return _foreign(plan, state.start, base, count) if state.start is not None else ""
 
 
 def _numbers(strategy: str, needed: int, given: int) -> str:
     return (
-        f"The strategy {strategy} needs {needed} moments as its server state in this round, but the plan has {given}."
+        f"This Job cannot use its plan: the state of the strategy {strategy} has {needed} moments in this round, "
+        f"and the plan has {given}. {CHECK_IMAGE}"
     )
 
 
@@ -43,8 +46,9 @@ def _foreign(plan: AggregationPlan, start: PlannedStart, base: ModelManifest, co
     same_round = all(each.round_uid == base.header.round_uid and _has_layout(each, base) for each in headers)
     if counts != {count} or mine != theirs or not same_round:
         return (
-            "The server state in the plan was made for another base, strategy, set of parameters or list of frozen "
-            "tensors than the plan names. So this Job cannot continue with the server state."
+            "This Job cannot continue with the server state (the state of the server optimizer) in its plan: the "
+            "state was made for another base, another strategy, other parameters or other frozen tensors. "
+            f"{CHECK_IMAGE}"
         )
     return ""
 

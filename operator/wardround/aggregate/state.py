@@ -5,7 +5,8 @@ A state is read once, while the updates are combined. The manifest of the hub sa
 
 from __future__ import annotations
 
-from wardround.aggregate.plan import CHECK_STORE, AggregationError
+from wardround.aggregate.advice import CHECK_IMAGE, CHECK_STORE
+from wardround.aggregate.plan import AggregationError
 from wardround.aggregate.sealed_file import SealedFile
 from wardround.ports import Store
 from wardround.sealing.body import Body
@@ -29,7 +30,8 @@ async def _open_moment(store: Store, start: PlannedStart, index: int) -> SealedF
     except Refused:
         raise AggregationError(
             "PlanUnreadable",
-            "The plan has a key for the server state of the base, but the key does not open the server state.",
+            "This Job cannot open the server state (the state of the server optimizer) of the base: the key in its "
+            f"plan is another state's. {CHECK_IMAGE}",
         ) from None
     hashes = await store.get_bytes(get.segments, HASH_BYTES * body.segments)
     if digests.digest(hashes) != moment.segments_digest:

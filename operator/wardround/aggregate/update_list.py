@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from wardround.aggregate.plan import CHECK_STORE, AggregationError
+from wardround.aggregate.advice import CHECK_IMAGE, CHECK_STORE
+from wardround.aggregate.plan import AggregationError
 from wardround.ports import Store
 from wardround.sealing.pages import open_page
 from wardround.sealing.refused import Refused
@@ -33,14 +34,14 @@ async def listed_updates(store: Store, listed: PlannedList) -> AsyncGenerator[Pl
             if update.participant <= last:
                 raise AggregationError(
                     "PlanUnreadable",
-                    "The list of updates is not sorted by the names of the participants, so this Job cannot use the "
-                    "list.",
+                    "This Job cannot use the list of updates, because the list is not sorted by the names of the "
+                    f"participants. {CHECK_IMAGE}",
                 )
             last, count = update.participant, count + 1
             yield update
     if count != listed.updates:
         raise AggregationError(
             "PlanUnreadable",
-            f"The list of updates names {count} updates, but the plan says that it names {listed.updates}. So this "
-            "Job cannot use the list.",
+            f"This Job cannot use the list of updates: the list names {count} updates, and the plan says "
+            f"{listed.updates}. {CHECK_IMAGE}",
         )

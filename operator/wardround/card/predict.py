@@ -97,19 +97,19 @@ def notes(card: ModelCard) -> tuple[str, str]:
     recalibrated_by = (
         f"recalibrated: by {line.words}."
         if line
-        else "recalibrated: empty. To fill this column, the card needs calibrationIntercept and calibrationSlope over "
-        "many hospitals: over more than half of the number of hospitals that trained the model. Ask the author "
-        "of this model's rounds for an Evaluate round with the metric calibration. This round needs at least 400 "
-        "people beside those of the largest hospital. Then pull the model again."
+        else "recalibrated: empty, because the card lacks calibrationIntercept and calibrationSlope over enough "
+        "hospitals: more than half of the number that trained the model. To fill this column, ask the author of "
+        "this model's rounds for an Evaluate round with the metric calibration over these hospitals, with at least "
+        "400 people besides those of the largest hospital. Then pull the model again."
     )
     positive_from = (
-        f"positive: true from the probability {point.value} on. Round {point.round_name} chose this threshold on the "
-        f"{_WORDS[point.rows]} rows of {_people(point.people, point.hospitals)}{_specificity_there(card, point)}."
+        f"positive: true for a probability of {point.value} or more. Round {point.round_name} chose this threshold "
+        f"on the {_WORDS[point.rows]} rows of "
+        f"{_people(point.people, point.hospitals)}{_specificity_there(card, point)}."
         if point
-        else "positive: empty. To fill this column, the card needs a threshold over many hospitals: over more than "
-        "half of the number of hospitals that trained the model. Ask the author of this model's rounds for an "
-        "Evaluate round with the metric sensitivityAtSpecificity, which chooses a threshold. Then pull the model "
-        "again."
+        else "positive: empty, because the card lacks a threshold over enough hospitals: more than half of the "
+        "number that trained the model. To fill this column, ask the author of this model's rounds for an Evaluate "
+        "round with the metric sensitivityAtSpecificity over these hospitals. Then pull the model again."
     )
     return recalibrated_by, positive_from
 

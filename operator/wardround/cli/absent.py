@@ -19,7 +19,10 @@ def sentences(declared: Iterable[str], present: Iterable[str]) -> str:
         UNREPORTED: [each for each in absent if each not in METRICS],
     }
     return " ".join(
-        f"The result lacks these metrics of the round: {', '.join(names)}. The cause: {why}."
+        (
+            f"The result of this round does not show these metrics that the round declares: {', '.join(names)}. "
+            f"Cause: {why}."
+        )
         for why, names in groups.items()
         if names
     )

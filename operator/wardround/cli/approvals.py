@@ -30,8 +30,8 @@ DAYS = 90
 LAST_EVALUATIONS = 2
 NAME_LENGTH, DIGEST_DIGITS = 30, 8
 NOT_BOUND = (
-    "With an Approval of the model, the hub still chooses: the weights and the state from which a round starts, the "
-    "seed, the deadlines, the threads, and the way in which the hub combines updates."
+    "If you approve the model, the hub still chooses these things for each task: the weights and the state to start "
+    "from, the seed, the deadlines, the threads, and how the hub combines updates."
 )
 
 
@@ -68,7 +68,7 @@ def require_open(known: Reviewed) -> None:
     if not has_ended(known.task) or known.task.spec.denied:
         return
     meta, model = known.task.metadata, terms.series_terms(known.assignment) is not None
-    more = " To approve further tasks of its model, give --model." if model else ""
+    more = " To approve further tasks of the same model, repeat the command with --model." if model else ""
     raise CommandError(
         f"SiteTask {meta.namespace}/{meta.name} {_state(known.task)}, so an approval of this task changes nothing. "
         f"Nothing is written.{more}"
@@ -78,7 +78,10 @@ def require_open(known: Reviewed) -> None:
 def approved(known: Reviewed) -> str:
     """What the approval of this task alone has done."""
     if has_ended(known.task):
-        return f"The denial of {known.where} is over for further attempts. This task has ended, and stays refused."
+        return (
+            f"You have ended the denial of {known.where} for further attempts: the hospital may take them. This "
+            "task has ended, and stays refused."
+        )
     return f"Approved: {known.where}"
 
 
@@ -87,12 +90,13 @@ def series_terms(known: Reviewed) -> SeriesTerms:
     series = terms.series_terms(known.assignment)
     if known.assignment.delivery is not None:
         raise CommandError(
-            "This task delivers a version of a model, and does not say what the model's series asks for. So you can "
-            "approve or deny only this task. To deny the model, name the SiteTask of a Train round of the model."
+            "You can approve or deny only this task, because it delivers a version and does not say what the "
+            "model's series asks for. Leave out --model and --sweep. To deny the whole model, name the SiteTask of "
+            "one of its Train rounds."
         )
     if series is None:
         raise CommandError(
-            "This task belongs to no FederatedModel, so you can approve or deny only this task. Leave out --model and "
+            "You can approve or deny only this task, because it belongs to no FederatedModel. Leave out --model and "
             "--sweep."
         )
     return series
@@ -115,8 +119,7 @@ def withdrawable(known: Reviewed) -> list[str]:
     ]
     if not names:
         none = (
-            "This model has no Approval to withdraw: nobody has approved the model, or each Approval is withdrawn "
-            "already."
+            "There is nothing to withdraw: nobody has approved this model, or each Approval of it is withdrawn already."
         )
         raise CommandError(" ".join((none, *denials_left(known))))
     return names
@@ -207,7 +210,7 @@ def limit(option: str, wanted: int | None, default: int) -> int:
     if wanted is None:
         return min(default, MOST_TASKS)
     if not 0 <= wanted <= MOST_TASKS:
-        raise CommandError(f"{option} takes a number from 0 to {MOST_TASKS}.")
+        raise CommandError(f"{option} takes a whole number from 0 to {MOST_TASKS}.")
     return wanted
 
 
@@ -218,8 +221,7 @@ def end(text: str | None, now: datetime) -> str:
     until = read_time(text if "T" in text else f"{text}T00:00:00Z")
     if until is None:
         raise CommandError(
-            f"--until takes a date such as 2027-03-31, in the year {LAST_YEAR} at the latest, and {text!r} is no such "
-            "date."
+            f"--until cannot use {text!r}: give a date such as 2027-03-31, in the year {LAST_YEAR} at the latest."
         )
     if until <= now:
         raise CommandError(f"--until {text} is in the past. Give a later date.")
@@ -341,11 +343,11 @@ def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime
     yield from listed(facts(series))
     if names := approvals.deviations(known.assignment):
         yield (
-            f"  This task differs from the terms of its series ({', '.join(names)}), so no Approval of the model "
-            "covers the task."
+            " No Approval of the model covers this task, because the task differs from what its series asks for "
+            f"({', '.join(names)})."
         )
     yield f"  {NOT_BOUND}"
-    yield f"  An Approval of the model covers {limits_in_words(most)}."
+    yield f" If you approve the model, the Approval covers {limits_in_words(most)}."
     for each in of_the_model(known):
         yield f"  {_approval_line(each, series, now)}"
     uid = known.task.metadata.uid

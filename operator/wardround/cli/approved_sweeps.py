@@ -45,9 +45,9 @@ def sweep(known: Reviewed, tasks: Sequence[Object]) -> Sweep:
     own = approvals.series_terms(known)
     if approvals.has_ended(known.task):
         raise CommandError(
-            f"SiteTask {known.task.metadata.name} has ended, so somebody may have deleted its model. Name a SiteTask "
-            "of the sweep that has not ended. To see the SiteTasks: kubectl get sitetasks -n "
-            f"{known.task.metadata.namespace}."
+            f"The command approved nothing: SiteTask {known.task.metadata.name} has ended, so somebody may have "
+            "deleted its model. Name a SiteTask of the sweep that has not ended. To see the SiteTasks: kubectl get "
+            f"sitetasks -n {known.task.metadata.namespace}."
         )
     candidates = {own.model_uid: (known.assignment.issued, own)}
     for item in tasks:
@@ -68,8 +68,8 @@ def sweep(known: Reviewed, tasks: Sequence[Object]) -> Sweep:
             else f"one Approval covers at most {MOST_TASKS} rounds, and each model asks for {own.rounds + 1}"
         )
         raise CommandError(
-            f"There is no sweep to approve: {why}. To approve only the model {own.model_name} of this task, run the "
-            "command with --model in place of --sweep."
+            f"The command approved nothing, because there is no sweep: {why}. To approve only the model "
+            f"{own.model_name} of this task, use --model in place of --sweep."
         )
     return Sweep(made, tuple(each.model_name for each in series[room:]), gone)
 
@@ -96,7 +96,10 @@ def approve_sweep(
     """The Approval of all models of the sweep. Without `rounds` and `evaluations`, twice as many as their series plan,
     because each attempt counts. Raises CommandError."""
     if len(chosen.text.encode()) > LONGEST_TERMS:
-        raise CommandError("The terms of these models are too long for one Approval. Approve each model with --model.")
+        raise CommandError(
+            "The command approved nothing: what these models ask for is too long for one Approval. Approve each "
+            "model with --model."
+        )
     most = approvals.limits(chosen.terms, rounds=rounds, evaluations=evaluations, until=until, now=now)
     spec = {"verdict": "Approve", "author": author, "terms": chosen.text, **most}
     first = approvals.prefix(approvals.series_terms(known).model_name)
@@ -123,18 +126,18 @@ def review(
         "Each of them:",
         *approvals.listed(approvals.facts(asks)),
         f"  {approvals.NOT_BOUND}",
-        f"The Approval covers {approvals.limits_in_words(most)}. These limits count the tasks of all these models "
-        "together, so one model can use up the limits. To set lower limits, give --rounds and --evaluations.",
+        f"The Approval of the sweep covers {approvals.limits_in_words(most)}. These limits are for all its models "
+        "together, so one model can use them up. To set lower limits, give --rounds and --evaluations.",
     ]
     if chosen.omitted:
         lines.append(
-            f"  One Approval has no room for these further models: {', '.join(chosen.omitted)}. Approve each of them "
-            "with --model."
+            f" This Approval has no room for these further models of the sweep: {', '.join(chosen.omitted)}. "
+            "Approve each of them with --model."
         )
     if chosen.gone:
         lines.append(
-            "  The Approval does not cover these models, because the list above has another model of the same name: "
-            f"{', '.join(chosen.gone)}."
+            " This Approval does not cover these models, because the list above has another model with the same "
+            f"name: {', '.join(chosen.gone)}."
         )
     command = f"kubectl wardround approve {known.where} --sweep --digest {chosen.digest} {approvals.bounds(most)}"
     lines.append(f"  To approve these models: {command}")

@@ -85,7 +85,7 @@ def target(text: str) -> tuple[str, str]:
         if word in aliases and name:
             return kind, name
     raise CommandError(
-        f"{text!r} does not have the form KIND/NAME. KIND is one of: "
+        f"{text!r} does not name an object. Write KIND/NAME, and for KIND one of: "
         f"{', '.join(each[0] for each in _ALIASES.values())}."
     )
 
@@ -96,5 +96,5 @@ def hospital(text: str) -> str:
         return text
     kind, name = target(text)
     if kind != "Participant":
-        raise CommandError(f"{text!r} does not name a hospital: give its name, or participant/NAME.")
+        raise CommandError(f"{text!r} does not name a hospital. Write its name, or participant/NAME.")
     return name

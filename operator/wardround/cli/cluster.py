@@ -134,7 +134,8 @@ class Cluster:
         status, answer = self._request("GET", path)
         if status != 200:
             raise CommandError(
-                f"{self.server} answered {status}. Ask this cluster's administrator for the right to read {path}."
+                f"The cluster {self.server} refused to show {path} (HTTP {status}). Ask this cluster's "
+                "administrator for the right to read it."
             )
         return answer.decode()
 
@@ -175,13 +176,15 @@ class Cluster:
                 "The cluster refuses your credentials, because they have expired or belong to another cluster. Log in "
                 "again, or choose another cluster with --context."
             ),
-            403: "Your account lacks this right. Ask this cluster's administrator for the right, or choose another "
+            403: "Your account does not have this right. Ask this cluster's administrator for it, or choose another "
             "cluster with --context.",
             404: (
                 "Perhaps Wardround is not installed in this cluster. Choose the right cluster with --context, or "
                 "install the charts of Wardround."
             ),
-            409: "Somebody else changed the object at the same time. Run the command again.",
+            409: (
+                "Nothing was changed, because somebody else changed the object at the same time. Run the command again."
+            ),
             422: "Correct the field that the API server names, and run the command again.",
         }.get(status, "Ask this cluster's administrator.")
         kind = ForbiddenError if status == 403 else CommandError
@@ -195,8 +198,8 @@ def _read(load: Callable[..., Any], *arguments: str | None, **more: object) -> A
         return load(*arguments, **more)
     except (config.ConfigException, OSError) as error:
         raise CommandError(
-            f"The command has no usable kubeconfig: {error}. Name a kubeconfig with --kubeconfig or the variable "
-            "KUBECONFIG. If the kubeconfig has several contexts, choose one with --context."
+            f"The command found no usable kubeconfig: {error}. Name one with --kubeconfig or the variable "
+            "KUBECONFIG. If it has several contexts, choose one with --context."
         ) from error
 
 
@@ -228,8 +231,8 @@ def _refuse_impersonation(user: tuple[str, Object]) -> None:
     impersonation = sorted(field for field in IMPERSONATION if fields.get(field))
     if impersonation:
         raise CommandError(
-            f"In the kubeconfig, user {name} impersonates another user by the fields {', '.join(impersonation)}. "
-            "kubectl wardround does not support this. With --context, choose a context whose user has none of these "
+            f"kubectl wardround cannot use user {name} of the kubeconfig, because this user acts as another user "
+            f"(fields {', '.join(impersonation)}). With --context, choose a context whose user has none of these "
             "fields."
         )
 

@@ -36,8 +36,8 @@ def federated_round(one: ModelObjects, other: ModelObjects) -> Object:
     first, second = version(one), version(other)
     if first.spec.round_uid == second.spec.round_uid:
         raise CommandError(
-            f"The versions of both models are the result of round {first.spec.round_name}, so there is nothing to "
-            "compare. Name two other models."
+            f"There is nothing to compare: both models are the result of round {first.spec.round_name}. Name two "
+            "other models."
         )
     if differs := _differing(one.model, other.model):
         raise CommandError(

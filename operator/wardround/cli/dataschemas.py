@@ -23,10 +23,9 @@ from wardround.tabular import dataschema
 from wardround.tabular.dataschema import DataSchema, Field
 
 _NEXT = (
-    "All hospitals of a round need the DataSchema of the federation. If one of the two is the federation's, the "
-    "hospital's administrator applies the federation's DataSchema at the site, and names it in spec.schemaName of the "
-    "Dataset. If the federation's DataSchema is wrong, ask the round's author for a corrected DataSchema with another "
-    "name."
+    "All hospitals of a round need the federation's DataSchema. If the hospital's DataSchema is wrong, the "
+    "hospital's administrator applies the federation's one at the site, and names it in spec.schemaName of the "
+    "Dataset. If the federation's DataSchema is wrong, ask the round's author for a corrected one with another name."
 )
 
 
@@ -149,7 +148,8 @@ def published(one: Described, item: Object) -> Answer:
         lines.append(f"Dataset {each.name} of {hospital.metadata.name}: {words}")
     if not datasets:
         lines.append(
-            f"{hospital.metadata.name} publishes no Dataset: policy.datasets of its Site lists no existing Dataset."
+            f"{hospital.metadata.name} offers no Dataset to rounds: policy.datasets of its Site lists no "
+            "existing Dataset. The hospital's administrator can add one in the values of the site chart."
         )
     equal = any((each.schema_digest, each.columns_digest) == own for each in datasets)
     return _answer(lines, equal=equal)

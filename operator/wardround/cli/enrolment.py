@@ -216,10 +216,9 @@ def hub_facts(config_map: Object | None, namespace: str) -> HubFacts:
     data = (config_map or {}).get("data") or {}
     if not data.get("fingerprint") or not data.get("storeOrigin"):
         raise CommandError(
-            f"The hub has not published its fingerprint and store origin (ConfigMap {namespace}/{HUB_CONFIG_MAP}). "
-            "The hub operator writes them when it starts. Check that the hub chart is installed in namespace "
-            f"{namespace}, and that the hub operator runs. If the hub operator runs in another namespace, give "
-            "--hub-namespace."
+            "The command cannot read the hub's fingerprint and store origin, which the hub operator writes at its "
+            f"start (ConfigMap {namespace}/{HUB_CONFIG_MAP}). Check that the hub chart is installed in namespace "
+            f"{namespace}, and that the hub operator runs. If it runs in another namespace, give --hub-namespace."
         )
     return HubFacts(data["fingerprint"], data["storeOrigin"], data.get("storeCABundle", ""))
 
@@ -242,17 +241,17 @@ def fingerprint_to_pin(participant: Object) -> str:
     keys = (status.get("site") or {}).get("keys") or {}
     if not keys.get("signing") or not keys.get("decryption"):
         raise CommandError(
-            f"{name} has not sent its keys yet, so there is nothing to approve. If the hospital has no credentials "
-            f"yet, run `kubectl wardround enrol {name} --bootstrap FILE`, and send the hospital FILE and the printed "
-            "values. When the hospital's administrator has applied FILE and installed the site chart with these "
-            "values, the site sends its keys."
+            f"There is nothing to approve, because {name} has not sent its keys yet. If the hospital has no "
+            f"credentials yet, run `kubectl wardround enrol {name} --bootstrap FILE`, and send the hospital FILE "
+            "and the printed values. The site sends its keys when the hospital's administrator has applied FILE and "
+            "installed the site chart with these values."
         )
     try:
         signing = base64.b64decode(keys["signing"], validate=True)
         decryption = base64.b64decode(keys["decryption"], validate=True)
     except ValueError as error:
         raise CommandError(
-            f"{name} has published keys that are not base64, so the command has pinned nothing. Ask the hospital's "
+            f"Nothing was pinned, because {name} has published keys that are not base64. Ask the hospital's "
             "administrator which version of Wardround the site runs."
         ) from error
     computed = participant_fingerprint(signing, decryption)
@@ -270,7 +269,7 @@ def fingerprint_to_pin(participant: Object) -> str:
 def check_expected(computed: str, expected: str) -> None:
     if computed != expected:
         raise CommandError(
-            f"The hospital's keys on the hub have the fingerprint {computed}, and not {expected}. So the command has "
-            "pinned nothing. Ask the hospital by telephone for its fingerprint. If the hospital does not read out "
+            f"Nothing was pinned: the keys that the hospital has published have the fingerprint {computed}, and not "
+            f"{expected}. Ask the hospital by telephone for its fingerprint. If the hospital does not read out "
             f"{computed}, do not pin these keys: somebody else may have published them."
         )

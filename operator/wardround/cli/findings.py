@@ -147,7 +147,7 @@ def of_columns(dataset: Dataset) -> list[Finding]:
         known = ignored_columns.REASONS.get(name)
         if known is None:
             continue  # A newer version has written it.
-        meaning = f"Wardround ignores these columns of the data file, because {known.meaning}."
+        meaning = f"No model sees these columns of the data file, because {known.meaning}."
         advice = Reason(name=name, owner=HOSPITAL, meaning=meaning, action=known.advice)
         findings.append(Finding("ignored columns", name, advice, columns))
     return findings
@@ -172,7 +172,7 @@ def of_silence(hospital: str, lease: Lease | None, now: datetime) -> list[Findin
     age = heard(lease, now)
     if age is not None and age <= SILENT_AFTER_SECONDS:
         return []
-    meaning = "The site has never been connected to the hub."
+    meaning = "The hub has never heard from the site: the site has never been connected."
     if age is not None:
         meaning = f"The hub has not heard from the site for {seconds(age)}."
     reason = replace(REASONS["NotConnected"], meaning=meaning)
@@ -187,9 +187,12 @@ def heard(lease: Lease | None, now: datetime) -> float | None:
 
 def _left_out(rows: int, reason: str) -> Reason:
     advice = problems.advice(reason) or "correct these rows in the source"
-    action = f"If rounds should use these rows: {advice}."
+    action = f"To let rounds use these rows: {advice}."
     if reason == problems.MISSING:
-        action += " A row needs a value in each `required` field, and in each field of type number or integer."
+        action += (
+            " If a row has no value in a `required` field, or in a field of type number or integer, Wardround "
+            "leaves the row out."
+        )
     number = "1 row" if rows == 1 else f"{rows} rows"
     meaning = f"In all rounds, this hospital's training pods leave out {number} of the data file."
     return Reason(name=reason, owner=HOSPITAL, meaning=meaning, action=action)

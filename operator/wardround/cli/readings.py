@@ -65,7 +65,7 @@ def waiting(item: Mapping[str, Any], seconds: float) -> str:
     name, namespace = item["metadata"]["name"], item["metadata"]["namespace"]
     pod = f"kubectl describe pod {names.reading_name(item['metadata']['uid'])} -n {namespace}"
     return (
-        f"The reading of Dataset {name} has not ended within {seconds:.0f} s, and it goes on. To see what the pod "
-        f"that reads the file waits for: {pod}. If there is no such pod, read the log of the site operator: kubectl "
-        f"logs deployment/site-operator -n {namespace}."
+        f"The command stops waiting after {seconds:.0f} s, and the reading of Dataset {name} goes on. To see what its "
+        f"pod waits for: {pod}. If there is no such pod, read the log of the site operator: kubectl logs "
+        f"deployment/site-operator -n {namespace}."
     )

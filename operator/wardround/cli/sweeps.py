@@ -62,10 +62,12 @@ def values(options: Sequence[str]) -> dict[str, tuple[str, ...]]:
         given = tuple(text.split(","))
         if not name or not equals or not all(given) or len(set(given)) != len(given):
             raise CommandError(
-                f"--set {option!r} does not have the form PARAMETER=VALUE,VALUE, with values that all differ."
+                f"--set {option!r} cannot be used: write PARAMETER=VALUE,VALUE, with values that all differ."
             )
         if name in known:
-            raise CommandError(f"--set names the parameter {name} twice. Write all its values after one --set.")
+            raise CommandError(
+                f"--set names the parameter {name} twice. Write all values of the parameter after one --set."
+            )
         known[name] = given
     return known
 
@@ -93,8 +95,8 @@ def members(model: Object, varied: Mapping[str, Sequence[str]], namespace: str) 
     number = len(list(itertools.product(*varied.values())))
     if not 2 <= number <= MOST_MODELS:
         raise CommandError(
-            f"The values after --set make {number} models, and a sweep has 2 to {MOST_MODELS} models. Give more or "
-            "fewer values."
+            f"The values after --set make {number} models, and a sweep has 2 to {MOST_MODELS}. Give more or fewer "
+            "values."
         )
     _refuse_scheduled(model, varied)
     sweep = str(model["metadata"]["name"])
@@ -176,15 +178,15 @@ def lines(ranked: Sequence[RankedModel], namespace: str) -> list[str]:
     others = [each for each in ranked if each.loss and not each.compared]
     if others:
         answer.append(
-            f"Models without a rank: {len(others)}. Their loss is over another number of hospitals than the losses of "
-            "the ranked models."
+            f"Models without a rank: {len(others)}, because their loss is over another number of hospitals than the "
+            "losses of the ranked models."
         )
     if len(compared) > 1:
         first, second = (each.member.name for each in compared[:2])
         answer += [
-            f"Do not report the lowest of these {len(compared)} losses as the loss of the model: on average it is too "
-            "low, because it was chosen as the lowest. The sweep has read no test row, so an Evaluate round with "
-            "`rows: Test` can measure the model that you choose.",
+            f"Do not report the lowest of these {len(compared)} losses as the loss of the model: it is too low on "
+            "average, because it was chosen as the lowest. To get a number for a report, measure the model that you "
+            "choose in an Evaluate round with `rows: Test`. The sweep has read no test row.",
             f"To compare the first two models on the same patients: kubectl wardround compare federatedmodel/{first} "
             f"federatedmodel/{second} -n {namespace}",
         ]
@@ -198,9 +200,9 @@ def _refuse_scheduled(model: Object, varied: Iterable[str]) -> None:
     if both := sorted(set(varied) & {each.parameter for each in schedules}):
         scheduled, name = ", ".join(both), model["metadata"]["name"]
         raise CommandError(
-            f"--set varies {scheduled}, and spec.series.schedules of FederatedModel {name} changes {scheduled} too. "
-            "From its first step on, a schedule replaces the value that --set gives, so the sweep would compare "
-            "models with equal values. Remove these schedules from the file, or vary other parameters with --set."
+            f"--set and spec.series.schedules of FederatedModel {name} both set {scheduled}. From its first step "
+            "on, the schedule counts and not --set, so the sweep would compare equal models. Remove these schedules "
+            "from the file, or vary other parameters with --set."
         )
 
 

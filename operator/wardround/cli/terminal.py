@@ -8,7 +8,7 @@ from wardround.cli.errors import CommandError
 
 NO_FINGERPRINT = (
     "The command cannot ask you to compare fingerprints, because standard input is not a terminal. Give the "
-    "fingerprint that the hospital has read out: --fingerprint sha256:..."
+    "fingerprint that the hospital has read out by telephone: --fingerprint sha256:..."
 )
 
 

@@ -19,9 +19,9 @@ def enrolled(hub: Cluster, name: str) -> Object | None:
         return hub.get("Participant", name, name)
     except CommandError as error:
         raise type(error)(
-            f"{error} The command has to read the Participant of {name}, because manifests without its settings would "
-            f"remove the settings at the hub. If the hospital {name} is new at this hub, use --new, which prints "
-            "manifests without reading the hub."
+            f"{error} The command must read the Participant of {name}, because manifests without the Participant's "
+            f"settings would remove them at the hub. If the hospital {name} is new at this hub, use --new: it "
+            "prints manifests without reading the hub."
         ) from error
 
 
@@ -60,8 +60,8 @@ def bootstrap(hub: Cluster, name: str, server: str | None, hub_namespace: str) -
     facts = enrolment.hub_facts(hub.get("ConfigMap", HUB_CONFIG_MAP, hub_namespace), hub_namespace)
     if hub.get("ServiceAccount", enrolment.SERVICE_ACCOUNT, name) is None:
         raise CommandError(
-            f"The hub has no service account for the hospital {name} yet, so there can be no token. First apply the "
-            f"hospital's manifests: kubectl wardround enrol {name} --apply, or by Git."
+            f"There can be no token yet, because the hub has no service account for the hospital {name}. First "
+            f"apply the hospital's manifests, with kubectl wardround enrol {name} --apply or by Git."
         )
     token = hub.token(enrolment.SERVICE_ACCOUNT, name, enrolment.TOKEN_SECONDS)
     secret = enrolment.credentials(name, server or hub.server, hub.ca_certificate, token)
@@ -92,8 +92,8 @@ def revoke(hub: Cluster, name: str) -> bool:
         return True
     if hub.get("Participant", name, name) is None:
         raise CommandError(
-            f"There is no hospital {name} on {hub.server}, so there is nothing to revoke. Check that this is the "
-            "right hub. To see the hospitals' names: kubectl get participants -A."
+            f"There is nothing to revoke, because {hub.server} has no hospital {name}. Check that this is the right "
+            "hub. To see the hospitals' names: kubectl get participants -A."
         )
     return False
 

@@ -177,9 +177,9 @@ async def _identity(client: Api, draw: Draw) -> Identity:
             await asyncio.sleep(backoff(failures, draw=draw))
         except Refused:
             raise SystemExit(
-                "The Secret courier-keys does not hold the keys of a courier. Restore the Secret from a backup. If "
-                "there is no backup, remove the data of the Secret: the courier then makes new keys, and the hub's "
-                "administrator has to approve the new keys."
+                "The courier cannot start, because the Secret courier-keys does not hold its keys. The hospital's "
+                "administrator restores the Secret from a backup. Without a backup, remove the data of the Secret: "
+                "the courier then makes new keys, and the hub's administrator has to approve them."
             ) from None
 
 

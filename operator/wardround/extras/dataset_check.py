@@ -118,7 +118,8 @@ def _schema(manifest: Path, name: Any) -> Any:
     if name is None:
         return None
     raise CommandError(
-        f"{manifest} has no DataSchema {name} (spec.schemaName of the Dataset). Give the file that has it as --schema."
+        f"{manifest} has no DataSchema {name}, which spec.schemaName of the Dataset names. Give the file that "
+        "has it as --schema."
     )
 
 
@@ -246,13 +247,20 @@ def _of_split(counts: Counts, limits: Limits, *, trains: bool) -> Iterator[str]:
             classes = ", ".join(f"{counts.target} {each.value}: {each.sides[side]}" for each in counts.classes)
             yield f"  {side}, patients with a row of each class: {classes}"
     withheld = [side for side in SCORED if counts.withheld(side, limits.min_cell)]
-    goes_on = " In Train rounds, the hospital's updates still count." if trains else ""
+    goes_on = " In Train rounds, the hospital's updates count all the same." if trains else ""
     for side in withheld:
         yield (
             f"note: {side}: {_few(counts, side, limits.min_cell)}, and minCell is {limits.min_cell}. So the hospital "
             f"withholds its metrics {SCORED[side]}.{goes_on}"
         )
-    alone = " With this Dataset, the hospital can take part only in Train and Statistics rounds." if trains else ""
+    alone = (
+        (
+            " With this Dataset, the hospital can take part only in Train and Statistics rounds, and not in Evaluate "
+            "rounds."
+        )
+        if trains
+        else ""
+    )
     if not counts.binary:
         yield (
             f"note: An Evaluate round cannot use the target {counts.target}: the DataSchema declares it neither as a "
@@ -260,9 +268,9 @@ def _of_split(counts: Counts, limits: Limits, *, trains: bool) -> Iterator[str]:
         )
     elif trains and len(withheld) == len(SCORED):
         yield (
-            f"note: An Evaluate round needs at least {limits.min_cell} patients in each class, so the hospital would "
-            f"withhold its numbers.{alone} To take part in Evaluate rounds too, raise split.validation or split.test "
-            "before you apply the Dataset."
+            "note: The hospital would withhold its numbers in Evaluate rounds, which need at least "
+            f"{limits.min_cell} patients in each class.{alone} To take part in them too, raise split.validation or "
+            "split.test before you apply the Dataset."
         )
 
 
@@ -284,8 +292,8 @@ def _of_columns(read: FileCounts) -> Iterator[str]:
         )
     for names in columns.equal:
         yield (
-            f"note: the features {', '.join(names)} are equal in every valid row. Check whether one column was "
-            "exported twice."
+            f"note: the features {', '.join(names)} are equal in every valid row. Check whether the export wrote "
+            "one column twice."
         )
     for name in columns.constant:
         yield f"note: the feature {name} has the same value in every valid row, so no model can learn from it."

@@ -25,8 +25,8 @@ def pull(hub: Cluster, kind: str, name: str, namespace: str, path: Path, fingerp
     check_fingerprint(fingerprint)
     if path.exists() or not path.absolute().parent.is_dir():
         raise CommandError(
-            f"The command cannot make the folder {path}: either {path} exists already, or the folder above {path} "
-            "does not exist. Name a new folder."
+            f"The command cannot make the folder {path}: it exists already, or the folder above it does not exist. "
+            "Name a new folder."
         )
     from wardround.card.folder import FolderRefused
     from wardround.card.own_request import OwnRequest
@@ -96,6 +96,4 @@ def _source(hub: Cluster, kind: str, name: str, namespace: str) -> dict[str, str
         if str(each["spec"]["version"]) == version:
             return {"versionName": each["metadata"]["name"]}
     known = ", ".join(sorted(str(each["spec"]["version"]) for each in versions)) or "none"
-    raise CommandError(
-        f"FederatedModel {name} has no version {printable(version)}. The model has these versions: {known}."
-    )
+    raise CommandError(f"FederatedModel {name} has no version {printable(version)}. Name one of its versions: {known}.")

@@ -61,6 +61,6 @@ def wait_for(
         if time.monotonic() > until:
             raise CommandError(
                 f"The hub operator has not answered within {seconds:g} s. Ask the hub's administrator whether the hub "
-                "operator runs."
+                "operator runs, and run the command again."
             )
         sleep(POLL_SECONDS)

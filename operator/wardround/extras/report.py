@@ -38,11 +38,13 @@ def _signed(options: argparse.Namespace) -> SignedCard | None:
     """Raises CommandError unless the hub has signed the card."""
     path, fingerprint = options.card, options.hub_fingerprint
     if (path is None) != (fingerprint is None):
-        raise CommandError("--card and --hub-fingerprint go together. Give both of them, or none.")
+        raise CommandError(
+            "--card needs --hub-fingerprint, and --hub-fingerprint needs --card. Give both of them, or none."
+        )
     if path is None or fingerprint is None:
         return None
     if target(options.target)[0] != federatedmodel.KIND:
-        raise CommandError("--card is only for the report of federatedmodel/NAME.")
+        raise CommandError("--card goes only with federatedmodel/NAME. Leave it out for other reports.")
     check_fingerprint(fingerprint)
     from wardround.card.folder import FolderRefused, load_card
 

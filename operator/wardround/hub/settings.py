@@ -35,8 +35,9 @@ def read(environment: Mapping[str, str]) -> Settings:
         value = environment.get(name, "")
         if not value:
             raise SettingMissing(
-                f"The variable {name} of this pod is not set. The hub chart sets this variable in the hub operator's "
-                "pod (docs/contracts.md, section 8). The hub's administrator runs `helm upgrade` with the hub chart."
+                f"The hub operator cannot start, because the variable {name} of its pod is not set. The hub chart "
+                "sets this variable (docs/contracts.md, section 8). The hub's administrator has to run `helm "
+                "upgrade` with the hub chart."
             )
         return value
 
@@ -60,8 +61,9 @@ def _scratch_limit(gibibytes: str) -> int:
         return SCRATCH_LIMIT
     if not gibibytes.isdecimal() or int(gibibytes) < 1:
         raise SettingMissing(
-            "WARDROUND_AGGREGATION_SCRATCH_GIB is not a whole number above 0. The hub's administrator corrects "
-            "aggregation.scratchGiB in the values of the hub chart, which sets this variable."
+            "The hub operator cannot start: WARDROUND_AGGREGATION_SCRATCH_GIB is not a whole number above 0. The "
+            "hub's administrator has to correct aggregation.scratchGiB in the values of the hub chart, which sets "
+            "this variable."
         )
     return int(gibibytes) * GIB
 
@@ -69,7 +71,8 @@ def _scratch_limit(gibibytes: str) -> int:
 def _early_seconds(seconds: str) -> int:
     if not seconds.isdecimal():
         raise SettingMissing(
-            "WARDROUND_AGGREGATION_EARLY_SECONDS is not a whole number. The hub's administrator corrects "
-            "aggregation.earlySeconds in the values of the hub chart, which sets this variable."
+            "The hub operator cannot start: WARDROUND_AGGREGATION_EARLY_SECONDS is not a whole number. The hub's "
+            "administrator has to correct aggregation.earlySeconds in the values of the hub chart, which sets this "
+            "variable."
         )
     return int(seconds)

@@ -72,7 +72,7 @@ NAMELESS: Mapping[str, type[ApiError]] = {
 }
 LONGEST_STRANGER = 200
 STRANGER = (
-    "The answer does not come from a Kubernetes API server. Check the address of the API server, and check whether a "
+    "Something else than a Kubernetes API server has answered. Check the address of the API server, and whether a "
     "proxy on the way has answered instead."
 )
 

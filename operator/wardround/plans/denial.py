@@ -7,8 +7,8 @@ from wardround.plans import terms
 from wardround.wire.assignment import Assignment
 
 STAYS = (
-    "A refused task stays refused. To take part after all, the hospital's administrator then asks the round's author "
-    "for a new round."
+    "This task stays refused. To take part after all, the hospital's administrator then asks the round's author for "
+    "a new round."
 )
 
 
@@ -47,8 +47,8 @@ def denial(*, policy: str, denied: bool, earlier: str, approval: Approval | None
 
 def _undo(task: str) -> str:
     return (
-        f"If the hospital wants to take further attempts, run `kubectl wardround approve sitetask/{task} -n "
-        "SITE_NAMESPACE`: this also ends the denial."
+        "If the hospital wants to take further attempts at the round, run `kubectl wardround approve "
+        f"sitetask/{task} -n SITE_NAMESPACE`: this also ends the denial."
     )
 
 

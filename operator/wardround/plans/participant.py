@@ -155,7 +155,7 @@ def _message(reason: str, participant: Participant, published: str | None) -> st
         )
     if reason == "Suspended":
         return (
-            f"{text} The hospital's tokens stay valid. To end the tokens, too, the hub's administrator runs `kubectl "
+            f"{text} The hospital's tokens stay valid: to end them too, the hub's administrator runs `kubectl "
             f"wardround revoke {name}`."
         )
     return text

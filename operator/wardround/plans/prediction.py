@@ -108,8 +108,8 @@ def _listed(seen: Observation, site: Site) -> Fault | None:
         if claim not in names:
             return (
                 "ClaimNotListed",
-                f"predictions.{field} in the values of the site chart does not list the claim {claim}. Add the claim "
-                "to this list, and run `helm upgrade`. The site operator then continues with the Prediction.",
+                f"The Prediction waits, because predictions.{field} in the values of the site chart does not list "
+                f"the claim {claim}. Add the claim there, and run `helm upgrade`. The site operator then goes on.",
             )
     return None
 
@@ -133,9 +133,9 @@ def _code_allowed(seen: Observation, site: Site) -> Fault | None:
 def _unlisted(part: str, shown: str) -> str:
     """The message about a `part` of spec.code, image or command, that the hospital's policy does not list."""
     return (
-        f"policy.{part}s in the values of the site chart does not list the {part} {shown} of spec.code. If the "
-        f"hospital has reviewed this {part}, add it to policy.{part}s, and run `helm upgrade`. The site operator then "
-        "continues with the Prediction."
+        f"The Prediction waits, because policy.{part}s in the values of the site chart does not list the {part} "
+        f"{shown} of spec.code. If the hospital has reviewed this {part}, add it to policy.{part}s, and run `helm "
+        "upgrade`. The site operator then goes on."
     )
 
 
@@ -179,7 +179,8 @@ def _running(seen: Observation, made: ObservedJob) -> Plan:
     left = (since + LONGEST - seen.now).total_seconds()
     if left <= 0:
         message = (
-            f"No pod has written an answer within {LONGEST.total_seconds():.0f} s: {waits or 'the pod did not end'}."
+            f"The Prediction has no answer, because no pod has written one within {LONGEST.total_seconds():.0f} s: "
+            f"{waits or 'the pod did not end'}."
         )
         return Plan(status=_failed(seen, "DeadlineExceeded", message), delete=made.job)
     message = f"The pod waits: {waits}." if waits else ""
@@ -211,7 +212,8 @@ def _ended(seen: Observation, made: ObservedJob) -> PredictionStatus:
         return _failed(
             seen,
             "DeadlineExceeded",
-            f"The pod of the Prediction ran longer than {PREDICT_SECONDS} s, the most that a Prediction may take.",
+            f"The Prediction has no answer, because its pod ran longer than {PREDICT_SECONDS} s, the most that a "
+            "Prediction may take.",
         )
     # Before the answer: a pod that could reach an address is no closed pod, whatever it has written.
     if cause := _code_failure(seen, made):
@@ -223,7 +225,7 @@ def _ended(seen: Observation, made: ObservedJob) -> PredictionStatus:
     return _failed(
         seen,
         "PodFailed",
-        "The pod of the Prediction ended without a report, so there is no answer. Kubernetes gives the reason: "
+        "The Prediction has no answer, because its pod ended without a report. Kubernetes gives the reason: "
         f"{why or 'none'}.",
     )
 
@@ -241,8 +243,8 @@ def _complete(seen: Observation, predicted: Predicted) -> PredictionStatus:
     )
     if predicted.outside:
         message += (
-            f" {predicted.outside} rows break the DataSchema, so they have no probability. For each of these rows, "
-            "the column `fault` of the answer says why."
+            f" {predicted.outside} rows have no probability, because they break the DataSchema: the column `fault` "
+            "of the answer says why."
         )
     return dataclasses.replace(_over(seen, "Complete", "Predicted", message), answer=predicted)
 

@@ -56,4 +56,4 @@ def difference(theirs: AssignedSchema, spec: Mapping[str, Any] | None) -> str:
             f"The first field that differs is {json.dumps(own_field.name)}: its type, unit, "
             "required, minimum, maximum or categories differ."
         )
-    return "The target of the round's DataSchema differs from the target of the hospital's DataSchema."
+    return "The targets differ: the round's DataSchema has another target than the hospital's DataSchema."

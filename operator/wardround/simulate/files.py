@@ -71,14 +71,17 @@ def in_order(rounds: Sequence[FederatedRound]) -> list[FederatedRound]:
         ready = [each for each in waiting.values() if not any(source in waiting for source in _sources(each))]
         if not ready:
             circle = ", ".join(name for _, name in waiting)
-            raise SimulationError(f"These rounds start from each other in a circle: {circle}. Correct spec.base.")
+            raise SimulationError(
+                f"These rounds wait for each other for ever, because each starts from another of them: {circle}. "
+                "Correct spec.base."
+            )
         known = {(each.metadata.namespace, each.metadata.name) for each in ordered}
         for each in ready:
             for _, missing in (source for source in _sources(each) if source not in known):
                 uses = "compares its model with" if missing in each.spec.references else "starts from"
                 raise SimulationError(
-                    f"Round {each.metadata.name} {uses} round {missing}, but none of the given files has round "
-                    f"{missing}. Also give the file with this round."
+                    f"Round {each.metadata.name} {uses} round {missing}, and none of the given files has it. Also "
+                    f"give the file with round {missing}."
                 )
             ordered.append(waiting.pop((each.metadata.namespace, each.metadata.name)))
     return ordered
@@ -92,8 +95,8 @@ def read_hospitals(data: Path) -> list[HospitalFiles]:
     hospitals = [_hospital(each, schemas) for each in folders if (each / DATASET_FILE).is_file()]
     if not hospitals:
         raise SimulationError(
-            f"{data} has no hospital. Make a folder in it for each hospital, with {DATASET_FILE} and the data file at "
-            "the Dataset's path."
+            f"{data} has no hospital. Make one folder in it for each hospital, with {DATASET_FILE} and the data "
+            f"file at the path that {DATASET_FILE} names."
         )
     if any(each.name == HOLDOUT for each in hospitals):
         raise SimulationError(f"{data / HOLDOUT}: a hospital cannot have the name {HOLDOUT}. Rename the folder.")
@@ -143,18 +146,18 @@ def _fault(federated_round: FederatedRound) -> str:
     """The rules of the CRD without which no plan makes sense; empty if the round keeps them."""
     spec = federated_round.spec
     if (spec.participants.names is None) == (spec.participants.selector is None):
-        return "spec.participants has to have either names or selector, and not both."
+        return "spec.participants needs either names or selector, and not both."
     if (spec.image is None) != (spec.task == "Statistics"):
-        return "a Train or Evaluate round has to have spec.image, and a Statistics round cannot have it."
+        return "a Train or Evaluate round needs spec.image, and a Statistics round cannot have it."
     if spec.base and spec.base.version_name is not None:
         return (
             "spec.base.versionName names a pushed ModelVersion, and a simulation has no ModelVersions. Name a round "
             "in spec.base.roundName."
         )
     if spec.task == "Train" and (spec.base is None) == (spec.initial is None):
-        return "a Train round has to have either spec.base or spec.initial, and not both."
+        return "a Train round needs either spec.base or spec.initial, and not both."
     if spec.task == "Evaluate" and (spec.base is None or spec.initial is not None):
-        return "an Evaluate round has to have spec.base, and cannot have spec.initial."
+        return "an Evaluate round needs spec.base, and cannot have spec.initial."
     if spec.task == "Statistics" and (spec.base or spec.initial):
         return "a Statistics round cannot have spec.base or spec.initial."
     return _metrics_fault(spec) or _reference_fault(spec) or _gate_fault(spec)
@@ -233,7 +236,7 @@ def check_participants(
             )
         if not has_holdout:
             raise SimulationError(
-                f"{place} measures the holdout file, and you have given none. Give a file with --holdout FILE."
+                f"{place} measures the holdout file, and the command has no such file. Give one with --holdout FILE."
             )
     elif missing := [name for name in names if name not in hospitals]:
         raise SimulationError(

@@ -214,8 +214,8 @@ def _why(failure: Condition | None) -> str:
 
 def _withheld_holdout(min_cell: int) -> str:
     return (
-        f"The holdout file has fewer than {min_cell} usable patients, or fewer than {min_cell} in one class. So the "
-        "simulation shows no numbers over the holdout file."
+        f"The simulation shows no numbers over the holdout file, because it has fewer than {min_cell} usable "
+        f"patients, or fewer than {min_cell} in one class."
     )
 
 
@@ -224,12 +224,12 @@ def _advice(min_cell: int, withheld: tuple[str, ...]) -> str:
     names = f"The numbers of {', '.join(withheld)} are withheld. " if withheld else ""
     if min_cell == 1:
         return (
-            f"{names}One part of the split has no patients, or no patients of one class. Use more rows, or a larger "
-            "share for this part of the split."
+            f"{names}One part of the split has no patients, or none of one class. Give more rows, or a larger share "
+            "to this part of the split."
         )
     return (
-        f"{names}A number has to be over at least {min_cell} patients. Use more rows, or a larger share for this part "
-        "of the split. With data of your own, you can lower the limit: --min-cell N (min_cell in Python)."
+        f"{names}A number has to be over at least {min_cell} patients. Give more rows, or a larger share to this "
+        "part of the split. With data of your own, you can lower the limit: --min-cell N (min_cell in Python)."
     )
 
 

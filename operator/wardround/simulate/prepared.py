@@ -29,7 +29,7 @@ def prepared(
     """Raises SimulationError."""
     if repeats < 1 or min_cell < 1:
         raise SimulationError(
-            f"--repeats is {repeats}, and --min-cell is {min_cell}. Both have to be at least 1 (in Python: repeats "
+            f"--repeats and --min-cell have to be at least 1, and are {repeats} and {min_cell} (in Python: repeats "
             "and min_cell)."
         )
     try:

@@ -220,8 +220,8 @@ def remarks(ended: Iterable[Finished | Skipped], min_cell: int) -> list[str]:
         unreported = _unreported(each)
         if unreported:
             lines[
-                f"{each.name}: no hospital's trainer reports {', '.join(unreported)}. Wardround computes no metric of "
-                "this name, so the trainer has to write the metric into out/metrics.json."
+                f"{each.name}: the result lacks {', '.join(unreported)}, because Wardround does not compute it and "
+                "no hospital's trainer reports it. The trainer has to write it into out/metrics.json."
             ] = None
         if set(each.declared) - set(unreported) and not each.result.metrics:
             lines[f"{each.name}: no number is shown. {_why_empty(each, min_cell)}"] = None
@@ -266,6 +266,6 @@ def warning(min_cell: int) -> str:
     if min_cell >= LEAST_CELL:
         return ""
     return (
-        f"--min-cell {min_cell}: the tables also show numbers over fewer than {LEAST_CELL} patients. Do this only "
-        "with data of your own, because a hospital lets no number over so few patients out."
+        f"--min-cell {min_cell}: these tables also show numbers over fewer than {LEAST_CELL} patients, which no "
+        "hospital lets out. Use this option only with data of your own."
     )

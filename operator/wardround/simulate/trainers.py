@@ -28,7 +28,7 @@ def choose(command: str) -> Trainer:
         words = shlex.split(command)
     except ValueError as error:
         raise SimulationError(
-            f"The simulation cannot split --trainer {command!r} into words: {error}. Check the quotes in the command."
+            f"--trainer {command!r} cannot be split into words: {error}. Check the quotes in the command."
         ) from None
     if not words:
         return reference()

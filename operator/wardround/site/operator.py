@@ -194,9 +194,10 @@ def main(argv: Sequence[str]) -> int:
     image = os.environ.get("WARDROUND_OPERATOR_IMAGE", "")
     if "@sha256:" not in image:
         print(
-            "The variable WARDROUND_OPERATOR_IMAGE of this pod does not name an image by digest (repo@sha256:...). The "
-            "site chart sets this variable from its value `image`. The hospital's administrator writes Wardround's "
-            "image by digest into `image` in the values of the site chart, and runs `helm upgrade`.",
+            "The site operator cannot start: the variable WARDROUND_OPERATOR_IMAGE of its pod does not name an "
+            "image by digest (repo@sha256:...). The hospital's administrator has to write Wardround's image by "
+            "digest into `image` in the values of the site chart, which sets this variable, and to run `helm "
+            "upgrade`.",
             file=sys.stderr,
         )
         return 1

@@ -32,14 +32,14 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
     {
         NOT_IN_SCHEMA: Reason(
             "neither the DataSchema nor the Dataset names them",
-            "If one of these columns holds the values of a field under another name, write the column's name into the "
-            "property 'from' of this field in Dataset.spec.fields. If the DataSchema has no field for a column that a "
-            "model should see, ask the hub's administrator for a new DataSchema.",
+            "If one of these columns has the values of a field under another name, write the column's name into "
+            "`from` of this field in spec.fields of the Dataset. If a model should see a column that is no field of "
+            "the DataSchema, ask the hub's administrator for a new DataSchema.",
         ),
         OTHER_COLUMN_MAPPED: Reason(
             "the DataSchema has fields of these names, but the Dataset reads these fields from other columns",
-            "Find each of these names in Dataset.spec.fields, and check the property 'from' beside it: Wardround "
-            "reads the field from the column that 'from' names.",
+            "Wardround reads each of these fields from the column that `from` names in spec.fields of the Dataset. "
+            "If this is the wrong column, correct `from`.",
         ),
     }
 )

@@ -22,8 +22,8 @@ def impossible(compression: Compression, *, task: str, initial: bool) -> str:
     if used(compression, task=task, initial=initial) == compression:
         return ""
     if task != "Train":
-        return f"Only Train rounds compress their updates. A {task} round cannot use the compression {compression}."
+        return f"A {task} round cannot have the compression {compression}: only Train rounds compress their updates."
     return (
-        f"An initial round cannot use the compression {compression}: its hospitals send weights, and {compression} "
-        "rounds differences from a base."
+        f"An initial round cannot have the compression {compression}: its hospitals send weights, and {compression} "
+        "rounds only differences from a base."
     )

@@ -91,7 +91,7 @@ def unknown(strategy: str, parameters: Parameters) -> str:
     """A sentence that says why there is no such strategy; empty if there is."""
     terms = STRATEGIES.get(strategy)
     if terms is None:
-        return f"There is no strategy {strategy}. Strategies are {', '.join(STRATEGIES)}."
+        return f"There is no strategy {strategy}. Name one of these: {', '.join(STRATEGIES)}."
     if parameters.keys() != terms.parameters.keys():
         wanted = " and ".join(terms.parameters)
         return f"The strategy {strategy} takes {f'exactly the parameters {wanted}' if wanted else 'no parameters'}."
@@ -136,22 +136,22 @@ def impossible(
         return problem
     terms = STRATEGIES[strategy]
     if task != "Train" and strategy != FEDAVG:
-        return f"A {task} round adds sums, so its strategy is {FEDAVG}, not {strategy}."
+        return f"A {task} round cannot have the strategy {strategy}: it adds sums, so its strategy has to be {FEDAVG}."
     if initial and terms.differences:
         return (
-            f"An initial round cannot use {strategy}: its hospitals send weights, and {strategy} needs differences "
-            "from a base."
+            f"An initial round cannot have the strategy {strategy}: its hospitals send weights, and {strategy} "
+            "needs differences from a base."
         )
     if missing := [name for name in terms.metrics if name not in metrics]:
         return (
-            f"The strategy {strategy} needs the metric {' and '.join(missing)} from the training code, so "
-            "spec.metrics has to contain this metric."
+            f"The strategy {strategy} needs the metric {' and '.join(missing)} from the training code: add it to "
+            "spec.metrics."
         )
     if not terms.weighted and float(max_share) < 1:
-        return f"The strategy {strategy} counts each hospital once, so aggregation.maxWeightShare has to be 1."
+        return f"The strategy {strategy} counts each hospital once: set aggregation.maxWeightShare to 1."
     if quorum < terms.fewest(parameters):
         return (
-            f"The strategy {strategy} with these parameters needs {terms.fewest(parameters)} updates, but "
-            f"quorum.min is {quorum}."
+            f"The strategy {strategy} with these parameters needs {terms.fewest(parameters)} updates, and "
+            f"quorum.min is {quorum}: raise quorum.min, or change the parameters."
         )
     return ""

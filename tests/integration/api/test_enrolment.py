@@ -47,7 +47,7 @@ def admin(api: Api, kubectl: Kubectl, capsys: pytest.CaptureFixture[str]) -> Ite
     """An administrator of a hub with an enrolled hospital and later decisions about it."""
     here = Admin(api, kubectl, capsys)
     made, output = here.enrol("--display-name", "Hospital Q", "--federation", "breast-cancer")
-    assert f"There is no Participant {NAME} at" in output
+    assert f"has no Participant {NAME} yet" in output
     here.apply(made)
     api.patch("Participant", NAME, {"metadata": {"labels": LABELS}, "spec": DECIDED}, NAME)
     yield here
@@ -57,7 +57,7 @@ def admin(api: Api, kubectl: Kubectl, capsys: pytest.CaptureFixture[str]) -> Ite
 def test_the_documented_upgrade_of_an_enrolment_changes_nothing(admin: Admin) -> None:
     before = admin.participant()
     printed, report = admin.enrol()
-    assert "do not change Participant" in report
+    assert "these manifests change nothing in its Participant" in report
     assert "kubectl diff -f -" in report
     admin.apply(printed)
     after = admin.participant()
@@ -134,7 +134,7 @@ def test_a_second_revoke_changes_nothing_and_says_so(
     administrator = ("--kubeconfig", str(api.kubeconfig))
     assert main(["revoke", NAME, *administrator]) == 0
     report = capsys.readouterr().err
-    assert "Revoked. Within seconds" in report
+    assert f"The command has revoked {NAME}: within seconds" in report
     assert "A watch that the site has already open continues until its connection ends" in report
     assert main(["revoke", NAME, *administrator]) == 0
     report = capsys.readouterr().err
@@ -143,4 +143,4 @@ def test_a_second_revoke_changes_nothing_and_says_so(
     admin.enrol("--apply")
 
     assert main(["revoke", "site-nowhere", *administrator]) == 2
-    assert "There is no hospital site-nowhere" in capsys.readouterr().err
+    assert "has no hospital site-nowhere" in capsys.readouterr().err

@@ -54,7 +54,7 @@ async def test_a_running_round_uses_the_result_of_a_deleted_round(world: World, 
     world.admin.delete("FederatedRound", "pruned-1", FEDERATION)
     round_ = await until_condition(world, "pruned-2", "BaseDeleted", "BaseDeleted")
     message = next(each["message"] for each in round_["status"]["conditions"] if each["type"] == "BaseDeleted")
-    assert message.startswith("Somebody deleted round pruned-1, from whose result this round starts.")
+    assert message.startswith("Somebody deleted round pruned-1, from which this round starts.")
 
     async def event_written() -> bool:
         path = f"/apis/events.k8s.io/v1/namespaces/{FEDERATION}/events"

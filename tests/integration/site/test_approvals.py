@@ -244,7 +244,7 @@ async def test_a_task_can_be_approved_denied_and_withdrawn_alone(manual: Site, p
     assert site.task(one)["spec"]["decidedBy"] == PERSON
     await person.runs("withdraw", f"st/{one}")
     await reason(site, one, "Failed", "ApprovalEnded")
-    assert "Nobody has approved" in await person.runs("withdraw", f"st/{other}", code=2)
+    assert "nobody has approved" in await person.runs("withdraw", f"st/{other}", code=2)
     await person.runs("deny", f"st/{other}")
     await reason(site, other, "Failed", "Denied")
     decision = site.task(other)["status"]["decision"]
@@ -318,7 +318,7 @@ async def test_a_person_approves_the_models_of_a_sweep_once_and_no_other_model(m
     added = ask(site, series=late, parameters=late.parameters)
     await reason(site, added, "Accepted", "WaitingForApproval")
     changed = await person.runs("approve", f"st/{tasks[0]}", "--sweep", "--digest", digest, code=2)
-    assert "The models of the sweep now have other terms" in changed
+    assert "the models of the sweep now ask for something else" in changed
     await person.runs("deny", f"st/{added}")
     await reason(site, added, "Failed", "Denied")
     await person.runs("approve", f"st/{tasks[0]}", "--sweep", "--digest", digest, "--rounds", "4")
@@ -354,5 +354,5 @@ async def test_without_another_model_there_is_no_sweep_to_approve(manual: Site, 
     for name in (first, unlike):
         await reason(site, name, "Accepted", "WaitingForApproval")
     output = await person.runs("approve", f"st/{first}", "--sweep", code=2)
-    assert "There is no sweep to approve: a sweep needs several models" in output
+    assert "because there is no sweep: a sweep needs several models" in output
     assert site.api.call("GET", APPROVALS)["items"] == []

@@ -124,7 +124,9 @@ async def test_a_strategy_that_is_left_with_too_few_updates_gives_no_result(trai
     await train.update("site-4", {name: 1000 * each for name, each in weights(4).items()})
     code, answer = await train.aggregate()
     assert (code, answer["reason"]) == (65, "TooFewForStrategy")
-    assert answer["message"] == "Krum with these parameters needs 5 updates, but the aggregation can use only 4."
+    assert answer["message"] == (
+        "The aggregation combines nothing: with these parameters, the strategy Krum needs 5 updates, and 4 can be used."
+    )
     assert answer["leftOut"] == [{"participant": "site-4", "reason": "UpdateTooLarge"}]
 
 

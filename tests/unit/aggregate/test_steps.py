@@ -86,6 +86,6 @@ def test_fednova_needs_the_steps_among_the_metrics() -> None:
 
     assert fault().startswith("The strategy FedNova needs the metric steps from the training code")
     assert fault(metrics=("loss", "steps")) == ""
-    assert fault(metrics=("steps",), initial=True).startswith("An initial round cannot use FedNova")
+    assert fault(metrics=("steps",), initial=True).startswith("An initial round cannot have the strategy FedNova")
     assert evaluated(("loss", "steps", "auc")) == ("loss", "auc")
     assert isinstance(strategy("FedNova", {}), FedNova)

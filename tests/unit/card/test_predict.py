@@ -150,7 +150,7 @@ def test_the_notes_say_on_which_rows_and_people_the_numbers_were_chosen(made: Ma
         "people at 2 hospitals."
     )
     assert positive_from == (
-        "positive: true from the probability 0.4 on. Round evaluate chose this threshold on the test rows of 200 "
+        "positive: true for a probability of 0.4 or more. Round evaluate chose this threshold on the test rows of 200 "
         "people at 2 hospitals."
     )
     for note in predict.notes(replace(made.card, metrics=())):
@@ -182,7 +182,7 @@ def test_one_hospital_of_three_sets_neither_operating_point_nor_recalibration(ma
         assert recalibration.intercept == -0.5
     only = replace(card, metrics=alone)
     assert (predict.operating_point(only), predict.recalibration(only)) == (None, None)
-    assert all("over more than half of the number of hospitals" in each for each in predict.notes(only))
+    assert all("more than half of the number that trained the model" in each for each in predict.notes(only))
 
 
 @pytest.mark.parametrize("value", ["1.5", "-0.1", "1e999"])
@@ -250,7 +250,7 @@ def test_the_command_prints_one_line_for_each_row(
     assert (second["probability"], second["positive"], second["fault"]) == ("", "", "age: Missing")
     assert (first["recalibrated"], second["recalibrated"]) == ("", "")
     assert "recalibrated: empty" in shown.err
-    assert "positive: true from the probability 0.4 on" in shown.err
+    assert "positive: true for a probability of 0.4 or more" in shown.err
     assert "1 of 2 rows have no answer" in shown.err
 
 

@@ -54,7 +54,7 @@ def delivery(manifest: str = "unreadable") -> Assignment:
     "text", ["2027-3-31", "\u0662\u0660\u0662\u0667-03-31", "2027-03-31T10:00", "2027-02-29", "", "9999-01-01"]
 )
 def test_the_end_of_an_approval_has_one_spelling_and_is_a_time_that_the_site_reads(text: str) -> None:
-    with pytest.raises(CommandError, match="--until takes a date such as 2027-03-31"):
+    with pytest.raises(CommandError, match="give a date such as 2027-03-31"):
         approvals.end(text, NOW)
     assert approvals.end("2030-01-02", NOW) == approvals.end("2030-01-02T00:00:00Z", NOW) == "2030-01-02T00:00:00Z"
 
@@ -124,7 +124,7 @@ def test_the_text_of_a_sweep_shows_the_limits_of_its_approval(given: dict[str, A
 def test_a_task_that_has_ended_brings_no_model_into_the_list(kind: str) -> None:
     known = approvals.reviewed(OWN, ())
     over = site_task("over", member(1), ended(kind))
-    with pytest.raises(CommandError, match="no sweep to approve"):
+    with pytest.raises(CommandError, match="there is no sweep"):
         approved_sweeps.sweep(known, [OWN, over])
     chosen = approved_sweeps.sweep(known, [OWN, over, site_task("live", member(2))])
     assert [each.name for each in chosen.terms.models] == ["breast-0", "breast-2"]
@@ -141,7 +141,10 @@ def test_a_sweep_is_not_approved_by_a_task_that_has_ended(kind: str) -> None:
 def test_nobody_approves_a_task_that_has_ended(kind: str, words: str) -> None:
     approvals.require_open(approvals.reviewed(OWN, ()))
     over = approvals.reviewed(site_task("own", member(0), ended(kind)), ())
-    with pytest.raises(CommandError, match=f"SiteTask .*/own {words}, so an approval .* its model, give --model"):
+    with pytest.raises(
+        CommandError,
+        match=f"SiteTask .*/own {words}, so an approval .* of the same model, repeat the command with --model",
+    ):
         approvals.require_open(over)
     text = "\n".join(approvals.review(over, NOW))
     assert "approve sitetask/own -n hospital-a --model" in text
@@ -189,7 +192,7 @@ def test_a_denial_that_another_version_has_written_is_shown_and_named_by_withdra
     shown = f"Approval {name} by carla, {to_seconds(NOW)}: Deny (another version of Wardround may have written its"
     assert shown in "\n".join(approvals.review(known, NOW))
     command = f"kubectl wardround withdraw approval/{name} -n {known.task.metadata.namespace}"
-    with pytest.raises(CommandError, match=f"no Approval to withdraw.*{command}"):
+    with pytest.raises(CommandError, match=f"nothing to withdraw.*{command}"):
         approvals.withdrawable(known)
 
 
@@ -215,7 +218,7 @@ def test_the_review_names_a_model_that_a_namesake_leaves_out() -> None:
     chosen = approved_sweeps.sweep(known, [OWN, site_task("twin", twin), site_task("other", member(1))])
     assert [each.uid for each in chosen.terms.models] == ["uid-0", "uid-1"]
     text = "\n".join(approved_sweeps.review(known, chosen, now=NOW))
-    assert "because the list above has another model of the same name: breast-0 (UID uid-9)." in text
+    assert "because the list above has another model with the same name: breast-0 (UID uid-9)." in text
 
 
 def test_the_text_of_a_delivery_names_model_version_file_and_what_is_deleted() -> None:
@@ -240,5 +243,5 @@ def test_a_delivery_whose_manifest_cannot_be_read_says_so() -> None:
 
 def test_a_delivery_does_not_deny_or_approve_its_model() -> None:
     known = approvals.reviewed(site_task("brings", delivery()), ())
-    with pytest.raises(CommandError, match="name the SiteTask of a Train round of the model"):
+    with pytest.raises(CommandError, match="name the SiteTask of one of its Train rounds"):
         approvals.deny_model(known, "carla")

@@ -39,12 +39,12 @@ def test_the_default_namespace_is_the_contexts(context: str | None, namespace: s
 def test_a_named_context_needs_no_current_context(current: dict[str, str], tmp_path: Path) -> None:
     file = kubeconfig(tmp_path, **current)
     assert Cluster(file, "site").default_namespace == "hospital-a"
-    with pytest.raises(CommandError, match="If the kubeconfig has several contexts"):
+    with pytest.raises(CommandError, match="If it has several contexts"):
         _ = Cluster(file).default_namespace
 
 
 def test_a_missing_context_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match=r"The command has no usable kubeconfig: .*elsewhere"):
+    with pytest.raises(CommandError, match=r"The command found no usable kubeconfig: .*elsewhere"):
         _ = Cluster(kubeconfig(tmp_path), "elsewhere").default_namespace
 
 
@@ -57,5 +57,5 @@ def test_a_missing_kubeconfig_is_an_error(tmp_path: Path) -> None:
 def test_a_user_that_impersonates_is_refused(field: dict[str, object], tmp_path: Path) -> None:
     users = [{"name": "u", "user": {"token": "t", **field}}]
     file = kubeconfig(tmp_path, **{"current-context": "hub", "users": users})
-    with pytest.raises(CommandError, match="user u impersonates another user"):
+    with pytest.raises(CommandError, match="cannot use user u of the kubeconfig"):
         Cluster(file).get("Participant", "site-a", "site-a")

@@ -86,7 +86,7 @@ def test_each_field_that_differs_is_named(
     assert code == 1
     assert [line for line in lines if line.startswith(words.replace("OWN", own).replace("OTHER", other))]
     assert f"{other}: {dataschema.digest(dataschema.parse(spec))}" in lines
-    assert "ask the round's author for a corrected DataSchema" in lines[-1]
+    assert "ask the round's author for a corrected one" in lines[-1]
 
 
 def test_the_hub_compares_what_a_hospital_publishes() -> None:
@@ -108,7 +108,7 @@ def test_the_hub_compares_what_a_hospital_publishes() -> None:
     hospital["status"] = {}
     nothing = dataschemas.published(one, hospital)
     assert not nothing.equal
-    assert "site-a publishes no Dataset" in nothing.lines[1]
+    assert "site-a offers no Dataset" in nothing.lines[1]
 
 
 @pytest.mark.parametrize(

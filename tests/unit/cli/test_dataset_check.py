@@ -169,15 +169,15 @@ def test_no_note_says_that_a_file_trains_on_which_no_round_trains(laptop: Laptop
     code, text = laptop.check(dataset(), lines)
     assert (code, f"  {fault}: " in text) == (1, True)
     assert "So the hospital withholds its metrics" in text
-    for words in ("In Train rounds", "updates still count", "take part"):
+    for words in ("In Train rounds", "updates count all the same", "take part"):
         assert words not in text
 
 
 def test_a_small_hospital_hears_that_it_cannot_evaluate(laptop: Laptop) -> None:
     code, text = laptop.check(dataset(), world.rows(40))
     assert code == 0
-    assert "An Evaluate round needs at least 11 patients in each class" in text
-    assert "With this Dataset, the hospital can take part only in Train and Statistics rounds." in text
+    assert "Evaluate rounds, which need at least 11 patients in each class" in text
+    assert "With this Dataset, the hospital can take part only in Train and Statistics rounds" in text
 
 
 def test_a_hospital_with_too_few_patients_of_a_class_hears_what_it_withholds(laptop: Laptop) -> None:
@@ -194,11 +194,11 @@ def test_a_hospital_with_too_few_patients_of_a_class_hears_what_it_withholds(lap
         assert f"  {side}, patients with a row of each class: {classes}" in shown
         [note] = [line for line in shown if line.startswith(f"note: {side}: ")]
         assert f"{positive} patients with malignant 1, and minCell is 11. So the hospital withholds its metrics" in note
-        assert "In Train rounds, the hospital's updates still count." in note
+        assert "In Train rounds, the hospital's updates count all the same." in note
     assert (
-        "note: An Evaluate round needs at least 11 patients in each class, so the hospital would withhold its numbers. "
-        "With this Dataset, the hospital can take part only in Train and Statistics rounds. To take part in Evaluate "
-        "rounds too, raise split.validation or split.test before you apply the Dataset." in shown
+        "note: The hospital would withhold its numbers in Evaluate rounds, which need at least 11 patients in each "
+        "class. With this Dataset, the hospital can take part only in Train and Statistics rounds, and not in Evaluate "
+        "rounds. To take part in them too, raise split.validation or split.test before you apply the Dataset." in shown
     )
 
 

@@ -152,13 +152,13 @@ def test_a_command_without_requests_needs_no_kubeconfig(capsys: pytest.CaptureFi
     assert main(["enrol", "Site_D", *absent]) == 2
     assert "'Site_D' cannot be a hospital's name" in capsys.readouterr().err
     assert main(["explain", "pod/x", *absent]) == 2
-    assert "'pod/x' does not have the form KIND/NAME" in capsys.readouterr().err
+    assert "'pod/x' does not name an object" in capsys.readouterr().err
     assert main(["enrol", "site-d", "--new", *absent]) == 0
     assert "kind: Participant" in capsys.readouterr().out
     needing = (["enrol", "site-d"], ["enrol", "site-d", "--apply"], ["approve", "site-d"], ["watch", "fr/train-1"])
     for arguments in needing:
         assert main([*arguments, *absent]) == 2
-        assert "The command has no usable kubeconfig" in capsys.readouterr().err
+        assert "The command found no usable kubeconfig" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

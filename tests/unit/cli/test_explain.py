@@ -128,8 +128,8 @@ def test_a_gap_in_a_field_that_is_not_required_says_why_its_row_was_left_out() -
     left_out = {"rows": 4, "patients": 4, "share": "0.4", "fields": quality}
     status = {"conditions": [condition("Ready", "True", "Read")], "leftOut": left_out}
     missing, other = explain.explain_long_lived(item("Dataset", "d", "n", status), None, NOW).findings
-    assert "each field of type number or integer" in missing.advice.action
-    assert "each field of type number or integer" not in other.advice.action
+    assert "in a field of type number or integer" in missing.advice.action
+    assert "in a field of type number or integer" not in other.advice.action
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,9 @@ def test_a_complete_round_says_which_declared_metrics_it_has_not(task: str, decl
     round_ = item("FederatedRound", "r", "n", status, {"task": task, "metrics": declared})
     headline = explain.explain_round(round_, [], {}, NOW).headline
     assert (text in headline) if text else headline.endswith("loss=0.5")
-    assert ("loss=0.5. The result lacks these metrics of the round: " in headline) == bool(text)
+    assert (
+        "loss=0.5. The result of this round does not show these metrics that the round declares: " in headline
+    ) == bool(text)
     # Wardround computes the AUC itself, so no trainer is at fault.
     assert ("no hospital's trainer reports it" in headline) == ("f1" in text)
 
@@ -172,7 +174,10 @@ def test_a_complete_round_says_how_many_hospitals_are_withheld() -> None:
     }
     round_ = item("FederatedRound", "r", "n", status, {"task": "Train", "metrics": ["loss"]})
     headline = explain.explain_round(round_, [], {}, NOW).headline
-    assert "loss=0.5. 1 hospital withholds its numbers and sends no sums, because a class has fewer" in headline
+    assert (
+        "loss=0.5. 1 hospital withholds its numbers and sends no sums, because too few people are in a class"
+        in headline
+    )
     assert headline.endswith("This hospital has not failed.")
 
 
@@ -268,7 +273,7 @@ def test_a_running_round_says_which_site_has_fallen_silent() -> None:
     findings = {each.where: each.advice.meaning for each in explain.explain_round(round_, tasks, leases, NOW).findings}
     assert findings == {
         "site-b": "The hub has not heard from the site for 10m00s.",
-        "site-c": "The site has never been connected to the hub.",
+        "site-c": "The hub has never heard from the site: the site has never been connected.",
     }
 
 
@@ -331,7 +336,7 @@ def test_hospitals_that_failed_equally_share_one_paragraph() -> None:
     status = {"conditions": [condition("Failed", "True", "QuorumNotMet")]}
     text = explain.text(explain.explain_round(item("FederatedRound", "r", "n", status), tasks, {}, NOW))
     assert text.count("TrainerFailed") == 2
-    assert "\nsite-a, site-b, site-c: TrainerFailed: The training code ended with an error.\n" in text
+    assert "\nsite-a, site-b, site-c: TrainerFailed: The training code ended with an error. The log" in text
     assert "\nsite-d: TrainerFailed: " in text
 
 

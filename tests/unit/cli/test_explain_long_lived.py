@@ -44,7 +44,7 @@ def test_a_participant_that_is_ready_says_when_it_was_last_heard_from() -> None:
     ("beat", "expected"),
     [
         (lease(600), "The hub has not heard from the site for 10m00s."),
-        (None, "The site has never been connected to the hub."),
+        (None, "The hub has never heard from the site: the site has never been connected."),
     ],
 )
 def test_a_participant_that_is_silent_is_not_called_ready(beat: dict[str, Any] | None, expected: str) -> None:
@@ -96,7 +96,7 @@ def test_a_dataset_tells_which_rows_were_left_out() -> None:
     assert (
         "mean_radius: Missing: In all rounds, this hospital's training pods leave out 2 rows of the data file" in text
     )
-    assert "TargetsContradict: Some patients have several rows with different targets" in text
+    assert "TargetsContradict: In the data file, some patients have several rows with different targets" in text
     assert "3 patients" in text
     assert "in the file of Dataset breast" in text
     assert "valid rows: TargetsContradict: " in text
@@ -111,9 +111,7 @@ def test_a_dataset_tells_which_columns_are_ignored_in_the_words_of_dataset_check
     text = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
     for reason, names in (("NotInSchema", "notes, ward"), ("OtherColumnMapped", "age")):
         meaning = ignored_columns.REASONS[reason].meaning
-        assert (
-            f"ignored columns: {reason}: Wardround ignores these columns of the data file, because {meaning}." in text
-        )
+        assert f"ignored columns: {reason}: No model sees these columns of the data file, because {meaning}." in text
         assert f"says:   {names}" in text
         assert f"  {reason} ({meaning}): {names}" in ignored_columns.lines(4, columns)
 

@@ -52,7 +52,7 @@ def hostile(value: Any, key: str = "") -> Any:
 def test_the_page_says_before_all_else_that_it_stays_in_the_hospital() -> None:
     root = parsed(written())
     [notice] = [each for each in root.iter() if each.get("role") == "note"]
-    assert "anybody else outside this hospital" in (notice.text or "")
+    assert "send it to nobody outside" in (notice.text or "")
     header = next(elements(root, "header"))
     assert [each.tag for each in header][:2] == ["h1", "p"]
 
@@ -105,7 +105,7 @@ def test_a_hospital_with_too_few_people_reads_that_there_are_no_numbers() -> Non
         for verdict in each["status"].get("verdicts", ()):
             verdict["outcome"] = "TooFewPeople"
     model = section("model-2", known_objects)
-    assert any("one class has fewer people" in getattr(each, "text", "") for each in model.blocks)
+    assert any("a class has fewer people" in getattr(each, "text", "") for each in model.blocks)
     assert [row[3] for row in tables(model)["This hospital's own verdicts, model breast-cancer/heart"].rows] == [
         "TooFewPeople"
     ] * 2
@@ -178,7 +178,7 @@ def test_the_command_writes_a_file_that_nobody_else_reads(
     ElementTree.fromstring(text.removeprefix("<!doctype html>\n"))
     assert subject in text
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert "keep it in the hospital" in capsys.readouterr().out
+    assert "Keep it in the hospital" in capsys.readouterr().out
 
 
 def test_the_command_says_what_to_do_with_a_task_that_it_cannot_read(tmp_path: Path) -> None:

@@ -199,8 +199,8 @@ def test_a_failed_round_says_why() -> None:
 def test_the_report_for_a_person_without_the_right_to_read_hospitals_says_what_is_missing() -> None:
     text = written({**reported.objects(), "tasks": None, "participants": None, "schema": None})
     parsed(text)
-    assert "no right to read the hospitals&#x27; tasks" in text
-    assert "no right to read the hospitals&#x27; Participants" in text
+    assert "your account may not read the hospitals&#x27; RoundTasks" in text
+    assert "your account may not read their Participants" in text
     assert "ParticipantSuspended" in text
 
 
@@ -209,7 +209,7 @@ def test_a_model_before_its_first_round_has_a_report() -> None:
     bare = {"metadata": objects["model"][0]["metadata"], "spec": reported.SPEC}
     text = written({"model": (bare, [], []), "tasks": [], "participants": [], "schema": None})
     parsed(text)
-    assert "No model of this series has a log loss or an AUC over at least 2 hospitals." in text
+    assert "This series has no loss or AUC to show: a number in this report covers at least 2 hospitals." in text
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-0.05, 0.02), (0.3, 0.30001), (-1e9, 1e9), (0.0, 3e-7)])
@@ -251,7 +251,7 @@ def test_the_command_writes_the_file(
     path = tmp_path / "heart.html"
     words = ["report", "fm/heart", "-n", "fed", "-o"]
     assert command.run_report(cast(Cluster, None), parser().parse_args([*words, str(path)])) == 0
-    assert f"Wrote {path}: the report of model fed/heart." in capsys.readouterr().out
+    assert f"Wrote {path}, the report of model fed/heart." in capsys.readouterr().out
     assert "Model fed/heart" in path.read_text()
     with pytest.raises(CommandError, match="The command cannot write"):
         command.run_report(cast(Cluster, None), parser().parse_args([*words, str(tmp_path / "absent" / "x.html")]))

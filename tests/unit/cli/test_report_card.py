@@ -80,11 +80,11 @@ def test_the_page_shows_the_signed_card_and_by_whom_it_is_signed(pulled: Pulled)
     text = report(pulled)
     parsed(text)
     assert "Card that the hub has signed" in text
-    assert f"fingerprint {pulled.identity.fingerprint} has signed the card" in text
+    assert f"the card that the hub has signed (key fingerprint {pulled.identity.fingerprint})" in text
     assert "3: North Hospital, West Clinic and 1 that the card does not name" in text
     assert "the row gets no prediction" in text
     assert pulled.card.model.digest in text
-    assert "This page is not signed" not in text.replace("&#x27;", "'")
+    assert "Nobody has signed this page" not in text.replace("&#x27;", "'")
 
 
 def test_no_number_of_a_single_hospital_and_no_number_of_samples_comes_from_the_card(pulled: Pulled) -> None:
@@ -115,7 +115,7 @@ def test_a_card_of_another_hub_makes_no_report(pulled: Pulled) -> None:
 @pytest.mark.parametrize("changes", [{"round_uid": "another"}, {"round_namespace": "elsewhere"}])
 def test_the_card_of_another_model_makes_no_report(pulled: Pulled, changes: dict[str, str]) -> None:
     pulled.sign(**changes)
-    with pytest.raises(CommandError, match="no version of federatedmodel/heart in fed has this model"):
+    with pytest.raises(CommandError, match="no version of federatedmodel/heart in fed"):
         report(pulled)
 
 
@@ -138,11 +138,11 @@ def test_markup_and_control_characters_on_a_card_stay_text(pulled: Pulled) -> No
 
 
 def test_a_card_is_only_for_the_report_of_a_model_and_needs_the_hubs_fingerprint(pulled: Pulled) -> None:
-    with pytest.raises(CommandError, match="only for the report of federatedmodel/NAME"):
+    with pytest.raises(CommandError, match="--card goes only with federatedmodel/NAME"):
         report(pulled, kind="site/site")
     with pytest.raises(CommandError, match="--hub-fingerprint takes the fingerprint"):
         report(pulled, "sha256:12")
     words = ["report", "fm/heart", "-o", str(pulled.path.parent / "report.html"), "--card", str(pulled.path)]
     options = parser().parse_args(words)
-    with pytest.raises(CommandError, match="go together"):
+    with pytest.raises(CommandError, match="--card needs --hub-fingerprint"):
         options.run(cast(Cluster, None), options)

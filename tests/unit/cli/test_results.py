@@ -122,8 +122,10 @@ def test_a_declared_metric_without_a_number_is_named_below_the_table() -> None:
     declared = round_()
     declared["spec"]["metrics"] = ["loss", "brier", "f1"]
     missing, rounded = results.notes(results.results(declared, []))
-    assert missing.startswith("The result lacks these metrics of the round: brier. The cause: too few people")
-    assert "of the round: f1. The cause: Wardround does not compute the metric" in missing
+    assert missing.startswith(
+        "The result of this round does not show these metrics that the round declares: brier. Cause: too few people"
+    )
+    assert "that the round declares: f1. Cause: Wardround does not compute the metric" in missing
     assert rounded == results.ROUNDED
     # A Statistics round measures nothing.
     declared["spec"]["task"] = "Statistics"

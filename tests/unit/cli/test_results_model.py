@@ -132,7 +132,7 @@ def test_the_table_has_an_interval_and_says_which_version_is_the_current_one() -
 def test_below_the_table_stand_the_declared_metrics_that_a_version_lacks() -> None:
     """Version 1 has no number yet."""
     missing, rounded = results_model.notes(objects())
-    lacks = "The result lacks these metrics of the round: auc, people, positives."
+    lacks = "The result of this round does not show these metrics that the round declares: auc, people, positives."
     assert missing.startswith(f"modelversion/heart-v2-0123abcd: {lacks}")
     assert rounded == ROUNDED
 

@@ -93,9 +93,9 @@ def test_a_changed_file_is_no_further_part_of_the_same_sweep() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["learningRate"], "does not have the form PARAMETER=VALUE,VALUE"),
-        (["=1,2"], "does not have the form PARAMETER=VALUE,VALUE"),
-        (["epochs=1,,2"], "does not have the form PARAMETER=VALUE,VALUE"),
+        (["learningRate"], "write PARAMETER=VALUE,VALUE"),
+        (["=1,2"], "write PARAMETER=VALUE,VALUE"),
+        (["epochs=1,,2"], "write PARAMETER=VALUE,VALUE"),
         (["epochs=1,1"], "with values that all differ"),
         (["epochs=1,2", "epochs=3"], "names the parameter epochs twice"),
     ],
@@ -118,7 +118,7 @@ def test_a_sweep_has_two_to_thirty_two_models(count: int, refused: bool) -> None
 def test_a_sweep_over_a_scheduled_parameter_is_refused() -> None:
     """The example has a schedule of learningRate. It would replace the values that the sweep compares."""
     varied = {"epochs": ("1", "2"), "learningRate": ("0.003", "0.01")}
-    with pytest.raises(CommandError, match=r"--set varies learningRate, and spec\.series\.schedules .* breast changes"):
+    with pytest.raises(CommandError, match=r"--set and spec\.series\.schedules .* breast both set learningRate"):
         sweeps.members(MODEL, varied, NAMESPACE)
     without = copy.deepcopy(MODEL)
     del without["spec"]["series"]["schedules"]
@@ -137,7 +137,7 @@ def test_the_lowest_loss_is_first_and_the_answer_says_how_many_were_compared() -
     assert [each.compared for each in ranked] == [True, True, False, False]
     output = sweeps.lines(ranked, NAMESPACE)
     assert output[0] == "The table ranks 2 of 4 models by their loss on validation rows of 3 hospitals."
-    assert output[1].startswith("Models without a rank: 1. Their loss is over another number of hospitals")
+    assert output[1].startswith("Models without a rank: 1, because their loss is over another number of hospitals")
     assert "Do not report the lowest of these 2 losses" in output[2]
     compare = f"kubectl wardround compare federatedmodel/{two.name} federatedmodel/{one.name} -n {NAMESPACE}"
     assert output[3].endswith(compare)

@@ -46,7 +46,7 @@ def test_a_stalled_round_is_watched_until_the_timeout(
     assert watch(monkeypatch, endless(round_(STALLED)), "--timeout", "0.05") == 3
     output = capsys.readouterr()
     assert output.out == "round: stalled: ParticipantUnknown: nobody\n"
-    assert "The round has not ended within 0.05 s (--timeout)." in output.err
+    assert "The command stops watching after 0.05 s (--timeout)." in output.err
     assert "explain federatedround/train-1 -n breast-cancer" in output.err
 
 
@@ -91,5 +91,5 @@ def test_an_object_of_another_version_of_the_crds_is_no_traceback(
     error = capsys.readouterr().err
     assert error.startswith(
         "error: This version of kubectl-wardround cannot read the object: spec.datasetName: missing. Install "
-        "kubectl-wardround"
+        "the version of kubectl-wardround that fits"
     )

@@ -230,10 +230,12 @@ def test_waiting_for_approval_is_no_refusal() -> None:
 
 def test_a_round_says_how_many_hospitals_have_still_to_approve() -> None:
     one = plan(collecting(refused("site-a", "WaitingForApproval"), accepted("site-b"), sent("site-c")))
-    message = "1 of 3 hospitals sent an update. 1 hospital still has to approve the task: site-a."
+    message = "1 of 3 hospitals sent an update. 1 hospital still has to approve or deny the task: site-a."
     assert message_of(one, "Reconciling") == message
     two = plan(collecting(*(refused(name, "WaitingForApproval") for name in NAMES[:2]), sent("site-c")))
-    assert message_of(two, "Reconciling").endswith("2 hospitals still have to approve the task: site-a, site-b.")
+    assert message_of(two, "Reconciling").endswith(
+        "2 hospitals still have to approve or deny the task: site-a, site-b."
+    )
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def test_a_required_hospital_that_is_withheld_is_missing() -> None:
     made = plan(aggregating(spec={**EVALUATE, "quorum": {"min": 1, "required": ["site-c"]}}, answer=answer))
     assert condition_of(made, "Failed") == ("True", "NumbersWithheld")
     assert message_of(made, "Failed").startswith(
-        "site-c is missing, and quorum.required names site-c. 1 hospital withholds"
+        "site-c has sent no update, and quorum.required names it. 1 hospital withholds"
     )
 
 
@@ -279,7 +279,8 @@ def test_an_aggregation_that_does_not_end_is_ended_by_the_rounds_deadline() -> N
     died = plan(replace(late, aggregation=Aggregation(number=1, over=True)))
     assert condition_of(died, "Failed") == ("True", "AggregationFailed")
     assert message_of(died, "Failed").startswith(
-        "The aggregation Job failed once. The last reason: the Job's pod ended before it wrote an answer."
+        "The aggregation Job failed once. The last reason: the pod of the aggregation Job ended before it wrote an "
+        "answer."
     )
 
 

@@ -93,7 +93,10 @@ def test_an_early_job_that_the_api_server_refuses_is_made_at_closing_and_the_rou
     assert reconciling is not None
     assert (reconciling.status, reconciling.reason) == ("True", "Collecting")
     assert "1 of 3 hospitals sent an update." in reconciling.message
-    assert "refused the aggregation that would begin early, or did not answer (Forbidden)" in reconciling.message
+    assert (
+        "The aggregation has not begun early, because the hub's API server refused it or did not answer (Forbidden)"
+        in reconciling.message
+    )
     again = replace(seen, round=replace(seen.round, status=status))
     assert [each.number for each in of_type(plan(again), Aggregate)] == [0]
     made = plan(replace(again, tasks=tuple(map(sent, NAMES))))

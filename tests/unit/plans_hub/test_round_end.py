@@ -41,7 +41,7 @@ def test_an_action_that_raises_leaves_a_status_that_names_it() -> None:
     reconciling = conditions.find(left.conditions, "Reconciling")
     assert reconciling is not None
     assert (reconciling.status, reconciling.reason) == ("True", "ActionFailed")
-    assert "could not start aggregation 1: Forbidden. The hub operator tries again." in reconciling.message
+    assert "could not start aggregation 1: Forbidden. Nobody has to act yet" in reconciling.message
     assert left.participants is not None
     assert left.participants.sent == 3
     # It has not been collected: that stage comes when the Job is made.

@@ -105,9 +105,7 @@ def test_a_round_starts_from_the_result_of_a_round_that_was_deleted_while_it_wai
     made = plan(with_base(base_model=STORED, base_uid="uid-0", base_deleted=True))
     assert len(of_type(made, Dispatch)) == 3
     assert condition_of(made, "BaseDeleted") == ("True", "BaseDeleted")
-    assert message_of(made, "BaseDeleted").startswith(
-        "Somebody deleted round train-0, from whose result this round starts."
-    )
+    assert message_of(made, "BaseDeleted").startswith("Somebody deleted round train-0, from which this round starts.")
     statistics = replace(STORED, task="Statistics")
     other = plan(with_base(base_model=statistics, base_uid="uid-0", base_deleted=True))
     assert condition_of(other, "Failed") == ("True", "BaseTaskDiffers")

@@ -43,30 +43,35 @@ MEDIAN = {"strategy": "Median"}
         ),
         (
             {"aggregation": {"strategy": "NormBounding", "parameters": {"largestNorm": "2"}}},
-            "An initial round cannot use NormBounding: its hospitals send weights, and NormBounding needs "
-            "differences from a base.",
+            "An initial round cannot have the strategy NormBounding: its hospitals send weights, and NormBounding "
+            "needs differences from a base.",
         ),
         (
             {"task": "Statistics", "initial": None, "image": None, "aggregation": MEDIAN},
-            "A Statistics round adds sums, so its strategy is FedAvg, not Median.",
+            "A Statistics round cannot have the strategy Median: it adds sums, so its strategy has to be FedAvg.",
         ),
         (
             {"aggregation": {**MEDIAN, "maxWeightShare": "0.5"}, "quorum": {"min": 3}},
-            "The strategy Median counts each hospital once, so aggregation.maxWeightShare has to be 1.",
+            "The strategy Median counts each hospital once: set aggregation.maxWeightShare to 1.",
         ),
-        ({"aggregation": MEDIAN}, "The strategy Median with these parameters needs 3 updates, but quorum.min is 2."),
+        (
+            {"aggregation": MEDIAN},
+            "The strategy Median with these parameters needs 3 updates, and quorum.min is 2: raise quorum.min, or "
+            "change the parameters.",
+        ),
         (
             {"aggregation": {"strategy": "Krum", "parameters": {"hostile": "1"}}, "quorum": {"min": 3}},
-            "The strategy Krum with these parameters needs 5 updates, but quorum.min is 3.",
+            "The strategy Krum with these parameters needs 5 updates, and quorum.min is 3: raise quorum.min, or "
+            "change the parameters.",
         ),
         (
             {"aggregation": {"compression": "Int8"}},
-            "An initial round cannot use the compression Int8: its hospitals send weights, and Int8 rounds differences "
-            "from a base.",
+            "An initial round cannot have the compression Int8: its hospitals send weights, and Int8 rounds only "
+            "differences from a base.",
         ),
         (
             {"task": "Statistics", "initial": None, "image": None, "aggregation": {"compression": "BFloat16"}},
-            "Only Train rounds compress their updates. A Statistics round cannot use the compression BFloat16.",
+            "A Statistics round cannot have the compression BFloat16: only Train rounds compress their updates.",
         ),
     ],
 )

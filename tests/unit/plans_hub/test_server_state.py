@@ -43,8 +43,12 @@ KNOWN: dict[str, Any] = {
     "base_uid": "base-uid",
 }
 CASES: dict[str, tuple[StateManifest | None, str, str]] = {
-    "the same": (STATE, "Continued", "The server optimizer FedAvgM continues with the server state of round train-0."),
-    "none": (None, "NoState", "begins with a new server state, because round train-0 has no server state."),
+    "the same": (
+        STATE,
+        "Continued",
+        "The server optimizer FedAvgM continues with the state that round train-0 has left.",
+    ),
+    "none": (None, "NoState", "begins with a new state, because round train-0 has no server state."),
     "another strategy": (
         replace(STATE, strategy="FedAdam"),
         "OtherStrategy",
@@ -86,8 +90,8 @@ def test_a_round_says_that_its_server_state_is_lost() -> None:
     restarted = plan(replace(seen, model=action.model))
     for made in (ended, restarted):
         message = message_of(made, "Complete")
-        assert "The hub could not keep the server state of this round" in message
-        assert "A round that starts from this result begins with a new server state." in message
+        assert "The hub could not keep the server state (the state of the server optimizer) of this round" in message
+        assert "a round that starts from this result begins with a new server state." in message
 
 
 def test_a_round_without_an_optimizer_says_nothing_about_a_state() -> None:
@@ -101,8 +105,8 @@ def test_a_state_that_this_hub_did_not_sign_fails_the_round_before_anybody_train
     made = plan(seen)
     assert condition_of(made, "Failed") == ("True", "ServerStateUnusable")
     assert message_of(made, "Failed").startswith(
-        "The hub has a server state for the result of round train-0, but no valid signature of the hub "
-        "confirms this server state."
+        "The round cannot continue with the server state (the state of the server optimizer) of the result of round "
+        "train-0, because the hub's signature of this state is missing or wrong."
     )
     assert of_type(made, Dispatch) == []
     without = plan(observation(federated_round(**{**SPEC, "aggregation": {}}), **KNOWN, base_state_damaged=True))

@@ -118,7 +118,7 @@ def test_a_model_says_that_the_series_evaluates_though_it_is_still_training() ->
     assert shown is not None
     assert (shown.reason, shown.message) == (
         "SeriesEvaluating",
-        "Round heart-s1-e1-0123abcd of the series waits or runs.",
+        "The series is under way: its round heart-s1-e1-0123abcd waits or runs.",
     )
     assert (world.series.stage, world.series.round) == ("Training", 1)
 
@@ -142,7 +142,9 @@ def test_a_series_whose_hospitals_allow_no_more_evaluations_trains_on_without_th
     world.fail(world.created[-1], site_b="EvaluationsUsedUp")
     world.settle()
     message = world.condition("Reconciling")[2]
-    assert message.startswith("Round heart-s1-r2-0123abcd of the series waits or runs. Round heart-s1-e1-0123abcd has")
+    assert message.startswith(
+        "The series is under way: its round heart-s1-r2-0123abcd waits or runs. Round heart-s1-e1-0123abcd has"
+    )
     assert "`kubectl wardround explain federatedround/heart-s1-e1-0123abcd -n " in message
     world.run()
     assert places(world) == ["Statistics 0", "Train 1", "Train 2", "Train 3", "Train 4", "Evaluate 4"]

@@ -29,7 +29,7 @@ def test_without_a_trigger_there_is_one_series() -> None:
 
 def test_a_further_series_begins_at_its_time_from_the_current_version() -> None:
     world = trained()
-    assert world.condition("Scheduled") == ("True", "NextSeries", f"Series 2 begins at {MONDAY}.")
+    assert world.condition("Scheduled") == ("True", "NextSeries", f"Nobody has to act: series 2 begins at {MONDAY}.")
     first = world.versions["heart-v1-0123abcd"]
     world.run_next()
     assert (world.series.started, world.series.trigger) == ("2026-11-30T01:00:01Z", "Cron")
@@ -245,8 +245,8 @@ def test_verdicts_of_hospitals_stand_in_the_message_and_decide_nothing() -> None
     assert world.current == quiet.current == 2
     assert world.verdict(2)[:2] == quiet.verdict(2)[:2]
     assert world.verdict(2)[2].endswith(
-        "2 hospitals told how this model and version 1 compare on their own people: 0 found this model better, 2 found "
-        "it worse, and 0 could not decide."
+        "2 hospitals compared this model with version 1 on their own people: 0 found this model better, 2 found it "
+        "worse, and 0 could not decide."
     )
     # The verdict of one hospital is no count.
     assert trained("Accepted", hospitals_say=(1, 0, 1, 0)).verdict(2)[2] == quiet.verdict(2)[2]
@@ -266,7 +266,7 @@ def test_an_undecided_candidate_waits_for_a_person_and_says_why() -> None:
     assert (status, reason) == ("True", "PeopleDecide")
     assert message.startswith("Version 2 is Undecided.")
     assert "less than 80 %" in message
-    assert "but sent no numbers about it to the comparison: site-b." in message
+    assert "The comparison has no numbers of these hospitals, which trained the model: site-b." in message
     assert message.endswith("set spec.current.version to 2.")
     world.pin(2)
     world.run()
@@ -311,7 +311,7 @@ def test_a_comparison_that_fails_for_good_leaves_the_gate_undecided() -> None:
         world.settle()
     outcome, reason, message = world.verdict(2)
     assert (outcome, reason) == ("Undecided", "ComparisonFailed")
-    assert "heart-s2-c2-t3-0123abcd, which compares the models, has failed (QuorumNotMet)" in message
+    assert "The comparison of the models has failed: round heart-s2-c2-t3-0123abcd has failed (QuorumNotMet)" in message
     assert world.current == 1
 
 

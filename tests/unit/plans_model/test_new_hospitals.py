@@ -81,8 +81,8 @@ def test_while_a_delivery_runs_no_other_begins() -> None:
     assert deliveries(world) == [FIRST, SECOND]
     assert delivered(world) == ("True", "DeliveryComplete"), "the other hospitals have the version"
     assert (
-        "For site-d, which joined later, the hub operator makes another round. Round heart-d2-0123abcd, which delivers "
-        "the version, waits"
+        "Hospitals that joined later do not have the version yet: site-d. Nobody has to act: the hub operator makes "
+        "another Deliver round for them. The delivery of the version is under way: round heart-d2-0123abcd waits"
     ) in world.condition("Delivered")[2]
     world.run()
     assert recipients(world, "heart-d3-0123abcd") == ("site-e",)
@@ -96,7 +96,7 @@ def test_a_new_hospital_that_takes_no_model_is_named_and_not_asked_again() -> No
     world.run()
     status, reason, message = world.condition("Delivered")
     assert (status, reason) == ("True", "DeliveryComplete")
-    assert "Round heart-d2-0123abcd, which delivers the version, has failed (QuorumNotMet)." in message
+    assert "The delivery of the version has failed: round heart-d2-0123abcd has failed (QuorumNotMet)." in message
     assert deliveries(world) == [FIRST, SECOND]
 
 

@@ -32,8 +32,8 @@ def test_a_series_begins_when_the_sum_has_grown_by_the_number() -> None:
     assert world.condition("Scheduled") == (
         "True",
         "NextSeries",
-        "Series 2 begins when the hospitals together have at least 50 more training patients than 110 (not before "
-        "2026-12-04T12:00:01Z).",
+        "Nobody has to act: series 2 begins when the hospitals together have at least 50 more training patients "
+        "than 110 (not before 2026-12-04T12:00:01Z).",
     )
     world.patients = 159
     world.run()
@@ -67,8 +67,8 @@ def test_whichever_of_cron_and_new_patients_comes_first_begins_the_series() -> N
     both = {"cron": "0 2 * * 1", **FIFTY}
     world = trained(110, **both)
     assert world.condition("Scheduled")[2] == (
-        "Series 2 begins at 2026-11-30T02:00:00Z, or when the hospitals together have at least 50 more training "
-        "patients than 110 (not before 2026-12-04T12:00:01Z)."
+        "Nobody has to act: series 2 begins at 2026-11-30T02:00:00Z, or when the hospitals together have at least 50 "
+        "more training patients than 110 (not before 2026-12-04T12:00:01Z)."
     )
     world.now += timedelta(days=4) - WEEK
     world.run()

@@ -54,7 +54,7 @@ def test_a_version_that_was_pinned_before_it_existed_does_not_become_the_current
     assert world.model.status.current is None
     status, reason, message = world.condition("Ready")
     assert (status, reason) == ("False", "VersionPinnedEarly")
-    assert message.startswith("spec.current named version 3 before this version existed.")
+    assert message.startswith("Version 3 does not become the current one: spec.current named it before it existed")
     assert world.condition("Stalled") == ("True", "VersionPinnedEarly", message)
     world.pin(None)
     world.run()

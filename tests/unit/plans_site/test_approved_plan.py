@@ -184,7 +184,7 @@ def test_a_denied_task_says_what_denies_it_and_no_other_cause(case: str) -> None
     assert failure is not None
     message = failure.message or ""
     assert [name for name, (_, words) in DENIALS.items() if words in message] == [case]
-    assert "A refused task stays refused." in message
+    assert "This task stays refused." in message
     assert len(message) < 512
 
 

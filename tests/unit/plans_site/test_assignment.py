@@ -406,7 +406,7 @@ def test_a_site_without_the_schema_refuses_and_descriptions_do_not_differ() -> N
     described = {**SCHEMA, "fields": [{**ROUND_FIELDS[0], "description": "of the nuclei"}, *ROUND_FIELDS[1:]]}
     assert decided(schemas={"breast": described}).outcome == "Accepted"
     targets = {**SCHEMA, "target": "area"}
-    assert "The target of the round's DataSchema differs" in decided(schemas={"breast": targets}).message
+    assert "the round's DataSchema has another target" in decided(schemas={"breast": targets}).message
 
 
 def test_a_hub_cannot_steer_a_terminal_by_names_of_fields() -> None:

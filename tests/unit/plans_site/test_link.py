@@ -29,10 +29,10 @@ def test_a_whole_enrolment_gives_credentials_that_print_no_token() -> None:
     ("content", "words"),
     [
         (None, "There is no Secret hub-credentials."),
-        ({"data": {}}, "The key server of the enrolment Secret is missing"),
-        ({"data": {"server": "no base64"}}, "The key server of the enrolment Secret is missing or is no text"),
-        (secret(**{"ca.crt": ""}), "The key ca.crt of the enrolment Secret is empty."),
-        (secret(namespace="site-b"), "for the Participant site-b, but spec.hub.participantNamespace of the Site is"),
+        ({"data": {}}, "the key server is missing there"),
+        ({"data": {"server": "no base64"}}, "the key server is missing there, or is no text"),
+        (secret(**{"ca.crt": ""}), "the key ca.crt is empty there."),
+        (secret(namespace="site-b"), "for the Participant site-b, and spec.hub.participantNamespace of the Site is"),
     ],
 )
 def test_an_enrolment_that_is_not_usable_says_why_and_what_to_run(content: dict[str, Any] | None, words: str) -> None:

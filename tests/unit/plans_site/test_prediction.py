@@ -142,8 +142,8 @@ def test_an_answer_is_complete_and_counts_its_rows() -> None:
     reason, message = shown(planned, "Complete")
     assert reason == "Predicted"
     assert message == (
-        "The answer answers.csv has a probability for 40 of 42 rows. 2 rows break the DataSchema, so they have no "
-        "probability. For each of these rows, the column `fault` of the answer says why."
+        "The answer answers.csv has a probability for 40 of 42 rows. 2 rows have no probability, "
+        "because they break the DataSchema: the column `fault` of the answer says why."
     )
     assert planned.status.answer is not None
     assert (planned.status.answer.version, planned.status.answer.notes) == ("v3", ("one.",))

@@ -73,10 +73,12 @@ def test_a_pod_that_is_gone_is_not_called_one_that_has_not_come_yet() -> None:
     timeline = [{"stage": "Started", "time": "2026-11-24T11:59:30.000000Z"}]
     planned = plan(seen(a_task(status={**ready(), "timeline": timeline}), job=JOB, pod=None))
     message = holds(planned.status, "Reconciling").message
-    assert message.startswith("The training pod of this task is gone, and the Job has no other pod yet.")
+    assert message.startswith("The training pod of this task is gone. The Job has not made another one yet.")
     assert f"kubectl describe job/{JOB.name} -n {JOB.namespace}" in message
     first = plan(seen(a_task(status=ready()), job=JOB, pod=None))
-    assert holds(first.status, "Reconciling").message.startswith("The Job of this task has no pod yet.")
+    assert holds(first.status, "Reconciling").message.startswith(
+        "The Job of this task has no pod yet, so training has not begun."
+    )
 
 
 @pytest.mark.parametrize(("approval", "reason"), [("Policy", "Accepted"), ("Manual", "WaitingForApproval")])

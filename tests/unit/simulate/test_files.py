@@ -26,7 +26,7 @@ def test_each_round_comes_after_the_round_that_it_starts_from() -> None:
 
 def test_a_base_in_none_of_the_files_is_named() -> None:
     with pytest.raises(
-        SimulationError, match=("Round train-1 starts from round statistics, but none of the given files has")
+        SimulationError, match=("Round train-1 starts from round statistics, and none of the given files has")
     ):
         names(short()[1:])
 
@@ -35,7 +35,7 @@ def test_a_circle_is_named() -> None:
     _, first, _ = short()
     del first["spec"]["initial"]
     first["spec"]["base"] = {"roundName": "train-1"}
-    with pytest.raises(SimulationError, match="start from each other in a circle: train-1"):
+    with pytest.raises(SimulationError, match="each starts from another of them: train-1"):
         names([first])
 
 
@@ -52,7 +52,7 @@ def test_two_rounds_of_one_name_are_refused() -> None:
         ({"quorum": {"minimum": 2}}, "FederatedRound train-1: spec.quorum has the unknown field minimum"),
         ({"base": {"roundName": "x"}}, "either spec.base or spec.initial"),
         ({"task": "Statistics"}, "a Statistics round cannot have it"),
-        ({"task": "Evaluate"}, "an Evaluate round has to have spec.base"),
+        ({"task": "Evaluate"}, "an Evaluate round needs spec.base"),
         ({"participants": {}}, "either names or selector"),
         ({"task": "Trian"}, "FederatedRound train-1: .*expected one of Train"),
     ],
@@ -116,7 +116,7 @@ def test_a_wrong_dataset_is_refused(data: Path, tmp_path: Path, text: str, inste
 
 
 def test_a_folder_without_hospitals_says_what_to_make(tmp_path: Path) -> None:
-    with pytest.raises(SimulationError, match=r"has no hospital\. Make a folder in it for each hospital"):
+    with pytest.raises(SimulationError, match=r"has no hospital\. Make one folder in it for each hospital"):
         read_hospitals(tmp_path)
 
 
@@ -140,7 +140,7 @@ def test_a_command_that_cannot_be_started_ends_as_in_a_shell(capsys: pytest.Capt
     ("number", "asked", "words"),
     [
         (0, ["holdout"], "Round statistics has only holdout in spec.participants.names, so no hospital takes part"),
-        (2, ["holdout"], "Round evaluate measures the holdout file, and you have given none"),
+        (2, ["holdout"], "Round evaluate measures the holdout file, and the command has no such file"),
         (2, ["holdout", "site-a"], "Round evaluate names both holdout and hospitals"),
         (
             1,

@@ -173,7 +173,7 @@ def test_a_failure_of_the_holdout_names_it_and_keeps_the_results(
     code, out, err = run("--holdout", str(few), "--repeats", repeats)
     assert code == 1
     assert "evaluate" in out
-    assert "Round evaluate has failed on the rows of the holdout file. The holdout file has fewer than 11 usable" in err
+    assert "Round evaluate has failed on the rows of the holdout file. The simulation shows no numbers over" in err
     assert "--min-cell N" in err
     assert "quorum" not in err
     if repeats == "1":
@@ -214,7 +214,7 @@ def test_a_metric_that_no_trainer_reports_is_named_and_not_blamed_on_few_people(
     file.write_text(yaml.safe_dump_all(training))
     code, _, err = run()
     assert code == 0
-    assert "train-1: no hospital's trainer reports f1, recall. Wardround computes no metric of this name" in err
+    assert "train-1: the result lacks f1, recall, because Wardround does not compute it" in err
     assert "train-1: no number is shown" not in err
 
 

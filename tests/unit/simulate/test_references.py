@@ -117,7 +117,7 @@ def test_a_reference_changes_no_number_of_the_model(data: Path) -> None:
 @pytest.mark.parametrize(
     ("references", "words"),
     [
-        (("heart-9",), "Round evaluate compares its model with round heart-9, but none of the given files has"),
+        (("heart-9",), "Round evaluate compares its model with round heart-9, and none of the given files has"),
         (("train-3",), "references names the round of spec.base"),
         (("train-1", "train-1"), "at most 2 names, and each name only once"),
         (("train-1", "train-2", "statistics"), "at most 2 names, and each name only once"),

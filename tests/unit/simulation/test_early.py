@@ -317,7 +317,7 @@ def test_a_quota_that_refuses_the_early_job_lets_the_round_go_on(
     assert set(full.numbers.values()) == {1}
     assert "could not start aggregation 0" not in caplog.text  # the words of a look that failed
     assert "no aggregation can begin early: post Job" in caplog.text
-    assert any("refused the aggregation that would begin early" in each for each in FullFederation.messages)
+    assert any("The aggregation has not begun early" in each for each in FullFederation.messages)
     assert full.left == []
 
 

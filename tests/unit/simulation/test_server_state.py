@@ -117,8 +117,8 @@ def test_each_round_says_whether_it_goes_on_from_the_state_of_its_base(played: P
     assert all(is_true(each, "Complete") for each in played.rounds.values())
     messages = {name: message(each, "Complete") for name, each in played.rounds.items()}
     assert "server state" not in messages["train-1"]
-    assert "FedAdam begins with a new server state, because round train-1 has no server state." in messages["train-2"]
-    assert "FedAdam continues with the server state of round train-2." in messages["train-3"]
+    assert "FedAdam begins with a new state, because round train-1 has no server state." in messages["train-2"]
+    assert "FedAdam continues with the state that round train-2 has left." in messages["train-3"]
     assert "because round train-3 was made with other aggregation.parameters." in messages["train-4"]
 
 
@@ -147,5 +147,8 @@ def test_a_state_goes_with_the_result_of_its_round(played: Played) -> None:
 
 def test_a_state_of_another_result_fails_the_round_before_anybody_trains(played: Played) -> None:
     assert is_true(played.forged, "Failed")
-    assert "The hub has a server state for the result of round train-3, but" in message(played.forged, "Failed")
+    assert (
+        "The round cannot continue with the server state (the state of the server optimizer) of the result of round "
+        "train-3" in message(played.forged, "Failed")
+    )
     assert played.forged["status"]["participants"].get("accepted", 0) == 0

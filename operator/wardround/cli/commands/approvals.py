@@ -37,8 +37,8 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "deny",
         parents=[shared],
         help="refuse a task or a model at this hospital",
-        description="Denies a task: the site refuses the task, or ends the task if a person has approved it before. "
-        "With --model, the site refuses all tasks of the model that the site has not accepted yet.",
+        description="Denies a task: the site then refuses the task, or ends it if a person has approved it before. "
+        "With --model, the site refuses all tasks of the task's model that it has not accepted yet.",
     )
     denying.add_argument("target", metavar="sitetask/NAME")
     denying.add_argument("--model", action="store_true", help="deny all tasks of the model, whatever they ask for")
@@ -47,8 +47,8 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "withdraw",
         parents=[shared],
         help="withdraw an approval or a denial at this hospital",
-        description="Withdraws an approval or a denial. Tasks that need the approval and have not ended fail, and the "
-        "site operator deletes their Jobs. An update that the courier has sent stays at the hub.",
+        description="Withdraws an approval or a denial. If you withdraw an approval, unfinished tasks that need it "
+        "fail, and the site operator deletes their Jobs. Updates that the courier has sent stay at the hub.",
     )
     withdrawing.add_argument("target", metavar="sitetask/NAME|approval/NAME")
     withdrawing.add_argument(
@@ -100,16 +100,14 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
     if options.sweep:
         return _approve_sweep(site, options)
     if options.digest:
-        raise CommandError(
-            "Without --sweep, do not give --digest. To approve a task or a model without a question, give --uid."
-        )
+        raise CommandError("--digest is only for --sweep. To approve a task or a model without a question, give --uid.")
     known, now = _reviewed(site, options, options.name), system_clock()
     bounds = {"rounds": options.rounds, "evaluations": options.evaluations, "until": options.until}
     uid = known.task.metadata.uid
     if options.uid and options.uid != uid:
         raise CommandError(
-            f"The SiteTask has the UID {uid}, which is not the one after --uid: the hub has replaced the SiteTask. "
-            f"Read what the new SiteTask asks for: kubectl wardround review {known.where}."
+            f"Nothing was written: the SiteTask now has the UID {uid}, and not the one after --uid, because the hub "
+            f"has replaced the SiteTask. Read what the new one asks for: kubectl wardround review {known.where}."
         )
     if not options.model:
         approvals.require_open(known)
@@ -131,15 +129,15 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
 def _approve_sweep(site: Cluster, options: argparse.Namespace) -> int:
     if options.model or options.uid:
         raise CommandError(
-            "With --sweep, give neither --model nor --uid. To approve the sweep without a question, give --digest."
+            "--model and --uid do not go with --sweep. To approve the sweep without a question, give --digest."
         )
     known, now = _reviewed(site, options, options.name), system_clock()
     bounds = {"rounds": options.rounds, "evaluations": options.evaluations, "until": options.until}
     chosen = approved_sweeps.sweep(known, site.list(sitetask.KIND, known.task.metadata.namespace))
     if options.digest and options.digest != chosen.digest:
         raise CommandError(
-            f"The models of the sweep now have other terms: their digest is {chosen.digest}, and --digest has another "
-            f"digest. Nothing is approved. Read the terms again: kubectl wardround approve {known.where} --sweep."
+            f"Nothing was approved: the models of the sweep now ask for something else (digest {chosen.digest}) "
+            f"than what --digest names. Read it again: kubectl wardround approve {known.where} --sweep."
         )
     if not (options.digest or options.yes):
         print("\n".join(approved_sweeps.review(known, chosen, **bounds, now=now)))
@@ -172,7 +170,7 @@ def run_withdraw(site: Cluster, options: argparse.Namespace) -> int:
     namespace = options.namespace or site.default_namespace
     if kind == approval.KIND:
         if options.model:
-            raise CommandError("Use --model only with sitetask/NAME. To withdraw an approval/NAME, leave --model out.")
+            raise CommandError("--model goes only with sitetask/NAME. To withdraw approval/NAME, leave --model out.")
         return _withdraw(site, namespace, [name])
     known = _reviewed(site, options, options.target)
     if options.model:
@@ -182,7 +180,7 @@ def run_withdraw(site: Cluster, options: argparse.Namespace) -> int:
         return 0
     if not known.task.spec.approved:
         raise CommandError(
-            f"Nobody has approved {known.where} alone, so the command has withdrawn nothing. To see the Approvals "
+            f"There is nothing to withdraw, because nobody has approved {known.where} alone. To see the Approvals "
             f"that can cover the task: kubectl wardround review {known.where}. To withdraw one of them: kubectl "
             f"wardround withdraw approval/NAME -n {known.task.metadata.namespace}."
         )

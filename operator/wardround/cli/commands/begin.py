@@ -17,8 +17,8 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "begin",
         parents=[shared],
         help="begin the next series of a model now",
-        description="Asks the hub operator to begin the next series of a FederatedModel, whatever its trigger says. If "
-        "a series runs, the next one begins when it has ended. The command does not wait for the series.",
+        description="Asks the hub operator to begin the next series of a FederatedModel now, before the time of its "
+        "trigger. If a series runs, the next one begins after it. The command does not wait for the series.",
     )
     beginning.add_argument("target", metavar="federatedmodel/NAME")
     beginning.set_defaults(run=run_begin)
@@ -27,7 +27,7 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
 def run_begin(hub: Cluster, options: argparse.Namespace) -> int:
     kind, name = target(options.target)
     if kind != federatedmodel.KIND:
-        raise CommandError("`begin` begins the next series of federatedmodel/NAME.")
+        raise CommandError("`begin` takes federatedmodel/NAME, and begins its next series.")
     namespace = options.namespace or hub.default_namespace
     with hint_of_namespace(hub, options, kind, name):
         verbs.needed(hub, kind, name, namespace)
@@ -42,7 +42,7 @@ def answer(model: FederatedModel) -> str:
     series, meta = model.status.series, model.metadata
     where = f"federatedmodel/{meta.name} -n {meta.namespace}"
     if series is None:
-        return f"The first series of {where} begins now."
+        return f"Nobody has to act: the first series of {where} begins now."
     following = series.number + 1
     waits_for = []
     if series.stage != "Ended":

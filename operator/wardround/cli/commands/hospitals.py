@@ -88,10 +88,9 @@ def _add_revoke(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "revoke",
         parents=[shared],
         help="revoke all tokens with which a hospital logs in to the hub, for example after one was lost",
-        description="Deletes the hospital's account on the hub. This ends all tokens of the hospital. The "
-        "Participant, the keys and the tasks of the hospital stay. Rounds leave the hospital out until "
-        "you enrol the hospital again. To leave a hospital out of rounds but keep the tokens, set "
-        "spec.suspend of the Participant.",
+        description="Ends all tokens of a hospital by deleting its account on the hub. Its Participant, keys and "
+        "tasks stay, and rounds leave the hospital out until you enrol it again. If the tokens have to stay valid, "
+        "set spec.suspend of the Participant instead.",
     )
     revoke.add_argument("name", help="the hospital's name")
     revoke.set_defaults(run=run_revoke)
@@ -130,7 +129,7 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
         else ", as in your kubeconfig. If the site reaches the hub under another URL, run the command again with "
         "--hub-server URL"
     )
-    say(f"The file has this URL of the hub's API server: {secret['stringData']['server']}{origin}.")
+    say(f"In the file, the URL of the hub's API server is {secret['stringData']['server']}{origin}.")
     print(yaml.safe_dump(values, sort_keys=False), end="")
     return 0
 
@@ -138,17 +137,17 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
 def say_changes(server: str, name: str, before: Object | None, items: list[Object], *, applied: bool) -> None:
     """Tells the person how these manifests change the Participant at the hub, or that there is none yet."""
     if before is None:
-        say(f"There is no Participant {name} at {server}. So the manifests of this command are for a new hospital.")
+        say(f"{server} has no Participant {name} yet, so these manifests are for a new hospital.")
         return
     [after] = [item for item in items if item["kind"] == "Participant"]
     changed = enrolment.changes(before, after)
     if not changed:
-        say(f"{name} is enrolled at {server} already. The manifests of this command do not change Participant {name}.")
+        say(f"{name} is enrolled at {server} already, and these manifests change nothing in its Participant.")
     else:
         say(
             "\n  ".join(
                 [
-                    f"{name} is enrolled at {server} already. The manifests of this command change Participant {name}:",
+                    f"{name} is enrolled at {server} already. These manifests change its Participant:",
                     *changed,
                 ]
             )
@@ -168,12 +167,12 @@ def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
     if options.fingerprint:
         enrolment.check_expected(computed, options.fingerprint)
     if pinned == computed:
-        say("The hub has pinned this fingerprint already, so there is nothing to do.")
+        say("There is nothing to do: the hub has pinned this fingerprint already.")
         return 0
     if pinned:
         say(
-            f"Until now, the hub has pinned another fingerprint: {pinned}. So the hospital's keys have changed. Ask "
-            "the hospital by telephone whether it has renewed its keys. If it has not, do not pin the new fingerprint."
+            f"The hospital's keys have changed: the hub has pinned another fingerprint until now, {pinned}. Ask the "
+            "hospital by telephone whether it has renewed its keys. If it has not, do not pin the new fingerprint."
         )
     if not (options.fingerprint or options.yes) and not confirmed(
         "Does the hospital read out the same fingerprint? [y/N] "
@@ -182,8 +181,8 @@ def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
         return 2
     verbs.pin(hub, name, computed)
     say(
-        f"Pinned. From now on, rounds of the federations in spec.allowedFederations of Participant {name} can ask "
-        "this hospital."
+        "The command has pinned the fingerprint. From now on, rounds of the federations in spec.allowedFederations "
+        f"of Participant {name} can ask this hospital."
     )
     return 0
 
@@ -192,10 +191,13 @@ def run_revoke(hub: Cluster, options: argparse.Namespace) -> int:
     name = hospital(options.name)
     if verbs.revoke(hub, name):
         outcome = (
-            f"Revoked. Within seconds, {hub.server} accepts no new request of {name}. Rounds continue without {name}."
+            f"The command has revoked {name}: within seconds, {hub.server} accepts no request of this hospital "
+            "any more. Rounds continue without it."
         )
     else:
-        outcome = f"{name} is revoked already: {hub.server} accepts no token of {name}. Nothing was changed."
+        outcome = (
+            f"There is nothing to do: {name} is revoked already, and {hub.server} accepts no token of this hospital."
+        )
     say(
         f"{outcome}\n"
         "A watch that the site has already open continues until its connection ends. To end open watches now, restart "

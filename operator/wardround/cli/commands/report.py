@@ -51,7 +51,7 @@ def run_report(cluster: Cluster, options: argparse.Namespace, signed: seen.Signe
     own = kind in (sitetask.KIND, site.KIND)
     if not own and kind != federatedmodel.KIND:
         raise CommandError(
-            "`report` is about federatedmodel/NAME on the hub, or about sitetask/NAME or site/site at a hospital."
+            "`report` takes federatedmodel/NAME on the hub, and sitetask/NAME or site/site at a hospital."
         )
     namespace = options.namespace or cluster.default_namespace
     with hint_of_namespace(cluster, options, kind, name):
@@ -64,11 +64,11 @@ def run_report(cluster: Cluster, options: argparse.Namespace, signed: seen.Signe
         ) from error
     if own:
         print(
-            f"Wrote {options.output}: this hospital's own report. Open it in a browser. The report holds numbers of "
-            "this hospital alone, so keep it in the hospital."
+            f"Wrote {options.output}, this hospital's own report. Open it in a browser. Keep it in the hospital, "
+            "because it has numbers of this hospital alone."
         )
     else:
-        print(f"Wrote {options.output}: the report of model {namespace}/{name}. Open it in a browser.")
+        print(f"Wrote {options.output}, the report of model {namespace}/{name}. Open it in a browser.")
     return 0
 
 
@@ -83,8 +83,8 @@ def html(hub: Cluster, name: str, namespace: str, signed: seen.SignedCard | None
     if signed is not None and seen.version_of_card(signed.card, known.model) is None:
         made_by = f"{signed.card.round_namespace}/{signed.card.round_name}"
         raise CommandError(
-            f"The command wrote no report: the card is of the model of round {made_by}, and no version of "
-            f"federatedmodel/{name} in {namespace} has this model. Pull the model again: kubectl wardround model pull "
+            f"Wrote no report, because the file after --card is of another model: round {made_by} made it, and no "
+            f"version of federatedmodel/{name} in {namespace}. Pull the model again: kubectl wardround model pull "
             f"federatedmodel/{name} -n {namespace}."
         )
     return page.page(build.document(replace(known, signed=signed)))

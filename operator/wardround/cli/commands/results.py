@@ -55,15 +55,13 @@ def run_results(hub: Cluster, options: argparse.Namespace) -> int:
             return _print_round(hub, name, namespace, options)
         if kind == "FederatedModel":
             return _print_model(hub, name, namespace, options)
-    raise CommandError("`results` shows the numbers of federatedround/NAME or federatedmodel/NAME.")
+    raise CommandError("`results` takes federatedround/NAME or federatedmodel/NAME, and shows its numbers.")
 
 
 def _print_round(hub: Cluster, name: str, namespace: str, options: argparse.Namespace) -> int:
     shown = results.results(*verbs.round_with_tasks(hub, name, namespace))
     if options.output == "mlflow":
-        raise CommandError(
-            "`results -o mlflow` writes the versions of a model, and not a round. Name federatedmodel/NAME."
-        )
+        raise CommandError("`results -o mlflow` takes federatedmodel/NAME, because it writes the versions of a model.")
     if options.output:
         print(results.text(shown, options.output, by_hospital=options.by_hospital), end="")
     else:
@@ -75,9 +73,7 @@ def _print_round(hub: Cluster, name: str, namespace: str, options: argparse.Name
 
 def _print_model(hub: Cluster, name: str, namespace: str, options: argparse.Namespace) -> int:
     if options.by_hospital:
-        raise CommandError(
-            "--by-hospital shows the hospitals of one round, and not of a model. Name federatedround/NAME."
-        )
+        raise CommandError("--by-hospital takes federatedround/NAME, because it shows the hospitals of one round.")
     shown = model_objects.read(*verbs.model_with_rounds(hub, name, namespace))
     if options.output == "mlflow":
         return _write_runs(shown, options.tracking_uri)
@@ -94,8 +90,8 @@ def _write_runs(shown: ModelObjects, uri: str) -> int:
     runs = mlflow_runs.runs(shown)
     written = mlflow_store.write(uri, shown.name, runs)
     print(
-        f"The experiment {shown.name} in MLflow at {where} now has a run for each of the model's {len(runs)} "
-        f"versions. The command has written {written.made} new runs and {written.points} new numbers."
+        f"The experiment {shown.name} in MLflow at {where} now has one run for each version of the model: "
+        f"{len(runs)} runs. The command has written {written.made} new runs and {written.points} new numbers."
     )
     return 0
 

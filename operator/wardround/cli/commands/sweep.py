@@ -22,10 +22,10 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "sweep",
         parents=[shared],
         help="train one model for each combination of parameters, and rank the models",
-        description="Makes one FederatedModel for each combination of values. Each of these models has one series, no "
-        "delivery and no automatic promotion. The series read no test rows. To see the models ranked by "
-        "their loss on validation rows, run the same command again. Each model uses up a part of the "
-        "hospitals' evaluation budgets (policy.maxEvaluations).",
+        description="Makes one FederatedModel for each combination of values. Each of them has one series, no "
+        "delivery and no automatic promotion, and reads no test rows. Run the same command again to see the models "
+        "ranked by their loss on validation rows. Each model uses up a part of the hospitals' evaluation budgets "
+        "(policy.maxEvaluations).",
     )
     sweeping.add_argument("file", type=Path, metavar="FILE", help="a file with one FederatedModel")
     sweeping.add_argument(
@@ -42,11 +42,10 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "compare",
         parents=[shared],
         help="compare the models of two FederatedModels in pairs",
-        description="Makes one Evaluate round that measures both models on the validation rows of the same patients. "
-        "The command waits for this round, and shows the difference between the losses of the two models. "
-        "The command takes the current version of each model, or the newest version if the model has no "
-        "current one. Each comparison uses up a part of the hospitals' evaluation budgets "
-        "(policy.maxEvaluations).",
+        description="Compares two models: makes one Evaluate round that measures both on the validation rows of the "
+        "same patients, waits for it, and shows the difference between their losses. Of each model, it takes the "
+        "current version, or the newest one if none is current. Each comparison uses up a part of the hospitals' "
+        "evaluation budgets (policy.maxEvaluations).",
     )
     comparing.add_argument("one", metavar="federatedmodel/NAME")
     comparing.add_argument("other", metavar="federatedmodel/NAME")

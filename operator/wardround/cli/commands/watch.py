@@ -52,8 +52,8 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
     shown = _show(view, screens)
     if shown.exit_code is None:
         say(
-            f"The {view.subject} has not ended within {options.timeout:g} s (--timeout). The command stops watching, "
-            f"and the {view.subject} goes on."
+            f"The command stops watching after {options.timeout:g} s (--timeout). The {view.subject} has not ended, "
+            "and goes on."
         )
     if shown.exit_code in (None, watch.FAILED) and shown.footer != watch.GONE:
         say(f"To see why, and who acts: kubectl wardround explain {kind.lower()}/{name} -n {namespace}")
@@ -77,7 +77,7 @@ def _watched(hub: Cluster, kind: str, name: str, namespace: str) -> tuple[watch.
 
         return watch_model.VIEW, fetch_model
     raise CommandError(
-        "`watch` follows federatedround/NAME or federatedmodel/NAME. For other kinds, use kubectl wardround explain."
+        "`watch` takes federatedround/NAME or federatedmodel/NAME. For other kinds, use kubectl wardround explain."
     )
 
 

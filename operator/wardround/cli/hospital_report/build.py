@@ -6,8 +6,8 @@ from wardround.cli.hospital_report.seen import ReportInput
 from wardround.cli.report.document import Document, Facts
 
 NOTICE = (
-    "This file holds numbers of this hospital alone, also numbers over few people. So do not send this file to the "
-    "hub, to other hospitals or to anybody else outside this hospital."
+    "Keep this file in the hospital. It holds numbers of this hospital alone, also numbers over few people, so send "
+    "it to nobody outside."
 )
 
 

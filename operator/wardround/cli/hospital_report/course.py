@@ -18,7 +18,7 @@ def participation(seen: ReportInput) -> Section:
     if seen.unread:
         blocks.append(
             Paragraph(
-                "This program cannot read the assignments of these SiteTasks, so the report leaves them out: "
+                "The report leaves out these SiteTasks, because this program cannot read their assignments: "
                 f"{', '.join(seen.unread)}. To see why: kubectl wardround explain sitetask/NAME -n {seen.namespace}."
             )
         )
@@ -74,7 +74,7 @@ def left(seen: ReportInput) -> Section:
         return Section(
             "policy",
             "What the hub may read",
-            (Paragraph("Your account has no right to read the Site, so the report does not show the policy."),),
+            (Paragraph("The report does not show the policy, because your account may not read the Site."),),
         )
     policy = seen.site.spec.policy
     facts = (
@@ -86,8 +86,8 @@ def left(seen: ReportInput) -> Section:
         ("evaluations in 30 days (maxEvaluations)", str(policy.max_evaluations)),
     )
     note = (
-        "The table shows the present policy of the Site. Whatever the policy says, the hub also reads the exact "
-        "number of samples of each update. The page on security (docs/security.md) lists all that leaves a hospital."
+        "The table shows what the hospital's policy lets out now. Whatever the policy says, the hub also reads the "
+        "exact number of samples of each update. docs/security.md lists all that leaves a hospital."
     )
     return Section("policy", "What the hub may read", (Paragraph(note), Facts(facts)))
 

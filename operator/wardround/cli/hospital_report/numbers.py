@@ -16,12 +16,12 @@ MEASURED = ("loss", "auc")
 WORDS: dict[OwnOutcome, str] = {
     "Better": "On this hospital's people, the model is better than the reference. The difference is beyond chance.",
     "Worse": "On this hospital's people, the model is worse than the reference. The difference is beyond chance.",
-    "Undecided": "The difference between the models may be chance.",
-    "TooFewPeople": "One class has too few people for a verdict.",
+    "Undecided": "Nobody can say which model is better here: the difference may be chance.",
+    "TooFewPeople": "There is no verdict, because one class has too few people.",
 }
 FEW = (
-    "This hospital has no numbers of this model. Either no task has measured the model yet, or one class has fewer "
-    "people in the measured rows than policy.minCell of the Site."
+    "This hospital has no numbers of this model: no task has measured it yet, or a class has fewer people in the "
+    "measured rows than policy.minCell of the Site."
 )
 
 
@@ -120,9 +120,9 @@ def _verdicts(group: Group) -> Iterator[Block]:
     if not compared:
         return
     yield Paragraph(
-        "A verdict compares a model with a reference (another model) on the validation rows of the same people of "
-        "this hospital. If all models of a task are equal, the chance that one of the task's verdicts says Better or "
-        "Worse is 1 %. The verdict of one hospital does not decide which version becomes the current one."
+        "A verdict compares a model with a reference (another model) on this hospital's validation rows. If all "
+        "models of a task were equally good, one of its verdicts would still say Better or Worse with a probability "
+        "of 1 %. A hospital's verdict does not decide which version becomes the current one."
     )
     columns = ("compared by", "model", "reference", "verdict", "meaning", "difference in log loss", "95 % interval")
     rows = tuple(

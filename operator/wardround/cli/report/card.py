@@ -34,9 +34,9 @@ def card(seen: ReportInput) -> Section:
     )
     blocks: list[Block] = [
         Paragraph(
-            "People wrote the first four entries of this table, and Wardround has not checked these entries. This "
-            "page is not signed. To get the card that the hub has signed, pull the model (kubectl wardround model "
-            "pull). To show this card here, write the report with --card."
+            "People wrote the first four entries of this table, and Wardround has not checked them. Nobody has "
+            "signed this page. To show the card that the hub has signed, pull the model (kubectl wardround model "
+            "pull), and write the report with --card."
         ),
         Facts(tuple((name, value) for name, value in facts if value)),
     ]

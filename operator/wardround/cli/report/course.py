@@ -19,12 +19,11 @@ from wardround.reasons.registry import reason_for
 
 WITHHELD = "Withheld"
 NO_TASKS = (
-    "Your account has no right to read the hospitals' tasks. So this report names only the hospitals that the "
-    "rounds name in status.attention."
+    "This report names only the hospitals that rounds name in status.attention, because your account may not read "
+    "the hospitals' RoundTasks."
 )
 NO_PARTICIPANTS = (
-    "Your account has no right to read the hospitals' Participants. So this report does not say which Datasets the "
-    "hospitals offer."
+    "This report does not say which Datasets the hospitals offer, because your account may not read their Participants."
 )
 # Reasons about a hospital's data.
 DATA_REASONS = frozenset(
@@ -152,7 +151,11 @@ def times(seen: ReportInput) -> Section:
     """Where the seconds of each round went."""
     finished = [(each, spent) for each in seen.ran() if (spent := _hub_seconds(each)) is not None]
     if not finished:
-        return Section("time", "Time by stage", (Paragraph("No round of this series is Complete yet."),))
+        return Section(
+            "time",
+            "Time by stage",
+            (Paragraph("This series has no numbers yet, because none of its rounds is Complete."),),
+        )
     names = tuple(name for _, name in HUB_STAGES)
     rows = tuple((seen.model.place(each), *(f"{one:.1f}" for one in (*spent, sum(spent)))) for each, spent in finished)
     table = Table("Seconds of each round by stage", ("round", *names, "all"), rows, numbers=(*names, "all"))
@@ -213,9 +216,9 @@ def data_quality(seen: ReportInput) -> Section:
     template = seen.model.model.spec.round
     blocks: list[Block] = [
         Paragraph(
-            "This is all that the hub knows of the hospitals' data. The hub knows no row of a hospital. Only the "
-            "hospital can see which of its rows Wardround leaves out, and why. The hospital runs: kubectl wardround "
-            f"explain dataset/{template.dataset_name}."
+            "This is all that the hub knows of the hospitals' data: it knows no row. Only the hospital itself can "
+            "see which of its rows Wardround leaves out, and why: kubectl wardround explain "
+            f"dataset/{template.dataset_name}."
         )
     ]
     if seen.participants is None:

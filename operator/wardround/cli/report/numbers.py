@@ -33,8 +33,7 @@ def convergence(seen: ReportInput) -> Section:
     """The loss and the AUC of the model of each Train round."""
     charts = [chart for name in ("loss", "auc") if (chart := _line(seen, name)) is not None]
     nothing = Paragraph(
-        f"No model of this series has a log loss or an AUC over at least {FEWEST_HOSPITALS} hospitals. This report "
-        "shows no number over fewer hospitals."
+        f"This series has no loss or AUC to show: a number in this report covers at least {FEWEST_HOSPITALS} hospitals."
     )
     return Section("convergence", "How the model improved", tuple(charts) or (nothing,))
 
@@ -77,7 +76,7 @@ def comparison(seen: ReportInput) -> Section:
     """The current version beside the candidate and earlier ones, and what the gate says."""
     versions = seen.shown_versions()
     if not versions:
-        text = "This FederatedModel gets its first version when its first series ends."
+        text = "There is no version yet: this FederatedModel gets its first version when its first series ends."
         return Section("versions", "Current version and candidate", (Paragraph(text),))
     names = dict.fromkeys(metric.name for each in versions for metric in each.status.metrics)
     rows = tuple(
@@ -94,8 +93,7 @@ def comparison(seen: ReportInput) -> Section:
         numbers=("value", "people", "hospitals"),
     )
     nothing = Paragraph(
-        f"No version has a number over at least {FEWEST_HOSPITALS} hospitals. This report shows no number over fewer "
-        "hospitals."
+        f"No version has a number to show: a number in this report covers at least {FEWEST_HOSPITALS} hospitals."
     )
     blocks: list[Block] = [table if rows else nothing, *_tested(seen, versions)]
     verdicts = [
@@ -174,8 +172,8 @@ def calibration(seen: ReportInput) -> Section:
     versions = [each for each in (seen.model.current, seen.model.candidate) if each and each.status.calibration]
     if not versions:
         text = (
-            "No version has a calibration curve over several hospitals. For a curve, each of its groups needs enough "
-            "people."
+            "No version has a calibration curve to show: a curve covers several hospitals, and each of its groups "
+            "needs enough people."
         )
         return Section("calibration", "Calibration", (Paragraph(text),))
     table = Table(

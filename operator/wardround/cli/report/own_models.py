@@ -14,13 +14,13 @@ from wardround.cli.shared_numbers import FEWEST_HOSPITALS
 from wardround.plans.round.status import DISPATCHED
 
 NOTHING = (
-    f"No round has measured a model of a single hospital on the people of at least {FEWEST_HOSPITALS} hospitals. How "
-    "to measure one: docs/federation.md, section Compare the model with a hospital's own."
+    "There is nothing to show yet: no round has measured a hospital's own model on the people of at least "
+    f"{FEWEST_HOSPITALS} hospitals. docs/federation.md says how to measure one (Compare the model with a hospital's "
+    "own)."
 )
 MEANING = (
-    "A hospital's own model is a model that the hospital trained without the other hospitals. The model's Statistics "
-    "round had no other hospital either. Each number here is over the people of several hospitals together, so no "
-    "number here is about one hospital alone."
+    "A hospital's own model is one that the hospital trained alone, from its own statistics. Each number here is "
+    "over the people of several hospitals together, so it is about no single hospital."
 )
 
 

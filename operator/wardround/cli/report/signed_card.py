@@ -38,10 +38,10 @@ def signed_card(signed: SignedCard, seen: ReportInput) -> Section:
     )
     blocks: list[Block] = [
         Paragraph(
-            f"The hub whose key has the fingerprint {signed.fingerprint} has signed the card that this section shows. "
-            "The command that wrote this page has verified the signature. Nobody has signed the page itself. To verify "
-            "the card yourself, pull the model: kubectl wardround model pull. People wrote the first four entries, and "
-            "Wardround has not checked these entries."
+            f"This section shows the card that the hub has signed (key fingerprint {signed.fingerprint}). The "
+            "command that wrote this page has verified the signature. Nobody has signed the page itself. To verify "
+            "the card yourself, pull the model: kubectl wardround model pull. People wrote the first four entries, "
+            "and Wardround has not checked them."
         ),
         Facts(tuple((name, printable(value)) for name, value in facts if value)),
     ]

@@ -125,14 +125,14 @@ def _outcome(seen: Observation, delivery: DeliveryStatus, is_observed: bool) -> 
         if spec.deliver.recipients == "Nobody":
             return False, "DeliveryOff", ""
         when = " once spec.suspend is false" if spec.suspend else ""
-        message = f"The hub operator makes round {delivery.round}, which delivers the version{when}."
+        message = f"Nobody has to act: the hub operator makes round {delivery.round}, which delivers the version{when}."
         if delivery.complete:
             return True, "DeliveryComplete", f"{_joined(delivery)} {message}"
         return False, "Delivering", message
     if not rounds.controls(seen.model.metadata, live.metadata):
         message = (
-            f"The hub operator has to make FederatedRound {delivery.round}, which delivers the version. But a round "
-            "of this name exists already, and does not belong to this FederatedModel."
+            f"The hub operator cannot deliver the version: it has to make FederatedRound {delivery.round}, and "
+            "another round has this name, which does not belong to this FederatedModel."
         )
         return False, "NameTaken", f"{message} {REASONS['NameTaken'].advice}"
     complete, failed = (conditions.find(live.status.conditions, kind) for kind in ("Complete", "Failed"))
@@ -142,15 +142,15 @@ def _outcome(seen: Observation, delivery: DeliveryStatus, is_observed: bool) -> 
     if _holds(failed):
         why = f" ({failed.reason})" if failed else ""
         message = (
-            f"Round {delivery.round}, which delivers the version, has failed{why}. To see why: `kubectl wardround "
-            f"explain {where}`."
+            f"The delivery of the version has failed: round {delivery.round} has failed{why}. To see why: `kubectl "
+            f"wardround explain {where}`."
         )
         if delivery.complete:
             return True, "DeliveryComplete", f"{_joined(delivery)} {message}"
         return False, "DeliveryFailed", f"{message} {REASONS['DeliveryFailed'].advice}"
     message = (
-        f"Round {delivery.round}, which delivers the version, waits or runs. To see how far it is: `kubectl wardround "
-        f"explain {where}`."
+        f"The delivery of the version is under way: round {delivery.round} waits or runs. To see how far it is: "
+        f"`kubectl wardround explain {where}`."
     )
     if delivery.complete:
         return True, "DeliveryComplete", f"{_joined(delivery)} {message}"
@@ -159,8 +159,8 @@ def _outcome(seen: Observation, delivery: DeliveryStatus, is_observed: bool) -> 
 
 def _joined(delivery: DeliveryStatus) -> str:
     return (
-        "An earlier round delivered the version to the hospitals that the federation had at that time. For "
-        f"{', '.join(delivery.recipients)}, which joined later, the hub operator makes another round."
+        f"Hospitals that joined later do not have the version yet: {', '.join(delivery.recipients)}. Nobody has to "
+        "act: the hub operator makes another Deliver round for them."
     )
 
 

@@ -157,8 +157,8 @@ def series_over(seen: Observation, series: SeriesStatus) -> Verdict | None:
     best, name = seen.best, rounds.version_name(seen.model.metadata, series.number)
     if best is None or _result_gone(seen):
         message = (
-            f"Round {best_name(series)}, which made the best model of the series, is deleted or has no result. So the "
-            "series makes no version."
+            f"The series makes no version, because round {best_name(series)}, which made its best model, is deleted "
+            "or has no result."
         )
         return Verdict(course="Stalled", reason="ResultGone", message=message, series=series)
     version = seen.versions.get(name)
@@ -234,8 +234,8 @@ def to_create(seen: Observation, series: SeriesStatus) -> Verdict | None:
     if seen.absence is not None and seen.absence.blocks:
         # No round is made: it could only fail, and each failure uses up one of the retries.
         message = (
-            f"{seen.absence.message} The hub operator makes round {newest.name} of the series as soon as enough "
-            "hospitals can take part."
+            f"{seen.absence.message} The hub operator makes round {newest.name} of the series when enough hospitals "
+            "can take part."
         )
         return Verdict(course="Stalled", reason=seen.absence.reason, message=message, series=series)
     generation = seen.model.metadata.generation
@@ -292,8 +292,8 @@ def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
     due = rounds.retry_at(seen.round, failures)
     if seen.now < due:
         waiting = (
-            f"Round {newest.name} of the series has failed. The hub operator makes another round in its place at "
-            f"{to_seconds(due)}."
+            f"Round {newest.name} of the series has failed. Nobody has to act: the hub operator makes another round "
+            f"in its place at {to_seconds(due)}."
         )
         return Verdict(course="Progressing", reason="SeriesRetrying", message=waiting, series=over, requeue_at=due)
     return _progressing(rounds.again(model, over), at_once=True)
@@ -356,7 +356,7 @@ def _progressing(series: SeriesStatus, *, at_once: bool = False) -> Verdict:
     if series.stage == "Ended":
         return Verdict(course="Progressing", reason="SeriesEnded", series=series, at_once=at_once)
     newest = rounds.last(series)
-    message = f"Round {newest.name} of the series waits or runs."
+    message = f"The series is under way: its round {newest.name} waits or runs."
     between = series.stage == "Training" and newest.task == "Evaluate"
     reason = PROGRESS["Evaluating" if between else series.stage]
     return Verdict(course="Progressing", reason=reason, message=message, series=series, at_once=at_once)
@@ -376,8 +376,8 @@ def _no_evaluations(seen: Observation, series: SeriesStatus) -> str:
     failed_rounds = [each.name for each in series.rounds if each.task == "Evaluate" and each.outcome == "Failed"]
     where = f"federatedround/{failed_rounds[-1]} -n {seen.model.metadata.namespace}"
     return (
-        f"Round {failed_rounds[-1]} has failed, and Evaluate rounds after further Train rounds would fail too. So this "
-        f"series makes none before its last Train round. To see why: `kubectl wardround explain {where}`."
+        f"Round {failed_rounds[-1]} has failed, and further Evaluate rounds would fail too. So this series makes no "
+        f"Evaluate round before its last Train round. To see why: `kubectl wardround explain {where}`."
     )
 
 

@@ -41,7 +41,10 @@ def version_gone(seen: Observation) -> Fault | None:
     if pinned and versions.pinned_name(seen) not in listed:
         return "VersionGone", f"spec.current names version {pinned.version}, which does not exist. {advice}"
     if pinned and _is_early(seen):
-        message = f"spec.current named version {pinned.version} before this version existed."
+        message = (
+            f"Version {pinned.version} does not become the current one: spec.current named it before it existed, so "
+            "nobody can have seen its metrics."
+        )
         return "VersionPinnedEarly", f"{message} {REASONS['VersionPinnedEarly'].advice}"
     if not pinned and current and current not in listed:
         return "VersionGone", f"ModelVersion {current} was the current one, and somebody deleted it. {advice}"
@@ -173,7 +176,7 @@ def _waits(after: Observation) -> _Condition:
 def _decide(version: ModelVersion) -> str:
     verdict, number = version.status.verdict, version.spec.version
     outcome = f"Version {number} is {verdict.outcome}. {verdict.message} " if verdict else ""
-    return f"{outcome}If you want version {number} as the current version, set spec.current.version to {number}."
+    return f"{outcome}To make version {number} the current one, set spec.current.version to {number}."
 
 
 def _asked(after: Observation, series: SeriesStatus) -> str:
@@ -181,7 +184,7 @@ def _asked(after: Observation, series: SeriesStatus) -> str:
     if after.model.spec.suspend:
         waits_for.append("spec.suspend is false")
     begins = f"when {' and '.join(waits_for)}" if waits_for else "now"
-    return f"A person has asked for series {series.number + 1}. It begins {begins}."
+    return f"Nobody has to act: a person has asked for series {series.number + 1}, and it begins {begins}."
 
 
 def _scheduled(after: Observation, verdict: Verdict) -> _Condition:
@@ -204,4 +207,9 @@ def _scheduled(after: Observation, verdict: Verdict) -> _Condition:
         begin = patients.earliest(verdict.series)
         not_before = f" (not before {to_seconds(begin)})" if begin else ""
         ways.append(f"when the hospitals together have at least {more} more training patients than {than}{not_before}")
-    return "Scheduled", True, "NextSeries", f"Series {verdict.series.number + 1} begins {', or '.join(ways)}."
+    return (
+        "Scheduled",
+        True,
+        "NextSeries",
+        (f"Nobody has to act: series {verdict.series.number + 1} begins {', or '.join(ways)}."),
+    )

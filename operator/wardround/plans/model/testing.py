@@ -24,8 +24,8 @@ TESTED = "Tested"
 # No event of a hospital wakes the model.
 LOOK = timedelta(hours=1)
 REPLACED = (
-    "A round that measured the version on test rows has failed. Before the hub operator made another one, another "
-    "version became the current one."
+    "The version has no numbers about test rows: its round has failed, and another version became the current one "
+    "before the hub operator made a new one."
 )
 Action = CreateTest | ReportTest | SuspendRound
 
@@ -56,7 +56,12 @@ def decide(seen: Observation, made: FederatedModelStatus) -> Verdict:
         if seen.test is not None and not _is_in_the_way(seen, testing, seen.test, made):
             return _live(seen, testing, seen.test, made)
         if testing.begun:
-            return _failed(seen, testing, f"Somebody deleted round {testing.round}, which measured the version.")
+            return _failed(
+                seen,
+                testing,
+                f"The version has no numbers about test rows: somebody deleted round {testing.round}, which measured "
+                "it.",
+            )
         if testing.version == made.current:
             return _to_create(seen, testing)
         if testing.attempt > 1:
@@ -101,7 +106,12 @@ def _to_create(seen: Observation, testing: MeasurementStatus) -> Verdict:
     if not _is_quorum_askable(seen):
         return Verdict(testing=testing, requeue_at=seen.now + LOOK)
     if seen.tested is None or seen.tested.metadata.uid != version.spec.round_uid:
-        return _failed(seen, testing, f"Somebody deleted round {version.spec.round_name}, which made the version.")
+        return _failed(
+            seen,
+            testing,
+            "The hub operator cannot measure the version on test rows, because somebody deleted round "
+            f"{version.spec.round_name}, which made the version.",
+        )
     create = CreateTest(name=testing.round, version=version, made_by=seen.tested)
     # At once: no event of the round tells before its end that it was made.
     return Verdict(testing=testing, actions=(create,), requeue_at=seen.now)
@@ -140,7 +150,10 @@ def _live(seen: Observation, testing: MeasurementStatus, live: FederatedRound, m
 def _without_numbers(live: FederatedRound) -> str:
     if live.status.result is not None and live.status.result.metrics:
         return ""
-    return f"Round {live.metadata.name} is Complete, but has no number over enough people or hospitals."
+    return (
+        f"The version has no numbers about test rows: round {live.metadata.name} is Complete, but no number covers "
+        "enough people or hospitals."
+    )
 
 
 def _without_test_rows(seen: Observation, testing: MeasurementStatus, live: FederatedRound) -> Verdict | None:
@@ -179,8 +192,8 @@ def _failure(live: FederatedRound) -> str:
     why = f" ({condition.reason})" if condition else ""
     where = f"federatedround/{live.metadata.name} -n {live.metadata.namespace}"
     return (
-        f"Round {live.metadata.name}, which measures the version on test rows, has failed{why}. To see why: `kubectl "
-        f"wardround explain {where}`."
+        f"The measurement of the version on test rows has failed: round {live.metadata.name} has failed{why}. To "
+        f"see why: `kubectl wardround explain {where}`."
     )
 
 
@@ -208,7 +221,7 @@ def _outcome(seen: Observation, made: FederatedModelStatus, version: ModelVersio
     if outcome == "Withheld":
         return False, "NoTestRows", f"See status.test of ModelVersion {version.metadata.name}."
     if outcome == "Failed":
-        message = f"The hub operator makes no further round that measures {name} on test rows."
+        message = f"The hub operator no longer tries to measure {name} on test rows."
         return False, "TestFailed", f"{message} {REASONS['TestFailed'].advice}"
     if not seen.model.spec.evaluation.test_rows:
         return False, "TestRowsOff", ""
@@ -218,12 +231,16 @@ def _outcome(seen: Observation, made: FederatedModelStatus, version: ModelVersio
         quorum = seen.model.spec.evaluation.quorum or seen.model.spec.round.quorum
         required = f", and needs {', '.join(quorum.required)}" if quorum.required else ""
         message = (
-            f"The hub may ask {len(seen.askable)} of the hospitals to measure {name} on test rows. The round needs at "
-            f"least {quorum.min}{required}, so the hub operator has not made the round."
+            f"The hub operator waits with the round that measures {name} on test rows: the hub may ask "
+            f"{len(seen.askable)} of the hospitals, and the round needs at least {quorum.min}{required}."
         )
         return False, "TooFewForTest", f"{message} {REASONS['TooFewForTest'].advice}"
     when = " once spec.suspend is false" if seen.model.spec.suspend else ""
-    return False, "VersionTesting", f"The hub operator makes a round that measures {name} on test rows{when}."
+    return (
+        False,
+        "VersionTesting",
+        (f"Nobody has to act: the hub operator makes a round that measures {name} on test rows{when}."),
+    )
 
 
 def _known_outcome(testing: MeasurementStatus | None, test: VersionTest | None) -> str:
@@ -235,17 +252,17 @@ def _known_outcome(testing: MeasurementStatus | None, test: VersionTest | None) 
 def _runs(seen: Observation, testing: MeasurementStatus, live: FederatedRound) -> tuple[bool, str, str]:
     if not rounds.controls(seen.model.metadata, live.metadata):
         message = (
-            f"The hub operator has to make FederatedRound {testing.round}, which measures the version on test rows. "
-            "But a round of this name exists already, and does not belong to this FederatedModel."
+            "The hub operator cannot measure the version on test rows: it has to make FederatedRound "
+            f"{testing.round}, and another round has this name, which does not belong to this FederatedModel."
         )
         return False, "NameTaken", f"{message} {REASONS['NameTaken'].advice}"
     where = f"federatedround/{testing.round} -n {seen.model.metadata.namespace}"
     if is_over(live):
         due = to_seconds(rounds.retry_at(live, testing.attempt))
-        message = f"Round {testing.round} has failed. The hub operator makes another one at {due}."
+        message = f"Round {testing.round} has failed. Nobody has to act: the hub operator makes another one at {due}."
         return False, "VersionTesting", message
     message = (
-        f"Round {testing.round}, which measures the version on test rows, waits or runs. To see how far it is: "
-        f"`kubectl wardround explain {where}`."
+        f"The measurement of the version on test rows is under way: round {testing.round} waits or runs. To see how "
+        f"far it is: `kubectl wardround explain {where}`."
     )
     return False, "VersionTesting", message

@@ -151,8 +151,7 @@ def _unseen(names: Sequence[str]) -> str:
         return ""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return (
-        "These hospitals trained the model, but sent no numbers about it to the comparison: "
-        f"{', '.join(names[:NAMED])}{more}."
+        f"The comparison has no numbers of these hospitals, which trained the model: {', '.join(names[:NAMED])}{more}."
     )
 
 
@@ -164,8 +163,8 @@ def _hospitals(seen: Observation, each: HospitalVerdicts) -> str:
     version = next((one for one in own(seen) if one.spec.round_name == each.reference), None)
     reference = f"version {version.spec.version}" if version else f"round {each.reference}"
     return (
-        f"{each.hospitals} hospitals told how this model and {reference} compare on their own people: {each.better} "
-        f"found this model better, {each.worse} found it worse, and {each.undecided} could not decide."
+        f"{each.hospitals} hospitals compared this model with {reference} on their own people: {each.better} found "
+        f"this model better, {each.worse} found it worse, and {each.undecided} could not decide."
     )
 
 
@@ -174,8 +173,8 @@ def _failure(seen: Observation, series: SeriesStatus) -> str:
     condition = conditions.find(_conditions(seen.round), "Failed")
     why = f" ({condition.reason})" if condition else ""
     return (
-        f"Round {name}, which compares the models, has failed{why}. To see why: `kubectl wardround explain "
-        f"federatedround/{name} -n {namespace}`."
+        f"The comparison of the models has failed: round {name} has failed{why}. To see why: `kubectl wardround "
+        f"explain federatedround/{name} -n {namespace}`."
     )
 
 

@@ -118,8 +118,7 @@ def _base_under_way(view: View, name: str) -> Verdict | None:
     return Verdict(
         course="Progressing",
         reason="WaitingForBase",
-        message=f"This round starts from the result of round {name}. So this round waits until round {name} is "
-        "Complete.",
+        message=f"This round waits until round {name} is Complete, because it starts from that round's result.",
     )
 
 

@@ -32,8 +32,8 @@ def beyond_quorum(view: View) -> Verdict | None:
         return Verdict(
             course="Progressing",
             reason="Collecting",
-            message=f"{missing} So the round will fail. Before the round fails, the hub operator waits for the "
-            "hospitals that have not answered yet.",
+            message=f"{missing} So the round will fail. The hub operator still waits for the hospitals that have "
+            "not answered.",
             attention=view.attention(),
             requeue_at=(max(answers),),
         )
@@ -80,7 +80,7 @@ def _to_approve(view: View) -> str:
     """Which hospitals ask a person first. A message names them, because only that person can move them on."""
     waiting = [part.name for part in view.parts if part.open and part.reason == "WaitingForApproval"]
     verb = "has" if len(waiting) == 1 else "have"
-    return f"{hospitals(len(waiting))} still {verb} to approve the task: {first(waiting)}." if waiting else ""
+    return f"{hospitals(len(waiting))} still {verb} to approve or deny the task: {first(waiting)}." if waiting else ""
 
 
 def _grants(view: View) -> tuple[list[Grant], list[datetime]]:

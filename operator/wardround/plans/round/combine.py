@@ -64,8 +64,8 @@ NODE_DEAD_AFTER = timedelta(seconds=30)
 COMBINED_WITHIN = timedelta(hours=1)
 COUNTS_OTHERS = AggregationFailure(
     "StoreInconsistent",
-    "When the round closed, the hub operator told the early aggregation Job which updates to combine. But this Job "
-    "combined other updates. So the hub operator does not keep the result.",
+    "The hub operator does not keep the result of the early aggregation Job, because this Job combined other "
+    "updates than the hub operator had told it to.",
 )
 # Between tries to combine while the store is away: doubled each time, up to the longest.
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
@@ -170,8 +170,9 @@ def _reading(view: View) -> str:
         return ""
     limit = view.seen.scratch_limit // GIB
     return (
-        "The updates need more room on the scratch volume than aggregation.scratchGiB of the hub chart allows "
-        f"({limit} GiB). So the aggregation Job reads the updates from the store twice, which takes longer."
+        "The aggregation takes longer, because the updates need more room on the scratch volume than "
+        f"aggregation.scratchGiB of the hub chart allows ({limit} GiB). So the Job reads the updates from the store "
+        "twice."
     )
 
 
@@ -259,7 +260,7 @@ def _give_up(view: View, job: Aggregation, answer: AggregationFailure | None) ->
     cause = (
         f"{answer.reason}. {answer.message}"
         if answer is not None
-        else ("the Job's pod ended before it wrote an answer.")
+        else ("the pod of the aggregation Job ended before it wrote an answer.")
     )
     times = "once" if job.number <= 1 else f"{job.number} times"
     message = f"The aggregation Job failed {times}. The last reason: {cause} {advice('AggregationFailed')}"

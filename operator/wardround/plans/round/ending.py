@@ -42,8 +42,8 @@ def suspended(view: View) -> Verdict | None:
     return Verdict(
         course="Suspended",
         reason=SUSPENDED,
-        message="spec.suspend of the round is true. Until somebody sets spec.suspend to false, the hub operator asks "
-        "no hospital and combines no updates.",
+        message="The round pauses, because its spec.suspend is true. Until somebody sets spec.suspend to false, the "
+        "hub operator asks no hospital and combines no updates.",
         actions=tuple(Cancel(task=part.task, reason=SUSPENDED) for part in view.parts if part.open),
         attention=view.attention(),
     )

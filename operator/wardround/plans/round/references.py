@@ -29,11 +29,14 @@ def _missing(view: View, reference: Reference) -> Verdict:
     created = parse_time(view.round.metadata.creation_timestamp)
     until = created + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
     if reference.deleted:
-        cause = f"Somebody deleted round {reference.name} of spec.references before this round was applied."
+        cause = (
+            f"The round cannot compare its model: somebody deleted round {reference.name} of spec.references before "
+            "this round was applied."
+        )
     else:
         cause = (
-            f"Namespace {view.round.metadata.namespace} has no FederatedRound {reference.name}. A reference is a round "
-            "of the same namespace."
+            f"Namespace {view.round.metadata.namespace} has no FederatedRound {reference.name}. Each round in "
+            "spec.references has to be in this namespace."
         )
     message = f"{cause} {advice('ReferenceNotFound')}"
     if view.seen.now >= until:
@@ -67,8 +70,8 @@ def _under_way(reference: Reference) -> Verdict | None:
     return Verdict(
         course="Progressing",
         reason="WaitingForReference",
-        message=f"This round compares its model with the model of round {reference.name}. So this round waits until "
-        f"round {reference.name} is Complete.",
+        message=f"This round waits until round {reference.name} is Complete, because it compares its model with "
+        "that round's model.",
     )
 
 

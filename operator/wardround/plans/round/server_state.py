@@ -52,16 +52,16 @@ def in_words(view: View, going: str) -> str:
         return ""
     strategy, base = view.round.spec.aggregation.strategy, named_base(view.round)
     if going == Going.CONTINUED:
-        return f"The server optimizer {strategy} continues with the server state of {base}."
-    return f"The server optimizer {strategy} begins with a new server state, because {base} {_WHY[Going(going)]}."
+        return f"The server optimizer {strategy} continues with the state that {base} has left."
+    return f"The server optimizer {strategy} begins with a new state, because {base} {_WHY[Going(going)]}."
 
 
 def kept_in_words(view: View, model: StoredModel) -> str:
     """Sentences about the server optimizer of a round that is complete."""
     lost = (
-        "The hub could not keep the server state of this round. The keys of the server state are in the plan of the "
-        "aggregation, and the hub operator cannot read them: an older or newer version of the hub operator made the "
-        "plan. Nobody has to act. A round that starts from this result begins with a new server state."
+        "The hub could not keep the server state (the state of the server optimizer) of this round, because an "
+        "older or newer version of the hub operator made the plan of the aggregation. Nobody has to act: a round "
+        "that starts from this result begins with a new server state."
     )
     return sentences(in_words(view, model.server_state), lost if model.state_lost else "")
 
@@ -72,7 +72,7 @@ def state_unusable(view: View) -> Verdict | None:
     if not view.seen.base_state_damaged or not moments(view.round.spec.aggregation.strategy):
         return None
     message = (
-        f"The hub has a server state for {described_base(view.round)}, but no valid signature of the hub confirms "
-        "this server state. So the round cannot continue with the server state."
+        "The round cannot continue with the server state (the state of the server optimizer) of "
+        f"{described_base(view.round)}, because the hub's signature of this state is missing or wrong."
     )
     return failed(view, reason, f"{message} {advice(reason)}")

@@ -81,8 +81,9 @@ def interrupted(seen: Observation, planned: FederatedRoundStatus, interruption: 
     start is: the round's deadlines count from there, whatever goes wrong."""
     before = _of_generation(seen)
     message = (
-        f"The hub operator could not {interruption.doing}: {interruption.cause}. The hub operator tries again. If "
-        "this message stays, the hub's administrator finds the cause in the log of the hub operator."
+        f"The hub operator could not {interruption.doing}: {interruption.cause}. Nobody has to act yet, because the "
+        "hub operator tries again. If this message stays, the hub's administrator has to look for the cause in the "
+        "log of the hub operator."
     )
     if is_over(seen.round):
         return replace(before, conditions=_set(before.conditions, CLEANED_UP, False, "ActionFailed", message, seen))
@@ -144,10 +145,10 @@ def begins_later(
     if not refusals or reconciling is None:
         return planned
     message = (
-        f"{reconciling.message} The hub's API server has refused the aggregation that would begin early, or did not "
-        f"answer ({refusals[0].cause}). Until the round closes, the hub operator tries again whenever it looks at the "
-        "round. At the latest, the aggregation begins when the round closes. The hub's administrator finds the cause "
-        "in the log of the hub operator: it can be a ResourceQuota of the hub's namespace."
+        f"{reconciling.message} The aggregation has not begun early, because the hub's API server refused it or did "
+        f"not answer ({refusals[0].cause}). The hub operator tries again, and the aggregation begins at the latest "
+        "when the round closes. The hub's administrator finds the cause in the log of the hub operator, for example "
+        "a ResourceQuota of the hub's namespace."
     )
     progressing = conditions.progressing(
         planned.conditions, reconciling.reason, message, now=seen.now, generation=seen.round.metadata.generation
@@ -169,9 +170,9 @@ def _conditions(seen: Observation, verdict: Verdict) -> Conditions:
         result = _set(result, "Suspended", spec.suspend, reason, message, seen)
     if seen.base_deleted and seen.base_model is not None:
         kept = (
-            f"Somebody deleted round {base_name(seen.round)}, from whose result this round starts. The hub keeps the "
-            "result of the deleted round until this round is over. A round that is applied later cannot start from "
-            "this result."
+            f"Somebody deleted round {base_name(seen.round)}, from which this round starts. Nobody has to act for "
+            "this round: the hub keeps the deleted round's result until this round is over. No later round can "
+            "start from it."
         )
         result = _set(result, BASE_DELETED, True, BASE_DELETED, kept, seen)
     if verdict.course == "Progressing":

@@ -61,7 +61,7 @@ def withheld(number: int) -> str:
         else ("withhold their numbers and send", "their Sites", "These hospitals have")
     )
     return (
-        f"{hospitals(number)} {withhold} no sums, because a class has fewer people than policy.minCell of {site}. "
+        f"{hospitals(number)} {withhold} no sums, because too few people are in a class (policy.minCell of {site}). "
         f"{those} not failed."
     )
 

@@ -129,7 +129,7 @@ def shortfall(view: View, names: Collection[str], predicate: str = "can take par
     quorum = view.round.spec.quorum
     absent = [name for name in quorum.required if name not in names]
     if absent:
-        return f"{absent[0]} is missing, and quorum.required names {absent[0]}."
+        return f"{absent[0]} has sent no update, and quorum.required names it."
     if len(names) < quorum.min:
         return f"{hospitals(len(names))} {predicate}, but quorum.min is {quorum.min}."
     return ""
@@ -143,7 +143,7 @@ def selected(view: View) -> str:
     labels = ", ".join(f"{key}={value}" for key, value in sorted(wanted.match_labels.items()))
     number = hospitals(len(view.selected))
     federation = view.round.metadata.namespace
-    return f"Of the hospitals that federation {federation} may ask, participants.selector ({labels}) matches {number}."
+    return f"participants.selector ({labels}) matches {number} that federation {federation} may ask."
 
 
 def hospitals(number: int) -> str:

@@ -47,14 +47,16 @@ def enrolment(secret: Mapping[str, Any] | None, hub: Hub, here: str) -> Credenti
         try:
             values[key] = base64.b64decode(data[key], validate=True).decode().strip()
         except (KeyError, binascii.Error, UnicodeDecodeError):
-            words = f"The key {key} of the enrolment Secret is missing or is no text in base64."
+            words = (
+                f"This Site cannot use its enrolment Secret: the key {key} is missing there, or is no text in base64."
+            )
             return _not_enrolled(words, hub, here)
         if not values[key]:
-            return _not_enrolled(f"The key {key} of the enrolment Secret is empty.", hub, here)
+            return _not_enrolled(f"This Site cannot use its enrolment Secret: the key {key} is empty there.", hub, here)
     if values["namespace"] != hub.participant_namespace:
         words = (
-            f"The enrolment Secret is for the Participant {values['namespace']}, but spec.hub.participantNamespace of "
-            f"the Site is {hub.participant_namespace}."
+            f"This Site cannot use its enrolment Secret: the Secret is for the Participant {values['namespace']}, "
+            f"and spec.hub.participantNamespace of the Site is {hub.participant_namespace}."
         )
         return _not_enrolled(words, hub, here)
     return Credentials(values["server"], values["ca.crt"], values["token"], values["namespace"])

@@ -80,8 +80,8 @@ def _unknown(seen: Observation) -> Verdict | None:
     name = seen.site.spec.hub.participant_namespace
     return (
         "ParticipantUnknown",
-        f"The hub has no Participant {name}. Ask the hub's administrator to run `kubectl wardround enrol {name} "
-        "--apply`.",
+        f"The hub has no Participant {name} for this site. Ask the hub's administrator to run `kubectl wardround "
+        f"enrol {name} --apply`.",
     )
 
 
@@ -115,15 +115,16 @@ def _not_approved(seen: Observation) -> Verdict | None:
     if not pinned:
         return (
             "NotApproved",
-            "The hub does not trust this site's keys yet. Tell the hub's administrator the fingerprint of the keys by "
+            "The hub does not trust this site's keys yet. Read their fingerprint to the hub's administrator by "
             f"telephone: {own}.",
         )
     if pinned != own:
         return (
             "FingerprintMismatch",
-            f"The hub has pinned the fingerprint {pinned}, but this site's keys have the fingerprint {own}. If this "
-            "hospital has renewed its keys, tell the hub's administrator the new fingerprint by telephone. If it has "
-            "not, ask the hub's administrator who changed the pinned fingerprint.",
+            f"The hub trusts other keys than this site's: it has pinned the fingerprint {pinned}, and this site's "
+            f"keys have {own}. If this hospital has renewed its keys, read the new fingerprint to the hub's "
+            "administrator by telephone. If it has not, ask the hub's administrator who changed the pinned "
+            "fingerprint.",
         )
     return None
 

@@ -72,8 +72,8 @@ def _out_of_time(pod: Pod, train_seconds: int | None) -> Failure | None:
         return None
     if pod.deadline_seconds != train_seconds:
         message = (
-            f"Pod {pod.name} ran longer than its activeDeadlineSeconds. Not the round, but a person or a program in "
-            "this cluster has set this limit."
+            f"Kubernetes has stopped pod {pod.name} at its activeDeadlineSeconds. This limit is not the round's: a "
+            "person or a program in this cluster has set it."
         )
         return Failure.by("DeadlineExceeded", message)
     began = pod.step("prepare").started
@@ -132,9 +132,9 @@ def _unwatched(pod: Pod, _: frozenset[str]) -> Failure | None:
         return None
     report = ended.report or Outcome()
     message = _text(report.message) or (
-        "The sidecar `isolation`, which watches the training pod's network, ended too early "
-        f"({ended.reason or 'no reason'}, exit code {ended.exit_code}). So nothing proves that the network stayed "
-        "closed."
+        "The task has failed, because nothing proves any more that the training pod's network was closed: the "
+        f"sidecar `isolation`, which watches the network, ended too early ({ended.reason or 'no reason'}, exit code "
+        f"{ended.exit_code})."
     )
     return Failure.by("IsolationUnknown", message, exit_code=ended.exit_code)
 

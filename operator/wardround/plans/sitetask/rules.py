@@ -97,13 +97,20 @@ def _approval_ended(view: View) -> Verdict | None:
     if not is_accepted(task) or site.spec.policy.approval != "Manual":
         return None
     if task.spec.denied:
-        return failed(Failure.by("ApprovalEnded", "A person at this hospital has withdrawn the approval of this task."))
+        return failed(
+            Failure.by(
+                "ApprovalEnded", ("This task has ended, because a person at this hospital has withdrawn its approval.")
+            )
+        )
     decision = task.status.decision
     if task.spec.approved or decision is None or decision.approval is None:
         return None
     if view.approval is not None and is_approval(view.approval, view.seen.now):
         return None
-    message = f"A person has withdrawn or deleted Approval {decision.approval}, or the time of this Approval is over."
+    message = (
+        f"This task has ended, because Approval {decision.approval} no longer applies: a person has withdrawn or "
+        "deleted it, or its time is over."
+    )
     return failed(Failure.by("ApprovalEnded", message))
 
 
@@ -207,7 +214,10 @@ def _dataset_gone(view: View) -> Verdict | None:
     if view.seen.job is not None or name in view.seen.datasets:
         return None
     return failed(
-        Failure.by("DatasetNotFound", f"Somebody deleted Dataset {name} after the site had accepted the task.")
+        Failure.by(
+            "DatasetNotFound",
+            f"This task cannot go on, because somebody deleted Dataset {name} after the site had accepted the task.",
+        )
     )
 
 
@@ -260,9 +270,9 @@ def _waits_for_its_pod(view: View) -> Verdict | None:
     job = view.seen.job
     if job is None or job.suspended or view.seen.pod is not None:
         return None
-    state = "The Job of this task has no pod yet."
+    state = "The Job of this task has no pod yet, so training has not begun."
     if has_reached(view.seen, "Started"):
-        state = "The training pod of this task is gone, and the Job has no other pod yet."
+        state = "The training pod of this task is gone. The Job has not made another one yet."
     message = (
         f"{state} If this lasts for minutes, the events of the Job say why, for example a ResourceQuota: kubectl "
         f"describe job/{job.name} -n {job.namespace}"
@@ -277,7 +287,7 @@ def _waits_for_a_node(view: View) -> Verdict | None:
         return _progress(
             view,
             "Queued",
-            f"The Job of this task waits in the queue {queue}, because Kueue has not admitted the Job yet.",
+            f"The Job of this task waits in Kueue's queue {queue}: Kueue has not admitted the Job yet.",
             marks=INPUT_READY,
         )
     if pod is None or not pod.unschedulable:
