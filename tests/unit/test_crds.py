@@ -159,6 +159,46 @@ def test_every_field_is_described_as_a_sentence() -> None:
     assert all(root(crd)["description"].endswith(".") for crd in CRDS.values())
 
 
+def limits_in_words(field: Schema) -> str:
+    """What a description says of a field's limits and default."""
+    lowest, highest = field.get("minimum"), field.get("maximum")
+    most = field.get("maxItems", field.get("maxProperties"))
+    sentences = []
+    if lowest is not None and highest != lowest:
+        sentences.append(f"At least {lowest:,}." if highest is None else f"From {lowest:,} to {highest:,}.")
+    if most is not None:
+        sentences.append(f"At most {most:,} entries.")
+    default = default_in_words(field)
+    return " ".join([*sentences, f"Default: {default}."] if default else sentences)
+
+
+def default_in_words(field: Schema) -> str:
+    """The default of a field; "" if it has none, or if the fields below it have theirs."""
+    match field.get("default"):
+        case bool(flag):
+            return str(flag).lower()
+        case int(number):
+            return f"{number:,}"
+        case str(text):
+            return text or "empty"
+        case list(items) if not any(isinstance(each, dict) for each in items):
+            words = (" ".join(each) if isinstance(each, list) else each or '""' for each in items)
+            return ", ".join(words) or "empty"
+        case dict(entries) if "additionalProperties" in field:
+            return ", ".join(f"{name} {value}" for name, value in entries.items()) or "empty"
+        case _:
+            return ""
+
+
+def test_the_description_of_a_field_that_people_write_says_its_limits_and_its_default() -> None:
+    """A person who reads `kubectl explain` sees only the description."""
+    by_people = CRDS.keys() - {"modelversions", "roundtasks", "sitetasks"}
+    fields = [(name + path, field) for name in by_people for path, field in walk(root(CRDS[name])) if ".spec" in path]
+    described = [path for path, field in fields if limits_in_words(field) in " ".join(field["description"].split())]
+    assert described == [path for path, _ in fields]
+    assert sum(bool(limits_in_words(field)) for _, field in fields) > 100
+
+
 def test_every_string_is_bounded() -> None:
     """`format` bounds nothing: the API server takes any text after the second `t` of a date-time."""
     assert offenders(lambda field: field.get("type") != "string" or bool({"maxLength", "enum"} & field.keys())) == []
@@ -382,11 +422,13 @@ def test_a_model_describes_the_fields_of_its_rounds_as_a_round_does() -> None:
     """But for their immutability: a change of a model counts from its next round."""
     shared = property_of(CRDS["federatedmodels"], "round")["properties"]
     own = root(CRDS["federatedrounds"])["properties"]["spec"]["properties"]
-    assert shared["metrics"].pop("default") == ["loss", "auc", "people", "positives"]
+    assert shared["metrics"]["default"] == ["loss", "auc", "people", "positives"]
     for name, schema in shared.items():
         expected = without_immutability(own[name])
         if name == "metrics":
-            del expected["default"]
+            for each in (schema, expected):
+                default = f"Default: {', '.join(each.pop('default'))}."
+                each["description"] = each["description"].removesuffix(default)
         assert schema == expected, name
 
 
