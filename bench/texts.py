@@ -59,7 +59,8 @@ def reasons() -> Iterator[str]:
 
 
 def messages() -> Iterator[str]:
-    """The sentences that the code tells people, with the names of their values in braces."""
+    """The sentences that the code tells people, with the names of their values in braces, and constants spelled out."""
+    constants = _constants()
     for folder in CODE:
         for path in sorted(folder.rglob("*.py")):
             if "reasons" in path.parts:
@@ -76,7 +77,7 @@ def messages() -> Iterator[str]:
             for node in ast.walk(tree):
                 if id(node) in docstrings or id(node) in parts:
                     continue
-                text = _spelled(node)
+                text = _spelled(node, constants)
                 if text.rstrip().endswith(".") and _is_long(text):
                     yield f"[message, {path.relative_to(ROOT / 'operator') if folder == CODE[0] else path.name}] {text}"
 
@@ -100,18 +101,37 @@ def _described(schema: object, place: str) -> Iterator[str]:
         yield from _described(schema.get(key), f"{place}[]")
 
 
-def _spelled(node: ast.AST) -> str:
+def _constants() -> Mapping[str, str]:
+    """The texts with which modules assign a name in capitals once and for all."""
+    assigned = (
+        (target.id, node.value.value)
+        for folder in CODE
+        for path in folder.rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for target in node.targets
+        if isinstance(target, ast.Name) and target.id.isupper()
+    )
+    return dict(assigned)
+
+
+def _spelled(node: ast.AST, constants: Mapping[str, str]) -> str:
     match node:
         case ast.Constant(value=str(text)):
             return text
         case ast.JoinedStr(values=values):
-            return "".join(str(each.value) if isinstance(each, ast.Constant) else _name(each) for each in values)
+            return "".join(
+                str(each.value) if isinstance(each, ast.Constant) else _name(each, constants) for each in values
+            )
         case _:
             return ""
 
 
-def _name(value: ast.expr) -> str:
-    return f"{{{ast.unparse(value.value)}}}" if isinstance(value, ast.FormattedValue) else ""
+def _name(value: ast.expr, constants: Mapping[str, str]) -> str:
+    if not isinstance(value, ast.FormattedValue):
+        return ""
+    name = ast.unparse(value.value)
+    return constants.get(name, f"{{{name}}}")
 
 
 def _is_long(text: str) -> bool:
