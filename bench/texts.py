@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -60,12 +61,12 @@ def reasons() -> Iterator[str]:
 
 def messages() -> Iterator[str]:
     """The sentences that the code tells people, with the names of their values in braces, and constants spelled out."""
-    constants = _constants()
     for folder in CODE:
         for path in sorted(folder.rglob("*.py")):
             if "reasons" in path.parts:
                 continue
             tree = ast.parse(path.read_text())
+            constants = _constants(path, tree)
             docstrings = {
                 id(node.body[0].value)
                 for node in ast.walk(tree)
@@ -101,18 +102,28 @@ def _described(schema: object, place: str) -> Iterator[str]:
         yield from _described(schema.get(key), f"{place}[]")
 
 
-def _constants() -> Mapping[str, str]:
-    """The texts with which modules assign a name in capitals once and for all."""
-    assigned = (
-        (target.id, node.value.value)
-        for folder in CODE
-        for path in folder.rglob("*.py")
+@functools.cache
+def _assigned(path: Path) -> Mapping[str, str]:
+    """The names in capitals to which a module assigns a text."""
+    return {
+        target.id: node.value.value
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         for target in node.targets
         if isinstance(target, ast.Name) and target.id.isupper()
-    )
-    return dict(assigned)
+    }
+
+
+def _constants(path: Path, tree: ast.Module) -> Mapping[str, str]:
+    """The module's own texts, and those that it imports by name from another module of ours."""
+    imported: dict[str, str] = {}
+    for node in tree.body:
+        if not isinstance(node, ast.ImportFrom) or node.module is None:
+            continue
+        sources = (folder.parent.joinpath(*node.module.split(".")).with_suffix(".py") for folder in CODE)
+        texts = next((_assigned(source) for source in sources if source.is_file()), {})
+        imported |= {each.asname or each.name: texts[each.name] for each in node.names if each.name in texts}
+    return {**imported, **_assigned(path)}
 
 
 def _spelled(node: ast.AST, constants: Mapping[str, str]) -> str:
