@@ -34,8 +34,8 @@ def denial(*, policy: str, denied: bool, earlier: str, approval: Approval | None
         )
     if denied:
         return (
-            "A person at this hospital has denied this task. So the site also refuses further attempts at the same "
-            f"round of the series. {_undo('TASK')} {STAYS}"
+            "A person at this hospital has denied this task. So the site refuses the task, and also further "
+            f"attempts at the same round of the series. {_undo('TASK')} {STAYS}"
         )
     if earlier:
         return (
@@ -55,12 +55,12 @@ def _undo(task: str) -> str:
 def _by_approval(approval: Approval) -> str:
     name = approval.metadata.name
     names_models = terms.named_models(approval.spec.terms) is not None
-    whose = (
-        "of the task's model"
+    model = (
+        "the task's model"
         if names_models
-        else "of a model that the site cannot read (DenialUnreadable), so it denies all models"
+        else "a model that the site cannot read (DenialUnreadable), so it denies all models"
     )
     return (
-        f"Approval {name} is the denial {whose}. To end the denial, run `kubectl wardround withdraw approval/{name} -n "
-        f"SITE_NAMESPACE`. {STAYS}"
+        f"The site refuses the task, because Approval {name} denies {model}. To end the denial, run "
+        f"`kubectl wardround withdraw approval/{name} -n SITE_NAMESPACE`. {STAYS}"
     )

@@ -173,7 +173,7 @@ DENIALS: dict[str, tuple[Observation, str]] = {
         "run `kubectl wardround approve sitetask/train-1-1a2b3c4d-a1 -n hospital-a`",
     ),
     "earlier task": (after(denied_before()), "has denied SiteTask first"),
-    "model": (waiting(TRAIN, an_approval(verdict="Deny")), "Approval breast-s1 is the denial of the task's model."),
+    "model": (waiting(TRAIN, an_approval(verdict="Deny")), "because Approval breast-s1 denies the task's model."),
     "any model": (waiting(TRAIN, an_approval(verdict="Deny", terms="{}")), "so it denies all models."),
 }
 

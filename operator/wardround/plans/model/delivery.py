@@ -131,8 +131,8 @@ def _outcome(seen: Observation, delivery: DeliveryStatus, is_observed: bool) -> 
         return False, "Delivering", message
     if not rounds.controls(seen.model.metadata, live.metadata):
         message = (
-            f"The hub operator cannot deliver the version: it has to make FederatedRound {delivery.round}, and "
-            "another round has this name, which does not belong to this FederatedModel."
+            f"The hub operator cannot deliver the version by FederatedRound {delivery.round}, because this name is "
+            "taken by a round that does not belong to this FederatedModel."
         )
         return False, "NameTaken", f"{message} {REASONS['NameTaken'].advice}"
     complete, failed = (conditions.find(live.status.conditions, kind) for kind in ("Complete", "Failed"))

@@ -252,8 +252,8 @@ def _known_outcome(testing: MeasurementStatus | None, test: VersionTest | None) 
 def _runs(seen: Observation, testing: MeasurementStatus, live: FederatedRound) -> tuple[bool, str, str]:
     if not rounds.controls(seen.model.metadata, live.metadata):
         message = (
-            "The hub operator cannot measure the version on test rows: it has to make FederatedRound "
-            f"{testing.round}, and another round has this name, which does not belong to this FederatedModel."
+            f"The hub operator cannot measure the version on test rows by FederatedRound {testing.round}, because "
+            "this name is taken by a round that does not belong to this FederatedModel."
         )
         return False, "NameTaken", f"{message} {REASONS['NameTaken'].advice}"
     where = f"federatedround/{testing.round} -n {seen.model.metadata.namespace}"
