@@ -189,8 +189,8 @@ MODELS = (
     ),
     _author(
         name="VersionGone",
-        meaning="The model has no version to use: spec.current names a version that does not exist, or somebody has "
-        "deleted the current version.",
+        meaning="The current version of the model is missing: spec.current names a version that does not exist, or "
+        "somebody has deleted the current version.",
         action="Set spec.current.version to a version that status.versions of the FederatedModel lists, or remove "
         "spec.current.",
     ),

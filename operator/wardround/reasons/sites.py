@@ -90,8 +90,8 @@ SITES = (
         "link-local address, although the NetworkPolicy denies all traffic. Only code in rounds with "
         "resources.localSockets could use this.",
         action="On each node, run the command in the condition's message, as docs/operations.md says (IPv6 "
-        "link-local). Until then, tasks fail at this site: all of them if policy.linkLocal in the values of the "
-        "site chart is Refuse, and otherwise only those of rounds with resources.localSockets.",
+        "link-local). Until then, training tasks fail at this site: all of them if policy.linkLocal in the values "
+        "of the site chart is Refuse, and otherwise only those of rounds with resources.localSockets.",
     ),
     _nobody(
         name="LinkLocalSilent",

@@ -172,7 +172,7 @@ def test_a_required_hospital_that_is_withheld_is_missing() -> None:
     made = plan(aggregating(spec={**EVALUATE, "quorum": {"min": 1, "required": ["site-c"]}}, answer=answer))
     assert condition_of(made, "Failed") == ("True", "NumbersWithheld")
     assert message_of(made, "Failed").startswith(
-        "site-c has sent no update, and quorum.required names it. 1 hospital withholds"
+        "site-c is missing, and quorum.required of the round names this hospital. 1 hospital withholds"
     )
 
 

@@ -211,5 +211,5 @@ def _scheduled(after: Observation, verdict: Verdict) -> _Condition:
         "Scheduled",
         True,
         "NextSeries",
-        (f"Nobody has to act: series {verdict.series.number + 1} begins {', or '.join(ways)}."),
+        f"Nobody has to act: series {verdict.series.number + 1} begins {', or '.join(ways)}.",
     )

@@ -231,7 +231,7 @@ def _outcome(seen: Observation, made: FederatedModelStatus, version: ModelVersio
         quorum = seen.model.spec.evaluation.quorum or seen.model.spec.round.quorum
         required = f", and needs {', '.join(quorum.required)}" if quorum.required else ""
         message = (
-            f"The hub operator waits with the round that measures {name} on test rows: the hub may ask "
+            f"The hub operator has not made the round that measures {name} on test rows yet: the hub may ask "
             f"{len(seen.askable)} of the hospitals, and the round needs at least {quorum.min}{required}."
         )
         return False, "TooFewForTest", f"{message} {REASONS['TooFewForTest'].advice}"
@@ -239,7 +239,7 @@ def _outcome(seen: Observation, made: FederatedModelStatus, version: ModelVersio
     return (
         False,
         "VersionTesting",
-        (f"Nobody has to act: the hub operator makes a round that measures {name} on test rows{when}."),
+        f"Nobody has to act: the hub operator makes a round that measures {name} on test rows{when}.",
     )
 
 

@@ -129,7 +129,7 @@ def shortfall(view: View, names: Collection[str], predicate: str = "can take par
     quorum = view.round.spec.quorum
     absent = [name for name in quorum.required if name not in names]
     if absent:
-        return f"{absent[0]} has sent no update, and quorum.required names it."
+        return f"{absent[0]} is missing, and quorum.required of the round names this hospital."
     if len(names) < quorum.min:
         return f"{hospitals(len(names))} {predicate}, but quorum.min is {quorum.min}."
     return ""
