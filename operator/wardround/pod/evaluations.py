@@ -165,7 +165,7 @@ def _used_up(dataset: str, budget: EvaluationBudget, models: int, limit: int, un
             "the hospital's administrator raises policy.maxEvaluations in the values of the site chart"
         )
     counts = (
-        f"This round counts as {models} evaluations, one for each model that the round measures. " if models > 1 else ""
+        f"This round needs {models} evaluations, one for each model that the round measures. " if models > 1 else ""
     )
     next_one = "Another model can" if models == 1 else "These models can"
     waits = f"{next_one} be evaluated after {until}. " if until else ""

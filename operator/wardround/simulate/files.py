@@ -261,10 +261,16 @@ def _hospital(folder: Path, schemas: Mapping[str, Mapping[str, Any]]) -> Hospita
         place, spec = f"{file}: Dataset {name}", item.get("spec")
         datasets[name] = _dataset(spec, place)
         if not (folder / datasets[name]["path"]).is_file():
-            raise SimulationError(f"{place}: {folder} has no file {datasets[name]['path']} (spec.path).")
+            raise SimulationError(
+                f"{place}: {folder} has no file {datasets[name]['path']} (spec.path). Put the file there, or "
+                "correct spec.path of the Dataset."
+            )
         key_file = datasets[name]["split"].get("keyFile")
         if key_file and not (folder / key_file).is_file():
-            raise SimulationError(f"{place}: {folder} has no file {key_file} (spec.split.keyFile).")
+            raise SimulationError(
+                f"{place}: {folder} has no file {key_file} (spec.split.keyFile). Put the file there, or remove "
+                "spec.split.keyFile from the Dataset."
+            )
         if (schema := datasets[name]["schemaName"]) not in schemas:
             raise SimulationError(
                 f"{place}: there is no DataSchema {schema} (spec.schemaName). Write it into {SCHEMA_FILE} beside the "

@@ -38,8 +38,8 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         ),
         OTHER_COLUMN_MAPPED: Reason(
             "the DataSchema has fields of these names, but the Dataset reads these fields from other columns",
-            "Wardround reads each of these fields from the column that `from` names in spec.fields of the Dataset. "
-            "If this is the wrong column, correct `from`.",
+            "In spec.fields of the Dataset, `from` of each of these fields names the column from which Wardround "
+            "reads the field. If this is the wrong column, correct `from`.",
         ),
     }
 )

@@ -136,7 +136,7 @@ def test_each_reference_counts_as_a_model(tmp_path: Path) -> None:
     assert evaluate(folders, **many, **model(1), references=[reference(2)])["Test"].used == 2
     assert evaluate(folders, **many, **model(1), references=[reference(2), reference(3)])["Test"].used == 5
     failure = refused(folders, **many, **model(4), references=[reference(5)])
-    assert "This round counts as 2 evaluations, one for each model that the round measures." in failure.message
+    assert "This round needs 2 evaluations, one for each model that the round measures." in failure.message
     assert evaluate(folders, **many, **model(4))["Test"].left == 0
 
 

@@ -16,7 +16,7 @@ MEASURED = ("loss", "auc")
 WORDS: dict[OwnOutcome, str] = {
     "Better": "On this hospital's people, the model is better than the reference. The difference is beyond chance.",
     "Worse": "On this hospital's people, the model is worse than the reference. The difference is beyond chance.",
-    "Undecided": "Nobody can say which model is better here: the difference may be chance.",
+    "Undecided": "On this hospital's people, neither model is shown to be better: the difference may be chance.",
     "TooFewPeople": "There is no verdict, because one class has too few people.",
 }
 FEW = (

@@ -158,7 +158,7 @@ def series_over(seen: Observation, series: SeriesStatus) -> Verdict | None:
     if best is None or _result_gone(seen):
         message = (
             f"The series makes no version, because round {best_name(series)}, which made its best model, is deleted "
-            "or has no result."
+            f"or has no result. {REASONS['ResultGone'].advice}"
         )
         return Verdict(course="Stalled", reason="ResultGone", message=message, series=series)
     version = seen.versions.get(name)
