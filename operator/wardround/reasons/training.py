@@ -226,11 +226,12 @@ _CODE = (
         name="TrainerFailed",
         meaning="The training code ended with an error. The log of the training code stays at the site.",
         action="Ask the hospital for the log: `kubectl logs job/TASK -n SITE_NAMESPACE -c train` (`-c init` if "
-        "`init` failed in an initial round). Correct the error that the log shows. Exit code 127: the image does "
-        "not contain the command. Exit code 126: the container cannot start the command. Each hospital then lists "
-        "the digest of the corrected image in policy.images, and the round's author applies a new round. If the "
-        "image has the built-in trainer, the round's author acts. Weights became infinite or NaN: apply a new round "
-        "with a smaller learningRate. The pod has no GPU: apply a new round with `device: auto`.",
+        "`init` failed in an initial round). Correct the error that the log shows. Exit code 127 means that the "
+        "image does not contain the command. Exit code 126 means that the container cannot start the command. Each "
+        "hospital then lists the digest of the corrected image in policy.images, and the round's author applies a "
+        "new round. If the round uses the built-in trainer, the round's author acts: If weights became infinite or "
+        "NaN, apply a new round with a smaller learningRate. If the pod has no GPU, apply a new round with `device: "
+        "auto`.",
     ),
     _code(
         name="ParametersRefused",
@@ -351,10 +352,10 @@ _PLATFORM = (
         meaning="The training pod waits, because no node of the site accepts it: no node has room, or labels or "
         "taints keep the pod away.",
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output quotes the "
-        "scheduler. A taint: ask the hospital's administrator to list it in workload.tolerations of the site "
-        "chart's values. A node selector: compare workload.nodeSelector with the labels of the nodes. No room: free "
-        "nodes or accelerators, add some, or lower workload.limits. Or ask the round's author for a round with "
-        "smaller resources.",
+        "scheduler. If it names a taint, ask the hospital's administrator to list the taint in workload.tolerations "
+        "of the site chart's values. If it names a node selector, compare workload.nodeSelector with the labels of "
+        "the nodes. If nodes lack room, free nodes or accelerators, add some, or lower workload.limits. Or ask the "
+        "round's author for a round with smaller resources.",
     ),
     _platform(
         name="ImagePullFailed",

@@ -86,8 +86,8 @@ _STORE = (
     _network(
         name="StoreUntrusted",
         owner=HOSPITAL,
-        meaning="TLS to the store fails: no CA in store.caBundle of the Site has signed the store's certificate. "
-        "Either the CA is wrong, or a device between site and store replaces the certificate.",
+        meaning="TLS to the store fails: no CA that the courier trusts (store.caBundle of the Site) has signed the "
+        "store's certificate. Either the CA is wrong, or a device between site and store replaces the certificate.",
         action="Wait: the courier tries again. If the reason stays, ask the hub's administrator for the CA of the "
         "store. If it differs from store.caBundle in the values of the site chart, correct store.caBundle. If it is "
         "equal, look for a device between site and store that replaces certificates.",
