@@ -25,8 +25,8 @@ CODE = (ROOT / "operator" / "wardround", ROOT / "trainer_image" / "wardround_tra
 # The glossary goes to the reader whole, and the page of reasons is made from the reasons.
 GIVEN = {"glossary.md", "reasons.md"}
 LEAST_WORDS = 7
-# Not after the number of a list's item.
-_SENTENCE = re.compile(r"(?<=[.?!])(?<!\b\d\.)\s+(?=[A-Z`*])")
+_SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z`*\[(])")
+_ITEM = re.compile(r"\s*(?:-|\d+\.) ")
 
 
 def sentences() -> Iterator[str]:
@@ -36,19 +36,19 @@ def sentences() -> Iterator[str]:
             continue
         heading, paragraph, in_code = page.stem, "", False
         for line in [*page.read_text().splitlines(), ""]:
-            if line.startswith("```"):
+            if line.lstrip().startswith("```"):
                 in_code = not in_code
-            if in_code or line.startswith(("```", "|")):
+            if in_code or line.lstrip().startswith(("```", "|")):
                 continue
             if line.startswith("#"):
                 heading = line.lstrip("# ")
-            elif not line.strip() or line.lstrip().startswith("- "):
+            elif not line.strip() or _ITEM.match(line):
                 before = ""
                 for each in _SENTENCE.split(paragraph):
                     if _is_long(each):
                         yield f"[{page.name}, {heading}] {f'({before}) ' if before else ''}{each}"
                     before = each
-                paragraph = line.strip().removeprefix("- ")
+                paragraph = _ITEM.sub("", line, count=1).strip()
             else:
                 paragraph = f"{paragraph} {line.strip()}".strip()
 
