@@ -18,19 +18,11 @@ from wardround.tabular import schema as table_schema
 from wardround.wire.outcome import LeftOutTotal, Outcome
 
 # What `prepare` can say against the data itself; NetworkOpen and its own faults are not the dataset's.
-OF_THE_DATA = (
-    "ColumnMissing",
-    "ColumnsChanged",
-    "DataReplaced",
-    "DataUnreadable",
-    "IdentifiersChanged",
-    "TooFewSamples",
-    "TooManyRowsLeftOut",
-)
+OF_THE_DATA = frozenset(name for name, each in REASONS.items() if each.concerns in ("File", "Limits"))
 # With these, `prepare` has read no row.
-OF_THE_SPLIT = ("SplitKeyLost", "SplitKeyChanged", "SplitChanged")
+OF_THE_SPLIT = frozenset(name for name, each in REASONS.items() if each.concerns == "Split")
 # Reasons for which the file was not read. They stand also in a status that has a digest of the schema.
-UNREAD = ("SchemaInvalid", "SchemaNotFound")
+UNREAD = frozenset(name for name, each in REASONS.items() if each.concerns == "Objects")
 # The longest lists that the kind takes.
 QUALITY_LIMIT, REMARKS_LIMIT = 256, 8
 

@@ -12,8 +12,7 @@ from wardround.api import conditions
 from wardround.api.conditions import Condition, Conditions
 from wardround.api.federatedround import BASE_DELETED
 from wardround.plans import link_local, waits
-from wardround.reasons.registry import reason_for
-from wardround.reasons.training import POD
+from wardround.reasons.registry import POD, reason_for
 
 NOTE_BYTES = 1024  # the API server takes no longer note
 # Under way, but not as it should be.

@@ -53,12 +53,6 @@ def mismatch(participant: Participant) -> str | None:
 
 
 REVOKED = "Revoked"
-IN_A_ROUND = {
-    "Suspended": "ParticipantSuspended",
-    "NoKeys": "ParticipantNoKeys",
-    REVOKED: "ParticipantRevoked",
-    "NotApproved": "ParticipantNotApproved",
-}
 
 
 def revoked(participant: Participant) -> bool:
@@ -89,7 +83,7 @@ def barred(participant: Participant | None, federation: str) -> str | None:
         return "ParticipantUnknown"
     reason = distrust(participant, has_account=not revoked(participant))
     if reason:
-        return IN_A_ROUND.get(reason, reason)
+        return REASONS[reason].in_round or reason
     if not takes_part(participant, federation):
         return "FederationNotAllowed"
     return None

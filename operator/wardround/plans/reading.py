@@ -29,12 +29,12 @@ PAUSES = {"JobNotAdmitted": ADMISSION_SECONDS, "IsolationUnproven": UNPROVEN_SEC
 MOST_WORDS = 1024
 # A Job that has not ended after this time, for example because no node can mount the volume, is deleted.
 LONGEST = timedelta(seconds=READ_SECONDS + 600)
-# The file or its objects have to change first.
-ANSWERS = frozenset({"Read", "SchemaInvalid", "SchemaNotFound", *dataset.OF_THE_DATA, *dataset.OF_THE_SPLIT}) - {
-    "DataReplaced"
-}
+# The file or its objects have to change first. After a reason that is tried again, the next reading can go well.
+ANSWERS = frozenset(
+    name for name in {"Read"} | dataset.UNREAD | dataset.OF_THE_DATA | dataset.OF_THE_SPLIT if not REASONS[name].retried
+)
 # A reading with other limits may end with another of these.
-DEPENDING_ON_LIMITS = frozenset({"Read", "TooFewSamples", "TooManyRowsLeftOut"})
+DEPENDING_ON_LIMITS = frozenset(name for name, each in REASONS.items() if name == "Read" or each.concerns == "Limits")
 
 
 @dataclass(frozen=True, kw_only=True)

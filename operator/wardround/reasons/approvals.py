@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from wardround.reasons.places import Place
 from wardround.reasons.reason import HOSPITAL, NOBODY, Reason
 
 _done = partial(Reason, owner=NOBODY, action="Nothing to do.")
@@ -20,20 +21,24 @@ APPROVALS = (
     ),
     _done(
         name="SeriesApproved",
+        places=(Place.APPROVAL,),
         meaning="A person at the hospital has approved this series. The site accepts each task that asks for "
         "exactly what the person has approved.",
     ),
     _done(
         name="SeriesDenied",
+        places=(Place.APPROVAL,),
         meaning="A person at the hospital has denied the model of this series, so the site refuses all its tasks.",
     ),
     _done(
         name="ApprovalOver",
+        places=(Place.APPROVAL,),
         meaning="This Approval no longer applies to any task: a person has withdrawn it, or its time is over.",
     ),
     Reason(
         name="ApprovalUsedUp",
         owner=HOSPITAL,
+        places=(Place.APPROVAL,),
         meaning="The site accepts no further task by this Approval: it has accepted as many Train and Statistics "
         "tasks of the series as spec.maxRounds of the Approval allows.",
         action="If the hospital agrees to more rounds, find a waiting task of the model: `kubectl get sitetasks -n "
@@ -44,6 +49,7 @@ APPROVALS = (
     Reason(
         name="ApprovalUnreadable",
         owner=HOSPITAL,
+        places=(Place.APPROVAL,),
         meaning="This Approval covers no task, because the site cannot read its spec.terms (what the series asks for).",
         action="Delete the Approval. No count of rounds is lost, because the site has accepted no task by this "
         "Approval. Then approve a task of the series again: `kubectl wardround approve sitetask/TASK -n "
@@ -52,6 +58,7 @@ APPROVALS = (
     Reason(
         name="DenialUnreadable",
         owner=HOSPITAL,
+        places=(Place.APPROVAL,),
         meaning="This Approval has the verdict Deny, but the site cannot read in its spec.terms which model it "
         "denies. So the site refuses all tasks of all models.",
         action="Ask the person in spec.author of this Approval which model it was. Deny this model again, with one "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from wardround.reasons.reason import HOSPITAL, HUB, NOBODY, RESTORE, ROUND, Reason
+from wardround.reasons.places import Place
+from wardround.reasons.reason import HOSPITAL, HUB, NOBODY, RESTORE, ROUND, Reason, Wait
 
 _nobody = partial(Reason, owner=NOBODY)
 _round = partial(Reason, owner=ROUND)
@@ -15,6 +16,7 @@ DELIVERIES = (
     _site(
         name="CardDiffers",
         owner=HUB,
+        reporters=("Courier",),
         meaning="The courier refused the model because of its card: the card does not fit the model, the federation "
         "or the columns of the round, or the hub's key has not signed it.",
         action="The hub operator delivers only cards that it has signed. So find out who can change Secrets and "
@@ -23,6 +25,7 @@ DELIVERIES = (
     _site(
         name="ModelNameTaken",
         owner=HOSPITAL,
+        reporters=("Courier",),
         meaning="The courier did not write the model: its folder on the claim of models (models.claimName in the "
         "values of the site chart) exists already, and the file model.json there names another FederatedModel or is "
         "missing.",
@@ -35,6 +38,7 @@ DELIVERIES = (
     _site(
         name="ModelVersionBackwards",
         owner=HOSPITAL,
+        reporters=("Courier",),
         meaning="The courier refused the delivered version, because it is older than a version that the hospital "
         "has (on the claim models.claimName of the site chart). The hospital keeps its current version.",
         action="Ask the author of the FederatedModel by telephone whether the federation has gone back to the older "
@@ -44,6 +48,7 @@ DELIVERIES = (
     _site(
         name="ModelVersionDiffers",
         owner=HUB,
+        reporters=("Courier",),
         meaning="The courier refused the delivered version: the hospital has this version already, but with another "
         "model file, other columns or other code, or with a card that the courier cannot read.",
         action="Wardround never changes a version. So check who can write ModelVersions and Secrets on the hub. If "
@@ -54,6 +59,7 @@ DELIVERIES = (
     _site(
         name="ModelsClaimFull",
         owner=HOSPITAL,
+        wait=Wait(stage="Transfer"),
         meaning="The courier could not write the model: the claim of models (models.claimName in the values of the "
         "site chart) is full.",
         action="Enlarge the claim of models, or delete versions there that nobody needs. The courier tries again while "
@@ -63,6 +69,7 @@ DELIVERIES = (
     _site(
         name="ModelsClaimUnusable",
         owner=HOSPITAL,
+        wait=Wait(stage="Transfer"),
         meaning="The courier cannot write to the claim of models (models.claimName in the values of the site chart).",
         action=f"Run {_courier_log} at the site: the log has the error. Remove the cause. Often the volume of the "
         "claim belongs to another group than 65532, is read-only, or is mounted on another node.",
@@ -81,11 +88,14 @@ DELIVERIES = (
     ),
     _nobody(
         name="Delivering",
+        places=(Place.MODEL_DELIVERED,),
+        wait=Wait(stage="Transfer", deadline="DeliveryDeadline"),
         meaning="The courier is fetching the model, or is writing it onto the claim of models.",
         action="Wait: the courier needs nobody's help.",
     ),
     _nobody(
         name="Delivered",
+        places=(Place.REACHED,),
         meaning="The courier has put the version onto the hospital's claim of models. This version is now the model's "
         "current version there.",
         action="Nothing to do.",
@@ -93,11 +103,13 @@ DELIVERIES = (
     Reason(
         name="DeliveryWithoutCard",
         owner=HUB,
+        places=(Place.ROUND_FAILED,),
         meaning="The hub operator delivers nothing, because the hub has no card of the model.",
         action=RESTORE,
     ),
     _round(
         name="DeliveryTooFewHospitals",
+        places=(Place.ROUND_FAILED,),
         meaning="The hub operator does not deliver the model: by the hub's record, the model combines updates of "
         "fewer hospitals than quorum.min of its round. No round completes with so few updates, so somebody may have "
         "changed the record.",
@@ -106,12 +118,14 @@ DELIVERIES = (
     ),
     _round(
         name="DeliveryFailed",
+        places=(Place.MODEL_DELIVERED,),
         meaning="No hospital got the current version of the model.",
         action="Read status.attention of the Deliver round: it says for each hospital why the delivery failed. Remove "
         "the causes. Then delete the Deliver round: the hub operator makes another one.",
     ),
     _nobody(
         name="DeliveryComplete",
+        places=(Place.MODEL_DELIVERED,),
         meaning="The Deliver round of the current version is Complete. The message of the condition Delivered says "
         "how many hospitals got the version.",
         action="Nothing to do. If a hospital has to get the version again, delete the Deliver round: the hub operator "
@@ -119,6 +133,7 @@ DELIVERIES = (
     ),
     _nobody(
         name="DeliveryOff",
+        places=(Place.MODEL_DELIVERED,),
         meaning="spec.deliver.to is Nobody, so the hub operator delivers no version.",
         action="Nothing to do. To deliver the current version, set spec.deliver.to to Participants.",
     ),

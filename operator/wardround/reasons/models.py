@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from wardround.reasons.places import Place
 from wardround.reasons.reason import NOBODY, READER, ROUND, Reason
 
 _nobody = partial(Reason, owner=NOBODY)
@@ -24,23 +25,27 @@ _ASK = (
 VERDICTS = (
     _nobody(
         name="FirstVersion",
+        places=(Place.VERSION_VERDICT,),
         meaning="This version is the model's first one, so the hub operator compares it with no other version.",
         action="Nothing to do.",
     ),
     _author(
         name="ReferencesGone",
+        places=(Place.VERSION_VERDICT,),
         meaning="The hub operator cannot compare the new version: somebody has deleted all versions that were current "
         "before.",
         action=f"Read the metrics of the new version. {_DECIDE}",
     ),
     _author(
         name="SchemaChanged",
+        places=(Place.VERSION_VERDICT,),
         meaning="The hub operator cannot compare the new version: the current version, or the best version so far, was "
         "trained with another DataSchema.",
         action=f"Compare {_METRICS}. {_DECIDE}",
     ),
     _author(
         name="ComparisonFailed",
+        places=(Place.VERSION_VERDICT,),
         meaning="The hub operator could not compare the new version with other versions: the round for the comparison "
         "has failed in all tries that series.onFailure.retries allows.",
         action="The last name in status.series.rounds of the FederatedModel is this round. Run `kubectl wardround "
@@ -49,12 +54,14 @@ VERDICTS = (
     ),
     _nobody(
         name="NotWorse",
+        places=(Place.VERDICT, Place.VERSION_VERDICT),
         meaning="The gate accepts the new model: compared with each reference (an earlier model), it is better, or "
         "worse by no more than the gate allows (docs/federation.md, How the gate decides).",
         action="Nothing to do.",
     ),
     _author(
         name="WorseThanReference",
+        places=(Place.VERDICT, Place.VERSION_VERDICT),
         meaning="The gate refuses the new model: it is worse than one of its references (earlier models), and the "
         "difference is beyond chance. The current version stays.",
         action="Ask the hospitals whether labels or units in their data have changed: flipped labels or a wrong "
@@ -62,6 +69,7 @@ VERDICTS = (
     ),
     _author(
         name="WorseAtHospital",
+        places=(Place.VERDICT, Place.VERSION_VERDICT),
         meaning="The gate cannot decide. Over all hospitals together, the new model is not worse than its references "
         "(earlier models). But at one hospital, the new model is worse, and the difference is beyond chance. The "
         "verdict does not name the hospital.",
@@ -70,6 +78,7 @@ VERDICTS = (
     ),
     _author(
         name="WorseWithoutOne",
+        places=(Place.VERDICT, Place.VERSION_VERDICT),
         meaning="The gate cannot decide. Over all hospitals together, the new model is not worse than its references "
         "(earlier models). But without the numbers of one hospital, the new model is worse. So this hospital alone "
         "would decide for the new model. The verdict does not name the hospital.",
@@ -77,6 +86,7 @@ VERDICTS = (
     ),
     _author(
         name="RowsContradictReference",
+        places=(Place.VERDICT, Place.VERSION_VERDICT),
         meaning="The gate cannot decide, because the rows of one hospital may be wrong. On these rows, a reference "
         "(an earlier model) predicts worse than a guess that knows only how frequent the target is there, beyond "
         "chance. At the other hospitals, the reference predicts better than such a guess. The verdict does not name "
@@ -86,6 +96,7 @@ VERDICTS = (
     ),
     _author(
         name="NotShown",
+        places=(Place.VERDICT, Place.VERSION_VERDICT),
         meaning="The gate cannot decide, because the hospitals measured too few people. The new model may be worse "
         "than one of its references (earlier models) by more than the bound in docs/federation.md (How the gate "
         "decides).",
@@ -93,11 +104,13 @@ VERDICTS = (
     ),
     _author(
         name="TooFewEvents",
+        places=(Place.VERDICT, Place.VERSION_VERDICT),
         meaning="The gate cannot decide, because the smaller class of the target has fewer people than gate.minEvents.",
         action=f"Wait until the hospitals have more patients. Or compare {_METRICS} now. {_DECIDE}",
     ),
     _author(
         name="TooFewSeen",
+        places=(Place.VERDICT, Place.VERSION_VERDICT),
         meaning="The gate cannot decide: the hospitals whose numbers it has hold less than 80 % of the rows that "
         "the model was trained on. A hospital's numbers are missing if a class has too few people there "
         "(policy.minCell of the Site, or spec.maxSamples of the Participant).",
@@ -106,6 +119,7 @@ VERDICTS = (
     ),
     _author(
         name="NotMeasured",
+        places=(Place.VERDICT, Place.VERSION_VERDICT),
         meaning="The gate cannot decide: the round measured too few hospitals or people, so its result does not "
         "compare the new model with a reference (an earlier model).",
         action=f"Compare {_METRICS}. {_DECIDE}",
@@ -115,37 +129,44 @@ VERDICTS = (
 MODELS = (
     _nobody(
         name="SeriesStatistics",
+        places=(Place.MODEL_RECONCILING,),
         meaning="The series computes statistics: its first round, a Statistics round, waits or runs.",
         action="Wait.",
     ),
     _nobody(
         name="SeriesTraining",
+        places=(Place.MODEL_RECONCILING,),
         meaning="The series trains: one of its Train rounds waits or runs.",
         action="Wait.",
     ),
     _nobody(
         name="SeriesEvaluating",
+        places=(Place.MODEL_RECONCILING,),
         meaning="The series measures its newest model: an Evaluate round of this model waits or runs.",
         action="Wait.",
     ),
     _nobody(
         name="SeriesComparing",
+        places=(Place.MODEL_RECONCILING,),
         meaning="The gate compares the best model of the series with the current version and with the best version so "
         "far.",
         action="Wait.",
     ),
     _nobody(
         name="SeriesRetrying",
+        places=(Place.MODEL_RECONCILING,),
         meaning="A round of the series has failed. The hub operator makes another one in its place.",
         action="Wait.",
     ),
     _nobody(
         name="SeriesEnded",
+        places=(Place.MODEL_RECONCILING,),
         meaning="The series has ended, and its best model is a ModelVersion.",
         action="Nothing to do.",
     ),
     _author(
         name="SeriesSkipped",
+        places=(Place.MODEL_RECONCILING,),
         meaning="The series has ended without a version, because a round failed and series.onFailure.then is Skip. "
         "Either all tries that series.onFailure.retries allows have failed, or each further try would fail for the "
         "same reason.",
@@ -155,17 +176,20 @@ MODELS = (
     ),
     _nobody(
         name="NextSeries",
+        places=(Place.MODEL_SCHEDULED,),
         meaning="The next series has not begun yet. The trigger of the FederatedModel sets when it begins: at a time, "
         "or when hospitals have enough new patients.",
         action="Nothing to do.",
     ),
     _nobody(
         name="NoTrigger",
+        places=(Place.MODEL_SCHEDULED,),
         meaning="No further series begins, because the FederatedModel has no trigger.",
         action="Nothing to do.",
     ),
     _author(
         name="CronInvalid",
+        places=(Place.MODEL_SCHEDULED, Place.MODEL_STALLED),
         meaning="No series begins by trigger.cron of the FederatedModel: the text is no cron line, or names a time "
         "that never comes, such as 30 February.",
         action="Correct trigger.cron of the FederatedModel. Write five fields: minute, hour, day of the month, month, "
@@ -173,22 +197,26 @@ MODELS = (
     ),
     _author(
         name="TimeZoneUnknown",
+        places=(Place.MODEL_SCHEDULED, Place.MODEL_STALLED),
         meaning="The field trigger.timeZone of the FederatedModel names no time zone of the IANA database.",
         action="Write a name such as Europe/Berlin or Etc/UTC in trigger.timeZone of the FederatedModel.",
     ),
     _author(
         name="PeopleDecide",
+        places=(Place.MODEL_WAITS,),
         meaning="A new version of the model waits for a decision: the round's author has to say whether it becomes "
         "the current version. Until then, the current version stays.",
         action=f"The condition's message has the verdict of the gate. Compare {_METRICS}. {_DECIDE}",
     ),
     _nobody(
         name="NoVersionWaits",
+        places=(Place.MODEL_WAITS,),
         meaning="No version of the model waits for a person's decision.",
         action="Nothing to do.",
     ),
     _author(
         name="VersionGone",
+        places=(Place.MODEL_READY, Place.MODEL_STALLED),
         meaning="The current version of the model is missing: spec.current names a version that does not exist, or "
         "somebody has deleted the current version.",
         action="Set spec.current.version to a version that status.versions of the FederatedModel lists, or remove "
@@ -196,29 +224,46 @@ MODELS = (
     ),
     _author(
         name="VersionPinnedEarly",
+        places=(Place.MODEL_READY, Place.MODEL_STALLED),
         meaning="spec.current of the FederatedModel named a version before this version existed, so nobody can have "
         "seen its metrics. The hub operator does not make this version the current one.",
         action=f"Compare {_METRICS}. If the new version should become current, remove spec.current, and then set "
         "spec.current.version to its number again.",
     ),
-    _nobody(name="VersionReady", meaning="The ModelVersion has its model and its metrics.", action="Nothing to do."),
-    _nobody(name="VersionCurrent", meaning="The model has a current version.", action="Nothing to do."),
     _nobody(
-        name="NoVersionYet", meaning="The model gets its first version when its first series ends.", action="Wait."
+        name="VersionReady",
+        places=(Place.VERSION_READY,),
+        meaning="The ModelVersion has its model and its metrics.",
+        action="Nothing to do.",
+    ),
+    _nobody(
+        name="VersionCurrent",
+        places=(Place.MODEL_READY,),
+        meaning="The model has a current version.",
+        action="Nothing to do.",
+    ),
+    _nobody(
+        name="NoVersionYet",
+        places=(Place.MODEL_READY,),
+        meaning="The model gets its first version when its first series ends.",
+        action="Wait.",
     ),
     _nobody(
         name="VersionTested",
+        places=(Place.MODEL_TESTED,),
         meaning="The hub operator has measured the current version on test rows, for reports.",
         action="Nothing to do. The command `kubectl wardround results` shows the numbers.",
     ),
     _nobody(
         name="VersionTesting",
+        places=(Place.MODEL_TESTED,),
         meaning="The hub operator measures the current version on test rows. It does this once for each version. The "
         "version is the current one meanwhile.",
         action="Wait.",
     ),
     _author(
         name="TestFailed",
+        places=(Place.MODEL_TESTED,),
         meaning="The measurement of the current version on test rows has failed, and the hub operator does not "
         "repeat it. The version stays the current one.",
         action="Read status.test.message of the ModelVersion: it says why. If you still need the numbers, apply an "
@@ -226,12 +271,14 @@ MODELS = (
     ),
     _nobody(
         name="NoTestRows",
+        places=(Place.MODEL_TESTED,),
         meaning="The hospitals have no test rows, or too few people in them. So the current version has no numbers "
         "about test rows, and it stays the current one.",
         action="Nothing to do: the hub operator does not measure it again.",
     ),
     _author(
         name="TooFewForTest",
+        places=(Place.MODEL_TESTED,),
         meaning="The hub operator has not measured the current version on test rows yet, because too few hospitals "
         "can be asked for the quorum of evaluations (evaluation.quorum of the FederatedModel).",
         action="Wait: the hub operator looks again every hour, and whenever the FederatedModel changes. If hospitals "
@@ -239,11 +286,13 @@ MODELS = (
     ),
     _nobody(
         name="TestRowsOff",
+        places=(Place.MODEL_TESTED,),
         meaning="spec.evaluation.testRows is false, so the hub operator measures no version on test rows.",
         action="Nothing to do. To measure the current version, set spec.evaluation.testRows to true.",
     ),
     _author(
         name="SeriesRoundFailed",
+        places=(Place.MODEL_STALLED,),
         meaning="The series has stopped, because a round failed. Either all tries that series.onFailure.retries "
         "allows have failed, or each further try would fail for the same reason.",
         action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION` with the last name in "
@@ -253,6 +302,7 @@ MODELS = (
     ),
     _author(
         name="RoundRefused",
+        places=(Place.MODEL_STALLED,),
         meaning="The series does not continue, because the hub's API server refuses its next round.",
         action="Read the condition's message. If it names a field of the FederatedModel, correct the field. If it "
         "names a quota or a policy, ask the hub's administrator to change the quota or the policy. The hub operator "
@@ -260,30 +310,35 @@ MODELS = (
     ),
     _author(
         name="NameTaken",
+        places=(Place.MODEL_DELIVERED, Place.MODEL_TESTED, Place.MODEL_STALLED),
         meaning="The hub operator cannot create a round or a version, because another object already has its name.",
         action="Delete that object, or apply the FederatedModel under another name. The hub operator looks again every "
         "minute, and when the FederatedModel changes.",
     ),
     _nobody(
         name="TransferReady",
+        places=(Place.TRANSFER_COMPLETE,),
         meaning="The person who made the ModelTransfer can get the model now: the hub operator has encrypted the "
         "model's key for this person.",
         action="Nothing to do: the command `model pull` made the ModelTransfer, and now fetches the model.",
     ),
     _reader(
         name="TransferWithoutResult",
+        places=(Place.TRANSFER_FAILED,),
         meaning="The hub has no model for this ModelTransfer: the round or version that it names does not exist in "
         "its namespace, or has no result.",
         action="Run the command `model pull` again, with a Train round that is Complete or with a ModelVersion.",
     ),
     _reader(
         name="TransferWithoutModel",
+        places=(Place.TRANSFER_FAILED,),
         meaning="The ModelTransfer names a round that made no model. Statistics and Evaluate rounds make sums over "
         "patients, and the hub operator gives these to nobody.",
         action="Run the command `model pull` again, with a Train round or a ModelVersion.",
     ),
     _author(
         name="TransferNotReleased",
+        places=(Place.TRANSFER_FAILED,),
         meaning="The hub operator does not give the model to people: the round that made it, or an earlier round of "
         "its training, has release: Participants.",
         action="Train a new model with release: Readers in all its rounds, also in the Statistics round. A hospital "
@@ -291,6 +346,7 @@ MODELS = (
     ),
     _author(
         name="TransferTooFewHospitals",
+        places=(Place.TRANSFER_FAILED,),
         meaning="The hub operator does not release the model: by the hub's record, the model combines updates of "
         "fewer hospitals than quorum.min of its round. No round completes with so few updates, so somebody may have "
         "changed the record.",
@@ -299,11 +355,13 @@ MODELS = (
     ),
     _reader(
         name="TransferKeyUnusable",
+        places=(Place.TRANSFER_FAILED,),
         meaning="The hub operator cannot read spec.publicKey of the ModelTransfer as a public key.",
         action="Delete the ModelTransfer. Then run the command `model pull` again, which makes a new key.",
     ),
     _author(
         name="ResultGone",
+        places=(Place.MODEL_STALLED,),
         meaning="The series cannot end with a version: somebody has deleted the round that made its best model, or "
         "this round has no result.",
         action="Apply the FederatedModel again under another name. Do not delete the rounds that the hub operator then "

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 
+from wardround.reasons.places import Place
 from wardround.reasons.reason import CLUSTER, HOSPITAL, NETWORK, NOBODY, ROUND, ROUND_OR_HOSPITAL, Reason
 
 _hospital = partial(Reason, owner=HOSPITAL)
@@ -15,18 +16,21 @@ PREDICTIONS = (
     Reason(
         name="Predicting",
         owner=NOBODY,
+        places=(Place.PREDICTION_RECONCILING,),
         meaning="The Prediction is under way: its pod waits for a node, or computes the answers.",
         action="Wait. If the pod waits for long, the condition's message says why.",
     ),
     Reason(
         name="Predicted",
         owner=NOBODY,
+        places=(Place.PREDICTION_COMPLETE,),
         meaning="The pod has written the file of answers. status.answer counts the rows with a probability, and the "
         "rows that break the DataSchema.",
         action="Nothing to do.",
     ),
     _hospital(
         name="ClaimNotListed",
+        places=(Place.PREDICTION_STALLED,),
         meaning=(
             "The Prediction waits: the values of the site chart do not list its claim of rows, or its claim of answers."
         ),
@@ -35,12 +39,14 @@ PREDICTIONS = (
     ),
     _hospital(
         name="NoDataset",
+        places=(Place.PREDICTION_STALLED,),
         meaning="The Prediction waits: the Dataset in its spec.datasetName does not exist in this namespace.",
         action="Apply the Dataset that describes the file of rows: the Prediction then continues. Or make another "
         "Prediction that names another Dataset.",
     ),
     _hospital(
         name="ModelNotDelivered",
+        places=(Place.PREDICTION_FAILED,),
         meaning="The site does not have the model or the version in spec.model of the Prediction: it is not on the "
         "claim of models (models.claimName in the values of the site chart).",
         action="If spec.model is wrong, correct it in a new Prediction. Otherwise ask the author of the FederatedModel "
@@ -48,6 +54,7 @@ PREDICTIONS = (
     ),
     _hospital(
         name="ModelRefused",
+        places=(Place.PREDICTION_FAILED,),
         meaning="The pod of the Prediction refused the model: the hub that this site trusts has not signed the "
         "model's folder, or the model's card lacks something that a prediction needs.",
         action="The condition's message says what is wrong. If somebody has changed the folder, delete it, and ask "
@@ -57,6 +64,7 @@ PREDICTIONS = (
     ),
     _hospital(
         name="CodeNotNamed",
+        places=(Place.PREDICTION_FAILED,),
         meaning="The Prediction needs the model's own code in spec.code, because the built-in trainer did not make "
         "the model.",
         action="The condition's message shows the image and the command of the model's card. If the hospital has "
@@ -65,6 +73,7 @@ PREDICTIONS = (
     ),
     _hospital(
         name="CodeDiffers",
+        places=(Place.PREDICTION_FAILED,),
         meaning="The Prediction names other code than the one that made the model: image or command in spec.code "
         "differ from the model's card.",
         action="Make a new Prediction whose spec.code has the image and the command that the condition's message "
@@ -72,18 +81,21 @@ PREDICTIONS = (
     ),
     _hospital(
         name="PathOutside",
+        places=(Place.PREDICTION_FAILED,),
         meaning="A path of the Prediction has a symbolic link that leads out of the claim.",
         action="Make a new Prediction with the path of the file itself. Or remove the link, and make the Prediction "
         "again.",
     ),
     _hospital(
         name="AnswerExists",
+        places=(Place.PREDICTION_FAILED,),
         meaning="The Prediction would replace a file: the claim of answers already has a file at answer.path. A "
         "Prediction never replaces a file.",
         action="Make a new Prediction with another answer.path. Or remove the file, and make the Prediction again.",
     ),
     _hospital(
         name="AnswerUnwritable",
+        places=(Place.PREDICTION_FAILED,),
         meaning="The pod cannot write the file of answers.",
         action="Check three things: the claim of answers has space, the group 65532 may write to it, and its file "
         "system supports hard links. Correct what is wrong, and make a new Prediction.",

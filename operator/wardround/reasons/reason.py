@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from wardround.reasons.places import Place
+
 FailureClass = Literal["Site", "Code", "Platform", "Network"]
+# Processes of a hospital on whose word a task fails. `Pod`: a container of our own image in the training pod.
+Process = Literal["Pod", "Courier"]
+# Parts of a hospital's data. `Objects`: the Dataset and its DataSchema, so no pod has read the file. `Split`: the
+# split, so a pod has read no row. `File`: the file. `Limits`: the rows, compared with the policy. `Rows`: rows that
+# look wrong, but rounds use them. `Offer`: whether the round may use the Dataset.
+DataPart = Literal["Objects", "Split", "File", "Limits", "Rows", "Offer"]
 
 HOSPITAL = "the hospital's administrator"
 IMAGE = "the author of the training image"
@@ -38,15 +46,35 @@ RESTORE = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Wait:
+    """How a task waits with a reason.
+
+    `stage`: the end of the wait. `Acceptance`: the site accepts the task. `Start`: the training pod starts; a pod that
+    replaces one that is gone has these waits again. `Transfer`: the courier has fetched, delivered or sent. `deadline`:
+    the reason of the failure if the task waits too long; None if it is the same one, and then a person should look at
+    the task meanwhile. `stalls`: whether the task is Stalled meanwhile, because it waits for a decision of people.
+    """
+
+    stage: Literal["Acceptance", "Start", "Transfer"]
+    deadline: str | None = None
+    stalls: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reason:
-    """A reason in a condition, in `status.failure` or in `status.attention`, with its explanation.
+    """A reason in a condition, in `status.failure` or in `status.attention`, with its explanation. All that the code
+    asks about a reason stands here, so that no other module lists reasons by name.
 
     `failure_class`: the class of a task that fails for this reason; None if no task does. `exit_code`: the exit code of
     our container that ends for this reason; None if none does. `retried`: whether the hub makes another attempt after a
     site's task failed for this reason; the exit code does not decide it. `lasting`: whether each further round that
-    asks for the same fails for this reason too, so that a series makes none until people have acted. `owner`: the
-    people who must act. `meaning` and `action`: whole sentences with the placeholders PARTICIPANT, FEDERATION, DATASET,
-    TASK, SITE_NAMESPACE and PARAMETER, which `about` replaces.
+    asks for the same fails for this reason too, so that a series makes none until people have acted. `places`: where
+    the reason stands, beside the places that `stands_in` derives from other fields. `wait`: how a task waits with this
+    reason; None if no task does. `reporters`: the processes on whose word a task fails for this reason. `concerns`: the
+    part of a hospital's data that is the cause; None if no part is. `in_round`: the reason for which a round leaves out
+    a Participant with this reason; None if it is the same one. `owner`: the people who must act. `meaning` and
+    `action`: whole sentences with the placeholders PARTICIPANT, FEDERATION, DATASET, TASK, SITE_NAMESPACE and
+    PARAMETER, which `about` replaces.
     """
 
     name: str
@@ -54,9 +82,29 @@ class Reason:
     exit_code: int | None = None
     retried: bool = False
     lasting: bool = False
+    places: tuple[Place, ...] = ()
+    wait: Wait | None = None
+    reporters: tuple[Process, ...] = ()
+    concerns: DataPart | None = None
+    in_round: str | None = None
     owner: str
     meaning: str
     action: str
+
+    @property
+    def stands_in(self) -> tuple[Place, ...]:
+        """All places, in their order."""
+        places = set(self.places)
+        if self.failure_class is not None:
+            places |= {Place.FAILED, Place.ATTENTION}
+        if self.wait is not None:
+            places |= {Place.ACCEPTED} if self.wait.stage == "Acceptance" else set()
+            places |= set() if self.wait.stalls else {Place.WAITS}
+        if self.concerns in ("Objects", "Split", "File", "Limits"):
+            places.add(Place.DATASET)
+        elif self.concerns == "Rows":
+            places.add(Place.REMARKS)
+        return tuple(place for place in Place if place in places)
 
     def about(
         self,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from wardround.reasons.reason import EXIT_DATA, HOSPITAL, HUB, ROUND, ROUND_OR_HOSPITAL, Reason
+from wardround.reasons.places import Place
+from wardround.reasons.reason import EXIT_DATA, HOSPITAL, HUB, ROUND, ROUND_OR_HOSPITAL, Reason, Wait
 
-_site = partial(Reason, failure_class="Site")
+_site = partial(Reason, failure_class="Site", places=(Place.ACCEPTED,))
 # Of what the round asks for: it stays refused as long as the round's text and the hospital's policy stay as they are.
 _lasting = partial(_site, lasting=True)
 
@@ -14,6 +15,7 @@ REFUSALS = (
     _site(
         name="AssignmentUnreadable",
         owner=HUB,
+        reporters=("Courier",),
         meaning="The site refused the task: it cannot read the assignment, or the assignment has a wrong signature.",
         action="Ask the hospital for the version of its site. If the site is older than the hub, ask the hospital to "
         "upgrade the site. If the hub is older, upgrade the hub. If both have the same version, somebody has changed "
@@ -22,6 +24,7 @@ REFUSALS = (
     _site(
         name="AssignmentNotUnderstood",
         owner=HOSPITAL,
+        reporters=("Courier",),
         meaning="The site refused the task: it does not know the version of the assignment, or a critical field (a "
         "field that a site has to understand).",
         action="If the hub is newer than the site, upgrade the site to the hub's version. If the hub is not newer, "
@@ -40,6 +43,8 @@ REFUSALS = (
     _site(
         name="HubNotPinned",
         owner=HOSPITAL,
+        places=(Place.ACCEPTED, Place.SITE),
+        reporters=("Courier",),
         meaning="The hub signs with another key than the one that this site trusts (hub.fingerprint in the values of "
         "the site chart). So the site refuses the hub's tasks.",
         action="Ask the hub's administrator by telephone for the hub's fingerprint, and whether the hub has a new "
@@ -52,6 +57,7 @@ REFUSALS = (
     _site(
         name="NotAddressee",
         owner=HUB,
+        reporters=("Courier",),
         meaning="The site refused the task: the assignment is for another site, or for keys that this site had before.",
         action="Ask the hospital whether it has renewed its keys. If it has renewed them, run `kubectl wardround "
         "approve PARTICIPANT`, and then ask the round's author to apply a new round. If it has not, somebody has "
@@ -62,6 +68,8 @@ REFUSALS = (
         failure_class="Platform",
         retried=True,
         owner=ROUND,
+        places=(Place.ACCEPTED,),
+        reporters=("Courier",),
         meaning="The assignment expired before the site accepted the task, or before the courier sent the update.",
         action="If the round still runs, wait: the hub makes another attempt. If the round has failed, apply a new "
         "round. If the hospital needs longer to answer, raise deadlines.admissionSeconds and deadlines.totalSeconds "
@@ -70,6 +78,7 @@ REFUSALS = (
     _site(
         name="Replayed",
         owner=HUB,
+        reporters=("Courier",),
         meaning="The site refused the task. Either the site has already accepted this attempt of the round or a "
         "later attempt, and a site accepts each attempt only once. Or the assignment is for another round or "
         "attempt than its RoundTask.",
@@ -97,6 +106,7 @@ REFUSALS = (
     _lasting(
         name="DatasetNotAllowed",
         owner=ROUND_OR_HOSPITAL,
+        concerns="Offer",
         meaning="The site refused the task: policy.datasets of the hospital's Site does not let federation "
         "FEDERATION use Dataset DATASET.",
         action="The round's author: Ask the hospital which Datasets it offers. If datasetName is wrong, correct it "
@@ -107,6 +117,8 @@ REFUSALS = (
     _site(
         name="DatasetNotFound",
         owner=ROUND_OR_HOSPITAL,
+        places=(Place.ACCEPTED, Place.ROUND_STALLED, Place.MODEL_STALLED),
+        concerns="Offer",
         meaning="The hospital offers no Dataset with the name DATASET.",
         action="The round's author: Ask the hospital which Datasets it offers. If datasetName is wrong, correct it "
         "in a new round. The hospital's administrator: If the Dataset is missing, apply Dataset DATASET at the "
@@ -115,6 +127,8 @@ REFUSALS = (
     _site(
         name="DatasetDiffers",
         owner=HOSPITAL,
+        places=(Place.ACCEPTED, Place.ROUND_STALLED),
+        concerns="Offer",
         meaning="The DataSchema of the hospital's Dataset DATASET differs from the DataSchema of the round.",
         action="At the site, run `kubectl wardround dataschema digests NAME FILE.yaml -n SITE_NAMESPACE`. NAME is "
         "spec.schemaName of Dataset DATASET, and FILE.yaml is the federation's DataSchema. The output says which "
@@ -132,6 +146,7 @@ REFUSALS = (
     _lasting(
         name="ImageNotAllowed",
         owner=ROUND_OR_HOSPITAL,
+        places=(Place.ACCEPTED, Place.PREDICTION_STALLED),
         meaning="The site refused the task: policy.images of the hospital's Site does not list the round's image.",
         action="The round's author: Ask the hospital which image it has reviewed. If the round names another image "
         "or digest, correct the image in a new round. The hospital's administrator: If the hospital wants to run "
@@ -141,6 +156,7 @@ REFUSALS = (
     _lasting(
         name="CommandNotAllowed",
         owner=ROUND_OR_HOSPITAL,
+        places=(Place.ACCEPTED, Place.PREDICTION_STALLED),
         meaning="The site refused the task: policy.commands of the hospital's Site does not list the round's "
         "command, word for word.",
         action="The round's author: Compare the command with the documentation of the image. If the command is "
@@ -162,6 +178,8 @@ REFUSALS = (
         name="ParametersNotAllowed",
         exit_code=EXIT_DATA,
         owner=ROUND_OR_HOSPITAL,
+        places=(Place.ACCEPTED, Place.PREDICTION_FAILED),
+        reporters=("Pod",),
         meaning="The hospital does not allow the parameters of the training code: policy.parameters of its Site "
         "does not list a parameter's name, a value is outside the bounds there, or a parameter that it requires is "
         "not set.",
@@ -202,6 +220,8 @@ REFUSALS = (
     _site(
         name="NoModelsClaim",
         owner=HOSPITAL,
+        places=(Place.ACCEPTED, Place.PREDICTION_STALLED),
+        reporters=("Courier",),
         meaning="The site has no claim of models (models.claimName in the values of the site chart). Without this "
         "claim, the site takes no models and answers no Predictions.",
         action="If the hospital wants models, write the name of a PersistentVolumeClaim into models.claimName in "
@@ -210,6 +230,7 @@ REFUSALS = (
     _lasting(
         name="Denied",
         owner=HOSPITAL,
+        reporters=("Courier",),
         meaning="The hospital has denied the task: either a person there has denied it, or policy.approval of its "
         "Site is Deny.",
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site. The message of the condition "
@@ -219,6 +240,7 @@ REFUSALS = (
     _site(
         name="WaitingForApproval",
         owner=HOSPITAL,
+        wait=Wait(stage="Acceptance", stalls=True),
         meaning="The task waits until a person at the hospital approves or denies it, because policy.approval of "
         "the Site is Manual.",
         action="Run `kubectl wardround review sitetask/TASK -n SITE_NAMESPACE` at the site. The output says what "
@@ -227,6 +249,8 @@ REFUSALS = (
     _site(
         name="TooManyTasks",
         owner=HOSPITAL,
+        places=(Place.SITE,),
+        wait=Wait(stage="Acceptance"),
         meaning="This site holds 256 open tasks, the limit. The site accepts a new task only when one of these "
         "tasks ends.",
         action="Run `kubectl get sitetasks -n SITE_NAMESPACE` at the site: the output shows what each task waits "

@@ -40,6 +40,12 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         )
     }
 )
+# A task fails for these reasons on the word of a container of our own image in its pod: its termination message is
+# believed on these alone.
+POD = frozenset(name for name, each in REASONS.items() if "Pod" in each.reporters)
+# A task fails for these reasons on the courier's word. After every other reason the courier tries again, and the task
+# waits.
+COURIER = frozenset(name for name, each in REASONS.items() if "Courier" in each.reporters)
 _BY_CLASS = {
     "Site": (HOSPITAL, "Run `kubectl wardround explain sitetask/TASK -n SITE_NAMESPACE` at the site."),
     "Code": (IMAGE, "Read the log of the training Job at the site."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from wardround.reasons.places import Place
 from wardround.reasons.reason import HOSPITAL, HUB, NOBODY, RESTORE, ROUND, SUSPEND, Reason
 
 _hub = partial(Reason, owner=HUB)
@@ -29,18 +30,23 @@ _PARTICIPANTS = (
     _hub(
         name="NoKeys",
         owner=HOSPITAL,
+        places=(Place.ACCEPTED, Place.PARTICIPANT, Place.SITE),
+        in_round="ParticipantNoKeys",
         meaning="The site has not published usable public keys, so the hospital cannot take part in rounds yet.",
         action=f"{INSTALL} If the site chart is installed, run `kubectl logs deployment/courier -n SITE_NAMESPACE` at "
         "the site, and do what its last error says.",
     ),
     _hub(
         name="NotApproved",
+        places=(Place.PARTICIPANT, Place.SITE),
+        in_round="ParticipantNotApproved",
         meaning="The hub's administrator has not approved (pinned) the fingerprint of the hospital's keys, so rounds "
         "cannot ask the hospital yet.",
         action=APPROVE,
     ),
     _hub(
         name="FingerprintMismatch",
+        places=(Place.ROUND_STALLED, Place.ATTENTION, Place.PARTICIPANT, Place.MODEL_STALLED, Place.SITE),
         meaning="The hub does not ask the hospital, because the site publishes keys with another fingerprint than "
         "the one that the hub's administrator has approved (pinned).",
         action="Ask the hospital by telephone whether it has renewed its keys. If it has, run `kubectl wardround "
@@ -49,6 +55,8 @@ _PARTICIPANTS = (
     ),
     _hub(
         name="Suspended",
+        places=(Place.SUSPENDED, Place.SITE, Place.CANCELLED),
+        in_round="ParticipantSuspended",
         meaning="Somebody has paused this object: spec.suspend of the FederatedRound, the FederatedModel or the "
         "Participant is true.",
         action="To continue, set spec.suspend of this object to false. For a Participant, the hub's administrator "
@@ -56,18 +64,22 @@ _PARTICIPANTS = (
     ),
     _hub(
         name="Revoked",
+        places=(Place.PARTICIPANT,),
+        in_round="ParticipantRevoked",
         meaning="The hub's administrator has ended all tokens of the hospital by deleting its service account "
         "`site` on the hub. Rounds leave the hospital out.",
         action=ENROL_AGAIN,
     ),
     _hub(
         name="NamespaceDiffers",
+        places=(Place.PARTICIPANT,),
         meaning="The hub does not use this Participant, because its name differs from the name of its namespace.",
         action="Delete the Participant. Then run `kubectl wardround enrol NAME --apply`, which makes a Participant "
         "NAME in the namespace NAME.",
     ),
     _round(
         name="ParticipantUnknown",
+        places=(Place.ROUND_FAILED, Place.ROUND_STALLED, Place.ATTENTION, Place.MODEL_STALLED, Place.SITE),
         meaning="The hub has no Participant PARTICIPANT.",
         action="If the name is wrong, correct it in a new round, or in the FederatedModel that makes the rounds. If "
         "the hospital is new, ask the hub's administrator to enrol it (`kubectl wardround enrol PARTICIPANT "
@@ -75,11 +87,13 @@ _PARTICIPANTS = (
     ),
     _hub(
         name="ParticipantSuspended",
+        places=(Place.ROUND_FAILED, Place.ROUND_STALLED, Place.ATTENTION, Place.MODEL_STALLED),
         meaning="The hub does not ask the hospital, because spec.suspend of its Participant is true.",
         action="If the hospital may take part again, set spec.suspend of Participant PARTICIPANT to false.",
     ),
     _hub(
         name="ParticipantRevoked",
+        places=(Place.ROUND_STALLED, Place.ATTENTION, Place.MODEL_STALLED),
         meaning="The hub does not ask the hospital, because the hub's administrator has ended all its tokens "
         "(kubectl wardround revoke).",
         action=ENROL_AGAIN,
@@ -87,17 +101,20 @@ _PARTICIPANTS = (
     _hub(
         name="ParticipantNoKeys",
         owner=HOSPITAL,
+        places=(Place.ROUND_STALLED, Place.ATTENTION, Place.MODEL_STALLED),
         meaning="The hub does not ask the hospital, because its site has not published usable public keys.",
         action=INSTALL,
     ),
     _hub(
         name="ParticipantNotApproved",
+        places=(Place.ROUND_FAILED, Place.ROUND_STALLED, Place.ATTENTION, Place.MODEL_STALLED),
         meaning="The hub does not ask the hospital, because the hub's administrator has not approved (pinned) the "
         "fingerprint of the hospital's keys.",
         action=APPROVE,
     ),
     _hub(
         name="FederationNotAllowed",
+        places=(Place.ROUND_STALLED, Place.ATTENTION, Place.MODEL_STALLED),
         meaning="The hub does not ask the hospital for rounds of namespace FEDERATION: spec.allowedFederations of "
         "its Participant does not list this namespace.",
         action="Ask the hospital whether it wants to take part in federation FEDERATION. If it wants to, run "
@@ -109,6 +126,14 @@ _VERSIONS = (
     _hub(
         name="SiteTooOld",
         owner=HOSPITAL,
+        places=(
+            Place.ROUND_FAILED,
+            Place.ROUND_STALLED,
+            Place.ATTENTION,
+            Place.PARTICIPANT,
+            Place.MODEL_STALLED,
+            Place.SITE,
+        ),
         meaning="The hub does not ask PARTICIPANT: its site accepts only older versions of assignments than the hub "
         "or this round needs, or has not published which versions it accepts.",
         action="Upgrade the charts wardround-crds and wardround-site at the site to the hub's version "
@@ -117,6 +142,14 @@ _VERSIONS = (
     ),
     _hub(
         name="HubTooOld",
+        places=(
+            Place.ROUND_FAILED,
+            Place.ROUND_STALLED,
+            Place.ATTENTION,
+            Place.PARTICIPANT,
+            Place.MODEL_STALLED,
+            Place.SITE,
+        ),
         meaning="The hub does not ask PARTICIPANT: its site accepts only newer versions of assignments than the hub "
         "can write.",
         action="Upgrade the hub (docs/operations.md, Upgrade). Or ask the hospital's administrator to lower "
@@ -126,17 +159,20 @@ _VERSIONS = (
 _DATASETS = (
     _round(
         name="RoundSchemaNotFound",
+        places=(Place.ROUND_FAILED, Place.ROUND_STALLED),
         meaning="The DataSchema that schemaName of the round names does not exist in this namespace.",
         action="Apply the federation's DataSchema in this namespace, or correct schemaName in a new round.",
     ),
     _round(
         name="RoundSchemaInvalid",
+        places=(Place.ROUND_FAILED,),
         meaning="The DataSchema that the round names is invalid.",
         action="Apply a correct DataSchema with another name, and name it in a new round.",
     ),
     _round(
         name="SchemaDiffersFromBase",
         lasting=True,
+        places=(Place.ROUND_FAILED,),
         meaning="The round's DataSchema has other columns than the DataSchema with which the round's base was trained.",
         action="To go on from this base, apply a new round whose DataSchema has the same target and the same "
         "features as the base's, with equal names, units and order. To use the new columns, apply a new round with "
@@ -144,6 +180,8 @@ _DATASETS = (
     ),
     _round(
         name="DatasetUnknown",
+        places=(Place.ROUND_FAILED, Place.ROUND_STALLED, Place.MODEL_STALLED),
+        concerns="Offer",
         meaning="No hospital of the round offers a Dataset DATASET.",
         action="Ask the hospitals which Datasets they offer to this federation. If datasetName is wrong, correct it "
         "in a new round, or in the FederatedModel that makes the rounds. If it is right, ask a hospital to offer a "
@@ -153,23 +191,27 @@ _DATASETS = (
 _BASES = (
     _round(
         name="BaseNotFound",
+        places=(Place.ROUND_FAILED, Place.ROUND_STALLED),
         meaning="The round that this round starts from does not exist in this namespace.",
         action="If the name is right, apply that other round in this namespace. If the name is wrong, correct "
         "base.roundName or initial.statisticsRoundName in a new round.",
     ),
     _round(
         name="BaseFailed",
+        places=(Place.ROUND_FAILED,),
         meaning="The round that this round starts from has failed.",
         action="Apply a new round that starts from a round that is Complete.",
     ),
     _round(
         name="BaseCycle",
+        places=(Place.ROUND_FAILED,),
         meaning="This round waits for ever: it starts from a round that, directly or through others, starts from "
         "this round.",
         action="Apply a new round that starts from an earlier round.",
     ),
     _hub(
         name="ServerStateUnusable",
+        places=(Place.ROUND_FAILED,),
         meaning="This round has to continue with the state of a server optimizer from an earlier round. But the "
         "hub's signature of this state is missing or wrong, so somebody may have changed the Secret that holds it.",
         action="Find out who changed the Secret of that round's result: the API server's audit log shows who wrote "
@@ -180,6 +222,7 @@ _BASES = (
     Reason(
         name="BaseDeleted",
         owner=ROUND,
+        places=(Place.ROUND_OTHER,),
         meaning="Somebody deleted the round that this round starts from. The hub keeps the result of the "
         "deleted round until this round is over.",
         action="Nothing to do for this round: the hub has kept the result. No new round can start from the deleted "
@@ -188,12 +231,14 @@ _BASES = (
     ),
     _round(
         name="BaseUnusable",
+        places=(Place.ROUND_FAILED, Place.ROUND_STALLED),
         meaning="This round cannot start: somebody had deleted the round that it starts from before this round was "
         "applied.",
         action="Apply a new round that starts from another round.",
     ),
     _round(
         name="BaseTaskDiffers",
+        places=(Place.ROUND_FAILED,),
         meaning="This round names a round of the wrong kind to start from: base.roundName has to name a Train "
         "round, and initial.statisticsRoundName a Statistics round.",
         action="Apply a new round whose base.roundName names a Train round, or whose initial.statisticsRoundName "
@@ -201,6 +246,7 @@ _BASES = (
     ),
     _round(
         name="BaseReplaced",
+        places=(Place.ROUND_FAILED,),
         meaning="This round starts from (or delivers the result of) an earlier round of its FederatedModel. "
         "Somebody has deleted that earlier round, and has applied another round under the same name.",
         action="Find out who did this: the API server's audit log shows who deleted and applied rounds in this "
@@ -209,6 +255,7 @@ _BASES = (
     ),
     _hub(
         name="BaseLost",
+        places=(Place.ROUND_FAILED,),
         meaning="The hub cannot open the result that this round starts from: the Secret of the result is gone, or "
         "the hub's signing key is another one now.",
         action=f"{RESTORE} If you have no backup, or have renewed the hub's key yourself, ask the round's author to "
@@ -219,22 +266,26 @@ _BASES = (
 _REFERENCES = (
     _round(
         name="ReferenceNotFound",
+        places=(Place.ROUND_FAILED, Place.ROUND_STALLED),
         meaning="A round that spec.references names does not exist in this namespace, or has no result.",
         action="If the name is right, apply that round in this namespace. If the name is wrong, correct "
         "spec.references in a new round.",
     ),
     _round(
         name="ReferenceFailed",
+        places=(Place.ROUND_FAILED,),
         meaning="A round that spec.references names has failed.",
         action="Apply a new round whose spec.references names rounds that are Complete.",
     ),
     _round(
         name="ReferenceTaskDiffers",
+        places=(Place.ROUND_FAILED,),
         meaning="A round that spec.references names has made no model, because it is no Train round.",
         action="Apply a new round whose spec.references names Train rounds.",
     ),
     _round(
         name="ReferenceReplaced",
+        places=(Place.ROUND_FAILED,),
         meaning="This round compares its model with the model of an earlier round of its FederatedModel. Somebody "
         "has deleted that earlier round, and has applied another round under the same name.",
         action="Find out who did this: the API server's audit log shows who deleted and applied rounds in this "
@@ -242,6 +293,7 @@ _REFERENCES = (
     ),
     _round(
         name="ReferenceDiffers",
+        places=(Place.ROUND_FAILED,),
         meaning="The round names a model in spec.references that was trained with another DataSchema than the base. "
         "Wardround compares only models with the same DataSchema.",
         action="Apply a new round whose spec.references names rounds with the same status.result.schemaDigest as the "
@@ -249,6 +301,7 @@ _REFERENCES = (
     ),
     _hub(
         name="ReferenceLost",
+        places=(Place.ROUND_FAILED,),
         meaning="This round compares its model with the result of an earlier round. The hub cannot open this "
         "result: its Secret is gone, or the hub's signing key is another one now.",
         action=f"{RESTORE} Without a backup, ask the round's author for a new round with other references.",
@@ -257,6 +310,7 @@ _REFERENCES = (
 _QUORUM = (
     _round(
         name="TooFewParticipants",
+        places=(Place.ROUND_FAILED, Place.ROUND_STALLED, Place.MODEL_STALLED),
         meaning="The round's participants.selector matches fewer hospitals of federation FEDERATION than quorum.min "
         "asks for.",
         action="In a new round, correct participants.selector.matchLabels or lower quorum.min. Or ask the hub's "
@@ -266,6 +320,7 @@ _QUORUM = (
     _round(
         name="QuorumImpossible",
         lasting=True,
+        places=(Place.ROUND_FAILED,),
         meaning="The quorum is impossible: quorum.min is larger than the number of hospitals that the round names, or "
         "quorum.required names a hospital that the round does not name.",
         action="Apply a new round: lower quorum.min, correct quorum.required, or name more hospitals.",
@@ -273,6 +328,7 @@ _QUORUM = (
     _round(
         name="StrategyImpossible",
         lasting=True,
+        places=(Place.ROUND_FAILED,),
         meaning="The round's spec.aggregation is impossible: its strategy needs more hospitals, other parameters or "
         "another task, or its compression needs a Train round with a base.",
         action="In a new round, correct spec.aggregation or raise quorum.min. docs/federation.md (How updates are "
@@ -280,6 +336,7 @@ _QUORUM = (
     ),
     _round(
         name="QuorumNotMet",
+        places=(Place.ROUND_FAILED,),
         meaning="The hub combined no updates: fewer hospitals than quorum.min sent one, or a hospital in "
         "quorum.required sent none.",
         action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION`: it says why each hospital is "
@@ -288,6 +345,7 @@ _QUORUM = (
     _round(
         name="NumbersWithheld",
         lasting=True,
+        places=(Place.ROUND_FAILED,),
         meaning="The round has no numbers: too many hospitals withhold theirs, so the others are no quorum. A "
         "hospital withholds its numbers if its measured rows, or one class in them, have fewer people than "
         "policy.minCell of its Site.",
@@ -298,6 +356,7 @@ _HUB = (
     _round(
         name="TooMuchToAggregate",
         lasting=True,
+        places=(Place.ROUND_FAILED,),
         meaning="The round asks for more than one aggregation Job can combine: for more than 512 updates, or for a "
         "model that is too large for the round's strategy.",
         action="In a new round, name at most 512 hospitals (or use a selector that matches fewer Participants). If "
@@ -305,6 +364,7 @@ _HUB = (
     ),
     _hub(
         name="TooMuchForScratch",
+        places=(Place.ROUND_FAILED,),
         meaning="The updates do not fit on the scratch volume of the aggregation Job. The round's strategy or "
         "compression needs all of them there at once.",
         action="Raise aggregation.scratchGiB in the values of the hub chart. Or ask the round's author for a new "
@@ -312,6 +372,7 @@ _HUB = (
     ),
     _hub(
         name="TaskRefused",
+        places=(Place.ROUND_STALLED, Place.ATTENTION),
         meaning="The hub cannot ask a hospital, because the hub's API server refuses the RoundTask of this hospital.",
         action="Read the API server's answer in the condition's message, and remove the cause. Often a quota, an "
         "admission policy or a webhook of namespace PARTICIPANT refuses the RoundTask. The hub operator tries again "
@@ -319,24 +380,28 @@ _HUB = (
     ),
     _hub(
         name="AggregationFailed",
+        places=(Place.ROUND_FAILED,),
         meaning="The round has no result, because all tries of the aggregation Job have failed.",
         action="Read the log of the aggregation Job in the hub's namespace (label wardround.io/role=aggregation): it "
         "says why the Job failed. Remove the cause. Then ask the round's author to apply a new round.",
     ),
     _hub(
         name="ActionFailed",
+        places=(Place.ROUND_RECONCILING, Place.CLEANING),
         meaning="The hub operator could not take the round's next step, and tries again.",
         action="Read the log of the hub operator: it says why. Often the API server or an admission policy refuses "
         "the step, or the store fails. Remove the cause. Nobody has to start the step again.",
     ),
     _hub(
         name="NotDispatched",
+        places=(Place.ROUND_FAILED,),
         meaning="The hub operator could not make the RoundTasks of all hospitals within deadlines.totalSeconds.",
         action="Read the log of the hub operator: it quotes the API server. Remove the cause. Then ask the round's "
         "author to apply a new round.",
     ),
     _hub(
         name="AggregationDeadline",
+        places=(Place.ROUND_FAILED,),
         meaning="The round has no result, because the aggregation Job did not end in time.",
         action="Run `kubectl describe` on the Job and its pod in the hub's namespace (label "
         "wardround.io/role=aggregation). Often no node had room for the pod, or its node died. Remove the cause. "
@@ -355,17 +420,20 @@ _PARTS = (
     Reason(
         name="NotSentInTime",
         owner=NOBODY,
+        places=(Place.ATTENTION, Place.CANCELLED),
         meaning="The round closed before the site's update arrived, so the round's result does not contain the update.",
         action="Nothing to do: the next round asks the hospital again.",
     ),
     Reason(
         name="RoundOver",
         owner=NOBODY,
+        places=(Place.CANCELLED,),
         meaning="The round ended before this task did, and the hub no longer needs the task.",
         action="Nothing to do.",
     ),
     _round(
         name="RoundFailed",
+        places=(Place.CANCELLED,),
         meaning="The round failed, so the hub ended this task.",
         action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION` on the hub: it says why the round "
         "failed, and who has to act. At the hospital, there is nothing to do.",
@@ -373,6 +441,7 @@ _PARTS = (
     Reason(
         name="Cancelled",
         owner=NOBODY,
+        places=(Place.FAILED,),
         meaning="The hub operator ended this task: its round has ended, somebody has suspended the round, or the hub "
         "no longer needs the task.",
         action="Nothing to do at the hospital. To learn why, ask the round's author to run `kubectl wardround explain "

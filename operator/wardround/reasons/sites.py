@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from wardround.reasons.places import Place
 from wardround.reasons.reason import CLUSTER, HOSPITAL, HUB, NOBODY, Reason
 
 _hospital = partial(Reason, owner=HOSPITAL)
@@ -12,6 +13,7 @@ _nobody = partial(Reason, owner=NOBODY)
 SITES = (
     _hospital(
         name="NotEnrolled",
+        places=(Place.SITE, Place.CONNECTED),
         meaning="The site has no credentials for the hub.",
         action="Ask the hub's administrator to run `kubectl wardround enrol PARTICIPANT --hub-server URL "
         "--bootstrap FILE`, and to send you FILE. Then run `kubectl apply -n SITE_NAMESPACE -f FILE` at the site.",
@@ -19,6 +21,7 @@ SITES = (
     _hospital(
         name="EnrolmentExpired",
         owner=HUB,
+        places=(Place.SITE, Place.CONNECTED),
         meaning="The hub's API server refuses the site's token: the token has expired, or the hub's administrator "
         "has revoked it.",
         action="Run `kubectl wardround enrol PARTICIPANT --apply --hub-server URL --bootstrap FILE`, with the URL "
@@ -29,18 +32,22 @@ SITES = (
     _hospital(
         name="HubForbids",
         owner=HUB,
+        places=(Place.SITE, Place.CONNECTED),
         meaning="The hub's API server refuses a request of the site, because the site's account lacks a right.",
         action="Run `kubectl wardround enrol PARTICIPANT --apply` on the hub: this command gives the account its "
         "rights again.",
     ),
     _hospital(
         name="NotConnected",
+        places=(Place.EXPLAINED,),
         meaning="The site is not connected to the hub.",
         action="Run `kubectl wardround explain site/site -n SITE_NAMESPACE` at the site, and do what it says. If it "
         "names no cause, read the log of the site operator. Often a firewall blocks connections to the hub.",
     ),
     _hospital(
         name="SchemaInvalid",
+        places=(Place.PREDICTION_FAILED,),
+        concerns="Objects",
         meaning="The Dataset does not match its DataSchema, or the Dataset or the DataSchema has a fault.",
         action="The condition's message names the fault. If the Dataset is wrong, correct the Dataset. If the "
         "DataSchema is wrong, apply a corrected DataSchema under another name, because nobody can change a "
@@ -48,11 +55,13 @@ SITES = (
     ),
     _hospital(
         name="SchemaNotFound",
+        concerns="Objects",
         meaning="The DataSchema that spec.schemaName of the Dataset names does not exist in this namespace.",
         action="Apply the federation's DataSchema in this namespace, or correct spec.schemaName of the Dataset.",
     ),
     _hospital(
         name="OneClass",
+        concerns="Rows",
         meaning="All valid rows of the data file have the same target, so a model cannot learn how the classes differ.",
         action="If the hospital has patients of another class, compare the target's column in the file with Dataset "
         "DATASET and its DataSchema, and correct what differs. If the hospital has no patients of another class, there "
@@ -60,6 +69,7 @@ SITES = (
     ),
     _hospital(
         name="RowsRepeated",
+        concerns="Rows",
         meaning="Many rows of the data file are copies: they equal an earlier row of the same patient in all "
         "features and in the target.",
         action="If each row is a visit, there is nothing to do. Otherwise check whether the export that writes the "
@@ -67,6 +77,7 @@ SITES = (
     ),
     _hospital(
         name="ClassLeftOut",
+        concerns="Rows",
         meaning="One class of the target loses a far larger share of its rows than the others, because these rows "
         "break the DataSchema. A model then sees too few patients of this class, and may miss the most ill ones.",
         action="Read status.leftOut of Dataset DATASET: it counts the left-out rows by field and reason. In the "
@@ -74,18 +85,21 @@ SITES = (
     ),
     _hospital(
         name="TargetsContradict",
+        concerns="Rows",
         meaning="In the data file, some patients have several rows with different targets.",
         action="If each row is a visit, there is nothing to do. Otherwise correct the rows in the file of Dataset "
         "DATASET: either some targets are wrong, or several patients have the same identifier.",
     ),
     _nobody(
         name="Connecting",
+        places=(Place.SITE, Place.CONNECTED),
         meaning="The site operator is connecting to the hub for the first time.",
         action="Wait.",
     ),
     _hospital(
         name="LinkLocalOpen",
         owner=CLUSTER,
+        places=(Place.LINK_LOCAL,),
         meaning="The network of training pods is not fully closed: another pod or a node answers them at an IPv6 "
         "link-local address, although the NetworkPolicy denies all traffic. Only code in rounds with "
         "resources.localSockets could use this.",
@@ -95,17 +109,20 @@ SITES = (
     ),
     _nobody(
         name="LinkLocalSilent",
+        places=(Place.LINK_LOCAL,),
         meaning="Nothing answered the newest training pod over IPv6 link-local. This does not prove that the "
         "network closes link-local: perhaps no node or pod was there to answer.",
         action="Nothing to do.",
     ),
     _nobody(
         name="LinkLocalAbsent",
+        places=(Place.LINK_LOCAL,),
         meaning="Training pods have no IPv6, so nothing can reach them over IPv6 link-local.",
         action="Nothing to do.",
     ),
     _nobody(
         name="NotReadYet",
+        places=(Place.DATASET,),
         meaning="The Dataset fits its DataSchema. But no pod has read the data file yet, so spec.claimName, "
         "spec.path and spec.format of the Dataset may be wrong.",
         action="Nothing to do: the site operator starts a pod that reads the data. If the pod takes long, run "
@@ -113,9 +130,15 @@ SITES = (
     ),
     _nobody(
         name="Read",
+        places=(Place.DATASET,),
         meaning="A pod has read the data file, and the Dataset can be used. status.leftOut counts the rows that "
         "Wardround left out.",
         action="Nothing to do.",
     ),
-    _nobody(name="Connected", meaning="The site is connected to the hub.", action="Nothing to do."),
+    _nobody(
+        name="Connected",
+        places=(Place.CONNECTED,),
+        meaning="The site is connected to the hub.",
+        action="Nothing to do.",
+    ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from wardround.reasons.places import Place
 from wardround.reasons.reason import (
     CLUSTER,
     EXIT_CODE,
@@ -16,25 +17,31 @@ from wardround.reasons.reason import (
     ROUND,
     ROUND_OR_HOSPITAL,
     Reason,
+    Wait,
 )
 
 _site = partial(Reason, failure_class="Site", owner=HOSPITAL)
 _code = partial(Reason, failure_class="Code", owner=IMAGE)
+# A container of ours in the training pod ends for these.
+_data = partial(_site, exit_code=EXIT_DATA, reporters=("Pod",))
+_output = partial(_code, exit_code=EXIT_CODE, reporters=("Pod",))
 _platform = partial(Reason, failure_class="Platform", retried=True, owner=CLUSTER)
 _network = partial(Reason, failure_class="Network", retried=True, owner=NETWORK)
 
 _DATA = (
-    _site(
+    _data(
         name="ColumnMissing",
-        exit_code=EXIT_DATA,
+        places=(Place.PREDICTION_FAILED,),
+        concerns="File",
         meaning="The data file has no column for a field of the Dataset or of its DataSchema.",
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output names the missing "
         "column. If the file has this column under another name, write that name into `from` of the field, in "
         "spec.fields of Dataset DATASET. If the file does not have it, add the column to the file.",
     ),
-    _site(
+    _data(
         name="DataUnreadable",
-        exit_code=EXIT_DATA,
+        places=(Place.PREDICTION_FAILED,),
+        concerns="File",
         meaning="The training pod could not read the data file as its Dataset describes it.",
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output has the error. "
         "Compare spec.path and spec.format of Dataset DATASET with the file on the volume, and correct what "
@@ -45,13 +52,16 @@ _DATA = (
         name="DataReplaced",
         exit_code=EXIT_TRY_AGAIN,
         owner=HOSPITAL,
+        places=(Place.PREDICTION_FAILED,),
+        reporters=("Pod",),
+        concerns="File",
         meaning="Somebody replaced or changed the data file while the training pod read it.",
         action="Nobody has to act now: the hub makes another attempt. From now on, replace the data file only while "
         "no task runs. Or write the new file under another name, and change spec.path of Dataset DATASET.",
     ),
-    _site(
+    _data(
         name="SplitKeyLost",
-        exit_code=EXIT_DATA,
+        concerns="Split",
         meaning="The key that decides which patients are held out is missing or unusable. So the training pod read "
         "no row: with another key, held-out patients would enter training.",
         action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the output names the file of "
@@ -60,9 +70,9 @@ _DATA = (
         "patients have to be held out: apply the Dataset under another name, list this name in policy.datasets, and "
         "ask the round's author to train new models from the beginning.",
     ),
-    _site(
+    _data(
         name="SplitKeyChanged",
-        exit_code=EXIT_DATA,
+        concerns="Split",
         meaning="The key that decides which patients are held out has changed. So the training pod read no row: "
         "with the new key, held-out patients would enter training.",
         action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the output names the file of "
@@ -71,9 +81,9 @@ _DATA = (
         "patients have to be held out: apply the Dataset under another name, list this name in policy.datasets, and "
         "ask the round's author to train new models from the beginning.",
     ),
-    _site(
+    _data(
         name="SplitChanged",
-        exit_code=EXIT_DATA,
+        concerns="Split",
         meaning="Somebody deleted the Dataset and applied another one under its name, which holds out other "
         "patients (its identifier, split or key differs). So the training pod read no row: held-out patients would "
         "enter training.",
@@ -83,9 +93,9 @@ _DATA = (
         "the Dataset under another name, list this name in policy.datasets, and ask the round's author to train new "
         "models from the beginning.",
     ),
-    _site(
+    _data(
         name="IdentifiersChanged",
-        exit_code=EXIT_DATA,
+        concerns="File",
         meaning="Most patients of the last reading are missing in the data file. Either the file writes the "
         "patients' identifiers in another way, or it has other patients. So the training pod refused the file: "
         "held-out patients could enter training.",
@@ -95,9 +105,9 @@ _DATA = (
         "apply the Dataset under another name, list this name in policy.datasets, and ask the round's author to "
         "train new models from the beginning.",
     ),
-    _site(
+    _data(
         name="ColumnsChanged",
-        exit_code=EXIT_DATA,
+        concerns="File",
         meaning="The training pod refused the data file: a column seems to have another unit than when the file was "
         "last read, or the two labels of the target seem to be exchanged.",
         action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the output names the columns. "
@@ -107,9 +117,9 @@ _DATA = (
         "categories of the target there. If the former file was wrong, set spec.columnsVersion of the Dataset to "
         "another number: the next reading then compares no column. Then ask the round's author for a new round.",
     ),
-    _site(
+    _data(
         name="TooManyRowsLeftOut",
-        exit_code=EXIT_DATA,
+        concerns="Limits",
         meaning="So many rows of the data file break the DataSchema that no task trains on the file: their share is "
         "above policy.maxLeftOut of the Site.",
         action="Read status.leftOut of Dataset DATASET: it counts these rows by field and reason. Correct the file "
@@ -117,9 +127,9 @@ _DATA = (
         "to train without these rows, raise policy.maxLeftOut in the values of the site chart: the site operator "
         "then has the file read again. After that, ask the round's author for a new round.",
     ),
-    _site(
+    _data(
         name="TooFewSamples",
-        exit_code=EXIT_DATA,
+        concerns="Limits",
         meaning="The data file has fewer samples than policy.minSamples or policy.minCell of the Site. Wardround "
         "takes the smallest of three numbers as the number of samples: valid rows, patients with valid rows, and "
         "spec.maxSamples of the Participant.",
@@ -131,6 +141,8 @@ _DATA = (
     _site(
         name="NetworkOpen",
         exit_code=EXIT_TRY_AGAIN,
+        places=(Place.PREDICTION_FAILED,),
+        reporters=("Pod",),
         meaning="The training pod's network is open: the pod could reach an address that must be closed to it. So "
         "Wardround stopped the pod.",
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output names the address. "
@@ -140,45 +152,44 @@ _DATA = (
     ),
 )
 _OUTPUT = (
-    _code(
+    _output(
         name="OutputMissing",
-        exit_code=EXIT_CODE,
+        places=(Place.PREDICTION_FAILED,),
         meaning="The training code ended with exit code 0, but wrote no model or no predictions.",
         action="Let the training code write its output before it ends: out/model.safetensors in a Train round, "
         "out/predictions.f64 in an Evaluate round or a Prediction.",
     ),
-    _code(
+    _output(
         name="OutputNotSafetensors",
-        exit_code=EXIT_CODE,
+        reporters=("Pod", "Courier"),
         meaning="The model that the training code wrote is not a safetensors file, or one of its tensors has a "
         "dtype that Wardround does not read.",
         action="Let the training code save the model with safetensors, in F64, F32, I64, I32, U8 or BOOL. Wardround "
         "refuses pickles (torch.save).",
     ),
-    _code(
+    _output(
         name="HalfPrecision",
-        exit_code=EXIT_CODE,
         meaning="A tensor of the model that the training code wrote is in half precision (F16 or BF16). An update "
         "would lose most of its digits.",
         action="Let `init` write the model in F32. The training code may still compute in half precision "
         "(torch.autocast): convert the weights when the code loads and saves them.",
     ),
-    _code(
+    _output(
         name="OutputLink",
-        exit_code=EXIT_CODE,
+        places=(Place.PREDICTION_FAILED,),
+        reporters=("Pod", "Courier"),
         meaning="The training code wrote a link in place of its output file.",
         action="Let the training code write a regular file into out/. Wardround refuses links, because a link could "
         "point at the data.",
     ),
-    _code(
+    _output(
         name="OutputTooLarge",
-        exit_code=EXIT_CODE,
+        places=(Place.PREDICTION_FAILED,),
         meaning="The file that the training code wrote is larger than a model with the base's tensors can be.",
         action="Let the training code write only the tensors of the model into out/model.safetensors.",
     ),
-    _code(
+    _output(
         name="TensorsDiffer",
-        exit_code=EXIT_CODE,
         meaning="The tensors that the training code wrote differ from the base model's in names, shapes or types.",
         action="Let the training code keep names, shapes and types of all tensors of base/model.safetensors, and "
         "add none. Values for the next round belong into state/out/. To see the differences, ask the hospital to "
@@ -186,34 +197,33 @@ _OUTPUT = (
         "are missing or differ, and counts added tensors. When the image is corrected, each hospital lists its "
         "digest in policy.images, and the round's author applies a new round with the new image.",
     ),
-    _code(
+    _output(
         name="FrozenChanged",
-        exit_code=EXIT_CODE,
         meaning="The training code changed frozen tensors. Training has to leave these tensors as they are: those "
         "that exchange.frozen of the round names, and wardround.input.*.",
         action="Let the training code write the base's values, bit for bit, for each frozen tensor. Or ask the round's "
         "author to freeze other tensors in a new round.",
     ),
-    _code(
+    _output(
         name="NotFinite",
-        exit_code=EXIT_CODE,
+        places=(Place.PREDICTION_FAILED,),
         meaning="The model or a prediction of the training code contains NaN or infinity. Usually training has "
         "diverged.",
         action="Ask the round's author for a new round with a lower learning rate. Check in the training code that "
         "all inputs are standardised.",
     ),
-    _code(
+    _output(
         name="MetricsInvalid",
-        exit_code=EXIT_CODE,
+        reporters=("Pod", "Courier"),
         meaning="The file out/metrics.json that the training code wrote does not follow the training contract "
         "(docs/training-image.md).",
         action="Let the training code write a JSON object with the field `base`. The value of `base` is an object "
         "that maps names of metrics to numbers. Each number of a metric that the round declares has to be finite. "
         "The object may leave metrics out.",
     ),
-    _code(
+    _output(
         name="PredictionsInvalid",
-        exit_code=EXIT_CODE,
+        places=(Place.PREDICTION_FAILED,),
         meaning="The file out/predictions.f64 or out/validation.f64 that the training code wrote does not follow the "
         "training contract (docs/training-image.md).",
         action="Let the training code write one probability from 0 to 1 for each row, in the order of the rows, as a "
@@ -224,6 +234,7 @@ _OUTPUT = (
 _CODE = (
     _code(
         name="TrainerFailed",
+        places=(Place.PREDICTION_FAILED,),
         meaning="The training code ended with an error. The log of the training code stays at the site.",
         action="Ask the hospital for the log: `kubectl logs job/TASK -n SITE_NAMESPACE -c train` (`-c init` if "
         "`init` failed in an initial round). Correct the error that the log shows. Exit code 127 means that the "
@@ -237,6 +248,7 @@ _CODE = (
         name="ParametersRefused",
         lasting=True,
         owner=ROUND,
+        places=(Place.PREDICTION_FAILED,),
         meaning="The training code refused a parameter of the round: it does not know the parameter, or cannot use "
         "its value.",
         action="The parameter is PARAMETER. Compare its name and value with the documentation of the image (or with "
@@ -253,6 +265,7 @@ _CODE = (
 _PLATFORM = (
     _platform(
         name="Evicted",
+        wait=Wait(stage="Start"),
         meaning="Kubernetes removed the training pod from its node before training ended.",
         action="Check whether the node lacks memory or disk, and whether somebody has drained the node. Nobody has "
         "to start the training again: Kubernetes starts another pod. If the task fails all the same, the hub makes "
@@ -260,6 +273,7 @@ _PLATFORM = (
     ),
     _platform(
         name="NodeLost",
+        places=(Place.PREDICTION_FAILED,),
         meaning="The node of the training pod has stopped answering, so nobody knows how training ended.",
         action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: the output names the node. Repair "
         "the node, or remove it from the cluster. Nobody has to start the training again: the hub makes another "
@@ -285,6 +299,7 @@ _PLATFORM = (
     ),
     _platform(
         name="DeadlineExceeded",
+        places=(Place.PREDICTION_FAILED,),
         meaning="The training pod was stopped at a deadline that is shorter than the round's: a person or a program "
         "at the site gave the pod or its Job this deadline.",
         action="Run `kubectl describe job TASK -n SITE_NAMESPACE` at the site. Find out what changes "
@@ -293,6 +308,7 @@ _PLATFORM = (
     ),
     _platform(
         name="StepFailed",
+        wait=Wait(stage="Start"),
         meaning="The site operator could not do the next step of the task, because the API server of the hospital's "
         "cluster refused the step.",
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output names the step and "
@@ -300,6 +316,7 @@ _PLATFORM = (
     ),
     _platform(
         name="ClockSkew",
+        wait=Wait(stage="Acceptance"),
         meaning="The clocks of hub and hospital differ: by the hospital's clock, the hub issued the task more than "
         "5 minutes in the future.",
         action="Compare the clocks of the hub and of the hospital's nodes, and correct the wrong clock. Nobody has "
@@ -307,6 +324,7 @@ _PLATFORM = (
     ),
     _platform(
         name="OutOfMemory",
+        places=(Place.PREDICTION_FAILED,),
         meaning="A container of the training pod needed more memory than workload.limits.memory of the site chart "
         "allows.",
         action="The hub makes another attempt, which fails too as long as the limit stays. So ask the hospital's "
@@ -316,6 +334,8 @@ _PLATFORM = (
     _platform(
         name="IsolationUnknown",
         exit_code=EXIT_TRY_AGAIN,
+        places=(Place.PREDICTION_FAILED,),
+        reporters=("Pod",),
         meaning="The site operator ended training, because nothing proved any more that the training pod's network "
         "was closed: the sidecar `isolation` could not test the network.",
         action="Nobody has to act at the first time: the hub makes another attempt, up to retryLimit of the round. "
@@ -326,12 +346,16 @@ _PLATFORM = (
     _platform(
         name="PodFailed",
         exit_code=EXIT_OUR_FAULT,
+        places=(Place.PREDICTION_FAILED,),
+        reporters=("Pod",),
         meaning="The training pod failed, and neither the training code nor the data is the cause.",
         action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: the output shows why the pod failed. "
         "Remove the cause. The hub makes another attempt.",
     ),
     _platform(
         name="JobNotAdmitted",
+        places=(Place.PREDICTION_RECONCILING,),
+        wait=Wait(stage="Start"),
         meaning="The API server of the hospital's cluster did not admit the training Job, so training has not started.",
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output quotes the API server. "
         "Remove the cause. Often the cause is a ResourceQuota or LimitRange of the namespace, an admission policy of "
@@ -341,6 +365,7 @@ _PLATFORM = (
     ),
     _platform(
         name="SiteTaskNotAdmitted",
+        wait=Wait(stage="Acceptance"),
         meaning="The API server of the hospital's cluster did not admit the SiteTask, so the site has not accepted "
         "the task yet.",
         action="Run `kubectl logs deployment/site-operator -n SITE_NAMESPACE` at the site: the log quotes the API "
@@ -349,6 +374,7 @@ _PLATFORM = (
     ),
     _platform(
         name="Unschedulable",
+        wait=Wait(stage="Start"),
         meaning="The training pod waits, because no node of the site accepts it: no node has room, or labels or "
         "taints keep the pod away.",
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output quotes the "
@@ -360,6 +386,7 @@ _PLATFORM = (
     _platform(
         name="ImagePullFailed",
         owner=HOSPITAL,
+        wait=Wait(stage="Start"),
         meaning="The training pod waits, because the node cannot pull one of its images.",
         action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: its events quote the registry. Check "
         "that the nodes reach the registry, and that imagePullSecrets in the values of the site chart names a "
@@ -367,6 +394,7 @@ _PLATFORM = (
     ),
     _platform(
         name="WorkspaceUnusable",
+        wait=Wait(stage="Transfer"),
         meaning="The courier cannot use the claim `workspace`, the volume that it shares with the training pod.",
         action="Run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site: the log has the error. Often "
         "the volume (workspace.existingClaim in the values of the site chart) is full or not mounted. Remove the "
@@ -402,6 +430,8 @@ _TRANSFERS = (
     ),
     _network(
         name="IsolationUnproven",
+        places=(Place.PREDICTION_RECONCILING,),
+        wait=Wait(stage="Start"),
         meaning="The training pod waits, because the site operator reaches neither the hub nor the Kubernetes API. "
         "To prove that the pod's network is closed, the pod must fail to reach an address that the site operator "
         "reaches at the same time.",
@@ -412,9 +442,8 @@ _TRANSFERS = (
 )
 
 _EVALUATIONS = (
-    _site(
+    _data(
         name="EvaluationsUsedUp",
-        exit_code=EXIT_DATA,
         lasting=True,
         owner=ROUND_OR_HOSPITAL,
         meaning="The hospital's evaluation budget is used up: in the last 30 days, rounds have evaluated as many "
@@ -425,9 +454,8 @@ _EVALUATIONS = (
         "next evaluation is allowed. If the hospital wants to allow more, read in docs/security.md what more "
         "evaluations reveal, and raise policy.maxEvaluations in the values of the site chart.",
     ),
-    _site(
+    _data(
         name="EvaluationsUnreadable",
-        exit_code=EXIT_DATA,
         meaning="The training pod evaluated no model, because it cannot read how many models rounds have already "
         "evaluated on this Dataset (a file on the claim `state`).",
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output names the file. "
@@ -436,10 +464,4 @@ _EVALUATIONS = (
     ),
 )
 
-# What a container of our image in the training pod may say of itself. Its termination message is believed on these.
-POD = frozenset(each.name for each in (*_DATA, *_EVALUATIONS, *_OUTPUT)) | {
-    "ParametersNotAllowed",
-    "IsolationUnknown",
-    "PodFailed",
-}
 TRAINING = (*_DATA, *_EVALUATIONS, *_OUTPUT, *_CODE, *_PLATFORM, *_TRANSFERS)

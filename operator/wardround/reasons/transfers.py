@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from wardround.reasons.places import Place
 from wardround.reasons.reason import (
     EXIT_DATA,
     EXIT_OUR_FAULT,
@@ -17,6 +18,7 @@ from wardround.reasons.reason import (
     ROUND,
     SUSPEND,
     Reason,
+    Wait,
 )
 
 _network = partial(Reason, failure_class="Network", retried=True)
@@ -37,6 +39,8 @@ _STORE = (
         name="StoreUnreachable",
         exit_code=EXIT_TRY_AGAIN,
         owner=NETWORK,
+        places=(Place.ROUND_RECONCILING,),
+        wait=Wait(stage="Transfer"),
         meaning="The courier or the aggregation Job cannot reach the hub's object store.",
         action="Ask the hub's administrator for the origin and the CA of the store. Compare them with store.origin "
         "and store.caBundle in the values of the site chart, and correct what differs. If they are equal, check "
@@ -45,6 +49,7 @@ _STORE = (
     _network(
         name="StoreTooSlow",
         owner=NETWORK,
+        wait=Wait(stage="Transfer"),
         meaning="The courier moves less than 1 MiB in a minute to or from the hub's object store.",
         action="Check whether the store, a proxy or the hospital's network link is overloaded. Nobody has to start "
         "the transfer again: the courier tries again.",
@@ -52,6 +57,7 @@ _STORE = (
     _network(
         name="StoreRefused",
         owner=HUB,
+        wait=Wait(stage="Transfer"),
         meaning="The object store refused a request, or gave a wrong answer. Most often the request's grant (a "
         "signed address with an end) has expired.",
         action="Wait: the hub operator renews the grants. If the reason stays, compare the clocks of store, hub and "
@@ -60,6 +66,7 @@ _STORE = (
     _network(
         name="StoreObjectMissing",
         owner=HUB,
+        wait=Wait(stage="Transfer"),
         meaning="The store no longer has an object that the task needs.",
         action="Find out who can delete objects in the store, and who has deleted this one. Then ask the round's "
         "author to repeat the round that made the object.",
@@ -67,6 +74,7 @@ _STORE = (
     _network(
         name="StoreObjectShort",
         owner=HUB,
+        wait=Wait(stage="Transfer"),
         meaning="An object in the store is shorter than the object that Wardround wrote, so somebody has changed it. "
         "Wardround has used no part of it.",
         action="Check who can write to the store. Restore the object from a backup, or ask the round's author to "
@@ -77,6 +85,7 @@ _STORE = (
         failure_class="Site",
         retried=False,
         owner=HOSPITAL,
+        reporters=("Courier",),
         meaning="The hub names another object store than the one that this site trusts (store.origin in the values "
         "of the site chart). So the courier sends nothing there, and the task fails.",
         action="Ask the hub's administrator by telephone for the store's origin. If it differs from store.origin in "
@@ -86,6 +95,7 @@ _STORE = (
     _network(
         name="StoreUntrusted",
         owner=HOSPITAL,
+        wait=Wait(stage="Transfer"),
         meaning="TLS to the store fails: no CA that the courier trusts (store.caBundle of the Site) has signed the "
         "store's certificate. Either the CA is wrong, or a device between site and store replaces the certificate.",
         action="Wait: the courier tries again. If the reason stays, ask the hub's administrator for the CA of the "
@@ -95,6 +105,7 @@ _STORE = (
     Reason(
         name="HubUnreachable",
         owner=NETWORK,
+        places=(Place.SITE, Place.CONNECTED),
         meaning="The site cannot reach the hub's API server.",
         action="Check that the site's network allows connections to the address of the hub's API server. The site "
         "operator tries again.",
@@ -104,6 +115,7 @@ _UPDATES = (
     _network(
         name="ManifestUnreadable",
         owner=HOSPITAL,
+        reporters=("Courier",),
         meaning="The courier cannot read the manifest (the signed description) of a model from the hub. Or the "
         "aggregation Job on the hub cannot read the manifest of the hospital's update.",
         action=f"{_SAME_VERSION} If hub and site have the same version, run `kubectl logs deployment/courier -n "
@@ -112,6 +124,7 @@ _UPDATES = (
     _network(
         name="SignatureInvalid",
         owner=HUB,
+        reporters=("Courier",),
         meaning="A manifest (a signed description) has a wrong signature: the manifest of the hospital's update, or "
         "the manifest of a model from the hub.",
         action="If the RoundTask of the hospital has failed, it is the manifest of a model. Find out from the API "
@@ -122,12 +135,14 @@ _UPDATES = (
     Reason(
         name="WrongRound",
         owner=HUB,
+        places=(Place.ATTENTION,),
         meaning="The aggregation left out the hospital's update, because the update belongs to another round.",
         action=f"Ask the hospital how this happened. Until the hospital has explained this, {SUSPEND}.",
     ),
     Reason(
         name="WrongAttempt",
         owner=HUB,
+        places=(Place.ATTENTION,),
         meaning="The aggregation left out the hospital's update, because the update belongs to another attempt of "
         "this round.",
         action="If the hospital has sent an update of a newer attempt too, there is nothing to do: the newer update "
@@ -136,12 +151,14 @@ _UPDATES = (
     Reason(
         name="WrongParticipant",
         owner=HUB,
+        places=(Place.ATTENTION,),
         meaning="The aggregation left out the hospital's update, because the update names another hospital.",
         action=f"Ask the hospital how this happened. Until the hospital has explained this, {SUSPEND}.",
     ),
     Reason(
         name="WrongImage",
         owner=HUB,
+        places=(Place.ATTENTION,),
         meaning="The aggregation left out the hospital's update, because its manifest (signed description) names "
         "another training image than the round does.",
         action=f"Ask the hospital how this happened. Until the hospital has explained this, {SUSPEND}.",
@@ -151,6 +168,7 @@ _UPDATES = (
         failure_class="Platform",
         retried=True,
         owner=HOSPITAL,
+        reporters=("Courier",),
         meaning="The hospital's update is not used, because it was trained from another model than this round's base.",
         action="Ask the round's author to apply a new round that includes this hospital. If this happens again, run "
         "`kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
@@ -158,6 +176,7 @@ _UPDATES = (
     Reason(
         name="WrongSchema",
         owner=IMAGE,
+        places=(Place.ATTENTION,),
         meaning="The aggregation left out the hospital's update, because the update has other tensors than the round "
         "expects.",
         action="Let the training code keep names, shapes and types of the base's tensors. Then each hospital lists "
@@ -166,6 +185,7 @@ _UPDATES = (
     Reason(
         name="CountsInvalid",
         owner=HOSPITAL,
+        places=(Place.ATTENTION,),
         meaning="The aggregation left out the update, because its numbers cannot be right (for example negative or "
         "fractional counts), or because it reports no samples.",
         action=_FOREIGN_UPDATE,
@@ -173,6 +193,7 @@ _UPDATES = (
     Reason(
         name="FrozenNotZero",
         owner=HOSPITAL,
+        places=(Place.ATTENTION,),
         meaning="The aggregation left out the update, because it changes frozen tensors: tensors that "
         "exchange.frozen of the round names, or wardround.input.*.",
         action=_FOREIGN_UPDATE,
@@ -180,6 +201,7 @@ _UPDATES = (
     Reason(
         name="CompressionInvalid",
         owner=HOSPITAL,
+        places=(Place.ATTENTION,),
         meaning="The aggregation left out the update, because its bytes do not have the form of the round's "
         "compression (spec.aggregation.compression).",
         action=_FOREIGN_UPDATE,
@@ -187,6 +209,7 @@ _UPDATES = (
     Reason(
         name="StepsMissing",
         owner=IMAGE_OR_ROUND,
+        places=(Place.ATTENTION,),
         meaning="The aggregation left out the update: the round's strategy FedNova needs the number of local steps "
         "of each update, and this update has none. Either the training code reports no steps, or the hospital "
         "withholds its numbers because too few people are in its validation rows.",
@@ -198,6 +221,7 @@ _UPDATES = (
     Reason(
         name="UpdateTooLarge",
         owner=HOSPITAL,
+        places=(Place.ATTENTION,),
         meaning="The aggregation left out the update, because its norm (its length as a vector) is more than 30 "
         "times the middle norm of the round's updates. Such an update would decide the result alone.",
         action="If this hospital has many more rows than the others, ask the hub's administrator to set "
@@ -208,6 +232,7 @@ _UPDATES = (
     _network(
         name="KeyUnusable",
         owner=HOSPITAL,
+        reporters=("Courier",),
         meaning="The courier cannot decrypt the key of the model from which the round starts. Or the aggregation "
         "Job on the hub cannot decrypt the key of the hospital's update.",
         action="If the hospital renewed its keys while the round ran, ask the round's author to apply a new round. "
@@ -217,6 +242,7 @@ _UPDATES = (
     _network(
         name="Altered",
         owner=HUB,
+        reporters=("Courier",),
         meaning="Somebody changed a model or an update in the store after Wardround had sealed it. Wardround has "
         "used no part of it.",
         action="Check who can write to the store. If the object is a model, ask the round's author to repeat the "
@@ -225,6 +251,7 @@ _UPDATES = (
     Reason(
         name="Missing",
         owner=NETWORK,
+        places=(Place.ATTENTION,),
         meaning="The store does not have the hospital's update, although the site reported it as sent.",
         action="Run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site, and remove the cause that the "
         "log shows. Then ask the round's author to apply a new round.",
@@ -232,6 +259,7 @@ _UPDATES = (
     Reason(
         name="UploadTooLarge",
         owner=HUB,
+        places=(Place.ATTENTION,),
         meaning="The site wants to send more bytes than the largest possible update of this round has.",
         action="Ask the hospital which version of Wardround its site runs. If the hub is older, upgrade the hub. If "
         f"the site is older, ask the hospital to upgrade the site. If hub and site have the same version, {SUSPEND}.",
@@ -245,6 +273,7 @@ _AGGREGATION = (
     _updates_unusable(
         name="NothingToAggregate",
         owner=ROUND,
+        places=(Place.ROUND_FAILED,),
         meaning="The round has no result: the aggregation could use none of the updates.",
         action="Read status.attention of the round: it says why the update of each hospital was left out. Remove "
         "the causes, and apply a new round.",
@@ -252,6 +281,7 @@ _AGGREGATION = (
     _updates_unusable(
         name="TooFewForStrategy",
         owner=ROUND,
+        places=(Place.ROUND_FAILED,),
         meaning="The round has no result: the aggregation left out some updates, and the rest are too few for the "
         "round's strategy.",
         action="Read status.attention of the round: it says why the update of each hospital was left out. Remove "
@@ -261,6 +291,7 @@ _AGGREGATION = (
     _updates_unusable(
         name="SchemasDiffer",
         owner=ROUND,
+        places=(Place.ROUND_FAILED,),
         meaning="The round has no result: the tensors of the hospitals' updates differ in names, shapes or types. "
         "Or, in a Statistics round, the hospitals used different bounds of a field.",
         action="Ask each hospital to compare the DataSchema of its Dataset with the federation's. If one differs, "
@@ -270,6 +301,7 @@ _AGGREGATION = (
     _updates_unusable(
         name="InitialWeightsDiffer",
         owner=IMAGE,
+        places=(Place.ROUND_FAILED,),
         meaning="The initial round has no result: the hospitals made different first weights from the same seed, or "
         "their frozen tensors differ.",
         action="There are three possible causes. (1) `init` of your training code uses more than seed, statistics "
@@ -281,6 +313,7 @@ _AGGREGATION = (
     _updates_unusable(
         name="ResultNotFinite",
         owner=ROUND,
+        places=(Place.ROUND_FAILED,),
         meaning="The round has no result: training diverged at the hospitals, and the combined model would contain "
         "infinite values.",
         action="Apply a new round with a lower learning rate.",
@@ -288,6 +321,7 @@ _AGGREGATION = (
     _try_again(
         name="StoreInconsistent",
         owner=HUB,
+        places=(Place.ROUND_FAILED,),
         meaning="The aggregation Job made no result: the store gave it bytes that differ from what the hub signed, "
         "or from what the Job had read before.",
         action="Check who can write to the store: somebody may have changed objects there. Then ask the round's "
@@ -297,6 +331,7 @@ _AGGREGATION = (
     _try_again(
         name="StillCollecting",
         owner=NOBODY,
+        places=(Place.JOB_LOG,),
         meaning="An aggregation Job that began early has ended, because it had waited for aggregation.earlySeconds "
         "of the hub chart and the round still collected updates (or the store withheld the last page of the list of "
         "updates).",
@@ -305,6 +340,7 @@ _AGGREGATION = (
     _our_fault(
         name="ResultExists",
         owner=NOBODY,
+        places=(Place.ROUND_RECONCILING,),
         meaning="The place in the store for the result is already taken: an earlier try of the aggregation has "
         "written a result there.",
         action="Nothing to do: the hub operator tries again at another place.",
@@ -312,12 +348,14 @@ _AGGREGATION = (
     _our_fault(
         name="TooManyLeftOut",
         owner=HUB,
+        places=(Place.ROUND_FAILED,),
         meaning="The aggregation Job made no result, because it left out more hospitals than its answer can name.",
         action="Report this, with the log of the aggregation Job, to the developers of Wardround.",
     ),
     _our_fault(
         name="PlanUnreadable",
         owner=HUB,
+        places=(Place.ROUND_FAILED,),
         meaning="The aggregation Job cannot read its plan (the hub operator's text that says what to combine).",
         action="Compare the image of the hub operator with the image of the aggregation Job. If they differ, wait "
         "until the upgrade of the hub has ended, and ask the round's author to apply a new round. If they are equal, "
@@ -326,6 +364,7 @@ _AGGREGATION = (
     _our_fault(
         name="AggregatorFailed",
         owner=HUB,
+        places=(Place.ROUND_FAILED,),
         meaning="The aggregation Job failed because of a fault in Wardround's own code.",
         action="Read the log of the aggregation Job in the hub's namespace, and report its error to the developers of "
         "Wardround.",

@@ -12,7 +12,6 @@ from wardround.api.times import to_seconds
 from wardround.cli import explain
 from wardround.cli.arguments import target
 from wardround.cli.explain_requests import explain_request
-from wardround.reasons.places import PLACES
 from wardround.reasons.predictions import at_a_prediction
 from wardround.reasons.registry import REASONS
 
@@ -49,8 +48,8 @@ def test_a_request_that_nobody_has_looked_at_says_so(kind: str) -> None:
     ("kind", "condition", "reason"),
     [
         (kind, condition, name)
-        for name, places in PLACES.items()
-        for place in places
+        for name, each in REASONS.items()
+        for place in each.stands_in
         for kind, _, condition in [place.partition(": ")]
         if kind in SPECS
         for condition in [condition.strip("`")]

@@ -21,7 +21,7 @@ from lab.topology import ROOT
 from tests.unit.plans_hub.test_reasons import used_by
 from wardround.plans import waits
 from wardround.plans.assignment import REFUSALS
-from wardround.reasons import places
+from wardround.reasons.places import Place
 from wardround.reasons.reason import EXIT_DATA, EXIT_OUR_FAULT, EXIT_TRY_AGAIN
 from wardround.reasons.registry import REASONS, class_of
 from wardround.reasons.transfers import TRANSFERS
@@ -175,8 +175,8 @@ def test_a_site_compares_an_assignment_in_the_order_of_the_page() -> None:
     assert page == [word for rule in words for word in rule if word in REASONS]
 
 
-def shown(place: str) -> set[str]:
-    return {name for name, where in places.PLACES.items() if place in where}
+def shown(place: Place) -> set[str]:
+    return {name for name, each in REASONS.items() if place in each.stands_in}
 
 
 def ends_job(exit_code: int) -> set[str]:
@@ -188,8 +188,8 @@ COURIER = used_by(("courier", "store", "plans/courier")) & waits.TROUBLE - waits
 FAILS_JOB = {each.name for each in TRANSFERS if each.exit_code}
 # The cells of a row before or after its list of reasons, and the reasons of the code.
 LISTS = {
-    "| Participant | `Ready` False |": shown(places.PARTICIPANT) - {"Approved"},
-    "| reason of `Reconciling` of a running task |": shown(places.WAITS) - waits.UNACCEPTED - COURIER,
+    "| Participant | `Ready` False |": shown(Place.PARTICIPANT) - {"Approved"},
+    "| reason of `Reconciling` of a running task |": shown(Place.WAITS) - waits.UNACCEPTED - COURIER,
     "| reason of `Reconciling` while the courier tries again |": COURIER,
     "| reason of `Accepted` Unknown of a task that the site has not accepted yet |": waits.UNACCEPTED,
     "| other reasons than the courier's for which a running task usually needs a person |": waits.TROUBLE
@@ -219,7 +219,7 @@ def test_each_wait_that_lasts_too_long_has_a_row_with_its_class() -> None:
     page = PAGE.read_text("utf-8")
     rows = re.findall(r"^\| (.+) \| (.+) \| (Site|Code|Platform|Network)(?:\. [^|]+)? \|$", page, re.MULTILINE)
     classes = {name: row[2] for row in rows for name in re.findall(r"`([A-Z]\w+)`", row[0] + row[1])}
-    assert waits.TROUBLE | {*waits.PROGRESS.values()} <= set(classes)
+    assert {waits.too_long(name, "") for name in waits.WAITS} <= set(classes)
     assert classes == {name: class_of(name) for name in classes}
 
 

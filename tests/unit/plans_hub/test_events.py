@@ -11,7 +11,7 @@ from wardround.api import conditions
 from wardround.api.conditions import Conditions
 from wardround.plans.events import NOTE_BYTES, Event, transitions
 from wardround.plans.link_local import CONDITION
-from wardround.reasons.training import POD
+from wardround.reasons.registry import POD
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -4,11 +4,13 @@ import ast
 import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from wardround.reasons.places import PLACES
+from wardround.plans import waits
+from wardround.reasons.places import Place
 from wardround.reasons.reason import (
     CLUSTER,
     HOSPITAL,
@@ -22,8 +24,8 @@ from wardround.reasons.reason import (
     ROUND,
     ROUND_OR_HOSPITAL,
 )
-from wardround.reasons.registry import REASONS, advise, reason_for
-from wardround.reasons.training import POD
+from wardround.reasons.refusals import REFUSALS
+from wardround.reasons.registry import COURIER, POD, REASONS, advise, reason_for
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "reasons.md"
@@ -55,6 +57,7 @@ OTHER_WORDS = {
     "strategies": "FedAdagrad FedAdam FedNova FedYogi GeometricMedian Krum Median MultiKrum NormBounding TrimmedMean",
     "compressions": "None",
     "how a server optimizer goes on": "Continued NoState OtherStrategy OtherParameters OtherFrozenTensors ServerState",
+    "ends of waits, and parts of a hospital's data": "Acceptance Start File Limits Objects Split",
     "rows that a round measures": "Test Validation",
     "why rows are left out": "AboveMaximum BelowMinimum IdentifierMissing NotAnInteger NotInEnum RowMalformed",
     "why columns are ignored": "NotInSchema OtherColumnMapped",
@@ -88,7 +91,10 @@ def test_every_reason_that_the_code_uses_is_in_the_registry() -> None:
 
 
 def test_every_reason_in_the_registry_is_used() -> None:
-    assert set(REASONS) - words({"reasons"}) == set()
+    """By the code, or by another reason, which becomes this one."""
+    becomes = {each.in_round for each in REASONS.values()} | {wait.deadline for wait in waits.WAITS.values()}
+    assert becomes - {None} <= set(REASONS)
+    assert set(REASONS) - words({"reasons"}) - becomes == set()
 
 
 @pytest.mark.parametrize("name", sorted(REASONS))
@@ -112,6 +118,17 @@ def test_only_failures_of_platform_or_network_are_tried_again() -> None:
 
 def test_a_container_of_ours_has_an_exit_code_for_each_reason_that_it_says() -> None:
     assert all(REASONS[name].exit_code and REASONS[name].failure_class for name in POD)
+
+
+def test_the_pod_fails_a_task_for_each_reason_of_its_code() -> None:
+    """What it says beside these is a remark about rows, or that it has read them."""
+    remarks = {name for name, each in REASONS.items() if each.concerns == "Rows"}
+    assert used_by(("pod",)) - remarks - {"Read"} == POD
+
+
+def test_a_task_that_waits_too_long_fails_with_a_class() -> None:
+    assert [name for name in waits.WAITS if not REASONS[waits.too_long(name, "")].failure_class] == []
+    assert set(waits.WAITS) & (COURIER | POD) == set(), "a task that fails at once does not wait"
 
 
 def test_an_unknown_reason_is_not_guessed_at() -> None:
@@ -143,7 +160,7 @@ KINDS = {
     "Site": ("plans/site", "plans/link_local.py", "plans/versions.py"),
     "Participant": ("plans/participant.py", "plans/versions.py"),
     "FederatedRound": ("plans/round", "plans/participant.py", "plans/versions.py"),
-    "RoundTask": ("plans/sitetask", "plans/assignment.py", "plans/waits.py"),
+    "RoundTask": ("plans/sitetask", "plans/assignment.py"),
 }
 # A condition's type, as far as the same word is also a reason.
 CONDITIONS = {"Accepted", "BaseDeleted", "CleanedUp", "Complete", "Sent", "Suspended", "Trained"}
@@ -158,19 +175,28 @@ def used_by(places: tuple[str, ...]) -> set[str]:
 
 
 def test_every_reason_stands_somewhere() -> None:
-    assert [name for name, places in PLACES.items() if not places] == []
+    assert [name for name, each in REASONS.items() if not each.stands_in] == []
+
+
+def test_no_reason_lists_a_place_that_follows_from_another_field() -> None:
+    for name, each in REASONS.items():
+        derived = replace(each, places=()).stands_in
+        listed = {*each.places} - ({Place.ACCEPTED} if each in REFUSALS else set())
+        assert listed & {*derived} == set(), name
 
 
 @pytest.mark.parametrize("kind", ["Dataset", "Site"])
 def test_a_reason_stands_where_the_plan_of_that_kind_says_it(kind: str) -> None:
     """These kinds have a plan of their own, which says nothing of another kind."""
-    here = {name for name, places in PLACES.items() if any(place.startswith(f"{kind}: ") for place in places)}
+    here = {name for name, each in REASONS.items() if any(place.startswith(f"{kind}: ") for place in each.stands_in)}
     reasons = used_by(KINDS[kind]) - CONDITIONS
     if kind == "Site":
         # Suspended is a reason here, and its message has the text of ParticipantSuspended.
         reasons = reasons - {"ParticipantSuspended"} | {"Suspended"}
-    # `prepare` says why rows are left out and what looks wrong in the others. The plan of the Dataset copies it.
-    assert here - {"Missing", "ClassLeftOut", "OneClass", "RowsRepeated", "TargetsContradict"} == reasons
+    if kind == "Dataset":
+        # The plan of the Dataset copies what `prepare` says of the data.
+        reasons |= {name for name in used_by(("pod",)) if REASONS[name].concerns}
+    assert here == reasons
 
 
 @pytest.mark.parametrize("kind", ["Participant", "FederatedRound", "RoundTask"])
@@ -180,7 +206,7 @@ def test_each_reason_of_a_plan_is_listed_for_its_kind_or_for_the_round(kind: str
     elsewhere = [
         name
         for name in sorted(used_by(KINDS[kind]))
-        if not any(each in place for place in PLACES[name] for each in (*kinds, "every kind"))
+        if not any(each in place for place in REASONS[name].stands_in for each in (*kinds, "every kind"))
     ]
     assert elsewhere == []
 
@@ -216,7 +242,7 @@ def _row(name: str) -> str:
 def _stands_in(name: str) -> str:
     """Each kind once, with all its conditions."""
     places: dict[str, list[str]] = {}
-    for place in PLACES[name]:
+    for place in REASONS[name].stands_in:
         kinds, _, condition = place.partition(": ")
         places.setdefault(kinds, []).append(condition)
     return "; ".join(": ".join(filter(None, (kinds, ", ".join(conditions)))) for kinds, conditions in places.items())

@@ -22,8 +22,7 @@ from tests.worlds.site import (
     signed,
 )
 from wardround.plans.assignment import AHEAD, REMEMBERED, Acceptance, ReceivedAssignment, Terms, decide, verify
-from wardround.plans.sitetask.rules import COURIER_FAILURES
-from wardround.reasons.registry import REASONS
+from wardround.reasons.registry import COURIER, REASONS
 from wardround.sealing import envelope
 from wardround.sealing.envelope import sign_envelope
 from wardround.sealing.keys import dump_verification_key, generate_signing_key, hub_fingerprint
@@ -442,7 +441,7 @@ def test_operator_and_courier_refuse_a_critical_field_that_the_site_does_not_kno
     assert "The hospital's administrator: If the hub is newer than the site, upgrade the site" in decision.message
     with pytest.raises(Refused, match="AssignmentNotUnderstood"):
         verify(dataclasses.replace(RECEIVED, envelope=resigned(**changes)))
-    assert "AssignmentNotUnderstood" in COURIER_FAILURES
+    assert "AssignmentNotUnderstood" in COURIER
 
 
 @pytest.mark.parametrize("listed", [[""], ["image"], ["seal", "seal"], None, "image", [1]])

@@ -21,13 +21,8 @@ from wardround.plans import closed_job
 from wardround.plans import prediction as plans
 from wardround.plans.pod import Job
 from wardround.plans.prediction import Observation, ObservedJob, Plan
-from wardround.reasons.places import (
-    PLACES,
-    PREDICTION_COMPLETE,
-    PREDICTION_FAILED,
-    PREDICTION_RECONCILING,
-    PREDICTION_STALLED,
-)
+from wardround.reasons.places import Place
+from wardround.reasons.registry import REASONS
 
 ASKED = prediction.parse(
     {
@@ -78,15 +73,15 @@ def shown(planned: Plan, kind: str) -> tuple[str, str]:
     assert shown is not None
     assert shown.status == "True"
     assert kind in PLACES_OF
-    assert PLACES_OF[kind] in PLACES[shown.reason]
+    assert PLACES_OF[kind] in REASONS[shown.reason].stands_in
     return shown.reason, shown.message
 
 
 PLACES_OF = {
-    "Complete": PREDICTION_COMPLETE,
-    "Failed": PREDICTION_FAILED,
-    "Stalled": PREDICTION_STALLED,
-    "Reconciling": PREDICTION_RECONCILING,
+    "Complete": Place.PREDICTION_COMPLETE,
+    "Failed": Place.PREDICTION_FAILED,
+    "Stalled": Place.PREDICTION_STALLED,
+    "Reconciling": Place.PREDICTION_RECONCILING,
 }
 
 

@@ -11,7 +11,7 @@ from tests.unit.plans_site.test_own_verdicts import COMPARISON
 from tests.worlds.site import JOB, a_pod, a_site, a_task, ended, ready, running, seen, signed
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.types import Plan, TellHub
-from wardround.reasons.training import POD
+from wardround.reasons.registry import POD
 from wardround.wire import outcome
 from wardround.wire.outcome import (
     EvaluationBudget,

@@ -35,26 +35,26 @@ def stage(federated_round: FederatedRound, task: RoundTask) -> StageLimit:
     limits = federated_round.spec.deadlines
     if trained:
         until = trained + timedelta(seconds=limits.upload_seconds) + SITE_SAYS_FIRST
-        return StageLimit(until, waits.too_long(reason, "Sending"), trouble)
+        return StageLimit(until, waits.too_long(reason, "UploadDeadline"), trouble)
     until_training = timedelta(seconds=limits.queue_seconds + limits.start_seconds)
     if started:
         until = started + timedelta(seconds=limits.train_seconds) + SITE_NOTICES_A_DEAD_NODE
         if reason in waits.BEFORE_TRAINING:
             # Its pod has lost its node, and another one waits.
-            return StageLimit(until + until_training, waits.too_long(reason, "Starting"), trouble)
+            return StageLimit(until + until_training, waits.too_long(reason, "StartDeadline"), trouble)
         # The site says that it trains, and nothing of the end. So nobody knows of a fault of the training code.
         return StageLimit(until, "SiteSilent", trouble)
     if accepted:
-        return StageLimit(accepted + until_training + SITE_SAYS_FIRST, waits.too_long(reason, "Queued"), trouble)
+        return StageLimit(accepted + until_training + SITE_SAYS_FIRST, waits.too_long(reason, "QueueDeadline"), trouble)
     return _admission(federated_round, task, trouble)
 
 
 def _admission(federated_round: FederatedRound, task: RoundTask, trouble: str) -> StageLimit:
     condition = conditions.find(task.status.conditions, "Accepted")
-    lapsed = condition.reason if condition and condition.reason in waits.UNACCEPTED else "NotAnswered"
+    reason = condition.reason if condition and condition.reason in waits.UNACCEPTED else ""
     asked = parse_time(task.metadata.creation_timestamp)
     until = asked + timedelta(seconds=federated_round.spec.deadlines.admission_seconds)
-    return StageLimit(until, lapsed, lapsed if lapsed == "WaitingForApproval" else trouble)
+    return StageLimit(until, waits.too_long(reason, "NotAnswered"), reason if reason in waits.STALLED else trouble)
 
 
 def _reconciling(task: RoundTask) -> str:

@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 from wardround.api.task import Failure
 from wardround.plans.pod import Job, Pod, Step
 from wardround.reasons.reason import EXIT_DATA, EXIT_PARAMETERS, EXIT_TRY_AGAIN
-from wardround.reasons.registry import REASONS
-from wardround.reasons.training import POD
+from wardround.reasons.registry import POD, REASONS
 from wardround.wire.outcome import Outcome
 
 # What a training image may say by its exit code (docs/training-image.md).

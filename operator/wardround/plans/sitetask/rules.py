@@ -21,36 +21,10 @@ from wardround.plans.sitetask.stages import failed, pod_times
 from wardround.plans.sitetask.state import JOB_NOT_ADMITTED, is_accepted, is_refused
 from wardround.plans.sitetask.types import Change, CreateJob, Marks, Observation, Verdict
 from wardround.plans.sitetask.view import View, has_reached
-from wardround.reasons.registry import REASONS
+from wardround.reasons.registry import COURIER, REASONS
 from wardround.sealing.refused import Refused
 from wardround.wire.training import LiveRounds
 
-# The courier's reasons that fail the task. After every other reason the courier tries again, and the task waits.
-COURIER_FAILURES = frozenset(
-    {
-        "HubNotPinned",
-        "AssignmentUnreadable",
-        "AssignmentNotUnderstood",
-        "NotAddressee",
-        "Replayed",
-        "StoreNotPinned",
-        "Denied",
-        "KeyUnusable",
-        "ManifestUnreadable",
-        "SignatureInvalid",
-        "Altered",
-        "Expired",
-        "WrongBase",
-        "OutputLink",
-        "OutputNotSafetensors",
-        "MetricsInvalid",
-        "CardDiffers",
-        "ModelNameTaken",
-        "ModelVersionBackwards",
-        "ModelVersionDiffers",
-        "NoModelsClaim",
-    }
-)
 RETRY_SECONDS = 10.0
 # A task that gives up its place wakes the tasks that wait. This is for a place that went with a task that people
 # deleted.
@@ -139,7 +113,7 @@ def _pod_failed(view: View) -> Verdict | None:
 
 def _courier_failed(view: View) -> Verdict | None:
     reason = view.courier.reason or ""
-    if reason not in COURIER_FAILURES:
+    if reason not in COURIER:
         return None
     message = (
         "The courier cannot do its part of the task. Read the courier's log: kubectl logs deployment/courier -n "

@@ -49,7 +49,7 @@ def _waits_again_since(pod: Pod | None, started: datetime, assignment: Assignmen
 
 def overdue(verdict: Verdict) -> Verdict:
     """The failure of a task whose stage took too long. Its cause is what the task waited for."""
-    otherwise = "Sending" if "Trained" in verdict.marks else "Starting"
+    otherwise = "UploadDeadline" if "Trained" in verdict.marks else "StartDeadline"
     reason = waits.too_long(verdict.reason, otherwise)
     message = f"The time for this stage is over (deadlines of the round). The task waited for this: {verdict.message}"
     return failed(Failure.by(reason, message[:2048]), marks=verdict.marks, stages=verdict.stages)

@@ -10,10 +10,11 @@ from typing import Literal
 from wardround.api import conditions, timeline
 from wardround.api.sitetask import OwnVerdict, SiteTask, SiteTaskStatus, TaskDecision
 from wardround.api.times import to_seconds
+from wardround.plans import waits
 from wardround.plans.sitetask.stages import POD_STAGES
 from wardround.plans.sitetask.state import JOB_NOT_ADMITTED, is_final
 from wardround.plans.sitetask.types import Change, CreateJob, DeleteJob, DeleteTask, Mirror, Verdict
-from wardround.plans.sitetask.view import WAITING, View
+from wardround.plans.sitetask.view import View
 from wardround.wire.outcome import Outcome, OwnMetric
 
 DOING: Mapping[type[Change], str] = {
@@ -38,7 +39,7 @@ def status(view: View, verdict: Verdict) -> SiteTaskStatus:
         )
     if verdict.final == "Complete":
         current = conditions.settled(current, verdict.reason, now=now, generation=generation)
-    elif verdict.final or verdict.reason == WAITING:
+    elif verdict.final or verdict.reason in waits.STALLED:
         current = conditions.stalled(current, verdict.reason, verdict.message, now=now, generation=generation)
     else:
         current = conditions.progressing(current, verdict.reason, verdict.message, now=now, generation=generation)
