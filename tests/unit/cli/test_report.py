@@ -19,7 +19,6 @@ from wardround.cli.errors import CommandError
 from wardround.cli.report import build, charts, course, page
 from wardround.cli.report.document import Document, Facts, LineChart, Point, Section, Table
 from wardround.kubectl import parser
-from wardround.reasons.registry import REASONS
 
 EVIL = "</td></title></style><script>alert(1)</script><img src=x onerror=\"alert('1')\">&amp;"
 # Texts with a fixed set of values, and times.
@@ -239,8 +238,26 @@ def test_a_long_series_has_a_curve_without_marks_and_folded_tables() -> None:
     assert [each.text for each in elements(root, "summary")] == ["Table: loss", "losses (100 rows)"]
 
 
-def test_reasons_about_data_exist() -> None:
-    assert REASONS.keys() >= course.DATA_REASONS
+@pytest.mark.parametrize(
+    ("reason", "data"),
+    [
+        ("SplitKeyLost", True),
+        ("DatasetDiffers", True),
+        ("TooFewSamples", True),
+        ("WrongSchema", False),
+        ("TrainerFailed", False),
+        ("SomethingNew", False),
+    ],
+)
+def test_only_a_reason_about_data_is_a_problem_of_the_data(reason: str, data: bool) -> None:
+    """Training code that changes tensors is no fault of a hospital's data."""
+    objects = reported.objects()
+    for each in objects["tasks"]:
+        if "failure" in each["status"]:
+            each["status"]["failure"]["reason"] = reason
+    [*_, table] = course.data_quality(reported.parsed(objects)).blocks
+    assert isinstance(table, Table)
+    assert [row[2] for row in table.rows] == ([reason] if data else [])
 
 
 def test_the_command_writes_the_file(

@@ -25,16 +25,6 @@ NO_TASKS = (
 NO_PARTICIPANTS = (
     "This report does not say which Datasets the hospitals offer, because your account may not read their Participants."
 )
-# Reasons about a hospital's data.
-DATA_REASONS = frozenset(
-    {
-        *("ClassLeftOut", "ColumnMissing", "ColumnsChanged", "DataReplaced", "DataUnreadable", "DatasetDiffers"),
-        *("DatasetNotAllowed", "DatasetNotFound", "DatasetUnknown", "IdentifiersChanged", "OneClass", "RowsRepeated"),
-        *("SchemaDiffersFromBase", "SchemaInvalid"),
-        *("SchemaNotFound", "SchemasDiffer", "SplitChanged", "SplitKeyChanged", "SplitKeyLost", "TargetsContradict"),
-        *("TooFewSamples", "TooManyRowsLeftOut", "WrongSchema"),
-    }
-)
 # A stage of the hub: the entry of the timeline that ends it, and its name.
 HUB_STAGES = (
     ("Dispatched", "hub writes assignments"),
@@ -228,7 +218,7 @@ def data_quality(seen: ReportInput) -> Section:
     problems = [
         (seen.hospital(hospital), str(len(places)), reason, reason_for(reason).about(hospital).meaning)
         for (hospital, reason), places in sorted(_reasons(seen).items())
-        if reason in DATA_REASONS
+        if reason_for(reason).concerns is not None
     ]
     caption = "Tasks that a hospital's data stopped" if problems else "No task was stopped by a hospital's data"
     blocks.append(Table(caption, ("hospital", "rounds", "reason", "meaning"), tuple(problems), numbers=("rounds",)))
