@@ -34,6 +34,7 @@ REFUSALS = (
     _site(
         name="AssignmentVersionTooLow",
         owner=HUB,
+        reporters=("Courier",),
         meaning="The site refused the task: the version of the assignment is lower than "
         "policy.lowestAssignmentVersion of the Site.",
         action="If the hub is older than the site, upgrade the hub. If the hub is not older, somebody else than the "

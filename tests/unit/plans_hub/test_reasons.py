@@ -1,15 +1,16 @@
 """Every reason is described once, has an owner and something to do, and is used."""
 
 import ast
+import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from wardround.plans import waits
+from wardround.plans import assignment, waits
 from wardround.reasons.places import Place
 from wardround.reasons.reason import (
     CLUSTER,
@@ -26,6 +27,7 @@ from wardround.reasons.reason import (
 )
 from wardround.reasons.refusals import REFUSALS
 from wardround.reasons.registry import COURIER, POD, REASONS, advise, reason_for
+from wardround.sealing.manifests import verify_update
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "reasons.md"
@@ -80,6 +82,12 @@ def words_of(path: Path) -> Iterator[str]:
             yield node.value
 
 
+def words_in(function: Callable[..., object]) -> Iterator[str]:
+    """Texts in a function that have the form of a reason."""
+    for each in re.finditer(rf'"({REASON.pattern})"', inspect.getsource(function)):
+        yield each[1]
+
+
 def words(without: AbstractSet[str]) -> set[str]:
     """Of all rooms but these."""
     paths = (path for path in CODE.rglob("*.py") if path.relative_to(CODE).parts[0] not in without)
@@ -124,6 +132,16 @@ def test_the_pod_fails_a_task_for_each_reason_of_its_code() -> None:
     """What it says beside these is a remark about rows, or that it has read them."""
     remarks = {name for name, each in REASONS.items() if each.concerns == "Rows"}
     assert used_by(("pod",)) - remarks - {"Read"} == POD
+
+
+def test_the_courier_fails_a_task_for_each_reason_for_which_its_code_refuses_one() -> None:
+    """After the reasons of a wait the courier tries again. The aggregation alone verifies updates."""
+    compared = {*words_in(assignment.verify), *words_in(assignment.require_version)} & set(REASONS)
+    here = used_by(("courier", "plans/courier", "sealing", "store")) - ({*words_in(verify_update)} - {"WrongBase"})
+    assert (here | compared) - set(waits.WAITS) == COURIER
+    assert here & waits.TROUBLE - waits.UNACCEPTED == {
+        name for name, wait in waits.WAITS.items() if wait.stage == "Transfer" and name in waits.TROUBLE
+    }
 
 
 def test_a_task_that_waits_too_long_fails_with_a_class() -> None:

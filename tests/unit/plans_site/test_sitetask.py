@@ -69,7 +69,13 @@ def test_a_store_that_fails_is_waited_for(cause: str) -> None:
 
 @pytest.mark.parametrize(
     ("cause", "kind"),
-    [("Altered", "Network"), ("HubNotPinned", "Site"), ("StoreNotPinned", "Site"), ("OutputLink", "Code")],
+    [
+        ("Altered", "Network"),
+        ("HubNotPinned", "Site"),
+        ("StoreNotPinned", "Site"),
+        ("OutputLink", "Code"),
+        ("AssignmentVersionTooLow", "Site"),
+    ],
 )
 def test_a_task_fails_if_the_courier_gives_up(cause: str, kind: str) -> None:
     failure = plan(seen(a_task(status=accepted(courier={"reason": cause})))).status.failure
