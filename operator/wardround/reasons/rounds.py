@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from wardround.reasons.places import Place
-from wardround.reasons.reason import HOSPITAL, HUB, NOBODY, RESTORE, ROUND, SUSPEND, Reason
+from wardround.reasons.reason import HOSPITAL, HUB, NOBODY, RESTORE, ROUND, SUSPEND, Reason, Wait
 
 _hub = partial(Reason, owner=HUB)
 _round = partial(Reason, owner=ROUND)
@@ -30,7 +30,8 @@ _PARTICIPANTS = (
     _hub(
         name="NoKeys",
         owner=HOSPITAL,
-        places=(Place.ACCEPTED, Place.PARTICIPANT, Place.SITE),
+        places=(Place.PARTICIPANT, Place.SITE),
+        wait=Wait(stage="Acceptance", deadline="NotAnswered"),
         in_round="ParticipantNoKeys",
         meaning="The site has not published usable public keys, so the hospital cannot take part in rounds yet.",
         action=f"{INSTALL} If the site chart is installed, run `kubectl logs deployment/courier -n SITE_NAMESPACE` at "

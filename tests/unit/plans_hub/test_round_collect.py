@@ -306,6 +306,7 @@ def test_a_hospital_that_was_too_late_is_named_with_what_it_waited_for() -> None
     ("late", "now", "reason"),
     [
         (task("site-a"), 600, "NotAnswered"),
+        (task("site-a", replace(condition("Accepted", False, "NoKeys"), status="Unknown")), 600, "NotAnswered"),
         (refused("site-a", "WaitingForApproval"), 600, "WaitingForApproval"),
         (task("site-a", replace(condition("Accepted", False, "TooManyTasks"), status="Unknown")), 600, "TooManyTasks"),
         (accepted("site-a"), 930, "QueueDeadline"),
