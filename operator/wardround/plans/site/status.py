@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 from wardround.api import conditions
 from wardround.api.site import SiteStatus
@@ -13,17 +14,6 @@ from wardround.plans.sitetask import memory
 from wardround.reasons.registry import REASONS
 
 VERSIONS_DIFFER = (versions.SITE_TOO_OLD, versions.HUB_TOO_OLD)
-# These do not heal by waiting: a person has to act.
-STALLED = (
-    "NotEnrolled",
-    "EnrolmentExpired",
-    "HubForbids",
-    "HubNotPinned",
-    "Suspended",
-    "FingerprintMismatch",
-    "ParticipantUnknown",
-    *VERSIONS_DIFFER,
-)
 
 
 def status(seen: Observation) -> SiteStatus:
@@ -40,48 +30,52 @@ def status(seen: Observation) -> SiteStatus:
         now=seen.now,
         generation=generation,
     )
-    approved = ("Approved", "The site is connected to the hub, and the hub trusts its keys.")
-    reason, message = next((verdict for rule in RULES if (verdict := rule(seen))), approved)
+    approved = Verdict("Approved", "The site is connected to the hub, and the hub trusts its keys.")
+    reason, message, stalled = next((verdict for rule in RULES if (verdict := rule(seen))), approved)
     ready = reason == "Approved"
     after = conditions.set_condition(after, "Ready", ready, reason, message, now=seen.now, generation=generation)
     if ready:
         after = conditions.settled(after, reason, now=seen.now, generation=generation)
-    elif reason in STALLED:
+    elif stalled:
         after = conditions.stalled(after, reason, message, now=seen.now, generation=generation)
     else:
         after = conditions.progressing(after, reason, message, now=seen.now, generation=generation)
     return dataclasses.replace(seen.site.status, observed_generation=generation, conditions=after)
 
 
-# Reason and message of the condition Ready.
-Verdict = tuple[str, str]
+class Verdict(NamedTuple):
+    """Reason and message of the condition Ready. `stalled`: this does not heal by waiting, because a person has to
+    act."""
+
+    reason: str
+    message: str
+    stalled: bool = False
 
 
 def _not_enrolled(seen: Observation) -> Verdict | None:
-    if seen.link.state not in ("NotEnrolled", "EnrolmentExpired", "HubForbids"):
-        return None
-    return seen.link.state, seen.link.message
+    return Verdict(seen.link.state, seen.link.message, stalled=True) if seen.link.shut_out else None
 
 
 def _no_keys(seen: Observation) -> Verdict | None:
     if seen.site.status.courier is not None and seen.site.status.courier.keys is not None:
         return None
     log = f"kubectl logs deployment/courier -n {seen.site.metadata.namespace}"
-    return "NoKeys", f"The courier has not published this site's keys yet. Read the courier's log: {log}"
+    return Verdict("NoKeys", f"The courier has not published this site's keys yet. Read the courier's log: {log}")
 
 
 def _not_connected(seen: Observation) -> Verdict | None:
-    return None if seen.link.state == "Connected" else (seen.link.state, seen.link.message)
+    return None if seen.link.state == "Connected" else Verdict(seen.link.state, seen.link.message)
 
 
 def _unknown(seen: Observation) -> Verdict | None:
     if seen.participant is not None:
         return None
     name = seen.site.spec.hub.participant_namespace
-    return (
+    return Verdict(
         "ParticipantUnknown",
         f"The hub has no Participant {name} for this site. Ask the hub's administrator to run `kubectl wardround "
         f"enrol {name} --apply`.",
+        stalled=True,
     )
 
 
@@ -90,20 +84,23 @@ def _not_pinned(seen: Observation) -> Verdict | None:
     published = seen.participant.status.hub_fingerprint if seen.participant else None
     if published is None or published == seen.site.spec.hub.fingerprint:
         return None
-    return "HubNotPinned", (
+    return Verdict(
+        "HubNotPinned",
         "The hub says that it signs with another key than the one in spec.hub.fingerprint, so this site refuses its "
-        f"tasks. {REASONS['HubNotPinned'].advice}"
+        f"tasks. {REASONS['HubNotPinned'].advice}",
+        stalled=True,
     )
 
 
 def _suspended(seen: Observation) -> Verdict | None:
     if seen.participant is None or not seen.participant.spec.suspend:
         return None
-    return "Suspended", REASONS["ParticipantSuspended"].about(seen.participant.metadata.name).text
+    message = REASONS["ParticipantSuspended"].about(seen.participant.metadata.name).text
+    return Verdict("Suspended", message, stalled=True)
 
 
 def _full(seen: Observation) -> Verdict | None:
-    return ("TooManyTasks", memory.FULL) if memory.is_full(len(seen.held)) else None
+    return Verdict("TooManyTasks", memory.FULL) if memory.is_full(len(seen.held)) else None
 
 
 def _not_approved(seen: Observation) -> Verdict | None:
@@ -113,18 +110,19 @@ def _not_approved(seen: Observation) -> Verdict | None:
     identity = seen.site.status.courier
     own = (identity.fingerprint if identity else None) or ""
     if not pinned:
-        return (
+        return Verdict(
             "NotApproved",
             "The hub does not trust this site's keys yet. Read their fingerprint to the hub's administrator by "
             f"telephone: {own}.",
         )
     if pinned != own:
-        return (
+        return Verdict(
             "FingerprintMismatch",
             f"The hub trusts other keys than this site's: it has pinned the fingerprint {pinned}, and this site's "
             f"keys have {own}. If this hospital has renewed its keys, read the new fingerprint to the hub's "
             "administrator by telephone. If it has not, ask the hub's administrator who changed the pinned "
             "fingerprint.",
+            stalled=True,
         )
     return None
 
@@ -134,7 +132,7 @@ def _no_common_version(seen: Observation) -> Verdict | None:
     ready = conditions.find(seen.participant.status.conditions, "Ready") if seen.participant else None
     if seen.participant is None or ready is None or ready.reason not in VERSIONS_DIFFER:
         return None
-    return ready.reason, REASONS[ready.reason].about(seen.participant.metadata.name).text
+    return Verdict(ready.reason, REASONS[ready.reason].about(seen.participant.metadata.name).text, stalled=True)
 
 
 RULES: tuple[Callable[[Observation], Verdict | None], ...] = (

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from wardround.api.dataset import Dataset
 from wardround.api.participant import Participant
 from wardround.api.site import Site, SiteStatus
 from wardround.plans.sitetask.held import HeldTask
 
-LinkState = Literal["Connecting", "Connected", "NotEnrolled", "EnrolmentExpired", "HubForbids", "HubUnreachable"]
+# The hub does not let the site in. This lasts until a person acts.
+ShutOut = Literal["NotEnrolled", "EnrolmentExpired", "HubForbids"]
+LinkState = Literal["Connecting", "Connected", "HubUnreachable"] | ShutOut
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,10 @@ class Link:
 
     state: LinkState
     message: str = ""
+
+    @property
+    def shut_out(self) -> bool:
+        return self.state in get_args(ShutOut)
 
 
 @dataclass(frozen=True)
