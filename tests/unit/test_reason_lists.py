@@ -84,7 +84,7 @@ def _constants(tree: ast.Module) -> dict[str, str]:
 
 def _names_of_values(tree: ast.Module) -> dict[int, str]:
     """By each part of a value of the module: the name that the value gets."""
-    names = {}
+    names: dict[int, str] = {}
     for node in tree.body:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.expr() as value):
