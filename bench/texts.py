@@ -36,19 +36,19 @@ def sentences() -> Iterator[str]:
             continue
         heading, paragraph, in_code = page.stem, "", False
         for line in [*page.read_text().splitlines(), ""]:
-            if line.lstrip().startswith("```"):
-                in_code = not in_code
-            if in_code or line.lstrip().startswith(("```", "|")):
+            is_fence = line.lstrip().startswith("```")
+            in_code ^= is_fence
+            if not is_fence and (in_code or line.lstrip().startswith("|")):
                 continue
             if line.startswith("#"):
                 heading = line.lstrip("# ")
-            elif not line.strip() or _ITEM.match(line):
+            elif is_fence or not line.strip() or _ITEM.match(line):
                 before = ""
                 for each in _SENTENCE.split(paragraph):
                     if _is_long(each):
                         yield f"[{page.name}, {heading}] {f'({before}) ' if before else ''}{each}"
                     before = each
-                paragraph = _ITEM.sub("", line, count=1).strip()
+                paragraph = "" if is_fence else _ITEM.sub("", line, count=1).strip()
             else:
                 paragraph = f"{paragraph} {line.strip()}".strip()
 
