@@ -12,11 +12,10 @@ from typing import Any
 from wardround.api import conditions
 from wardround.api.prediction import PREDICT_SECONDS, Prediction, PredictionStatus
 from wardround.api.site import Site
-from wardround.api.task import Failure
 from wardround.manifests.prediction import CONTAINER, build
 from wardround.manifests.prediction_job import PredictionJob
 from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, ClosedJobPlan
-from wardround.plans.pod import Job, Pod, out_of_time
+from wardround.plans.pod import Job, Pod, Step, out_of_time
 from wardround.plans.sitetask.failure import failure, not_pulled
 from wardround.plans.sitetask.job import workload
 from wardround.plans.sitetask.types import Control
@@ -41,6 +40,15 @@ class ObservedJob:
     job: Job
     pod: Pod | None
     created: datetime
+
+    @property
+    def over(self) -> bool:
+        return self.job.finished or (self.pod is not None and self.pod.ended and not self.pod.leaving)
+
+    @property
+    def own_steps(self) -> tuple[Step, ...]:
+        """The containers of our own image."""
+        return tuple(self.pod.step(name) for name in (CONTAINER, *OURS)) if self.pod is not None else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,11 +174,10 @@ def job(seen: Observation, site: Site, control: Control) -> PredictionJob:
 
 def _running(seen: Observation, made: ObservedJob) -> Plan:
     pod = made.pod
-    over = made.job.finished or (pod is not None and pod.ended and not pod.leaving)
-    if over:
+    if made.over:
         return Plan(status=_ended(seen, made))
-    if cause := _code_failure(seen, made):
-        return Plan(status=_failed(seen, cause.reason, cause.message or ""), delete=made.job)
+    if fault := _code_fault(seen, made):
+        return Plan(status=_failed(seen, *fault), delete=made.job)
     if made.job.suspended:
         message = "The Job waits in its queue."
         return Plan(status=_waiting(seen, "Predicting", message), requeue_after=WAITING_SECONDS)
@@ -195,38 +202,51 @@ def _waits(pod: Pod | None) -> str:
     return pod.unschedulable or (f"the node cannot pull the image of container {unpulled}" if unpulled else "")
 
 
-def _code_failure(seen: Observation, made: ObservedJob) -> Failure | None:
+def _code_fault(seen: Observation, made: ObservedJob) -> Fault | None:
     """Why a pod with the code of a model has failed, or is about to, as a training pod."""
     if seen.prediction.spec.code is None:
         return None
-    return failure(made.job, made.pod, ours=frozenset(OURS), train_seconds=PREDICT_SECONDS, now=seen.now)
+    cause = failure(made.job, made.pod, ours=frozenset(OURS), train_seconds=PREDICT_SECONDS, now=seen.now)
+    return (cause.reason, cause.message or "") if cause is not None else None
 
 
 def _ended(seen: Observation, made: ObservedJob) -> PredictionStatus:
-    pod = made.pod
-    own = [pod.step(name) for name in (CONTAINER, *OURS)] if pod else []
-    reports = [step.report for step in own if step.report is not None]
-    if refused := next((each for each in reports if each.reason), None):
-        return _failed(seen, refused.reason or "", _advised(refused.reason or "", refused.message or ""))
-    if out_of_time(made.job, pod):
-        return _failed(
-            seen,
-            "DeadlineExceeded",
-            f"The Prediction has no answer, because its pod ran longer than {PREDICT_SECONDS} s, the most that a "
-            "Prediction may take.",
-        )
-    # Before the answer: a pod that could reach an address is no closed pod, whatever it has written.
-    if cause := _code_failure(seen, made):
-        return _failed(seen, cause.reason, cause.message or "")
-    for step in own:
-        if step.succeeded and step.report is not None and step.report.prediction is not None:
-            return _complete(seen, step.report.prediction)
-    why = (pod.reason if pod else "") or next((each.reason for each in own if each.reason), "") or made.job.failed
-    return _failed(
-        seen,
+    """The first rule that finds a fault decides. Only without a fault does an answer count: a pod that could reach an
+    address is no closed pod, whatever it has written."""
+    fault = _reported(made) or _late(made) or _code_fault(seen, made)
+    if fault is not None:
+        return _failed(seen, *fault)
+    predicted = _answer(made)
+    return _complete(seen, predicted) if predicted is not None else _failed(seen, *_no_report(made))
+
+
+def _reported(made: ObservedJob) -> Fault | None:
+    """The fault that a container of our own image reports."""
+    reports = (step.report for step in made.own_steps if step.report is not None)
+    return next(((each.reason, _advised(each.reason, each.message or "")) for each in reports if each.reason), None)
+
+
+def _late(made: ObservedJob) -> Fault | None:
+    if not out_of_time(made.job, made.pod):
+        return None
+    return (
+        "DeadlineExceeded",
+        f"The Prediction has no answer, because its pod ran longer than {PREDICT_SECONDS} s, the most that a "
+        "Prediction may take.",
+    )
+
+
+def _answer(made: ObservedJob) -> Predicted | None:
+    reports = (step.report for step in made.own_steps if step.succeeded and step.report is not None)
+    return next((each.prediction for each in reports if each.prediction is not None), None)
+
+
+def _no_report(made: ObservedJob) -> Fault:
+    reasons = (made.pod.reason if made.pod else "", *(step.reason for step in made.own_steps), made.job.failed)
+    return (
         "PodFailed",
         "The Prediction has no answer, because its pod ended without a report. Kubernetes gives the reason: "
-        f"{why or 'none'}.",
+        f"{next(filter(None, reasons), 'none')}.",
     )
 
 
