@@ -143,8 +143,7 @@ def parts(
     for task in sorted(tasks, key=lambda each: each.spec.attempt):
         attempts.setdefault(task.metadata.namespace, []).append(task)
     each_part = (
-        _part(federated_round, name, attempts[name], participants.get(name), now, largest_upload)
-        for name in sorted(attempts)
+        _part(federated_round, attempts[name], participants.get(name), now, largest_upload) for name in sorted(attempts)
     )
     return tuple(_unless_refused(federated_round, part, now) for part in each_part)
 
@@ -167,51 +166,68 @@ def _is_its_own(participant: Participant, latest: RoundTask) -> bool:
 
 def _part(
     federated_round: FederatedRound,
-    name: str,
     attempts: list[RoundTask],
     participant: Participant | None,
     now: datetime,
     largest_upload: int,
 ) -> Part:
     latest = attempts[-1]
-
-    def lost(reason: str) -> Part:
-        return Part(name=name, state=PartState.LOST, task=latest, reason=reason)
-
-    reason = barred(participant, federated_round.metadata.namespace)
-    if reason and not (reason == "ParticipantRevoked" and participant and _is_its_own(participant, latest)):
-        return lost(reason)
-    cancelled = latest.metadata.annotations.get(CANCELLED, "NotSentInTime") if latest.spec.cancel else None
-    if cancelled == SUSPENDED:
-        return Part(name=name, state=PartState.AGAIN, task=latest)
-    if cancelled:
-        return lost(cancelled)
-    reason = refusal(latest)
-    if reason:
-        return lost(reason)
+    if reason := _exclusion(federated_round, latest, participant):
+        return _part_of(latest, PartState.LOST, reason)
+    cancellation = _cancellation(latest)
+    if cancellation == SUSPENDED:
+        return _part_of(latest, PartState.AGAIN)
+    if cancellation:
+        return _part_of(latest, PartState.LOST, cancellation)
+    if reason := refusal(latest):
+        return _part_of(latest, PartState.LOST, reason)
     if has_failed(latest):
-        return _failed(federated_round, name, attempts)
+        return _failed(federated_round, attempts)
     # The limit holds for a sent update too: the hub makes URLs for as many parts as a site says, and all URLs go into
     # one plan.
     if latest.status.upload is not None and latest.status.upload.bytes > largest_upload:
-        return lost("UploadTooLarge")
-    if federated_round.spec.task == "Deliver" and is_delivered(latest):
-        delivered_at = conditions.since(latest.status.conditions, "Complete")
-        return Part(name=name, state=PartState.SENT, task=latest, sent_at=delivered_at)
-    if federated_round.spec.task != "Deliver" and is_sent(latest):
-        if latest.status.update is not None and len(latest.status.update.manifest) > LARGEST_MANIFEST:
-            return lost("ManifestUnreadable")
-        sent_at = conditions.since(latest.status.conditions, "Sent")
-        return Part(name=name, state=PartState.SENT, task=latest, sent_at=sent_at)
+        return _part_of(latest, PartState.LOST, "UploadTooLarge")
+    return _sent(federated_round, latest) or _under_way(federated_round, latest, now)
+
+
+def _part_of(task: RoundTask, state: PartState, reason: str = "") -> Part:
+    return Part(name=task.metadata.namespace, state=state, task=task, reason=reason)
+
+
+def _exclusion(federated_round: FederatedRound, latest: RoundTask, participant: Participant | None) -> str | None:
+    """Why the hub takes nothing from this participant any more."""
+    reason = barred(participant, federated_round.metadata.namespace)
+    if reason == "ParticipantRevoked" and participant is not None and _is_its_own(participant, latest):
+        return None
+    return reason
+
+
+def _cancellation(task: RoundTask) -> str | None:
+    return task.metadata.annotations.get(CANCELLED, "NotSentInTime") if task.spec.cancel else None
+
+
+def _sent(federated_round: FederatedRound, latest: RoundTask) -> Part | None:
+    """The part of a site that has done its work: it has sent an update, or the delivery has ended."""
+    delivers = federated_round.spec.task == "Deliver"
+    if not (is_delivered(latest) if delivers else is_sent(latest)):
+        return None
+    if latest.status.update is not None and len(latest.status.update.manifest) > LARGEST_MANIFEST:
+        return _part_of(latest, PartState.LOST, "ManifestUnreadable")
+    sent_at = conditions.since(latest.status.conditions, "Complete" if delivers else "Sent")
+    return replace(_part_of(latest, PartState.SENT), sent_at=sent_at)
+
+
+def _under_way(federated_round: FederatedRound, latest: RoundTask, now: datetime) -> Part:
+    """The part of a site that still has time, or had time."""
     present = stage(federated_round, latest)
     if now >= present.until:
-        return lost(present.lapsed)
+        return _part_of(latest, PartState.LOST, present.lapsed)
     accepted = conditions.is_true(latest.status.conditions, "Accepted")
     state = PartState.ACCEPTED if accepted else PartState.ASKED
-    return Part(name=name, state=state, task=latest, until=present.until, reason=present.waits_for)
+    return replace(_part_of(latest, state, present.waits_for), until=present.until)
 
 
-def _failed(federated_round: FederatedRound, name: str, attempts: list[RoundTask]) -> Part:
+def _failed(federated_round: FederatedRound, attempts: list[RoundTask]) -> Part:
     """Reasons that are tried again (reasons/) are so as often as the round allows."""
     latest = attempts[-1]
     failure = latest.status.failure
@@ -221,7 +237,7 @@ def _failed(federated_round: FederatedRound, name: str, attempts: list[RoundTask
     failures = sum(has_failed(each) for each in attempts)
     again = is_retried(reason, failure_class) and failures <= federated_round.spec.retry_limit
     state = PartState.AGAIN if again else PartState.LOST
-    return Part(name=name, state=state, task=latest, reason=reason, failure_class=failure_class)
+    return replace(_part_of(latest, state, reason), failure_class=failure_class)
 
 
 def _parameter(federated_round: FederatedRound, task: RoundTask) -> str:
