@@ -1,5 +1,6 @@
 """Decides what the status of a FederatedModel says after a verdict: its versions, the next start and the conditions."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from wardround.api import conditions
@@ -40,7 +41,7 @@ def version_gone(seen: Observation) -> Fault | None:
     listed, advice = seen.model.status.versions, REASONS["VersionGone"].advice
     if pinned and versions.pinned_name(seen) not in listed:
         return "VersionGone", f"spec.current names version {pinned.version}, which does not exist. {advice}"
-    if pinned and _is_early(seen):
+    if pinned and _is_noted_early(seen):
         message = (
             f"Version {pinned.version} does not become the current one: spec.current named it before it existed, so "
             "nobody can have seen its metrics."
@@ -63,8 +64,8 @@ def trigger_fault(seen: Observation) -> Fault | None:
     return None
 
 
-def _is_early(seen: Observation) -> bool:
-    """Whether the present spec named its version before people could see it."""
+def _is_noted_early(seen: Observation) -> bool:
+    """Whether the status says that the present spec named its version before people could see it."""
     return seen.model.status.pinned_early == seen.model.metadata.generation
 
 
@@ -79,31 +80,50 @@ def _after(seen: Observation, made: FederatedModelStatus) -> Observation:
 
 
 def _without_conditions(seen: Observation, verdict: Verdict) -> FederatedModelStatus:
-    before, added = seen.model.status, verdict.added
-    listed = [name for name in before.versions if name in seen.versions]
-    current, pinned = before.current, versions.pinned_name(seen)
-    is_early = bool(pinned) and (_is_early(seen) or not (pinned in listed or _is_ready(seen, pinned)))
-    if added is not None:
-        listed.append(added.name)
-        current = added.name if added.promoted else current
-    current = pinned if pinned in listed and not is_early else current
-    # The last one stays, so that a model whose versions were deleted is not taken for a new one.
-    served = tuple(name for name in before.served if name in seen.versions) or before.served[-1:]
-    if current and current not in served:
-        served = (*served, current)
+    generation = seen.model.metadata.generation
+    added = (verdict.added.name,) if verdict.added else ()
+    listed, is_early = (*_listed(seen), *added), _is_pinned_early(seen)
+    current = _current(seen, verdict, listed, is_early=is_early)
     newest = listed[-1] if listed else None
     return replace(
-        before,
-        observed_generation=seen.model.metadata.generation,
+        seen.model.status,
+        observed_generation=generation,
         current=current,
         candidate=newest if newest != current else None,
-        versions=tuple(listed),
-        served=served,
-        pinned_early=seen.model.metadata.generation if is_early else None,
+        versions=listed,
+        served=_served(seen, current),
+        pinned_early=generation if is_early else None,
         next=_next_start(seen, verdict),
         series=verdict.series,
         summary=_summary(seen.versions.get(current or ""), verdict.series),
     )
+
+
+def _listed(seen: Observation) -> tuple[str, ...]:
+    """The versions that the status lists, without those that somebody has deleted."""
+    return tuple(name for name in seen.model.status.versions if name in seen.versions)
+
+
+def _is_pinned_early(seen: Observation) -> bool:
+    """Whether the present spec named its version before people could see it."""
+    pinned = versions.pinned_name(seen)
+    return bool(pinned) and (_is_noted_early(seen) or not (pinned in _listed(seen) or _is_ready(seen, pinned)))
+
+
+def _current(seen: Observation, verdict: Verdict, listed: Collection[str], *, is_early: bool) -> str | None:
+    """The version that the spec names. Else the one that the gate has just promoted, or the one before."""
+    pinned, added = versions.pinned_name(seen), verdict.added
+    if pinned in listed and not is_early:
+        return pinned
+    return added.name if added is not None and added.promoted else seen.model.status.current
+
+
+def _served(seen: Observation, current: str | None) -> tuple[str, ...]:
+    """The versions that are or were current. The last one stays, so that a model whose versions were deleted is not
+    taken for a new one."""
+    before = seen.model.status.served
+    served = tuple(name for name in before if name in seen.versions) or before[-1:]
+    return (*served, current) if current and current not in served else served
 
 
 def _summary(current: ModelVersion | None, series: SeriesStatus) -> Summary | None:
