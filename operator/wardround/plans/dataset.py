@@ -48,14 +48,7 @@ def plan(
     """
     ready = _Ready(generation, now)
     report = prepared.report if prepared is not None and prepared.report else Outcome()
-    unread = DatasetStatus(
-        observed_generation=generation,
-        conditions=status.conditions,
-        evaluations=report.evaluations or status.evaluations,
-        split_fingerprint=status.split_fingerprint or report.split_fingerprint,
-        reading=status.reading,
-        published=status.published,
-    )
+    unread = _unread(status, report, generation)
     if schema is None:
         reason = REASONS["SchemaNotFound"]
         message = f"{reason.meaning} Its name is {spec['schemaName']}. {reason.advice}"
@@ -69,15 +62,24 @@ def plan(
     if fault := texts_fault(spec, schema):
         return ready.failed(draft, "SchemaInvalid", fault)
     if prepared is not None and (prepared.succeeded or report.reason in OF_THE_DATA):
-        draft = dataclasses.replace(draft, read_at=to_seconds(prepared.finished or now))
-        if report.rows is not None:
-            # People need the counts most if too few rows are left, so a failed reading shows them too.
-            draft = dataclasses.replace(_counted(draft, report), limits=limits)
-        if report.reason is not None and report.reason in OF_THE_DATA:
+        draft = _counted(dataclasses.replace(draft, read_at=to_seconds(prepared.finished or now)), report, limits)
+        if report.reason in OF_THE_DATA:
             return ready.failed(draft, report.reason, report.message or "")
         if report.rows is not None:
             return ready.settled(draft, "Read", " ".join([REASONS["Read"].meaning, *_notes(draft)]))
     return _without_reading(draft, status, report, ready)
+
+
+def _unread(status: DatasetStatus, report: Outcome, generation: int) -> DatasetStatus:
+    """The status with all that does not depend on the columns or the rows."""
+    return DatasetStatus(
+        observed_generation=generation,
+        conditions=status.conditions,
+        evaluations=report.evaluations or status.evaluations,
+        split_fingerprint=status.split_fingerprint or report.split_fingerprint,
+        reading=status.reading,
+        published=status.published,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,9 +172,12 @@ def texts_fault(spec: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     return f"DataSchema {spec['schemaName']}: {fault}" if fault else ""
 
 
-def _counted(draft: DatasetStatus, report: Outcome) -> DatasetStatus:
-    """The status with the counts of a reading."""
-    rows, left_out = report.rows or 0, report.left_out or LeftOutTotal(0, 0)
+def _counted(draft: DatasetStatus, report: Outcome, limits: Limits | None) -> DatasetStatus:
+    """The status with the counts of a reading, if it has any. People need the counts most if too few rows are left, so
+    a failed reading shows them too."""
+    if report.rows is None:
+        return draft
+    rows, left_out = report.rows, report.left_out or LeftOutTotal(0, 0)
     classes = tuple(
         ClassLeftOut(value=each.value, rows=each.left_out, share=_share(each.left_out, each.kept))
         for each in left_out.classes
@@ -196,6 +201,7 @@ def _counted(draft: DatasetStatus, report: Outcome) -> DatasetStatus:
             classes=classes,
         ),
         remarks=(report.remarks or ())[:REMARKS_LIMIT] or None,
+        limits=limits,
     )
 
 
