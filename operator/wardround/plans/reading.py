@@ -48,6 +48,10 @@ class ObservedReading:
     request: str | None
     created: datetime
 
+    @property
+    def ended(self) -> bool:
+        return self.job.finished or (self.pod is not None and self.pod.ended)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
@@ -91,35 +95,45 @@ def _plan(seen: Observation) -> Plan:
     4. A reading that is due: its Job, if the API server can admit it.
     5. Else the time when the next one is due.
     """
-    made = seen.reading
-    if made is not None:
-        ended = made.job.finished or (made.pod is not None and made.pod.ended)
-        late = seen.now >= made.created + LONGEST
-        if not ended and not late:
-            left = (made.created + LONGEST - seen.now).total_seconds()
-            return Plan(status=_status(seen, None), requeue_after=left)
-        # The next look sees what is due then.
-        return Plan(status=_after_the_end(seen, made), delete=made.job, requeue_after=0.0)
+    if seen.reading is not None:
+        return _running(seen, seen.reading)
     status = _status(seen, None)
-    digest = status.schema_digest
     if seen.site is None:
         return Plan(status=status)
     wait = _wait(seen, status, seen.site)
     if wait is None or wait > 0:
         return Plan(status=status, requeue_after=wait)
-    ready = conditions.find(status.conditions, "Ready")
-    if digest is None or (ready is not None and ready.reason in dataset.UNREAD):
-        # The status says what is wrong with the objects. The person who asked for a reading sees it there.
-        reason, words = (ready.reason, ready.message) if ready else ("SchemaInvalid", "")
-        return Plan(status=refused(seen, status, reason, words))
-    if fault := _unlisted(seen, seen.site):
-        return Plan(status=refused(seen, status, "JobNotAdmitted", fault), requeue_after=UNLISTED_SECONDS)
+    return _due(seen, status, seen.site)
+
+
+def _running(seen: Observation, made: ObservedReading) -> Plan:
+    left = (made.created + LONGEST - seen.now).total_seconds()
+    if not made.ended and left > 0:
+        return Plan(status=_status(seen, None), requeue_after=left)
+    # The next look sees what is due then.
+    return Plan(status=_after_the_end(seen, made), delete=made.job, requeue_after=0.0)
+
+
+def _due(seen: Observation, status: DatasetStatus, site: Site) -> Plan:
+    if fault := _unreadable(status):
+        return Plan(status=refused(seen, status, *fault))
+    if unlisted := _unlisted(seen, site):
+        return Plan(status=refused(seen, status, "JobNotAdmitted", unlisted), requeue_after=UNLISTED_SECONDS)
     if seen.control is None:
         return Plan(status=status, needs_control=True)
     if not seen.control.proven:
         after = refused(seen, status, "IsolationUnproven", REASONS["IsolationUnproven"].meaning)
         return Plan(status=after, requeue_after=UNPROVEN_SECONDS)
-    return Plan(status=status, create=build(job(seen, seen.site, seen.control, status)))
+    return Plan(status=status, create=build(job(seen, site, seen.control, status)))
+
+
+def _unreadable(status: DatasetStatus) -> tuple[str, str] | None:
+    """Reason and message if the objects allow no reading. The status of the Dataset says the same. The person who asked
+    for a reading sees it there."""
+    ready = conditions.find(status.conditions, "Ready")
+    if status.schema_digest is not None and (ready is None or ready.reason not in dataset.UNREAD):
+        return None
+    return (ready.reason, ready.message) if ready is not None else ("SchemaInvalid", "")
 
 
 def not_admitted(seen: Observation, planned: Plan, words: str) -> Plan:
@@ -209,7 +223,7 @@ def _after_the_end(seen: Observation, made: ObservedReading) -> DatasetStatus:
 def _unreported(seen: Observation, made: ObservedReading) -> tuple[str, str]:
     """Why the pod ended without a word."""
     pod = made.pod
-    if not made.job.finished and not (pod is not None and pod.ended):
+    if not made.ended:
         waits = (pod.unschedulable if pod else "") or "the pod did not end"
         return "DeadlineExceeded", f"no pod has read the file within {LONGEST.total_seconds():.0f} s: {waits}"
     if out_of_time(made.job, pod):
