@@ -7,11 +7,12 @@ version itself remembers that it was measured, so a version that becomes current
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Literal
 
 from wardround.api import conditions
 from wardround.api.federatedmodel import FederatedModel, FederatedModelStatus, MeasurementStatus
-from wardround.api.federatedround import FederatedRound
-from wardround.api.modelversion import ModelVersion, VersionTest
+from wardround.api.federatedround import FederatedRound, Quorum
+from wardround.api.modelversion import ModelVersion, TestOutcome, VersionTest
 from wardround.api.times import to_seconds
 from wardround.plans.model import delivery
 from wardround.plans.model import series as rounds
@@ -117,9 +118,12 @@ def _to_create(seen: Observation, testing: MeasurementStatus) -> Verdict:
     return Verdict(testing=testing, actions=(create,), requeue_at=seen.now)
 
 
+def _quorum(seen: Observation) -> Quorum:
+    return seen.model.spec.evaluation.quorum or seen.model.spec.round.quorum
+
+
 def _is_quorum_askable(seen: Observation) -> bool:
-    spec = seen.model.spec
-    quorum = spec.evaluation.quorum or spec.round.quorum
+    quorum = _quorum(seen)
     return len(seen.askable) >= quorum.min and seen.askable.issuperset(quorum.required)
 
 
@@ -134,14 +138,21 @@ def _live(seen: Observation, testing: MeasurementStatus, live: FederatedRound, m
         )
     if live.status.result is not None:
         return _over(seen, replace(begun, outcome="Complete"), live, _without_numbers(live))
+    return _after_failure(seen, begun, live, made)
+
+
+def _after_failure(
+    seen: Observation, testing: MeasurementStatus, live: FederatedRound, made: FederatedModelStatus
+) -> Verdict:
+    """Another attempt, if one is allowed and can help. Else no round measures the version."""
     spec, version = seen.model.spec, seen.versions.get(testing.version)
     is_wanted_again = testing.version == made.current and spec.evaluation.test_rows
     is_over_for_good = testing.attempt > spec.series.on_failure.retries or bool(hopeless(live))
     if version is None or not is_wanted_again or is_over_for_good:
-        return _without_test_rows(seen, begun, live) or _failed(seen, begun, _failure(live))
+        return _without_test_rows(seen, testing, live) or _failed(seen, testing, _failure(live))
     due = rounds.retry_at(live, testing.attempt)
-    if suspend or seen.now < due:
-        return Verdict(testing=begun, requeue_at=None if suspend else due)
+    if spec.suspend or seen.now < due:
+        return Verdict(testing=testing, requeue_at=None if spec.suspend else due)
     attempt = testing.attempt + 1
     name = rounds.test_name(seen.model.metadata, version.spec.version, attempt)
     return Verdict(testing=replace(testing, round=name, attempt=attempt, begun=False))
@@ -216,25 +227,14 @@ def _outcome(seen: Observation, made: FederatedModelStatus, version: ModelVersio
     testing, name = made.testing, f"version {version.spec.version}"
     own = testing if testing is not None and testing.version == version.metadata.name else None
     outcome = _known_outcome(own, version.status.test)
-    if outcome == "Complete":
-        return True, "VersionTested", f"See status.test of ModelVersion {version.metadata.name}."
-    if outcome == "Withheld":
-        return False, "NoTestRows", f"See status.test of ModelVersion {version.metadata.name}."
-    if outcome == "Failed":
-        message = f"The hub operator no longer tries to measure {name} on test rows."
-        return False, "TestFailed", f"{message} {REASONS['TestFailed'].advice}"
+    if outcome != "Running":
+        return _final(version, outcome)
     if not seen.model.spec.evaluation.test_rows:
         return False, "TestRowsOff", ""
     if own is not None and seen.test is not None and own.round == seen.test.metadata.name:
         return _runs(seen, own, seen.test)
     if own is not None and own == seen.model.status.testing and not _is_quorum_askable(seen):
-        quorum = seen.model.spec.evaluation.quorum or seen.model.spec.round.quorum
-        required = f", and needs {', '.join(quorum.required)}" if quorum.required else ""
-        message = (
-            f"The hub operator has not made the round that measures {name} on test rows yet: the hub may ask "
-            f"{len(seen.askable)} of the hospitals, and the round needs at least {quorum.min}{required}."
-        )
-        return False, "TooFewForTest", f"{message} {REASONS['TooFewForTest'].advice}"
+        return _shortfall(seen, name)
     when = " once spec.suspend is false" if seen.model.spec.suspend else ""
     return (
         False,
@@ -243,7 +243,30 @@ def _outcome(seen: Observation, made: FederatedModelStatus, version: ModelVersio
     )
 
 
-def _known_outcome(testing: MeasurementStatus | None, test: VersionTest | None) -> str:
+def _final(version: ModelVersion, outcome: TestOutcome) -> tuple[bool, str, str]:
+    see = f"See status.test of ModelVersion {version.metadata.name}."
+    match outcome:
+        case "Complete":
+            return True, "VersionTested", see
+        case "Withheld":
+            return False, "NoTestRows", see
+        case "Failed":
+            message = f"The hub operator no longer tries to measure version {version.spec.version} on test rows."
+            return False, "TestFailed", f"{message} {REASONS['TestFailed'].advice}"
+
+
+def _shortfall(seen: Observation, name: str) -> tuple[bool, str, str]:
+    """The hub may ask too few hospitals for the round. `name`: of the version, in words."""
+    quorum = _quorum(seen)
+    required = f", and needs {', '.join(quorum.required)}" if quorum.required else ""
+    message = (
+        f"The hub operator has not made the round that measures {name} on test rows yet: the hub may ask "
+        f"{len(seen.askable)} of the hospitals, and the round needs at least {quorum.min}{required}."
+    )
+    return False, "TooFewForTest", f"{message} {REASONS['TooFewForTest'].advice}"
+
+
+def _known_outcome(testing: MeasurementStatus | None, test: VersionTest | None) -> TestOutcome | Literal["Running"]:
     if test is not None:
         return test.outcome
     return testing.outcome if testing is not None else "Running"
