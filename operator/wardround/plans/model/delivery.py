@@ -10,6 +10,7 @@ from dataclasses import replace
 from wardround.api import conditions
 from wardround.api.conditions import Condition
 from wardround.api.federatedmodel import DeliveryStatus, FederatedModel, FederatedModelStatus
+from wardround.api.federatedround import FederatedRound
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import CreateDelivery, Observation, SuspendRound
 from wardround.plans.round.status import is_over
@@ -120,41 +121,43 @@ def condition(seen: Observation, made: FederatedModelStatus) -> FederatedModelSt
 
 def _outcome(seen: Observation, delivery: DeliveryStatus, is_observed: bool) -> tuple[bool, str, str]:
     """Whether the version is delivered, reason and message. `is_observed`: whether its round is `seen.delivery`."""
-    live, spec = seen.delivery if is_observed else None, seen.model.spec
-    if live is None:
-        if spec.deliver.recipients == "Nobody":
-            return False, "DeliveryOff", ""
-        when = " once spec.suspend is false" if spec.suspend else ""
-        message = f"Nobody has to act: the hub operator makes round {delivery.round}, which delivers the version{when}."
-        if delivery.complete:
-            return True, "DeliveryComplete", f"{_joined(delivery)} {message}"
-        return False, "Delivering", message
-    if not rounds.controls(seen.model.metadata, live.metadata):
+    live = seen.delivery if is_observed else None
+    if live is None and seen.model.spec.deliver.recipients == "Nobody":
+        return False, "DeliveryOff", ""
+    if live is not None and not rounds.controls(seen.model.metadata, live.metadata):
         message = (
             f"The hub operator cannot deliver the version by FederatedRound {delivery.round}, because this name is "
             "taken by a round that does not belong to this FederatedModel."
         )
         return False, "NameTaken", f"{message} {REASONS['NameTaken'].advice}"
-    complete, failed = (conditions.find(live.status.conditions, kind) for kind in ("Complete", "Failed"))
-    if _holds(complete):
-        return True, "DeliveryComplete", complete.message if complete else ""
-    where = f"federatedround/{delivery.round} -n {seen.model.metadata.namespace}"
-    if _holds(failed):
-        why = f" ({failed.reason})" if failed else ""
-        message = (
-            f"The delivery of the version has failed: round {delivery.round} has failed{why}. To see why: `kubectl "
-            f"wardround explain {where}`."
-        )
-        if delivery.complete:
-            return True, "DeliveryComplete", f"{_joined(delivery)} {message}"
-        return False, "DeliveryFailed", f"{message} {REASONS['DeliveryFailed'].advice}"
-    message = (
-        f"The delivery of the version is under way: round {delivery.round} waits or runs. To see how far it is: "
-        f"`kubectl wardround explain {where}`."
-    )
+    complete = _holding(live, "Complete")
+    if complete is not None:
+        return True, "DeliveryComplete", complete.message
+    reason, message = _incomplete(seen, delivery, live)
     if delivery.complete:
         return True, "DeliveryComplete", f"{_joined(delivery)} {message}"
-    return False, "Delivering", message
+    return False, reason, f"{message} {REASONS[reason].advice}" if reason == "DeliveryFailed" else message
+
+
+def _incomplete(seen: Observation, delivery: DeliveryStatus, live: FederatedRound | None) -> tuple[str, str]:
+    """Reason and message of a delivery whose round is to be made, runs or has failed."""
+    if live is None:
+        when = " once spec.suspend is false" if seen.model.spec.suspend else ""
+        message = f"Nobody has to act: the hub operator makes round {delivery.round}, which delivers the version{when}."
+        return "Delivering", message
+    where = f"federatedround/{delivery.round} -n {seen.model.metadata.namespace}"
+    failed = _holding(live, "Failed")
+    if failed is not None:
+        return (
+            "DeliveryFailed",
+            f"The delivery of the version has failed: round {delivery.round} has failed ({failed.reason}). To see why: "
+            f"`kubectl wardround explain {where}`.",
+        )
+    return (
+        "Delivering",
+        f"The delivery of the version is under way: round {delivery.round} waits or runs. To see how far it is: "
+        f"`kubectl wardround explain {where}`.",
+    )
 
 
 def _joined(delivery: DeliveryStatus) -> str:
@@ -164,5 +167,7 @@ def _joined(delivery: DeliveryStatus) -> str:
     )
 
 
-def _holds(condition: Condition | None) -> bool:
-    return condition is not None and condition.status == "True"
+def _holding(live: FederatedRound | None, kind: str) -> Condition | None:
+    """The condition of a round, if the round exists and the condition is true."""
+    known = conditions.find(live.status.conditions, kind) if live is not None else None
+    return known if known is not None and known.status == "True" else None
