@@ -267,7 +267,7 @@ class Client:
         try:
             async with self._open().get(
                 self.server + resource.path(namespace),
-                params={key: value for key, value in query.items() if value},
+                params=_given(query),
                 headers=self._headers(),
                 timeout=timeout,
                 allow_redirects=False,
@@ -307,22 +307,16 @@ class Client:
         named: str = "",
     ) -> Object:
         resource = RESOURCES[kind]
-        doing = f"{verb.lower()} {kind} {'/'.join(part for part in (namespace, name or named, subresource) if part)}"
-        headers = self._headers()
-        parameters = {key: value for key, value in (query or {}).items() if value}
-        if body is not None:
-            headers["Content-Type"] = "application/merge-patch+json" if verb == "PATCH" else "application/json"
-            if verb != "DELETE":
-                parameters["fieldValidation"] = self._field_validation
-                if self.field_manager:
-                    parameters["fieldManager"] = self.field_manager
+        place = "/".join(filter(None, (namespace, name or named, subresource)))
+        doing = f"{verb.lower()} {kind} {place}"
+        headers = self._headers() | _content_type(verb, body)
         try:
             async with (
                 self._places,
                 self._open().request(
                     verb,
                     self.server + resource.path(namespace, name, subresource),
-                    params=parameters,
+                    params=self._parameters(verb, query, body),
                     headers=headers,
                     data=None if body is None else json.dumps(body),
                     allow_redirects=False,
@@ -337,6 +331,23 @@ class Client:
                 return answer
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as failure:
             raise Unavailable(doing, f"{self.server}: {_say(failure)}") from failure
+
+    def _parameters(self, verb: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None) -> dict[str, str]:
+        """The query of a request. A write also says how the API server treats its fields, and whose fields they are."""
+        writes = body is not None and verb != "DELETE"
+        options = {"fieldValidation": self._field_validation, "fieldManager": self.field_manager} if writes else {}
+        return _given({**(query or {}), **options})
+
+
+def _given(query: Mapping[str, str]) -> dict[str, str]:
+    """The parameters that have a value."""
+    return {key: value for key, value in query.items() if value}
+
+
+def _content_type(verb: str, body: Mapping[str, Any] | None) -> dict[str, str]:
+    if body is None:
+        return {}
+    return {"Content-Type": "application/merge-patch+json" if verb == "PATCH" else "application/json"}
 
 
 def failed_in_a_row(failures: int, held_seconds: float) -> int:
