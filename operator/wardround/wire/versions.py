@@ -53,13 +53,7 @@ def write(assignment: Assignment) -> dict[str, Any]:
 def read(document: Mapping[str, Any]) -> Assignment:
     """Return the assignment of a document. Unknown fields that are not listed as critical are ignored, but only beside
     each other: what stands inside a known field is read strictly. Raises NotUnderstood or Malformed."""
-    version, listed = document.get("version"), document.get("critical")
-    if not isinstance(version, int) or isinstance(version, bool):
-        raise codec.Malformed("version", "expected int")
-    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
-        raise codec.Malformed("critical", "expected a list of names")
-    if len(listed) > MOST_LISTED or len(listed) != len(set(listed)) or "" in listed:
-        raise codec.Malformed("critical", f"expected at most {MOST_LISTED} different names")
+    version, listed = _version(document), _listed(document)
     if version not in KNOWN:
         raise NotUnderstood("version")
     fields = known_fields(version)
@@ -68,10 +62,27 @@ def read(document: Mapping[str, Any]) -> Assignment:
             raise NotUnderstood(name)
         if name not in document:
             raise codec.Malformed(name, "missing")
-    if tuple(listed) != critical(version):
+    if listed != critical(version):
         raise codec.Malformed("critical", f"expected the critical fields of version {version}")
     known = {name: each for name, each in document.items() if name in fields}
     return codec.parse_document(Assignment, known, version=version)
+
+
+def _version(document: Mapping[str, Any]) -> int:
+    version = document.get("version")
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise codec.Malformed("version", "expected int")
+    return version
+
+
+def _listed(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """The critical fields that a document lists, of any version."""
+    listed = document.get("critical")
+    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+        raise codec.Malformed("critical", "expected a list of names")
+    if len(listed) > MOST_LISTED or len(listed) != len(set(listed)) or "" in listed:
+        raise codec.Malformed("critical", f"expected at most {MOST_LISTED} different names")
+    return tuple(listed)
 
 
 def _fields(version: int) -> list[codec.Attribute]:
