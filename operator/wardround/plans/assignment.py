@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -251,36 +251,38 @@ def decide(received: ReceivedAssignment, terms: Terms) -> Acceptance:
         return Acceptance("Refused", refused.reason, field=refused.field)
     for rule in REFUSALS:
         if reason := rule(assignment, terms):
-            asked = ASKED[reason](assignment, terms.policy) if reason in ASKED else ""
-            name, bound = "", ""
-            if reason == "ParametersNotAllowed":
-                name, bound = first_outside(assignment.task, assignment.parameters, terms.policy.parameters)
-            differs = (
-                difference(assignment.schema, terms.schemas[assignment.dataset_name])
-                if reason == "DatasetDiffers"
-                else ""
-            )
-            denied = reason == "Denied"
-            return Acceptance(
-                "Refused",
-                reason,
-                assignment,
-                asked,
-                name,
-                bound,
-                difference=differs,
-                approval=denying(assignment, terms.approvals) if denied else None,
-                denial=_denial(assignment, terms) if denied else "",
-            )
+            return _refused(assignment, terms, reason)
     if untrusted.time(assignment.issued, UNREADABLE) > received.now + AHEAD:
         return Acceptance("Waiting", AHEAD_REASON, assignment)
     if terms.policy.approval == "Manual" and not terms.approved:
-        approval = covering(assignment, terms.approvals, received.now)
-        if approval is None:
-            uncovered = why_not_covered(assignment, terms.approvals, received.now)
-            return Acceptance("Waiting", "WaitingForApproval", assignment, uncovered=uncovered)
-        return Acceptance("Accepted", "Accepted", assignment, approval=approval)
+        return _by_approval(assignment, terms, received.now)
     return Acceptance("Accepted", "Accepted", assignment)
+
+
+def _refused(assignment: Assignment, terms: Terms, reason: str) -> Acceptance:
+    """The refusal with all that its message says."""
+    asked = ASKED[reason](assignment, terms.policy) if reason in ASKED else ""
+    refused = Acceptance("Refused", reason, assignment, asked)
+    match reason:
+        case "ParametersNotAllowed":
+            parameter, bound = first_outside(assignment.task, assignment.parameters, terms.policy.parameters)
+            return replace(refused, parameter=parameter, bound=bound)
+        case "DatasetDiffers":
+            differs = difference(assignment.schema, terms.schemas[assignment.dataset_name])
+            return replace(refused, difference=differs)
+        case "Denied":
+            approval = denying(assignment, terms.approvals)
+            return replace(refused, approval=approval, denial=_denial(assignment, terms))
+    return refused
+
+
+def _by_approval(assignment: Assignment, terms: Terms, now: datetime) -> Acceptance:
+    """A person has to approve the task, unless an Approval of its series covers it."""
+    approval = covering(assignment, terms.approvals, now)
+    if approval is not None:
+        return Acceptance("Accepted", "Accepted", assignment, approval=approval)
+    uncovered = why_not_covered(assignment, terms.approvals, now)
+    return Acceptance("Waiting", "WaitingForApproval", assignment, uncovered=uncovered)
 
 
 def _addressee(assignment: Assignment, terms: Terms) -> str:
