@@ -107,25 +107,34 @@ def superfluous(seen: Observation, series: SeriesStatus) -> tuple[Delete, ...]:
     stays, because it says why numbers are missing. The record of a result names the states from which training
     continues, so no round is needed for a state.
     """
+    kept = _kept_versions(seen)
     listed = own(seen)
-    kept = {each.metadata.name for each in listed[-seen.model.spec.history.versions :]}
-    kept |= {each.metadata.name for each in (current(seen), best(seen)) if each is not None} | {pinned_name(seen)}
-    gone = [each for each in listed if each.metadata.name not in kept]
     # A finalizer of somebody else can keep an object that is being deleted. Nothing is left to do about it.
-    versions = [
+    versions = (
         Delete(kind=modelversion.KIND, name=each.metadata.name, uid=each.metadata.uid)
-        for each in gone
-        if each.metadata.deletion_timestamp is None
-    ]
-    delivery, testing = seen.model.status.delivery, seen.model.status.testing
-    needed = {each.name for each in series.rounds} | {each.round for each in (delivery, testing) if each}
-    needed |= {each.spec.round_name for each in listed if each not in gone}
-    unneeded = [
+        for each in listed
+        if each.metadata.name not in kept and each.metadata.deletion_timestamp is None
+    )
+    needed = _needed_rounds(seen, series) | {each.spec.round_name for each in listed if each.metadata.name in kept}
+    unneeded = (
         Delete(kind=federatedround.KIND, name=name, uid=uid)
         for name, uid in sorted(seen.rounds.items())
         if name not in needed
-    ]
+    )
     return (*versions, *unneeded)
+
+
+def _kept_versions(seen: Observation) -> frozenset[str]:
+    """The newest versions, as many as spec.history says, and each one that counts or that people have named."""
+    newest = own(seen)[-seen.model.spec.history.versions :]
+    counting = (each for each in (current(seen), best(seen)) if each is not None)
+    return frozenset({pinned_name(seen), *(each.metadata.name for each in (*newest, *counting))})
+
+
+def _needed_rounds(seen: Observation, series: SeriesStatus) -> frozenset[str]:
+    """The rounds that are needed without regard to versions."""
+    delivery, testing = seen.model.status.delivery, seen.model.status.testing
+    return frozenset(each.name for each in series.rounds) | {each.round for each in (delivery, testing) if each}
 
 
 def _number(version: ModelVersion) -> int:
