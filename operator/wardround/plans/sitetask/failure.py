@@ -43,25 +43,36 @@ def failure(
     `train_seconds`: how long the round lets the pod train. When the kubelet stops a pod whose time is over, the exit
     codes of its containers say nothing about the cause. A node that has died says nothing any more.
     """
-    if pod is not None and (cause := _opened(pod, ours) or _out_of_time(pod, train_seconds)):
-        return cause
-    if job is not None and job.failed == "DeadlineExceeded":
-        message = (
-            "The Job ran longer than its activeDeadlineSeconds. Not the round, but a person or a program in this "
-            f"cluster has set this limit. To see the Job: kubectl describe job/{job.name} -n {job.namespace}"
-        )
-        return Failure.by("DeadlineExceeded", message)
-    if pod is not None:
-        for rule in RULES:
-            if cause := rule(pod, ours):
-                return cause
-    if job is not None and job.failed:
-        evicted = pod is not None and (pod.reason == "Evicted" or pod.disrupted)
-        return Failure.by(
-            "Evicted" if evicted else "PodFailed",
-            f"The Job failed with {job.failed}: kubectl describe job/{job.name} -n {job.namespace}",
-        )
-    return _node_lost(pod, now) if pod is not None else None
+    if pod is None:
+        return _job_out_of_time(job) or _job_failed(job, pod)
+    return (
+        _opened(pod, ours)
+        or _out_of_time(pod, train_seconds)
+        or _job_out_of_time(job)
+        or next((cause for rule in RULES if (cause := rule(pod, ours))), None)
+        or _job_failed(job, pod)
+        or _node_lost(pod, now)
+    )
+
+
+def _job_out_of_time(job: Job | None) -> Failure | None:
+    if job is None or job.failed != "DeadlineExceeded":
+        return None
+    message = (
+        "The Job ran longer than its activeDeadlineSeconds. Not the round, but a person or a program in this cluster "
+        f"has set this limit. To see the Job: kubectl describe job/{job.name} -n {job.namespace}"
+    )
+    return Failure.by("DeadlineExceeded", message)
+
+
+def _job_failed(job: Job | None, pod: Pod | None) -> Failure | None:
+    if job is None or not job.failed:
+        return None
+    evicted = pod is not None and (pod.reason == "Evicted" or pod.disrupted)
+    return Failure.by(
+        "Evicted" if evicted else "PodFailed",
+        f"The Job failed with {job.failed}: kubectl describe job/{job.name} -n {job.namespace}",
+    )
 
 
 def _out_of_time(pod: Pod, train_seconds: int | None) -> Failure | None:
