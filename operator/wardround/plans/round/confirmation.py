@@ -65,12 +65,16 @@ def confirmation(seen: Observation, plan: Plan) -> Confirmation:
     begins = any(isinstance(each, MakeRoundKey) for each in plan.actions)
     ends = is_final(plan.status) and not is_over(seen.round)
     all_tasks = ends or any(_rests_on_all_tasks(each) for each in plan.actions)
-    if not (begins or ends):
-        return Confirmation(concerned, None, tasks, all_tasks)
+    of_actions = Confirmation(concerned, None, tasks, all_tasks)
+    return of_actions.joined(_all_participants(seen)) if begins or ends else of_actions
+
+
+def _all_participants(seen: Observation) -> Confirmation:
+    """Those that the round has asked, and those that its spec names or selects."""
     wanted = seen.round.spec.participants
-    asked = {task.metadata.namespace for task in seen.tasks}
+    asked = frozenset(task.metadata.namespace for task in seen.tasks)
     labels = wanted.selector.match_labels if wanted.selector and not asked else None
-    return Confirmation(concerned | asked | set(seen.roster) | set(wanted.names or ()), labels, tasks, all_tasks)
+    return Confirmation(asked | set(seen.roster) | set(wanted.names or ()), labels)
 
 
 def _rests_on_all_tasks(action: Action) -> bool:
