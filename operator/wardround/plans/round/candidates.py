@@ -47,21 +47,31 @@ def assess(view: View) -> Candidates:
     unknown = nowhere_offered(view, barred)
     fit = tuple(name for name in view.selected if name not in barred)
     lack = shortfall(view, fit)
-    named_by_author = view.round.spec.participants.names is not None
-    not_awaited = (*SHUT_OUT, *(UNKNOWN if _goes_on(view.round) else ()))
     return Candidates(
         barred=barred,
         fit=fit,
         unknown=unknown,
         missing=sentences(lack, selected(view)) if lack else "",
-        # Where no hospital offers the Dataset, its name is the author's to check: no hospital is blamed.
-        attention=tuple(
-            Attention(participant=name, reason=reason, message=tell(view, reason, name))
-            for name, reason in barred.items()
-            if not (unknown and reason == "DatasetNotFound")
-        ),
-        awaited=tuple(name for name, reason in barred.items() if named_by_author and reason not in not_awaited),
+        attention=_attention(view, barred, unknown),
+        awaited=_awaited(view, barred),
     )
+
+
+def _attention(view: View, barred: Mapping[str, str], unknown: str) -> tuple[Attention, ...]:
+    """Where no hospital offers the Dataset, its name is the author's to check: no hospital is blamed."""
+    return tuple(
+        Attention(participant=name, reason=reason, message=tell(view, reason, name))
+        for name, reason in barred.items()
+        if not (unknown and reason == "DatasetNotFound")
+    )
+
+
+def _awaited(view: View, barred: Mapping[str, str]) -> tuple[str, ...]:
+    """A round that selects by labels waits for no hospital: nobody has named one."""
+    if view.round.spec.participants.names is None:
+        return ()
+    not_awaited = (*SHUT_OUT, *(UNKNOWN if _goes_on(view.round) else ()))
+    return tuple(name for name, reason in barred.items() if reason not in not_awaited)
 
 
 def _goes_on(federated_round: FederatedRound) -> bool:
