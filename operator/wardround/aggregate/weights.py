@@ -28,26 +28,26 @@ def shares(samples: Sequence[int], most: Sequence[int], max_share: Fraction) -> 
     cap is below 1/n, or if there are no samples, shares are equal.
     """
     counts = [min(count, limit) for count, limit in zip(samples, most, strict=True)]
-    if not counts:
-        return []
-    uncapped = {index for index, count in enumerate(counts) if count > 0}
-    if not uncapped or max_share * len(uncapped) <= 1:
-        members = uncapped or set(range(len(counts)))
+    counting = {index for index, count in enumerate(counts) if count > 0}
+    if not counting or max_share * len(counting) <= 1:
+        members = counting or set(range(len(counts)))
         return [Fraction(index in members, len(members)) for index in range(len(counts))]
-    result = [Fraction(0)] * len(counts)
-    left = Fraction(1)
+    return _capped(counts, max_share)
+
+
+def _capped(counts: Sequence[int], max_share: Fraction) -> list[Fraction]:
+    """Shares in proportion to `counts`, none above `max_share`.
+
+    `max_share` times the number of positive counts is above 1, so not all of them reach the cap.
+    """
+    capped: set[int] = set()
     while True:
-        total = sum(counts[index] for index in uncapped)
-        above = {index for index in uncapped if left * counts[index] > max_share * total}
+        left = 1 - max_share * len(capped)
+        total = sum(count for index, count in enumerate(counts) if index not in capped)
+        above = {index for index, count in enumerate(counts) if left * count > max_share * total} - capped
         if not above:
-            break
-        for index in above:
-            result[index] = max_share
-        left -= max_share * len(above)
-        uncapped -= above
-    for index in uncapped:
-        result[index] = left * counts[index] / total
-    return result
+            return [max_share if index in capped else left * count / total for index, count in enumerate(counts)]
+        capped |= above
 
 
 def scales(counts: Sequence[int], most: Sequence[int | None]) -> list[Fraction]:
