@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -42,6 +43,8 @@ from wardround.wire.update import ValidationSums
 
 # Covers repr of every finite float.
 NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,24})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+# By reason of a store's error: a missing or short object concerns its participant only. Any other error concerns all.
+REFUSALS = {MISSING: "Missing", SHORT: "Altered"}
 
 
 @dataclass(frozen=True)
@@ -116,34 +119,16 @@ async def examine(
     context = update_context(expected.round_uid, expected.attempt, expected.participant, manifest.digest)
     file_key = unwrap(manifest.wrapped_key, key, context)
     body = Body(file_key, manifest.header)
-    if len(update.get) < len(part_lengths(body.length)):
-        raise Refused("Missing")
-    if form.length not in (None, body.length):
-        raise Refused("WrongSchema")
-    if form.task != "Train" and body.length > SEGMENT:
-        raise Refused("WrongSchema")
+    _check_size(form, body, parts=len(update.get))
     file = _file(store, update.get, body, form, keeping)
-    try:
-        frozen = form.frozen if form.task == "Train" else None
-        first_pass = _FirstPass(body.length, form.layout, frozen, file.sent if isinstance(file, ExpandedFile) else None)
+    first_pass = _first_pass(file, form)
+    with _refusals():
         await file.read_through(first_pass.add, buffers)
         layout = first_pass.finish()
         _check_digest(first_pass.digest, file_key, manifest)
         numbers = {} if form.task == "Train" else await _numbers(file, layout, form.task)
-    except StoreError as error:
-        # A missing or short object concerns this participant only. Any other error of the store concerns all.
-        if error.reason in (MISSING, SHORT):
-            raise Refused("Missing" if error.reason == MISSING else "Altered") from None
-        raise
-    if any(tensor.dtype in HALF_PRECISION for tensor in layout.tensors):
-        # `check` at the site refuses such a model. An update of other code is left out.
-        raise Refused("HalfPrecision")
-    if form.layout is None and not (layout.canonical and layout.schema_digest == manifest.header.schema_digest):
-        raise Refused("WrongSchema")
-    try:
-        read = _validation(file_key, manifest) if form.task == "Train" else _counted(form.task, numbers, manifest)
-    except counts.Impossible:
-        raise Refused("CountsInvalid") from None
+    _check_layout(form, layout, manifest.header)
+    read = _sums(form.task, file_key, numbers, manifest)
     return Usable(
         participant=update.participant,
         header=manifest.header,
@@ -161,6 +146,15 @@ async def examine(
     )
 
 
+def _check_size(form: Form, body: Body, parts: int) -> None:
+    """Raises Refused("Missing") if `parts` of the file are too few, Refused("WrongSchema") if its length is not that of
+    the form. Statistics and Evaluate updates are one segment."""
+    if parts < len(part_lengths(body.length)):
+        raise Refused("Missing")
+    if form.length not in (None, body.length) or (form.task != "Train" and body.length > SEGMENT):
+        raise Refused("WrongSchema")
+
+
 def _file(store: Store, urls: Sequence[str], body: Body, form: Form, keeping: Keeping) -> SealedFile:
     """The file of an update. A compressed one is read as the file that was compressed."""
     if form.layout is None or form.compression == NONE:
@@ -170,11 +164,37 @@ def _file(store: Store, urls: Sequence[str], body: Body, form: Form, keeping: Ke
     return ExpandedFile(store, urls, body, keeping, form.layout.length, expansion)
 
 
+def _first_pass(file: SealedFile, form: Form) -> _FirstPass:
+    frozen = form.frozen if form.task == "Train" else None
+    sent = file.sent if isinstance(file, ExpandedFile) else None
+    return _FirstPass(file.body.length, form.layout, frozen, sent)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raises Refused for an error of the store that concerns this participant only."""
+    try:
+        yield
+    except StoreError as error:
+        if error.reason in REFUSALS:
+            raise Refused(REFUSALS[error.reason]) from None
+        raise
+
+
 def _check_digest(plain: str, file_key: bytes, manifest: UpdateManifest) -> None:
     """Raises Refused("Altered") if the manifest is about other bytes. An earlier version of a site sends the plain
     digest."""
     if manifest.digest not in (keyed_digest(file_key, manifest.header, plain), plain):
         raise Refused("Altered")
+
+
+def _check_layout(form: Form, layout: Layout, header: Header) -> None:
+    """Raises Refused: HalfPrecision, and WrongSchema if the form knows no layout and the header's is another one."""
+    if any(tensor.dtype in HALF_PRECISION for tensor in layout.tensors):
+        # `check` at the site refuses such a model. An update of other code is left out.
+        raise Refused("HalfPrecision")
+    if form.layout is None and not (layout.canonical and layout.schema_digest == header.schema_digest):
+        raise Refused("WrongSchema")
 
 
 def _check_claims(form: Form, manifest: UpdateManifest) -> None:
@@ -190,6 +210,15 @@ def _check_claims(form: Form, manifest: UpdateManifest) -> None:
     sums_fit = manifest.sealed_sums is None or (task == "Train" and not withheld)
     if not samples_fit or not sums_fit or (withheld and task == "Statistics") or manifest.min_cell < form.least_cell:
         raise Refused("CountsInvalid")
+
+
+def _sums(task: str, file_key: bytes, numbers: Mapping[str, Array], manifest: UpdateManifest) -> _Sums:
+    """What the update counts. `numbers`: the tensors of a Statistics or Evaluate update. Raises Refused: Altered,
+    CountsInvalid."""
+    try:
+        return _validation(file_key, manifest) if task == "Train" else _counted(task, numbers, manifest)
+    except counts.Impossible:
+        raise Refused("CountsInvalid") from None
 
 
 def _counted(task: str, numbers: Mapping[str, Array], manifest: UpdateManifest) -> _Sums:
