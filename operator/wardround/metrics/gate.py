@@ -6,7 +6,7 @@ one hospital is left to people, and so is one that is worse without one hospital
 People also decide if the rows of one hospital contradict a reference: its labels or units may have changed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,6 +44,15 @@ class Paired:
     contradicted: bool = False
 
     @property
+    def rarer_class(self) -> int:
+        """The people of the rarer class, as people see their number.
+
+        With the exact number, one evaluation for each minEvents would find out how many people have a positive row.
+        """
+        people, events = rounded_count(self.people), rounded_count(self.events)
+        return min(events, people - events)
+
+    @property
     def gain(self) -> float:
         """How much lower the reference's log loss is than that of a model that knows only the prevalence."""
         return entropy(self.events / self.people) - self.reference_loss
@@ -54,9 +63,14 @@ class Paired:
         return min(LARGEST_LOSS, SHARE_OF_GAIN * self.gain)
 
     @property
+    def beyond(self) -> bool:
+        """Whether the candidate may be worse by more than the bound."""
+        return self.high > self.bound
+
+    @property
     def surely_worse(self) -> bool:
         """Whether the candidate is beyond the bound, and chance does not explain it."""
-        return self.high > self.bound and self.low > 0
+        return self.beyond and self.low > 0
 
     @property
     def worse_in_the_middle(self) -> bool:
@@ -90,33 +104,52 @@ def judge(evidence: Evidence, min_events: int) -> GateVerdict:
     A candidate within the bounds is accepted also if it is worse by so little for sure: with many people, each
     difference is significant. A candidate beyond a bound is worse if it is surely so, and else nobody knows.
     """
-    if not evidence.paired:
-        return GateVerdict("Undecided", "NotMeasured")
-    for each in evidence.paired:
-        # With the exact number, one evaluation for each minEvents would find out how many people have a positive row.
-        people, events = rounded_count(each.people), rounded_count(each.events)
-        # Without both classes there is no prevalence to compare with.
-        if min(events, people - events) < max(min_events, 1):
-            return GateVerdict("Undecided", "TooFewEvents")
-    beyond = [each for each in evidence.paired if each.high > each.bound]
-    for each in beyond:
-        if each.surely_worse:
-            return GateVerdict("Worse", "WorseThanReference", each.reference)
+    verdicts = (rule(evidence, min_events) for rule in _RULES)
+    return next((verdict for verdict in verdicts if verdict is not None), GateVerdict("Accepted", "NotWorse"))
+
+
+_Rule = Callable[[Evidence, int], GateVerdict | None]
+
+
+def _about_all(reason: str, holds: Callable[[Evidence, int], bool]) -> _Rule:
+    """A rule about the evidence as a whole."""
+    return lambda evidence, min_events: GateVerdict("Undecided", reason) if holds(evidence, min_events) else None
+
+
+def _about_one(
+    reason: str,
+    holds: Callable[[Paired], bool],
+    outcome: Outcome = "Undecided",
+    pairs: Callable[[Evidence], Sequence[Paired]] = lambda evidence: evidence.paired,
+) -> _Rule:
+    """A rule about each comparison with a reference. The first one for which it holds decides."""
+
+    def rule(evidence: Evidence, _: int) -> GateVerdict | None:
+        references = (each.reference for each in pairs(evidence) if holds(each))
+        return next((GateVerdict(outcome, reason, reference) for reference in references), None)
+
+    return rule
+
+
+# What speaks against the candidate. The first rule that holds decides.
+_RULES: tuple[_Rule, ...] = (
+    _about_all("NotMeasured", lambda evidence, _: not evidence.paired),
+    # Without both classes there is no prevalence to compare with.
+    _about_all(
+        "TooFewEvents", lambda evidence, least: any(each.rarer_class < max(least, 1) for each in evidence.paired)
+    ),
+    _about_one("WorseThanReference", lambda each: each.surely_worse, "Worse"),
     # Flipped labels at one hospital make the reference bad there, and the candidate of these labels good in the total.
-    for each in evidence.paired:
-        if each.at_one > max(each.bound, 0):
-            return GateVerdict("Undecided", "WorseAtHospital", each.reference)
+    _about_one("WorseAtHospital", lambda each: each.at_one > max(each.bound, 0)),
     # Hospitals that nobody saw could still be worse off.
-    if evidence.coverage < LEAST_COVERAGE:
-        return GateVerdict("Undecided", "TooFewSeen")
-    for each in beyond:
-        return GateVerdict("Undecided", "NotShown", each.reference)
+    _about_all("TooFewSeen", lambda evidence, _: evidence.coverage < LEAST_COVERAGE),
+    _about_one("NotShown", lambda each: each.beyond),
     # Whatever sums one hospital sends, they do not get a candidate accepted that is worse at the others.
-    for each in evidence.without_one:
-        if each.surely_worse or each.worse_in_the_middle:
-            return GateVerdict("Undecided", "WorseWithoutOne", each.reference)
+    _about_one(
+        "WorseWithoutOne",
+        lambda each: each.surely_worse or each.worse_in_the_middle,
+        pairs=lambda evidence: evidence.without_one,
+    ),
     # After a change of labels or units at one hospital, a candidate can be better there, and not worse elsewhere.
-    for each in evidence.paired:
-        if each.contradicted:
-            return GateVerdict("Undecided", "RowsContradictReference", each.reference)
-    return GateVerdict("Accepted", "NotWorse")
+    _about_one("RowsContradictReference", lambda each: each.contradicted),
+)
