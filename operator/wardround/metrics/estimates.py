@@ -79,22 +79,23 @@ def estimates(
     a histogram have no metric that needs it. `apart`: as of `calibration`.
     """
     made = {name: estimator(numbers) for name, estimator in _ESTIMATORS.items() if name in names}
-    if "histogram" in numbers and any(name in names for name in _AT_SPECIFICITY):
-        at_specificity = _at_specificity(numbers, min_cell, specificity, apart)
-        made |= {name: each for name, each in at_specificity.items() if name in names}
-    if "histogram" in numbers and any(name in names for name in _RECALIBRATION):
-        recalibrated = _recalibration(numbers, min_cell, apart)
-        made |= {name: each for name, each in recalibrated.items() if name in names}
-    people = numbers["people"].tolist()
-    published = {
-        name: _publishable(each, min_cell, hidden=too_few(people, min_cell, classes=registry.METRICS[name].labels))
-        for name, each in made.items()
-    }
+    for group, joint in _JOINT_ESTIMATORS.items():
+        if "histogram" in numbers and any(name in names for name in group):
+            together = joint(numbers, min_cell, specificity, apart)
+            made |= {name: each for name, each in together.items() if name in names}
     hospitals = [each for each, _ in apart] or [numbers]
     return {
-        name: each and replace(each, people_without_largest=_without_largest(name, hospitals))
-        for name, each in published.items()
+        name: replace(each, people_without_largest=_without_largest(name, hospitals))
+        if each is not None and _publishable(name, each, numbers, min_cell)
+        else None
+        for name, each in made.items()
     }
+
+
+def _publishable(name: str, each: Estimate, numbers: Numbers, min_cell: float) -> bool:
+    """Whether a metric is over enough people. A metric that depends on labels needs enough of each class."""
+    too_few_people = too_few(numbers["people"].tolist(), min_cell, classes=registry.METRICS[name].labels)
+    return not too_few_people and each.denominator >= _at_least(min_cell)
 
 
 def allows(numbers: Numbers, name: str) -> bool:
@@ -161,10 +162,6 @@ def _curve_groups(numbers: Numbers, min_cell: float, apart: Hospitals) -> list[t
 def _apart(hospitals: Hospitals) -> list[tuple[Floats, float]]:
     """What `bins.merge` reads of each of several hospitals: weights by bin, and its `min_cell`."""
     return [(_Histogram.read(each).both, least) for each, least in hospitals] if len(hospitals) > 1 else []
-
-
-def _publishable(each: Estimate | None, min_cell: float, *, hidden: bool) -> Estimate | None:
-    return None if each is None or hidden or each.denominator < _at_least(min_cell) else each
 
 
 def _at_least(min_cell: float) -> float:
@@ -299,7 +296,7 @@ def _at_specificity(numbers: Numbers, min_cell: float, least: float, apart: Hosp
     }
 
 
-def _recalibration(numbers: Numbers, min_cell: float, apart: Hospitals) -> dict[str, Estimate | None]:
+def _recalibration(numbers: Numbers, min_cell: float, _: float, apart: Hospitals) -> dict[str, Estimate | None]:
     """Intercept and slope, fitted to the groups of the calibration curve."""
     histogram, people = _Histogram.read(numbers), float(numbers["people"][0])
     groups = _curve_groups(numbers, min_cell, apart)
@@ -311,6 +308,12 @@ def _recalibration(numbers: Numbers, min_cell: float, apart: Hospitals) -> dict[
         name: _over(value, (value - intervals.Z * error, value + intervals.Z * error), people, people)
         for name, value, error in values
     }
+
+
+# Metrics that explain each other are computed together.
+_JOINT_ESTIMATORS: Mapping[
+    tuple[str, ...], Callable[[Numbers, float, float, Hospitals], dict[str, Estimate | None]]
+] = {_AT_SPECIFICITY: _at_specificity, _RECALIBRATION: _recalibration}
 
 
 def _told_share(share: Estimate, people: float) -> float:
