@@ -21,24 +21,22 @@ class SimulationError(Exception):
 
 
 class RoundFailed(SimulationError):
-    """A round has failed. `reason`: of its condition. `place`: where, if not at the hospitals. `explanations`: what
-    went wrong at each hospital where something did. `advice`: what to do in a simulation. `reports`: of our own
+    """A round has failed. `reason`: of its condition. `message`: which round has failed, where and why. `explanations`:
+    what went wrong at each hospital where something did. `advice`: what to do in a simulation. `reports`: of our own
     containers, by hospital and verb."""
 
     def __init__(
         self,
         name: str,
         reason: str,
-        why: str,
+        message: str,
         explanations: Mapping[str, str],
         *,
-        place: str = "",
         advice: str = "",
         reports: Mapping[str, Mapping[str, Outcome]],
     ) -> None:
         lines = [f"{hospital}: {text}" for hospital, text in sorted(explanations.items())]
-        first = f"Round {name} has failed{place}. {why}"
-        super().__init__("\n  ".join([first, *lines, *([advice] if advice else [])]))
+        super().__init__("\n  ".join([message, *lines, *([advice] if advice else [])]))
         self.name = name
         self.reason = reason
         self.explanations = explanations

@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from wardround.api.conditions import Condition
 from wardround.api.federatedround import Attention, FederatedRound, Participants, Quorum, Result
 from wardround.api.site import LEAST_CELL, MOST_EVALUATIONS, Policy
+from wardround.api.task import Update
 from wardround.clock import system_random_bytes
 from wardround.courier.keys import Identity as SiteIdentity
 from wardround.documents.keys import Identity as HubIdentity
@@ -139,77 +139,113 @@ def _play_repeat(
     hospitals: Mapping[str, Hospital],
     on_progress: Callable[[Progress], None],
 ) -> Iterator[Finished | Skipped]:
-    own = {name: each for name, each in hospitals.items() if name != HOLDOUT}
     for federated_round in simulation.rounds:
-        varied = repeat.round(federated_round)
-        evaluate = varied.spec.task == "Evaluate"
-        parts: list[tuple[FederatedRound, Mapping[str, Hospital], str]] = []
-        if not _names_holdout(varied):
-            parts.append((varied, own, HOSPITALS))
-        if simulation.holdout is not None and evaluate:
-            parts.append((_on_holdout(varied), {HOLDOUT: hospitals[HOLDOUT]}, HOLDOUT))
-        for part, asked, source in parts:
+        for part in _parts(repeat, federated_round, hospitals):
             try:
-                yield _run(simulation, hub, part, asked, repeat, source, on_progress)
+                yield _run(simulation, hub, part, on_progress)
             except RoundFailed as failure:
+                evaluate = federated_round.spec.task == "Evaluate"
                 if not evaluate or (simulation.repeats == 1 and not simulation.skips_evaluations):
                     raise
-                yield Skipped(repeat.number, failure.name, source, failure.reason, str(failure), failure.reports)
+                yield Skipped(repeat.number, failure.name, part.source, failure.reason, str(failure), failure.reports)
 
 
-def _run(
-    simulation: Simulation,
-    hub: Hub,
-    federated_round: FederatedRound,
-    hospitals: Mapping[str, Hospital],
-    repeat: Repeat,
-    source: str,
-    on_progress: Callable[[Progress], None],
-) -> Finished:
+@dataclass(frozen=True)
+class _Part:
+    """A round of one repeat, for the hospitals or for the holdout alone. `source`: as of a Finished round."""
+
+    repeat: int
+    round: FederatedRound
+    hospitals: Mapping[str, Hospital]
+    source: str = HOSPITALS
+
+
+def _parts(repeat: Repeat, federated_round: FederatedRound, hospitals: Mapping[str, Hospital]) -> Iterator[_Part]:
+    """`hospitals`: with the holdout, if the simulation has one. It measures the model of each Evaluate round."""
+    varied = repeat.round(federated_round)
+    if not _names_holdout(varied):
+        own = {name: each for name, each in hospitals.items() if name != HOLDOUT}
+        yield _Part(repeat.number, varied, own)
+    if HOLDOUT in hospitals and varied.spec.task == "Evaluate":
+        yield _Part(repeat.number, _on_holdout(varied), {HOLDOUT: hospitals[HOLDOUT]}, HOLDOUT)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A round that is over, and what each hospital made of its last task."""
+
+    round: FederatedRound
+    worked: Mapping[str, SimulatedTask]
+
+    @property
+    def reports(self) -> dict[str, Mapping[str, Outcome]]:
+        return {hospital: each.outcomes for hospital, each in self.worked.items()}
+
+    @property
+    def explanations(self) -> dict[str, str]:
+        return {hospital: each.explanation for hospital, each in self.worked.items() if each.explanation}
+
+    @property
+    def updates(self) -> dict[str, Update]:
+        return {hospital: each.status.update for hospital, each in self.worked.items() if each.status.update}
+
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        return tuple(sorted(hospital for hospital, update in self.updates.items() if update.withheld))
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        left_out = {each.participant for each in self.round.status.attention}
+        return tuple(sorted(set(self.updates) - set(self.withheld) - left_out))
+
+    @property
+    def has_too_few(self) -> bool:
+        """Whether a hospital has too few patients for the round."""
+        failures = [each.status.failure for each in self.worked.values()]
+        return bool(self.withheld) or any(each is not None and each.reason == TOO_FEW for each in failures)
+
+
+def _run(simulation: Simulation, hub: Hub, part: _Part, on_progress: Callable[[Progress], None]) -> Finished:
     """Raises RoundFailed, and SimulationError for a round that waits for a person."""
-    name = federated_round.metadata.name
-    explained: dict[str, str] = {}
+    metadata, spec = part.round.metadata, part.round.spec
 
-    def tell(hospital: str, worked: SimulatedTask) -> None:
-        explained[hospital] = worked.explanation
-        on_progress(Progress(repeat.number, name, hospital))
+    def tell(hospital: str, _: SimulatedTask) -> None:
+        on_progress(Progress(part.repeat, metadata.name, hospital))
 
-    done, worked = hub.run(federated_round, hospitals, tell)
-    result, counts = done.status.result, done.status.participants
-    reports = {hospital: each.outcomes for hospital, each in worked.items()}
-    sent = {hospital: each.status.update for hospital, each in worked.items() if each.status.update}
-    withheld = tuple(sorted(hospital for hospital, update in sent.items() if update.withheld))
-    if (failure := failed(done)) or result is None or counts is None:
-        too_few = withheld or any(
-            each.status.failure and each.status.failure.reason == TOO_FEW for each in worked.values()
-        )
-        raise RoundFailed(
-            name,
-            failure.reason if failure else "",
-            _withheld_holdout(simulation.min_cell) if withheld == (HOLDOUT,) else _why(failure),
-            {hospital: text for hospital, text in explained.items() if text},
-            place=" on the rows of the holdout file" if source == HOLDOUT else "",
-            advice=_advice(simulation.min_cell, withheld) if too_few else "",
-            reports=reports,
-        )
-    left_out = {each.participant for each in done.status.attention}
+    ended = _Ended(*hub.run(part.round, part.hospitals, tell))
+    status, explanations = ended.round.status, ended.explanations
+    if failed(ended.round) or status.result is None or status.participants is None:
+        raise _failure(part, ended, simulation.min_cell)
     return Finished(
-        repeat.number,
-        name,
-        federated_round.spec.task,
-        source,
-        result,
-        counts.aggregated,
-        tuple(_explained(each, explained) for each in done.status.attention),
-        reports,
-        withheld,
-        tuple(sorted(set(sent) - set(withheld) - left_out)),
-        () if federated_round.spec.task == "Statistics" else federated_round.spec.metrics,
+        part.repeat,
+        metadata.name,
+        spec.task,
+        part.source,
+        status.result,
+        status.participants.aggregated,
+        tuple(_explained(each, explanations) for each in status.attention),
+        ended.reports,
+        ended.withheld,
+        ended.counted,
+        () if spec.task == "Statistics" else spec.metrics,
     )
 
 
-def _why(failure: Condition | None) -> str:
-    return f"{failure.reason}: {failure.message}" if failure else ""
+def _failure(part: _Part, ended: _Ended, min_cell: int) -> RoundFailed:
+    """The error of a round that has no result."""
+    name, failure = part.round.metadata.name, failed(ended.round)
+    place = " on the rows of the holdout file" if part.source == HOLDOUT else ""
+    cause = f"{failure.reason}: {failure.message}" if failure else ""
+    if ended.withheld == (HOLDOUT,):
+        cause = _withheld_holdout(min_cell)
+    return RoundFailed(
+        name,
+        failure.reason if failure else "",
+        f"Round {name} has failed{place}. {cause}",
+        ended.explanations,
+        advice=_advice(min_cell, ended.withheld) if ended.has_too_few else "",
+        reports=ended.reports,
+    )
 
 
 def _withheld_holdout(min_cell: int) -> str:
