@@ -31,9 +31,14 @@ def find(conditions: Conditions, kind: str) -> Condition | None:
     return next((each for each in conditions if each.type == kind), None)
 
 
-def is_true(conditions: Conditions, kind: str) -> bool:
+def find_true(conditions: Conditions, kind: str) -> Condition | None:
+    """The condition of this type if it is True."""
     condition = find(conditions, kind)
-    return condition is not None and condition.status == "True"
+    return condition if condition is not None and condition.status == "True" else None
+
+
+def is_true(conditions: Conditions, kind: str) -> bool:
+    return find_true(conditions, kind) is not None
 
 
 def is_over(conditions: Conditions) -> bool:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from wardround.api import approval, sitetask
 from wardround.api.approval import MOST_TASKS, Approval
-from wardround.api.conditions import find, is_true
+from wardround.api.conditions import find, find_true, is_true
 from wardround.api.meta import API_VERSION
 from wardround.api.sitetask import SiteTask
 from wardround.api.times import LAST_YEAR, read_time, to_seconds
@@ -271,12 +271,11 @@ def _state(task: SiteTask) -> str:
     known = task.status.conditions
     if is_true(known, "Complete"):
         return "is complete"
-    failed = find(known, "Failed")
-    if failed is not None and failed.status == "True":
+    if failed := find_true(known, "Failed"):
         return f"has failed ({failed.reason})"
-    accepted = find(known, "Accepted")
-    if accepted is not None and accepted.status == "True":
+    if is_true(known, "Accepted"):
         return "is accepted, and has not ended"
+    accepted = find(known, "Accepted")
     return f"waits ({accepted.reason})" if accepted else "is new"
 
 

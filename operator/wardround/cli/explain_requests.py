@@ -11,7 +11,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from wardround.api import modelpush, modeltransfer, prediction
-from wardround.api.conditions import Condition, find
+from wardround.api.conditions import Condition, find_true
 from wardround.api.meta import Meta
 from wardround.api.modelpush import ModelPush
 from wardround.api.modeltransfer import ModelTransfer
@@ -46,8 +46,7 @@ class _Asked:
 
     def condition(self, kind: str) -> Condition | None:
         """The condition, if it is True."""
-        known = find(self.request.status.conditions, kind)
-        return known if known is not None and known.status == "True" else None
+        return find_true(self.request.status.conditions, kind)
 
 
 def _transfer(item: Object) -> _Asked:

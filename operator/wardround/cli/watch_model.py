@@ -10,7 +10,7 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
-from wardround.api.conditions import find, is_over, is_true
+from wardround.api.conditions import find_true, is_over, is_true
 from wardround.api.federatedmodel import FederatedModel, FederatedModelSpec, SeriesRound, SeriesStatus
 from wardround.api.federatedround import FederatedRound, ResultMetric
 from wardround.api.times import read_time
@@ -165,17 +165,16 @@ def _title(seen: ModelObjects, now: datetime) -> str:
 
 def _footer(shown: FederatedModel) -> str:
     status = shown.status
-    stalled, reconciling = find(status.conditions, "Stalled"), find(status.conditions, "Reconciling")
-    if stalled is not None and stalled.status == "True":
+    if stalled := find_true(status.conditions, "Stalled"):
         return f"stalled: {stalled.reason}: {stalled.message}"
     if is_true(status.conditions, "Suspended"):
         return "suspended"
     if _exit_code(shown) == COMPLETE:
         ending = [f"the series has ended. Current version: {status.current or 'none'}"]
-        notes = (find(status.conditions, kind) for kind in ("VersionWaits", "Scheduled"))
-        return ". ".join((*ending, *(each.message.rstrip(".") for each in notes if each and each.status == "True")))
-    message = reconciling.message if reconciling and reconciling.status == "True" else ""
-    return message or "waits for the hub operator"
+        notes = (find_true(status.conditions, kind) for kind in ("VersionWaits", "Scheduled"))
+        return ". ".join((*ending, *(each.message.rstrip(".") for each in notes if each)))
+    reconciling = find_true(status.conditions, "Reconciling")
+    return (reconciling.message if reconciling else "") or "waits for the hub operator"
 
 
 def _exit_code(shown: FederatedModel) -> int | None:

@@ -55,8 +55,7 @@ def wait_for(
         live = parse(item)
         if reached(live):
             return live
-        failed = conditions.find(live.status.conditions, "Failed")
-        if failed is not None and failed.status == "True":
+        if failed := conditions.find_true(live.status.conditions, "Failed"):
             raise CommandError(f"{nothing} {failed.reason}: {reason_for(failed.reason).text}")
         if time.monotonic() > until:
             raise CommandError(

@@ -15,8 +15,7 @@ from tempfile import TemporaryDirectory
 
 from wardround.aggregate import main as aggregation
 from wardround.aggregate import plan as aggregation_plan
-from wardround.api import conditions, names
-from wardround.api.conditions import Condition
+from wardround.api import names
 from wardround.api.federatedround import FederatedRound, base_name
 from wardround.api.meta import Meta
 from wardround.api.participant import Participant
@@ -275,9 +274,3 @@ def _schema(federated_round: FederatedRound, hospitals: Mapping[str, Hospital]) 
         return assigned(spec)
     except SchemaInvalid as error:
         raise SimulationError(f"{place}: {error}.") from None
-
-
-def failed(federated_round: FederatedRound) -> Condition | None:
-    """The condition that says why a round has failed; None if it is Complete."""
-    condition = conditions.find(federated_round.status.conditions, "Failed")
-    return condition if condition is not None and condition.status == "True" else None

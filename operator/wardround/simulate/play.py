@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from wardround.api.conditions import find_true, is_true
 from wardround.api.federatedround import Attention, FederatedRound, Participants, Quorum, Result
 from wardround.api.site import LEAST_CELL, MOST_EVALUATIONS, Policy
 from wardround.api.task import Update
@@ -17,7 +18,7 @@ from wardround.documents.keys import Identity as HubIdentity
 from wardround.simulate.errors import RoundFailed
 from wardround.simulate.files import HOLDOUT, HospitalFiles
 from wardround.simulate.hospital import Hospital, Means, SimulatedTask
-from wardround.simulate.hub import Hub, failed
+from wardround.simulate.hub import Hub
 from wardround.simulate.pod import Watch
 from wardround.simulate.repeats import Repeat
 from wardround.simulate.store import MemoryStore
@@ -214,7 +215,7 @@ def _run(simulation: Simulation, hub: Hub, part: _Part, on_progress: Callable[[P
 
     ended = _Ended(*hub.run(part.round, part.hospitals, tell))
     status, explanations = ended.round.status, ended.explanations
-    if failed(ended.round) or status.result is None or status.participants is None:
+    if is_true(status.conditions, "Failed") or status.result is None or status.participants is None:
         raise _failure(part, ended, simulation.min_cell)
     return Finished(
         part.repeat,
@@ -233,7 +234,7 @@ def _run(simulation: Simulation, hub: Hub, part: _Part, on_progress: Callable[[P
 
 def _failure(part: _Part, ended: _Ended, min_cell: int) -> RoundFailed:
     """The error of a round that has no result."""
-    name, failure = part.round.metadata.name, failed(ended.round)
+    name, failure = part.round.metadata.name, find_true(ended.round.status.conditions, "Failed")
     place = " on the rows of the holdout file" if part.source == HOLDOUT else ""
     cause = f"{failure.reason}: {failure.message}" if failure else ""
     if ended.withheld == (HOLDOUT,):

@@ -51,10 +51,10 @@ def answer(model: FederatedModel) -> str:
         waits_for.append("somebody sets spec.suspend to false")
     if not waits_for:
         return f"Series {following} of {where} begins now. To follow it: kubectl wardround watch {where}"
-    stalled = conditions.find(model.status.conditions, "Stalled")
+    stalled = conditions.find_true(model.status.conditions, "Stalled")
     why = (
         f" Series {series.number} waits for people ({stalled.reason}): kubectl wardround explain {where}"
-        if stalled is not None and stalled.status == "True" and series.stage != "Ended"
+        if stalled is not None and series.stage != "Ended"
         else ""
     )
     return f"Series {following} of {where} begins when {' and '.join(waits_for)}.{why}"

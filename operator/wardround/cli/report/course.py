@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
 
-from wardround.api.conditions import find
+from wardround.api.conditions import find_true
 from wardround.api.federatedround import FederatedRound
 from wardround.api.roundtask import RoundTask
 from wardround.api.timeline import Timeline
@@ -74,8 +74,7 @@ def _round_counts(seen: ReportInput) -> Table:
 def _outcome(federated_round: FederatedRound) -> str:
     """`Complete`, `Failed: QuorumNotMet`, or `Running`."""
     known = federated_round.status.conditions
-    failed = find(known, "Failed")
-    if failed is not None and failed.status == "True":
+    if failed := find_true(known, "Failed"):
         return f"Failed: {failed.reason}"
     return "Complete" if federated_round.status.result is not None else "Running"
 

@@ -58,5 +58,5 @@ def _admission(federated_round: FederatedRound, task: RoundTask, trouble: str) -
 
 
 def _reconciling(task: RoundTask) -> str:
-    condition = conditions.find(task.status.conditions, "Reconciling")
-    return condition.reason if condition and condition.status == "True" else ""
+    condition = conditions.find_true(task.status.conditions, "Reconciling")
+    return condition.reason if condition else ""

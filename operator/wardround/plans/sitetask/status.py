@@ -125,8 +125,7 @@ def hampered(task: SiteTask, change: Change, words: str, now: datetime, *, refus
         current = conditions.progressing(current, reason, trouble, now=now, generation=generation)
     else:
         for kind in ("Complete", "Failed"):
-            end = conditions.find(current, kind)
-            if end is not None and end.status == "True":
+            if end := conditions.find_true(current, kind):
                 message = f"{_without_trouble(end.message)} {trouble}"
                 current = conditions.set_condition(
                     current, kind, True, end.reason, message, now=now, generation=generation
