@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wardround.api import federatedround, roundtask
-from wardround.api.conditions import find, is_true
+from wardround.api.conditions import find, find_true, is_true
 from wardround.api.federatedround import FederatedRound, FederatedRoundStatus
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import Update
@@ -136,45 +136,51 @@ def _sent(update: Update) -> str:
 
 
 def _stage(task: RoundTask) -> tuple[str, str]:
-    stage, state = _without_attempt(task)
+    stage, state = _end(task) or _consent(task) or _work(task)
     return (f"{stage} (attempt {task.spec.attempt})" if task.spec.attempt > 1 else stage), state
 
 
-def _without_attempt(task: RoundTask) -> tuple[str, str]:
-    conditions, failure = task.status.conditions, task.status.failure
-    failed, accepted, stalled = (find(conditions, kind) for kind in ("Failed", "Accepted", "Stalled"))
-    if failed is not None and failed.status == "True":
-        reason = failure.reason if failure else failed.reason
+def _end(task: RoundTask) -> tuple[str, str] | None:
+    """Stage and state of a task that is over, else None."""
+    if failed := find_true(task.status.conditions, "Failed"):
+        reason = task.status.failure.reason if task.status.failure else failed.reason
         return ("called back", "waiting") if reason == "Cancelled" else (f"failed: {reason}", "failed")
-    if is_true(conditions, "Complete"):
-        return "complete", "done"
-    waits = [accepted, stalled if stalled and stalled.status == "True" else None]
-    if any(each is not None and each.reason == "WaitingForApproval" for each in waits):
+    return ("complete", "done") if is_true(task.status.conditions, "Complete") else None
+
+
+def _consent(task: RoundTask) -> tuple[str, str] | None:
+    """Stage and state of a task that waits for people at the hospital or that the site has refused, else None."""
+    accepted, stalled = find(task.status.conditions, "Accepted"), find_true(task.status.conditions, "Stalled")
+    if any(each and each.reason == "WaitingForApproval" for each in (accepted, stalled)):
         return "waits for approval", "waiting"
     if accepted is not None and accepted.status == "False":
         return f"refused: {accepted.reason}", "failed"
+    return None
+
+
+def _work(task: RoundTask) -> tuple[str, str]:
+    """Stage and state of a task that the site works on, or has not seen yet."""
     reached = [stage for stage, _ in stages(task.status.timeline)]
-    if is_true(conditions, "Sent") or "Sent" in reached:
+    if is_true(task.status.conditions, "Sent") or "Sent" in reached:
         return "sent", "done"
-    if not reached and not (accepted and accepted.status == "True"):
+    if not reached and not is_true(task.status.conditions, "Accepted"):
         return "not seen by the site yet", "waiting"
     return _DOING.get(reached[-1] if reached else "Accepted", "works"), "working"
 
 
 def _footer(federated_round: FederatedRound, reached: list[tuple[str, datetime]]) -> str:
     status = federated_round.status
-    failed, stalled = find(status.conditions, "Failed"), find(status.conditions, "Stalled")
-    if failed is not None and failed.status == "True":
+    if failed := find_true(status.conditions, "Failed"):
         return f"failed: {failed.reason}: {failed.message or reason_for(failed.reason).meaning}"
-    if stalled is not None and stalled.status == "True":
+    if stalled := find_true(status.conditions, "Stalled"):
         return f"stalled: {stalled.reason}: {stalled.message}"
     if is_true(status.conditions, "Complete"):
         return _completed(status)
     if federated_round.spec.suspend:
         return "suspended"
     doing = _ROUND_DOING.get(reached[-1][0] if reached else "", "runs")
-    reconciling = find(status.conditions, "Reconciling")
-    message = reconciling.message if reconciling and reconciling.status == "True" else ""
+    reconciling = find_true(status.conditions, "Reconciling")
+    message = reconciling.message if reconciling else ""
     return f"{doing}" + (f": {message}" if message else "")
 
 
