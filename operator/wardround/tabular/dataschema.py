@@ -202,40 +202,50 @@ def check(document: Any) -> CheckedDataSchema:
     """Parses DataSchema.spec as far as it is valid."""
     if not isinstance(document, Mapping):
         return CheckedDataSchema((), (), "", ("DataSchema: spec is missing. Write fields and target",))
-    faults = [f"DataSchema: {fault}" for fault in unknown_keys("spec", document, _KEYS)]
+    unknown = [f"DataSchema: {fault}" for fault in unknown_keys("spec", document, _KEYS)]
     raw_fields = document.get("fields")
     if not isinstance(raw_fields, Sequence) or isinstance(raw_fields, str) or not raw_fields:
         return CheckedDataSchema(
-            (), (), "", (*faults, "DataSchema: spec has no fields. List at least the target and one feature")
+            (), (), "", (*unknown, "DataSchema: spec has no fields. List at least the target and one feature")
         )
-    fields: dict[str, Field] = {}
-    names: list[str] = []
+    fields, field_faults = _fields(raw_fields)
+    named = document.get("target")
+    target = named if isinstance(named, str) and named in fields else ""
+    valid = tuple(each for each in fields.values() if each is not None)
+    faults = (*unknown, *field_faults, *_target_faults(target, fields))
+    if len(valid) == len(fields) and not DataSchema(valid, target).features:
+        faults = (
+            *faults,
+            "DataSchema: training needs a field of type number or integer that is not the target. Add one to "
+            "spec.fields",
+        )
+    return CheckedDataSchema(valid, tuple(fields), target, faults)
+
+
+def _fields(raw_fields: Sequence[Any]) -> tuple[dict[str, Field | None], list[str]]:
+    """The fields that can be named, None for one with a fault, and the faults of all fields."""
+    fields: dict[str, Field | None] = {}
+    faults = []
     for raw in raw_fields:
         name = raw.get("name") if isinstance(raw, Mapping) else None
         if not isinstance(name, str) or not name:
             faults.append("DataSchema: each field needs a name and a type")
-            continue
-        if name in names:
+        elif name in fields:
             faults.append(f"DataSchema: field {name!r} is listed twice. Remove one of the two, or rename it")
-            continue
-        names.append(name)
-        field, field_faults = _field(name, raw)
-        faults += [f"DataSchema: field {name!r}: {fault}" for fault in field_faults]
-        if field is not None and not field_faults:
-            fields[name] = field
-    target = document.get("target")
-    if not isinstance(target, str) or target not in names:
-        faults.append(f"DataSchema: target names no field. Write one of {listed(names)}")
-        target = ""
-    elif target in fields and fields[target].type not in TARGETS:
-        faults.append(f"DataSchema: target {target!r} is a {fields[target].type}. Choose a number, integer or boolean")
-    schema = DataSchema(tuple(fields.values()), target)
-    if len(fields) == len(names) and not schema.features:
-        faults.append(
-            "DataSchema: training needs a field of type number or integer that is not the target. Add one to "
-            "spec.fields"
-        )
-    return CheckedDataSchema(schema.fields, tuple(names), target, tuple(faults))
+        else:
+            field, own_faults = _field(name, raw)
+            fields[name] = None if own_faults else field
+            faults += [f"DataSchema: field {name!r}: {fault}" for fault in own_faults]
+    return fields, faults
+
+
+def _target_faults(target: str, fields: Mapping[str, Field | None]) -> Iterator[str]:
+    """`target`: "" if it is the name of none of the fields."""
+    field = fields.get(target)
+    if not target:
+        yield f"DataSchema: target names no field. Write one of {listed(list(fields))}"
+    elif field is not None and field.type not in TARGETS:
+        yield f"DataSchema: target {target!r} is a {field.type}. Choose a number, integer or boolean"
 
 
 def _field(name: str, raw: Mapping[str, Any]) -> tuple[Field | None, list[str]]:
