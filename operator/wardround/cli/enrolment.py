@@ -56,22 +56,22 @@ def participant(name: str, display_name: str, federations: list[str], before: Ob
     manifest without it would remove the pin. `federations`: added to those in `before`. `display_name`: empty for no
     change. A new hospital has no fingerprint: `approve` pins it after a person has compared it.
     """
-    spec: Object = {
-        key: value
-        for key, value in ((before or {}).get("spec") or {}).items()
-        if key not in DEFAULTS or value != DEFAULTS[key]
-    }
+    known = before or {}
+    spec = {key: value for key, value in (known.get("spec") or {}).items() if (key, value) not in DEFAULTS.items()}
     allowed = [each["namespace"] for each in spec.get("allowedFederations") or []]
-    allowed += [each for each in dict.fromkeys(federations) if each not in allowed]
     spec["displayName"] = display_name or spec.get("displayName") or name
-    spec["allowedFederations"] = [{"namespace": each} for each in allowed]
-    metadata: Object = {"name": name, "namespace": name}
-    # Rounds select hospitals by labels, and GitOps tools use annotations.
-    metadata_before = (before or {}).get("metadata") or {}
-    for key in ("labels", "annotations"):
-        if kept := {each: value for each, value in (metadata_before.get(key) or {}).items() if each != LAST_APPLIED}:
-            metadata[key] = kept
+    spec["allowedFederations"] = [{"namespace": each} for each in dict.fromkeys([*allowed, *federations])]
+    metadata = {"name": name, "namespace": name, **_kept_metadata(known.get("metadata") or {})}
     return {"apiVersion": API_VERSION, "kind": "Participant", "metadata": metadata, "spec": spec}
+
+
+def _kept_metadata(before: Object) -> Object:
+    """Labels, by which rounds select hospitals, and annotations, which GitOps tools use."""
+    own = {
+        key: {name: value for name, value in (before.get(key) or {}).items() if name != LAST_APPLIED}
+        for key in ("labels", "annotations")
+    }
+    return {key: values for key, values in own.items() if values}
 
 
 def changes(before: Object, after: Object) -> list[str]:
