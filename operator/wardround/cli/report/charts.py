@@ -86,34 +86,38 @@ def _lines(chart: LineChart) -> list[Markup]:
     bottom = LINE_HEIGHT - BOTTOM
     vertical = _Scale(*padded(_all_values(chart.points)), bottom, TOP)
     step = (WIDTH - LEFT - RIGHT) / len(chart.points)
-    places = [LEFT + step * (index + 0.5) for index in range(len(chart.points))]
-    drawn = _vertical_axis(vertical, chart.vertical, WIDTH - RIGHT)
-    every = math.ceil(len(places) / MOST_LABELS)
-    for index, (place, point) in enumerate(zip(places, chart.points, strict=True)):
-        if index % every == 0:
-            drawn.append(_text(place, bottom + 18, point.label, "middle"))
-    drawn.append(_text((LEFT + WIDTH - RIGHT) / 2, LINE_HEIGHT - 8, chart.horizontal, "middle", "axis"))
-    band = [(x, each) for x, each in zip(places, chart.points, strict=True) if _has_interval(each)]
-    if len(band) > 1:
-        upper = [(x, vertical(each.high or 0.0)) for x, each in band]
-        lower = [(x, vertical(each.low or 0.0)) for x, each in reversed(band)]
-        drawn.append(tag("polygon", {"class": "band", "points": _path([*upper, *lower])}))
-    drawn.append(
-        tag(
-            "polyline",
-            {
-                "class": "curve c0",
-                "points": _path([(x, vertical(p.value)) for x, p in zip(places, chart.points, strict=True)]),
-            },
-        )
-    )
-    # The band is enough for a long series. Many marks would hide the curve.
-    crowded = len(chart.points) > MOST_MARKS
-    for x, point in zip(places, chart.points, strict=True):
-        if crowded and not point.marked:
+    placed = [(LEFT + step * (index + 0.5), point) for index, point in enumerate(chart.points)]
+    every = math.ceil(len(placed) / MOST_LABELS)
+    curve = _path([(x, vertical(point.value)) for x, point in placed])
+    return [
+        *_vertical_axis(vertical, chart.vertical, WIDTH - RIGHT),
+        *(_text(x, bottom + 18, point.label, "middle") for x, point in placed[::every]),
+        _text((LEFT + WIDTH - RIGHT) / 2, LINE_HEIGHT - 8, chart.horizontal, "middle", "axis"),
+        *_band(placed, vertical),
+        tag("polyline", {"class": "curve c0", "points": curve}),
+        *_marks(placed, vertical),
+    ]
+
+
+def _band(placed: Sequence[tuple[float, Point]], vertical: _Scale) -> list[Markup]:
+    """The area of the points' intervals. One interval has no area."""
+    intervals = [(x, point.interval) for x, point in placed if point.interval is not None]
+    if len(intervals) < 2:
+        return []
+    upper = [(x, vertical(high)) for x, (_, high) in intervals]
+    lower = [(x, vertical(low)) for x, (low, _) in reversed(intervals)]
+    return [tag("polygon", {"class": "band", "points": _path([*upper, *lower])})]
+
+
+def _marks(placed: Sequence[tuple[float, Point]], vertical: _Scale) -> list[Markup]:
+    """The band is enough for a long series: many marks would hide the curve, so only emphasized points have one."""
+    drawn = []
+    for x, point in placed:
+        if len(placed) > MOST_MARKS and not point.marked:
             continue
-        if _has_interval(point):
-            drawn.append(_line(x, vertical(point.low or 0.0), x, vertical(point.high or 0.0), "whisker c0"))
+        if point.interval is not None:
+            low, high = point.interval
+            drawn.append(_line(x, vertical(low), x, vertical(high), "whisker c0"))
         kind, radius = ("mark c0 full", 6) if point.marked else ("mark c0", 4)
         drawn.append(tag("circle", {"class": kind, "cx": _n(x), "cy": _n(vertical(point.value)), "r": radius}))
     return drawn
@@ -127,8 +131,9 @@ def _intervals(chart: IntervalChart) -> list[Markup]:
     for index, point in enumerate(chart.points):
         y = TOP + ROW * index + 30
         drawn.append(_text(RIGHT, y - 14, point.label, "start"))
-        if _has_interval(point):
-            drawn.append(_line(horizontal(point.low or 0.0), y, horizontal(point.high or 0.0), y, "whisker wide c0"))
+        if point.interval is not None:
+            low, high = point.interval
+            drawn.append(_line(horizontal(low), y, horizontal(high), y, "whisker wide c0"))
         drawn.append(tag("circle", {"class": "mark c0 full", "cx": _n(horizontal(point.value)), "cy": y, "r": 5}))
     return drawn
 
@@ -203,10 +208,6 @@ def _horizontal_axis(scale: _Scale, name: str, top: float, bottom: float) -> lis
 def _all_values(points: Sequence[Point]) -> list[float]:
     known = (value for each in points for value in (each.value, each.low, each.high))
     return [value for value in known if value is not None]
-
-
-def _has_interval(point: Point) -> bool:
-    return point.low is not None and point.high is not None
 
 
 def _middle(group: Group) -> float:

@@ -35,6 +35,10 @@ class Point:
     high: float | None = None
     marked: bool = False
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        return (self.low, self.high) if self.low is not None and self.high is not None else None
+
 
 @dataclass(frozen=True)
 class LineChart:
