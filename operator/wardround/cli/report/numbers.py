@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from wardround.api.federatedround import FederatedRound, ResultDifference, ResultMetric
+from wardround.api.federatedround import ResultDifference, ResultMetric
 from wardround.api.modelversion import ModelVersion
 from wardround.cli.model_objects import task_and_number
 from wardround.cli.report.document import (
@@ -78,62 +78,77 @@ def comparison(seen: ReportInput) -> Section:
     if not versions:
         text = "There is no version yet: this FederatedModel gets its first version when its first series ends."
         return Section("versions", "Current version and candidate", (Paragraph(text),))
-    names = dict.fromkeys(metric.name for each in versions for metric in each.status.metrics)
-    rows = tuple(
-        (name, seen.role(each), metric.value, ends(metric), metric.better or "", *over(metric))
-        for name in names
-        for each in versions
-        for metric in each.status.metrics
-        if metric.name == name
-    )
-    table = Table(
-        "The versions with their metrics. The metrics come from the first round that measured each model",
-        ("metric", "version", "value", "95 % interval", "better", *OVER),
-        rows,
-        numbers=("value", "people", "hospitals"),
-    )
-    nothing = Paragraph(
-        f"No version has a number to show: a number in this report covers at least {FEWEST_HOSPITALS} hospitals."
-    )
-    blocks: list[Block] = [table if rows else nothing, *_tested(seen, versions)]
-    verdicts = [
-        (seen.role(each), f"{verdict.outcome} ({verdict.reason}). {verdict.message}".strip())
-        for each in versions
-        if (verdict := each.status.verdict) is not None
+    blocks = [
+        _measured(seen, versions),
+        *_tested(seen, versions),
+        *_verdicts(seen, versions),
+        *_newest_differences(seen),
     ]
-    if verdicts:
-        blocks += [Paragraph("The verdict of the gate on each version:"), Facts(tuple(verdicts))]
-    compared = [each for each in seen.model.rounds if each.status.result and each.status.result.differences]
-    if compared:
-        blocks.append(_newest_differences(seen, compared[-1]))
     return Section("versions", "Current version and candidate", tuple(blocks))
+
+
+def _measured(seen: ReportInput, versions: Sequence[ModelVersion]) -> Block:
+    """The versions beside each other, metric by metric."""
+    measured = [(each, metric) for each in versions for metric in each.status.metrics]
+    if not measured:
+        return Paragraph(
+            f"No version has a number to show: a number in this report covers at least {FEWEST_HOSPITALS} hospitals."
+        )
+    names = list(dict.fromkeys(metric.name for _, metric in measured))
+    return _versions_table(
+        seen,
+        "The versions with their metrics. The metrics come from the first round that measured each model",
+        sorted(measured, key=lambda each: names.index(each[1].name)),
+    )
 
 
 def _tested(seen: ReportInput, versions: Sequence[ModelVersion]) -> list[Block]:
     """The numbers about test rows, which chose no model."""
     tested = [(each, each.status.test) for each in versions if each.status.test is not None]
-    rows = tuple(
-        (metric.name, seen.role(version), metric.value, ends(metric), metric.better or "", *over(metric))
-        for version, test in tested
-        for metric in test.metrics
-    )
-    table = Table(
+    measured = [(version, metric) for version, test in tested for metric in test.metrics]
+    caption = (
         "The versions on test rows. The hub operator measures a version there once, when it becomes the current one. "
-        "These numbers choose no version",
-        ("metric", "version", "value", "95 % interval", "better", *OVER),
-        rows,
-        numbers=("value", "people", "hospitals"),
+        "These numbers choose no version"
     )
-    blocks: list[Block] = [table] if rows else []
+    blocks: list[Block] = [_versions_table(seen, caption, measured)] if measured else []
     if without := tuple((seen.role(version), test.message) for version, test in tested if test.message):
         blocks += [Paragraph("Versions without numbers about test rows:"), Facts(without)]
     return blocks
 
 
-def _newest_differences(seen: ReportInput, compared: FederatedRound) -> IntervalChart:
-    assert compared.status.result is not None
-    title, differences = "Difference in log loss on the same people", compared.status.result.differences
-    return difference_chart(title, f"round {compared.metadata.name}", differences, seen.version_of)
+def _versions_table(seen: ReportInput, caption: str, measured: Sequence[tuple[ModelVersion, ResultMetric]]) -> Table:
+    return Table(
+        caption,
+        ("metric", "version", "value", "95 % interval", "better", *OVER),
+        tuple(
+            (metric.name, seen.role(version), metric.value, ends(metric), metric.better or "", *over(metric))
+            for version, metric in measured
+        ),
+        numbers=("value", "people", "hospitals"),
+    )
+
+
+def _verdicts(seen: ReportInput, versions: Sequence[ModelVersion]) -> list[Block]:
+    """What the gate says."""
+    verdicts = tuple(
+        (seen.role(each), f"{verdict.outcome} ({verdict.reason}). {verdict.message}".strip())
+        for each in versions
+        if (verdict := each.status.verdict) is not None
+    )
+    return [Paragraph("The verdict of the gate on each version:"), Facts(verdicts)] if verdicts else []
+
+
+def _newest_differences(seen: ReportInput) -> list[Block]:
+    compared = [
+        (each, result.differences)
+        for each in seen.model.rounds
+        if (result := each.status.result) is not None and result.differences
+    ]
+    if not compared:
+        return []
+    newest, differences = compared[-1]
+    title = "Difference in log loss on the same people"
+    return [difference_chart(title, f"round {newest.metadata.name}", differences, seen.version_of)]
 
 
 def difference_chart(
