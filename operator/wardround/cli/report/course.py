@@ -10,6 +10,7 @@ from statistics import median
 
 from wardround.api.conditions import find_true
 from wardround.api.federatedround import FederatedRound
+from wardround.api.participant import OfferedDataset, Participant
 from wardround.api.roundtask import RoundTask
 from wardround.api.timeline import Timeline
 from wardround.cli.objects import stages
@@ -225,17 +226,31 @@ def data_quality(seen: ReportInput) -> Section:
 
 
 def _offers(seen: ReportInput) -> Table:
-    template = seen.model.model.spec.round
-    results = [each.status.result for each in seen.ran() if each.status.result and each.status.result.columns_digest]
-    used = results[-1].columns_digest if results else None
-    asked = {hospital for hospital, _ in seen.newest_tasks()}
+    dataset = seen.model.model.spec.round.dataset_name
+    used, asked = _newest_columns(seen), {hospital for hospital, _ in seen.newest_tasks()}
     rows = []
     for each in sorted(seen.participants or (), key=lambda each: each.metadata.name):
-        site = each.status.site
-        offered = [one for one in (site.datasets if site else None) or () if one.name == template.dataset_name]
-        if not offered and each.metadata.name not in asked:
-            continue
-        equal = "" if not offered or used is None else "yes" if offered[0].columns_digest == used else "no"
-        rows.append((seen.hospital(each.metadata.name), "yes" if offered else "no", equal))
-    columns = ("hospital", f"offers {template.dataset_name}", "columns equal those of the last result")
+        offered = _offered(each, dataset)
+        if offered is not None or each.metadata.name in asked:
+            offers = "no" if offered is None else "yes"
+            rows.append((seen.hospital(each.metadata.name), offers, _equality(offered, used)))
+    columns = ("hospital", f"offers {dataset}", "columns equal those of the last result")
     return Table("The Dataset at each hospital, now", columns, tuple(rows))
+
+
+def _newest_columns(seen: ReportInput) -> str | None:
+    """The digest of the columns of the last result that names one."""
+    results = [each.status.result for each in seen.ran()]
+    return next((each.columns_digest for each in reversed(results) if each and each.columns_digest), None)
+
+
+def _offered(hospital: Participant, dataset: str) -> OfferedDataset | None:
+    site = hospital.status.site
+    return next((each for each in (site.datasets if site else None) or () if each.name == dataset), None)
+
+
+def _equality(offered: OfferedDataset | None, used: str | None) -> str:
+    """Empty if it is not known."""
+    if offered is None or used is None:
+        return ""
+    return "yes" if offered.columns_digest == used else "no"
