@@ -11,7 +11,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -241,67 +240,38 @@ class _Counts:
 
 
 def _write_view(folders: Folders, path: Path, table: schema.Schema, sides: split.Split, work: Work) -> _Counts:
-    import numpy as np
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    from wardround.pod import dataset, labels, survey, view_file
+    from wardround.pod import dataset, labels, survey, view
     from wardround.pod.column_sample import Sample
 
-    layout = dataset.view_schema(table)
-    features = [feature.name for feature in table.features]
     evaluate, scored = work.task == "Evaluate", _scored(work)
-    if evaluate:
-        view = {scored: (folders.view_file("evaluation"), features)}
-    else:
-        view = {side: (folders.view_file(side), layout.names) for side in ("train", "validation")}
-    columns = {file: pa.schema([layout.field(name) for name in names]) for file, names in view.values()}
-    digest = row_order.ViewDigest()
+    parts = view.evaluation_parts(folders, table, scored) if evaluate else view.training_parts(folders, table)
     read, sample = survey.Survey(table, sides), Sample()
     bucket = labels.Bucket(table.binary_target)
-    counted: split.Side = scored if evaluate else "train"
-    view_rows = 0
-    view_patients: list[Any] = []
     folders.data.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as files:
-        writers = {file: files.enter_context(view_file.Writer(file, names)) for file, names in columns.items()}
+    with view.written(parts, counted=scored if evaluate else "train") as shown:
         for batch in dataset.read(path, work.dataset["format"], table, read.reading):
             positions = read.add(batch)
             sample.add(positions, batch.view)
-            belongs = np.array([sides.side_at(position) for position in positions.tolist()], dtype=object)
-            view_rows += int(np.count_nonzero(belongs == counted))
-            view_patients.append(np.unique(positions[belongs == counted]))
+            belongs = view.sides_of(positions, sides)
+            shown.add(positions, belongs, batch.view)
             bucket.add(positions[belongs == scored], batch.view.column(table.target).to_numpy()[belongs == scored])
-            for side, (file, names) in view.items():
-                chosen = batch.view.filter(pa.array(belongs == side)).select(names)
-                digest.add(side, chosen)
-                writers[file].add(chosen)
     withheld = work.task != "Statistics" and bucket.withheld(work.min_cell)
     if evaluate and withheld:
-        # Nothing that depends on these patients may leave, not even how the code that predicts ends.
-        for file, names in columns.items():
-            parquet.write_table(names.empty_table(), file)
-        view_rows = 0
-    elif table.binary_target and not withheld and work.task != "Statistics":
+        shown.withhold()
+    if table.binary_target and not withheld and work.task != "Statistics":
         labels.write(folders.labels_file, bucket.labelled)
     return _Counts(
         whole=read.counts(),
         patients=read.patients(),
         sample=sample,
-        view_rows=view_rows,
-        view_patients=_distinct(view_patients),
+        view_rows=shown.rows,
+        view_patients=shown.patients,
         people=bucket.people[0],
         withheld=withheld,
-        view=digest.text(),
+        view=shown.digest,
         labels=bucket.labelled.digest,
-        features=tuple(features),
+        features=tuple(feature.name for feature in table.features),
     )
-
-
-def _distinct(positions: list[Any]) -> int:
-    import numpy as np
-
-    return len(np.unique(np.concatenate(positions))) if positions else 0
 
 
 def _write(path: Path, document: TrainingTask | PrivateReport) -> None:
