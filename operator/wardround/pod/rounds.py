@@ -38,14 +38,20 @@ def remove_ended(
     if not folder.is_dir():
         return Removal()
     folders = [path for path in folder.iterdir() if UID.fullmatch(path.name) and _is_folder(path)]
-    filled = [path for path in folders if _is_filled(path)] if newest else []
-    filled.sort(key=_changed, reverse=True)
-    kept = {*live, *(path.name for path in filled[:newest])}
-    stale = [path for path in folders if path.name not in kept and _changed(path) < at.timestamp() - SKEW_SECONDS]
-    for path in stale:
+    kept, changed_before = {*live, *_newest(folders, newest)}, at.timestamp() - SKEW_SECONDS
+    ended = [path for path in folders if path.name not in kept and _changed(path) < changed_before]
+    for path in ended:
         _remove(path, random_bytes)
-    left = tuple(path.name for path in stale if os.path.lexists(path))
-    return Removal(tuple(path.name for path in stale if path.name not in left), left)
+    left = tuple(path.name for path in ended if os.path.lexists(path))
+    return Removal(tuple(path.name for path in ended if path.name not in left), left)
+
+
+def _newest(folders: Collection[Path], count: int) -> list[str]:
+    """The names of the folders that changed last, of those that are not empty."""
+    if count == 0:
+        return []
+    filled = sorted(filter(_is_filled, folders), key=_changed, reverse=True)
+    return [path.name for path in filled[:count]]
 
 
 def remove(folder: Path, uid: str, random_bytes: RandomBytes) -> bool:
