@@ -236,25 +236,35 @@ def _check_separator(path: Path, names: Sequence[str], schema: Schema) -> None:
 
 def _check_columns(names: Sequence[str], schema: Schema, reading: Reading) -> None:
     """Writes `ignored` and `nameable` of `reading`. Raises PodError with all fields that have no column, or several."""
-    known = {each.column for each in schema.columns}
-    headed = not known.isdisjoint(names)
+    headed = not {each.column for each in schema.columns}.isdisjoint(names)
     if headed:
         reading.ignored = ignored_columns.columns(names, schema)
         reading.nameable = ignored_columns.nameable(names, schema)
     missing = [each for each in schema.columns if each.column not in names]
     double = [each for each in schema.columns if names.count(each.column) > 1]
+    if missing or double:
+        reason = "ColumnMissing" if missing else "DataUnreadable"
+        remedy = "correct the file, or name its columns in Dataset.spec"
+        message = f"{_column_faults(missing, double)}: {remedy}{_likely_cause(names, missing, headed=headed)}"
+        raise PodError(reason, message, field=(missing or double)[0].field.name)
+
+
+def _column_faults(missing: Sequence[Source], double: Sequence[Source]) -> str:
     faults = [f"the data has no column {_listed(missing)}"] if missing else []
     if double:
         faults.append(f"the data has column {_listed(double)} more than once")
-    if faults:
-        reason = "ColumnMissing" if missing else "DataUnreadable"
-        message = f"{', and '.join(faults)}: correct the file, or name its columns in Dataset.spec"
-        spelt = {_spelling(name) for name in names}
-        if alike := [each for each in missing if _spelling(each.column) in spelt]:
-            message += f". The file writes these names with other capital letters or blanks: {_listed(alike)}"
-        elif not headed:
-            message += ". The file has no column of the schema: is its first line a header with the columns' names?"
-        raise PodError(reason, message, field=(missing or double)[0].field.name)
+    return ", and ".join(faults)
+
+
+def _likely_cause(names: Sequence[str], missing: Sequence[Source], *, headed: bool) -> str:
+    """The end of the message: a frequent mistake, empty if the columns do not show one. `headed`: whether the file
+    has a column of the schema."""
+    spellings = {_spelling(name) for name in names}
+    if alike := [each for each in missing if _spelling(each.column) in spellings]:
+        return f". The file writes these names with other capital letters or blanks: {_listed(alike)}"
+    if headed:
+        return ""
+    return ". The file has no column of the schema: is its first line a header with the columns' names?"
 
 
 def _spelling(name: str) -> str:
