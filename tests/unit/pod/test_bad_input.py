@@ -144,7 +144,12 @@ def contradicting() -> list[str]:
     ("lines", "reason", "patients", "words"),
     [
         (one_class, "OneClass", 60, "All valid rows of the data file have the same target"),
-        (contradicting, "TargetsContradict", 7, "Some patients have several rows with different targets"),
+        (
+            contradicting,
+            "TargetsContradict",
+            7,
+            "In the data file, some patients have several rows with different targets",
+        ),
     ],
     ids=["target with one class", "contradicting targets"],
 )
