@@ -95,19 +95,21 @@ def notes(card: ModelCard) -> tuple[str, str]:
     """Where the recalibration and the operating point come from, or what the card lacks. Two sentences for people."""
     line, point = recalibration(card), _operating_point(card)
     recalibrated_by = (
-        f"recalibrated: by {line.words}."
+        f"The column recalibrated uses {line.words}."
         if line
-        else "recalibrated: empty, because the card lacks calibrationIntercept and calibrationSlope over enough "
+        else "The column recalibrated is empty, because the card lacks calibrationIntercept and calibrationSlope "
+        "over enough "
         "hospitals: more than half of the number that trained the model. To fill this column, ask the author of "
         "this model's rounds for an Evaluate round with the metric calibration over these hospitals, with at least "
         "400 people besides those of the largest hospital. Then pull the model again."
     )
     positive_from = (
-        f"positive: true for a probability of {point.value} or more. Round {point.round_name} chose this threshold "
-        f"on the {_WORDS[point.rows]} rows of "
+        f"The column positive is true where the probability is {point.value} or more. Round {point.round_name} chose "
+        f"this threshold on the {_WORDS[point.rows]} rows of "
         f"{_people(point.people, point.hospitals)}{_specificity_there(card, point)}."
         if point
-        else "positive: empty, because the card lacks a threshold over enough hospitals: more than half of the "
+        else "The column positive is empty, because the card lacks a threshold over enough hospitals: more than "
+        "half of the "
         "number that trained the model. To fill this column, ask the author of this model's rounds for an Evaluate "
         "round with the metric sensitivityAtSpecificity over these hospitals. Then pull the model again."
     )

@@ -43,7 +43,8 @@ APPROVALS = (
         "tasks of the series as spec.maxRounds of the Approval allows.",
         action="If the hospital agrees to more rounds, find a waiting task of the model: `kubectl get sitetasks -n "
         "SITE_NAMESPACE`. Then run `kubectl wardround approve sitetask/TASK -n SITE_NAMESPACE --model` with the "
-        "option --rounds, and with a number above spec.maxRounds: it includes the tasks that the site has already "
+        "option --rounds. Give it a number above spec.maxRounds: the new number also counts the tasks that the "
+        "site has already "
         "accepted.",
     ),
     Reason(

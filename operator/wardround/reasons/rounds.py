@@ -233,8 +233,8 @@ _BASES = (
     _round(
         name="BaseUnusable",
         places=(Place.ROUND_FAILED, Place.ROUND_STALLED),
-        meaning="This round cannot start: somebody had deleted the round that it starts from before this round was "
-        "applied.",
+        meaning="This round cannot start. It names a base (the round whose result it starts from) that somebody had "
+        "deleted before this round was applied.",
         action="Apply a new round that starts from another round.",
     ),
     _round(

@@ -210,11 +210,13 @@ _UPDATES = (
         name="StepsMissing",
         owner=IMAGE_OR_ROUND,
         places=(Place.ATTENTION,),
-        meaning="The aggregation left out the update: the round's strategy FedNova needs the number of local steps "
-        "of each update, and this update has none. Either the training code reports no steps, or the hospital "
+        meaning="The aggregation left out the update: the round's strategy FedNova needs each update to say "
+        "how many training steps the hospital made, and this update does not say it. Either the training code "
+        "reports no steps, or the hospital "
         "withholds its numbers because too few people are in its validation rows.",
         action="The author of the training image: Let the training code write `steps`, a whole number from 1 on, "
-        "under `base` of metrics.json (docs/training-image.md). The round's author: If the training code already "
+        "into metrics.json, inside of the key `base` (docs/training-image.md). The round's author: If the "
+        "training code already "
         "writes `steps`, the hospital withholds its numbers. Then apply a new round with the strategy FedAvg, or "
         "without this hospital.",
     ),

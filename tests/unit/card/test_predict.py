@@ -146,11 +146,13 @@ def test_a_line_of_test_rows_counts_without_one_of_validation_rows_and_half_a_li
 def test_the_notes_say_on_which_rows_and_people_the_numbers_were_chosen(made: Made) -> None:
     recalibrated_by, positive_from = predict.notes(replace(made.card, metrics=(THRESHOLD, *line("Validation"))))
     assert recalibrated_by == (
-        "recalibrated: by intercept -0.5 and slope 0.8, fitted by the round evaluate on the validation rows of 2300 "
+        "The column recalibrated uses intercept -0.5 and slope 0.8, fitted by the round evaluate on the "
+        "validation rows of 2300 "
         "people at 2 hospitals."
     )
     assert positive_from == (
-        "positive: true for a probability of 0.4 or more. Round evaluate chose this threshold on the test rows of 200 "
+        "The column positive is true where the probability is 0.4 or more. Round evaluate chose this threshold "
+        "on the test rows of 200 "
         "people at 2 hospitals."
     )
     for note in predict.notes(replace(made.card, metrics=())):
@@ -249,8 +251,8 @@ def test_the_command_prints_one_line_for_each_row(
     assert 0 < float(first["probability"]) < 1
     assert (second["probability"], second["positive"], second["fault"]) == ("", "", "age: Missing")
     assert (first["recalibrated"], second["recalibrated"]) == ("", "")
-    assert "recalibrated: empty" in shown.err
-    assert "positive: true for a probability of 0.4 or more" in shown.err
+    assert "The column recalibrated is empty" in shown.err
+    assert "The column positive is true where the probability is 0.4 or more" in shown.err
     assert "1 of 2 rows have no answer" in shown.err
 
 

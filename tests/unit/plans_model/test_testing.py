@@ -214,7 +214,7 @@ def test_no_round_is_made_for_too_few_hospitals_and_one_is_made_when_they_are_ba
     assert made.tests == []
     status, reason, message = made.condition("Tested")
     assert (status, reason) == ("False", "TooFewForTest")
-    assert "may ask 1 of the hospitals" in message
+    assert "Now the hub may ask 1." in message
     assert made.step().requeue_after == 3600
     made.ready = {"site-a", "site-b"}
     made.now += timedelta(hours=1)

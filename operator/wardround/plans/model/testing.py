@@ -260,8 +260,9 @@ def _shortfall(seen: Observation, name: str) -> tuple[bool, str, str]:
     quorum = _quorum(seen)
     required = f", and needs {', '.join(quorum.required)}" if quorum.required else ""
     message = (
-        f"The hub operator has not made the round that measures {name} on test rows yet: the hub may ask "
-        f"{len(seen.askable)} of the hospitals, and the round needs at least {quorum.min}{required}."
+        f"The hub operator has not made the round that measures {name} on test rows yet. This round "
+        f"needs at least {quorum.min} hospitals that the hub may ask{required}. Now the hub may ask "
+        f"{len(seen.askable)}."
     )
     return False, "TooFewForTest", f"{message} {REASONS['TooFewForTest'].advice}"
 

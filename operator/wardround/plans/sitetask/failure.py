@@ -142,9 +142,9 @@ def _unwatched(pod: Pod, _: frozenset[str]) -> Failure | None:
         return None
     report = ended.report or Outcome()
     message = _text(report.message) or (
-        "The task has failed, because nothing proves any more that the training pod's network was closed: the "
-        f"sidecar `isolation`, which watches the network, ended too early ({ended.reason or 'no reason'}, exit code "
-        f"{ended.exit_code})."
+        "The task has failed, because the container `isolation` ended too early "
+        f"({ended.reason or 'no reason'}, exit code {ended.exit_code}). This container tests that the training "
+        "pod reaches no network."
     )
     return Failure.by("IsolationUnknown", message, exit_code=ended.exit_code)
 
