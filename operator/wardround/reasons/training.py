@@ -111,11 +111,12 @@ _DATA = (
         meaning="The training pod refused the data file: a column seems to have another unit than when the file was "
         "last read, or the two labels of the target seem to be exchanged.",
         action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the output names the columns. "
-        "Compare them with the former file. If the new file is wrong, export it as before, and run `kubectl "
-        "wardround dataset read DATASET -n SITE_NAMESPACE`. If the hospital writes another unit from now on, set "
-        "scale and offset of the field in spec.fields of the Dataset. If it writes other labels from now on, set "
-        "categories of the target there. If the former file was wrong, set spec.columnsVersion of the Dataset to "
-        "another number: the next reading then compares no column. Then ask the round's author for a new round.",
+        "Compare them with the former file. (1) If the new file is wrong, export it as before, and run `kubectl "
+        "wardround dataset read DATASET -n SITE_NAMESPACE`. (2) If the hospital writes another unit from now on, set "
+        "scale and offset of the field in spec.fields of the Dataset. (3) If it writes other labels from now on, set "
+        "categories of the target there. (4) If the former file was wrong, set spec.columnsVersion of the Dataset to "
+        "another number: the next reading then compares no column. In each case, ask the round's author for a new "
+        "round afterwards.",
     ),
     _data(
         name="TooManyRowsLeftOut",

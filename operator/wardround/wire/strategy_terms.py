@@ -148,7 +148,10 @@ def impossible(
             "spec.metrics."
         )
     if not terms.weighted and float(max_share) < 1:
-        return f"The strategy {strategy} counts each hospital once: set aggregation.maxWeightShare to 1."
+        return (
+            f"The strategy {strategy} gives all hospitals the same weight, so it needs no aggregation.maxWeightShare: "
+            "set this field to 1."
+        )
     if quorum < terms.fewest(parameters):
         return (
             f"The strategy {strategy} with these parameters needs {terms.fewest(parameters)} updates, and "

@@ -52,7 +52,8 @@ MEDIAN = {"strategy": "Median"}
         ),
         (
             {"aggregation": {**MEDIAN, "maxWeightShare": "0.5"}, "quorum": {"min": 3}},
-            "The strategy Median counts each hospital once: set aggregation.maxWeightShare to 1.",
+            "The strategy Median gives all hospitals the same weight, so it needs no aggregation.maxWeightShare: set "
+            "this field to 1.",
         ),
         (
             {"aggregation": MEDIAN},

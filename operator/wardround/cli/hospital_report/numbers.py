@@ -121,8 +121,8 @@ def _verdicts(group: Group) -> Iterator[Block]:
         return
     yield Paragraph(
         "A verdict compares a model with a reference (another model) on this hospital's validation rows. If all "
-        "models of a task were equally good, one of its verdicts would still say Better or Worse with a probability "
-        "of 1 %. A hospital's verdict does not decide which version becomes the current one."
+        "models of a task are equally good, the probability that at least one verdict of the task still says Better or "
+        "Worse is 1 %. A hospital's verdict does not decide which version becomes the current one."
     )
     columns = ("compared by", "model", "reference", "verdict", "meaning", "difference in log loss", "95 % interval")
     rows = tuple(
