@@ -6,6 +6,7 @@ A ModelVersion that was pushed has the name of its ModelPush, so one key stands 
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -31,7 +32,7 @@ from wardround.plans.push import ExaminedFile, Observation, Plan
 from wardround.plans.request import expires
 from wardround.plans.round.status import is_over
 from wardround.plans.schema import assigned
-from wardround.ports import Object, Objects
+from wardround.ports import Object
 from wardround.reasons.registry import REASONS
 from wardround.sealing.body import new_file_key
 from wardround.store.errors import StoreError
@@ -48,6 +49,9 @@ logger = logging.getLogger(__name__)
 
 
 class PushController:
+    """`_uids`: by name, UIDs of pushes whose Secret may exist. Events of pushes and versions show them, and one list at
+    the start of the hub operator."""
+
     kind = modelpush.KIND
     sources: Mapping[str, Source] = {modelpush.KIND: Source.EVERYWHERE, modelversion.KIND: Source.EVERYWHERE}
 
@@ -55,11 +59,14 @@ class PushController:
         self._hub = hub
         self._queue = queue
         self._draw = draw
+        self._uids: defaultdict[Key, set[str]] = defaultdict(set)
 
     def keys(self, kind: str, item: Object) -> Iterable[Wake]:
         if kind == modelversion.KIND and "pushed" not in item["spec"]:
             return ()
-        return (Wake(Key(self.kind, item["metadata"]["namespace"], item["metadata"]["name"])),)
+        key = Key(self.kind, item["metadata"]["namespace"], item["metadata"]["name"])
+        self._uids[key].add(item["spec"]["roundUID"] if kind == modelversion.KIND else item["metadata"]["uid"])
+        return (Wake(key),)
 
     async def run(self) -> None:
         """Finds the pushes and versions that were deleted while no operator ran."""
@@ -67,7 +74,9 @@ class PushController:
         while True:
             try:
                 for item in await self._hub.client.list("Secret", labels=names.PUSH_UID):
-                    self._queue.add(Key(self.kind, *vault.push_of(item)))
+                    key = Key(self.kind, *vault.push_of(item))
+                    self._uids[key].add(item["metadata"]["labels"][names.PUSH_UID])
+                    self._queue.add(key)
                 return
             except ApiError as failure:
                 await retries.wait(failure)
@@ -201,19 +210,21 @@ class PushController:
         hub = self._hub
         after: float | None = None
         memories: list[Memory] = []
-        for item in await vault.pushes(hub.client, key.namespace, key.name):
-            meta = item["metadata"]
-            uid = meta["labels"][names.PUSH_UID]
-            if uid in kept:
+        for uid in sorted(self._uids[key] - kept):
+            item = await hub.client.get_if_exists("Secret", names.model_secret(uid))
+            if item is None:
+                self._uids[key].discard(uid)
                 continue
             if await self._is_needed(key, uid):
                 after = FOLLOWERS_SECONDS
                 continue
             if item.get("data"):
                 await vault.note(hub.client, item, {}, emptied=True)
-            until = read_time(meta["annotations"].get(names.PUTS_UNTIL, ""))
+            until = read_time(item["metadata"]["annotations"].get(names.PUTS_UNTIL, ""))
             memories.append(Memory(item, (names.models_prefix(uid),), until))
         until = await delete_remembered(hub, memories)
+        if not self._uids[key]:
+            del self._uids[key]
         return sooner(after, max((until - hub.clock()).total_seconds(), 0.0) if until else None)
 
     async def _is_needed(self, key: Key, push_uid: str) -> bool:
@@ -222,9 +233,8 @@ class PushController:
             live = federatedround.parse(item)
             if base_version(live) != key.name or is_over(live):
                 continue
-            labels = f"{names.ROUND_UID}={live.metadata.uid}"
-            tasks: Objects = await self._hub.client.list("RoundTask", everywhere=True, labels=labels)
-            if started_from(each["metadata"]["labels"] for each in tasks) == push_uid:
+            tasks = await self._hub.tasks.recall(live.metadata)
+            if started_from(each.metadata.labels for each in tasks) == push_uid:
                 return True
         return False
 

@@ -112,6 +112,11 @@ class RoundTasks:
         """Asks the API server for the round's tasks. Raises ApiError, Malformed."""
         return await self._list(KeptTasks(federated_round.uid))
 
+    async def recall(self, federated_round: Meta) -> tuple[RoundTask, ...]:
+        """The round's tasks from memory, some seconds old. Asks the API server if memory has none. Raises ApiError,
+        Malformed."""
+        return self.known(federated_round) or await self.read(federated_round)
+
     async def follow(self, federated_round: Meta) -> tuple[RoundTask, ...]:
         """Asks the API server for the round's tasks, and knows them from then on. Raises ApiError, Malformed."""
         if not self._follows:

@@ -185,12 +185,6 @@ async def keep_pushed(client: Api, push_uid: str, model: Model) -> None:
     await client.patch("Secret", names.model_secret(push_uid), {"data": data})
 
 
-async def pushes(client: Api, namespace: str, name: str) -> Objects:
-    """The Secrets of the models that were pushed under this name."""
-    secrets = await client.list("Secret", labels=f"{names.PUSH}={names.label_value(name)}")
-    return [each for each in secrets if push_of(each) == (namespace, name)]
-
-
 def push_of(item: Object) -> tuple[str, str]:
     """Namespace and name of the ModelPush that a Secret was made for."""
     namespace, _, name = item["metadata"]["annotations"][names.PUSH_REF].partition("/")

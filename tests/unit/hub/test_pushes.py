@@ -131,9 +131,10 @@ def test_the_key_of_an_earlier_push_goes_while_the_store_refuses_the_file_of_its
         async with hub.running():
             uid = ask(hub)["metadata"]["uid"]
             await hub.settle()
-            leave_push(hub, GONE[0])
-            hub.server.change(Place("ModelPush", FEDERATION, "pretrained"), {"spec": {"uploaded": True}})
-            await hub.settle()
+        hub.server.remove(Place("Secret", NAMESPACE, "store-credentials"))
+        leave_push(hub, GONE[0])
+        hub.server.change(Place("ModelPush", FEDERATION, "pretrained"), {"spec": {"uploaded": True}})
+        async with hub.running():
             assert [each["metadata"]["name"] for each in keys(hub)] == [names.model_secret(uid)]
             [push] = pushes(hub)
             assert {each["type"]: each["reason"] for each in push["status"]["conditions"]}[
