@@ -65,11 +65,13 @@ class Write:
 
 @dataclass(frozen=True)
 class Read:
-    """One answer to a GET, or to a list: how many objects it had, and about how many bytes."""
+    """One answer to a GET, or to a list: how many objects it had, and about how many bytes. `scanned`: how many objects
+    the API server went through for it."""
 
     kind: str
     objects: int
     bytes: int = 0
+    scanned: int = 1
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,8 @@ class Server:
     def select(self, kind: str, namespace: str | None, labels: str = "", fields: str = "") -> Objects:
         follower = Follower(kind, namespace, labels, fields)
         items = [each for place, each in self._stored[kind].items() if follower.sees(place, each.item)]
-        self.reads.append(Read(kind, len(items), sum(len(each.frozen) for each in items)))
+        scanned = sum(namespace in (None, place.namespace) for place in self._stored[kind])
+        self.reads.append(Read(kind, len(items), sum(len(each.frozen) for each in items), scanned))
         return [thawed(each.frozen) for each in items]
 
     def follow(self, follower: Follower) -> None:

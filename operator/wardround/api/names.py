@@ -30,8 +30,8 @@ SCHEMA_DIGEST = "wardround.io/schema-digest"
 KEPT_FOR = "wardround.io/kept-for"
 # Annotation on the emptied Secret `round-<uid>` of a round that is over: its keys and updates are deleted.
 CLEANED_UP = "wardround.io/cleaned-up"
-# Annotation on the emptied Secret of a deleted round: the time until which grants let sites upload. The hub
-# operator keeps the Secret until then.
+# Annotation on the emptied Secret of a round that is over or deleted: the time until which grants let sites upload. The
+# hub operator keeps the Secret until then.
 PUTS_UNTIL = "wardround.io/puts-until"
 # Annotations of a RoundTask: why the hub cancelled it; since when the API server refuses the next attempt, and its
 # words; until when the sealed grants hold, and for how many bytes.
@@ -39,6 +39,8 @@ CANCELLED = "wardround.io/cancelled"
 REFUSED = "wardround.io/refused"
 GRANTS_EXPIRE = "wardround.io/grants-expire"
 GRANTS_BYTES = "wardround.io/grants-bytes"
+# Annotation on the Secret `round-<uid>`: numbers of the aggregations of which there may be a Secret and a Job.
+AGGREGATIONS = "wardround.io/aggregations"
 # Annotation on the Secret of an aggregation that began early: the pages of its list, and marks of the updates on them.
 LISTED = "wardround.io/listed"
 # Annotation on the Secret of an aggregation: how many tries before it failed, those not counted that the store ended.

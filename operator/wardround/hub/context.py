@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from wardround.api.participant import Participant
 from wardround.clock import Clock, RandomBytes
 from wardround.documents.keys import Identity
+from wardround.hub.gone_rounds import GoneRounds
 from wardround.hub.refusals import Refusals
 from wardround.hub.round_tasks import RoundTasks
 from wardround.hub.series_memory import SeriesMemory
@@ -21,7 +22,7 @@ class Context:
     """`external` signs URLs for sites, and `internal` for the hub and its Jobs. Both lead to one store.
 
     `participants`: all Participants. `tasks`: the RoundTasks of rounds that are not over. Both are as a watch shows
-    them, so they may be some seconds old.
+    them, so they may be some seconds old. `gone`: deleted rounds of which something may be left.
     """
 
     client: Api
@@ -35,6 +36,7 @@ class Context:
     random_bytes: RandomBytes
     participants: Index[Participant]
     tasks: RoundTasks
+    gone: GoneRounds = field(default_factory=GoneRounds)
     refusals: Refusals = field(default_factory=Refusals)
     assigned_series: SeriesMemory = field(default_factory=SeriesMemory)
     store_looks: StoreLooks = field(default_factory=StoreLooks)

@@ -21,7 +21,7 @@ from wardround.hub.store_looks import LOOK_SECONDS
 from wardround.plans.round import early
 from wardround.plans.round.counted import closed_list
 from wardround.plans.round.types import EARLY_NUMBER, EarlyList, ListUpdates, Observation
-from wardround.ports import Object, Objects
+from wardround.ports import Object
 from wardround.store.errors import REFUSED, StoreError
 from wardround.threads import beside
 from wardround.wire import kept_plan
@@ -37,10 +37,9 @@ COLLECTING_SECONDS = 10.0
 logger = logging.getLogger(__name__)
 
 
-def observed(secrets: Objects, round_uid: str) -> EarlyList | None:
+def observed(secret: Object | None) -> EarlyList | None:
     """The list of the aggregation that began early, as its Secret says; None if none has begun."""
-    text = vault.noted(secrets, names.aggregation_name(round_uid, EARLY_NUMBER), names.LISTED)
-    return early.noted(text) if text is not None else None
+    return early.noted(vault.noted(secret, names.LISTED)) if secret is not None else None
 
 
 async def list_updates(hub: Context, seen: Observation, action: ListUpdates) -> None:

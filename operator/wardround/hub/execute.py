@@ -22,6 +22,7 @@ from wardround.documents.keys import Model
 from wardround.documents.update_list import UpdateList
 from wardround.hub import early, tries, vault, version_cards
 from wardround.hub.context import Context
+from wardround.hub.made import Made, note_number
 from wardround.hub.stored import delete_stored, look_ends
 from wardround.kube.errors import AlreadyExists, ApiError, Forbidden, Invalid
 from wardround.kube.index import NamespacedName
@@ -108,14 +109,19 @@ def doing(action: Action) -> str:
 
 @dataclass(frozen=True)
 class Execution:
-    """One round's actions. `base`: the result that the round starts from. `references`: those with which it compares
-    its model. `seen`: what the plan was made from."""
+    """One round's actions. `seen`, `made`: what the plan was made from. `base`: the result that the round starts from.
+    `references`: those with which it compares its model."""
 
     hub: Context
     seen: Observation
+    made: Made
     base: Model | None
-    key: vault.RoundKey
     references: tuple[Model, ...] = ()
+
+    @cached_property
+    def key(self) -> vault.RoundKey:
+        """Read once for the RoundTasks of all hospitals."""
+        return vault.RoundKey(self.hub.client, self.round.metadata.uid, self.made.key)
 
     @property
     def round(self) -> FederatedRound:
@@ -276,8 +282,9 @@ class Execution:
         return None
 
     async def _make_aggregation(self, action: Aggregate) -> None:
-        await tries.delete_before(self.hub, self.round.metadata.uid, action.number - 1)
         key, now = await self.key.get(), self.hub.clock()
+        numbers = await note_number(self.hub.client, await self.key.secret(), action.number)
+        await tries.delete_before(self.hub, self.round.metadata.uid, numbers, action.number - 1)
         job = aggregations.job(
             self.round, action, namespace=self.hub.settings.namespace, image=self.hub.settings.image, now=now
         )
@@ -403,20 +410,17 @@ class Execution:
     async def _clean_up(self, action: CleanUp) -> None:
         """Deletes the keys first, because that needs no store. The emptied Secret goes last: as long as it exists, the
         plan asks for this action again."""
-        client, uid = self.hub.client, self.round.metadata.uid
-        secrets = await client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
-        memory = [each for each in secrets if each["metadata"]["name"] == names.round_secret(uid)]
-        for secret in memory:
-            await vault.note(client, secret, {}, emptied=True)
-        for secret in secrets:
-            if secret not in memory and not vault.is_result(secret):
-                await client.delete_if_exists("Secret", secret["metadata"]["name"])
-        await delete_stored(self.hub, names.updates_prefix(uid), look_ends())
-        for secret in memory:
-            if action.last:
-                await client.delete_if_exists("Secret", secret["metadata"]["name"])
-            else:
-                await vault.note(client, secret, {names.CLEANED_UP: to_seconds(self.hub.clock())})
+        client, memory = self.hub.client, await self.key.secret()
+        if memory.get("data"):
+            await vault.note(client, memory, {}, emptied=True)
+        for plan in self.made.plans.values():
+            await client.delete_if_exists("Secret", plan["metadata"]["name"])
+        await delete_stored(self.hub, names.updates_prefix(self.round.metadata.uid), look_ends())
+        if action.until is None:
+            await client.delete_if_exists("Secret", memory["metadata"]["name"], uid=memory["metadata"]["uid"])
+        else:
+            notes = {names.CLEANED_UP: to_seconds(self.hub.clock()), names.PUTS_UNTIL: to_seconds(action.until)}
+            await vault.note(client, memory, notes)
 
     def _recipient(self, name: str) -> Recipient:
         return Recipient.from_participant(self.seen.participants[name])

@@ -1,6 +1,6 @@
 """Deletes what a round left behind when it is gone, but its result: owner references do not cross namespaces.
 
-What a round or a push has left in the store goes after all keys.
+What a round or a push has left in the store goes after all keys. `hub/gone_rounds.py` says which rounds are gone.
 """
 
 import logging
@@ -8,25 +8,48 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from wardround.api import names
+from wardround.api import federatedround, names
 from wardround.api.times import read_time, to_seconds
 from wardround.hub.context import Context
+from wardround.hub.made import read_all
 from wardround.hub.stored import delete_stored, look_ends
-from wardround.hub.vault import is_result, note
+from wardround.hub.vault import note
+from wardround.kube.index import NamespacedName, place_of
 from wardround.plans.round.parts import puts_until
+from wardround.plans.round.types import EARLY_NUMBER
 from wardround.ports import Object, Objects
 from wardround.store.errors import TOO_SLOW, StoreError
 
+# An aggregation may have left objects although no Secret says its number: the Secret goes when its round is cleaned up,
+# and the Job stays for a day.
+USUAL_NUMBERS = (EARLY_NUMBER, 1)
 logger = logging.getLogger(__name__)
 
 
-async def made_for_rounds(hub: Context, labels: str) -> AsyncIterator[Object]:
+async def made_for_rounds(hub: Context) -> AsyncIterator[Object]:
     """All that the hub made for rounds, results and tasks in the participants' namespaces included."""
-    async for item in hub.client.each("RoundTask", everywhere=True, labels=labels):
+    async for item in hub.client.each("RoundTask", everywhere=True, labels=names.ROUND_UID):
         yield item
     for kind in ("Secret", "Job"):
-        async for item in hub.client.each(kind, labels=labels):
+        async for item in hub.client.each(kind, labels=names.ROUND_UID):
             yield item
+
+
+async def find_gone_rounds(hub: Context) -> frozenset[NamespacedName]:
+    """Adds rounds that are gone and have left something to `hub.gone`, and returns their names. Raises ApiError."""
+    numbers: dict[tuple[NamespacedName, str], set[int]] = {}
+    async for item in made_for_rounds(hub):
+        if made_for := round_of(item):
+            labels = item["metadata"]["labels"]
+            known = numbers.setdefault((NamespacedName(*made_for), labels[names.ROUND_UID]), set())
+            if item["kind"] != "RoundTask" and names.ATTEMPT in labels:
+                known.add(int(labels[names.ATTEMPT]))
+    # After the objects: a round that is applied meanwhile is there.
+    async for item in hub.client.each(federatedround.KIND, everywhere=True):
+        numbers.pop((place_of(item), item["metadata"]["uid"]), None)
+    for (place, uid), known in numbers.items():
+        hub.gone.add(place, uid, known)
+    return frozenset(place for place, _ in numbers)
 
 
 def round_of(item: Object) -> tuple[str, str] | None:
@@ -51,34 +74,30 @@ class Memory:
     until: datetime | None
 
 
-async def delete_leftovers(hub: Context, namespace: str, name: str, live_uid: str | None) -> datetime | None:
-    """Deletes what belongs to rounds that have this name but another UID than the round that a live GET has just shown.
+async def delete_leftovers(hub: Context, place: NamespacedName, live_uid: str | None) -> datetime | None:
+    """Deletes what belongs to rounds that are gone and had this name. `live_uid`: of the round that a live GET has just
+    shown.
 
     First the keys of all these rounds go, and sites and Jobs are stopped, for which no store is needed. One object of
     each round stays until the round's objects in the store are deleted: if a call breaks off, the next one finds by it
     what to do. Returns until when sites can put objects, if they can. Then the caller has to call again. Raises
     ApiError, and the first StoreError after it has tried each round.
     """
-    left: dict[str, Objects] = {}
-    with_result: set[str] = set()
-    async for item in made_for_rounds(hub, f"{names.ROUND}={names.label_value(name)}"):
-        uid = item["metadata"]["labels"][names.ROUND_UID]
-        if round_of(item) != (namespace, name) or uid == live_uid:
-            continue
-        if is_result(item):
-            with_result.add(uid)
-        else:
-            left.setdefault(uid, []).append(item)
+    left = hub.gone.left(place, live_uid)
     stopped = []
-    for uid, items in left.items():
-        logger.info(
-            "round %s/%s with UID %s is gone: the hub operator deletes the objects that are left of it",
-            namespace,
-            name,
-            uid,
-        )
-        stopped.append(await _stop(hub, uid, items, has_result=uid in with_result))
-    return await delete_remembered(hub, stopped)
+    for uid, numbers in left.items():
+        made = await read_all(hub.client, uid, {*numbers, *USUAL_NUMBERS})
+        tasks = await hub.client.list("RoundTask", everywhere=True, labels=f"{names.ROUND_UID}={uid}")
+        if items := [*tasks, *made.objects()]:
+            logger.info(
+                "round %s/%s with UID %s is gone: the hub operator deletes the objects that are left of it", *place, uid
+            )
+            stopped.append(await _stop(hub, uid, items, has_result=made.result is not None))
+    until = await delete_remembered(hub, stopped)
+    if until is None:
+        for uid in left:
+            hub.gone.deleted(place, uid)
+    return until
 
 
 async def _stop(hub: Context, uid: str, items: Objects, *, has_result: bool) -> Memory:

@@ -11,7 +11,8 @@ from wardround.api.federatedround import FederatedRound
 from wardround.api.roundtask import RoundTask
 from wardround.documents.keys import Model
 from wardround.hub.context import Context
-from wardround.hub.observe import identified, observe
+from wardround.hub.made import Made, read_made
+from wardround.hub.observe import identified, observe, observe_over
 from wardround.kube.index import NamespacedName
 from wardround.plans.round import plan as round_plan
 from wardround.plans.round.confirmation import Confirmation, confirmation
@@ -25,40 +26,57 @@ class Look:
 
     plan: Plan
     seen: Observation
-    base: Model | None
-    references: tuple[Model, ...]
+    made: Made
+    base: Model | None = None
+    references: tuple[Model, ...] = ()
 
 
 async def look(hub: Context, federated_round: FederatedRound) -> Look:
     """Plans until the API server has confirmed the Participants and the tasks that the plan rests on."""
-    tasks, fresh = await _first_tasks(hub, federated_round)
-    seen, base, references = await observe(hub, federated_round, tasks)
+    made = await read_made(hub.client, federated_round.metadata.uid)
+    if is_over(federated_round):
+        return await _look_after_the_end(hub, federated_round, made)
+    tasks, fresh = await _first_tasks(hub, federated_round, made)
+    seen, base, references = await observe(hub, federated_round, tasks, made)
     done = Confirmation(all_tasks=fresh)
     while True:
         plan = round_plan.plan(seen)
         missing = confirmation(seen, plan).beyond(done)
         if missing == Confirmation():
-            return Look(plan, seen, base, references)
+            return Look(plan, seen, made, base, references)
         done = done.joined(missing)
         await _confirm_participants(hub, missing)
         confirmed = await _confirmed_tasks(hub, federated_round, missing)
         participants = identified((await hub.participants.objects()).values())
         if confirmed is not None and confirmed != seen.tasks:
-            seen, base, references = await observe(hub, federated_round, confirmed)
+            seen, base, references = await observe(hub, federated_round, confirmed, made)
         elif participants != seen.participants:
             seen = replace(seen, participants=participants)
         else:
-            return Look(plan, seen, base, references)
+            return Look(plan, seen, made, base, references)
 
 
-async def _first_tasks(hub: Context, federated_round: FederatedRound) -> tuple[tuple[RoundTask, ...], bool]:
-    """The round's tasks, and whether the API server has just listed them. Nothing is kept of a round that is over."""
+async def _first_tasks(hub: Context, federated_round: FederatedRound, made: Made) -> tuple[tuple[RoundTask, ...], bool]:
+    """The round's tasks, and whether they are as the API server has them now. A round without a key has asked nobody:
+    the hub operator makes the key first."""
     meta = federated_round.metadata
-    if is_over(federated_round):
-        hub.tasks.forget(NamespacedName(meta.namespace, meta.name))
-        return await hub.tasks.read(meta), True
     known = hub.tasks.known(meta)
+    if made.key is None:
+        return (hub.tasks.begin(meta) if known is None else known), not known
     return (await hub.tasks.follow(meta), True) if known is None else (known, False)
+
+
+async def _look_after_the_end(hub: Context, federated_round: FederatedRound, made: Made) -> Look:
+    """Once the round is cleaned up, no task is left to cancel, and the Secret of the round's key says until when sites
+    can store objects. Before, the tasks are those that the API server has confirmed for the plan that ended the
+    round. Nobody is asked any more, so no Participant has to be confirmed."""
+    meta = federated_round.metadata
+    tasks = () if made.cleaned_up else hub.tasks.known(meta)
+    if tasks is None:
+        tasks = await hub.tasks.read(meta)
+    hub.tasks.forget(NamespacedName(meta.namespace, meta.name))
+    seen = await observe_over(hub, federated_round, tasks, made)
+    return Look(round_plan.plan(seen), seen, made)
 
 
 async def _confirm_participants(hub: Context, missing: Confirmation) -> None:

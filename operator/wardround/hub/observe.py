@@ -1,7 +1,8 @@
 """Gathers what a round's plan is made from. Decides nothing.
 
 All of it is read live but Participants and RoundTasks: they come from memory, so that no look at a round lists all
-hospitals or all tasks. `hub/look.py` asks the API server for those that a plan rests on.
+hospitals or all tasks. `hub/look.py` asks the API server for those that a plan rests on. Of a round that is over,
+nothing is read but what its clean-up needs.
 """
 
 import asyncio
@@ -19,9 +20,11 @@ from wardround.api.times import read_time
 from wardround.documents.keys import Identity, Model
 from wardround.hub import early, tries, vault
 from wardround.hub.context import Context
+from wardround.hub.made import Made
 from wardround.hub.rosters import first_assignment
+from wardround.kube.index import NamespacedName
 from wardround.plans import result as result_plan
-from wardround.plans.round.types import Aggregation, Observation, Reference
+from wardround.plans.round.types import EARLY_NUMBER, Aggregation, Observation, Reference
 from wardround.plans.schema import assigned
 from wardround.ports import Api, Object, Objects
 from wardround.sealing.refused import Refused
@@ -53,21 +56,38 @@ class Start:
     deleted: bool = False
 
 
+async def observe_over(
+    hub: Context, federated_round: FederatedRound, tasks: tuple[RoundTask, ...], made: Made
+) -> Observation:
+    """The observation of a round that is over. `tasks`: of the round, unless it is cleaned up."""
+    signed = first_assignment(tasks, hub.identity)
+    seen = Observation(
+        round=federated_round,
+        participants=identified((await hub.participants.objects()).values()),
+        tasks=tasks,
+        schema=signed.schema if signed else None,
+        now=hub.clock(),
+    )
+    # Only an aggregation that began early may still run, and is stopped.
+    early_runs = bool(made.jobs) and max(made.jobs) == EARLY_NUMBER
+    latest = await _aggregation(hub.client, federated_round.metadata.uid, made) if early_runs else None
+    return _with_made(seen, made, latest, hub.identity)
+
+
 async def observe(
-    hub: Context, federated_round: FederatedRound, tasks: tuple[RoundTask, ...]
+    hub: Context, federated_round: FederatedRound, tasks: tuple[RoundTask, ...], made: Made
 ) -> tuple[Observation, Model | None, tuple[Model, ...]]:
-    """The observation, and the models for the execution of the plan: the base and the references. `tasks`: of the
-    round."""
+    """The observation, and the models for the execution of the plan: the base and the references. `tasks`, `made`: of
+    the round."""
     client, identity = hub.client, hub.identity
     participants = identified((await hub.participants.objects()).values())
-    uid = names.ROUND_UID + "=" + federated_round.metadata.uid
     # In one call: if two were made and the first failed, nobody would look at the second's failure.
-    secrets, latest, named = await asyncio.gather(
-        client.list("Secret", labels=uid), _aggregation(client, uid), _named(client, federated_round)
+    latest, named = await asyncio.gather(
+        _aggregation(client, federated_round.metadata.uid, made), _named(client, federated_round)
     )
     labels = [task.metadata.labels for task in tasks]
-    start = await _start(client, federated_round, started_from(labels), named, identity)
-    references = await _references(client, federated_round, labels, identity)
+    start = await _start(hub, federated_round, started_from(labels), named)
+    references = await _references(hub, federated_round, labels)
     signed = first_assignment(tasks, identity)
     schema, schema_fault = (signed.schema, "") if signed else await _schema(client, federated_round)
     seen = Observation(
@@ -83,7 +103,7 @@ async def observe(
         early_seconds=hub.settings.early_seconds,
         now=hub.clock(),
     )
-    seen = _with_secrets(_with_base(seen, start), secrets, latest, identity)
+    seen = _with_made(_with_base(seen, start), made, latest, identity)
     return seen, start.model, tuple(each.model for each in references if each.model is not None)
 
 
@@ -106,18 +126,17 @@ def _reference(name: str, start: Start) -> Reference:
     return Reference(name=name, round=start.round, uid=start.uid, deleted=start.deleted, model=model)
 
 
-def _with_secrets(seen: Observation, secrets: Objects, latest: Aggregation | None, identity: Identity) -> Observation:
+def _with_made(seen: Observation, made: Made, latest: Aggregation | None, identity: Identity) -> Observation:
     """The observation with what the round's own Secrets say. `latest`: the aggregation, as its Job and pod show it."""
-    uid = seen.round.metadata.uid
-    model = _opened(next(filter(vault.is_result, secrets), None), uid, identity)
-    left = [each for each in secrets if not vault.is_result(each)]
+    model = _opened(made.result, seen.round.metadata.uid, identity)
     return replace(
         seen,
-        aggregation=_with_notes(latest, secrets, uid),
+        aggregation=_with_notes(latest, made),
         model=model.stored if model else None,
-        leftovers=bool(left),
-        cleaned_up=all(names.CLEANED_UP in each["metadata"].get("annotations", {}) for each in left),
-        early=early.observed(secrets, uid),
+        leftovers=made.key is not None,
+        cleaned_up=made.cleaned_up,
+        puts_until=made.puts_until,
+        early=early.observed(made.plans.get(EARLY_NUMBER)),
     )
 
 
@@ -156,26 +175,24 @@ def source_label(federated_round: FederatedRound, name: str) -> str:
 
 
 async def _references(
-    client: Api, federated_round: FederatedRound, tasks: Sequence[Mapping[str, str]], identity: Identity
+    hub: Context, federated_round: FederatedRound, tasks: Sequence[Mapping[str, str]]
 ) -> tuple[Start, ...]:
     async def one(name: str) -> Start:
-        live = await _live(client, federated_round.metadata.namespace, name)
+        live = await _live(hub.client, federated_round.metadata.namespace, name)
         started = started_from(tasks, source_label(federated_round, name))
-        return await _source(client, federated_round, name, started, live, identity)
+        return await _source(hub, federated_round, name, started, live)
 
     return tuple([await one(name) for name in federated_round.spec.references])
 
 
-async def _start(
-    client: Api, federated_round: FederatedRound, started: str, named: FederatedRound | None, identity: Identity
-) -> Start:
+async def _start(hub: Context, federated_round: FederatedRound, started: str, named: FederatedRound | None) -> Start:
     name = base_name(federated_round)
     if version := base_version(federated_round):
-        uid = started or await _pushed_uid(client, federated_round.metadata.namespace, version)
-        return Start(uid=uid, model=await _model(client, uid, identity) if uid else None)
+        uid = started or await _pushed_uid(hub.client, federated_round.metadata.namespace, version)
+        return Start(uid=uid, model=await _model(hub, uid) if uid else None)
     if name is None:
         return Start()
-    return await _source(client, federated_round, name, started, named, identity)
+    return await _source(hub, federated_round, name, started, named)
 
 
 async def _pushed_uid(client: Api, namespace: str, name: str) -> str:
@@ -186,29 +203,25 @@ async def _pushed_uid(client: Api, namespace: str, name: str) -> str:
 
 
 async def _source(
-    client: Api,
-    federated_round: FederatedRound,
-    name: str,
-    started: str,
-    named: FederatedRound | None,
-    identity: Identity,
+    hub: Context, federated_round: FederatedRound, name: str, started: str, named: FederatedRound | None
 ) -> Start:
     """The result of a round that this round names. `started`: UID of the round whose result it uses already."""
     uid = started or (named.metadata.uid if named else "")
     if uid:
         gone = named is None or named.metadata.uid != uid
-        return Start(named, uid, await _model(client, uid, identity), deleted=gone)
-    kept = await vault.results(client, federated_round.metadata.namespace, name)
+        return Start(named, uid, await _model(hub, uid), deleted=gone)
+    uids = await hub.gone.results(NamespacedName(federated_round.metadata.namespace, name))
+    kept = await vault.results(hub.client, uids)
     for result in kept:
         if result_plan.may_start(vault.kept_for(result), federated_round.metadata.uid):
             uid = result["metadata"]["labels"][names.ROUND_UID]
-            return Start(None, uid, await _model(client, uid, identity), deleted=True)
+            return Start(None, uid, _opened(result, uid, hub.identity), deleted=True)
     return Start(deleted=bool(kept))
 
 
-async def _model(client: Api, uid: str, identity: Identity) -> Model | None:
+async def _model(hub: Context, uid: str) -> Model | None:
     """A round's stored result, see `_opened`."""
-    return _opened(await client.get_if_exists("Secret", names.model_secret(uid)), uid, identity)
+    return _opened(await hub.client.get_if_exists("Secret", names.model_secret(uid)), uid, hub.identity)
 
 
 def _opened(secret: Object | None, uid: str, identity: Identity) -> Model | None:
@@ -247,22 +260,23 @@ def identified(participants: Iterable[Participant]) -> dict[str, Participant]:
     return {each.metadata.name: each for each in participants if each.metadata.name == each.metadata.namespace}
 
 
-def _with_notes(latest: Aggregation | None, secrets: Objects, round_uid: str) -> Aggregation | None:
+def _with_notes(latest: Aggregation | None, made: Made) -> Aggregation | None:
     """The aggregation with what its Secret says."""
     if latest is None:
         return None
-    failures = tries.failures(secrets, round_uid, latest.number)
-    return replace(latest, failures=failures, state_lost=tries.state_lost(secrets, round_uid, latest))
+    secret = made.plans.get(latest.number)
+    return replace(latest, failures=tries.failures(secret), state_lost=tries.state_lost(secret, latest))
 
 
-async def _aggregation(client: Api, uid: str) -> Aggregation | None:
-    """The latest aggregation of a round, as its Jobs and their pods show it. While a round collects, there are none."""
-    labels = f"{uid},{names.ROLE}={names.ROLE_AGGREGATION}"
-    jobs = await client.list("Job", labels=labels)
-    return aggregation(jobs, await client.list("Pod", labels=labels)) if jobs else None
+async def _aggregation(client: Api, uid: str, made: Made) -> Aggregation | None:
+    """The latest aggregation of a round, as its Jobs and their pods show it. Names of pods are random."""
+    if not made.jobs:
+        return None
+    labels = f"{names.ROUND_UID}={uid},{names.ROLE}={names.ROLE_AGGREGATION}"
+    return aggregation(made.jobs.values(), await client.list("Pod", labels=labels))
 
 
-def aggregation(jobs: Objects, pods: Objects) -> Aggregation | None:
+def aggregation(jobs: Iterable[Object], pods: Objects) -> Aggregation | None:
     """The latest aggregation. Its pod is looked at first, because a pod shows its end seconds before its Job does."""
     numbers = {int(each["metadata"]["labels"][names.ATTEMPT]): each for each in jobs}
     if not numbers:

@@ -13,6 +13,7 @@ from wardround.clock import Clock, Draw, RandomBytes, system_clock, system_draw,
 from wardround.documents.keys import Identity
 from wardround.hub import vault
 from wardround.hub.context import Context
+from wardround.hub.gone_rounds import GoneRounds
 from wardround.hub.models import ModelController
 from wardround.hub.participants import ParticipantController
 from wardround.hub.pushes import PushController
@@ -101,7 +102,7 @@ class HubOperator:
         self._draw = draw
         self._random_bytes = random_bytes
         self._missing = "the API server"
-        self._waited_for: tuple[Index[Participant] | RoundTasks | RunningWatcher, ...] = ()
+        self._waited_for: tuple[Index[Participant] | RoundTasks | GoneRounds | RunningWatcher, ...] = ()
 
     @property
     def missing(self) -> str:
@@ -137,7 +138,7 @@ class HubOperator:
                 self._watch(self.client, manager.kinds(source), manager.changed, namespaces=namespaces)
                 for source, namespaces in ((Source.EVERYWHERE, None), (Source.OWN, (settings.namespace,)))
             ]
-            self._waited_for = (participants, tasks, *watchers)
+            self._waited_for = (participants, tasks, hub.gone, *watchers)
             self._missing = ""
             async with asyncio.TaskGroup() as group:
                 for watcher in watchers:

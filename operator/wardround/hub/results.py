@@ -17,6 +17,7 @@ from wardround.hub.leftovers import delete_made
 from wardround.hub.observe import get_round, source_label, started_from
 from wardround.hub.stored import delete_stored, look_ends
 from wardround.kube.controller import Key, Source, Wake
+from wardround.kube.index import NamespacedName
 from wardround.kube.queue import WorkQueue
 from wardround.plans import result as result_plan
 from wardround.plans.result import Follower, Forget, Keep, Observation
@@ -37,8 +38,7 @@ class OrphanedResult:
 
 
 class ResultController:
-    """`due`: by namespace, the names of rounds at whose results the controller looks next. `kept`: those of rounds that
-    are gone, but whose result is kept."""
+    """`due`: by namespace, the names of rounds at whose results the controller looks next."""
 
     kind = KIND
     # The controller of rounds wakes it: an event of a round does not say that the round is gone.
@@ -48,7 +48,6 @@ class ResultController:
         self._hub = hub
         self._queue = queue
         self.due: defaultdict[str, set[str]] = defaultdict(set)
-        self.kept: defaultdict[str, set[str]] = defaultdict(set)
 
     def keys(self, kind: str, item: Object) -> Iterable[Wake]:
         return ()
@@ -64,7 +63,7 @@ class ResultController:
 
     def wake_kept(self, namespace: str) -> None:
         """A round of this namespace is over or gone, and may have been the last that needed a result."""
-        self.wake(namespace, *self.kept.get(namespace, ()))
+        self.wake(namespace, *self._hub.gone.with_results(namespace))
 
     async def reconcile(self, key: Key) -> None:
         """Raises ApiError, StoreError."""
@@ -77,32 +76,27 @@ class ResultController:
 
     async def _look(self, namespace: str, names_of_rounds: Collection[str]) -> None:
         gone = [each for name in sorted(names_of_rounds) for each in await self._gone(namespace, name)]
-        # A round that ends from here on looks at these results again.
-        self.kept[namespace] |= {each.name for each in gone}
         followers = await self._followers(namespace, {each.name for each in gone}) if gone else {}
         actions = [await self._one(namespace, each, followers[each.name]) for each in gone]
         # After all keys: these need the store.
         ends = look_ends()
         for each, action in zip(gone, actions, strict=True):
             if isinstance(action, Forget):
-                await self._forget(each.result, ends)
-        needed = {each.name for each, action in zip(gone, actions, strict=True) if isinstance(action, Keep)}
-        self.kept[namespace] -= set(names_of_rounds) - needed
-        if not self.kept[namespace]:
-            del self.kept[namespace]
+                await self._forget(NamespacedName(namespace, each.name), each.result, ends)
 
     async def _gone(self, namespace: str, name: str) -> list[OrphanedResult]:
         """The results of rounds of this name that are gone."""
+        place = NamespacedName(namespace, name)
         live = await get_round(self._hub.client, namespace, name)
         live_uid = live[1].metadata.uid if live else None
-        return [
-            OrphanedResult(name, live_uid, result)
-            for result in await vault.results(self._hub.client, namespace, name)
-            if result["metadata"]["labels"][names.ROUND_UID] != live_uid
-        ]
+        uids = {uid for uid in self._hub.gone.known_results(place) if uid != live_uid}
+        results = await vault.results(self._hub.client, sorted(uids))
+        for uid in uids - {_round_uid(each) for each in results}:
+            self._hub.gone.forgotten(place, uid)
+        return [OrphanedResult(name, live_uid, each) for each in results]
 
     async def _one(self, namespace: str, each: OrphanedResult, followers: tuple[Follower, ...]) -> Keep | Forget:
-        uid = each.result["metadata"]["labels"][names.ROUND_UID]
+        uid = _round_uid(each.result)
         action = result_plan.plan(
             Observation(
                 round_uid=uid,
@@ -136,13 +130,17 @@ class ResultController:
         return followers
 
     async def _follower(self, federated_round: FederatedRound, name: str) -> Follower:
-        uid = federated_round.metadata.uid
-        tasks = await self._hub.client.list("RoundTask", everywhere=True, labels=f"{names.ROUND_UID}={uid}")
-        labels = [each["metadata"]["labels"] for each in tasks]
-        return Follower(uid=uid, started_from=started_from(labels, source_label(federated_round, name)))
+        labels = [each.metadata.labels for each in await self._hub.tasks.recall(federated_round.metadata)]
+        started = started_from(labels, source_label(federated_round, name))
+        return Follower(uid=federated_round.metadata.uid, started_from=started)
 
-    async def _forget(self, result: Object, ends: float) -> None:
+    async def _forget(self, place: NamespacedName, result: Object, ends: float) -> None:
         """Its key has gone. The empty Secret is deleted last: by it a new process finds what is left to do."""
-        hub, round_uid = self._hub, result["metadata"]["labels"][names.ROUND_UID]
+        hub, round_uid = self._hub, _round_uid(result)
         await delete_stored(hub, names.models_prefix(round_uid), ends)
         await delete_made(hub, result)
+        hub.gone.forgotten(place, round_uid)
+
+
+def _round_uid(result: Object) -> str:
+    return str(result["metadata"]["labels"][names.ROUND_UID])

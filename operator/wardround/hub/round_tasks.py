@@ -112,6 +112,12 @@ class RoundTasks:
         """Asks the API server for the round's tasks. Raises ApiError, Malformed."""
         return await self._list(KeptTasks(federated_round.uid))
 
+    def begin(self, federated_round: Meta) -> tuple[RoundTask, ...]:
+        """Knows from now on the tasks of a round that has none yet. Asks nobody."""
+        if self._follows:
+            self._kept[_place(federated_round)] = KeptTasks(federated_round.uid, complete=True)
+        return ()
+
     async def recall(self, federated_round: Meta) -> tuple[RoundTask, ...]:
         """The round's tasks from memory, some seconds old. Asks the API server if memory has none. Raises ApiError,
         Malformed."""

@@ -5,19 +5,18 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from wardround.api import dataschema, federatedround, names
+from wardround.api import dataschema, federatedround
 from wardround.api.conditions import Conditions
 from wardround.api.federatedround import FederatedRound, FederatedRoundStatus
 from wardround.api.times import sooner
 from wardround.clock import Draw
 from wardround.hub.context import Context
 from wardround.hub.execute import Execution, Interrupted
-from wardround.hub.leftovers import delete_leftovers, made_for_rounds, round_of
+from wardround.hub.leftovers import delete_leftovers, find_gone_rounds, round_of
 from wardround.hub.look import Look, look
 from wardround.hub.observe import get_round
 from wardround.hub.refusals import ASK_AGAIN
 from wardround.hub.results import ResultController
-from wardround.hub.vault import RoundKey
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import ApiError
 from wardround.kube.index import NamespacedName
@@ -26,7 +25,7 @@ from wardround.kube.queue import WorkQueue
 from wardround.kube.retries import Retries
 from wardround.plans.events import headline
 from wardround.plans.round.next_look import requeue_after_write
-from wardround.plans.round.status import STARTED, begins_later, interrupted, is_over, refused
+from wardround.plans.round.status import begins_later, interrupted, is_over, refused
 from wardround.plans.round.types import Dispatch, EarlyRefusal, Refusal
 from wardround.ports import Object
 from wardround.store.errors import StoreError
@@ -43,10 +42,16 @@ class _NextLook(NamedTuple):
     failure: Exception | None = None
 
 
+class ActiveRound(NamedTuple):
+    """A round that is not over. `sources`: names of the rounds whose results it needs."""
+
+    uid: str
+    sources: frozenset[str]
+
+
 class RoundController:
-    """`active`: the rounds that are not over, each with the names of the rounds whose results it needs. The controller
-    looks at them again when a participant or one of these rounds changes. `with_leftovers`: names of rounds that are
-    gone, but have left something."""
+    """`active`: the rounds that are not over. The controller looks at them again when a participant, or a round whose
+    result they need, changes."""
 
     kind = federatedround.KIND
     # The events of RoundTasks come from the watch of `Context.tasks`: `run`.
@@ -61,8 +66,7 @@ class RoundController:
         self.hub = hub
         self.queue = queue
         self._results = results
-        self.active: dict[Key, frozenset[str]] = {}
-        self.with_leftovers: set[Key] = set()
+        self.active: dict[Key, ActiveRound] = {}
         self._draw = draw
         self._own_writes = OwnWrites(queue.add)
 
@@ -70,6 +74,8 @@ class RoundController:
         if kind == self.kind:
             meta = item["metadata"]
             key = Key(kind, meta["namespace"], meta["name"])
+            if "deletionTimestamp" in meta:
+                self._gone(key, meta["uid"])
             return () if self._own_writes.shown_by(key, item) else (Wake(key),)
         if kind == dataschema.KIND:
             return tuple(Wake(key) for key in self.active if key.namespace == item["metadata"]["namespace"])
@@ -97,23 +103,14 @@ class RoundController:
         retries = Retries(self._draw)
         while True:
             try:
-                uids: dict[Key, set[str]] = {}
-                live: dict[Key, str] = {}
-                async for item in made_for_rounds(self.hub, names.ROUND_UID):
-                    if made_for := round_of(item):
-                        uids.setdefault(Key(self.kind, *made_for), set()).add(
-                            item["metadata"]["labels"][names.ROUND_UID]
-                        )
-                async for item in self.hub.client.each(self.kind, everywhere=True):
-                    meta = item["metadata"]
-                    live[Key(self.kind, meta["namespace"], meta["name"])] = meta["uid"]
+                places = await find_gone_rounds(self.hub)
             except ApiError as failure:
                 await retries.wait(failure)
             else:
                 retries.succeeded()
-                for key, those in uids.items():
-                    if those - {live.get(key)}:  # a live round of the name does not hide what is left of another
-                        self.with_leftovers.add(key)
+                self.hub.gone.complete()
+                for key in (Key(self.kind, *place) for place in places):
+                    self._wake_for_gone(key)
                     self.queue.add(key)
                 await asyncio.sleep(LEFTOVERS_SECONDS)
 
@@ -134,25 +131,35 @@ class RoundController:
 
     async def _forget(self, key: Key) -> float | None:
         """The round is gone. Returns `requeue_after`."""
-        self.active.pop(key, None)
+        if active := self.active.get(key):
+            self._gone(key, active.uid)
         self._own_writes.forget(key)
-        self.hub.tasks.forget(NamespacedName(key.namespace, key.name))
-        if key not in self.with_leftovers:
-            self.stir(key)
+        self.hub.tasks.forget(_place(key))
         return await self._delete_leftovers(key, None)
+
+    def _gone(self, key: Key, uid: str) -> None:
+        """A round was deleted, and may have left something."""
+        self.active.pop(key, None)
+        self.hub.gone.add(_place(key), uid)
+        self._wake_for_gone(key)
+
+    def _wake_for_gone(self, key: Key) -> None:
+        """Others may start from the result of a round that is gone. If nobody does, the result goes."""
+        self.stir(key)
+        self._results.wake(key.namespace, key.name)
 
     def _follow(self, key: Key, federated_round: FederatedRound) -> None:
         """Until the round is over, changes of others wake it."""
+        uid, before = federated_round.metadata.uid, self.active.get(key)
+        if before is not None and before.uid != uid:
+            self._gone(key, before.uid)
         if is_over(federated_round):
             self.active.pop(key, None)
         else:
-            self.active[key] = frozenset(federatedround.source_names(federated_round))
+            self.active[key] = ActiveRound(uid, frozenset(federatedround.source_names(federated_round)))
 
     async def _leftovers_of_others(self, key: Key, federated_round: FederatedRound) -> _NextLook:
         """Deletes what is left of other rounds of this name. A store that fails does not hold this round."""
-        begun = any(each.stage == STARTED for each in federated_round.status.timeline)
-        if begun and key not in self.with_leftovers:
-            return _NextLook()
         try:
             return _NextLook(await self._delete_leftovers(key, federated_round.metadata.uid))
         except StoreError as failure:
@@ -161,8 +168,7 @@ class RoundController:
     async def _carry_out(self, looked: Look) -> tuple[FederatedRoundStatus, _NextLook]:
         """Carries out the plan. Returns the status to write."""
         seen, plan = looked.seen, looked.plan
-        key_of_round = RoundKey(self.hub.client, seen.round.metadata.uid)
-        execution = Execution(self.hub, seen, looked.base, key_of_round, looked.references)
+        execution = Execution(self.hub, seen, looked.made, looked.base, looked.references)
         try:
             untaken = await execution.run(plan.actions)
         except Interrupted as interrupt:
@@ -193,17 +199,16 @@ class RoundController:
 
     def stir(self, key: Key) -> None:
         """Others may wait for this round to be over, or start from its result. Results may be kept for it."""
-        for other, sources in self.active.items():
-            if other.namespace == key.namespace and key.name in sources:
+        for other, active in self.active.items():
+            if other.namespace == key.namespace and key.name in active.sources:
                 self.queue.add(other)
         self._results.wake_kept(key.namespace)
 
     async def _delete_leftovers(self, key: Key, live_uid: str | None) -> float | None:
         """Returns `requeue_after`."""
-        self._results.wake(key.namespace, key.name)
-        self.with_leftovers.add(key)
-        until = await delete_leftovers(self.hub, key.namespace, key.name, live_uid)
-        if until is None:
-            self.with_leftovers.discard(key)
-            return None
-        return max((until - self.hub.clock()).total_seconds(), 0.0)
+        until = await delete_leftovers(self.hub, _place(key), live_uid)
+        return max((until - self.hub.clock()).total_seconds(), 0.0) if until else None
+
+
+def _place(key: Key) -> NamespacedName:
+    return NamespacedName(key.namespace, key.name)

@@ -3,6 +3,7 @@
 Each try has a Secret with the round's private key, a Job, and a list of updates in the store.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 from wardround.api import names
@@ -10,35 +11,28 @@ from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.hub.stored import delete_stored, look_ends
 from wardround.plans.round.types import EARLY_NUMBER, Aggregation
-from wardround.ports import Objects
+from wardround.ports import Object
 from wardround.store.errors import StoreError
 from wardround.wire import kept_plan
 from wardround.wire.aggregation import AggregationResult
 
 
-async def delete_before(hub: Context, round_uid: str, latest: int) -> None:
+async def delete_before(hub: Context, round_uid: str, numbers: Iterable[int], latest: int) -> None:
     """Deletes the tries before the latest one. That one stays until another one is made: it says how the round goes on.
-
-    A Job goes last, as the memory of what is left to delete. Raises ApiError.
-    """
-    if latest <= EARLY_NUMBER + 1:
-        return
-    labels = f"{names.ROUND_UID}={round_uid},{names.ROLE}={names.ROLE_AGGREGATION}"
+    `numbers`: those that may be left. Raises ApiError."""
     ends = look_ends()
-    for job in await hub.client.list("Job", labels=labels):
-        number = int(job["metadata"]["labels"][names.ATTEMPT])
+    for number in numbers:
         if EARLY_NUMBER < number < latest:
-            name = job["metadata"]["name"]
+            name = names.aggregation_name(round_uid, number)
             await hub.client.delete_if_exists("Secret", name)
             with suppress(StoreError):  # the clean-up deletes it
                 await delete_stored(hub, names.lists_prefix(round_uid, number), ends)
             await hub.client.delete_if_exists("Job", name)
 
 
-def state_lost(secrets: Objects, round_uid: str, latest: Aggregation) -> bool:
-    """Whether the Job has stored a server state whose keys this version of the hub operator cannot read in the plan."""
-    name = names.aggregation_name(round_uid, latest.number)
-    secret = next((each for each in secrets if each["metadata"]["name"] == name and each.get("data")), None)
+def state_lost(secret: Object | None, latest: Aggregation) -> bool:
+    """Whether the Job has stored a server state whose keys this version of the hub operator cannot read in the plan.
+    `secret`: of the latest aggregation."""
     if secret is None or not isinstance(latest.answer, AggregationResult) or not latest.answer.state:
         return False
     try:
@@ -47,7 +41,7 @@ def state_lost(secrets: Objects, round_uid: str, latest: Aggregation) -> bool:
         return False  # not even the result can be kept, and the action that keeps it says why
 
 
-def failures(secrets: Objects, round_uid: str, number: int) -> int:
-    """How many tries before this one failed, those not counted that the store ended."""
-    text = vault.noted(secrets, names.aggregation_name(round_uid, number), names.FAILURES) or ""
+def failures(secret: Object | None) -> int:
+    """How many tries before the one of this Secret failed, those not counted that the store ended."""
+    text = vault.noted(secret, names.FAILURES) if secret is not None else ""
     return int(text) if text.isdecimal() else 0

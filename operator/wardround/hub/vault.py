@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +30,8 @@ from wardround.wire.models import Header
 
 
 def secret(name: str, namespace: str, data: Mapping[str, bytes], owner: FederatedRound | None = None) -> Object:
-    """A Secret. Its labels name the round that it belongs to, if any, so that it is found when that round is gone."""
+    """A Secret. Its labels name the round that it belongs to, if any, so that it is found when that round was deleted
+    while no hub operator ran."""
     metadata: dict[str, Any] = {"name": name, "namespace": namespace}
     if owner is not None:
         metadata["labels"] = names.round_labels(owner.metadata.name, owner.metadata.uid)
@@ -63,23 +64,33 @@ async def store_credentials(client: Api) -> Credentials:
     return Credentials(value(item, "accessKey").decode().strip(), value(item, "secretKey").decode().strip())
 
 
-async def round_key(client: Api, round_uid: str) -> DecryptionKey:
-    return DecryptionKey.load(value(await client.get("Secret", names.round_secret(round_uid)), "privateKey"))
+async def round_secret(client: Api, round_uid: str) -> Object:
+    """The Secret of a round's key. Raises NotFound."""
+    return await client.get("Secret", names.round_secret(round_uid))
 
 
 class RoundKey:
-    """A round's private key. It is read when it is first needed, and kept for one reconcile."""
+    """A round's private key. `item`: its Secret, if it is known already. Otherwise it is read when it is first needed.
+    It is kept for one reconcile."""
 
-    def __init__(self, client: Api, round_uid: str) -> None:
-        self._client, self._round_uid = client, round_uid
+    def __init__(self, client: Api, round_uid: str, item: Object | None = None) -> None:
+        self._client, self._round_uid, self._item = client, round_uid, item
         self._lock = asyncio.Lock()
         self._key: DecryptionKey | None = None
 
-    async def get(self) -> DecryptionKey:
+    async def secret(self) -> Object:
+        """Raises NotFound."""
         async with self._lock:
-            if self._key is None:
-                self._key = await round_key(self._client, self._round_uid)
-            return self._key
+            if self._item is None:
+                self._item = await round_secret(self._client, self._round_uid)
+            return self._item
+
+    async def get(self) -> DecryptionKey:
+        """Raises NotFound, KeyError."""
+        item = await self.secret()
+        if self._key is None:
+            self._key = DecryptionKey.load(value(item, "privateKey"))
+        return self._key
 
 
 async def make_round_key(client: Api, federated_round: FederatedRound) -> None:
@@ -89,10 +100,9 @@ async def make_round_key(client: Api, federated_round: FederatedRound) -> None:
     await client.create_if_absent(secret(name, client.namespace, {"privateKey": key.raw}, federated_round))
 
 
-def noted(secrets: Objects, name: str, annotation: str) -> str | None:
-    """An annotation of the Secret of that name: "" if it has none, None if there is no such Secret."""
-    item = next((each for each in secrets if each["metadata"]["name"] == name), None)
-    return str((item["metadata"].get("annotations") or {}).get(annotation, "")) if item else None
+def noted(item: Object, annotation: str) -> str:
+    """An annotation of a Secret; "" if it has none of this name."""
+    return str((item["metadata"].get("annotations") or {}).get(annotation, ""))
 
 
 async def note(client: Api, item: Object, notes: Mapping[str, str], *, emptied: bool = False) -> None:
@@ -126,17 +136,11 @@ def read_model(item: Object | None, identity: Identity) -> Model | None:
         return replace(result, state_damaged=True)
 
 
-async def results(client: Api, namespace: str, name: str) -> Objects:
-    """The Secrets of the results of rounds of this name, the newest first. A round that was deleted can leave one."""
-    secrets = await client.list("Secret", labels=f"{names.ROUND}={names.label_value(name)}")
-    ref = names.round_ref(namespace, name)
-    mine = [each for each in secrets if is_result(each) and ref.items() <= each["metadata"]["annotations"].items()]
-    return sorted(mine, key=lambda each: str(each["metadata"]["creationTimestamp"]), reverse=True)
-
-
-def is_result(item: Object) -> bool:
-    meta = item["metadata"]
-    return bool(item["kind"] == "Secret" and meta["name"] == names.model_secret(meta["labels"][names.ROUND_UID]))
+async def results(client: Api, round_uids: Iterable[str]) -> Objects:
+    """The Secrets of the results of these rounds, the newest first."""
+    secrets = [await client.get_if_exists("Secret", names.model_secret(uid)) for uid in round_uids]
+    known = [each for each in secrets if each is not None]
+    return sorted(known, key=lambda each: str(each["metadata"]["creationTimestamp"]), reverse=True)
 
 
 def kept_for(result: Object) -> frozenset[str] | None:

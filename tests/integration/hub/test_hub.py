@@ -14,12 +14,11 @@ from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import complete_round, conditions, play_kubelet, sent_round, stored, until_condition
 from wardround.api import names
-from wardround.api.names import GRANTS_EXPIRE
 from wardround.api.roundtask import RoundTask
 from wardround.hub import vault
 from wardround.ports import Api, Object
 from wardround.sealing import untrusted
-from wardround.sealing.keys import DecryptionKey, VerificationKey, load_verification_key
+from wardround.sealing.keys import VerificationKey, load_verification_key
 from wardround.sealing.manifests import open_model
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -49,13 +48,13 @@ async def test_each_hospital_can_verify_its_assignment(world: World) -> None:
 async def test_the_hub_reads_the_rounds_key_once_for_all_hospitals(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, round_uids = vault.round_key, []
+    read, round_uids = vault.round_secret, []
 
-    async def counted(client: Api, round_uid: str) -> DecryptionKey:
+    async def counted(client: Api, round_uid: str) -> Object:
         round_uids.append(round_uid)
         return await read(client, round_uid)
 
-    monkeypatch.setattr(vault, "round_key", counted)
+    monkeypatch.setattr(vault, "round_secret", counted)
     created = world.admin.create(federated_round("one-key"))
     for hospital in world.hospitals.values():
         await hospital.task("one-key")
@@ -222,7 +221,9 @@ async def test_the_hub_deletes_an_update_that_arrives_after_the_end(
         secrets = await secrets_left()
         metadata = secrets.get(memory, {}).get("metadata", {})
         noted = note in metadata.get("annotations", {}) and not secrets[memory].get("data")
-        gone = not deleted or f"model-{uid}" not in secrets
+        labels = f"{names.ROUND_UID}={uid}"
+        tasks = await world.client.list("RoundTask", everywhere=True, labels=labels)
+        gone = not deleted or not (f"model-{uid}" in secrets or tasks)
         return noted and gone and not any([await stored(world, prefix) for prefix in prefixes])
 
     await until(cleaned, "keys and updates are deleted")
@@ -234,13 +235,8 @@ async def test_the_hub_deletes_an_update_that_arrives_after_the_end(
         return len(await stored(world, f"updates/{uid}/")) == 1
 
     await until(put_late, "an update lies there after the end")
-    if deleted:
-        world.admin.patch("Secret", memory, {"metadata": {"annotations": {names.PUTS_UNTIL: past}}}, HUB)
-        await world.restart()
-    else:
-        over = {"metadata": {"annotations": {GRANTS_EXPIRE: past}}}
-        for each in world.hospitals.values():
-            world.admin.patch("RoundTask", (await each.task(name)).metadata.name, over, each.name)
+    world.admin.patch("Secret", memory, {"metadata": {"annotations": {names.PUTS_UNTIL: past}}}, HUB)
+    await world.restart()
 
     async def nothing_left() -> bool:
         expected = set() if deleted else {f"model-{uid}"}

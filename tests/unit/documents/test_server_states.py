@@ -133,7 +133,7 @@ def test_a_server_state_that_this_version_cannot_read_is_known_to_be_lost(
         names.aggregation_name(UID, 1), "hub", {"plan.json": json.dumps(version(json.loads(text))).encode()}
     )
     job = Aggregation(number=1, over=True, answer=replace(combined(), state=DIGESTS))
-    assert tries.state_lost([secret], UID, job) is lost
+    assert tries.state_lost(secret, job) is lost
     assert kept_plan.read(vault.value(secret, "plan.json")).data_key == aggregate_plan.parse(text).data_key
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from tests.unit.plans_hub.builders import NOW, observation, participant
 from wardround.documents.assignments import Recipient
 from wardround.hub.execute import Execution
-from wardround.hub.vault import RoundKey
+from wardround.hub.made import Made
 from wardround.presign import Credentials, Presigner, SignedPut
 
 
@@ -31,6 +31,6 @@ class Slow(Presigner):
 
 async def test_the_loop_turns_while_grants_are_signed() -> None:
     hub: Any = SimpleNamespace(external=Slow(asyncio.get_running_loop()), clock=lambda: NOW)
-    execution = Execution(cast(Any, hub), observation(), None, RoundKey(cast(Any, None), ""))
+    execution = Execution(cast(Any, hub), observation(), Made(), None)
     sealed, _ = await execution._grants(Recipient.from_participant(participant("site-a")), 1, 1000)
     assert sealed

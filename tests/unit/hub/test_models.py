@@ -16,10 +16,11 @@ from tests.simulation.client import Client
 from tests.simulation.hub import FEDERATION, IMAGE, NAMESPACE, LoneHub
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.plans_hub.builders import condition
-from wardround.api import federatedround
+from wardround.api import federatedround, names
 from wardround.api.federatedround import FederatedRound
 from wardround.clock import system_draw
 from wardround.hub import models, vault
+from wardround.hub.made import note_number
 from wardround.hub.models import ModelController
 from wardround.hub.observe import get_round, identified
 from wardround.kube.controller import Key, gone
@@ -91,6 +92,9 @@ async def complete_newest(hub: LoneHub) -> None:
     live = federatedround.parse(hub.round(named_rounds(hub)[-1]))
     token = hub.server.token(f"{NAMESPACE}:hub-operator", 3600)
     client = Client(hub.server, lambda: token, NAMESPACE, lambda: 0.0)
+    # As before the aggregation that makes the result.
+    await vault.make_round_key(client, live)
+    await note_number(client, await client.get("Secret", names.round_secret(live.metadata.uid)), 1)
     signer = Hub(await vault.identity(client))
     await vault.keep_model(client, live, signer.seal_model(b"x", live.metadata.uid, task=live.spec.task).model)
     place = Place("FederatedRound", FEDERATION, live.metadata.name)

@@ -38,6 +38,7 @@ def test_the_hub_keeps_a_result_for_a_waiting_round_and_deletes_it_after_this_ro
             uid = hub.round("train-1")["metadata"]["uid"]
             assert kept["metadata"]["annotations"][names.KEPT_FOR] == uid
             assert kept["data"] == {"dataKey": "AA=="}
+            assert "observedGeneration" in hub.round("train-1")["status"], "the hub operator has looked at the round"
             hub.delete_round("train-1")
             await hub.settle()
             assert result(hub) is None

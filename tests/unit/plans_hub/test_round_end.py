@@ -75,7 +75,7 @@ def test_a_final_condition_is_never_taken_back(kind: str) -> None:
     seen = observation(ended, tasks=tuple(map(sent, NAMES)), leftovers=True, now=at(99999))
     made = plan(seen)
     assert made.status == ended.status
-    assert made.actions == (CleanUp(last=True),)
+    assert made.actions == (CleanUp(until=None),)
     assert plan(replace(seen, leftovers=False)).actions == ()
 
 
@@ -84,10 +84,14 @@ def test_updates_are_deleted_again_when_no_site_can_put_any_more() -> None:
     notes = {"wardround.io/grants-bytes": "1000", "wardround.io/grants-expire": to_seconds(at(3000))}
     tasks = (sent("site-a", annotations=notes), sent("site-b"), sent("site-c"))
     first = observation(over(federated_round(), "Complete"), tasks=tasks, leftovers=True, now=at(110))
-    assert plan(first).actions == (CleanUp(last=False),)
+    assert plan(first).actions == (CleanUp(until=at(3000)),)
     cleaned = replace(first, cleaned_up=True)
     assert (plan(cleaned).actions, plan(cleaned).requeue_after) == ((), 2890)
-    assert plan(replace(cleaned, now=at(3000))).actions == (CleanUp(last=True),)
+    assert plan(replace(cleaned, now=at(3000))).actions == (CleanUp(until=None),)
+    # After the first clean-up, the hub operator reads no tasks. It has noted the time.
+    noted = replace(cleaned, tasks=(), puts_until=at(3000))
+    assert (plan(noted).actions, plan(noted).requeue_after) == ((), 2890)
+    assert plan(replace(noted, now=at(3000))).actions == (CleanUp(until=None),)
 
 
 def test_attention_has_one_entry_a_participant_and_at_most_sixteen() -> None:

@@ -19,11 +19,11 @@ from lab import demo_data
 from tests.conditions import condition, is_true
 from tests.simulation.apiserver import Place, Server
 from tests.simulation.client import Client
-from tests.simulation.federation import Federation
+from tests.simulation.federation import HUB_NAMESPACE, Federation
 from tests.simulation.rounds import scratch
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.simulation.test_model import ALL_TASKS, FEDERATION, model
-from wardround.api.names import BEGIN
+from wardround.api.names import BEGIN, ROUND_UID
 from wardround.kube.errors import Unavailable
 from wardround.ports import Object
 
@@ -199,7 +199,9 @@ class MortalFederation(Federation):
 
 @dataclass
 class End:
-    """`made`: how often the hub operator has made each round, version and RoundTask. `jobs`: Jobs of each hospital."""
+    """`made`: how often the hub operator has made each round, version and RoundTask. `jobs`: Jobs of each hospital.
+    `keys`: Secrets of the hub with the private key of a round. `orphans`: RoundTasks and Jobs of rounds that are
+    gone."""
 
     status: Object
     versions: dict[str, Object]
@@ -207,6 +209,8 @@ class End:
     digests: dict[str, list[str]]
     made: Counter[tuple[str, ...]]
     jobs: dict[str, int]
+    keys: list[str]
+    orphans: list[str]
 
 
 def end(federation: MortalFederation) -> End:
@@ -237,7 +241,19 @@ def end(federation: MortalFederation) -> End:
             name: sum((each.verb, each.place.kind) == ("create", "Job") for each in server.writes)
             for name, server in federation.sites.items()
         },
+        keys=[
+            each["metadata"]["name"]
+            for each in hub.select("Secret", HUB_NAMESPACE, ROUND_UID)
+            if {"privateKey", "plan.json"} & (each.get("data") or {}).keys()
+        ],
+        orphans=orphans(hub),
     )
+
+
+def orphans(hub: Server) -> list[str]:
+    live = {each["metadata"]["uid"] for each in hub.select("FederatedRound", None)}
+    made = [each for kind in ("RoundTask", "Job") for each in hub.select(kind, None, ROUND_UID)]
+    return [each["metadata"]["name"] for each in made if each["metadata"]["labels"][ROUND_UID] not in live]
 
 
 def two_series() -> Object:
@@ -280,6 +296,7 @@ def test_the_end_is_equal_whatever_write_the_hub_operator_stops_after(whole: tup
     # Events are best effort.
     last = [each for each in writes if not each.startswith("create Event")][part::PARTS]
     assert set(ended.made.values()) == {1}
+    assert ended.keys == ended.orphans == []
     while last:
         stopped, done = played(last)
         assert stopped == ended

@@ -13,10 +13,10 @@ def over(view: View) -> Verdict | None:
     """Tidies up after a round that is over. Its final condition stays for ever."""
     if not is_over(view.round):
         return None
-    until = puts_until(task.metadata.annotations for task in view.seen.tasks)
-    last = until is None or view.seen.now >= until
-    due = view.seen.leftovers and (last or not view.seen.cleaned_up)
-    tidy: tuple[Action, ...] = (CleanUp(last=last),) if due else ()
+    granted = puts_until(task.metadata.annotations for task in view.seen.tasks)
+    until = max((each for each in (granted, view.seen.puts_until) if each and view.seen.now < each), default=None)
+    due = view.seen.leftovers and (until is None or not view.seen.cleaned_up)
+    tidy: tuple[Action, ...] = (CleanUp(until=until),) if due else ()
     job = view.seen.aggregation
     runs = job is not None and job.number == EARLY_NUMBER and not job.over
     stopped: tuple[Action, ...] = (StopEarly(),) if runs else ()

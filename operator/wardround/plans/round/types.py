@@ -109,8 +109,8 @@ class Observation:
     `base_uid`: UID of the round that made that result. `base_deleted`: that round is gone. If there is no `base_model`
     either, it was gone before this round was applied.
     `references`: those of the spec, in its order.
-    `leftovers`: the round has other Secrets than the one of its result. `cleaned_up`: they are only the memory of a
-    first clean-up.
+    `leftovers`: the Secret of the round's key exists. `cleaned_up`: it is only the memory of a first clean-up.
+    `puts_until`: until when sites can store objects, as that memory says.
     `roster`: the participants that the round asks, as the first assignments say; empty if there is no assignment.
     `schema`: of the round, as its first assignments say, and before them as the DataSchema says; None if that is
     missing, or has `schema_fault`.
@@ -135,6 +135,7 @@ class Observation:
     model: StoredModel | None = None
     leftovers: bool = False
     cleaned_up: bool = False
+    puts_until: datetime | None = None
     roster: tuple[str, ...] = ()
     waits_for: tuple[str, ...] = ()
     scratch_limit: int = SCRATCH_LIMIT
@@ -236,10 +237,10 @@ class StoreModel:
 
 @dataclass(frozen=True, kw_only=True)
 class CleanUp:
-    """Delete the round's private key and the aggregation's Secrets, then the updates. Unless it is the `last` time,
-    remember that sites may still store some."""
+    """Delete the round's private key and the aggregation's Secrets, then the updates. Remember that sites may still
+    store some `until` a time; None if they cannot."""
 
-    last: bool
+    until: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,75 @@
+"""Remembers which rounds are gone and may have left something, so that nobody has to search for it. No I/O here.
+
+The controller of rounds adds a round when an event shows its deletion. Deletions that no event shows are found by what
+they left, in a list of all objects that the hub operator has made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from wardround.kube.index import NamespacedName
+
+
+class GoneRounds:
+    """Rounds by name and UID: a name may have been that of several rounds.
+
+    What they have left goes at once (hub/leftovers.py). Their results may stay for other rounds (hub/results.py).
+    """
+
+    def __init__(self) -> None:
+        # For each UID the numbers of aggregations whose objects a list has shown.
+        self._left: defaultdict[NamespacedName, dict[str, frozenset[int]]] = defaultdict(dict)
+        self._results: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        self._complete = asyncio.Event()
+
+    @property
+    def missing(self) -> str:
+        """What readiness still waits for: the first list."""
+        return "" if self._complete.is_set() else "the first list of what the hub operator has made for rounds"
+
+    def add(self, place: NamespacedName, uid: str, numbers: Iterable[int] = ()) -> None:
+        """This round is gone, and may have left something."""
+        self._left[place][uid] = self._left[place].get(uid, frozenset()) | frozenset(numbers)
+        self._results[place.namespace][place.name].add(uid)
+
+    def complete(self) -> None:
+        """All rounds that were deleted while no hub operator ran are known."""
+        self._complete.set()
+
+    def left(self, place: NamespacedName, live_uid: str | None) -> Mapping[str, frozenset[int]]:
+        """UIDs of the rounds of this name whose objects are to be deleted, each with numbers of aggregations.
+        `live_uid`: of the round that has the name now. An event shows a deletion also while finalizers hold a round."""
+        return {uid: numbers for uid, numbers in self._left.get(place, {}).items() if uid != live_uid}
+
+    def deleted(self, place: NamespacedName, uid: str) -> None:
+        """Nothing is left of this round, but for its result."""
+        self._left[place].pop(uid, None)
+        if not self._left[place]:
+            del self._left[place]
+
+    async def results(self, place: NamespacedName) -> frozenset[str]:
+        """UIDs of the rounds of this name whose results may be there, once all are known: of a part nobody could say
+        what does not exist."""
+        await self._complete.wait()
+        return self.known_results(place)
+
+    def known_results(self, place: NamespacedName) -> frozenset[str]:
+        """The same, of those that are known by now."""
+        rounds = self._results.get(place.namespace)
+        return frozenset(rounds.get(place.name, ())) if rounds else frozenset()
+
+    def with_results(self, namespace: str) -> frozenset[str]:
+        """Names of the rounds of a namespace whose results may be there."""
+        return frozenset(self._results.get(namespace, ()))
+
+    def forgotten(self, place: NamespacedName, uid: str) -> None:
+        """The result of this round is gone."""
+        rounds = self._results[place.namespace]
+        rounds[place.name].discard(uid)
+        if not rounds[place.name]:
+            del rounds[place.name]
+        if not rounds:
+            del self._results[place.namespace]

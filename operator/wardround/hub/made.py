@@ -1,0 +1,116 @@
+"""What the hub operator has made for one round in its own namespace: Secrets and Jobs, read by name. Decides nothing.
+
+All names follow from the round's UID and the numbers of its aggregations. The Secret of the round's key notes a number
+before the hub operator makes anything of this number. So no look has to search for objects, after a crash neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from wardround.api import names
+from wardround.api.times import read_time
+from wardround.hub import vault
+from wardround.plans.round.types import EARLY_NUMBER
+from wardround.ports import Api, Object, Objects
+
+
+@dataclass(frozen=True)
+class Made:
+    """`key`: the Secret of the round's key. `result`: the Secret of the round's result. `plans`, `jobs`: Secrets and
+    Jobs of the aggregations, by number."""
+
+    key: Object | None = None
+    result: Object | None = None
+    plans: Mapping[int, Object] = field(default_factory=dict)
+    jobs: Mapping[int, Object] = field(default_factory=dict)
+
+    @property
+    def cleaned_up(self) -> bool:
+        """Whether the key is gone: nothing else is left then, but for Jobs that have ended and the result."""
+        return self.key is None or names.CLEANED_UP in _annotations(self.key)
+
+    @property
+    def puts_until(self) -> datetime | None:
+        """Until when sites can store objects, as the first clean-up has noted it."""
+        return read_time(_annotations(self.key).get(names.PUTS_UNTIL, "")) if self.key else None
+
+    def objects(self) -> Objects:
+        """All but the result."""
+        return [*([self.key] if self.key else []), *self.plans.values(), *self.jobs.values()]
+
+
+async def read_made(client: Api, round_uid: str) -> Made:
+    """What there is for a round. Of a round that is cleaned up only the Secret of its key is read. Raises ApiError."""
+    key = await _secret(client, names.round_secret(round_uid), round_uid)
+    numbers = noted_numbers(key)
+    if not numbers or Made(key).cleaned_up:
+        return Made(key)
+    return await read_numbers(client, round_uid, key, numbers)
+
+
+async def read_all(client: Api, round_uid: str, numbers: Iterable[int]) -> Made:
+    """Also what is left of a round that is cleaned up. `numbers`: of aggregations that may be left although no Secret
+    notes them. Raises ApiError."""
+    key = await _secret(client, names.round_secret(round_uid), round_uid)
+    return await read_numbers(client, round_uid, key, {*numbers, *noted_numbers(key)})
+
+
+async def read_numbers(client: Api, round_uid: str, key: Object | None, numbers: Collection[int]) -> Made:
+    """`key`: the Secret of the round's key. Raises ApiError."""
+    ordered = sorted(numbers)
+    aggregations = [names.aggregation_name(round_uid, each) for each in ordered]
+    # In one call: if one of several failed, nobody would look at the failures of the others.
+    result, *others = await asyncio.gather(
+        _secret(client, names.model_secret(round_uid), round_uid),
+        *(_secret(client, name, round_uid) for name in aggregations),
+        *(_own(client, "Job", name, round_uid) for name in aggregations),
+    )
+    plans, jobs = others[: len(ordered)], others[len(ordered) :]
+    return Made(key, result, _by_number(ordered, plans), _by_number(ordered, jobs))
+
+
+def noted_numbers(key: Object | None) -> tuple[int, ...]:
+    """Numbers of aggregations of which there may be a Secret and a Job, as the Secret of the round's key says."""
+    words = _annotations(key).get(names.AGGREGATIONS, "").split() if key else []
+    return tuple(int(each) for each in words if each.isdecimal())
+
+
+def numbers_with(noted: Collection[int], number: int) -> tuple[int, ...]:
+    """The numbers to note before aggregation `number` is made. When the one before it was made, only one more was left,
+    and the one that began early."""
+    return tuple(sorted({number, *(each for each in noted if each == EARLY_NUMBER or each >= number - 2)}))
+
+
+async def note_number(client: Api, key: Object, number: int) -> tuple[int, ...]:
+    """Notes in the Secret of the round's key that an aggregation of this number may exist from now on. Returns the
+    numbers that are noted. Raises ApiError."""
+    before = noted_numbers(key)
+    after = numbers_with(before, number)
+    if after != before:
+        await vault.note(client, key, {names.AGGREGATIONS: " ".join(map(str, after))})
+    return after
+
+
+def _by_number(numbers: Iterable[int], items: Iterable[Object | None]) -> dict[int, Object]:
+    return {number: item for number, item in zip(numbers, items, strict=True) if item is not None}
+
+
+async def _secret(client: Api, name: str, round_uid: str) -> Object | None:
+    return await _own(client, "Secret", name, round_uid)
+
+
+async def _own(client: Api, kind: str, name: str, round_uid: str) -> Object | None:
+    """The object of this name, unless it belongs to another round: names of aggregations have only a part of the
+    digest of a UID."""
+    item = await client.get_if_exists(kind, name)
+    labels = item["metadata"].get("labels") or {} if item else {}
+    return item if labels.get(names.ROUND_UID) == round_uid else None
+
+
+def _annotations(item: Object) -> Mapping[str, str]:
+    notes: Mapping[str, str] = item["metadata"].get("annotations") or {}
+    return notes
