@@ -82,6 +82,7 @@ async def _run_models(world: World, options: argparse.Namespace) -> None:
     await until(ended, "the last series", seconds=1800)
     await asyncio.sleep(10)
     await _sample(world, world.kubelet.answered - first, time.monotonic() - begin, trace=options.trace)
+    _print_each(world.samples)
 
 
 async def _sample(world: World, rounds: int, seconds: float, *, trace: bool) -> None:
@@ -94,6 +95,8 @@ async def _sample(world: World, rounds: int, seconds: float, *, trace: bool) -> 
         "largest_mb": most,
         "processor_s": world.operator.processor(),
         "requests": sum(requests.values()),
+        "by_kind": dict(requests.most_common()),
+        "scanned": await world.scanned(),
         "threads": report["threads"],
         "objects": await world.counts(),
     }
@@ -115,6 +118,17 @@ async def _sample(world: World, rounds: int, seconds: float, *, trace: bool) -> 
         print(json.dumps(report["kinds"]), report["traced"], *report["lines"], sep="\n    ", flush=True)
         print("   ", dict(requests.most_common(40)), flush=True)
     world.samples.append(sample)
+
+
+def _print_each(samples: list[dict[str, Any]]) -> None:
+    """Requests of the operator by kind, and objects that lists of all clients went through, for a round."""
+    first, last = samples[0], samples[-1]
+    rounds = last["rounds"] - first["rounds"]
+    for title, key in (("requests", "by_kind"), ("objects of lists", "scanned")):
+        spent = Counter(last[key])
+        spent.subtract(first[key])
+        listed = ", ".join(f"{count / rounds:.1f} {name}" for name, count in spent.most_common() if count)
+        print(f"{title} a round: {sum(spent.values()) / rounds:.1f}: {listed}", flush=True)
 
 
 async def _secrets(world: World) -> dict[str, int]:
