@@ -28,8 +28,13 @@ def outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedPar
     known = {each.name: each for each in allowed}
     refused = _outside(task, given, known)
     wrong = tuple(f"{_shown(name)}: {_shown(given[name])}, {cause}" for name, cause in refused)
-    missing = sorted(known.keys() - given.keys()) if task == "Train" else ()
-    return wrong + tuple(f"{_shown(name)}, which a Train round must set" for name in missing if known[name].required)
+    required = (name for name in sorted(known) if task == "Train" and known[name].required)
+    return wrong + tuple(f"{_shown(name)}, which a Train round must set" for name in required if _is_empty(given, name))
+
+
+def _is_empty(given: Mapping[str, object], name: str) -> bool:
+    """Training code may take its default also for a value without a character that people see."""
+    return not str(given.get(name, "")).strip()
 
 
 def first_outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> tuple[str, str]:

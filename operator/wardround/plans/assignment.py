@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from wardround.api import conditions
 from wardround.api.approval import Approval
+from wardround.api.meta import RoundRef
 from wardround.api.parameter_bounds import first_outside, outside
 from wardround.api.site import Policy
 from wardround.plans.approval import Approvals, covering, denying, why_not_covered
@@ -111,7 +112,7 @@ class ReceivedAssignment:
     envelope: str
     hub_key: str
     hub_fingerprint: str
-    round_uid: str
+    round_ref: RoundRef
     attempt: int
     site_fingerprint: str
     now: datetime
@@ -195,7 +196,8 @@ def verify(received: ReceivedAssignment) -> Assignment:
     assignment = open_pinned(received.envelope, received.hub_key, received.hub_fingerprint)
     if assignment.site_fingerprint != received.site_fingerprint:
         raise Refused("NotAddressee")
-    if (assignment.round_uid, assignment.attempt) != (received.round_uid, received.attempt):
+    signed = RoundRef(namespace=assignment.round_namespace, name=assignment.round_name, uid=assignment.round_uid)
+    if (signed, assignment.attempt) != (received.round_ref, received.attempt):
         raise Refused("Replayed")  # an envelope of another task in this one's place
     if untrusted.time(assignment.expires, UNREADABLE) <= received.now:
         raise Refused("Expired")

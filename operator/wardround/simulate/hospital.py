@@ -197,7 +197,7 @@ class Hospital:
             envelope=task.spec.assignment,
             hub_key=task.spec.hub_key,
             hub_fingerprint=order.hub_fingerprint,
-            round_uid=task.spec.round_ref.uid,
+            round_ref=task.spec.round_ref,
             attempt=task.spec.attempt,
             site_fingerprint=self._published["fingerprint"],
             now=order.now,

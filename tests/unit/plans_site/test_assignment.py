@@ -21,6 +21,7 @@ from tests.worlds.site import (
     a_site,
     signed,
 )
+from wardround.api.meta import RoundRef
 from wardround.plans.assignment import AHEAD, REMEMBERED, Acceptance, ReceivedAssignment, Terms, decide, verify
 from wardround.reasons.registry import COURIER, REASONS
 from wardround.sealing import envelope
@@ -45,7 +46,7 @@ RECEIVED = ReceivedAssignment(
     envelope=signed(),
     hub_key=encode(HUB_DER),
     hub_fingerprint=hub_fingerprint(HUB_DER),
-    round_uid="round-uid",
+    round_ref=RoundRef(namespace="breast-cancer", name="train-1", uid="round-uid"),
     attempt=1,
     site_fingerprint=FINGERPRINT,
     now=NOW,
@@ -60,6 +61,12 @@ TERMS = Terms(participant="site-a", policy=POLICY, schemas=SCHEMAS, taken=0, acc
 
 def decided(received: dict[str, Any] | None = None, **terms: Any) -> Acceptance:
     return decide(dataclasses.replace(RECEIVED, **(received or {})), dataclasses.replace(TERMS, **terms))
+
+
+def asked(namespace: str = "breast-cancer", **changes: Any) -> dict[str, Any]:
+    """An assignment of a round in this namespace, in the RoundTask of that round."""
+    envelope = signed(round_namespace=namespace, **changes)
+    return {"envelope": envelope, "round_ref": dataclasses.replace(RECEIVED.round_ref, namespace=namespace)}
 
 
 def test_an_assignment_that_the_policy_allows_is_accepted() -> None:
@@ -124,10 +131,10 @@ def test_a_hub_key_that_is_none_is_refused(key: str) -> None:
         ({"release": "Everybody"}, "AssignmentUnreadable"),
         ({"pushed": (PUSHED,)}, "PushedModelNotAllowed"),
         ({"task": "Statistics", "initial": False, "pushed": (PUSHED,)}, "PushedModelNotAllowed"),
-        ({"round_namespace": "another-federation"}, "DatasetNotAllowed"),
-        ({"round_namespace": ""}, "AssignmentUnreadable"),
-        ({"dataset_name": "breast", "round_namespace": "lung-cancer"}, "DatasetNotAllowed"),
-        ({"dataset_name": "lung", "round_namespace": "lung-cancer"}, "DatasetNotFound"),
+        ({"namespace": "another-federation"}, "DatasetNotAllowed"),
+        ({"namespace": ""}, "AssignmentUnreadable"),
+        ({"dataset_name": "breast", "namespace": "lung-cancer"}, "DatasetNotAllowed"),
+        ({"dataset_name": "lung", "namespace": "lung-cancer"}, "DatasetNotFound"),
         # Whether there is one is not for who may not use it, and neither is what else the policy says.
         ({"dataset_name": "lung"}, "DatasetNotAllowed"),
         ({"dataset_name": "nothing-of-the-kind"}, "DatasetNotAllowed"),
@@ -137,9 +144,16 @@ def test_a_hub_key_that_is_none_is_refused(key: str) -> None:
 def test_the_site_refuses_an_assignment_that_its_policy_does_not_allow_with_the_reason(
     changes: dict[str, Any], reason: str
 ) -> None:
-    decision = decided({"envelope": signed(**changes)})
+    decision = decided(asked(**changes))
     assert (decision.outcome, decision.reason) == ("Refused", reason)
     assert decision.message
+
+
+@pytest.mark.parametrize(
+    "other", [{"round_namespace": "skin-cancer"}, {"round_name": "train-2"}, {"round_uid": "another-round"}]
+)
+def test_an_assignment_of_another_round_than_the_one_that_people_read_is_refused(other: dict[str, str]) -> None:
+    assert decided({"envelope": signed(**other)}).reason == "Replayed"
 
 
 @pytest.mark.parametrize("release", ["Participants", "Readers"])
@@ -280,7 +294,7 @@ def test_people_at_the_site_see_what_they_are_asked_to_allow() -> None:
     assert '"batchSize": "1", which is below the minimum "16"; ' in message
     assert '"steps": "\\n", which is not listed' in message
     assert len(decided({"envelope": signed(parameters={f"{n}" * 63: "x" * 1024 for n in range(9)})}).message) < 1024
-    message = decided({"envelope": signed(round_namespace="skin")}).message
+    message = decided(asked("skin")).message
     assert '{"name": "breast", "federations": ["skin-cancer", "breast-cancer", "skin"]}' in message
     assert "policy.datasets" in message
 

@@ -85,7 +85,7 @@ def _verified(seen: Observation) -> Assignment:
         envelope=spec.assignment,
         hub_key=spec.hub_key,
         hub_fingerprint=seen.hub_fingerprint,
-        round_uid=spec.round_ref.uid,
+        round_ref=spec.round_ref,
         attempt=spec.attempt,
         site_fingerprint=seen.site_fingerprint,
         now=seen.now,

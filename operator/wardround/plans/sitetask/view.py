@@ -146,7 +146,7 @@ def decide(seen: Observation) -> Acceptance:
         envelope=spec.assignment,
         hub_key=spec.hub_key,
         hub_fingerprint=site.spec.hub.fingerprint,
-        round_uid=spec.round_ref.uid,
+        round_ref=spec.round_ref,
         attempt=spec.attempt,
         site_fingerprint=(identity.fingerprint if identity else None) or "",
         now=seen.now,
