@@ -96,7 +96,6 @@ async def _sample(world: World, rounds: int, seconds: float, *, trace: bool) -> 
         "processor_s": world.operator.processor(),
         "requests": sum(requests.values()),
         "by_kind": dict(requests.most_common()),
-        "scanned": await world.scanned(),
         "threads": report["threads"],
         "objects": await world.counts(),
     }
@@ -121,14 +120,13 @@ async def _sample(world: World, rounds: int, seconds: float, *, trace: bool) -> 
 
 
 def _print_each(samples: list[dict[str, Any]]) -> None:
-    """Requests of the operator by kind, and objects that lists of all clients went through, for a round."""
+    """Requests of the operator for a round, by kind."""
     first, last = samples[0], samples[-1]
     rounds = last["rounds"] - first["rounds"]
-    for title, key in (("requests", "by_kind"), ("objects of lists", "scanned")):
-        spent = Counter(last[key])
-        spent.subtract(first[key])
-        listed = ", ".join(f"{count / rounds:.1f} {name}" for name, count in spent.most_common() if count)
-        print(f"{title} a round: {sum(spent.values()) / rounds:.1f}: {listed}", flush=True)
+    spent = Counter(last["by_kind"])
+    spent.subtract(first["by_kind"])
+    listed = ", ".join(f"{count / rounds:.1f} {name}" for name, count in spent.most_common() if count)
+    print(f"requests a round: {sum(spent.values()) / rounds:.1f}: {listed}", flush=True)
 
 
 async def _secrets(world: World) -> dict[str, int]:

@@ -36,12 +36,6 @@ KINDS = ("FederatedModel", "ModelVersion", "FederatedRound", "RoundTask", "Job",
 TOKEN_SECONDS = 24 * 3600
 PLAYERS = "players"
 MEMORY = re.compile(r"^(VmRSS|VmHWM):\s+(\d+) kB$", re.MULTILINE)
-# A list comes from etcd or from the API server's cache.
-SCANNED = re.compile(
-    r"^apiserver_(?:storage_list_evaluated|cache_list_fetched)_objects_total"
-    r"{.*resource(?:_prefix)?=\"([^\"]+)\".*} (\S+)$",
-    re.MULTILINE,
-)
 # Libraries import other packages if they are there, such as the official client. The image has none of these packages,
 # so their memory must not count.
 _STARTER = """
@@ -95,16 +89,6 @@ class World:
     async def counts(self) -> dict[str, int]:
         """How many objects of each kind there are."""
         return {kind: await self._count(kind) for kind in KINDS}
-
-    async def scanned(self) -> dict[str, int]:
-        """How many objects of each resource the API server has gone through for lists, of all clients."""
-        headers = {"Authorization": f"Bearer {self.client.token()}"}
-        async with self.client._open().get(f"{self.client.server}/metrics", headers=headers) as answer:
-            text = await answer.text()
-        counted: Counter[str] = Counter()
-        for resource, count in SCANNED.findall(text):
-            counted[resource] += int(float(count))
-        return dict(counted)
 
     async def _count(self, kind: str) -> int:
         page = await self.client._call("GET", kind, None, query={"limit": "1"})
