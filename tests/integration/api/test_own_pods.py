@@ -1,12 +1,16 @@
-"""The pods of the site chart's Deployments mount no patient data. Each attack adds one volume to a pod of the chart."""
+"""The pods of the site chart's Deployments mount no patient data. Each attack adds one volume to a pod of the chart, or
+names the claim of a Dataset in the chart's values."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.integration.api.apiserver import Api, Refused, account
+from tests.integration.api.admission import refusal
+from tests.integration.api.apiserver import Api, Refused, account, until
+from tests.integration.api.objects import ROOT, dataset, site_values
 from tests.integration.api.test_charts import of_kind, render
 from tests.integration.cluster import Helm
 
@@ -77,3 +81,74 @@ def test_no_pod_with_network_mounts_what_a_pod_beside_the_data_can_write(
     name, source = ATTACKS[attack]
     with pytest.raises(Refused, match=REFUSED):
         api.create(with_volume(pods[name], source), user=REPLICAS, dry_run=True)
+
+
+RELEASE = ("wardround-site", "site", "hospital-a")
+POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/hospital-a/deployments"
+OF_A_DATASET = "may mount rows, the claim of Dataset taken, because neither of them may see patient data"
+# What names a claim that the courier mounts.
+CLAIM_VALUES: dict[str, Object] = {
+    "models": {"models": {"claimName": "rows"}},
+    "workspace": {"workspace": {"existingClaim": "rows"}},
+}
+
+
+@pytest.fixture(scope="module")
+def taken(api: Api, helm: Helm) -> Iterator[Api]:
+    """A Dataset has the claim `rows`. Then somebody names this claim in the chart's values."""
+    item = dataset("hospital-a", "taken")
+    item["spec"]["claimName"] = "rows"
+    api.create(item)
+    yield api
+    api.delete("Dataset", "taken", "hospital-a")
+    helm.install(*RELEASE, site_values("site-a"), "--force-conflicts")
+
+
+@pytest.mark.parametrize("value", CLAIM_VALUES)
+def test_helm_hears_that_the_courier_may_not_mount_the_claim_of_a_dataset(taken: Api, helm: Helm, value: str) -> None:
+    change = CLAIM_VALUES[value]
+    courier = of_kind(render(helm, "site", **change), "Deployment")["courier"]
+    # The volumes alone: the release of the rendered chart has another name.
+    courier["spec"] = {"template": {"spec": {"volumes": courier["spec"]["template"]["spec"]["volumes"]}}}
+    until("the Deployment is refused", lambda: OF_A_DATASET in applied(taken, DEPLOYMENTS, courier, dry_run=True))
+    values = helm.values(site_values("site-a") | change)
+    release, chart, namespace = RELEASE[0], str(ROOT / "charts" / "site"), RELEASE[2]
+    done = helm.run("upgrade", release, chart, "--namespace", namespace, "--values", values, "--force-conflicts")
+    assert done.returncode != 0
+    assert OF_A_DATASET in done.stderr
+
+
+@pytest.mark.parametrize("value", CLAIM_VALUES)
+def test_the_courier_does_not_mount_the_claim_of_a_dataset_that_the_chart_names(
+    taken: Api, helm: Helm, value: str
+) -> None:
+    """Another tool than Helm may write the policies first. They then admit this claim by its name."""
+    chart = render(helm, "site", **CLAIM_VALUES[value])
+    [own] = [each for each in of_kind(chart, "ValidatingAdmissionPolicy").values() if "own-pods" in str(each)]
+    assert applied(taken, POLICIES, own) == ""
+    courier = of_kind(chart, "Deployment")["courier"]
+    until_refused_only(taken, pod(courier))
+    # The site operator's pod mounts nothing.
+    taken.create(pod(of_kind(chart, "Deployment")["site-operator"]), user=REPLICAS, dry_run=True)
+
+
+def applied(api: Api, path: str, item: Object, *, dry_run: bool = False) -> str:
+    """The API server's refusal of a server-side apply; empty if none."""
+    path += f"/{item['metadata']['name']}?fieldManager=other&force=true" + ("&dryRun=All" if dry_run else "")
+    try:
+        api.call("PATCH", path, item, kind_of_body="application/apply-patch+yaml")
+    except Refused as refused:
+        return str(refused)
+    return ""
+
+
+def until_refused_only(api: Api, attack: Object) -> None:
+    """Waits until only the Dataset refuses the pod, and not the names of the chart's claims."""
+
+    def only() -> bool:
+        words = refusal(api, attack, REPLICAS)
+        assert words, "the pod is admitted"
+        return OF_A_DATASET in words and REFUSED not in words
+
+    until("only the Dataset refuses the pod", only)
