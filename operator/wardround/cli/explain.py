@@ -3,8 +3,9 @@
 Pure: gets the objects and the time, fetches nothing, and says only what they hold.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from wardround.api import (
@@ -19,19 +20,15 @@ from wardround.api import (
     site,
     sitetask,
 )
-from wardround.api.approval import Approval
 from wardround.api.conditions import Condition, Conditions, find, is_true
-from wardround.api.dataset import Dataset
-from wardround.api.federatedmodel import FederatedModel
 from wardround.api.federatedround import FederatedRound, FederatedRoundSpec, FederatedRoundStatus, Result
 from wardround.api.lease import Lease
-from wardround.api.modelversion import ModelVersion
-from wardround.api.participant import Participant
+from wardround.api.meta import controller
 from wardround.api.roundtask import RoundTask
-from wardround.api.site import Site
 from wardround.cli import absent
 from wardround.cli.findings import (
     Finding,
+    LongLived,
     heard,
     of_attention,
     of_base,
@@ -45,6 +42,7 @@ from wardround.cli.findings import (
 from wardround.cli.objects import Object, Task, began, created, metrics, read, seconds, stages
 from wardround.plans.model.series import controls
 from wardround.plans.round.verdicts import withheld
+from wardround.reasons.reason import Reason
 from wardround.reasons.registry import REASONS, reason_for
 
 WORTH_TELLING_SECONDS = 2  # until a round is taken up; objects have whole seconds for when they were made
@@ -196,15 +194,33 @@ def _stands(seen: _Round, findings: tuple[Finding, ...], kind: str, verb: str) -
     if condition is None or condition.status != "True":
         return None
     hospital = next((each.where for each in findings if each.reason == condition.reason), "")
-    advice = reason_for(condition.reason).about(federation=seen.federation, dataset=seen.spec.dataset_name)
+    advice = _without_this_command(
+        reason_for(condition.reason).about(
+            federation=seen.federation, dataset=seen.spec.dataset_name, round_name=seen.item.metadata.name
+        )
+    )
     first = Finding("round", condition.reason, advice, condition.message, hospital)
     return Explanation(f"{seen.name} {verb}: {condition.reason}.", (first, *findings))
+
+
+def _without_this_command(advice: Reason) -> Reason:
+    """The person has just run it."""
+    action = re.sub("Run `kubectl wardround explain federatedround/[^`]+`: it says", "Read below", advice.action)
+    return replace(advice, action=action)
 
 
 def _suspended(seen: _Round, findings: tuple[Finding, ...]) -> Explanation | None:
     if not seen.spec.suspend:
         return None
-    return Explanation(f"{seen.name} is suspended. {REASONS['Suspended'].action}", findings)
+    model = controller(seen.item.metadata, federatedmodel.KIND)
+    action = REASONS["Suspended"].action
+    if model is not None:
+        # The hub operator gives the round the model's spec.suspend again.
+        action = (
+            f"To continue, set spec.suspend of FederatedModel {model.name} to false. The author of the FederatedModel "
+            "does this."
+        )
+    return Explanation(f"{seen.name} is suspended. {action}", findings)
 
 
 def _runs(seen: _Round, findings: tuple[Finding, ...]) -> Explanation | None:
@@ -304,7 +320,7 @@ def explain_long_lived(item: Object, heartbeat: Object | None, now: datetime) ->
 
 def _long_lived(
     kind: str,
-    item: Participant | Site | Dataset | FederatedModel | ModelVersion | Approval,
+    item: LongLived,
     heard_ago: float | None,
     silent: Sequence[Finding],
     rows: Sequence[Finding] = (),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from wardround.api.approval import Approval
-from wardround.api.conditions import find
+from wardround.api.conditions import Condition, find
 from wardround.api.dataset import Dataset
 from wardround.api.federatedmodel import FederatedModel
 from wardround.api.federatedround import BASE_DELETED, Attention, FederatedRound
@@ -27,12 +27,16 @@ from wardround.plans.link_local import CONDITION as LINK_LOCAL
 from wardround.reasons.parameter import UNNAMED, describe
 from wardround.reasons.reason import HOSPITAL, NOBODY, Reason
 from wardround.reasons.registry import REASONS, reason_for
+from wardround.reasons.training import at_a_dataset
 from wardround.tabular import ignored_columns, problems
 
 SILENT_AFTER_SECONDS = 60
 # Reasons of a FederatedModel that are nobody's fault. Their messages say what the model waits for.
 UNDER_WAY = ("Delivering", "VersionTesting")
 WAITING, APPROVE = "WaitingForApproval", "To approve the task, run"
+
+
+LongLived = Participant | Site | Dataset | FederatedModel | ModelVersion | Approval
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def of_attention(federated_round: FederatedRound, task: Task | None, entry: Atte
     advice = reason_for(reason).about(
         federation=metadata.namespace,
         dataset=spec.dataset_name,
+        round_name=metadata.name,
         task=_task_of_message(message, metadata),
         parameter=_parameter_of_message(message, spec.parameters),
     )
@@ -97,7 +102,7 @@ def of_task(where: str, task: Task, *, participant: str, waits: bool = True) -> 
     return []
 
 
-def of_conditions(item: Participant | Site | Dataset | FederatedModel | ModelVersion | Approval) -> list[Finding]:
+def of_conditions(item: LongLived) -> list[Finding]:
     """What is wrong with it."""
     metadata = item.metadata
     unready = ("False", "Unknown")
@@ -110,10 +115,7 @@ def of_conditions(item: Participant | Site | Dataset | FederatedModel | ModelVer
     for name, statuses in wrong.items():
         condition = find(item.status.conditions, name)
         if condition is not None and condition.status in statuses:
-            advice = reason_for(condition.reason).about(
-                dataset=metadata.name if isinstance(item, Dataset) else "",
-                site_namespace="" if isinstance(item, Participant) else metadata.namespace,
-            )
+            advice = _with_own_names(item, condition)
             if isinstance(item, FederatedModel) and advice.owner == NOBODY and condition.reason not in UNDER_WAY:
                 continue  # for example no trigger, or no delivery
             participant = metadata.name if isinstance(item, Participant) else ""
@@ -213,11 +215,38 @@ def _with_names(advice: Reason, task: Task, parameters: Mapping[str, str] | None
     `parameters`: the round's, where they are known: a task tells no value of a parameter."""
     return advice.about(
         federation=task.spec.round_ref.namespace,
+        round_name=task.spec.round_ref.name,
         dataset=assigned(task).dataset_name,
         task=task.metadata.name,
         site_namespace=task.metadata.namespace if isinstance(task, SiteTask) else "",
         parameter=_parameter_of_task(task.status.failure, parameters or {}),
     )
+
+
+def _with_own_names(item: LongLived, condition: Condition) -> Reason:
+    """The condition's reason with the names that the object itself tells."""
+    metadata, reason = item.metadata, reason_for(condition.reason)
+    if isinstance(item, Participant):
+        return reason
+    if isinstance(item, Dataset):
+        return at_a_dataset(reason).about(dataset=metadata.name, site_namespace=metadata.namespace)
+    if isinstance(item, ModelVersion):
+        return reason.about(federation=metadata.namespace)
+    if isinstance(item, FederatedModel):
+        series = item.status.series
+        return reason.about(
+            _participant_of_message(condition.message, reason),
+            metadata.namespace,
+            item.spec.round.dataset_name,
+            round_name=series.rounds[-1].name if series and series.rounds else "",
+        )
+    return reason.about(site_namespace=metadata.namespace)
+
+
+def _participant_of_message(message: str, reason: Reason) -> str:
+    """The hospital for which a FederatedModel waits. The hub's message about a hospital begins with its name."""
+    match = re.match(r"([a-z0-9][a-z0-9-]*): ", message)
+    return match[1] if match and "PARTICIPANT" in reason.text else ""
 
 
 def _at_the_site(advice: Reason, task: Task) -> Reason:

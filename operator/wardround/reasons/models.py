@@ -48,8 +48,8 @@ VERDICTS = (
         places=(Place.VERSION_VERDICT,),
         meaning="The hub operator could not compare the new version with other versions: the round for the comparison "
         "has failed in all tries that series.onFailure.retries allows.",
-        action="The last name in status.series.rounds of the FederatedModel is this round. Run `kubectl wardround "
-        "explain federatedround/NAME -n FEDERATION` with this name: it says why the round has failed. Compare "
+        action="Run `kubectl wardround explain federatedround/ROUND -n FEDERATION`: it says why the round has failed. "
+        "ROUND is the last name in status.series.rounds of the FederatedModel. Compare "
         f"{_METRICS}. {_DECIDE}",
     ),
     _nobody(
@@ -170,9 +170,8 @@ MODELS = (
         meaning="The series has ended without a version, because a round failed and series.onFailure.then is Skip. "
         "Either all tries that series.onFailure.retries allows have failed, or each further try would fail for the "
         "same reason.",
-        action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION` with the last name in "
-        "status.series.rounds of the FederatedModel: it says why that round failed, and what to do before the next "
-        "series.",
+        action="Run `kubectl wardround explain federatedround/ROUND -n FEDERATION`: it says why that round failed, and "
+        "what to do before the next series. ROUND is the last name in status.series.rounds of the FederatedModel.",
     ),
     _nobody(
         name="NextSeries",
@@ -295,8 +294,8 @@ MODELS = (
         places=(Place.MODEL_STALLED,),
         meaning="The series has stopped, because a round failed. Either all tries that series.onFailure.retries "
         "allows have failed, or each further try would fail for the same reason.",
-        action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION` with the last name in "
-        "status.series.rounds of the FederatedModel: it says why. If the spec of the FederatedModel is the cause, "
+        action="Run `kubectl wardround explain federatedround/ROUND -n FEDERATION`: it says why. ROUND is the last "
+        "name in status.series.rounds of the FederatedModel. If the spec of the FederatedModel is the cause, "
         "correct it. If not, remove the cause, and change any field of the spec, such as series.onFailure.retries. "
         "The hub operator tries again after each change of the spec.",
     ),

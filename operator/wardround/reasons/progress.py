@@ -73,13 +73,13 @@ PROGRESS = (
         name="Dispatched",
         places=(Place.ROUND_RECONCILING,),
         meaning="The hub has asked the hospitals, and waits for their first answers.",
-        action="Wait. `kubectl wardround watch federatedround/NAME -n FEDERATION` shows what each hospital is doing.",
+        action="Wait. `kubectl wardround watch federatedround/ROUND -n FEDERATION` shows what each hospital is doing.",
     ),
     _nobody(
         name="Collecting",
         places=(Place.ROUND_RECONCILING,),
         meaning="The hub is waiting for the hospitals' updates.",
-        action="Wait. `kubectl wardround watch federatedround/NAME -n FEDERATION` shows what each hospital is doing.",
+        action="Wait. `kubectl wardround watch federatedround/ROUND -n FEDERATION` shows what each hospital is doing.",
     ),
     _nobody(
         name="Aggregating",

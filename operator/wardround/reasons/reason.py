@@ -73,7 +73,7 @@ class Reason:
     reason; None if no task does. `reporters`: the processes on whose word a task fails for this reason. `concerns`: the
     part of a hospital's data that is the cause; None if no part is. `in_round`: the reason for which a round leaves out
     a Participant with this reason; None if it is the same one. `owner`: the people who must act. `meaning` and
-    `action`: whole sentences with the placeholders PARTICIPANT, FEDERATION, DATASET, TASK, SITE_NAMESPACE and
+    `action`: whole sentences with the placeholders PARTICIPANT, FEDERATION, ROUND, DATASET, TASK, SITE_NAMESPACE and
     PARAMETER, which `about` replaces.
     """
 
@@ -112,6 +112,7 @@ class Reason:
         federation: str = "",
         dataset: str = "",
         *,
+        round_name: str = "",
         task: str = "",
         site_namespace: str = "",
         parameter: str = "",
@@ -120,6 +121,7 @@ class Reason:
         names = {
             "PARTICIPANT": participant,
             "FEDERATION": federation,
+            "ROUND": round_name,
             "DATASET": dataset,
             "TASK": task,
             "SITE_NAMESPACE": site_namespace,

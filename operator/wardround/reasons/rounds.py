@@ -340,7 +340,7 @@ _QUORUM = (
         places=(Place.ROUND_FAILED,),
         meaning="The hub combined no updates: fewer hospitals than quorum.min sent one, or a hospital in "
         "quorum.required sent none.",
-        action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION`: it says why each hospital is "
+        action="Run `kubectl wardround explain federatedround/ROUND -n FEDERATION`: it says why each hospital is "
         "missing. Remove the causes, and apply a new round.",
     ),
     _round(
@@ -436,7 +436,7 @@ _PARTS = (
         name="RoundFailed",
         places=(Place.CANCELLED,),
         meaning="The round failed, so the hub ended this task.",
-        action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION` on the hub: it says why the round "
+        action="Run `kubectl wardround explain federatedround/ROUND -n FEDERATION` on the hub: it says why the round "
         "failed, and who has to act. At the hospital, there is nothing to do.",
     ),
     Reason(
@@ -446,7 +446,7 @@ _PARTS = (
         meaning="The hub operator ended this task: its round has ended, somebody has suspended the round, or the hub "
         "no longer needs the task.",
         action="Nothing to do at the hospital. To learn why, ask the round's author to run `kubectl wardround explain "
-        "federatedround/NAME -n FEDERATION` on the hub.",
+        "federatedround/ROUND -n FEDERATION` on the hub.",
     ),
 )
 ROUNDS = (*_PARTICIPANTS, *_VERSIONS, *_DATASETS, *_BASES, *_REFERENCES, *_QUORUM, *_HUB, *_PARTS)

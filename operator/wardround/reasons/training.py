@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from wardround.reasons.places import Place
@@ -466,3 +467,8 @@ _EVALUATIONS = (
 )
 
 TRAINING = (*_DATA, *_EVALUATIONS, *_OUTPUT, *_CODE, *_PLATFORM, *_TRANSFERS)
+
+
+def at_a_dataset(known: Reason) -> Reason:
+    """A reason in the words of a Dataset, whose own condition quotes the output: no SiteTask need belong to it."""
+    return replace(known, action=known.action.replace("describe sitetask TASK", "describe dataset DATASET"))

@@ -375,3 +375,27 @@ def test_a_hospitals_texts_neither_steer_the_terminal_nor_end_the_command() -> N
     assert "has never been connected" in shown
     assert all(line.isprintable() for line in shown.splitlines())
     assert "\n  do:     run this" not in shown
+
+
+def test_a_round_without_its_quorum_sends_nobody_to_the_command_that_they_have_just_run() -> None:
+    status = {"conditions": [condition("Failed", "True", "QuorumNotMet", "1 of 2 sent.")]}
+    shown = explain.text(explain.explain_round(item("FederatedRound", "train-1", "n", status), [], {}, NOW))
+    assert "do:     Read below why each hospital is missing. Remove the causes, and apply a new round." in shown
+
+
+def test_a_task_that_the_hub_has_ended_names_its_round() -> None:
+    ref = {"roundRef": {"namespace": "breast-cancer", "name": "train-1", "uid": "u"}}
+    over = item("SiteTask", "t", "wardround", {"conditions": [condition("Failed", "True", "Cancelled")]}, ref)
+    shown = explain.text(explain.explain_task(over, None, NOW))
+    assert "`kubectl wardround explain federatedround/train-1 -n breast-cancer` on the hub" in shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "holder"), [("FederatedModel", "FederatedModel heart to false"), ("Sweep", "this object to false")]
+)
+def test_a_suspended_round_of_a_model_is_continued_at_its_model(kind: str, holder: str) -> None:
+    round_ = item("FederatedRound", "heart-r1", "n", {}, {"suspend": True})
+    owner = {"apiVersion": "wardround.io/v1alpha1", "kind": kind, "name": "heart", "uid": "m", "controller": True}
+    round_["metadata"]["ownerReferences"] = [owner]
+    shown = explain.text(explain.explain_round(round_, [], {}, NOW))
+    assert f"is suspended. To continue, set spec.suspend of {holder}" in shown

@@ -121,3 +121,10 @@ def test_a_dataset_that_cannot_be_read_is_named() -> None:
     text = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
     assert "Dataset breast" in text
     assert not {"DATASET", "SITE_NAMESPACE"} & set(text.replace("`", " ").split())
+
+
+@pytest.mark.parametrize("reason", ["ColumnMissing", "DataUnreadable"])
+def test_a_dataset_that_was_read_without_a_round_sends_nobody_to_a_task(reason: str) -> None:
+    status = {"conditions": [condition("Ready", "False", reason, "Column age is missing.")]}
+    text = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
+    assert "do:     Run `kubectl describe dataset breast -n wardround` at the site" in text

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+import pytest
 
 from tests.unit.cli import reported
 from tests.unit.cli.explained import NOW, condition, item, stamp
@@ -50,3 +53,21 @@ def test_a_delivery_that_waits_is_explained_by_its_message() -> None:
     waits = condition("Delivered", "False", "Delivering", "Round heart-d1 waits: site-b has denied the task.")
     text = explain.text(explain.explain_model(model(condition("Ready", "True", "VersionCurrent"), waits), None))
     assert "site-b has denied the task" in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "named"),
+    [
+        ("DatasetUnknown", f"offers a Dataset {reported.SPEC['round']['datasetName']}."),
+        ("ParticipantUnknown", "enrol site-x --federation fed --apply"),
+        ("SeriesRoundFailed", "`kubectl wardround explain federatedround/heart-r2 -n fed`"),
+    ],
+)
+def test_a_model_that_waits_for_people_has_the_names_that_it_knows(reason: str, named: str) -> None:
+    begun = {"task": "Train", "number": 1, "generation": 1, "outcome": "Failed"}
+    rounds = [{"name": f"heart-r{number}", **begun} for number in (1, 2)]
+    series = {"number": 1, "stage": "Training", "started": stamp(50), "trigger": "Created", "rounds": rounds}
+    stalled = condition("Stalled", "True", reason, "site-x: the words of a newer hub.")
+    text = explain.text(explain.explain_model(model(stalled, series=series), None))
+    assert named in text
+    assert not {"PARTICIPANT", "FEDERATION", "DATASET", "ROUND", "NAME"} & {*re.findall("[A-Z_]+", text)}

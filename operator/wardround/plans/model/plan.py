@@ -396,13 +396,10 @@ def _name_taken(other: str, series: SeriesStatus) -> Verdict:
 def _failure(newest: SeriesRound, federated_round: FederatedRound, why_hopeless: str) -> str:
     condition = conditions.find(federated_round.status.conditions, "Failed")
     why = f" ({condition.reason})" if condition else ""
-    namespace = federated_round.metadata.namespace
+    stopped = REASONS["SeriesRoundFailed"].about(federation=federated_round.metadata.namespace, round_name=newest.name)
     tries = (
         f". Each further attempt would fail too. {why_hopeless}"
         if why_hopeless
         else ", and the rounds that the hub operator tried before it have failed, too."
     )
-    return (
-        f"Round {newest.name} has failed{why}{tries} To see why: `kubectl wardround explain "
-        f"federatedround/{newest.name} -n {namespace}`. {REASONS['SeriesRoundFailed'].advice}"
-    )
+    return f"Round {newest.name} has failed{why}{tries} {stopped.advice}"
