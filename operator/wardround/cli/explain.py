@@ -346,7 +346,7 @@ def _readiness(conditions: Conditions, heard_ago: float | None, silent: Sequence
             f"is approved. {silent[0].advice.meaning} A round that asks this hospital waits for the hospital's answer."
         )
     if ready.reason == "NotReadYet":
-        return f"is ready. {REASONS['NotReadYet'].meaning}"
+        return f"is ready. {ready.message or REASONS['NotReadYet'].meaning}"
     heartbeat = f" The hub heard from the hospital's site {seconds(heard_ago)} ago." if heard_ago is not None else ""
     return f"is ready.{heartbeat}"
 

@@ -39,7 +39,7 @@ def answer(item: Object, request: str) -> Answer | None:
         return None
     ready = conditions.find(status.conditions, "Ready")
     lines = [f"Dataset {item['metadata']['name']}, read at {reading.ended_at}: {reading.reason}"]
-    if reading.message and not (ready and ready.message == reading.message):
+    if reading.message and not (ready and reading.message.rstrip(".") in ready.message):
         lines.append(f"  {reading.message}")
     if ready is not None:
         lines.append(f"Ready: {ready.status} {ready.reason}")

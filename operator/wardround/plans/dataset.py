@@ -9,9 +9,10 @@ from typing import Any
 
 from wardround.api import conditions, dataset_text, schema_text
 from wardround.api.conditions import Conditions
-from wardround.api.dataset import ClassLeftOut, DatasetStatus, Ignored, LeftOut, Limits, UnusedField
+from wardround.api.dataset import ClassLeftOut, DatasetStatus, Ignored, LeftOut, Limits, Reading, UnusedField
 from wardround.api.times import to_seconds
 from wardround.plans.pod import Step
+from wardround.plans.sitetask.state import JOB_NOT_ADMITTED
 from wardround.reasons.registry import REASONS
 from wardround.tabular import dataschema, ignored_columns
 from wardround.tabular import schema as table_schema
@@ -23,6 +24,8 @@ OF_THE_DATA = frozenset(name for name, each in REASONS.items() if each.concerns 
 OF_THE_SPLIT = frozenset(name for name, each in REASONS.items() if each.concerns == "Split")
 # Reasons for which the file was not read. They stand also in a status that has a digest of the schema.
 UNREAD = frozenset(name for name, each in REASONS.items() if each.concerns == "Objects")
+# With these, no reading stands behind Ready.
+NOBODY_HAS_READ = frozenset({"NotReadYet", "ReadingNotAdmitted"})
 # The longest lists that the kind takes.
 QUALITY_LIMIT, REMARKS_LIMIT = 256, 8
 
@@ -134,18 +137,28 @@ def _without_reading(draft: DatasetStatus, status: DatasetStatus, report: Outcom
     if known is not None and known.reason in OF_THE_SPLIT:
         # No change of the spec brings the key back. Only a reading shows that it is there again.
         return ready.failed(draft, known.reason, known.message)
-    if unchanged and known is not None and known.reason != "NotReadYet":
+    if unchanged and known is not None and known.reason not in NOBODY_HAS_READ:
         return draft
-    return ready.settled(draft, "NotReadYet", _not_read(draft, ready.generation))
+    last = draft.reading
+    if last is None or (last.generation, last.schema_digest) != (ready.generation, draft.schema_digest):
+        return ready.settled(draft, "NotReadYet", REASONS["NotReadYet"].meaning)
+    if last.reason == JOB_NOT_ADMITTED:
+        return ready.failed(draft, "ReadingNotAdmitted", _not_admitted(last.message or ""))
+    return ready.settled(draft, "NotReadYet", _not_read(last))
 
 
-def _not_read(draft: DatasetStatus, generation: int) -> str:
-    """What nobody has looked at yet, and why not if a try to read the file has failed."""
-    meaning, last = REASONS["NotReadYet"].meaning, draft.reading
-    if last is None or (last.generation, last.schema_digest) != (generation, draft.schema_digest):
-        return meaning
+def _not_read(last: Reading) -> str:
+    """What nobody has looked at yet, and why the newest try to read the file has failed."""
     words = f": {last.message.rstrip('.')}" if last.message else ""
-    return f"{meaning} The newest try to read the file failed ({last.reason}{words})."
+    return f"{REASONS['NotReadYet'].meaning} The newest try to read the file failed ({last.reason}{words})."
+
+
+def _not_admitted(words: str) -> str:
+    """The cause, as the API server or the Site's policy has it, and the advice, which a long cause does not push out
+    of the condition's message."""
+    reason = REASONS["ReadingNotAdmitted"]
+    cause, rest = words.rstrip(".") or reason.meaning.rstrip("."), f". {reason.advice}"
+    return cause[: conditions.MESSAGE_LIMIT - len(rest)] + rest
 
 
 def _as_read_before(draft: DatasetStatus, status: DatasetStatus) -> DatasetStatus:

@@ -17,6 +17,7 @@ from wardround.plans import dataset, published
 from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, ClosedJobPlan
 from wardround.plans.pod import Job, Pod, Step, out_of_time
 from wardround.plans.sitetask.job import workload
+from wardround.plans.sitetask.state import JOB_NOT_ADMITTED
 from wardround.plans.sitetask.types import Control
 from wardround.reasons.registry import REASONS
 
@@ -24,7 +25,7 @@ from wardround.reasons.registry import REASONS
 RETRY_SECONDS = 600.0
 # While policy.datasets does not list the Dataset.
 UNLISTED_SECONDS = 60.0
-PAUSES = {"JobNotAdmitted": ADMISSION_SECONDS, "IsolationUnproven": UNPROVEN_SECONDS}
+PAUSES = {JOB_NOT_ADMITTED: ADMISSION_SECONDS, "IsolationUnproven": UNPROVEN_SECONDS}
 # So many characters of the API server's answer fit into a status.
 MOST_WORDS = 1024
 # A Job that has not ended after this time, for example because no node can mount the volume, is deleted.
@@ -109,16 +110,24 @@ def _plan(seen: Observation) -> Plan:
 def _running(seen: Observation, made: ObservedReading) -> Plan:
     left = (made.created + LONGEST - seen.now).total_seconds()
     if not made.ended and left > 0:
-        return Plan(status=_status(seen, None), requeue_after=left)
+        return Plan(status=_status(_admitted(seen), None), requeue_after=left)
     # The next look sees what is due then.
     return Plan(status=_after_the_end(seen, made), delete=made.job, requeue_after=0.0)
+
+
+def _admitted(seen: Observation) -> Observation:
+    """Without the refusal before: the API server has admitted the Job, so nobody has to act."""
+    last = seen.status.reading
+    if last is None or last.reason != JOB_NOT_ADMITTED:
+        return seen
+    return dataclasses.replace(seen, status=dataclasses.replace(seen.status, reading=None))
 
 
 def _due(seen: Observation, status: DatasetStatus, site: Site) -> Plan:
     if fault := _unreadable(status):
         return Plan(status=refused(seen, status, *fault))
     if unlisted := _unlisted(seen, site):
-        return Plan(status=refused(seen, status, "JobNotAdmitted", unlisted), requeue_after=UNLISTED_SECONDS)
+        return Plan(status=refused(seen, status, JOB_NOT_ADMITTED, unlisted), requeue_after=UNLISTED_SECONDS)
     if seen.control is None:
         return Plan(status=status, needs_control=True)
     if not seen.control.proven:
@@ -139,7 +148,7 @@ def _unreadable(status: DatasetStatus) -> tuple[str, str] | None:
 def not_admitted(seen: Observation, planned: Plan, words: str) -> Plan:
     """The plan after the API server has refused the Job, with its `words`."""
     return Plan(
-        status=refused(seen, planned.status, "JobNotAdmitted", words[:MOST_WORDS]), requeue_after=ADMISSION_SECONDS
+        status=refused(seen, planned.status, JOB_NOT_ADMITTED, words[:MOST_WORDS]), requeue_after=ADMISSION_SECONDS
     )
 
 

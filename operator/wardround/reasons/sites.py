@@ -128,6 +128,16 @@ SITES = (
         action="Nothing to do: the site operator starts a pod that reads the data. If the pod takes long, run "
         "`kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: status.reading says why.",
     ),
+    _hospital(
+        name="ReadingNotAdmitted",
+        places=(Place.DATASET,),
+        meaning="No pod can read the data file, because the API server of the hospital's cluster admits no Job that "
+        "reads this Dataset. So rounds cannot use the Dataset.",
+        action="If the message names policy.datasets or policy.dataSchemas, add the Dataset or its DataSchema to this "
+        "list in the values of the site chart, and run `helm upgrade`. Otherwise remove the cause that the message "
+        "names, for example a ResourceQuota of the namespace or an admission policy of the cluster. The site operator "
+        "tries again.",
+    ),
     _nobody(
         name="Read",
         places=(Place.DATASET,),

@@ -35,6 +35,23 @@ def test_a_suspended_participant_and_a_dataset_that_nobody_has_read_are_as_they_
     assert text == f"Dataset hospital-a/breast is ready. {REASONS['NotReadYet'].meaning}"
 
 
+def test_a_dataset_that_no_pod_could_read_says_why() -> None:
+    why = "No pod has read the file. The newest try to read the file failed (DeadlineExceeded: no volume)."
+    unread = item("Dataset", "breast", "hospital-a", {"conditions": [condition("Ready", "True", "NotReadYet", why)]})
+    assert explain.text(explain.explain_long_lived(unread, None, NOW)).endswith(why)
+
+
+def test_a_dataset_that_no_pod_may_read_is_not_ready_and_says_who_acts() -> None:
+    advice = REASONS["ReadingNotAdmitted"]
+    refused = condition("Ready", "False", advice.name, f"policy.datasets lacks it. {advice.advice}")
+    text = explain.text(
+        explain.explain_long_lived(item("Dataset", "breast", "hospital-a", {"conditions": [refused]}), None, NOW)
+    )
+    assert "Dataset hospital-a/breast is not ready: ReadingNotAdmitted." in text
+    assert "  says:   policy.datasets lacks it." in text
+    assert f"  who:    {advice.owner}\n  do:     {advice.action}" in text
+
+
 def test_a_participant_that_is_ready_says_when_it_was_last_heard_from() -> None:
     text = explain.text(explain.explain_long_lived(item("Participant", "site-a", "site-a", READY), lease(3), NOW))
     assert text == "Participant site-a/site-a is ready. The hub heard from the hospital's site 3.0s ago."

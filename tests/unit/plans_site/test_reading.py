@@ -13,6 +13,7 @@ import pytest
 from tests.players.hospital import OURS
 from tests.unit.plans_site.test_dataset import LOST, REPORT, SCHEMA, SPEC, ready
 from tests.worlds.site import CONTROL, NOW, UNPROVEN, a_pod, a_site, ended
+from wardround.api import conditions
 from wardround.api.dataset import DatasetStatus, Limits, Reading
 from wardround.manifests.reading import build
 from wardround.plans import closed_job, reading
@@ -257,6 +258,9 @@ def test_a_dataset_that_the_site_does_not_list_is_not_read_and_says_so_once() ->
     status = reading.plan(seen(site=a_site(datasets=[]), request="now")).status
     assert reading_of(status).reason == "JobNotAdmitted"
     assert "policy.datasets" in (reading_of(status).message or "")
+    assert (ready(status).status, ready(status).reason) == ("False", "ReadingNotAdmitted")
+    assert "does not list this Dataset" in ready(status).message
+    assert "add the Dataset" in ready(status).message
     again = later(status, 3600, site=a_site(datasets=[]), request="now")
     assert again.status == status
     assert again.requeue_after == 60
@@ -275,3 +279,32 @@ def test_a_dataset_without_a_valid_schema_is_not_read_and_answers_all_the_same(c
 
 def test_a_namespace_without_a_site_reads_nothing() -> None:
     assert reading.plan(seen(site=None)) == Plan(status=reading.plan(seen()).status)
+
+
+def not_admitted(words: str = "policy.dataSchemas lacks heart-v1.") -> DatasetStatus:
+    """The status of a new Dataset after the API server has refused the Job."""
+    due = seen()
+    return reading.not_admitted(due, reading.plan(due), words).status
+
+
+@pytest.mark.parametrize("words", ["policy.dataSchemas lacks heart-v1.", "exceeded quota " * 200])
+def test_a_new_dataset_whose_job_the_api_server_refuses_is_not_ready_and_says_why(words: str) -> None:
+    status = not_admitted(words)
+    assert (ready(status).status, ready(status).reason) == ("False", "ReadingNotAdmitted")
+    assert ready(status).message.startswith(words[:26])
+    assert ready(status).message.endswith("The site operator tries again."), "a long cause leaves room for the advice"
+    assert conditions.is_true(status.conditions, "Stalled")
+    assert later(status, 11).create
+
+
+def test_once_its_job_is_admitted_a_dataset_waits_for_its_first_reading_as_others_do() -> None:
+    running = reading.plan(seen(not_admitted(), reading=made())).status
+    assert (ready(running).status, ready(running).reason) == ("True", "NotReadYet")
+    assert not conditions.is_true(running.conditions, "Stalled")
+    assert ready(reading.plan(seen(running, reading=made(REPORT))).status).reason == "Read"
+
+
+def test_a_dataset_that_was_read_stays_ready_after_a_refused_job() -> None:
+    status = read()
+    refused = reading.refused(seen(status, request="now"), status, "JobNotAdmitted", "exceeded quota")
+    assert (reading_of(refused).reason, ready(refused).reason) == ("JobNotAdmitted", "Read")
