@@ -123,6 +123,8 @@ def _print_each(samples: list[dict[str, Any]]) -> None:
     """Requests of the operator for a round, by kind."""
     first, last = samples[0], samples[-1]
     rounds = last["rounds"] - first["rounds"]
+    if not rounds:
+        return
     spent = Counter(last["by_kind"])
     spent.subtract(first["by_kind"])
     listed = ", ".join(f"{count / rounds:.1f} {name}" for name, count in spent.most_common() if count)

@@ -34,7 +34,7 @@ def outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedPar
 
 def _is_empty(given: Mapping[str, object], name: str) -> bool:
     """Training code may take its default also for a value without a character that people see."""
-    return not str(given.get(name, "")).strip()
+    return not any(each.isprintable() and not each.isspace() for each in str(given.get(name, "")))
 
 
 def first_outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> tuple[str, str]:

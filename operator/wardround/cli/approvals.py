@@ -342,11 +342,11 @@ def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime
     yield from listed(facts(series))
     if names := approvals.deviations(known.assignment):
         yield (
-            " No Approval of the model covers this task, because the task differs from what its series asks for "
+            "  No Approval of the model covers this task, because the task differs from what its series asks for "
             f"({', '.join(names)})."
         )
     yield f"  {NOT_BOUND}"
-    yield f" If you approve the model, the Approval covers {limits_in_words(most)}."
+    yield f"  If you approve the model, the Approval covers {limits_in_words(most)}."
     for each in of_the_model(known):
         yield f"  {_approval_line(each, series, now)}"
     uid = known.task.metadata.uid

@@ -131,12 +131,12 @@ def review(
     ]
     if chosen.omitted:
         lines.append(
-            f" This Approval has no room for these further models of the sweep: {', '.join(chosen.omitted)}. "
+            f"  This Approval has no room for these further models of the sweep: {', '.join(chosen.omitted)}. "
             "Approve each of them with --model."
         )
     if chosen.gone:
         lines.append(
-            " This Approval does not cover these models, because the list above has another model with the same "
+            "  This Approval does not cover these models, because the list above has another model with the same "
             f"name: {', '.join(chosen.gone)}."
         )
     command = f"kubectl wardround approve {known.where} --sweep --digest {chosen.digest} {approvals.bounds(most)}"

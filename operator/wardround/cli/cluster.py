@@ -183,7 +183,7 @@ class Cluster:
                 "install the charts of Wardround."
             ),
             409: (
-                "Nothing was changed, because somebody else changed the object at the same time. Run the command again."
+                "This object was not changed, because somebody else changed it at the same time. Run the command again."
             ),
             422: "Correct the field that the API server names, and run the command again.",
         }.get(status, "Ask this cluster's administrator.")

@@ -25,7 +25,8 @@ def model(stage: str | None = None, *conditions: dict[str, str], suspend: bool =
 @pytest.mark.parametrize(
     ("shown", "expected"),
     [
-        (model(), "Nobody has to act: the first series of federatedmodel/heart -n fed begins now."),
+        (model(), "The first series of federatedmodel/heart -n fed begins now."),
+        (model(suspend=True), "federatedmodel/heart -n fed begins when somebody sets spec.suspend to false."),
         (model("Ended"), "Series 4 of federatedmodel/heart -n fed begins now."),
         (model("Training"), "Series 4 of federatedmodel/heart -n fed begins when series 3 has ended."),
         (model("Training", suspend=True), "begins when series 3 has ended and somebody sets spec.suspend to false."),

@@ -81,8 +81,8 @@ def test_while_a_delivery_runs_no_other_begins() -> None:
     assert deliveries(world) == [FIRST, SECOND]
     assert delivered(world) == ("True", "DeliveryComplete"), "the other hospitals have the version"
     assert (
-        "Hospitals that joined later do not have the version yet: site-d. Nobody has to act: the hub operator makes "
-        "another Deliver round for them. The delivery of the version is under way: round heart-d2-0123abcd waits"
+        "Hospitals that joined later do not have the version yet: site-d. They get a Deliver round of their own. The "
+        "delivery of the version is under way: round heart-d2-0123abcd waits"
     ) in world.condition("Delivered")[2]
     world.run()
     assert recipients(world, "heart-d3-0123abcd") == ("site-e",)

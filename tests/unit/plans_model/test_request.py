@@ -67,7 +67,10 @@ def test_a_suspended_model_begins_the_series_when_it_is_resumed() -> None:
     asked(world, "a")
     world.run()
     assert world.series.number == 1
-    assert world.condition("Scheduled")[2].endswith("and it begins when spec.suspend is false.")
+    assert world.condition("Scheduled")[2] == (
+        "The FederatedModel is suspended. Once somebody sets its spec.suspend to false, series 2, for which a person has "
+        "asked, begins at once."
+    )
     world.suspend(False)
     world.run()
     assert begun(world) == (2, "Requested", "a")

@@ -59,7 +59,7 @@ def test_a_refused_parameter_is_named_with_its_value_and_bound(parameters: dict[
 def test_a_train_round_has_to_set_each_required_parameter() -> None:
     demanded = [dataclasses.replace(RATE, required=True), dataclasses.replace(FREE, required=True), WORD]
     assert outside("Train", {"rate": "1", "free": "x"}, demanded) == ()
-    for empty in ("", " ", "\t\n"):
+    for empty in ("", " ", "\t\n", "\u200b"):
         assert outside("Train", {"rate": "1", "free": empty}, demanded) == ('"free", which a Train round must set',)
     assert outside("Train", {"free": "x"}, demanded) == ('"rate", which a Train round must set',)
     assert outside("Train", {"word": "no"}, demanded) == (

@@ -42,7 +42,8 @@ def answer(model: FederatedModel) -> str:
     series, meta = model.status.series, model.metadata
     where = f"federatedmodel/{meta.name} -n {meta.namespace}"
     if series is None:
-        return f"Nobody has to act: the first series of {where} begins now."
+        begins = "when somebody sets spec.suspend to false" if model.spec.suspend else "now"
+        return f"The first series of {where} begins {begins}."
     following = series.number + 1
     waits_for = []
     if series.stage != "Ended":

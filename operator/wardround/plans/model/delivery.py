@@ -12,6 +12,7 @@ from wardround.api.conditions import Condition
 from wardround.api.federatedmodel import DeliveryStatus, FederatedModel, FederatedModelStatus
 from wardround.api.federatedround import FederatedRound
 from wardround.plans.model import series as rounds
+from wardround.plans.model.suspension import once_resumed
 from wardround.plans.model.types import CreateDelivery, Observation, SuspendRound
 from wardround.plans.round.status import is_over
 from wardround.reasons.registry import REASONS
@@ -134,17 +135,18 @@ def _outcome(seen: Observation, delivery: DeliveryStatus, is_observed: bool) -> 
     if complete is not None:
         return True, "DeliveryComplete", complete.message
     reason, message = _incomplete(seen, delivery, live)
+    if reason == "DeliveryFailed":
+        message = f"{message} {REASONS[reason].advice}"
     if delivery.complete:
         return True, "DeliveryComplete", f"{_joined(delivery)} {message}"
-    return False, reason, f"{message} {REASONS[reason].advice}" if reason == "DeliveryFailed" else message
+    return False, reason, message
 
 
 def _incomplete(seen: Observation, delivery: DeliveryStatus, live: FederatedRound | None) -> tuple[str, str]:
     """Reason and message of a delivery whose round is to be made, runs or has failed."""
     if live is None:
-        when = " once spec.suspend is false" if seen.model.spec.suspend else ""
-        message = f"Nobody has to act: the hub operator makes round {delivery.round}, which delivers the version{when}."
-        return "Delivering", message
+        makes = f"the hub operator makes round {delivery.round}, which delivers the version"
+        return "Delivering", once_resumed(makes, suspended=seen.model.spec.suspend)
     where = f"federatedround/{delivery.round} -n {seen.model.metadata.namespace}"
     failed = _holding(live, "Failed")
     if failed is not None:
@@ -162,8 +164,8 @@ def _incomplete(seen: Observation, delivery: DeliveryStatus, live: FederatedRoun
 
 def _joined(delivery: DeliveryStatus) -> str:
     return (
-        f"Hospitals that joined later do not have the version yet: {', '.join(delivery.recipients)}. Nobody has to "
-        "act: the hub operator makes another Deliver round for them."
+        f"Hospitals that joined later do not have the version yet: {', '.join(delivery.recipients)}. They get a "
+        "Deliver round of their own."
     )
 
 

@@ -12,6 +12,7 @@ from wardround.api.times import to_seconds
 from wardround.plans.model import patients, schedule, versions
 from wardround.plans.model import request as requests
 from wardround.plans.model import series as rounds
+from wardround.plans.model.suspension import once_resumed
 from wardround.plans.model.types import Observation, OwnVersion, Verdict
 from wardround.reasons.registry import REASONS
 
@@ -200,11 +201,9 @@ def _decide(version: ModelVersion) -> str:
 
 
 def _asked(after: Observation, series: SeriesStatus) -> str:
-    waits_for = [] if series.stage == "Ended" else [f"series {series.number} has ended"]
-    if after.model.spec.suspend:
-        waits_for.append("spec.suspend is false")
-    begins = f"when {' and '.join(waits_for)}" if waits_for else "now"
-    return f"Nobody has to act: a person has asked for series {series.number + 1}, and it begins {begins}."
+    begins = "at once" if series.stage == "Ended" else f"when series {series.number} has ended"
+    text = f"series {series.number + 1}, for which a person has asked, begins {begins}"
+    return once_resumed(text, suspended=after.model.spec.suspend)
 
 
 def _scheduled(after: Observation, verdict: Verdict) -> _Condition:
@@ -231,5 +230,7 @@ def _scheduled(after: Observation, verdict: Verdict) -> _Condition:
         "Scheduled",
         True,
         "NextSeries",
-        f"Nobody has to act: series {verdict.series.number + 1} begins {', or '.join(ways)}.",
+        once_resumed(
+            f"series {verdict.series.number + 1} begins {', or '.join(ways)}", suspended=after.model.spec.suspend
+        ),
     )

@@ -17,6 +17,7 @@ from wardround.api.times import to_seconds
 from wardround.plans.model import delivery
 from wardround.plans.model import series as rounds
 from wardround.plans.model.refusal import hopeless
+from wardround.plans.model.suspension import once_resumed
 from wardround.plans.model.types import CreateTest, Observation, ReportTest, SuspendRound
 from wardround.plans.round.status import is_over
 from wardround.reasons.registry import REASONS
@@ -235,12 +236,8 @@ def _outcome(seen: Observation, made: FederatedModelStatus, version: ModelVersio
         return _runs(seen, own, seen.test)
     if own is not None and own == seen.model.status.testing and not _is_quorum_askable(seen):
         return _shortfall(seen, name)
-    when = " once spec.suspend is false" if seen.model.spec.suspend else ""
-    return (
-        False,
-        "VersionTesting",
-        f"Nobody has to act: the hub operator makes a round that measures {name} on test rows{when}.",
-    )
+    makes = f"the hub operator makes a round that measures {name} on test rows"
+    return False, "VersionTesting", once_resumed(makes, suspended=seen.model.spec.suspend)
 
 
 def _final(version: ModelVersion, outcome: TestOutcome) -> tuple[bool, str, str]:
