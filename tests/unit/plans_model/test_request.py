@@ -47,7 +47,7 @@ def test_a_request_never_begins_a_series_beside_another() -> None:
         asked(world, value)
         world.settle()
     assert (world.series.number, len(world.created)) == (1, 1)
-    expected = "Nobody has to act: a person has asked for series 2, and it begins when series 1 has ended."
+    expected = "Nobody has to act: series 2, for which a person has asked, begins when series 1 has ended."
     assert world.condition("Scheduled") == ("True", "NextSeries", expected)
     world.run()
     assert begun(world) == (2, "Requested", "b")
@@ -68,8 +68,8 @@ def test_a_suspended_model_begins_the_series_when_it_is_resumed() -> None:
     world.run()
     assert world.series.number == 1
     assert world.condition("Scheduled")[2] == (
-        "The FederatedModel is suspended. Once somebody sets its spec.suspend to false, series 2, for which a person has "
-        "asked, begins at once."
+        "The FederatedModel is suspended. Once somebody sets its spec.suspend to false, series 2, for which a person "
+        "has asked, begins at once."
     )
     world.suspend(False)
     world.run()
