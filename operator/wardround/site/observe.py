@@ -62,7 +62,7 @@ async def observe(context: TaskContext, site_item: Object, item: Object, hub: Hu
     job = await _job(context.own, task)
     context.held.put(task, holds_job=job is not None and not job.finished)
     participant = context.participant()
-    listed = await context.own.list("Approval") if needs_approvals(task) else []
+    listed = await context.own.list("Approval") if needs_approvals(task, site.spec.policy.approval) else []
     approvals = {each["metadata"]["name"]: each for each in listed}
     seen = Observation(
         site=site,

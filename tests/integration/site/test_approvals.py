@@ -138,6 +138,26 @@ async def test_a_person_approves_a_model_once_and_the_courier_agrees(manual: Sit
     assert "2 of 8 rounds, 0 of 4 evaluations" in text
 
 
+async def test_an_approval_covers_a_task_that_was_accepted_before_the_policy_asked_people(
+    manual: Site, person: Person
+) -> None:
+    site, model = manual, b"a base of the hub's choice"
+    site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Policy"}}}, NAMESPACE)
+    early = ask(site, model=await site.hub.seal_model(model), initial=False)
+    await reason(site, early, "Accepted", "Accepted")
+    site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Manual"}}}, NAMESPACE)
+    await eventually(
+        "the courier waits for people",
+        lambda: site.task(early)["status"].get("courier", {}).get("reason") == "WaitingForApproval",
+    )
+    assert "decision" not in site.task(early)["status"]
+    await person.runs("approve", f"st/{early}", "--model", "--uid", site.task(early)["metadata"]["uid"])
+    await eventually("the courier has fetched", (site.folder(early) / "in" / "model.safetensors").exists)
+    decision = site.task(early)["status"]["decision"]
+    assert (decision["by"], decision["approval"]) == (PERSON, only(site)["metadata"]["name"])
+    assert only(site)["status"]["rounds"] == 1
+
+
 async def test_pushed_weights_are_refused_by_default_and_then_wait_for_a_person_who_sees_them_first(
     manual: Site, person: Person
 ) -> None:

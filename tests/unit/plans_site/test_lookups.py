@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.plans_site.plans import UPDATE
 from tests.worlds.site import a_task, accepted, condition
 from wardround.plans.pod import Job
 from wardround.plans.sitetask.lookups import needs_approvals, needs_control
@@ -29,9 +30,29 @@ ENDED = condition("Failed")
 )
 def test_a_look_reads_only_what_the_task_may_depend_on(status: dict[str, Any], approvals: bool, control: bool) -> None:
     task = a_task(status=status)
-    assert (needs_approvals(task), needs_control(task, None)) == (approvals, control)
+    assert (needs_approvals(task, "Policy"), needs_control(task, None)) == (approvals, control)
 
 
 def test_a_task_that_has_its_job_needs_no_control() -> None:
     job = Job(name="t", namespace="hospital-a", uid="u")
     assert not needs_control(a_task(status=accepted()), job)
+
+
+@pytest.mark.parametrize(
+    ("policy", "spec", "status", "needs"),
+    [
+        ("Manual", {}, accepted(), True),
+        ("Policy", {}, accepted(), False),
+        ("Deny", {}, accepted(), False),
+        ("Manual", {}, accepted(**BY_A_PERSON), False),
+        ("Manual", {"approved": True}, accepted(), False),
+        ("Manual", {"denied": True}, accepted(), False),
+        ("Manual", {}, accepted(ENDED), False),
+        ("Manual", {}, accepted(courier={"update": UPDATE}), False),
+    ],
+    ids=["asks now", "asks nobody", "no task", "decided", "approved", "denied", "ended", "sent"],
+)
+def test_a_task_lacks_an_approval_if_the_policy_asks_people_only_now(
+    policy: str, spec: dict[str, Any], status: dict[str, Any], needs: bool
+) -> None:
+    assert needs_approvals(a_task(spec=spec, status=status), policy) is needs

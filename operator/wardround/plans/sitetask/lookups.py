@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from wardround.api.sitetask import SiteTask
 from wardround.plans.pod import Job
-from wardround.plans.sitetask.state import is_accepted, is_final
+from wardround.plans.sitetask.state import is_accepted, is_final, lacks_approval
 
 
-def needs_approvals(task: SiteTask) -> bool:
-    """Whether the task may depend on an Approval: it waits for one, or was accepted by one and has not ended."""
+def needs_approvals(task: SiteTask, policy: str) -> bool:
+    """Whether the task may depend on an Approval: it waits for one, was accepted by one and has not ended, or lacks
+    one. `policy`: policy.approval of the Site."""
     if is_final(task):
         return False
     decision = task.status.decision
-    return not is_accepted(task) or (decision is not None and decision.approval is not None)
+    by_approval = decision is not None and decision.approval is not None
+    return not is_accepted(task) or by_approval or lacks_approval(task, policy)
 
 
 def needs_control(task: SiteTask, job: Job | None) -> bool:

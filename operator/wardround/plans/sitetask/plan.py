@@ -95,10 +95,10 @@ def _after_the_end(seen: Observation) -> Plan:
 
 
 def _count(view: View, after: SiteTaskStatus) -> tuple[CountTask, ...]:
-    """The task counts for the Approval that covers it, before the site accepts the task."""
-    seen, approval, assignment = view.seen, view.approval, view.assignment
-    accepts = is_accepted(dataclasses.replace(seen.task, status=after)) and not is_accepted(seen.task)
-    if not accepts or approval is None or assignment is None:
+    """The task counts for the Approval that covers it, before the site accepts the task, or says that an accepted task
+    now rests on the Approval."""
+    seen, approval, assignment = view.seen, view.acceptance.approval, view.assignment
+    if not is_accepted(dataclasses.replace(seen.task, status=after)) or approval is None or assignment is None:
         return ()
     counted = approvals.count(approval, assignment, known_approvals(seen))
     return (CountTask(name=approval.metadata.name, status=counted),) if counted != approval.status else ()

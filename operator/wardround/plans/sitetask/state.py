@@ -19,6 +19,15 @@ def is_accepted(task: SiteTask) -> bool:
     return conditions.is_true(task.status.conditions, "Accepted")
 
 
+def lacks_approval(task: SiteTask, policy: str) -> bool:
+    """Whether the site has accepted the task without a person, and has not ended it, but its policy now asks people.
+    `policy`: policy.approval of the Site. What the courier has sent needs no approval any more."""
+    spec, status = task.spec, task.status
+    if policy != "Manual" or not is_accepted(task) or is_final(task) or spec.approved or spec.denied:
+        return False
+    return status.decision is None and (status.courier is None or status.courier.update is None)
+
+
 def is_refused(task: SiteTask) -> bool:
     """Whether the site's API server does not admit the task's Job now."""
     known = conditions.find(task.status.conditions, "Reconciling")

@@ -106,8 +106,8 @@ class TellSite:
 
 @dataclass(frozen=True, kw_only=True)
 class CountTask:
-    """Write the status of the Approval that covers the task. Before the task is accepted: after a crash in between, the
-    task is counted once all the same."""
+    """Write the status of the Approval that covers the task. Before the task is accepted, or rests on the Approval:
+    after a crash in between, the task is counted once all the same."""
 
     name: str
     status: ApprovalStatus

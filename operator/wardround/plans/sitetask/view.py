@@ -19,7 +19,7 @@ from wardround.plans.assignment import LOCAL_SOCKETS, Acceptance, ReceivedAssign
 from wardround.plans.sitetask import failure as failures
 from wardround.plans.sitetask import memory
 from wardround.plans.sitetask.held import HeldTask, held, read_signed
-from wardround.plans.sitetask.state import is_accepted
+from wardround.plans.sitetask.state import is_accepted, lacks_approval
 from wardround.plans.sitetask.types import Observation
 from wardround.reasons.reason import NOBODY
 from wardround.reasons.registry import REASONS
@@ -49,8 +49,10 @@ class View:
     def approval(self) -> Approval | None:
         """The Approval that covers the task, or by which the site has accepted it. None if it is gone."""
         decision = self.seen.task.status.decision
+        if self.acceptance.outcome == "Accepted" and self.acceptance.approval is not None:
+            return self.acceptance.approval
         if not is_accepted(self.seen.task):
-            return self.acceptance.approval if self.acceptance.outcome == "Accepted" else None
+            return None
         named = decision.approval if decision else None
         return next((each for each in self.seen.approvals if each.metadata.name == named), None)
 
@@ -134,11 +136,8 @@ def decide(seen: Observation) -> Acceptance:
     spec, site = seen.task.spec, seen.site
     if is_accepted(seen.task):
         try:
-            return Acceptance(
-                "Accepted",
-                "Accepted",
-                assignments.open_pinned(spec.assignment, spec.hub_key, site.spec.hub.fingerprint),
-            )
+            opened = assignments.open_pinned(spec.assignment, spec.hub_key, site.spec.hub.fingerprint)
+            return Acceptance("Accepted", "Accepted", opened, approval=_later_approval(seen, opened))
         except Refused as refused:
             return Acceptance("Refused", refused.reason, field=refused.field)
     identity = site.status.courier
@@ -165,6 +164,15 @@ def decide(seen: Observation) -> Acceptance:
         models=bool(site.spec.workload.models_claim_name),
     )
     return assignments.decide(received, terms)
+
+
+def _later_approval(seen: Observation, assignment: Assignment) -> Approval | None:
+    """The Approval that covers a task which the site accepted before its policy asked people. A denial of the model
+    goes first, as for a task that the site has not accepted yet."""
+    if not lacks_approval(seen.task, seen.site.spec.policy.approval):
+        return None
+    known = known_approvals(seen)
+    return None if approvals.denying(assignment, known) else approvals.covering(assignment, known, seen.now)
 
 
 def known_approvals(seen: Observation) -> Approvals:
