@@ -247,11 +247,12 @@ def review(
         *_decided(task),
         "",
         f"This task: {_kind(asks)} in round {asks.round_name} of federation {asks.round_namespace}, attempt "
-        f"{asks.attempt}, until {asks.expires}",
+        f"{asks.attempt}. The assignment expires at {asks.expires}",
         *listed(_of_task(asks)),
     ]
     if not has_ended(task):
         lines += [
+            *_decide_soon(task, asks),
             f"  To approve this task alone: kubectl wardround approve {known.where} --uid {task.metadata.uid}",
             f"  To deny this task: kubectl wardround deny {known.where}",
         ]
@@ -277,6 +278,17 @@ def _state(task: SiteTask) -> str:
         return "is accepted, and has not ended"
     accepted = find(known, "Accepted")
     return f"waits ({accepted.reason})" if accepted else "is new"
+
+
+def _decide_soon(task: SiteTask, asks: Assignment) -> list[str]:
+    """How long the hub waits for an answer. The assignment has only the end of the round, and not its
+    admissionSeconds."""
+    if is_true(task.status.conditions, "Accepted"):
+        return []
+    return [
+        f"  Decide soon: the hub ends a task that nobody has approved within deadlines.admissionSeconds of the round "
+        f"(by default 600 seconds) after {asks.issued}. The round's author knows the number."
+    ]
 
 
 def has_ended(task: SiteTask) -> bool:

@@ -245,3 +245,17 @@ def test_a_delivery_does_not_deny_or_approve_its_model() -> None:
     known = approvals.reviewed(site_task("brings", delivery()), ())
     with pytest.raises(CommandError, match="name the SiteTask of one of its Train rounds"):
         approvals.deny_model(known, "carla")
+
+
+def read(status: Mapping[str, Any] | None) -> str:
+    return "\n".join(approvals.review(approvals.reviewed(site_task("own", member(0), status), ()), NOW))
+
+
+def test_a_person_reads_that_the_hub_does_not_wait_as_long_as_the_assignment_lasts() -> None:
+    limit = f"deadlines.admissionSeconds of the round (by default 600 seconds) after {member(0).issued}."
+    text = read(None)
+    assert f"The assignment expires at {member(0).expires}" in text
+    assert limit in text
+    accepted = {**ended("Complete")["conditions"][0], "type": "Accepted"}
+    for status in ({"conditions": [accepted]}, ended("Complete"), ended("Failed")):
+        assert limit not in read(status)
