@@ -13,7 +13,7 @@ from wardround.api import approval, sitetask
 from wardround.api.approval import MOST_TASKS, Approval
 from wardround.api.conditions import find, find_true, is_true
 from wardround.api.meta import API_VERSION
-from wardround.api.sitetask import SiteTask
+from wardround.api.sitetask import SiteTask, TaskDecision
 from wardround.api.times import LAST_YEAR, read_time, to_seconds
 from wardround.cli.cluster import Object
 from wardround.cli.errors import CommandError
@@ -300,7 +300,14 @@ def _decided(task: SiteTask) -> list[str]:
     if decision is None:
         return []
     by = f" by Approval {decision.approval}" if decision.approval else ""
-    return [f"{decision.verdict}{by}: {decision.by}, {decision.at}"]
+    return [f"{verdict_in_words(task, decision)}{by}: {decision.by}, {decision.at}"]
+
+
+def verdict_in_words(task: SiteTask, decision: TaskDecision) -> str:
+    """A person who ends an approved task has withdrawn the approval: the site had accepted the task before."""
+    failed = find_true(task.status.conditions, "Failed")
+    ended = failed is not None and failed.reason == "ApprovalEnded"
+    return "approval withdrawn" if ended and decision.verdict == "Deny" else decision.verdict
 
 
 def _kind(asks: Assignment) -> str:

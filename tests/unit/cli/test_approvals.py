@@ -259,3 +259,12 @@ def test_a_person_reads_that_the_hub_does_not_wait_as_long_as_the_assignment_las
     accepted = {**ended("Complete")["conditions"][0], "type": "Accepted"}
     for status in ({"conditions": [accepted]}, ended("Complete"), ended("Failed")):
         assert limit not in read(status)
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"), [("ApprovalEnded", "approval withdrawn: bob, "), ("Denied", "Deny: bob, ")]
+)
+def test_an_approval_that_was_withdrawn_is_no_denial(reason: str, shown: str) -> None:
+    failed = {**ended("Failed")["conditions"][0], "reason": reason}
+    decision = {"verdict": "Deny", "by": "bob", "at": to_seconds(NOW)}
+    assert shown in read({"conditions": [failed], "decision": decision})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from wardround.cli.approvals import verdict_in_words
 from wardround.cli.findings import of_task
 from wardround.cli.hospital_report.seen import KnownTask, ReportInput
 from wardround.cli.report.course import stage_seconds
@@ -58,7 +59,7 @@ def _every(seen: ReportInput) -> Table:
 
 def _row(each: KnownTask) -> tuple[str, ...]:
     decision = each.task.status.decision
-    decided = f"{decision.by}: {decision.verdict}" if decision else ""
+    decided = f"{decision.by}: {verdict_in_words(each.task, decision)}" if decision else ""
     return (each.place, each.name, each.at, _state(each), decided, *_sent(each))
 
 
