@@ -354,7 +354,12 @@ def test_an_admitted_pod_cannot_be_changed(site: Api, change: Object, words: str
                 change,
                 kind_of_body="application/strategic-merge-patch+json",
             )
+        if "metadata" in change:
+            with pytest.raises(Refused, match=words):
+                site.patch("Pod", name, change, "hospital-a", subresource="status")
         site.patch("Pod", name, {"metadata": {"labels": {"seen": "yes"}, "finalizers": None}}, "hospital-a")
+        # As the kubelet does.
+        site.patch_status("Pod", name, {"phase": "Running"}, "hospital-a")
     finally:
         site.delete("Pod", name, "hospital-a")
 
