@@ -401,13 +401,56 @@ def test_a_person_cannot_put_a_round_into_a_model_later(hub: Api) -> None:
     adopted = {"metadata": {"ownerReferences": [OWNER]}}
     with pytest.raises(Refused, match="Only the hub operator makes the rounds of a FederatedModel"):
         hub.patch("FederatedRound", "adopted", adopted, FEDERATION, user="mallory")
-    hub.patch("FederatedRound", "adopted", adopted, FEDERATION, user=HUB_OPERATOR)
+    hub.create(owned_round("of-breast"), user=HUB_OPERATOR)
     another = {"metadata": {"ownerReferences": [{**OWNER, "name": "heart", "uid": "2"}]}}
     with pytest.raises(Refused, match="Only the hub operator makes the rounds of a FederatedModel"):
-        hub.patch("FederatedRound", "adopted", another, FEDERATION, user="mallory")
+        hub.patch("FederatedRound", "of-breast", another, FEDERATION, user="mallory")
     # People suspend such a round, and the garbage collector changes its owners.
-    hub.patch("FederatedRound", "adopted", {"spec": {"suspend": True}}, FEDERATION, user="mallory")
-    hub.patch("FederatedRound", "adopted", {"metadata": {"ownerReferences": None}}, FEDERATION, user="mallory")
+    hub.patch("FederatedRound", "of-breast", {"spec": {"suspend": True}}, FEDERATION, user="mallory")
+    hub.patch("FederatedRound", "of-breast", {"metadata": {"ownerReferences": None}}, FEDERATION, user="mallory")
+
+
+def owned_round(name: str) -> Object:
+    item = federated_round(name)
+    item["metadata"]["ownerReferences"] = [OWNER]
+    return item
+
+
+# An owner that Kubernetes cannot find: the garbage collector deletes an object whose owners are all gone.
+GONE: Object = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "3"}
+VERSION: Object = {"apiVersion": "wardround.io/v1alpha1", "kind": "ModelVersion", "name": "v1", "uid": "4"}
+
+
+@pytest.mark.parametrize("owners", [[OWNER], [GONE], [{**GONE, "controller": True}], [VERSION]], ids=str)
+@pytest.mark.parametrize("before", [[], [{**GONE, "uid": "5", "controller": True}]], ids=["no owner", "another owner"])
+def test_the_hub_operator_does_not_change_the_owners_of_a_persons_round(
+    hub: Api, before: list[Object], owners: list[Object]
+) -> None:
+    """It could then delete the round, or let the garbage collector delete it."""
+    item = federated_round("kept")
+    item["metadata"]["ownerReferences"] = before
+    hub.create(item)
+    change = {"metadata": {"ownerReferences": owners}}
+    try:
+        with pytest.raises(Refused, match="may change the owners only of a round that a FederatedModel controls"):
+            hub.patch("FederatedRound", "kept", change, FEDERATION, user=HUB_OPERATOR)
+        hub.patch("FederatedRound", "kept", {"spec": {"suspend": True}}, FEDERATION, user=HUB_OPERATOR)
+    finally:
+        hub.delete("FederatedRound", "kept", FEDERATION)
+
+
+def test_the_hub_operator_keeps_a_models_round_for_its_version_under_the_same_controller(hub: Api) -> None:
+    def write(*owners: Object) -> None:
+        change = {"metadata": {"ownerReferences": [*owners]}}
+        hub.patch("FederatedRound", "owned", change, FEDERATION, user=HUB_OPERATOR)
+
+    hub.create(owned_round("owned"), user=HUB_OPERATOR)
+    write(OWNER, VERSION)
+    moved = {**OWNER, "name": "heart", "uid": "2"}
+    for owners in ([VERSION], [moved, VERSION], [{**OWNER, "controller": False}], [{**OWNER, "kind": "ConfigMap"}], []):
+        with pytest.raises(Refused, match="may change the owners only of a round that a FederatedModel controls"):
+            write(*owners)
+    hub.delete("FederatedRound", "owned", FEDERATION, user=HUB_OPERATOR)
 
 
 def test_a_version_never_changes(hub: Api) -> None:
