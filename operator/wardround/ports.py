@@ -15,8 +15,6 @@ Object = dict[str, Any]
 Objects = list[Object]
 TokenSource = Callable[[], str]
 OnObject = Callable[[str, Object], None]
-# Waits until a file that is still written has so many of the bytes that are sent.
-Ready = Callable[[int], Awaitable[None]]
 
 
 class Api(Protocol):
@@ -121,11 +119,8 @@ class Store(Protocol):
     async def get_bytes(self, url: str, length: int, *, offset: int = 0) -> bytes:
         """Return exactly `length` bytes of an object, from `offset`."""
 
-    async def put_file(
-        self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int, ready: Ready | None = None
-    ) -> bool:
-        """Store `length` bytes of a file, from `offset`, as one object. Return whether this call stored it. `ready`:
-        for a file that is still written. By default it has all these bytes."""
+    async def put_file(self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int) -> bool:
+        """Store `length` bytes of a file as one object. Return whether this call stored it."""
 
     async def put_bytes(self, url: str, headers: Mapping[str, str], data: bytes) -> bool:
         """Store `data` as one object. Return whether this call stored it."""

@@ -16,7 +16,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from wardround.clock import Clock
-from wardround.ports import Ready
 from wardround.presign import Presigner
 from wardround.store.errors import MISSING, NOT_PINNED, REFUSED, SHORT, StoreError
 
@@ -111,11 +110,7 @@ class SimulatedStore:
             raise StoreError(SHORT, 416)
         return data
 
-    async def put_file(
-        self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int, ready: Ready | None = None
-    ) -> bool:
-        if ready:
-            await ready(length)
+    async def put_file(self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int) -> bool:
         data = await asyncio.to_thread(path.read_bytes)
         return await self.put_bytes(url, headers, data[offset : offset + length])
 

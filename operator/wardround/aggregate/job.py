@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import replace
@@ -57,6 +56,7 @@ from wardround.wire import digests, strategy_terms
 from wardround.wire.aggregation import (
     AggregationPlan,
     AggregationResult,
+    PlannedUpload,
     PlannedUploads,
 )
 from wardround.wire.collected import closed_digest
@@ -193,7 +193,7 @@ class Aggregation:
             async with AsyncExitStack() as stack:
                 files = [(self._plan.put, bodies.Body(self._plan.data_key, header)), *self._planned_moments()]
                 sealed, *moments = [
-                    await stack.enter_async_context(self._sealed_result(put, each, self._region(number)))
+                    await stack.enter_async_context(SealedResult(self._store, put, each, self._region(number)))
                     for number, (put, each) in enumerate(files)
                 ]
                 await self._reduce([sealed, *moments], weights)
@@ -202,13 +202,10 @@ class Aggregation:
                     await each.finish()
         return self._answer(header, sealed, moments, weights)
 
-    def _sealed_result(self, put: PlannedUploads, body: bodies.Body, region: Region) -> SealedResult:
-        return SealedResult(self._store, put, body, region, whole_parts=self._plan.reads_twice)
-
     def _region(self, number: int) -> Region:
         """Where a file that is made waits for its upload: over an update, because a segment of an update is not read
         again when that segment of the result is made. So the kernel has its pages already. Without an update in
-        scratch, there is room for two parts: the one that is made, and the one before."""
+        scratch, there is room for two parts: the one that is uploaded, and the one that is made."""
         length = ciphertext_length(self._layout.length)
         kept = self._usable[number].file.kept_region if number < len(self._usable) else None
         return kept if kept and kept.length >= length else self._scratch.region(min(2 * bodies.PART, length))
@@ -329,15 +326,12 @@ class Aggregation:
 
 
 class SealedResult:
-    """Seals the result's segments, and uploads each part while it or the next one is made, as an async context manager.
+    """Seals the result's segments, and uploads each part while the next one is made, as an async context manager.
 
-    `region`: room for the whole ciphertext, or for two parts: the one that is made, and the one before. `whole_parts`:
-    a part is sent when it is complete, because its segments come slowly, and no request should last that long.
+    `region`: room for the whole ciphertext, or for two parts: the one that is uploaded, and the one that is made.
     """
 
-    def __init__(
-        self, store: Store, put: PlannedUploads, body: bodies.Body, region: Region, *, whole_parts: bool = False
-    ) -> None:
+    def __init__(self, store: Store, put: PlannedUploads, body: bodies.Body, region: Region) -> None:
         self._store = store
         self._put = put
         self._body = body
@@ -349,15 +343,11 @@ class SealedResult:
                 f"plan has upload addresses for only {len(put.parts)}. {CHECK_IMAGE}",
             )
         self._region = region
-        self._whole_parts = whole_parts
         self._sealed = memoryview(bytearray(min(bodies.SEALED_SEGMENT, ciphertext_length(body.length))))
         self._index = 0
-        self._bytes = 0
-        self._grown = asyncio.Condition()
         self._plain = digests.Digest()
         self._hashes = bytearray()
-        # Of the part that is made, and of the one before.
-        self._uploads: deque[asyncio.Future[None]] = deque()
+        self._uploading: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> SealedResult:
         return self
@@ -365,9 +355,9 @@ class SealedResult:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for upload in self._uploads:
-            upload.cancel()
-        await asyncio.gather(*self._uploads, return_exceptions=True)
+        if self._uploading is not None:
+            self._uploading.cancel()
+            await asyncio.gather(self._uploading, return_exceptions=True)
 
     @property
     def digest(self) -> str:
@@ -380,24 +370,21 @@ class SealedResult:
         return digests.digest(self._hashes)
 
     async def append(self, segment: memoryview) -> None:
-        """Seal the next segment. A part begins when the part before the last one is stored. Raises AggregationError and
-        StoreError, for a part before."""
+        """Seal the next segment, and begin to upload the part that it completes. Raises AggregationError and
+        StoreError, for that part or the one before."""
         part, offset, size = bodies.sealed_place(self._index, self._body.length)
         place = part % -(-self._region.length // bodies.PART) * bodies.PART
-        if offset == 0:
-            await self._stored(beside_it=1)
-            self._uploads.append(asyncio.ensure_future(self._upload(part, place)))
         await beside(self._seal, segment, place + offset)
-        async with self._grown:
-            self._index += 1
-            self._bytes += size
-            self._grown.notify_all()
+        self._index += 1
+        if offset + size == self._lengths[part]:
+            await self._uploaded()
+            self._uploading = asyncio.ensure_future(self._upload(self._put.parts[part], place, self._lengths[part]))
 
     async def finish(self) -> None:
         """Upload the list of segments. It comes last: if it is there, all parts are. Raises AggregationError and
         StoreError."""
         assert self._index == self._body.segments
-        await self._stored()
+        await self._uploaded()
         stored = await self._store.put_bytes(self._put.segments.url, self._put.segments.headers, bytes(self._hashes))
         _require_stored(stored)
 
@@ -408,22 +395,15 @@ class SealedResult:
         self._hashes += hashlib.sha256(sealed).digest()
         self._region.write(place, sealed)
 
-    async def _stored(self, beside_it: int = 0) -> None:
-        """Wait until the parts are stored whose upload has begun, but for the last `beside_it`."""
-        while len(self._uploads) > beside_it:
-            await self._uploads[0]
-            self._uploads.popleft()
+    async def _uploaded(self) -> None:
+        if self._uploading is not None:
+            await self._uploading
 
-    async def _upload(self, part: int, place: int) -> None:
-        async def ready(count: int) -> None:
-            async with self._grown:
-                await self._grown.wait_for(lambda: self._bytes >= part * bodies.PART + count)
-
-        put, start, length = self._put.parts[part], self._region.start + place, self._lengths[part]
-        if self._whole_parts:
-            await ready(length)
-        stored = await self._store.put_file(put.url, put.headers, self._region.path, start, length, ready)
-        _require_stored(stored)
+    async def _upload(self, upload: PlannedUpload, place: int, length: int) -> None:
+        region = self._region
+        _require_stored(
+            await self._store.put_file(upload.url, upload.headers, region.path, region.start + place, length)
+        )
 
 
 def _require_stored(stored: bool) -> None:

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
-from wardround.ports import Ready
 from wardround.presign import Credentials, Presigner
 from wardround.store.errors import MISSING, SHORT, StoreError
 from wardround.wire.aggregation import StoreAccess
@@ -52,11 +51,7 @@ class MemoryStore:
             raise StoreError(SHORT, 416)
         return data
 
-    async def put_file(
-        self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int, ready: Ready | None = None
-    ) -> bool:
-        if ready:
-            await ready(length)
+    async def put_file(self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int) -> bool:
         with path.open("rb") as file:
             file.seek(offset)
             return await self.put_bytes(url, headers, file.read(length))

@@ -17,7 +17,6 @@ from typing import TypeVar
 from yarl import URL
 
 from wardround.clock import Draw
-from wardround.ports import Ready
 from wardround.store.errors import MISSING, NOT_PINNED, REFUSED, SHORT, TOO_SLOW, UNREACHABLE, UNTRUSTED, StoreError
 from wardround.store.http import aiohttp
 from wardround.threads import beside
@@ -151,17 +150,11 @@ class StoreClient:
         await self.get(url, length, append, offset=offset)
         return bytes(data)
 
-    async def put_file(
-        self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int, ready: Ready | None = None
-    ) -> bool:
-        """Store `length` bytes of a file, from `offset`, as one object. See `put_bytes`.
-
-        `ready`: for a file that is still written. Its bytes are sent as they come. But if this request is interrupted,
-        the next one begins when all bytes are there, because a store may end a request that waits for long.
-        """
+    async def put_file(self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int) -> bool:
+        """Store `length` bytes of a file, from `offset`, as one object. See `put_bytes`."""
         # aiohttp keeps the body of a request that was given up, so its file would stay open until the next collection.
         with ExitStack() as files:
-            return await self._put(url, headers, length, lambda: _read(files, path, offset, length, ready), ready)
+            return await self._put(url, headers, length, lambda: _read(files, path, offset, length))
 
     async def put_bytes(self, url: str, headers: Mapping[str, str], data: bytes) -> bool:
         """Store `data` as one object. Return whether this call stored it.
@@ -175,14 +168,9 @@ class StoreClient:
         return await self._put(url, headers, len(data), lambda: _whole(data))
 
     async def _put(
-        self,
-        url: str,
-        headers: Mapping[str, str],
-        length: int,
-        body: Callable[[], AsyncGenerator[bytes]],
-        ready: Ready | None = None,
+        self, url: str, headers: Mapping[str, str], length: int, body: Callable[[], AsyncGenerator[bytes]]
     ) -> bool:
-        all_sent = tried = False
+        all_sent = False
         sent = {**headers, "Content-Length": str(length), "Content-Type": "application/octet-stream"}
 
         async def sending(pace: _Pace) -> AsyncGenerator[bytes]:
@@ -196,12 +184,7 @@ class StoreClient:
                     yield chunk
 
         async def once(pace: _Pace) -> bool:
-            nonlocal tried
             may_be_stored = all_sent  # by an earlier request of this call
-            if tried and ready:
-                async with pace.paused():
-                    await ready(length)
-            tried = True
             async with self._request("PUT", url, sent, sending(pace)) as response:
                 if response.status == 412:
                     return may_be_stored
@@ -281,20 +264,15 @@ async def _whole(data: bytes) -> AsyncGenerator[bytes]:
         yield bytes(view[place : place + _CHUNK])
 
 
-async def _read(files: ExitStack, path: Path, offset: int, length: int, ready: Ready | None) -> AsyncGenerator[bytes]:
-    # A buffer would read ahead, where a file that is still written has no bytes yet.
-    file = files.enter_context(await beside(lambda: path.open("rb", buffering=0)))
+async def _read(files: ExitStack, path: Path, offset: int, length: int) -> AsyncGenerator[bytes]:
+    file = files.enter_context(await beside(path.open, "rb"))
     try:
         await beside(file.seek, offset)
-        sent = 0
-        while sent < length:
-            count = min(_CHUNK, length - sent)
-            if ready:
-                await ready(sent + count)
-            chunk = await beside(file.read, count)
+        while length:
+            chunk = await beside(file.read, min(_CHUNK, length))
             if not chunk:
                 raise ValueError("the file to send is shorter than its manifest claims")
-            sent += len(chunk)
+            length -= len(chunk)
             yield chunk
     finally:
         file.close()

@@ -57,26 +57,6 @@ async def test_the_client_stores_and_reads_an_object_in_pieces(
     assert await store.get_bytes(url, 1000, offset=1_999_999) == data[1_999_999:2_000_999]
 
 
-async def test_an_object_that_is_sent_while_it_is_made_is_there_when_it_is_whole(
-    server: Server, store: StoreClient, key: str, tmp_path: Path
-) -> None:
-    data, waits, whole = os.urandom(3_000_001), asyncio.Event(), asyncio.Event()
-    (tmp_path / "file").write_bytes(data)
-
-    async def ready(count: int) -> None:
-        if count == len(data):
-            waits.set()
-            await whole.wait()
-
-    upload = server.presigner.put(key, now(), 60, len(data))
-    sending = asyncio.ensure_future(store.put_file(upload.url, upload.headers, tmp_path / "file", 0, len(data), ready))
-    await waits.wait()
-    assert await listed(server, store, key) == []
-    whole.set()
-    assert await sending
-    assert await store.get_bytes(server.presigner.get(key, now(), 60), len(data)) == data
-
-
 async def test_a_replayed_put_does_not_replace_the_object(server: Server, store: StoreClient, key: str) -> None:
     upload = server.presigner.put(key, now(), 60, 5)
     assert await store.put_bytes(upload.url, upload.headers, b"first")

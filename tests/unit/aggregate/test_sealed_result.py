@@ -1,4 +1,4 @@
-"""The result's parts are uploaded while they are made, from a scratch that holds two of them, or over updates."""
+"""The result's parts are uploaded while later ones are made, from a scratch that holds two of them, or over updates."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ from wardround.aggregate.resealed import Resealing
 from wardround.aggregate.scratch import Scratch
 from wardround.aggregate.slices import runs
 from wardround.aggregate.strategies import TrimmedMeans
-from wardround.ports import Ready
 from wardround.sealing import body
 from wardround.simulate.store import MemoryStore
-from wardround.store.errors import StoreError
 from wardround.wire import digests
 from wardround.wire.aggregation import PlannedUpload, PlannedUploads
 
@@ -35,39 +33,16 @@ PUT = PlannedUploads(
 
 
 class SlowStore(MemoryStore):
-    """Takes the first part only when it is told to."""
+    """Reads the first part only when it is told to."""
 
     def __init__(self) -> None:
         super().__init__()
         self.go_on = asyncio.Event()
 
-    async def put_file(
-        self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int, ready: Ready | None = None
-    ) -> bool:
+    async def put_file(self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int) -> bool:
         if url == body.part_name(0):
             await self.go_on.wait()
-        return await super().put_file(url, headers, path, offset, length, ready)
-
-
-class ReadingStore(MemoryStore):
-    """Reads each segment of a part as it comes. `read`: all bytes so far."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.read = b""
-        self.more = asyncio.Condition()
-
-    async def put_file(
-        self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int, ready: Ready | None = None
-    ) -> bool:
-        assert ready
-        for start in range(0, length, body.SEALED_SEGMENT):
-            stop = min(start + body.SEALED_SEGMENT, length)
-            await ready(stop)
-            async with self.more:
-                self.read += (await asyncio.to_thread(path.read_bytes))[offset + start : offset + stop]
-                self.more.notify_all()
-        return await super().put_file(url, headers, path, offset, length, ready)
+        return await super().put_file(url, headers, path, offset, length)
 
 
 def result_body(length: int) -> body.Body:
@@ -100,56 +75,6 @@ async def test_a_part_is_made_while_the_one_before_is_uploaded(tmp_path: Path, w
         hashes += hashlib.sha256(ciphertext).digest()
     assert await store.get_bytes("segments", len(hashes)) == hashes
     assert (sealed.segments_digest, sealed.digest) == (digests.digest(hashes), plain.text)
-
-
-async def test_a_part_is_uploaded_while_it_is_made(tmp_path: Path) -> None:
-    length = 2 * body.SEGMENT + 5
-    sealer, store = result_body(length), ReadingStore()
-    with Scratch(tmp_path) as scratch:
-        async with asyncio.timeout(60), SealedResult(store, PUT, sealer, scratch.region(length + 48)) as sealed:
-            for index in range(sealer.segments):
-                _, size = body.segment_span(index, length)
-                await sealed.append(numbered(index, size))
-                async with store.more:
-                    most = min((index + 1) * body.SEALED_SEGMENT, length + 48)
-                    await store.more.wait_for(lambda most=most: len(store.read) == most)  # type: ignore[misc]
-            await sealed.finish()
-    for index in range(sealer.segments):
-        _, size = body.segment_span(index, length)
-        start = index * body.SEALED_SEGMENT
-        assert sealer.open(index, store.read[start : start + size + body.TAG]) == numbered(index, size)
-
-
-async def test_a_part_whose_segments_come_slowly_is_sent_when_it_is_complete(tmp_path: Path) -> None:
-    length = (body.SEGMENTS_PER_PART + 1) * body.SEGMENT
-    sealer, asked = result_body(length), list[int]()
-
-    class AskedStore(MemoryStore):
-        async def put_file(
-            self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int, ready: Ready | None = None
-        ) -> bool:
-            asked.append(made)
-            return await super().put_file(url, headers, path, offset, length, ready)
-
-    with Scratch(tmp_path) as scratch:
-        room = scratch.region(body.ciphertext_length(length))
-        async with SealedResult(AskedStore(), PUT, sealer, room, whole_parts=True) as sealed:
-            for made in range(1, sealer.segments + 1):
-                await sealed.append(numbered(made, body.SEGMENT))
-                await asyncio.sleep(0)
-            await sealed.finish()
-    assert len(asked) == 2
-    assert min(asked) >= body.SEGMENTS_PER_PART
-
-
-async def test_a_result_that_ends_in_its_middle_is_not_stored(tmp_path: Path) -> None:
-    store = ReadingStore()
-    with Scratch(tmp_path) as scratch:
-        async with SealedResult(store, PUT, result_body(2 * body.SEGMENT), scratch.region(2 * body.PART)) as sealed:
-            await sealed.append(numbered(0, body.SEGMENT))
-    for name in (body.part_name(0), "segments"):
-        with pytest.raises(StoreError):
-            await store.get_bytes(name, 1)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -16,7 +16,6 @@ from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.plans.courier.step import inputs
 from wardround.plans.courier.types import Fetch
-from wardround.ports import Ready
 from wardround.simulate.store import MemoryStore
 from wardround.store.errors import UNREACHABLE, StoreError
 from wardround.wire.grants import Get, Put
@@ -36,11 +35,9 @@ class Breaking(MemoryStore):
         await self._one(url, offset)
         await super().get(url, length, sink, offset=offset)
 
-    async def put_file(
-        self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int, ready: Ready | None = None
-    ) -> bool:
+    async def put_file(self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int) -> bool:
         await self._one(url, offset)
-        return await super().put_file(url, headers, path, offset, length, ready)
+        return await super().put_file(url, headers, path, offset, length)
 
     async def _one(self, url: str, offset: int) -> None:
         self.asked.append((url, offset))
