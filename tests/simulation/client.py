@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.simulation.apiserver import Follower, Place, Server, thawed
 from wardround.api.times import to_seconds
+from wardround.clock import Clock
 from wardround.kube.controller import gone
 from wardround.kube.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from wardround.kube.patch import merge_patch
@@ -170,9 +171,16 @@ class Watcher:
     """Follows some kinds, in exact namespaces or everywhere."""
 
     def __init__(
-        self, client: Api, kinds: Iterable[str], on_object: OnObject, *, namespaces: tuple[str, ...] | None
+        self,
+        client: Api,
+        kinds: Iterable[str],
+        on_object: OnObject,
+        *,
+        namespaces: tuple[str, ...] | None,
+        clock: Clock,
     ) -> None:
         self._client = client
+        self._clock = clock
         self._on_object = on_object
         self._waited = {(kind, namespace) for kind in kinds for namespace in namespaces or (None,)}
         self._watches = sorted(self._waited, key=str)
@@ -197,4 +205,4 @@ class Watcher:
             if event == "LISTED":
                 self._waited.discard((kind, namespace))
             elif event != "LISTING":
-                self._on_object(kind, gone(item) if event == "DELETED" else item)
+                self._on_object(kind, gone(item, self._clock()) if event == "DELETED" else item)

@@ -10,6 +10,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,7 @@ class Federation:
         return HubOperator(
             client,
             settings,
-            watch=Watcher,
+            watch=partial(Watcher, clock=self._clock),
             open_store=self._open_store,
             clock=self._clock,
             draw=self._random.random,
@@ -247,7 +248,7 @@ class Federation:
         operator = SiteOperator(
             self._client(server, "site-operator", SITE_NAMESPACE),
             OPERATOR_IMAGE,
-            watch=Watcher,
+            watch=partial(Watcher, clock=self._clock),
             connect=self._client_at_hub,
             controls=Closed(),
             clock=self._clock,

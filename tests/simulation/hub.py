@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from tests.players.hospital import Hospital
@@ -68,7 +69,7 @@ class LoneHub:
         operator = HubOperator(
             self._connect(self.server, lambda: token, NAMESPACE, self._latency, field_manager="wardround-hub"),
             settings,
-            watch=Watcher,
+            watch=partial(Watcher, clock=self._loop.clock),
             open_store=Opener(self.store, self._latency),
             controllers=self._controllers,
             clock=self._loop.clock,

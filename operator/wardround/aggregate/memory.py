@@ -42,9 +42,3 @@ def borrowed_bytes(fetched: int, others: int) -> int:
     """Return the bytes of the buffers that all threads of a reduction borrow. `fetched`: 0 if scratch has all
     updates."""
     return THREADS * (rooms(fetched, others) + opened(others)) * SEALED_SEGMENT
-
-
-def made_bytes(moments: int) -> int:
-    """Return the bytes of the buffers for what all threads make: each a segment of the result, and one of each moment
-    of a server optimizer. A thread makes the next one when the result has taken the one before."""
-    return THREADS * (1 + moments) * SEALED_SEGMENT

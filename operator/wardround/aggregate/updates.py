@@ -182,8 +182,8 @@ def _refusals() -> Iterator[None]:
 
 
 def _check_digest(plain: str, file_key: bytes, manifest: UpdateManifest) -> None:
-    """Raises Refused("Altered") if the manifest is about other bytes. An earlier version of a site sends the plain
-    digest."""
+    """Raises Refused("Altered") if the manifest is about other bytes. A site whose
+    assignment asks for no keyed digest sends the plain one."""
     if manifest.digest not in (keyed_digest(file_key, manifest.header, plain), plain):
         raise Refused("Altered")
 

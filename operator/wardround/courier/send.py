@@ -88,7 +88,7 @@ def _seal(
         raise Refused("Altered") from None  # its length changed while it was read
     if sealed.digest != claims.digest:
         raise Refused("Altered")
-    # An earlier hub can check only the plain digest, and does not ask for another one.
+    # A hub that does not ask for a keyed digest can check only the plain one.
     digest = keyed_digest(file_key, header, sealed.digest) if assignment.keyed_digest else sealed.digest
     context = update_context(assignment.round_uid, assignment.attempt, assignment.participant, digest)
     manifest = UpdateManifest(

@@ -182,7 +182,7 @@ async def serve(settings: Settings, client: Client, port: int = PORT) -> None:
         operator = HubOperator(
             client,
             settings,
-            watch=partial(Watcher, draw=system_draw),
+            watch=partial(Watcher, clock=system_clock, draw=system_draw),
             open_store=partial(StoreClient, draw=system_draw),
             clock=system_clock,
             draw=system_draw,

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from enum import Enum
 from typing import NamedTuple, Protocol
 
 from wardround.api.times import to_seconds
-from wardround.clock import system_clock
 from wardround.kube.queue import WorkQueue
 from wardround.ports import Object
 
@@ -34,11 +34,10 @@ class Wake(NamedTuple):
     behind: bool = False
 
 
-def gone(item: Object) -> Object:
+def gone(item: Object, now: datetime) -> Object:
     """The object as the last event shows it, with a `deletionTimestamp`. The API server gives an object none if it
     deletes the object at once."""
-    now = to_seconds(system_clock())
-    return {**item, "metadata": {"deletionTimestamp": now, **item["metadata"]}}
+    return {**item, "metadata": {"deletionTimestamp": to_seconds(now), **item["metadata"]}}
 
 
 class Source(Enum):

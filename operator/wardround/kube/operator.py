@@ -17,7 +17,7 @@ from typing import Any, cast
 import kopf
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
-from wardround.clock import Draw, system_clock
+from wardround.clock import Clock, Draw
 from wardround.kube.client import SMALL_PAGE, backoff, failed_in_a_row
 from wardround.kube.controller import gone
 from wardround.kube.errors import ApiError
@@ -46,8 +46,10 @@ class Watcher:
         on_object: OnObject,
         *,
         namespaces: tuple[str, ...] | None,
+        clock: Clock,
         draw: Draw,
     ) -> None:
+        self._clock = clock
         self._draw = draw
         self.client = client
         self.kinds = tuple(kinds)
@@ -120,7 +122,7 @@ class Watcher:
             return kopf.AiohttpSession(
                 server=self.client.server,
                 aiohttp_session=_session(self.client),
-                expiration=system_clock() + LOGIN_LIFETIME,
+                expiration=self._clock() + LOGIN_LIFETIME,
             )
 
         kopf.on.login(id="login", registry=registry, retries=3, backoff=1)(login)
@@ -131,7 +133,7 @@ class Watcher:
             # A coroutine: Kopf would run a function in threads, and each thread costs memory.
             async def changed(event: Any, kind: str = kind, **_: Any) -> None:
                 item = dict(event["object"])
-                emit(kind, gone(item) if event["type"] == "DELETED" else item)
+                emit(kind, gone(item, self._clock()) if event["type"] == "DELETED" else item)
 
             kopf.on.event(group, version, resource.plural, id=f"changed-{resource.plural}", registry=registry)(changed)
         return registry

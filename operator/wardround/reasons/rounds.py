@@ -24,7 +24,6 @@ ENROL_AGAIN = (
     "FILE`, with the URL under which the site reaches the hub. Give FILE to the hospital's administrator, who runs "
     "`kubectl apply -n SITE_NAMESPACE -f FILE` at the site."
 )
-RESUME = "Set spec.suspend of Participant PARTICIPANT to false."
 
 _PARTICIPANTS = (
     _hub(

@@ -175,7 +175,7 @@ def real_operator(own: Api, operator_image: str, heartbeat_seconds: float = HEAR
         own,
         operator_image,
         heartbeat_seconds,
-        watch=partial(Watcher, draw=system_draw),
+        watch=partial(Watcher, clock=system_clock, draw=system_draw),
         connect=partial(connect, draw=system_draw),
         controls=Controls(),
         clock=system_clock,

@@ -15,7 +15,7 @@ from tests.simulation.apiserver import Place
 from tests.simulation.client import Client
 from tests.simulation.hub import FEDERATION, IMAGE, NAMESPACE, LoneHub
 from tests.simulation.virtual import VirtualLoop, play
-from tests.unit.plans_hub.builders import condition
+from tests.unit.plans_hub.builders import NOW, condition
 from wardround.api import federatedround, names
 from wardround.api.federatedround import FederatedRound
 from wardround.clock import system_draw
@@ -52,7 +52,7 @@ def test_a_round_wakes_its_model_when_it_has_ended_or_somebody_has_changed_or_de
     assert woken(series_round(1, codec.dump(condition("Complete", True, "Complete")))) == model
     assert woken(series_round(1, codec.dump(condition("Failed", True, "QuorumNotMet")))) == model
     assert woken(series_round(2, runs)) == model
-    assert woken(gone(series_round(1, runs))) == model
+    assert woken(gone(series_round(1, runs), NOW)) == model
 
 
 def begin_series(hub: LoneHub, hospitals: list[str], schema: str = "breast-v1") -> None:
@@ -305,7 +305,7 @@ def test_a_round_that_is_over_is_held_for_its_model_until_it_is_deleted() -> Non
     over = series_round(1, codec.dump(condition("Complete", True, "Complete")))
     [model] = [each.key for each in controller.keys(federatedround.KIND, over)]
     assert controller.ended == {model: over}
-    controller.keys(federatedround.KIND, gone(over))
+    controller.keys(federatedround.KIND, gone(over, NOW))
     assert controller.ended == {}
 
 

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from kopf._core.reactor.inventory import ResourceMemory
 
 from tests.integration.hub.hospital import until
-from wardround.clock import system_draw
+from wardround.clock import system_clock, system_draw
 from wardround.kube.client import Client
 from wardround.kube.operator import Watcher
 from wardround.ports import Object
@@ -74,7 +74,12 @@ async def watching(server: ApiServer, heard: list[Object]) -> AsyncIterator[None
     async with TestServer(server.application()) as running:
         client = Client(str(running.make_url("")), "", lambda: "token", NAMESPACE, draw=system_draw)
         watcher = Watcher(
-            client, ("RoundTask",), lambda _, item: heard.append(item), namespaces=(NAMESPACE,), draw=system_draw
+            client,
+            ("RoundTask",),
+            lambda _, item: heard.append(item),
+            namespaces=(NAMESPACE,),
+            clock=system_clock,
+            draw=system_draw,
         )
         following = asyncio.create_task(watcher.run())
         try:

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from wardround.cli.cluster import Cluster
 from wardround.cli.errors import CommandError
-from wardround.clock import system_draw
+from wardround.clock import system_clock, system_draw
 from wardround.kube.client import Client
 from wardround.kube.errors import Unavailable
 from wardround.kube.operator import Watcher
@@ -68,7 +68,9 @@ async def test_kopf_is_led_nowhere() -> None:
 async def _kopf(code: int, *, to_itself: bool) -> None:
     async with redirecting(code, to_itself=to_itself) as servers:
         async with Client(servers.address, "", lambda: "token", "site-a", draw=system_draw) as client:
-            watcher = Watcher(client, ("RoundTask",), lambda *_: None, namespaces=("site-a",), draw=system_draw)
+            watcher = Watcher(
+                client, ("RoundTask",), lambda *_: None, namespaces=("site-a",), clock=system_clock, draw=system_draw
+            )
             with pytest.raises(Exception, match=f"answers {code}, a redirect. Wardround follows no redirect"):
                 await watcher._follow(asyncio.get_running_loop())
         assert servers.led == []
