@@ -20,7 +20,7 @@ from wardround.api import (
     site,
     sitetask,
 )
-from wardround.api.conditions import Condition, Conditions, find, is_true
+from wardround.api.conditions import Condition, Conditions, find, is_final, is_true
 from wardround.api.federatedround import FederatedRound, FederatedRoundSpec, FederatedRoundStatus, Result
 from wardround.api.lease import Lease
 from wardround.api.meta import controller
@@ -39,7 +39,7 @@ from wardround.cli.findings import (
     of_silence,
     of_task,
 )
-from wardround.cli.objects import Object, Task, began, created, metrics, read, seconds, stages
+from wardround.cli.objects import Object, Task, began, created, metrics, printable, read, seconds, stages
 from wardround.plans.model.series import controls
 from wardround.plans.round.verdicts import withheld
 from wardround.reasons.reason import Reason
@@ -87,6 +87,21 @@ def _beyond(message: str, *parts: str) -> str:
     for each in parts:
         message = message.replace(each, "")
     return "" if not message.strip(" .:") else " ".join(message.split())
+
+
+def with_change(item: Object, explained: Explanation) -> Explanation:
+    """The explanation of any object. Says so if the newest change of the spec is not in the status yet: then the status
+    is about the object before the change. An object that has ended, or that is new, says so itself."""
+    generation, observed = item["metadata"].get("generation"), (item.get("status") or {}).get("observedGeneration")
+    if not generation or not observed or observed >= generation or is_final(item):
+        return explained
+    metadata = item["metadata"]
+    name = "/".join(str(metadata[each]) for each in ("namespace", "name") if metadata.get(each))
+    change = (
+        f"No operator has looked at the newest change of {item['kind']} {name} yet. All that follows is from before "
+        "this change. Run the command again in some seconds."
+    )
+    return replace(explained, headline=f"{printable(change)}\n{explained.headline}")
 
 
 # A round

@@ -145,3 +145,28 @@ def test_a_dataset_that_was_read_without_a_round_sends_nobody_to_a_task(reason: 
     status = {"conditions": [condition("Ready", "False", reason, "Column age is missing.")]}
     text = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
     assert "do:     Run `kubectl describe dataset breast -n wardround` at the site" in text
+
+
+CHANGED = [(kind, 1, 2) for kind in ("Dataset", "FederatedModel", "FederatedRound", "RoundTask", "Site")]
+
+
+@pytest.mark.parametrize(("kind", "observed", "generation"), [*CHANGED, ("Dataset", 2, 2), ("Dataset", None, 2)])
+def test_a_change_that_no_operator_has_looked_at_stands_before_the_answer(
+    kind: str, observed: int | None, generation: int
+) -> None:
+    changed: dict[str, Any] = {"kind": kind, "metadata": {"name": "x", "namespace": "n", "generation": generation}}
+    changed["status"] = {"observedGeneration": observed, "conditions": []}
+    known = explain.Explanation(f"{kind} n/x is ready.", ())
+    lines = explain.with_change(changed, known).headline.split("\n")
+    assert lines[-1] == known.headline
+    expected = (
+        [f"No operator has looked at the newest change of {kind} n/x yet."] if (observed or 2) < generation else []
+    )
+    assert [each.partition(" All")[0] for each in lines[:-1]] == expected
+
+
+def test_an_object_that_has_ended_needs_no_look_after_a_change() -> None:
+    ended: dict[str, Any] = {"kind": "RoundTask", "metadata": {"name": "x", "generation": 2}}
+    ended["status"] = {"observedGeneration": 1, "conditions": [condition("Complete", "True", "Sent")]}
+    known = explain.Explanation("RoundTask n/x is complete.", ())
+    assert explain.with_change(ended, known) == known

@@ -29,10 +29,14 @@ def run_explain(cluster: Cluster, options: argparse.Namespace) -> int:
 
 
 def explanation(cluster: Cluster, kind: str, name: str, namespace: str) -> explain.Explanation:
-    now = system_clock()
-    if kind == "FederatedRound":
-        return _round(cluster, verbs.needed(cluster, kind, name, namespace), now)
     item = verbs.needed(cluster, kind, name, namespace)
+    return explain.with_change(item, _explained(cluster, item, namespace, system_clock()))
+
+
+def _explained(cluster: Cluster, item: Object, namespace: str, now: datetime) -> explain.Explanation:
+    kind = item["kind"]
+    if kind == "FederatedRound":
+        return _round(cluster, item, now)
     beat = verbs.lease(cluster, namespace) if kind in ("Participant", "RoundTask") else None
     if kind == "FederatedModel":
         return explain.explain_model(item, _running(cluster, item, namespace, now))
