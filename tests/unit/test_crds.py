@@ -134,6 +134,13 @@ def test_a_list_of_datasets_shows_what_a_round_uses_of_them() -> None:
     }
 
 
+def test_a_list_of_models_says_why_no_series_is_next() -> None:
+    """A wrong trigger makes a model Stalled only between its series. The condition Scheduled has it at once."""
+    columns = {each["name"]: each for each in version(CRDS["federatedmodels"])["additionalPrinterColumns"]}
+    assert columns["Scheduled"]["jsonPath"] == '.status.conditions[?(@.type=="Scheduled")].reason'
+    assert "priority" not in columns["Scheduled"]
+
+
 def test_a_list_of_rounds_shows_the_loss_and_the_auc() -> None:
     columns = {each["name"]: each for each in version(CRDS["federatedrounds"])["additionalPrinterColumns"]}
     for name, metric in (("Loss", "loss"), ("AUC", "auc")):
