@@ -25,6 +25,8 @@ from wardround.api.modelversion import ModelVersion
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import interval
 from wardround.cli.objects import Object, printable, read
+from wardround.plans.round.view import nearest
+from wardround.reasons.registry import meant
 from wardround.wire import canonical, codec
 
 MOST_MODELS = 32
@@ -98,6 +100,7 @@ def members(model: Object, varied: Mapping[str, Sequence[str]], namespace: str) 
             f"The values after --set make {number} models, and a sweep has 2 to {MOST_MODELS}. Give more or fewer "
             "values."
         )
+    _refuse_unknown(model, varied)
     _refuse_scheduled(model, varied)
     sweep = str(model["metadata"]["name"])
     made = []
@@ -191,6 +194,19 @@ def lines(ranked: Sequence[RankedModel], namespace: str) -> list[str]:
             f"federatedmodel/{second} -n {namespace}",
         ]
     return answer
+
+
+def _refuse_unknown(model: Object, varied: Iterable[str]) -> None:
+    """Training code may ignore a name that it does not know, so all models would be equal. Raises CommandError."""
+    written = federatedmodel.parse(model).spec.series.parameters
+    for each in varied:
+        if each not in written:
+            name = model["metadata"]["name"]
+            raise CommandError(
+                f"--set names the parameter {each}, which spec.series.parameters of FederatedModel {name} lacks."
+                f"{meant(nearest(each, written))} To vary a parameter that the file leaves to its default, first "
+                "write the parameter with any value into spec.series.parameters of the file: --set replaces this value."
+            )
 
 
 def _refuse_scheduled(model: Object, varied: Iterable[str]) -> None:

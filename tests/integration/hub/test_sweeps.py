@@ -89,7 +89,7 @@ async def is_gone(world: World, model: str) -> bool:
 async def test_a_sweep_is_made_once_ranked_and_its_first_two_are_compared_in_pairs(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = federated_model("swept", rounds=1)
+    model = federated_model("swept", rounds=1, parameters={"epochs": "1"})
     model["spec"]["deliver"] = {"to": "Participants"}
     file = tmp_path / "model.yaml"
     file.write_text(yaml.safe_dump(model))

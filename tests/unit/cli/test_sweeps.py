@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from wardround.cli.errors import CommandError
 NAMESPACE = "breast-cancer"
 EXAMPLE = Path(__file__).parents[3] / "examples" / "breast-cancer" / "model.yaml"
 MODEL: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())
-VARIED = {"weightDecay": ("0", "0.01"), "epochs": ("5",)}
+VARIED = {"batchSize": ("16", "32"), "epochs": ("5",)}
 
 
 def planned(**more: Any) -> tuple[sweeps.Member, ...]:
@@ -52,8 +53,8 @@ def test_each_combination_is_a_model_that_delivers_and_promotes_nothing() -> Non
     given = {"trigger": {"cron": "0 2 * * 1"}, "deliver": {"to": "Participants"}, "current": {"version": 3}}
     made = planned(**given, gate={"minEvents": 30, "promote": "Automatic"})
     assert [dict(each.values) for each in made] == [
-        {"weightDecay": "0", "epochs": "5"},
-        {"weightDecay": "0.01", "epochs": "5"},
+        {"batchSize": "16", "epochs": "5"},
+        {"batchSize": "32", "epochs": "5"},
     ]
     assert len({each.name for each in made}) == 2
     for each in made:
@@ -123,6 +124,19 @@ def test_a_sweep_over_a_scheduled_parameter_is_refused() -> None:
     without = copy.deepcopy(MODEL)
     del without["spec"]["series"]["schedules"]
     assert len(sweeps.members(without, varied, NAMESPACE)) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "guess"), [("learningrate", " Was learningRate meant?"), ("epoch", " Was epochs meant?"), ("dropout", "")]
+)
+def test_a_sweep_over_a_name_that_the_file_lacks_is_refused(name: str, guess: str) -> None:
+    """A name with a slip would make equal models."""
+    words = f"parameter {name}, which spec.series.parameters of FederatedModel breast lacks.{guess} To vary"
+    with pytest.raises(CommandError, match=re.escape(words)):
+        sweeps.members(MODEL, {name: ("0.003", "0.01")}, NAMESPACE)
+    file = copy.deepcopy(MODEL)
+    file["spec"]["series"]["parameters"][name] = "0"
+    assert len(sweeps.members(file, {name: ("0.003", "0.01")}, NAMESPACE)) == 2
 
 
 def test_the_lowest_loss_is_first_and_the_answer_says_how_many_were_compared() -> None:

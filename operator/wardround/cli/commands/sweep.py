@@ -34,8 +34,8 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         required=True,
         dest="values",
         metavar="PARAMETER=VALUE,VALUE",
-        help=f"the values of a parameter of the series. Repeat the option for further parameters: at most "
-        f"{sweeps.MOST_MODELS} combinations",
+        help="the values of a parameter that spec.series.parameters of FILE names. Repeat the option for further "
+        f"parameters: at most {sweeps.MOST_MODELS} combinations",
     )
     sweeping.set_defaults(run=run_sweep)
     comparing = parsers.add_parser(

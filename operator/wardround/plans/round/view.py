@@ -188,7 +188,7 @@ def nowhere_offered(view: View, barred: Mapping[str, str]) -> str:
     if not lack or any(offers(each, dataset) for each in ours):
         return ""
     unknown = REASONS["DatasetUnknown"].about(dataset=dataset)
-    near = _nearest(dataset, {name for each in lack for name in offered(each)})
+    near = nearest(dataset, {name for each in lack for name in offered(each)})
     return f"{unknown.meaning}{meant(near)} {unknown.advice}"
 
 
@@ -198,14 +198,15 @@ def guess(view: View, reason: str, name: str) -> str:
     if reason == "ParticipantUnknown":
         here = view.round.metadata.namespace
         known = {other for other, each in view.seen.participants.items() if takes_part(each, here)}
-        return _nearest(name, known - set(view.selected))
+        return nearest(name, known - set(view.selected))
     participant = view.seen.participants.get(name)
     if reason in ("DatasetNotFound", "DatasetNotAllowed") and participant is not None:
-        return _nearest(view.round.spec.dataset_name, offered(participant))
+        return nearest(view.round.spec.dataset_name, offered(participant))
     return ""
 
 
-def _nearest(word: str, known: Collection[str]) -> str:
+def nearest(word: str, known: Collection[str]) -> str:
+    """The name that a person who wrote `word` probably meant, or nothing."""
     near = difflib.get_close_matches(word, sorted(set(known) - {word}), 1, NEAR)
     return near[0] if near else ""
 
