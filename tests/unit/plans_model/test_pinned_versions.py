@@ -30,6 +30,18 @@ def test_a_pinned_version_stays_whatever_the_gate_says_and_then_the_gate_decides
     assert world.current == 4
 
 
+def test_after_people_go_back_to_an_earlier_version_the_later_one_does_not_wait_for_them() -> None:
+    """They have decided about version 2, which was the current one. Without the pin, version 1 stays."""
+    world = trained("Accepted")
+    assert world.current == 2
+    for pinned in (1, None):
+        world.pin(pinned)
+        world.run()
+        assert world.current == 1
+        assert world.model.status.candidate == "heart-v2-0123abcd"
+        assert "VersionWaits" not in {each.type for each in world.model.status.conditions}
+
+
 def test_a_pinned_version_that_does_not_exist_is_told() -> None:
     world = trained("Accepted")
     world.pin(7)
