@@ -48,6 +48,7 @@ from wardround.plans.round.types import (
     StoreModel,
 )
 from wardround.plans.schema import assigned
+from wardround.ports import Object
 from wardround.sealing.manifests import open_assignment, open_card, sign_card, sign_model
 from wardround.sealing.refused import Refused
 from wardround.store.errors import StoreError
@@ -410,7 +411,7 @@ class Execution:
     async def _clean_up(self, action: CleanUp) -> None:
         """Deletes the keys first, because that needs no store. The emptied Secret goes last: as long as it exists, the
         plan asks for this action again."""
-        client, memory = self.hub.client, await self.key.secret()
+        client, memory = self.hub.client, await self._memory()
         if memory.get("data"):
             await vault.note(client, memory, {}, emptied=True)
         for plan in self.made.plans.values():
@@ -418,9 +419,19 @@ class Execution:
         await delete_stored(self.hub, names.updates_prefix(self.round.metadata.uid), look_ends())
         if action.until is None:
             await client.delete_if_exists("Secret", memory["metadata"]["name"], uid=memory["metadata"]["uid"])
+            meta = self.round.metadata
+            self.hub.cleaned[NamespacedName(meta.namespace, meta.name)] = meta.uid
         else:
             notes = {names.CLEANED_UP: to_seconds(self.hub.clock()), names.PUTS_UNTIL: to_seconds(action.until)}
             await vault.note(client, memory, notes)
+
+    async def _memory(self) -> Object:
+        """The Secret of the round's key. If somebody has deleted it, an empty one takes its place: without it, nothing
+        says what is left to do if the store fails."""
+        if self.made.key is None:
+            numbers = sorted(self.made.plans)
+            await vault.make_memory(self.hub.client, self.round, {names.AGGREGATIONS: " ".join(map(str, numbers))})
+        return await self.key.secret()
 
     def _recipient(self, name: str) -> Recipient:
         return Recipient.from_participant(self.seen.participants[name])

@@ -11,18 +11,14 @@ from datetime import datetime
 from wardround.api import federatedround, names
 from wardround.api.times import read_time, to_seconds
 from wardround.hub.context import Context
-from wardround.hub.made import read_all
+from wardround.hub.made import USUAL_NUMBERS, number_of, read_all
 from wardround.hub.stored import delete_stored, look_ends
 from wardround.hub.vault import note
 from wardround.kube.index import NamespacedName, place_of
 from wardround.plans.round.parts import puts_until
-from wardround.plans.round.types import EARLY_NUMBER
 from wardround.ports import Object, Objects
 from wardround.store.errors import TOO_SLOW, StoreError
 
-# An aggregation may have left objects although no Secret says its number: the Secret goes when its round is cleaned up,
-# and the Job stays for a day.
-USUAL_NUMBERS = (EARLY_NUMBER, 1)
 logger = logging.getLogger(__name__)
 
 
@@ -42,8 +38,8 @@ async def find_gone_rounds(hub: Context) -> frozenset[NamespacedName]:
         if made_for := round_of(item):
             labels = item["metadata"]["labels"]
             known = numbers.setdefault((NamespacedName(*made_for), labels[names.ROUND_UID]), set())
-            if item["kind"] != "RoundTask" and names.ATTEMPT in labels:
-                known.add(int(labels[names.ATTEMPT]))
+            if item["kind"] != "RoundTask" and (number := number_of(item)) is not None:
+                known.add(number)
     # After the objects: a round that is applied meanwhile is there.
     async for item in hub.client.each(federatedround.KIND, everywhere=True):
         numbers.pop((place_of(item), item["metadata"]["uid"]), None)

@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 
 from wardround.api.federatedround import FederatedRound
 from wardround.api.roundtask import RoundTask
+from wardround.api.timeline import reached
 from wardround.documents.keys import Model
 from wardround.hub.context import Context
-from wardround.hub.made import Made, read_made
+from wardround.hub.made import Made, read_made, search, search_usual
 from wardround.hub.observe import identified, observe, observe_over
 from wardround.kube.index import NamespacedName
 from wardround.plans.round import plan as round_plan
 from wardround.plans.round.confirmation import Confirmation, confirmation
-from wardround.plans.round.status import is_over
+from wardround.plans.round.status import STARTED, is_over
 from wardround.plans.round.types import Observation, Plan
 
 
@@ -37,6 +38,8 @@ async def look(hub: Context, federated_round: FederatedRound) -> Look:
     if is_over(federated_round):
         return await _look_after_the_end(hub, federated_round, made)
     tasks, fresh = await _first_tasks(hub, federated_round, made)
+    if made.key is None and tasks:
+        made = await search(hub.client, federated_round.metadata.uid)
     seen, base, references = await observe(hub, federated_round, tasks, made)
     done = Confirmation(all_tasks=fresh)
     while True:
@@ -57,11 +60,11 @@ async def look(hub: Context, federated_round: FederatedRound) -> Look:
 
 
 async def _first_tasks(hub: Context, federated_round: FederatedRound, made: Made) -> tuple[tuple[RoundTask, ...], bool]:
-    """The round's tasks, and whether they are as the API server has them now. A round without a key has asked nobody:
-    the hub operator makes the key first."""
+    """The round's tasks, and whether they are as the API server has them now. A round that has neither a key nor a
+    beginning has asked nobody: the hub operator makes the key first."""
     meta = federated_round.metadata
     known = hub.tasks.known(meta)
-    if made.key is None:
+    if made.key is None and reached(federated_round.status.timeline, STARTED) is None:
         return (hub.tasks.begin(meta) if known is None else known), not known
     return (await hub.tasks.follow(meta), True) if known is None else (known, False)
 
@@ -69,14 +72,25 @@ async def _first_tasks(hub: Context, federated_round: FederatedRound, made: Made
 async def _look_after_the_end(hub: Context, federated_round: FederatedRound, made: Made) -> Look:
     """Once the round is cleaned up, no task is left to cancel, and the Secret of the round's key says until when sites
     can store objects. Before, the tasks are those that the API server has confirmed for the plan that ended the
-    round. Nobody is asked any more, so no Participant has to be confirmed."""
+    round. Nobody is asked any more, so no Participant has to be confirmed.
+
+    If there is no such Secret, the last clean-up has deleted it, or somebody else has. The tasks of a round that ends
+    are known, and then it has not been the clean-up."""
     meta = federated_round.metadata
-    tasks = () if made.cleaned_up else hub.tasks.known(meta)
+    place = NamespacedName(meta.namespace, meta.name)
+    cleaned = made.cleaned_up or (made.key is None and hub.cleaned.get(place) == meta.uid)
+    tasks = () if cleaned else hub.tasks.known(meta)
+    searched = search if tasks else search_usual
     if tasks is None:
         tasks = await hub.tasks.read(meta)
-    hub.tasks.forget(NamespacedName(meta.namespace, meta.name))
+    if made.key is None and tasks:
+        made = await searched(hub.client, meta.uid)
+    hub.tasks.forget(place)
     seen = await observe_over(hub, federated_round, tasks, made)
-    return Look(round_plan.plan(seen), seen, made)
+    plan = round_plan.plan(seen)
+    if made.key is None and not plan.actions:
+        hub.cleaned[place] = meta.uid
+    return Look(plan, seen, made)
 
 
 async def _confirm_participants(hub: Context, missing: Confirmation) -> None:

@@ -7,8 +7,9 @@ before the hub operator makes anything of this number. So no look has to search 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from wardround.api import names
@@ -17,21 +18,30 @@ from wardround.hub import vault
 from wardround.plans.round.types import EARLY_NUMBER
 from wardround.ports import Api, Object, Objects
 
+# An aggregation may have left objects although no Secret says its number: the Secret goes when its round is cleaned up,
+# and the Job stays for a day.
+USUAL_NUMBERS = (EARLY_NUMBER, 1)
+# As the hub operator writes numbers: anybody may write other labels.
+DECIMAL = re.compile("[0-9]{1,9}")
+
 
 @dataclass(frozen=True)
 class Made:
     """`key`: the Secret of the round's key. `result`: the Secret of the round's result. `plans`, `jobs`: Secrets and
-    Jobs of the aggregations, by number."""
+    Jobs of the aggregations, by number. `lost`: somebody has deleted the Secret of the key, and not all is deleted that
+    goes with it."""
 
     key: Object | None = None
     result: Object | None = None
     plans: Mapping[int, Object] = field(default_factory=dict)
     jobs: Mapping[int, Object] = field(default_factory=dict)
+    lost: bool = False
 
     @property
     def cleaned_up(self) -> bool:
-        """Whether the key is gone: nothing else is left then, but for Jobs that have ended and the result."""
-        return self.key is None or names.CLEANED_UP in _annotations(self.key)
+        """Whether the first clean-up is done, as it has noted: nothing else is left then, but for Jobs that have ended
+        and the result. A Secret that is not there says nothing: anybody may have deleted it."""
+        return self.key is not None and names.CLEANED_UP in _annotations(self.key)
 
     @property
     def puts_until(self) -> datetime | None:
@@ -57,6 +67,28 @@ async def read_all(client: Api, round_uid: str, numbers: Iterable[int]) -> Made:
     notes them. Raises ApiError."""
     key = await _secret(client, names.round_secret(round_uid), round_uid)
     return await read_numbers(client, round_uid, key, {*numbers, *noted_numbers(key)})
+
+
+async def search(client: Api, round_uid: str) -> Made:
+    """What there is for a round that has asked hospitals, and whose key somebody has deleted. The API server goes
+    through all Secrets and Jobs: nothing else says the numbers. Raises ApiError."""
+    labels = f"{names.ROUND_UID}={round_uid}"
+    items = [item for kind in ("Secret", "Job") for item in await client.list(kind, labels=labels)]
+    numbers = {number for item in items if (number := number_of(item)) is not None}
+    return replace(await read_numbers(client, round_uid, None, numbers), lost=True)
+
+
+async def search_usual(client: Api, round_uid: str) -> Made:
+    """What there is for a round that is over, and whose Secret of the key is gone: in most cases because all is done.
+    So no list is worth its price. Raises ApiError."""
+    made = await read_numbers(client, round_uid, None, USUAL_NUMBERS)
+    return replace(made, lost=bool(made.plans))
+
+
+def number_of(item: Object) -> int | None:
+    """Number of the aggregation that a Secret or a Job is for; None if it is for none, or people have made it."""
+    text = (item["metadata"].get("labels") or {}).get(names.ATTEMPT, "")
+    return int(text) if DECIMAL.fullmatch(text) else None
 
 
 async def read_numbers(client: Api, round_uid: str, key: Object | None, numbers: Collection[int]) -> Made:

@@ -133,7 +133,7 @@ def _with_made(seen: Observation, made: Made, latest: Aggregation | None, identi
         seen,
         aggregation=_with_notes(latest, made),
         model=model.stored if model else None,
-        leftovers=made.key is not None,
+        leftovers=made.key is not None or made.lost,
         cleaned_up=made.cleaned_up,
         puts_until=made.puts_until,
         early=early.observed(made.plans.get(EARLY_NUMBER)),

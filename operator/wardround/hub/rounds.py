@@ -134,6 +134,7 @@ class RoundController:
         if active := self.active.get(key):
             self._gone(key, active.uid)
         self._own_writes.forget(key)
+        self.hub.cleaned.pop(_place(key), None)
         self.hub.tasks.forget(_place(key))
         return await self._delete_leftovers(key, None)
 

@@ -100,6 +100,13 @@ async def make_round_key(client: Api, federated_round: FederatedRound) -> None:
     await client.create_if_absent(secret(name, client.namespace, {"privateKey": key.raw}, federated_round))
 
 
+async def make_memory(client: Api, federated_round: FederatedRound, notes: Mapping[str, str]) -> None:
+    """Puts an empty Secret into the place of the round's key, unless there is one."""
+    item = secret(names.round_secret(federated_round.metadata.uid), client.namespace, {}, federated_round)
+    item["metadata"]["annotations"] |= notes
+    await client.create_if_absent(item)
+
+
 def noted(item: Object, annotation: str) -> str:
     """An annotation of a Secret; "" if it has none of this name."""
     return str((item["metadata"].get("annotations") or {}).get(annotation, ""))

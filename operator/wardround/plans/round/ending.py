@@ -15,16 +15,18 @@ def over(view: View) -> Verdict | None:
         return None
     granted = puts_until(task.metadata.annotations for task in view.seen.tasks)
     until = max((each for each in (granted, view.seen.puts_until) if each and view.seen.now < each), default=None)
-    due = view.seen.leftovers and (until is None or not view.seen.cleaned_up)
+    has_failed = conditions.is_true(view.round.status.conditions, "Failed")
+    cancels = view.cancel("RoundFailed" if has_failed else "RoundOver")
+    # Where a task is still open nobody has cleaned up, even if the Secret of the key is gone.
+    due = (view.seen.leftovers or bool(cancels)) and (until is None or not view.seen.cleaned_up)
     tidy: tuple[Action, ...] = (CleanUp(until=until),) if due else ()
     job = view.seen.aggregation
     runs = job is not None and job.number == EARLY_NUMBER and not job.over
     stopped: tuple[Action, ...] = (StopEarly(),) if runs else ()
-    has_failed = conditions.is_true(view.round.status.conditions, "Failed")
     return Verdict(
         course="Over",
         reason="Over",
-        actions=(*view.cancel("RoundFailed" if has_failed else "RoundOver"), *stopped, *tidy),
+        actions=(*cancels, *stopped, *tidy),
         requeue_at=(until,) if until and view.seen.leftovers else (),
     )
 

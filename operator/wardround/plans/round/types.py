@@ -109,7 +109,8 @@ class Observation:
     `base_uid`: UID of the round that made that result. `base_deleted`: that round is gone. If there is no `base_model`
     either, it was gone before this round was applied.
     `references`: those of the spec, in its order.
-    `leftovers`: the Secret of the round's key exists. `cleaned_up`: it is only the memory of a first clean-up.
+    `leftovers`: the Secret of the round's key exists, or somebody has deleted it before the first clean-up.
+    `cleaned_up`: it is only the memory of a first clean-up.
     `puts_until`: until when sites can store objects, as that memory says.
     `roster`: the participants that the round asks, as the first assignments say; empty if there is no assignment.
     `schema`: of the round, as its first assignments say, and before them as the DataSchema says; None if that is

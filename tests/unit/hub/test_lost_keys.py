@@ -1,0 +1,176 @@
+"""Somebody deletes the Secret of a round's key. The hub operator still cleans up, and asks no hospital anew."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.conditions import is_true
+from tests.simulation.apiserver import Place
+from tests.simulation.hub import NAMESPACE, LoneHub
+from tests.simulation.virtual import VirtualLoop, play
+from tests.unit.hub.results import leave_result, result
+from tests.unit.hub.test_made import (
+    IN_THE_ROUND,
+    REFUSED,
+    aggregate,
+    ask,
+    end_aggregation,
+    fail_aggregation,
+    jobs,
+    numbers,
+    tasks_of,
+    uid_of,
+)
+from tests.unit.hub.test_round_tasks import answer, send
+from wardround.api import names
+from wardround.api.times import to_seconds
+from wardround.ports import Object
+
+
+def enrolled(loop: VirtualLoop) -> LoneHub:
+    hub = LoneHub(loop)
+    for name in IN_THE_ROUND:
+        hub.enrol(name)
+    return hub
+
+
+def lose_key(hub: LoneHub) -> None:
+    hub.server.remove(Place("Secret", NAMESPACE, names.round_secret(uid_of(hub))))
+
+
+def secrets(hub: LoneHub) -> list[Object]:
+    return hub.server.select("Secret", NAMESPACE, names.ROUND_UID)
+
+
+def stop(hub: LoneHub) -> None:
+    """The next process makes this Secret anew."""
+    hub.server.remove(Place("Secret", NAMESPACE, "store-credentials"))
+
+
+def leave_bytes(hub: LoneHub) -> None:
+    hub.store.stored[f"{names.updates_prefix(uid_of(hub))}1/site-a"] = b"update"
+
+
+def suspend_all(hub: LoneHub) -> None:
+    for name in IN_THE_ROUND:
+        hub.server.change(Place("Participant", name, name), {"spec": {"suspend": True}})
+
+
+def refuse(hub: LoneHub, task: Object) -> None:
+    hub.report(task, {**REFUSED, "message": "", "lastTransitionTime": to_seconds(hub.server.clock())})
+
+
+@pytest.mark.parametrize("tries", [1, 3])
+def test_a_round_whose_key_is_deleted_leaves_no_plan_and_no_bytes_when_it_fails(tries: int) -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = enrolled(loop)
+        async with hub.running():
+            await ask(hub)
+            await aggregate(hub)
+            for _ in range(tries - 1):
+                await fail_aggregation(hub)
+            leave_bytes(hub)
+            assert tries in numbers(hub, "Secret"), "this plan holds the round's private key"
+            lose_key(hub)
+            suspend_all(hub)
+            end_aggregation(hub, tries)
+            await hub.settle()
+            assert is_true(hub.round("train-1"), "Failed")
+            await asyncio.sleep(2 * 3600)
+            assert not secrets(hub)
+            assert not hub.store.stored
+
+    play(main)
+
+
+def test_tasks_of_a_round_whose_key_is_deleted_are_cancelled_when_it_fails() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = enrolled(loop)
+        async with hub.running():
+            hub.apply_round("train-1", IN_THE_ROUND, quorum={"min": 2})
+            await hub.settle()
+            refusing, working = tasks_of(hub)
+            answer(hub, working, "Accepted")
+            leave_bytes(hub)
+            lose_key(hub)
+            refuse(hub, refusing)
+            await hub.settle()
+            assert is_true(hub.round("train-1"), "Failed")
+            assert [each["spec"].get("cancel") for each in tasks_of(hub)] == [False, True]
+            await asyncio.sleep(2 * 3600)
+            assert not secrets(hub)
+            assert not hub.store.stored
+
+    play(main)
+
+
+def test_an_operator_that_starts_after_the_end_cleans_up_although_the_key_is_deleted() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = enrolled(loop)
+        async with hub.running():
+            await ask(hub)
+            await aggregate(hub)
+        leave_bytes(hub)
+        lose_key(hub)
+        stop(hub)
+        now = to_seconds(loop.clock())
+        failed = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": ""}
+        place = Place("FederatedRound", "breast-cancer", "train-1")
+        status = {**hub.round("train-1")["status"], "conditions": [{**failed, "lastTransitionTime": now}]}
+        hub.server.change(place, {"status": status}, subresource="status")
+        async with hub.running():
+            await asyncio.sleep(2 * 3600)
+            assert not secrets(hub)
+            assert not hub.store.stored
+
+    play(main)
+
+
+def test_an_operator_that_starts_while_the_key_is_deleted_asks_nobody_anew() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = enrolled(loop)
+        async with hub.running():
+            await ask(hub)
+        asked = {each["metadata"]["uid"] for each in tasks_of(hub)}
+        lose_key(hub)
+        stop(hub)
+        async with hub.running():
+            assert {each["metadata"]["uid"] for each in tasks_of(hub)} == asked
+            assert not secrets(hub), "a new key opens no update that a hospital has sealed"
+
+    play(main)
+
+
+def test_a_round_whose_key_is_deleted_while_its_updates_are_combined_makes_no_second_job() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = enrolled(loop)
+        async with hub.running():
+            await ask(hub)
+            await aggregate(hub)
+            lose_key(hub)
+            for task in tasks_of(hub):
+                send(hub, task)
+            await hub.settle()
+            assert jobs(hub) == numbers(hub, "Secret") == [1]
+            assert not any(each["reason"] == "ActionFailed" for each in hub.round("train-1")["status"]["conditions"])
+
+    play(main)
+
+
+def test_a_label_that_is_no_number_does_not_stop_the_search_for_gone_rounds() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = enrolled(loop)
+        leave_result(hub)
+        metadata = {
+            "name": "of-somebody-else",
+            "namespace": NAMESPACE,
+            "labels": {**names.round_labels("train-9", "another"), names.ATTEMPT: "first"},
+            "annotations": names.round_ref("breast-cancer", "train-9"),
+        }
+        hub.server.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+        async with hub.running():
+            assert result(hub) is None, "the search has gone on"
+
+    play(main)
