@@ -1,5 +1,6 @@
 """Conditions of all kinds, and how to change them. Decides nothing."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,6 +11,7 @@ from wardround.api.times import read_time, to_seconds
 Status = Literal["True", "False", "Unknown"]
 End = Literal["Complete", "Failed"]
 MESSAGE_LIMIT = 1024
+SENTENCE_END = re.compile(r"[.!?](?= )")
 # The transition time in the CRDs' default conditions, which stand there before an operator has written any.
 NEVER = "1970-01-01T00:00:00Z"
 
@@ -76,13 +78,29 @@ def set_condition(
         type=kind,
         status=text,
         reason=reason,
-        message=message[:MESSAGE_LIMIT],
+        message=shortened(message),
         last_transition_time=before.last_transition_time if before and kept else to_seconds(now),
         observed_generation=generation,
     )
     if before is None:
         return (*conditions, after)
     return tuple(after if each.type == kind else each for each in conditions)
+
+
+def shortened(message: str) -> str:
+    """The message within the limit of the CRDs. It ends with a whole sentence, never within a command, unless half of
+    what fits would be lost: then it quotes something long, such as an answer of the API server."""
+    if len(message) <= MESSAGE_LIMIT:
+        return message
+    ends = [match.end() for match in SENTENCE_END.finditer(message, 0, MESSAGE_LIMIT + 1)]
+    whole = [end for end in ends if end >= MESSAGE_LIMIT // 2 and message.count("`", 0, end) % 2 == 0]
+    return message[: whole[-1] if whole else MESSAGE_LIMIT]
+
+
+def fitting(cause: str, advice: str) -> str:
+    """Both as one message. If they do not fit, the cause alone: `explain` shows the advice anyway."""
+    whole = f"{cause} {advice}"
+    return whole if len(whole) <= MESSAGE_LIMIT else shortened(cause)
 
 
 def with_generation(conditions: Conditions, generation: int) -> Conditions:

@@ -187,8 +187,7 @@ class Acceptance:
             return reason.text
         asked = self.asked if len(self.asked) <= LONGEST_ASKED else self.asked[:LONGEST_ASKED] + "..."
         cause = f"{reason.meaning} The assignment asks for {asked}."
-        whole = f"{cause} {reason.advice}"
-        return whole if len(whole) <= conditions.MESSAGE_LIMIT else cause
+        return conditions.fitting(cause, reason.advice)
 
 
 def verify(received: ReceivedAssignment) -> Assignment:

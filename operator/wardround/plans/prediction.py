@@ -280,7 +280,7 @@ def _over(seen: Observation, kind: conditions.End, reason: str, message: str) ->
 
 
 def _waiting(seen: Observation, reason: str, message: str = "") -> PredictionStatus:
-    words = (message or REASONS[reason].meaning)[: conditions.MESSAGE_LIMIT]
+    words = message or REASONS[reason].meaning
     before = seen.prediction.status
     known = conditions.progressing(before.conditions, reason, words, now=seen.now, generation=_generation(seen))
     return dataclasses.replace(before, observed_generation=_generation(seen), conditions=known)

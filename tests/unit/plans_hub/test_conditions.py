@@ -114,3 +114,17 @@ def test_the_first_look_is_when_what_the_crd_says_by_default_began() -> None:
 def test_the_crds_defaults_hold_the_time_that_is_none() -> None:
     lines = {line.strip() for path in CRDS.glob("*.yaml") for line in path.read_text().splitlines() if "1970" in line}
     assert lines == {f'lastTransitionTime: "{NEVER}"'}
+
+
+def test_a_long_message_ends_with_a_whole_sentence_outside_of_commands() -> None:
+    text = "The first. " + "x" * 900 + " ends here. Run `kubectl explain a. b` now. " + "y" * 500
+    assert conditions.shortened(text).endswith("ends here. Run `kubectl explain a. b` now.")
+    within = "The first. " + "x" * 980 + " ends here. Run `kubectl explain a. " + "y" * 500 + "`."
+    assert conditions.shortened(within).endswith(" ends here.")
+    quoted = "The API server says: " + "z" * 5000
+    assert conditions.shortened(quoted) == quoted[: conditions.MESSAGE_LIMIT]
+
+
+def test_an_advice_that_does_not_fit_is_left_out() -> None:
+    assert conditions.fitting("A cause.", "An advice.") == "A cause. An advice."
+    assert conditions.fitting("A cause.", "An advice. " * 100) == "A cause."

@@ -91,3 +91,13 @@ def test_a_required_hospital_that_refuses_counts_although_sixteen_others_have_fa
 def test_a_hospital_that_a_round_could_not_ask_may_meet_the_quorum_of_a_further_attempt(wanted: Any) -> None:
     assert hopeless_for_twenty(TWENTY[:1], asked=TWENTY[:10], participants=wanted, quorum={"min": 10}) == ""
     assert hopeless_for_twenty(TWENTY[:1], asked=TWENTY[:10], participants=wanted, quorum={"min": 20})
+
+
+def test_the_message_of_a_series_that_stops_ends_with_a_whole_sentence() -> None:
+    world = started()
+    world.fail(world.created[-1], site_a="ParametersNotAllowed", site_b="ParametersNotAllowed")
+    world.settle()
+    status, reason, message = world.condition("Stalled")
+    assert (status, reason) == ("True", "SeriesRoundFailed")
+    assert message.endswith(".")
+    assert "status.series.rounds" not in message, "explain shows the advice of SeriesRoundFailed"

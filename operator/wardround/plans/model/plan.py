@@ -39,8 +39,6 @@ FIRST_SERIES = 1
 LONGEST_SLEEP = timedelta(hours=1)
 # After the API server has refused a round, or while another object has a name that the model needs.
 REFUSED_SECONDS = 60.0
-# The longest message of a condition.
-MESSAGE_LENGTH = 2048
 PROGRESS: dict[Stage, str] = {
     "Statistics": "SeriesStatistics",
     "Training": "SeriesTraining",
@@ -83,11 +81,11 @@ def refused(seen: Observation, planned: Plan, action: Creation, words: str) -> P
     series = planned.status.series
     assert series is not None, "a round is created only for a series"
     name = action.round.name if isinstance(action, CreateRound) else action.name
-    message = f"The API server refuses round {name}: {words} {REASONS['RoundRefused'].advice}"
+    message = conditions.fitting(f"The API server refuses round {name}: {words}", REASONS["RoundRefused"].advice)
     verdict = Verdict(
         course="Stalled",
         reason="RoundRefused",
-        message=message[:MESSAGE_LENGTH],
+        message=message,
         series=series,
         added=planned.added,
         begins=planned.begins,
@@ -402,4 +400,4 @@ def _failure(newest: SeriesRound, federated_round: FederatedRound, why_hopeless:
         if why_hopeless
         else ", and the rounds that the hub operator tried before it have failed, too."
     )
-    return f"Round {newest.name} has failed{why}{tries} {stopped.advice}"
+    return conditions.fitting(f"Round {newest.name} has failed{why}{tries}", stopped.advice)
