@@ -33,6 +33,7 @@ from wardround.tabular import ignored_columns, problems
 SILENT_AFTER_SECONDS = 60
 # Reasons of a FederatedModel that are nobody's fault. Their messages say what the model waits for.
 UNDER_WAY = ("Delivering", "VersionTesting")
+DESCRIBED = re.compile(r"The parameter is (.+?)\. Compare its name")
 WAITING, APPROVE = "WaitingForApproval", "To approve the task, run"
 
 
@@ -219,7 +220,7 @@ def _with_names(advice: Reason, task: Task, parameters: Mapping[str, str] | None
         dataset=assigned(task).dataset_name,
         task=task.metadata.name,
         site_namespace=task.metadata.namespace if isinstance(task, SiteTask) else "",
-        parameter=_parameter_of_task(task.status.failure, parameters or {}),
+        parameter=_parameter_of_task(task, parameters or {}),
     )
 
 
@@ -266,13 +267,16 @@ def _task_of_message(message: str, metadata: Meta) -> str:
     return match.group() if match else ""
 
 
-def _parameter_of_task(failure: Failure | None, parameters: Mapping[str, str]) -> str:
+def _parameter_of_task(task: Task, parameters: Mapping[str, str]) -> str:
+    failure = task.status.failure
     if failure is None:
         return ""
+    if isinstance(task, SiteTask) and (match := DESCRIBED.search(failure.message or "")):
+        return match[1]  # the site operator has written it, with the round's value
     return describe(failure.parameter or "", parameters, failure.bound or "")
 
 
 def _parameter_of_message(message: str, parameters: Mapping[str, str]) -> str:
     """The parameter that a hospital refuses, as the hub's message describes it: one of the round's own."""
-    match = re.search(r"The parameter is (.+?)\. Compare its name", message)
+    match = DESCRIBED.search(message)
     return match[1] if match and match[1].partition(". ")[0] in (*parameters, UNNAMED) else ""

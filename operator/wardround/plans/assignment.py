@@ -145,9 +145,9 @@ class Terms:
 class Acceptance:
     """`assignment` is there when the envelope opened, whatever was decided; `asked`: what of it was refused.
     `parameter`: which of the round's parameters that is, in words that the round itself has written; `bound`: what the
-    site allows for it. `field`: which of the assignment's fields cannot be read. `difference`: in what the DataSchema
-    here differs from the round's. `approval`: the Approval of the task's series that decided. `denial`: by what the
-    hospital denies the task. `uncovered`: why no such Approval covers the task."""
+    site allows for it. `field`: which of the assignment's fields cannot be read. `difference`: in what the round
+    differs from the hospital's DataSchema or policy. `approval`: the Approval of the task's series that decided.
+    `denial`: by what the hospital denies the task. `uncovered`: why no such Approval covers the task."""
 
     outcome: Literal["Accepted", "Waiting", "Refused"]
     reason: str
@@ -163,15 +163,25 @@ class Acceptance:
 
     @property
     def message(self) -> str:
+        """For the site's own people, as far as the assignment alone tells."""
+        return self.message_at()
+
+    def message_at(self, task: str = "", site_namespace: str = "") -> str:
         """For the site's own people: what happened, what the assignment asks for, who acts and how. The hub gets the
-        reason alone."""
+        reason alone. `task`, `site_namespace`: of the SiteTask."""
         if self.outcome == "Accepted":
             return ""
-        reason = REASONS[self.reason]
+        reason = REASONS[self.reason].about(task=task, site_namespace=site_namespace)
         if self.assignment is not None:
             asks = self.assignment
             described = describe(self.parameter, asks.parameters, self.bound)
-            reason = reason.about(asks.participant, asks.round_namespace, asks.dataset_name, parameter=described)
+            reason = reason.about(
+                asks.participant,
+                asks.round_namespace,
+                asks.dataset_name,
+                round_name=asks.round_name,
+                parameter=described,
+            )
         if self.field and self.reason == NOT_UNDERSTOOD:
             return f"{reason.meaning} The site does not know {self.field}. {reason.advice}"
         if self.field:
@@ -180,7 +190,9 @@ class Acceptance:
                 f"{reason.advice}"
             )
         if self.denial:
-            return self.denial
+            # It has no text of the hub, whose words could hold a placeholder.
+            text = self.denial.replace("SITE_NAMESPACE", site_namespace or "SITE_NAMESPACE")
+            return text.replace("TASK", task or "TASK")
         if self.difference:
             return f"{reason.meaning} {self.difference} {reason.advice}"
         if not self.asked:
@@ -270,6 +282,13 @@ def _refused(assignment: Assignment, terms: Terms, reason: str) -> Acceptance:
             return replace(refused, parameter=parameter, bound=bound)
         case "DatasetDiffers":
             differs = difference(assignment.schema, terms.schemas[assignment.dataset_name])
+            return replace(refused, difference=differs)
+        case "QuorumTooSmall":
+            least, wanted = assignment.quorum.min, terms.policy.min_quorum
+            differs = (
+                f"The smallest number of updates for the round's result is {least}, and policy.minQuorum of this "
+                f"hospital's Site is {wanted}."
+            )
             return replace(refused, difference=differs)
         case "Denied":
             approval = denying(assignment, terms.approvals)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.cli.explained import item
 from tests.unit.plans_site.plans import CREATE, holds, hub_status, reason
 from tests.worlds.site import (
     ASSIGNMENT,
@@ -26,10 +27,14 @@ from tests.worlds.site import (
     seen,
     signed,
 )
+from wardround.api.federatedround import Quorum
 from wardround.api.sitetask import SiteTask
+from wardround.api.task import Failure
+from wardround.cli import explain
 from wardround.plans.sitetask.hub import mirror, refuse_recreated
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.status import hampered
+from wardround.plans.sitetask.types import Observation
 
 
 def test_a_task_that_the_policy_allows_is_accepted_and_waits_for_its_input() -> None:
@@ -233,3 +238,28 @@ def test_a_job_that_is_not_admitted_keeps_no_other_task_waiting_and_its_reason_w
     assert change_names(plan(seen(second, others=(first,)))) == ("CreateJob",)
     behind = plan(seen(first, others=(second,), busy={"second"}))
     assert (reason(behind), change_names(behind)) == ("JobNotAdmitted", ())
+
+
+def test_the_hospital_reads_a_refused_parameter_and_what_to_do_once() -> None:
+    refusing = seen(a_task(envelope=signed(parameters={"epochs": "0"})))
+    message = str(refused_here(refusing).message)
+    meta = refusing.task.metadata
+    assert f"kubectl describe sitetask {meta.name} -n {meta.namespace}`" in message
+    failure = {"class": "Site", "reason": "ParametersNotAllowed", "message": message, "parameter": "epochs"}
+    task = item("SiteTask", meta.name, meta.namespace, {"failure": failure})
+    shown = explain.text(explain.explain_task(task, None, NOW))
+    assert shown.count("The round gives it the value") == 1
+    assert shown.count("kubectl describe sitetask") == 1
+
+
+def test_the_hospital_alone_reads_both_numbers_of_a_quorum_that_is_too_small() -> None:
+    refusing = seen(a_task(envelope=signed(quorum=Quorum(min=1))))
+    numbers = "The smallest number of updates for the round's result is 1, and policy.minQuorum of this hospital's Site"
+    assert numbers in str(refused_here(refusing).message)
+    assert "minQuorum" not in str(hub_status(refusing))
+
+
+def refused_here(observation: Observation) -> Failure:
+    failure = plan(observation).status.failure
+    assert failure is not None
+    return failure

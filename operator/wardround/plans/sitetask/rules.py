@@ -56,10 +56,7 @@ def _refused(view: View) -> Verdict | None:
     if view.acceptance.outcome != "Refused":
         return None
     refusal, meta = view.acceptance, view.seen.task.metadata
-    message = refusal.message
-    if refusal.denial:
-        # It has no text of the hub, whose words could hold a placeholder.
-        message = message.replace("SITE_NAMESPACE", meta.namespace).replace("TASK", meta.name)
+    message = refusal.message_at(meta.name, meta.namespace)
     failure = Failure.by(refusal.reason, message, parameter=refusal.parameter or None, bound=refusal.bound or None)
     # An accepted task stays accepted though the pin has changed: it is the memory against replay (memory.py).
     return failed(failure, marks={} if is_accepted(view.seen.task) else {"Accepted": (False, refusal.reason)})

@@ -59,7 +59,9 @@ class View:
     @property
     def acceptance_text(self) -> str:
         """What the site's people read about the acceptance, before they approve and after."""
-        text = self.text(WAITING) if self.acceptance.reason == WAITING else self.acceptance.message
+        meta = self.seen.task.metadata
+        message = self.acceptance.message_at(meta.name, meta.namespace)
+        text = self.text(WAITING) if self.acceptance.reason == WAITING else message
         if self.acceptance.uncovered:
             text = f"{self.acceptance.uncovered} {text}"
         local = self.assignment is not None and self.assignment.resources.local_sockets
