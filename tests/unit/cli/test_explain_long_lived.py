@@ -1,13 +1,15 @@
 """Whether a Participant, a Site or a Dataset is ready, and what it says about the data."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.unit.cli.explained import NOW, condition, item, lease
 from wardround.api.times import to_seconds
 from wardround.cli import explain
+from wardround.cli.cluster import Cluster
+from wardround.cli.commands.explain import explanation
 from wardround.reasons.registry import REASONS
 from wardround.tabular import ignored_columns
 
@@ -170,3 +172,17 @@ def test_an_object_that_has_ended_needs_no_look_after_a_change() -> None:
     ended["status"] = {"observedGeneration": 1, "conditions": [condition("Complete", "True", "Sent")]}
     known = explain.Explanation("RoundTask n/x is complete.", ())
     assert explain.with_change(ended, known) == known
+
+
+class Site:
+    server = "https://site.example"
+
+    def get(self, kind: str, name: str, namespace: str) -> dict[str, Any]:
+        changed = item(kind, name, namespace, {"observedGeneration": 1, **READY})
+        return {**changed, "metadata": {**changed["metadata"], "generation": 2}}
+
+
+def test_the_command_compares_the_generations() -> None:
+    text = explain.text(explanation(cast(Cluster, Site()), "Dataset", "breast", "hospital-a"))
+    assert text.startswith("No operator has looked at the newest change of Dataset hospital-a/breast yet.")
+    assert text.endswith("\nDataset hospital-a/breast is ready.")
