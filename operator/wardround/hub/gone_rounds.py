@@ -6,7 +6,6 @@ they left, in a list of all objects that the hub operator has made.
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -23,21 +22,21 @@ class GoneRounds:
         # For each UID the numbers of aggregations whose objects a list has shown.
         self._left: defaultdict[NamespacedName, dict[str, frozenset[int]]] = defaultdict(dict)
         self._results: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-        self._complete = asyncio.Event()
+        self._complete = False
 
     @property
     def missing(self) -> str:
         """What readiness still waits for: the first list."""
-        return "" if self._complete.is_set() else "the first list of what the hub operator has made for rounds"
+        return "" if self._complete else "the first list of what the hub operator has made for rounds"
 
     def add(self, place: NamespacedName, uid: str, numbers: Iterable[int] = ()) -> None:
         """This round is gone, and may have left something."""
         self._left[place][uid] = self._left[place].get(uid, frozenset()) | frozenset(numbers)
-        self._results[place.namespace][place.name].add(uid)
+        self.add_result(place, uid)
 
     def complete(self) -> None:
         """All rounds that were deleted while no hub operator ran are known."""
-        self._complete.set()
+        self._complete = True
 
     def left(self, place: NamespacedName, live_uid: str | None) -> Mapping[str, frozenset[int]]:
         """UIDs of the rounds of this name whose objects are to be deleted, each with numbers of aggregations.
@@ -50,14 +49,12 @@ class GoneRounds:
         if not self._left[place]:
             del self._left[place]
 
-    async def results(self, place: NamespacedName) -> frozenset[str]:
-        """UIDs of the rounds of this name whose results may be there, once all are known: of a part nobody could say
-        what does not exist."""
-        await self._complete.wait()
-        return self.known_results(place)
+    def add_result(self, place: NamespacedName, uid: str) -> None:
+        """This round is gone, and has a result: also if it came after somebody has looked for it."""
+        self._results[place.namespace][place.name].add(uid)
 
     def known_results(self, place: NamespacedName) -> frozenset[str]:
-        """The same, of those that are known by now."""
+        """UIDs of the rounds of this name whose results may be there, of those that are known by now."""
         rounds = self._results.get(place.namespace)
         return frozenset(rounds.get(place.name, ())) if rounds else frozenset()
 

@@ -83,6 +83,8 @@ async def delete_leftovers(hub: Context, place: NamespacedName, live_uid: str | 
     stopped = []
     for uid, numbers in left.items():
         made = await read_all(hub.client, uid, {*numbers, *USUAL_NUMBERS})
+        if made.result is not None:
+            hub.gone.add_result(place, uid)
         tasks = await hub.client.list("RoundTask", everywhere=True, labels=f"{names.ROUND_UID}={uid}")
         if items := [*tasks, *made.objects()]:
             logger.info(

@@ -22,7 +22,6 @@ from wardround.hub import early, tries, vault
 from wardround.hub.context import Context
 from wardround.hub.made import Made
 from wardround.hub.rosters import first_assignment
-from wardround.kube.index import NamespacedName
 from wardround.plans import result as result_plan
 from wardround.plans.round.types import EARLY_NUMBER, Aggregation, Observation, Reference
 from wardround.plans.schema import assigned
@@ -210,8 +209,8 @@ async def _source(
     if uid:
         gone = named is None or named.metadata.uid != uid
         return Start(named, uid, await _model(hub, uid), deleted=gone)
-    uids = await hub.gone.results(NamespacedName(federated_round.metadata.namespace, name))
-    kept = await vault.results(hub.client, uids)
+    # What a watch has shown is not enough: it may have missed the deletion, and the round would fail for ever.
+    kept = await vault.results_by_name(hub.client, federated_round.metadata.namespace, name)
     for result in kept:
         if result_plan.may_start(vault.kept_for(result), federated_round.metadata.uid):
             uid = result["metadata"]["labels"][names.ROUND_UID]

@@ -67,6 +67,8 @@ class RoundController:
         self.queue = queue
         self._results = results
         self.active: dict[Key, ActiveRound] = {}
+        # UIDs of rounds that are over. By them the controller notices that another round has such a name.
+        self._over: dict[Key, str] = {}
         self._draw = draw
         self._own_writes = OwnWrites(queue.add)
 
@@ -131,8 +133,8 @@ class RoundController:
 
     async def _forget(self, key: Key) -> float | None:
         """The round is gone. Returns `requeue_after`."""
-        if active := self.active.get(key):
-            self._gone(key, active.uid)
+        if uid := self._known_uid(key):
+            self._gone(key, uid)
         self._own_writes.forget(key)
         self.hub.cleaned.pop(_place(key), None)
         self.hub.tasks.forget(_place(key))
@@ -141,8 +143,14 @@ class RoundController:
     def _gone(self, key: Key, uid: str) -> None:
         """A round was deleted, and may have left something."""
         self.active.pop(key, None)
+        self._over.pop(key, None)
         self.hub.gone.add(_place(key), uid)
         self._wake_for_gone(key)
+
+    def _known_uid(self, key: Key) -> str:
+        """UID of the round that had this name at the last look; empty if none had."""
+        active = self.active.get(key)
+        return active.uid if active else self._over.get(key, "")
 
     def _wake_for_gone(self, key: Key) -> None:
         """Others may start from the result of a round that is gone. If nobody does, the result goes."""
@@ -151,11 +159,12 @@ class RoundController:
 
     def _follow(self, key: Key, federated_round: FederatedRound) -> None:
         """Until the round is over, changes of others wake it."""
-        uid, before = federated_round.metadata.uid, self.active.get(key)
-        if before is not None and before.uid != uid:
-            self._gone(key, before.uid)
+        uid, before = federated_round.metadata.uid, self._known_uid(key)
+        if before and before != uid:
+            self._gone(key, before)
         if is_over(federated_round):
             self.active.pop(key, None)
+            self._over[key] = uid
         else:
             self.active[key] = ActiveRound(uid, frozenset(federatedround.source_names(federated_round)))
 
@@ -207,7 +216,14 @@ class RoundController:
 
     async def _delete_leftovers(self, key: Key, live_uid: str | None) -> float | None:
         """Returns `requeue_after`."""
-        until = await delete_leftovers(self.hub, _place(key), live_uid)
+        place, gone = _place(key), self.hub.gone
+        left = gone.left(place, live_uid)
+        try:
+            until = await delete_leftovers(self.hub, place, live_uid)
+        finally:
+            # The round may have kept its result after the controller of results has looked for it.
+            if left and gone.known_results(place):
+                self._results.wake(key.namespace, key.name)
         return max((until - self.hub.clock()).total_seconds(), 0.0) if until else None
 
 

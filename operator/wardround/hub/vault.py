@@ -146,8 +146,25 @@ def read_model(item: Object | None, identity: Identity) -> Model | None:
 async def results(client: Api, round_uids: Iterable[str]) -> Objects:
     """The Secrets of the results of these rounds, the newest first."""
     secrets = [await client.get_if_exists("Secret", names.model_secret(uid)) for uid in round_uids]
-    known = [each for each in secrets if each is not None]
-    return sorted(known, key=lambda each: str(each["metadata"]["creationTimestamp"]), reverse=True)
+    return _newest_first(each for each in secrets if each is not None)
+
+
+async def results_by_name(client: Api, namespace: str, name: str) -> Objects:
+    """The Secrets of the results of all rounds that have or had this name, the newest first. The API server goes
+    through all Secrets: nobody can compute the UID of a round that is gone."""
+    secrets = await client.list("Secret", labels=f"{names.ROUND}={names.label_value(name)}")
+    ref = names.round_ref(namespace, name)
+    mine = [each for each in secrets if ref.items() <= (each["metadata"].get("annotations") or {}).items()]
+    return _newest_first(each for each in mine if _is_result(each))
+
+
+def _is_result(item: Object) -> bool:
+    meta = item["metadata"]
+    return bool(meta["name"] == names.model_secret((meta.get("labels") or {}).get(names.ROUND_UID, "")))
+
+
+def _newest_first(secrets: Iterable[Object]) -> Objects:
+    return sorted(secrets, key=lambda each: str(each["metadata"]["creationTimestamp"]), reverse=True)
 
 
 def kept_for(result: Object) -> frozenset[str] | None:

@@ -138,6 +138,7 @@ def test_an_operator_that_starts_while_the_key_is_deleted_asks_nobody_anew() -> 
         stop(hub)
         async with hub.running():
             assert {each["metadata"]["uid"] for each in tasks_of(hub)} == asked
+            assert not is_true(hub.round("train-1"), "Failed")
             assert not secrets(hub), "a new key opens no update that a hospital has sealed"
 
     play(main)
