@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from tests.conditions import is_true
+from tests.conditions import condition, is_true
 from tests.simulation.apiserver import Place
 from tests.simulation.hub import NAMESPACE, LoneHub
+from tests.simulation.store import Let
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.hub.results import leave_result, result
 from tests.unit.hub.test_made import (
@@ -27,6 +28,7 @@ from tests.unit.hub.test_round_tasks import answer, send
 from wardround.api import names
 from wardround.api.times import to_seconds
 from wardround.ports import Object
+from wardround.store.errors import MISSING, StoreError
 
 
 def enrolled(loop: VirtualLoop) -> LoneHub:
@@ -173,5 +175,37 @@ def test_a_label_that_is_no_number_does_not_stop_the_search_for_gone_rounds() ->
         hub.server.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
         async with hub.running():
             assert result(hub) is None, "the search has gone on"
+
+    play(main)
+
+
+def test_a_clean_up_without_the_key_is_tried_again_when_the_store_has_failed() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = enrolled(loop)
+        honest, outage = hub.store.answer, [True]
+
+        def answer_unless_away(method: str, let: Let) -> bytes:
+            if outage:
+                raise StoreError(MISSING, 503)
+            return honest(method, let)
+
+        async with hub.running():
+            await ask(hub)
+            await aggregate(hub)
+            leave_bytes(hub)
+            lose_key(hub)
+            suspend_all(hub)
+            hub.store.answer = answer_unless_away  # type: ignore[method-assign]
+            end_aggregation(hub, 1)
+            await hub.settle()
+            cleaned = condition(hub.round("train-1"), "CleanedUp")
+            assert cleaned
+            assert (cleaned.status, hub.store.stored != {}) == ("False", True)
+            assert not any(each.get("data") for each in secrets(hub)), "the keys need no store"
+            outage.clear()
+            await asyncio.sleep(2 * 3600)
+            assert is_true(hub.round("train-1"), "CleanedUp")
+            assert not hub.store.stored
+            assert not secrets(hub)
 
     play(main)
