@@ -52,8 +52,8 @@ def spell(answer: AggregationAnswer) -> bytes:
     return spell(
         AggregationFailure(
             "TooManyLeftOut",
-            "The aggregation left out more hospitals than its answer can name, so it made no result. The hub's "
-            "administrator finds their names in the log of the aggregation Job.",
+            "The aggregation left out so many hospitals that it cannot report their names, so it made no result. The "
+            "hub's administrator finds the names in the log of this aggregation Job.",
         )
     )
 

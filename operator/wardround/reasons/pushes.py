@@ -49,7 +49,8 @@ PUSHES = (
             "spec.schemaName."
         ),
         action=(
-            "Apply the DataSchema whose features the model reads. Then push the model again (command `model push`)."
+            "Apply the DataSchema whose fields the model reads, or ask the round's author to do so. Then push the "
+            "model again (command `model push`)."
         ),
     ),
     _pusher(

@@ -197,8 +197,8 @@ REFUSALS = (
         "policy.minQuorum of this hospital's Site asks for. Either quorum.min of the round is lower, or the round's "
         "strategy is Krum, MultiKrum or GeometricMedian, which may use only some of the updates.",
         action="Ask the hospital for the number in policy.minQuorum of its Site. In a new round, set quorum.min to "
-        "this number or more. If the strategy is MultiKrum, set the parameter chosen to this number or more too. If "
-        "the strategy is Krum or GeometricMedian, name another strategy.",
+        "this number or more. If the strategy is MultiKrum, set chosen in spec.aggregation.parameters to this number "
+        "or more too. If the strategy is Krum or GeometricMedian, name another strategy.",
     ),
     _lasting(
         name="ReleaseNotAllowed",

@@ -334,9 +334,8 @@ _AGGREGATION = (
         name="StillCollecting",
         owner=NOBODY,
         places=(Place.JOB_LOG,),
-        meaning="An aggregation Job that began early has ended, because it had waited for aggregation.earlySeconds "
-        "of the hub chart and the round still collected updates (or the store withheld the last page of the list of "
-        "updates).",
+        meaning="An aggregation Job that began early has ended before the round closed: it waits no longer than "
+        "aggregation.earlySeconds of the hub chart.",
         action="Nothing to do: the hub operator starts another aggregation Job when the round closes.",
     ),
     _our_fault(
@@ -351,7 +350,8 @@ _AGGREGATION = (
         name="TooManyLeftOut",
         owner=HUB,
         places=(Place.ROUND_FAILED,),
-        meaning="The aggregation Job made no result, because it left out more hospitals than its answer can name.",
+        meaning="The aggregation Job made no result, because it left out so many hospitals that it cannot "
+        "report their names.",
         action="Report this, with the log of the aggregation Job, to the developers of Wardround.",
     ),
     _our_fault(
