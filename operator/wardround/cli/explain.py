@@ -93,7 +93,8 @@ def with_change(item: Object, explained: Explanation) -> Explanation:
     """The explanation of any object. Says so if the newest change of the spec is not in the status yet: then the status
     is about the object before the change. An object that has ended, or that is new, says so itself."""
     generation, observed = item["metadata"].get("generation"), (item.get("status") or {}).get("observedGeneration")
-    if not generation or not observed or observed >= generation or is_final(item):
+    # The hub changes a RoundTask, and the hospital observes it: its findings say whether the hospital answers.
+    if not generation or not observed or observed >= generation or is_final(item) or item["kind"] == "RoundTask":
         return explained
     metadata = item["metadata"]
     name = "/".join(str(metadata[each]) for each in ("namespace", "name") if metadata.get(each))

@@ -97,6 +97,12 @@ class _Ready:
         stalled = conditions.stalled(ready, reason, message, now=self.now, generation=self.generation)
         return dataclasses.replace(draft, conditions=stalled)
 
+    def waiting(self, draft: DatasetStatus, reason: str, message: str) -> DatasetStatus:
+        """Not stalled: the site operator tries again, and the refusal may pass by itself."""
+        ready = self._set(draft, False, reason, message)
+        again = conditions.progressing(ready, reason, message, now=self.now, generation=self.generation)
+        return dataclasses.replace(draft, conditions=again)
+
     def settled(self, draft: DatasetStatus, reason: str, message: str) -> DatasetStatus:
         ready = self._set(draft, True, reason, message)
         done = conditions.settled(ready, reason, now=self.now, generation=self.generation)
@@ -143,7 +149,7 @@ def _without_reading(draft: DatasetStatus, status: DatasetStatus, report: Outcom
     if last is None or (last.generation, last.schema_digest) != (ready.generation, draft.schema_digest):
         return ready.settled(draft, "NotReadYet", REASONS["NotReadYet"].meaning)
     if last.reason == JOB_NOT_ADMITTED:
-        return ready.failed(draft, "ReadingNotAdmitted", _not_admitted(last.message or ""))
+        return ready.waiting(draft, "ReadingNotAdmitted", _not_admitted(last.message or ""))
     return ready.settled(draft, "NotReadYet", _not_read(last))
 
 

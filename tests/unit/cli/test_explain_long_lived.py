@@ -149,7 +149,7 @@ def test_a_dataset_that_was_read_without_a_round_sends_nobody_to_a_task(reason: 
     assert "do:     Run `kubectl describe dataset breast -n wardround` at the site" in text
 
 
-CHANGED = [(kind, 1, 2) for kind in ("Dataset", "FederatedModel", "FederatedRound", "RoundTask", "Site")]
+CHANGED = [(kind, 1, 2) for kind in ("Dataset", "FederatedModel", "FederatedRound", "SiteTask", "Site")]
 
 
 @pytest.mark.parametrize(("kind", "observed", "generation"), [*CHANGED, ("Dataset", 2, 2), ("Dataset", None, 2)])
@@ -168,10 +168,17 @@ def test_a_change_that_no_operator_has_looked_at_stands_before_the_answer(
 
 
 def test_an_object_that_has_ended_needs_no_look_after_a_change() -> None:
-    ended: dict[str, Any] = {"kind": "RoundTask", "metadata": {"name": "x", "generation": 2}}
+    ended: dict[str, Any] = {"kind": "FederatedRound", "metadata": {"name": "x", "generation": 2}}
     ended["status"] = {"observedGeneration": 1, "conditions": [condition("Complete", "True", "Sent")]}
-    known = explain.Explanation("RoundTask n/x is complete.", ())
+    known = explain.Explanation("FederatedRound n/x is complete.", ())
     assert explain.with_change(ended, known) == known
+
+
+def test_a_task_whose_hospital_does_not_answer_says_nothing_of_operators() -> None:
+    """The hub changes it, and the hospital observes it."""
+    task = {"kind": "RoundTask", "metadata": {"name": "x", "generation": 2}, "status": {"observedGeneration": 1}}
+    known = explain.Explanation("RoundTask n/x waits.", ())
+    assert explain.with_change(task, known) == known
 
 
 class Site:
