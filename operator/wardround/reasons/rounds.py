@@ -122,18 +122,20 @@ _PARTICIPANTS = (
         "do.",
     ),
 )
+# Where it stands that hub and site have no version of assignments in common.
+_UNEQUAL = (
+    Place.ROUND_FAILED,
+    Place.ROUND_STALLED,
+    Place.ATTENTION,
+    Place.PARTICIPANT,
+    Place.MODEL_STALLED,
+    Place.SITE,
+)
 _VERSIONS = (
     _hub(
         name="SiteTooOld",
         owner=HOSPITAL,
-        places=(
-            Place.ROUND_FAILED,
-            Place.ROUND_STALLED,
-            Place.ATTENTION,
-            Place.PARTICIPANT,
-            Place.MODEL_STALLED,
-            Place.SITE,
-        ),
+        places=_UNEQUAL,
         meaning="The hub does not ask PARTICIPANT: its site accepts only older versions of assignments than the hub "
         "or this round needs, or has not published which versions it accepts.",
         action="Upgrade the charts wardround-crds and wardround-site at the site to the hub's version "
@@ -142,14 +144,7 @@ _VERSIONS = (
     ),
     _hub(
         name="HubTooOld",
-        places=(
-            Place.ROUND_FAILED,
-            Place.ROUND_STALLED,
-            Place.ATTENTION,
-            Place.PARTICIPANT,
-            Place.MODEL_STALLED,
-            Place.SITE,
-        ),
+        places=_UNEQUAL,
         meaning="The hub does not ask PARTICIPANT: its site accepts only newer versions of assignments than the hub "
         "can write.",
         action="Upgrade the hub (docs/operations.md, Upgrade). Or ask the hospital's administrator to lower "

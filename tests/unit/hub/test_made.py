@@ -42,6 +42,14 @@ def tasks_of(hub: LoneHub) -> list[Object]:
         return list(hub.tasks("train-1").values())
 
 
+def enrolled(loop: VirtualLoop, connect: Connect = Client) -> LoneHub:
+    """A hub, and the hospitals of the round."""
+    hub = LoneHub(loop, connect)
+    for name in IN_THE_ROUND:
+        hub.enrol(name)
+    return hub
+
+
 async def ask(hub: LoneHub) -> None:
     hub.apply_round("train-1", IN_THE_ROUND)
     await hub.settle()
@@ -150,9 +158,7 @@ def reads_of(*acts: Act, others: int = 0) -> list[Read]:
     """What the hub operator asks during the last of these acts, beside so many other rounds."""
 
     async def main(loop: VirtualLoop) -> list[Read]:
-        hub = LoneHub(loop)
-        for name in IN_THE_ROUND:
-            hub.enrol(name)
+        hub = enrolled(loop)
         leave_rounds(hub, others)
         async with hub.running():
             for act in acts[:-1]:
@@ -194,9 +200,7 @@ def test_the_hub_looks_at_no_round_that_is_over_when_it_searches_for_rounds_that
 
 def test_of_tries_to_combine_the_two_latest_stay_and_after_the_end_no_key_does() -> None:
     async def main(loop: VirtualLoop) -> None:
-        hub = LoneHub(loop)
-        for name in IN_THE_ROUND:
-            hub.enrol(name)
+        hub = enrolled(loop)
         async with hub.running():
             for act in (ask, aggregate, fail_aggregation, fail_aggregation):
                 await act(hub)
@@ -231,9 +235,7 @@ class Deaf(Client):
 @pytest.mark.parametrize("connect", [Client, Deaf])
 def test_a_round_that_was_deleted_and_applied_again_finds_no_key_of_the_old_one(connect: Connect) -> None:
     async def main(loop: VirtualLoop) -> None:
-        hub = LoneHub(loop, connect)
-        for name in IN_THE_ROUND:
-            hub.enrol(name)
+        hub = enrolled(loop, connect)
         async with hub.running():
             await ask(hub)
             await aggregate(hub)
@@ -252,9 +254,7 @@ def test_a_round_that_was_deleted_and_applied_again_finds_no_key_of_the_old_one(
 
 def test_an_update_that_arrives_after_the_end_is_deleted_when_no_site_can_store_any_more() -> None:
     async def main(loop: VirtualLoop) -> None:
-        hub = LoneHub(loop)
-        for name in IN_THE_ROUND:
-            hub.enrol(name)
+        hub = enrolled(loop)
         async with hub.running():
             await ask(hub)
             answer(hub, tasks_of(hub)[0], "Accepted", upload={"bytes": 1000})
@@ -280,9 +280,7 @@ def test_a_look_takes_no_object_of_another_round_for_its_own() -> None:
     """Names of aggregations have eight digits of a digest of the UID, so two rounds can meet in one name."""
 
     async def main(loop: VirtualLoop) -> None:
-        hub = LoneHub(loop)
-        for name in IN_THE_ROUND:
-            hub.enrol(name)
+        hub = enrolled(loop)
         async with hub.running():
             await ask(hub)
             uid = uid_of(hub)
