@@ -68,11 +68,13 @@ class Answers:
 
 
 def probe(targets: Sequence[ProbeTarget], seconds: float, own: Collection[str] = ()) -> Answers:
-    """Probes all targets for `seconds`. `own`: this host's addresses, which answer and are not counted."""
+    """Probes all targets, and waits `seconds` for answers. `own`: this host's addresses, which answer and do not count.
+
+    An answer that came in time counts, also if this process gets the processor only after `seconds`.
+    """
     answered: dict[ProbeTarget, float] = {}
     unknown: list[tuple[ProbeTarget, str]] = []
     sockets: list[socket.socket] = []
-    begun = time.monotonic()
     with selectors.DefaultSelector() as selector:
         try:
             for target in targets:
@@ -86,8 +88,11 @@ def probe(targets: Sequence[ProbeTarget], seconds: float, own: Collection[str] =
                     tcp = target.protocol == "TCP"
                     event = selectors.EVENT_WRITE if tcp else selectors.EVENT_READ
                     selector.register(attempt, event, (target, time.monotonic()))
-            while selector.get_map() and (left := begun + seconds - time.monotonic()) > 0:
-                for key, _ in selector.select(left):
+            end, over = time.monotonic() + seconds, False
+            while selector.get_map() and not over:
+                left = end - time.monotonic()
+                over = left <= 0
+                for key, _ in selector.select(max(left, 0)):
                     target, started = key.data
                     for each in _answers(cast(socket.socket, key.fileobj), target):
                         if each.host not in own:
