@@ -41,7 +41,7 @@ from wardround.cli.findings import (
 )
 from wardround.cli.objects import Object, Task, began, created, metrics, printable, read, seconds, stages
 from wardround.plans.model.series import controls
-from wardround.plans.round.verdicts import withheld
+from wardround.plans.round.rulings import withheld
 from wardround.reasons.reason import Reason
 from wardround.reasons.registry import REASONS, reason_for
 

@@ -12,8 +12,8 @@ from wardround.plans.model.aggregation import aggregation
 from wardround.plans.model.types import Absence
 from wardround.plans.round.candidates import assess
 from wardround.plans.round.dispatch import quorum_impossible
+from wardround.plans.round.rulings import sentences
 from wardround.plans.round.types import Observation
-from wardround.plans.round.verdicts import sentences
 from wardround.plans.round.view import view_of
 
 

@@ -27,11 +27,11 @@ from wardround.plans.model.types import (
     Observation,
     Plan,
     ReportVersion,
+    Ruling,
     SuspendRound,
-    Verdict,
 )
+from wardround.plans.round.rulings import sentences
 from wardround.plans.round.status import is_over
-from wardround.plans.round.verdicts import sentences
 from wardround.reasons.registry import REASONS
 
 FIRST_SERIES = 1
@@ -46,7 +46,7 @@ PROGRESS: dict[Stage, str] = {
     "Comparing": "SeriesComparing",
 }
 
-Rule = Callable[[Observation, SeriesStatus], Verdict | None]
+Rule = Callable[[Observation, SeriesStatus], Ruling | None]
 
 
 def plan(seen: Observation) -> Plan:
@@ -55,16 +55,16 @@ def plan(seen: Observation) -> Plan:
     if series is None:
         first = rounds.begin(seen.model, FIRST_SERIES, seen.now, "Created")
         first = replace(first, training_patients=seen.patients, request=requests.request(seen.model))
-        verdict = replace(_progressing(first, at_once=True), begins=True)
+        ruling = replace(_progressing(first, at_once=True), begins=True)
     else:
-        verdict = next(each for rule in RULES if (each := rule(seen, series)))
-    made = delivery.condition(seen, delivery.named(seen, statuses.status(seen, verdict)))
+        ruling = next(each for rule in RULES if (each := rule(seen, series)))
+    made = delivery.condition(seen, delivery.named(seen, statuses.status(seen, ruling)))
     tested = testing.decide(seen, made)
     made = testing.condition(seen, replace(made, testing=tested.testing))
-    actions = (*statuses.ownership(seen, made), *verdict.actions, *delivery.actions(seen), *tested.actions)
+    actions = (*statuses.ownership(seen, made), *ruling.actions, *delivery.actions(seen), *tested.actions)
     look = (tested.requeue_at - seen.now).total_seconds() if tested.requeue_at else None
-    after = 0.0 if _names_a_round(seen, made) else sooner(_requeue_after(seen.now, verdict, made), look)
-    return Plan(actions=actions, status=made, requeue_after=after, added=verdict.added, begins=verdict.begins)
+    after = 0.0 if _names_a_round(seen, made) else sooner(_requeue_after(seen.now, ruling, made), look)
+    return Plan(actions=actions, status=made, requeue_after=after, added=ruling.added, begins=ruling.begins)
 
 
 def _names_a_round(seen: Observation, made: FederatedModelStatus) -> bool:
@@ -76,13 +76,13 @@ def _names_a_round(seen: Observation, made: FederatedModelStatus) -> bool:
 
 def refused(seen: Observation, planned: Plan, action: Creation, words: str) -> Plan:
     """The plan after the API server has refused a round, with its `words`. The operator tries again, because a quota or
-    a policy may change without an event of the model. What the verdict says of versions and series holds all the same:
+    a policy may change without an event of the model. What the ruling says of versions and series holds all the same:
     the actions before the refused one are done."""
     series = planned.status.series
     assert series is not None, "a round is created only for a series"
     name = action.round.name if isinstance(action, CreateRound) else action.name
     message = conditions.fitting(f"The API server refuses round {name}: {words}", REASONS["RoundRefused"].advice)
-    verdict = Verdict(
+    ruling = Ruling(
         course="Stalled",
         reason="RoundRefused",
         message=message,
@@ -90,23 +90,23 @@ def refused(seen: Observation, planned: Plan, action: Creation, words: str) -> P
         added=planned.added,
         begins=planned.begins,
     )
-    return Plan(actions=(), status=statuses.status(seen, verdict), requeue_after=REFUSED_SECONDS)
+    return Plan(actions=(), status=statuses.status(seen, ruling), requeue_after=REFUSED_SECONDS)
 
 
-def _requeue_after(now: datetime, verdict: Verdict, made: FederatedModelStatus) -> float | None:
-    if verdict.at_once:
+def _requeue_after(now: datetime, ruling: Ruling, made: FederatedModelStatus) -> float | None:
+    if ruling.at_once:
         return 0.0
-    start = read_time(made.next.at) if made.next and verdict.series.stage == "Ended" else None
+    start = read_time(made.next.at) if made.next and ruling.series.stage == "Ended" else None
     # No event of an object of somebody else wakes the model.
     taken = any(each.reason == "NameTaken" for each in made.conditions)
     freed = now + timedelta(seconds=REFUSED_SECONDS) if taken else None
-    times = [each for each in (verdict.requeue_at, start, freed) if each]
+    times = [each for each in (ruling.requeue_at, start, freed) if each]
     # A start that is due waits for a change of the model.
     future = [each for each in times if each > now]
     return (min(*future, now + LONGEST_SLEEP) - now).total_seconds() if future else None
 
 
-def next_series(seen: Observation, series: SeriesStatus) -> Verdict | None:
+def next_series(seen: Observation, series: SeriesStatus) -> Ruling | None:
     """The next series begins, once what the last one has left is in order. Series never overlap."""
     trigger = _due(seen, series) if series.stage == "Ended" else None
     if trigger is None or not _in_order(seen, series):
@@ -146,7 +146,7 @@ def _result_gone(seen: Observation) -> bool:
     return seen.best is None or seen.best.status.result is None
 
 
-def series_over(seen: Observation, series: SeriesStatus) -> Verdict | None:
+def series_over(seen: Observation, series: SeriesStatus) -> Ruling | None:
     """The best model of a series becomes a version, and the gate says whether it becomes the current one."""
     if series.stage != "Ended":
         return None
@@ -158,7 +158,7 @@ def series_over(seen: Observation, series: SeriesStatus) -> Verdict | None:
             f"The series makes no version, because round {best_name(series)}, which made its best model, is deleted "
             f"or has no result. {REASONS['ResultGone'].advice}"
         )
-        return Verdict(course="Stalled", reason="ResultGone", message=message, series=series)
+        return Ruling(course="Stalled", reason="ResultGone", message=message, series=series)
     version = seen.versions.get(name)
     if version is not None and version.spec.round_uid != best.metadata.uid:
         return _name_taken(f"ModelVersion {name}", series)
@@ -167,11 +167,11 @@ def series_over(seen: Observation, series: SeriesStatus) -> Verdict | None:
     if version is None:
         parents = versions.parents(seen, series)
         create = CreateVersion(name=name, version=series.number, round=best, parents=parents)
-        return Verdict(course="Progressing", reason="SeriesEnded", series=series, actions=(create,), at_once=True)
+        return Ruling(course="Progressing", reason="SeriesEnded", series=series, actions=(create,), at_once=True)
     return _listed(seen, series, best, version)
 
 
-def _listed(seen: Observation, series: SeriesStatus, best: FederatedRound, version: ModelVersion) -> Verdict:
+def _listed(seen: Observation, series: SeriesStatus, best: FederatedRound, version: ModelVersion) -> Ruling:
     """The version keeps its round, says what the gate says, and is listed from now on."""
     actions: list[KeepRound | ReportVersion] = []
     verdict = version.status.verdict or versions.verdict(seen, series)
@@ -181,7 +181,7 @@ def _listed(seen: Observation, series: SeriesStatus, best: FederatedRound, versi
         actions.append(ReportVersion(version=version, measured_by=seen.measuring, verdict=verdict))
     automatic = seen.model.spec.gate.promote == "Automatic" and seen.model.spec.current is None
     name = version.metadata.name
-    return Verdict(
+    return Ruling(
         course="Progressing",
         reason="SeriesEnded",
         series=replace(series, version=name),
@@ -191,16 +191,16 @@ def _listed(seen: Observation, series: SeriesStatus, best: FederatedRound, versi
     )
 
 
-def _at_rest(seen: Observation, series: SeriesStatus) -> Verdict:
+def _at_rest(seen: Observation, series: SeriesStatus) -> Ruling:
     """Nothing but what is superfluous is left to do, until the next series is due."""
     left = versions.superfluous(seen, series)
     if left:
-        return Verdict(course="Progressing", reason="SeriesEnded", series=series, actions=left, at_once=True)
+        return Ruling(course="Progressing", reason="SeriesEnded", series=series, actions=left, at_once=True)
     if fault := statuses.version_gone(seen) or statuses.trigger_fault(seen):
         reason, message = fault
-        return Verdict(course="Stalled", reason=reason, message=message, series=series)
+        return Ruling(course="Stalled", reason=reason, message=message, series=series)
     series = replace(series, training_patients=patients.first_number(series, seen.patients))
-    return Verdict(
+    return Ruling(
         course="Settled",
         reason="SeriesSkipped" if series.skipped else "SeriesEnded",
         series=series,
@@ -215,14 +215,14 @@ def _requeue_at(seen: Observation) -> datetime | None:
     return seen.now + LONGEST_SLEEP if counts or delivery.is_wanted(seen.model) else None
 
 
-def name_taken(seen: Observation, series: SeriesStatus) -> Verdict | None:
+def name_taken(seen: Observation, series: SeriesStatus) -> Ruling | None:
     """Another object has the name of the next round."""
     if seen.round is None or rounds.controls(seen.model.metadata, seen.round.metadata):
         return None
     return _name_taken(f"FederatedRound {rounds.last(series).name}", series)
 
 
-def to_create(seen: Observation, series: SeriesStatus) -> Verdict | None:
+def to_create(seen: Observation, series: SeriesStatus) -> Ruling | None:
     """The last round of the series does not exist yet."""
     if seen.round is not None:
         return None
@@ -235,7 +235,7 @@ def to_create(seen: Observation, series: SeriesStatus) -> Verdict | None:
             f"{seen.absence.message} The hub operator makes round {newest.name} of the series when enough hospitals "
             "can take part."
         )
-        return Verdict(course="Stalled", reason=seen.absence.reason, message=message, series=series)
+        return Ruling(course="Stalled", reason=seen.absence.reason, message=message, series=series)
     generation = seen.model.metadata.generation
     if newest.generation != generation:
         # It is made from the spec as it is now, and the status says so before.
@@ -250,18 +250,18 @@ def to_create(seen: Observation, series: SeriesStatus) -> Verdict | None:
     return replace(_under_way(seen, series), actions=(create,))
 
 
-def running(seen: Observation, series: SeriesStatus) -> Verdict | None:
+def running(seen: Observation, series: SeriesStatus) -> Ruling | None:
     """The last round is under way. It is suspended with its model."""
     if seen.round is None or is_over(seen.round):
         return None
     suspend = seen.model.spec.suspend
-    verdict = _suspended(series) if suspend else _under_way(seen, series)
+    ruling = _suspended(series) if suspend else _under_way(seen, series)
     if seen.round.spec.suspend == suspend:
-        return verdict
-    return replace(verdict, actions=(SuspendRound(name=seen.round.metadata.name, suspend=suspend),))
+        return ruling
+    return replace(ruling, actions=(SuspendRound(name=seen.round.metadata.name, suspend=suspend),))
 
 
-def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
+def failed(seen: Observation, series: SeriesStatus) -> Ruling | None:
     """The last round has failed. It is tried again as often as the spec says, unless each further attempt would fail
     too, and anew when the spec changes.
 
@@ -281,7 +281,7 @@ def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
             return _progressing(rounds.after_evaluation(model, over, seen.now), at_once=True)
         if model.spec.series.on_failure.then == "Skip":
             return _progressing(replace(over, stage="Ended", skipped=True), at_once=True)
-        return Verdict(
+        return Ruling(
             course="Stalled",
             reason="SeriesRoundFailed",
             message=_failure(newest, seen.round, why_hopeless),
@@ -293,11 +293,11 @@ def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
             f"Round {newest.name} of the series has failed. Nobody has to act: the hub operator makes another round "
             f"in its place at {to_seconds(due)}."
         )
-        return Verdict(course="Progressing", reason="SeriesRetrying", message=waiting, series=over, requeue_at=due)
+        return Ruling(course="Progressing", reason="SeriesRetrying", message=waiting, series=over, requeue_at=due)
     return _progressing(rounds.again(model, over), at_once=True)
 
 
-def complete(seen: Observation, series: SeriesStatus) -> Verdict | None:
+def complete(seen: Observation, series: SeriesStatus) -> Ruling | None:
     """The last round is Complete: its losses count, and another round follows."""
     assert seen.round is not None
     over = rounds.ended(series, seen.round)
@@ -307,7 +307,7 @@ def complete(seen: Observation, series: SeriesStatus) -> Verdict | None:
     return _progressing(rounds.following(seen.model, over, seen.now), at_once=True)
 
 
-def to_compare(seen: Observation, series: SeriesStatus) -> Verdict | None:
+def to_compare(seen: Observation, series: SeriesStatus) -> Ruling | None:
     """The candidate is known. The gate compares it with the current version and the best one so far."""
     if series.stage != "Comparing" or rounds.last(series).references:
         return None
@@ -350,21 +350,21 @@ def measures(federated_round: FederatedRound, model: str) -> bool:
     return result is not None and any(each.model == model for each in result.metrics)
 
 
-def _progressing(series: SeriesStatus, *, at_once: bool = False) -> Verdict:
+def _progressing(series: SeriesStatus, *, at_once: bool = False) -> Ruling:
     if series.stage == "Ended":
-        return Verdict(course="Progressing", reason="SeriesEnded", series=series, at_once=at_once)
+        return Ruling(course="Progressing", reason="SeriesEnded", series=series, at_once=at_once)
     newest = rounds.last(series)
     message = f"The series is under way: its round {newest.name} waits or runs."
     between = series.stage == "Training" and newest.task == "Evaluate"
     reason = PROGRESS["Evaluating" if between else series.stage]
-    return Verdict(course="Progressing", reason=reason, message=message, series=series, at_once=at_once)
+    return Ruling(course="Progressing", reason=reason, message=message, series=series, at_once=at_once)
 
 
-def _under_way(seen: Observation, series: SeriesStatus) -> Verdict:
+def _under_way(seen: Observation, series: SeriesStatus) -> Ruling:
     """The message names hospitals that the round cannot ask: a wrong name is the author's to correct."""
-    verdict = _progressing(series)
+    ruling = _progressing(series)
     absent = seen.absence.message if seen.absence else ""
-    return replace(verdict, message=sentences(verdict.message, _no_evaluations(seen, series), absent))
+    return replace(ruling, message=sentences(ruling.message, _no_evaluations(seen, series), absent))
 
 
 def _no_evaluations(seen: Observation, series: SeriesStatus) -> str:
@@ -379,16 +379,16 @@ def _no_evaluations(seen: Observation, series: SeriesStatus) -> str:
     )
 
 
-def _suspended(series: SeriesStatus) -> Verdict:
-    return Verdict(course="Suspended", reason="Suspended", message=REASONS["Suspended"].meaning, series=series)
+def _suspended(series: SeriesStatus) -> Ruling:
+    return Ruling(course="Suspended", reason="Suspended", message=REASONS["Suspended"].meaning, series=series)
 
 
-def _name_taken(other: str, series: SeriesStatus) -> Verdict:
+def _name_taken(other: str, series: SeriesStatus) -> Ruling:
     message = (
         f"The hub operator has to make {other}. But an object of this name exists already, and does not belong to "
         f"this FederatedModel. {REASONS['NameTaken'].advice}"
     )
-    return Verdict(course="Stalled", reason="NameTaken", message=message, series=series)
+    return Ruling(course="Stalled", reason="NameTaken", message=message, series=series)
 
 
 def _failure(newest: SeriesRound, federated_round: FederatedRound, why_hopeless: str) -> str:

@@ -2,7 +2,7 @@
 
 from wardround.api import conditions
 from wardround.api.federatedround import FederatedRound
-from wardround.plans.round.verdicts import list_of, sentences
+from wardround.plans.round.rulings import list_of, sentences
 from wardround.reasons.registry import REASONS, is_lasting
 
 

@@ -1,4 +1,4 @@
-"""Decides what the status of a FederatedModel says after a verdict: its versions, the next start and the conditions."""
+"""Decides what the status of a FederatedModel says after a ruling: its versions, the next start and the conditions."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -13,17 +13,17 @@ from wardround.plans.model import patients, schedule, versions
 from wardround.plans.model import request as requests
 from wardround.plans.model import series as rounds
 from wardround.plans.model.suspension import once_resumed
-from wardround.plans.model.types import Observation, OwnVersion, Verdict
+from wardround.plans.model.types import Observation, OwnVersion, Ruling
 from wardround.reasons.registry import REASONS
 
 # A reason, and a message for people.
 Fault = tuple[str, str]
 
 
-def status(seen: Observation, verdict: Verdict) -> FederatedModelStatus:
+def status(seen: Observation, ruling: Ruling) -> FederatedModelStatus:
     """The whole status."""
-    made = _without_conditions(seen, verdict)
-    return replace(made, conditions=_conditions(_after(seen, made), verdict))
+    made = _without_conditions(seen, ruling)
+    return replace(made, conditions=_conditions(_after(seen, made), ruling))
 
 
 def ownership(seen: Observation, made: FederatedModelStatus) -> tuple[OwnVersion, ...]:
@@ -80,11 +80,11 @@ def _after(seen: Observation, made: FederatedModelStatus) -> Observation:
     return replace(seen, model=replace(seen.model, status=made))
 
 
-def _without_conditions(seen: Observation, verdict: Verdict) -> FederatedModelStatus:
+def _without_conditions(seen: Observation, ruling: Ruling) -> FederatedModelStatus:
     generation = seen.model.metadata.generation
-    added = (verdict.added.name,) if verdict.added else ()
+    added = (ruling.added.name,) if ruling.added else ()
     listed, is_early = (*_listed(seen), *added), _is_pinned_early(seen)
-    current = _current(seen, verdict, listed, is_early=is_early)
+    current = _current(seen, ruling, listed, is_early=is_early)
     newest = listed[-1] if listed else None
     return replace(
         seen.model.status,
@@ -94,9 +94,9 @@ def _without_conditions(seen: Observation, verdict: Verdict) -> FederatedModelSt
         versions=listed,
         served=_served(seen, current),
         pinned_early=generation if is_early else None,
-        next=_next_start(seen, verdict),
-        series=verdict.series,
-        summary=_summary(seen.versions.get(current or ""), verdict.series),
+        next=_next_start(seen, ruling),
+        series=ruling.series,
+        summary=_summary(seen.versions.get(current or ""), ruling.series),
     )
 
 
@@ -111,9 +111,9 @@ def _is_pinned_early(seen: Observation) -> bool:
     return bool(pinned) and (_is_noted_early(seen) or not (pinned in _listed(seen) or _is_ready(seen, pinned)))
 
 
-def _current(seen: Observation, verdict: Verdict, listed: Collection[str], *, is_early: bool) -> str | None:
+def _current(seen: Observation, ruling: Ruling, listed: Collection[str], *, is_early: bool) -> str | None:
     """The version that the spec names. Else the one that the gate has just promoted, or the one before."""
-    pinned, added = versions.pinned_name(seen), verdict.added
+    pinned, added = versions.pinned_name(seen), ruling.added
     if pinned in listed and not is_early:
         return pinned
     return added.name if added is not None and added.promoted else seen.model.status.current
@@ -145,17 +145,17 @@ def _with_interval(metric: ResultMetric | None) -> str | None:
     return f"{metric.value} ({metric.low} to {metric.high})" if known else metric.value
 
 
-def _next_start(seen: Observation, verdict: Verdict) -> NextStart | None:
+def _next_start(seen: Observation, ruling: Ruling) -> NextStart | None:
     trigger, known = seen.model.spec.trigger, seen.model.status.next
     if trigger is None:
         return None
     try:
-        return schedule.following(trigger, None if verdict.begins else known, seen.now)
+        return schedule.following(trigger, None if ruling.begins else known, seen.now)
     except schedule.TriggerInvalid:
         return None
 
 
-def _conditions(after: Observation, verdict: Verdict) -> Conditions:
+def _conditions(after: Observation, ruling: Ruling) -> Conditions:
     """`after`: with the status as it will be."""
     now, generation = after.now, after.model.metadata.generation
     gone, current = version_gone(after), after.model.status.current
@@ -169,22 +169,22 @@ def _conditions(after: Observation, verdict: Verdict) -> Conditions:
         now=now,
         generation=generation,
     )
-    for kind, value, reason, message in (_suspended(verdict), _waits(after), _scheduled(after, verdict)):
+    for kind, value, reason, message in (_suspended(ruling), _waits(after), _scheduled(after, ruling)):
         # One that has never held, and of which there is nothing to say, is not written.
         if value or message or conditions.find(result, kind) is not None:
             result = conditions.set_condition(result, kind, value, reason, message, now=now, generation=generation)
-    if verdict.course == "Progressing":
-        return conditions.progressing(result, verdict.reason, verdict.message, now=now, generation=generation)
-    if verdict.course == "Stalled":
-        return conditions.stalled(result, verdict.reason, verdict.message, now=now, generation=generation)
-    return conditions.settled(result, verdict.reason, now=now, generation=generation)
+    if ruling.course == "Progressing":
+        return conditions.progressing(result, ruling.reason, ruling.message, now=now, generation=generation)
+    if ruling.course == "Stalled":
+        return conditions.stalled(result, ruling.reason, ruling.message, now=now, generation=generation)
+    return conditions.settled(result, ruling.reason, now=now, generation=generation)
 
 
 _Condition = tuple[str, bool, str, str]
 
 
-def _suspended(verdict: Verdict) -> _Condition:
-    suspended = verdict.course == "Suspended"
+def _suspended(ruling: Ruling) -> _Condition:
+    suspended = ruling.course == "Suspended"
     return "Suspended", suspended, "Suspended" if suspended else "Resumed", ""
 
 
@@ -206,24 +206,24 @@ def _asked(after: Observation, series: SeriesStatus) -> str:
     return once_resumed(text, suspended=after.model.spec.suspend)
 
 
-def _scheduled(after: Observation, verdict: Verdict) -> _Condition:
+def _scheduled(after: Observation, ruling: Ruling) -> _Condition:
     start, fault, trigger = after.model.status.next, trigger_fault(after), after.model.spec.trigger
     more = trigger.new_patients if trigger and not fault else None
-    asked = requests.pending(after.model, verdict.series)
+    asked = requests.pending(after.model, ruling.series)
     if fault or (start is None and more is None and not asked):
         reason, message = fault or ("NoTrigger", "")
         return "Scheduled", False, reason, message
     if asked:
-        return "Scheduled", True, "NextSeries", _asked(after, verdict.series)
+        return "Scheduled", True, "NextSeries", _asked(after, ruling.series)
     ways = [f"at {start.at}"] if start is not None else []
     if more is not None:
-        known = verdict.series.training_patients
+        known = ruling.series.training_patients
         than = (
             f"{known}"
             if known is not None
             else ("at the time when a hospital first tells its number (policy.tellNewPatients)")
         )
-        begin = patients.earliest(verdict.series)
+        begin = patients.earliest(ruling.series)
         not_before = f" (not before {to_seconds(begin)})" if begin else ""
         ways.append(f"when the hospitals together have at least {more} more training patients than {than}{not_before}")
     return (
@@ -231,6 +231,6 @@ def _scheduled(after: Observation, verdict: Verdict) -> _Condition:
         True,
         "NextSeries",
         once_resumed(
-            f"series {verdict.series.number + 1} begins {', or '.join(ways)}", suspended=after.model.spec.suspend
+            f"series {ruling.series.number + 1} begins {', or '.join(ways)}", suspended=after.model.spec.suspend
         ),
     )

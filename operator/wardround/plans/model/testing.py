@@ -33,8 +33,9 @@ Action = CreateTest | ReportTest | SuspendRound
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """`testing`: as the status says afterwards. `requeue_at`: when to look again without an event."""
+class MeasurementPlan:
+    """`testing`: what the status says of the measurement afterwards. `requeue_at`: when to look again without an
+    event."""
 
     testing: MeasurementStatus | None
     actions: tuple[Action, ...] = ()
@@ -51,7 +52,7 @@ def is_open(model: FederatedModel) -> bool:
     return testing is not None and testing.outcome == "Running"
 
 
-def decide(seen: Observation, made: FederatedModelStatus) -> Verdict:
+def decide(seen: Observation, made: FederatedModelStatus) -> MeasurementPlan:
     """`made`: the status so far."""
     testing = seen.model.status.testing
     if testing is not None and is_open(seen.model):
@@ -70,10 +71,10 @@ def decide(seen: Observation, made: FederatedModelStatus) -> Verdict:
             return _failed(seen, testing, REPLACED)
     version = seen.versions.get(made.current or "")
     if version is None or not is_wanted(seen.model) or _is_known(testing, version):
-        return Verdict(testing=testing)
+        return MeasurementPlan(testing=testing)
     if delivery.is_under_way(seen, made):
-        return Verdict(testing=testing)
-    return Verdict(testing=_named(seen, version))
+        return MeasurementPlan(testing=testing)
+    return MeasurementPlan(testing=_named(seen, version))
 
 
 def _is_in_the_way(
@@ -100,13 +101,13 @@ def _named(seen: Observation, version: ModelVersion) -> MeasurementStatus:
     )
 
 
-def _to_create(seen: Observation, testing: MeasurementStatus) -> Verdict:
+def _to_create(seen: Observation, testing: MeasurementStatus) -> MeasurementPlan:
     """The round waits until the hub may ask enough hospitals: a round that waits for them itself would fail."""
     version = seen.versions.get(testing.version)
     if version is None or not is_wanted(seen.model):
-        return Verdict(testing=testing)
+        return MeasurementPlan(testing=testing)
     if not _is_quorum_askable(seen):
-        return Verdict(testing=testing, requeue_at=seen.now + LOOK)
+        return MeasurementPlan(testing=testing, requeue_at=seen.now + LOOK)
     if seen.tested is None or seen.tested.metadata.uid != version.spec.round_uid:
         return _failed(
             seen,
@@ -116,7 +117,7 @@ def _to_create(seen: Observation, testing: MeasurementStatus) -> Verdict:
         )
     create = CreateTest(name=testing.round, version=version, made_by=seen.tested)
     # At once: no event of the round tells before its end that it was made.
-    return Verdict(testing=testing, actions=(create,), requeue_at=seen.now)
+    return MeasurementPlan(testing=testing, actions=(create,), requeue_at=seen.now)
 
 
 def _quorum(seen: Observation) -> Quorum:
@@ -128,13 +129,15 @@ def _is_quorum_askable(seen: Observation) -> bool:
     return len(seen.askable) >= quorum.min and seen.askable.issuperset(quorum.required)
 
 
-def _live(seen: Observation, testing: MeasurementStatus, live: FederatedRound, made: FederatedModelStatus) -> Verdict:
+def _live(
+    seen: Observation, testing: MeasurementStatus, live: FederatedRound, made: FederatedModelStatus
+) -> MeasurementPlan:
     if not rounds.controls(seen.model.metadata, live.metadata):
-        return Verdict(testing=testing)
+        return MeasurementPlan(testing=testing)
     begun, suspend = replace(testing, begun=True), seen.model.spec.suspend
     if not is_over(live):
         changed = live.spec.suspend != suspend
-        return Verdict(
+        return MeasurementPlan(
             testing=begun, actions=(SuspendRound(name=live.metadata.name, suspend=suspend),) if changed else ()
         )
     if live.status.result is not None:
@@ -144,7 +147,7 @@ def _live(seen: Observation, testing: MeasurementStatus, live: FederatedRound, m
 
 def _after_failure(
     seen: Observation, testing: MeasurementStatus, live: FederatedRound, made: FederatedModelStatus
-) -> Verdict:
+) -> MeasurementPlan:
     """Another attempt, if one is allowed and can help. Else no round measures the version."""
     spec, version = seen.model.spec, seen.versions.get(testing.version)
     is_wanted_again = testing.version == made.current and spec.evaluation.test_rows
@@ -153,10 +156,10 @@ def _after_failure(
         return _without_test_rows(seen, testing, live) or _failed(seen, testing, _failure(live))
     due = rounds.retry_at(live, testing.attempt)
     if spec.suspend or seen.now < due:
-        return Verdict(testing=testing, requeue_at=None if spec.suspend else due)
+        return MeasurementPlan(testing=testing, requeue_at=None if spec.suspend else due)
     attempt = testing.attempt + 1
     name = rounds.test_name(seen.model.metadata, version.spec.version, attempt)
-    return Verdict(testing=replace(testing, round=name, attempt=attempt, begun=False))
+    return MeasurementPlan(testing=replace(testing, round=name, attempt=attempt, begun=False))
 
 
 def _without_numbers(live: FederatedRound) -> str:
@@ -168,7 +171,7 @@ def _without_numbers(live: FederatedRound) -> str:
     )
 
 
-def _without_test_rows(seen: Observation, testing: MeasurementStatus, live: FederatedRound) -> Verdict | None:
+def _without_test_rows(seen: Observation, testing: MeasurementStatus, live: FederatedRound) -> MeasurementPlan | None:
     """The decision about a round that failed because hospitals withhold their numbers. The hub does not learn whether a
     hospital has no test rows or too few people in them."""
     failed = conditions.find(live.status.conditions, "Failed")
@@ -178,16 +181,18 @@ def _without_test_rows(seen: Observation, testing: MeasurementStatus, live: Fede
     return _over(seen, replace(testing, outcome="Withheld"), None, message)
 
 
-def _failed(seen: Observation, testing: MeasurementStatus, message: str) -> Verdict:
+def _failed(seen: Observation, testing: MeasurementStatus, message: str) -> MeasurementPlan:
     """No further round measures this version on test rows."""
     return _over(seen, replace(testing, outcome="Failed"), None, message)
 
 
-def _over(seen: Observation, testing: MeasurementStatus, measured_by: FederatedRound | None, message: str) -> Verdict:
+def _over(
+    seen: Observation, testing: MeasurementStatus, measured_by: FederatedRound | None, message: str
+) -> MeasurementPlan:
     """First the version says it, then the status of the model."""
     version = seen.versions.get(testing.version)
     if version is None or version.status.test is not None:
-        return Verdict(testing=testing)
+        return MeasurementPlan(testing=testing)
     assert testing.outcome != "Running"
     report = ReportTest(
         version=version,
@@ -196,7 +201,7 @@ def _over(seen: Observation, testing: MeasurementStatus, measured_by: FederatedR
         measured_by=measured_by,
         message=message,
     )
-    return Verdict(testing=testing, actions=(report,))
+    return MeasurementPlan(testing=testing, actions=(report,))
 
 
 def _failure(live: FederatedRound) -> str:

@@ -158,7 +158,7 @@ Course = Literal["Progressing", "Suspended", "Stalled", "Settled"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Ruling:
     """What one rule decides. `series`: afterwards. `at_once`: whether the plan goes on as soon as the status is
     written. `requeue_at`: when the operator reconciles the model again without an event. `added`: a version of the
     series that has ended, with whether it becomes the current one. `begins`: a new series begins."""
@@ -176,7 +176,7 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Actions in order, then the status; `requeue_after` in seconds. `added`, `begins`: of the verdict."""
+    """Actions in order, then the status; `requeue_after` in seconds. `added`, `begins`: of the ruling."""
 
     actions: tuple[Action, ...]
     status: FederatedModelStatus

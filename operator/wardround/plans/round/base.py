@@ -7,15 +7,15 @@ from wardround.api.federatedround import FederatedRound, base_name, base_version
 from wardround.api.meta import controller
 from wardround.api.times import parse_time, to_seconds
 from wardround.plans.round.columns import base_differs
-from wardround.plans.round.types import StoredModel, Verdict
-from wardround.plans.round.verdicts import advice, failed
+from wardround.plans.round.rulings import advice, failed
+from wardround.plans.round.types import Ruling, StoredModel
 from wardround.plans.round.view import View
 
 # No event of a ModelVersion wakes the rounds that wait for it.
 PUSH_WAIT = timedelta(seconds=10)
 
 
-def base_not_ready(view: View) -> Verdict | None:
+def base_not_ready(view: View) -> Ruling | None:
     """A round waits for the round that it starts from, as long as that one may still complete."""
     name = base_name(view.round)
     if base_version(view.round) is not None:
@@ -32,7 +32,7 @@ def base_not_ready(view: View) -> Verdict | None:
     return _unfit_base(view, name) or _base_under_way(view, name) or base_lost(view)
 
 
-def base_lost(view: View) -> Verdict | None:
+def base_lost(view: View) -> Ruling | None:
     """Without a result that the hub can open, no hospital is asked and no update is combined."""
     base = described_base(view.round)
     if not base or view.seen.base_model is not None:
@@ -54,7 +54,7 @@ def described_base(federated_round: FederatedRound) -> str:
     return f"the result of {named}" if base_name(federated_round) else named
 
 
-def _no_pushed_version(view: View) -> Verdict | None:
+def _no_pushed_version(view: View) -> Ruling | None:
     """A pushed version may still come: tools apply many objects in any order, and a push takes a moment."""
     if view.seen.base_model is not None:
         return None
@@ -67,10 +67,10 @@ def _no_pushed_version(view: View) -> Verdict | None:
         return failed(view, reason, message)
     waits = f"{message} The round waits until {to_seconds(until)}, and then fails."
     times = (until, view.seen.now + PUSH_WAIT)
-    return Verdict(course="Stalled", reason=reason, message=waits, requeue_at=times)
+    return Ruling(course="Stalled", reason=reason, message=waits, requeue_at=times)
 
 
-def _unfit_base(view: View, name: str) -> Verdict | None:
+def _unfit_base(view: View, name: str) -> Ruling | None:
     """A base that has failed, that somebody has replaced, or that is a round of another task, will never do."""
     base, model = view.seen.base, view.seen.base_model
     if base is not None and conditions.is_true(base.status.conditions, "Failed"):
@@ -111,18 +111,18 @@ def of_the_same_model(view: View, other: FederatedRound | None, result: StoredMo
     return own == (model_uid(other) if other is not None else result.model_uid if result else "")
 
 
-def _base_under_way(view: View, name: str) -> Verdict | None:
+def _base_under_way(view: View, name: str) -> Ruling | None:
     base = view.seen.base
     if base is None or conditions.is_true(base.status.conditions, "Complete"):
         return None
-    return Verdict(
+    return Ruling(
         course="Progressing",
         reason="WaitingForBase",
         message=f"This round waits until round {name} is Complete, because it starts from that round's result.",
     )
 
 
-def _no_base(view: View, name: str) -> Verdict:
+def _no_base(view: View, name: str) -> Ruling:
     """The base may still be applied: tools apply many objects in any order."""
     until = applied_until(view)
     if view.seen.base_deleted:
@@ -140,7 +140,7 @@ def _no_base(view: View, name: str) -> Verdict:
     if view.seen.now >= until:
         return failed(view, reason, message)
     waits = f"{message} The round waits until {to_seconds(until)}, and then fails."
-    return Verdict(course="Stalled", reason=reason, message=waits, requeue_at=(until,))
+    return Ruling(course="Stalled", reason=reason, message=waits, requeue_at=(until,))
 
 
 def applied_until(view: View) -> datetime:
@@ -150,7 +150,7 @@ def applied_until(view: View) -> datetime:
     return created + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
 
 
-def schema_not_ready(view: View) -> Verdict | None:
+def schema_not_ready(view: View) -> Ruling | None:
     """A round waits for its DataSchema. Neither of the two can change, so a DataSchema that is wrong stays wrong."""
     if view.seen.schema_fault:
         return failed(view, "RoundSchemaInvalid", f"{view.seen.schema_fault}. {advice('RoundSchemaInvalid')}")
@@ -161,7 +161,7 @@ def schema_not_ready(view: View) -> Verdict | None:
         if view.seen.now >= until:
             return failed(view, "RoundSchemaNotFound", message)
         waits = f"{message} The round waits until {to_seconds(until)}, and then fails."
-        return Verdict(course="Stalled", reason="RoundSchemaNotFound", message=waits, requeue_at=(until,))
+        return Ruling(course="Stalled", reason="RoundSchemaNotFound", message=waits, requeue_at=(until,))
     if base_differs(view.seen):
         reason = "SchemaDiffersFromBase"
         return failed(

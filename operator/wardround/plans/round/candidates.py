@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from wardround.api.federatedround import Attention, FederatedRound
 from wardround.plans.round.base import model_uid
 from wardround.plans.round.columns import differing
-from wardround.plans.round.verdicts import sentences
+from wardround.plans.round.rulings import sentences
 from wardround.plans.round.view import View, named, nowhere_offered, selected, shortfall, tell, unfit
 
 TOO_FEW = "TooFewParticipants"

@@ -9,9 +9,9 @@ from wardround.plans.round.delivery import delivered, predicate
 from wardround.plans.round.dispatch import ask
 from wardround.plans.round.early import close_early, read_early
 from wardround.plans.round.parts import PartState
+from wardround.plans.round.rulings import failed, list_of, sentences
 from wardround.plans.round.status import asks_until
-from wardround.plans.round.types import Cancel, Grant, Verdict
-from wardround.plans.round.verdicts import failed, list_of, sentences
+from wardround.plans.round.types import Cancel, Grant, Ruling
 from wardround.plans.round.view import View, first, grace, hospitals, shortfall
 
 # A round that cannot succeed any more waits so long for each hospital's first answer. It can then say why each refuses
@@ -20,7 +20,7 @@ ANSWERS_WITHIN = timedelta(seconds=10)
 RENEW_BEFORE = timedelta(minutes=15)
 
 
-def beyond_quorum(view: View) -> Verdict | None:
+def beyond_quorum(view: View) -> Ruling | None:
     """Fails a round in which too many hospitals are lost for a quorum. It first waits a moment for the answers of the
     others."""
     hopeful = [*view.unasked, *(part.name for part in view.parts if part.state is not PartState.LOST)]
@@ -29,7 +29,7 @@ def beyond_quorum(view: View) -> Verdict | None:
         return None
     answers = [part.asked + ANSWERS_WITHIN for part in view.parts if part.unanswered]
     if any(view.seen.now < until for until in answers):
-        return Verdict(
+        return Ruling(
             course="Progressing",
             reason="Collecting",
             message=f"{missing} So the round will fail. The hub operator still waits for the hospitals that have "
@@ -41,7 +41,7 @@ def beyond_quorum(view: View) -> Verdict | None:
     return failed(view, "QuorumNotMet", sentences(missing, list_of("Lost", lost)))
 
 
-def collecting(view: View) -> Verdict | None:
+def collecting(view: View) -> Ruling | None:
     """Waits for updates and tries again where that may help, until all have sent or time is up."""
     sent = view.having(PartState.SENT)
     unsettled = view.having(PartState.ASKED, PartState.ACCEPTED, PartState.AGAIN)
@@ -53,7 +53,7 @@ def collecting(view: View) -> Verdict | None:
     asks += [ask(view, part.name, view.selected, part.task) for part in view.having(PartState.AGAIN)]
     lost = [Cancel(task=part.task, reason=part.reason) for part in view.having(PartState.LOST) if part.to_cancel]
     grants, renewals = _grants(view)
-    return Verdict(
+    return Ruling(
         course="Progressing",
         reason="Collecting",
         message=sentences(
@@ -71,7 +71,7 @@ def collecting(view: View) -> Verdict | None:
     )
 
 
-def close(view: View) -> Verdict | None:
+def close(view: View) -> Ruling | None:
     """All have sent, or time is up."""
     return delivered(view) if view.round.spec.task == "Deliver" else close_early(view) or aggregate(view, 1)
 

@@ -26,6 +26,7 @@ from wardround.plans.round.base import base_lost, model_uid
 from wardround.plans.round.columns import made_with
 from wardround.plans.round.counted import counted_digest
 from wardround.plans.round.parts import PartState
+from wardround.plans.round.rulings import advice, completed, failed, list_of, not_done, sentences, withheld
 from wardround.plans.round.scratch import GIB, Scratch, scratch
 from wardround.plans.round.server_state import goes_on, in_words, kept_in_words, state_unusable
 from wardround.plans.round.states import remaining
@@ -36,11 +37,10 @@ from wardround.plans.round.types import (
     Aggregate,
     Aggregation,
     Observation,
+    Ruling,
     StoredModel,
     StoreModel,
-    Verdict,
 )
-from wardround.plans.round.verdicts import advice, completed, failed, list_of, not_done, sentences, withheld
 from wardround.plans.round.view import View, hospitals, left_out, shortfall
 from wardround.reasons.registry import REASONS
 from wardround.reasons.transfers import NO_RESULT
@@ -71,7 +71,7 @@ COUNTS_OTHERS = AggregationFailure(
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
 
 
-def aggregated(view: View) -> Verdict | None:
+def aggregated(view: View) -> Ruling | None:
     """The aggregation Job has ended: keep its result, try again, or give up."""
     job = view.seen.aggregation
     if job is None or _collects(view.seen, job):
@@ -118,7 +118,7 @@ def _collects(seen: Observation, job: Aggregation) -> bool:
     return job.number == EARLY_NUMBER and not closed and not isinstance(job.answer, AggregationResult)
 
 
-def aggregate(view: View, number: int, failures: int = 0) -> Verdict:
+def aggregate(view: View, number: int, failures: int = 0) -> Ruling:
     """Combines what was sent, if it is enough. `failures`: as of Aggregation."""
     sent = view.having(PartState.SENT)
     missing = shortfall(view, [part.name for part in sent], "sent an update in time")
@@ -129,7 +129,7 @@ def aggregate(view: View, number: int, failures: int = 0) -> Verdict:
         return lost
     if needs_scratch(view.round.spec.aggregation) and _scratch(view).reads_twice:
         return failed(view, "TooMuchForScratch", too_much_for_scratch(view, len(sent)))
-    return Verdict(
+    return Ruling(
         course="Progressing",
         reason="Aggregating",
         message=sentences(
@@ -176,7 +176,7 @@ def _reading(view: View) -> str:
     )
 
 
-def _keep(view: View, job: Aggregation, answer: AggregationResult) -> Verdict:
+def _keep(view: View, job: Aggregation, answer: AggregationResult) -> Ruling:
     """Keeps a result over enough hospitals. The aggregation may have left out so many that it is not."""
     absent = (*(each.participant for each in answer.left_out), *answer.uncounted)
     names = answer.aggregated or _all_but(view, absent)
@@ -220,7 +220,7 @@ def _samples(names: Collection[str], counted: Sequence[int]) -> dict[str, int]:
     return {name: count for name, count in zip(sorted(names), rows, strict=True) if count > 0}
 
 
-def _too_few(view: View, missing: str, absent: tuple[LeftOut, ...], uncounted: tuple[str, ...]) -> Verdict:
+def _too_few(view: View, missing: str, absent: tuple[LeftOut, ...], uncounted: tuple[str, ...]) -> Ruling:
     """Fails a round whose aggregation combined fewer updates than the quorum. `uncounted`: the hospitals that withhold
     their numbers. If the quorum could not be met without these, further attempts would fail too."""
     others = {*view.selected, *view.absent}.difference(uncounted)
@@ -232,7 +232,7 @@ def _too_few(view: View, missing: str, absent: tuple[LeftOut, ...], uncounted: t
     return failed(view, reason, sentences(*texts), attention)
 
 
-def _no_result(view: View, answer: AggregationFailure | None) -> Verdict | None:
+def _no_result(view: View, answer: AggregationFailure | None) -> Ruling | None:
     """The aggregation says that these updates give no result, so a further try would say the same."""
     if answer is None or answer.reason not in NO_RESULT:
         return None
@@ -244,7 +244,7 @@ def _no_result(view: View, answer: AggregationFailure | None) -> Verdict | None:
     return failed(view, answer.reason, sentences(*texts), attention)
 
 
-def _again(view: View, job: Aggregation, answer: AggregationFailure | None) -> Verdict | None:
+def _again(view: View, job: Aggregation, answer: AggregationFailure | None) -> Ruling | None:
     if answer is not None and answer.reason == "StoreUnreachable":
         if view.seen.now < view.deadline:
             return _store_away(view, job, answer)
@@ -256,7 +256,7 @@ def _again(view: View, job: Aggregation, answer: AggregationFailure | None) -> V
     return None
 
 
-def _give_up(view: View, job: Aggregation, answer: AggregationFailure | None) -> Verdict:
+def _give_up(view: View, job: Aggregation, answer: AggregationFailure | None) -> Ruling:
     cause = (
         f"{answer.reason}. {answer.message}"
         if answer is not None
@@ -273,7 +273,7 @@ def combined_by(view: View) -> datetime:
     return max(view.deadline, collected + COMBINED_WITHIN)
 
 
-def _combining(view: View, node_dead: datetime | None) -> Verdict:
+def _combining(view: View, node_dead: datetime | None) -> Ruling:
     """Waits for the aggregation Job, but not for ever. `node_dead`: when its pod's deletion is given up."""
     until = combined_by(view)
     if view.seen.now >= until:
@@ -287,7 +287,7 @@ def _combining(view: View, node_dead: datetime | None) -> Verdict:
             "AggregationDeadline",
             f"The aggregation Job had to end by {to_seconds(until)}. {cause}. {advice('AggregationDeadline')}",
         )
-    return Verdict(
+    return Ruling(
         course="Progressing",
         reason="Aggregating",
         message=sentences(REASONS["Aggregating"].meaning, in_words(view, goes_on(view.seen)), _reading(view)),
@@ -297,12 +297,12 @@ def _combining(view: View, node_dead: datetime | None) -> Verdict:
     )
 
 
-def _store_away(view: View, job: Aggregation, answer: AggregationFailure) -> Verdict:
+def _store_away(view: View, job: Aggregation, answer: AggregationFailure) -> Ruling:
     """The hospitals are done and their updates are stored: a store that comes back in time loses none of them."""
     pause = min(SHORTEST_PAUSE * 2 ** min(max(job.number - 1, 0), 8), LONGEST_PAUSE)
     if job.ended is None or view.seen.now >= job.ended + pause:
         return aggregate(view, job.number + 1, job.failures)
-    return Verdict(
+    return Ruling(
         course="Progressing",
         reason="StoreUnreachable",
         message=f"The hub cannot combine the updates yet: {answer.message}",

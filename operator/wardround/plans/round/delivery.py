@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from wardround.api.federatedround import FederatedRound
 from wardround.plans.round.parts import PartState
+from wardround.plans.round.rulings import advice, failed, list_of, not_done, sentences
 from wardround.plans.round.status import COLLECTED
-from wardround.plans.round.types import Verdict
-from wardround.plans.round.verdicts import advice, failed, list_of, not_done, sentences
+from wardround.plans.round.types import Ruling
 from wardround.plans.round.view import View, hospitals, shortfall
 
 
@@ -25,7 +25,7 @@ def predicate(federated_round: FederatedRound) -> Predicate:
     return RECEIVES if federated_round.spec.task == "Deliver" else SENDS
 
 
-def delivery_not_ready(view: View) -> Verdict | None:
+def delivery_not_ready(view: View) -> Ruling | None:
     """Fails a Deliver round whose model has no card, or combines fewer hospitals than its round asked for."""
     model = view.seen.base_model
     if view.round.spec.task != "Deliver" or model is None:
@@ -37,7 +37,7 @@ def delivery_not_ready(view: View) -> Verdict | None:
     return None
 
 
-def delivered(view: View) -> Verdict:
+def delivered(view: View) -> Ruling:
     """All hospitals have the model, or time is up."""
     received = view.having(PartState.SENT)
     late = list_of("Without the model", not_done(view, received))
@@ -46,7 +46,7 @@ def delivered(view: View) -> Verdict:
         return failed(view, "QuorumNotMet", sentences(missing, late))
     delivery = view.round.spec.delivery
     version = f"version {delivery.version} of model {delivery.model_name}" if delivery else "the model"
-    return Verdict(
+    return Ruling(
         course="Complete",
         reason="Complete",
         message=sentences(f"{hospitals(len(received))} got {version}.", late),
@@ -56,6 +56,6 @@ def delivered(view: View) -> Verdict:
     )
 
 
-def _refused(view: View, reason: str) -> Verdict:
+def _refused(view: View, reason: str) -> Ruling:
     name = view.round.spec.base.name if view.round.spec.base else ""
     return failed(view, reason, f"Round {name} made the model. {advice(reason)}")

@@ -6,11 +6,11 @@ from wardround.api.roundtask import RoundTask
 from wardround.api.times import to_seconds
 from wardround.plans import versions
 from wardround.plans.round.candidates import TOO_FEW, Candidates, assess
+from wardround.plans.round.rulings import advice, failed, list_of, sentences
 from wardround.plans.round.states import reference_states
 from wardround.plans.round.status import DISPATCHED, STARTED
 from wardround.plans.round.strategy import too_much_to_aggregate
-from wardround.plans.round.types import Dispatch, MakeRoundKey, Verdict
-from wardround.plans.round.verdicts import advice, failed, list_of, sentences
+from wardround.plans.round.types import Dispatch, MakeRoundKey, Ruling
 from wardround.plans.round.view import View, hospitals
 from wardround.reasons.registry import REASONS
 
@@ -18,7 +18,7 @@ from wardround.reasons.registry import REASONS
 EXPIRES_AFTER_DEADLINE = timedelta(hours=1)
 
 
-def quorum_impossible(view: View) -> Verdict | None:
+def quorum_impossible(view: View) -> Ruling | None:
     """Fails a round whose quorum is impossible at once, since a round's spec cannot change."""
     names, quorum = view.round.spec.participants.names, view.round.spec.quorum
     if names is None:
@@ -39,14 +39,14 @@ def quorum_impossible(view: View) -> Verdict | None:
     return None
 
 
-def never_dispatched(view: View) -> Verdict | None:
+def never_dispatched(view: View) -> Ruling | None:
     """Fails a round if the API server has refused all of its first RoundTasks until the time was over."""
     if view.dispatched or view.seen.now < view.deadline:
         return None
     return failed(view, "NotDispatched", REASONS["NotDispatched"].text)
 
 
-def dispatch(view: View) -> Verdict | None:
+def dispatch(view: View) -> Ruling | None:
     """Asks all hospitals that the hub may ask, if they are enough. Waits for a named hospital that the hub may not ask
     yet."""
     if view.dispatched:
@@ -80,14 +80,14 @@ def _admitted_until(view: View) -> datetime:
     return view.start + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
 
 
-def _wait(view: View, candidates: Candidates) -> Verdict | None:
+def _wait(view: View, candidates: Candidates) -> Ruling | None:
     """As long as admission lasts: for a quorum, and for each hospital that the round names and nobody shut out."""
     until = _admitted_until(view)
     if view.seen.now >= until or not (candidates.missing or candidates.awaited):
         return None
     reason, message = candidates.trouble()
     then = "fails" if candidates.missing else f"continues with {len(candidates.fit)} of {hospitals(len(view.selected))}"
-    return Verdict(
+    return Ruling(
         course="Stalled",
         reason=reason,
         message=f"{message} The round waits until {to_seconds(until)}, and then {then}.",
@@ -97,7 +97,7 @@ def _wait(view: View, candidates: Candidates) -> Verdict | None:
     )
 
 
-def _give_up(view: View, candidates: Candidates) -> Verdict | None:
+def _give_up(view: View, candidates: Candidates) -> Ruling | None:
     if candidates.unknown:
         return failed(view, "DatasetUnknown", candidates.unknown, candidates.attention)
     if not candidates.missing:
@@ -113,9 +113,9 @@ def _give_up(view: View, candidates: Candidates) -> Verdict | None:
     return failed(view, reason, sentences(*texts), candidates.attention)
 
 
-def _ask_all(view: View, candidates: Candidates) -> Verdict:
+def _ask_all(view: View, candidates: Candidates) -> Ruling:
     asked = {part.name for part in view.parts}
-    return Verdict(
+    return Ruling(
         course="Progressing",
         reason="Dispatched",
         message=f"The hub has asked {hospitals(len(candidates.fit))}.",

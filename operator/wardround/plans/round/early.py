@@ -20,8 +20,8 @@ from wardround.plans.round.types import (
     EarlyList,
     ListUpdates,
     Observation,
+    Ruling,
     StopEarly,
-    Verdict,
 )
 from wardround.plans.round.upload import largest_upload
 from wardround.plans.round.view import View
@@ -48,18 +48,18 @@ def read_early(view: View) -> tuple[Action, ...]:
     return (action,) if action.tasks else ()
 
 
-def close_early(view: View) -> Verdict | None:
+def close_early(view: View) -> Ruling | None:
     """Lets the Job that began early combine what was sent, or another Job in its place. None if no such Job runs."""
     job = view.seen.aggregation
     if job is None or job.number != EARLY_NUMBER or gone(view):
         return None
     if not _waits(view):
-        verdict = aggregate(view, EARLY_NUMBER + 1)
-        begins = any(isinstance(each, Aggregate) for each in verdict.actions)
-        return replace(verdict, actions=(StopEarly(), *verdict.actions)) if begins else verdict
-    verdict = aggregate(view, EARLY_NUMBER)
+        ruling = aggregate(view, EARLY_NUMBER + 1)
+        begins = any(isinstance(each, Aggregate) for each in ruling.actions)
+        return replace(ruling, actions=(StopEarly(), *ruling.actions)) if begins else ruling
+    ruling = aggregate(view, EARLY_NUMBER)
     last = _list(view, view.seen.early or NOTHING, closes=True)
-    return replace(verdict, actions=tuple(last if isinstance(each, Aggregate) else each for each in verdict.actions))
+    return replace(ruling, actions=tuple(last if isinstance(each, Aggregate) else each for each in ruling.actions))
 
 
 def _waits(view: View) -> bool:

@@ -2,14 +2,14 @@
 
 from wardround.api import conditions
 from wardround.plans.round.parts import SUSPENDED, puts_until
+from wardround.plans.round.rulings import completed
 from wardround.plans.round.server_state import kept_in_words
 from wardround.plans.round.status import is_over
-from wardround.plans.round.types import EARLY_NUMBER, Action, Cancel, CleanUp, StopEarly, Verdict
-from wardround.plans.round.verdicts import completed
+from wardround.plans.round.types import EARLY_NUMBER, Action, Cancel, CleanUp, Ruling, StopEarly
 from wardround.plans.round.view import View
 
 
-def over(view: View) -> Verdict | None:
+def over(view: View) -> Ruling | None:
     """Tidies up after a round that is over. Its final condition stays for ever."""
     if not is_over(view.round):
         return None
@@ -23,7 +23,7 @@ def over(view: View) -> Verdict | None:
     job = view.seen.aggregation
     runs = job is not None and job.number == EARLY_NUMBER and not job.over
     stopped: tuple[Action, ...] = (StopEarly(),) if runs else ()
-    return Verdict(
+    return Ruling(
         course="Over",
         reason="Over",
         actions=(*cancels, *stopped, *tidy),
@@ -31,17 +31,17 @@ def over(view: View) -> Verdict | None:
     )
 
 
-def complete(view: View) -> Verdict | None:
+def complete(view: View) -> Ruling | None:
     """The result is stored: whatever happened before, the round is complete."""
     model = view.seen.model
     return None if model is None else completed(view, model, kept_in_words(view, model))
 
 
-def suspended(view: View) -> Verdict | None:
+def suspended(view: View) -> Ruling | None:
     """The hub cancels tasks that have not sent their update, and keeps updates that were sent."""
     if not view.round.spec.suspend:
         return None
-    return Verdict(
+    return Ruling(
         course="Suspended",
         reason=SUSPENDED,
         message="The round pauses, because its spec.suspend is true. Until somebody sets spec.suspend to false, the "

@@ -15,10 +15,10 @@ from wardround.plans.round.references import references_not_ready
 from wardround.plans.round.server_state import state_unusable
 from wardround.plans.round.status import status
 from wardround.plans.round.strategy import strategy_impossible
-from wardround.plans.round.types import CleanUp, Observation, Plan, Verdict
+from wardround.plans.round.types import CleanUp, Observation, Plan, Ruling
 from wardround.plans.round.view import View, view_of
 
-Rule = Callable[[View], Verdict | None]
+Rule = Callable[[View], Ruling | None]
 
 RULES: tuple[Rule, ...] = (
     over,
@@ -43,10 +43,10 @@ RULES: tuple[Rule, ...] = (
 def plan(seen: Observation) -> Plan:
     """The actions, the status afterwards, and `requeue_after`."""
     view = view_of(seen)
-    verdict = next(verdict for rule in RULES if (verdict := rule(view)))
-    times = [each for each in verdict.requeue_at if each > seen.now]
+    ruling = next(ruling for rule in RULES if (ruling := rule(view)))
+    times = [each for each in ruling.requeue_at if each > seen.now]
     after = (min(times) - seen.now).total_seconds() if times else None
-    if verdict.course in ("Complete", "Failed") or any(isinstance(each, CleanUp) for each in verdict.actions):
+    if ruling.course in ("Complete", "Failed") or any(isinstance(each, CleanUp) for each in ruling.actions):
         after = 0.0  # the final status comes first; then the rule `over` tidies up, and then it sees what is left
-    made = status(view.seen, view.parts, verdict, selected=view.selected, absent=view.absent)
-    return Plan(actions=verdict.actions, status=made, requeue_after=after)
+    made = status(view.seen, view.parts, ruling, selected=view.selected, absent=view.absent)
+    return Plan(actions=ruling.actions, status=made, requeue_after=after)

@@ -5,18 +5,18 @@ from datetime import timedelta
 from wardround.api import conditions
 from wardround.api.times import parse_time, to_seconds
 from wardround.plans.round.base import named_base, of_the_same_model
-from wardround.plans.round.types import Reference, Verdict
-from wardround.plans.round.verdicts import advice, failed
+from wardround.plans.round.rulings import advice, failed
+from wardround.plans.round.types import Reference, Ruling
 from wardround.plans.round.view import View
 
 
-def references_not_ready(view: View) -> Verdict | None:
+def references_not_ready(view: View) -> Ruling | None:
     """A round waits for the rounds of spec.references, as long as each may still complete."""
-    verdicts = (_not_ready(view, each) for each in view.seen.references)
-    return next((verdict for verdict in verdicts if verdict is not None), None)
+    rulings = (_not_ready(view, each) for each in view.seen.references)
+    return next((ruling for ruling in rulings if ruling is not None), None)
 
 
-def _not_ready(view: View, reference: Reference) -> Verdict | None:
+def _not_ready(view: View, reference: Reference) -> Ruling | None:
     if view.dispatched:
         return _lost(view, reference)
     if reference.round is None and reference.model is None:
@@ -24,7 +24,7 @@ def _not_ready(view: View, reference: Reference) -> Verdict | None:
     return _unfit(view, reference) or _under_way(reference) or _lost(view, reference) or _differs(view, reference)
 
 
-def _missing(view: View, reference: Reference) -> Verdict:
+def _missing(view: View, reference: Reference) -> Ruling:
     """The round may still be applied: tools apply many objects in any order."""
     created = parse_time(view.round.metadata.creation_timestamp)
     until = created + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
@@ -42,10 +42,10 @@ def _missing(view: View, reference: Reference) -> Verdict:
     if view.seen.now >= until:
         return failed(view, "ReferenceNotFound", message)
     waits = f"{message} The round waits until {to_seconds(until)}, and then fails."
-    return Verdict(course="Stalled", reason="ReferenceNotFound", message=waits, requeue_at=(until,))
+    return Ruling(course="Stalled", reason="ReferenceNotFound", message=waits, requeue_at=(until,))
 
 
-def _unfit(view: View, reference: Reference) -> Verdict | None:
+def _unfit(view: View, reference: Reference) -> Ruling | None:
     """A round that has failed, that somebody has replaced, or that is of another task, will never do."""
     live = reference.round
     if live is not None and conditions.is_true(live.status.conditions, "Failed"):
@@ -64,10 +64,10 @@ def _unfit(view: View, reference: Reference) -> Verdict | None:
     return failed(view, "ReferenceTaskDiffers", message)
 
 
-def _under_way(reference: Reference) -> Verdict | None:
+def _under_way(reference: Reference) -> Ruling | None:
     if reference.round is None or conditions.is_true(reference.round.status.conditions, "Complete"):
         return None
-    return Verdict(
+    return Ruling(
         course="Progressing",
         reason="WaitingForReference",
         message=f"This round waits until round {reference.name} is Complete, because it compares its model with "
@@ -75,14 +75,14 @@ def _under_way(reference: Reference) -> Verdict | None:
     )
 
 
-def _lost(view: View, reference: Reference) -> Verdict | None:
+def _lost(view: View, reference: Reference) -> Ruling | None:
     if reference.model is not None:
         return None
     message = f"The hub has no key that opens the result of round {reference.name}. {advice('ReferenceLost')}"
     return failed(view, "ReferenceLost", message)
 
 
-def _differs(view: View, reference: Reference) -> Verdict | None:
+def _differs(view: View, reference: Reference) -> Ruling | None:
     """All models of a comparison have to mean the same by each value, and have to be trained on rows that were chosen
     by the same rules."""
     base, model = view.seen.base_model, reference.model

@@ -4,8 +4,8 @@ from enum import StrEnum
 
 from wardround.api.federatedround import FederatedRoundSpec
 from wardround.plans.round.base import described_base, named_base
-from wardround.plans.round.types import Observation, StoredModel, Verdict
-from wardround.plans.round.verdicts import advice, failed, sentences
+from wardround.plans.round.rulings import advice, failed, sentences
+from wardround.plans.round.types import Observation, Ruling, StoredModel
 from wardround.plans.round.view import View
 from wardround.wire.server_state import StateManifest
 from wardround.wire.strategy_terms import moments
@@ -66,7 +66,7 @@ def kept_in_words(view: View, model: StoredModel) -> str:
     return sentences(in_words(view, model.server_state), lost if model.state_lost else "")
 
 
-def state_unusable(view: View) -> Verdict | None:
+def state_unusable(view: View) -> Ruling | None:
     """Fails a round whose optimizer would go on from a state that this hub has not signed for its base."""
     reason = "ServerStateUnusable"
     if not view.seen.base_state_damaged or not moments(view.round.spec.aggregation.strategy):

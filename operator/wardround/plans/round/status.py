@@ -1,4 +1,4 @@
-"""Composes a round's status from a verdict: conditions, counts, attention, timeline. Decides nothing."""
+"""Composes a round's status from a ruling: conditions, counts, attention, timeline. Decides nothing."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from wardround.api.federatedround import (
 from wardround.api.timeline import Timeline, mark, reached
 from wardround.api.times import to_seconds
 from wardround.plans.round.parts import TASK_REFUSED, Part, PartState, asks_again, task_refused
-from wardround.plans.round.types import EarlyRefusal, Interruption, Observation, Refusal, Verdict
+from wardround.plans.round.types import EarlyRefusal, Interruption, Observation, Refusal, Ruling
 from wardround.reasons.registry import is_lasting
 
 STARTED, DISPATCHED, COLLECTED, AGGREGATED, COMPLETE = "Started", "Dispatched", "Collected", "Aggregated", "Complete"
@@ -35,27 +35,27 @@ def is_final(status: FederatedRoundStatus) -> bool:
 def status(
     seen: Observation,
     parts: tuple[Part, ...],
-    verdict: Verdict,
+    ruling: Ruling,
     *,
     selected: tuple[str, ...],
     absent: tuple[str, ...],
 ) -> FederatedRoundStatus:
     """`selected`, `absent`: as of a View."""
     before = seen.round.status
-    if verdict.course == "Over":
+    if ruling.course == "Over":
         return _over(seen)
     timeline = before.timeline
-    for stage in verdict.stages:
+    for stage in ruling.stages:
         timeline = mark(timeline, stage, seen.now)
-    if verdict.course == "Complete":
+    if ruling.course == "Complete":
         timeline = mark(timeline, COMPLETE, seen.now)
     return replace(
         before,
         observed_generation=seen.round.metadata.generation,
-        conditions=_conditions(seen, verdict),
-        participants=_counts(parts, verdict, selected=len(selected), absent=len(absent)),
-        attention=_attention(seen, verdict.attention),
-        result=verdict.model.result if verdict.model else before.result,
+        conditions=_conditions(seen, ruling),
+        participants=_counts(parts, ruling, selected=len(selected), absent=len(absent)),
+        attention=_attention(seen, ruling.attention),
+        result=ruling.model.result if ruling.model else before.result,
         timeline=timeline,
     )
 
@@ -133,7 +133,7 @@ def refused(
     if seen.tasks or len(refusals) < asked or seen.now >= until:
         return status
     message = f"The hub operator tries again until {to_seconds(until)}. Then the round fails. {entries[0].message}"
-    waiting = Verdict(course="Stalled", reason=TASK_REFUSED, message=message)
+    waiting = Ruling(course="Stalled", reason=TASK_REFUSED, message=message)
     return replace(status, conditions=_conditions(seen, waiting), timeline=_started(seen.round.status, planned))
 
 
@@ -156,17 +156,17 @@ def begins_later(
     return replace(planned, conditions=progressing)
 
 
-def _conditions(seen: Observation, verdict: Verdict) -> Conditions:
+def _conditions(seen: Observation, ruling: Ruling) -> Conditions:
     spec, now, generation = seen.round.spec, seen.now, seen.round.metadata.generation
     result = seen.round.status.conditions
     for kind in ("Complete", "Failed"):
-        holds = verdict.course == kind
-        message = verdict.message if holds else ""
-        result = _set(result, kind, holds, verdict.reason, message, seen)
+        holds = ruling.course == kind
+        message = ruling.message if holds else ""
+        result = _set(result, kind, holds, ruling.reason, message, seen)
     was_suspended = conditions.find(result, "Suspended") is not None
     if spec.suspend or was_suspended:
         reason = "Suspended" if spec.suspend else "Resumed"
-        message = verdict.message if verdict.course == "Suspended" else ""
+        message = ruling.message if ruling.course == "Suspended" else ""
         result = _set(result, "Suspended", spec.suspend, reason, message, seen)
     if seen.base_deleted and seen.base_model is not None:
         kept = (
@@ -175,14 +175,14 @@ def _conditions(seen: Observation, verdict: Verdict) -> Conditions:
             "start from it."
         )
         result = _set(result, BASE_DELETED, True, BASE_DELETED, kept, seen)
-    if verdict.course == "Progressing":
-        return conditions.progressing(result, verdict.reason, verdict.message, now=now, generation=generation)
-    if verdict.course in ("Stalled", "Failed"):
-        return conditions.stalled(result, verdict.reason, verdict.message, now=now, generation=generation)
-    return conditions.settled(result, verdict.reason, now=now, generation=generation)
+    if ruling.course == "Progressing":
+        return conditions.progressing(result, ruling.reason, ruling.message, now=now, generation=generation)
+    if ruling.course in ("Stalled", "Failed"):
+        return conditions.stalled(result, ruling.reason, ruling.message, now=now, generation=generation)
+    return conditions.settled(result, ruling.reason, now=now, generation=generation)
 
 
-def _counts(parts: tuple[Part, ...], verdict: Verdict, *, selected: int, absent: int) -> Counts:
+def _counts(parts: tuple[Part, ...], ruling: Ruling, *, selected: int, absent: int) -> Counts:
     def count(state: PartState) -> int:
         return sum(part.state is state for part in parts)
 
@@ -193,7 +193,7 @@ def _counts(parts: tuple[Part, ...], verdict: Verdict, *, selected: int, absent:
         sent=count(PartState.SENT),
         failed=count(PartState.LOST),
         refused=sum(part.state is PartState.LOST and is_lasting(part.reason) for part in parts),
-        aggregated=len(verdict.model.aggregated) if verdict.model else 0,
+        aggregated=len(ruling.model.aggregated) if ruling.model else 0,
     )
 
 

@@ -1,9 +1,9 @@
 """Rules about the strategy of a round: whether it can combine what the round asks for, before anybody trains."""
 
 from wardround.api.federatedround import Aggregation
+from wardround.plans.round.rulings import advice, failed
 from wardround.plans.round.scratch import GIB, scratch
-from wardround.plans.round.types import Verdict
-from wardround.plans.round.verdicts import advice, failed
+from wardround.plans.round.types import Ruling
 from wardround.plans.round.view import View, hospitals
 from wardround.sealing.body import PART, ciphertext_length, part_lengths
 from wardround.wire import compression
@@ -15,7 +15,7 @@ MOST_UPDATES = 512
 LARGEST_PLAN, URL_BYTES = 900_000, 750
 
 
-def strategy_impossible(view: View) -> Verdict | None:
+def strategy_impossible(view: View) -> Ruling | None:
     """Fails a round whose strategy cannot combine its updates, since a round's spec cannot change. The API server
     refuses most such rounds."""
     spec = view.round.spec
@@ -36,7 +36,7 @@ def strategy_impossible(view: View) -> Verdict | None:
     return _beyond_scratch(view, spec.quorum.min)
 
 
-def too_much_to_aggregate(view: View, updates: int) -> Verdict | None:
+def too_much_to_aggregate(view: View, updates: int) -> Ruling | None:
     """Fails a round that would ask for more updates than one aggregation can combine. A Deliver round has none."""
     if view.round.spec.task == "Deliver":
         return None
@@ -46,7 +46,7 @@ def too_much_to_aggregate(view: View, updates: int) -> Verdict | None:
     return _beyond_plan(view) or _beyond_scratch(view, updates)
 
 
-def _beyond_plan(view: View) -> Verdict | None:
+def _beyond_plan(view: View) -> Ruling | None:
     """The plan holds the URLs of the base, of the result, and of the moments of a server optimizer before and after."""
     strategy, base = view.round.spec.aggregation.strategy, view.seen.base_model
     files = 2 * (1 + STRATEGIES[strategy].moments)
@@ -63,7 +63,7 @@ def _beyond_plan(view: View) -> Verdict | None:
     )
 
 
-def _beyond_scratch(view: View, updates: int) -> Verdict | None:
+def _beyond_scratch(view: View, updates: int) -> Ruling | None:
     """So many updates would not fit. Their size is known from the base: an update has its tensors."""
     spec, base = view.round.spec, view.seen.base_model
     if view.dispatched or spec.base is None or base is None or not needs_scratch(spec.aggregation):

@@ -272,7 +272,7 @@ Course = Literal["Progressing", "Suspended", "Stalled", "Failed", "Complete", "O
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Ruling:
     """What one rule decides: the course of the round and why, actions, and stages reached.
 
     `requeue_at`: times at which the operator reconciles the round again without an event. The next one counts.

@@ -30,8 +30,8 @@ def status(seen: Observation) -> SiteStatus:
         now=seen.now,
         generation=generation,
     )
-    approved = Verdict("Approved", "The site is connected to the hub, and the hub trusts its keys.")
-    reason, message, stalled = next((verdict for rule in RULES if (verdict := rule(seen))), approved)
+    approved = Ruling("Approved", "The site is connected to the hub, and the hub trusts its keys.")
+    reason, message, stalled = next((ruling for rule in RULES if (ruling := rule(seen))), approved)
     ready = reason == "Approved"
     after = conditions.set_condition(after, "Ready", ready, reason, message, now=seen.now, generation=generation)
     if ready:
@@ -43,7 +43,7 @@ def status(seen: Observation) -> SiteStatus:
     return dataclasses.replace(seen.site.status, observed_generation=generation, conditions=after)
 
 
-class Verdict(NamedTuple):
+class Ruling(NamedTuple):
     """Reason and message of the condition Ready. `stalled`: this does not heal by waiting, because a person has to
     act."""
 
@@ -52,26 +52,26 @@ class Verdict(NamedTuple):
     stalled: bool = False
 
 
-def _not_enrolled(seen: Observation) -> Verdict | None:
-    return Verdict(seen.link.state, seen.link.message, stalled=True) if seen.link.shut_out else None
+def _not_enrolled(seen: Observation) -> Ruling | None:
+    return Ruling(seen.link.state, seen.link.message, stalled=True) if seen.link.shut_out else None
 
 
-def _no_keys(seen: Observation) -> Verdict | None:
+def _no_keys(seen: Observation) -> Ruling | None:
     if seen.site.status.courier is not None and seen.site.status.courier.keys is not None:
         return None
     log = f"kubectl logs deployment/courier -n {seen.site.metadata.namespace}"
-    return Verdict("NoKeys", f"The courier has not published this site's keys yet. Read the courier's log: {log}")
+    return Ruling("NoKeys", f"The courier has not published this site's keys yet. Read the courier's log: {log}")
 
 
-def _not_connected(seen: Observation) -> Verdict | None:
-    return None if seen.link.state == "Connected" else Verdict(seen.link.state, seen.link.message)
+def _not_connected(seen: Observation) -> Ruling | None:
+    return None if seen.link.state == "Connected" else Ruling(seen.link.state, seen.link.message)
 
 
-def _unknown(seen: Observation) -> Verdict | None:
+def _unknown(seen: Observation) -> Ruling | None:
     if seen.participant is not None:
         return None
     name = seen.site.spec.hub.participant_namespace
-    return Verdict(
+    return Ruling(
         "ParticipantUnknown",
         f"The hub has no Participant {name} for this site. Ask the hub's administrator to run `kubectl wardround "
         f"enrol {name} --apply`.",
@@ -79,12 +79,12 @@ def _unknown(seen: Observation) -> Verdict | None:
     )
 
 
-def _not_pinned(seen: Observation) -> Verdict | None:
+def _not_pinned(seen: Observation) -> Ruling | None:
     """Only to say it before a task is refused for it: what is pinned comes over another channel."""
     published = seen.participant.status.hub_fingerprint if seen.participant else None
     if published is None or published == seen.site.spec.hub.fingerprint:
         return None
-    return Verdict(
+    return Ruling(
         "HubNotPinned",
         "The hub says that it signs with another key than the one in spec.hub.fingerprint, so this site refuses its "
         f"tasks. {REASONS['HubNotPinned'].advice}",
@@ -92,31 +92,31 @@ def _not_pinned(seen: Observation) -> Verdict | None:
     )
 
 
-def _suspended(seen: Observation) -> Verdict | None:
+def _suspended(seen: Observation) -> Ruling | None:
     if seen.participant is None or not seen.participant.spec.suspend:
         return None
     message = REASONS["ParticipantSuspended"].about(seen.participant.metadata.name).text
-    return Verdict("Suspended", message, stalled=True)
+    return Ruling("Suspended", message, stalled=True)
 
 
-def _full(seen: Observation) -> Verdict | None:
-    return Verdict("TooManyTasks", memory.FULL) if memory.is_full(len(seen.held)) else None
+def _full(seen: Observation) -> Ruling | None:
+    return Ruling("TooManyTasks", memory.FULL) if memory.is_full(len(seen.held)) else None
 
 
-def _not_approved(seen: Observation) -> Verdict | None:
+def _not_approved(seen: Observation) -> Ruling | None:
     if seen.participant is None:
         return None
     pinned = seen.participant.spec.key_fingerprint
     identity = seen.site.status.courier
     own = (identity.fingerprint if identity else None) or ""
     if not pinned:
-        return Verdict(
+        return Ruling(
             "NotApproved",
             "The hub does not trust this site's keys yet. Read their fingerprint to the hub's administrator by "
             f"telephone: {own}.",
         )
     if pinned != own:
-        return Verdict(
+        return Ruling(
             "FingerprintMismatch",
             f"The hub trusts other keys than this site's: it has pinned the fingerprint {pinned}, and this site's "
             f"keys have {own}. If this hospital has renewed its keys, read the new fingerprint to the hub's "
@@ -127,15 +127,15 @@ def _not_approved(seen: Observation) -> Verdict | None:
     return None
 
 
-def _no_common_version(seen: Observation) -> Verdict | None:
+def _no_common_version(seen: Observation) -> Ruling | None:
     """What the hub says in the Participant: this site does not know which versions the hub writes."""
     ready = conditions.find(seen.participant.status.conditions, "Ready") if seen.participant else None
     if seen.participant is None or ready is None or ready.reason not in VERSIONS_DIFFER:
         return None
-    return Verdict(ready.reason, REASONS[ready.reason].about(seen.participant.metadata.name).text, stalled=True)
+    return Ruling(ready.reason, REASONS[ready.reason].about(seen.participant.metadata.name).text, stalled=True)
 
 
-RULES: tuple[Callable[[Observation], Verdict | None], ...] = (
+RULES: tuple[Callable[[Observation], Ruling | None], ...] = (
     _not_enrolled,
     _no_keys,
     _not_connected,

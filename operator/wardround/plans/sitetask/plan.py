@@ -55,11 +55,11 @@ def interrupted(
 
 def _before_the_end(seen: Observation) -> Plan:
     view = view_of(seen)
-    verdict = next(answer for rule in RULES if (answer := rule(view)) is not None)
-    until = deadline(view, verdict)
+    ruling = next(answer for rule in RULES if (answer := rule(view)) is not None)
+    until = deadline(view, ruling)
     if until is not None and until <= seen.now:
-        verdict = overdue(verdict)
-    after = status(view, verdict)
+        ruling = overdue(ruling)
+    after = status(view, ruling)
     messages, requeue_after = hub.tell(seen, after, view.assignment)
     return Plan(
         status=after,
@@ -68,11 +68,11 @@ def _before_the_end(seen: Observation) -> Plan:
             *_count(view, after),
             *_write(seen, seen.task.status, after),
             *_mirror(seen),
-            *verdict.changes,
+            *ruling.changes,
             *messages,
             *_tell_others(seen),
         ),
-        requeue_after=sooner(verdict.requeue_after, *view.seconds_to(until), requeue_after),
+        requeue_after=sooner(ruling.requeue_after, *view.seconds_to(until), requeue_after),
         assignment=view.assignment,
     )
 

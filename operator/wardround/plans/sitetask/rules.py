@@ -1,4 +1,4 @@
-"""The rules of a task before its end, in the order in which they are asked. The first that answers is the verdict."""
+"""The rules of a task before its end, in the order in which they are asked. The first that answers is the ruling."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wardround.plans.sitetask.job import training_job
 from wardround.plans.sitetask.places import ahead
 from wardround.plans.sitetask.stages import failed, pod_times
 from wardround.plans.sitetask.state import JOB_NOT_ADMITTED, is_accepted, is_refused
-from wardround.plans.sitetask.types import Change, CreateJob, Marks, Observation, Verdict
+from wardround.plans.sitetask.types import Change, CreateJob, Marks, Observation, Ruling
 from wardround.plans.sitetask.view import View, has_reached
 from wardround.reasons.registry import COURIER, REASONS
 from wardround.sealing.refused import Refused
@@ -35,11 +35,11 @@ INPUT_READY: Marks = {**ACCEPTED, "InputReady": (True, "InputFetched")}
 TRAINED: Marks = {**INPUT_READY, "Trained": (True, "Trained")}
 
 
-def _cancelled(view: View) -> Verdict | None:
+def _cancelled(view: View) -> Ruling | None:
     there = view.seen.mirrored
     cancelled = there is not None and there.spec.cancel
     if view.seen.gone or cancelled or view.seen.task.spec.cancel:
-        return Verdict(reason="Cancelled", message=_ended_by_the_hub(view.seen), final="Failed")
+        return Ruling(reason="Cancelled", message=_ended_by_the_hub(view.seen), final="Failed")
     return None
 
 
@@ -52,7 +52,7 @@ def _ended_by_the_hub(seen: Observation) -> str:
     return f"{meaning} Until then, the task waited because of {last.reason}: {last.message}"
 
 
-def _refused(view: View) -> Verdict | None:
+def _refused(view: View) -> Ruling | None:
     if view.acceptance.outcome != "Refused":
         return None
     refusal, meta = view.acceptance, view.seen.task.metadata
@@ -62,7 +62,7 @@ def _refused(view: View) -> Verdict | None:
     return failed(failure, marks={} if is_accepted(view.seen.task) else {"Accepted": (False, refusal.reason)})
 
 
-def _approval_ended(view: View) -> Verdict | None:
+def _approval_ended(view: View) -> Ruling | None:
     """An accepted task ends with the approval on which it rests: a person has withdrawn it, or its time is over."""
     task, site = view.seen.task, view.seen.site
     if not is_accepted(task) or site.spec.policy.approval != "Manual":
@@ -85,12 +85,12 @@ def _approval_ended(view: View) -> Verdict | None:
     return failed(Failure.by("ApprovalEnded", message))
 
 
-def _waits_for_people(view: View) -> Verdict | None:
+def _waits_for_people(view: View) -> Ruling | None:
     if view.acceptance.outcome != "Waiting":
         return None
     reason = view.acceptance.reason
     requeue_after = CLOCK_SECONDS if reason == assignments.AHEAD_REASON else None
-    return Verdict(
+    return Ruling(
         reason=reason,
         message=view.acceptance_text,
         marks={"Accepted": ("Unknown", reason)},
@@ -98,17 +98,17 @@ def _waits_for_people(view: View) -> Verdict | None:
     )
 
 
-def _expired(view: View) -> Verdict | None:
+def _expired(view: View) -> Ruling | None:
     if view.seconds_left is None or view.seconds_left > 0:
         return None
     return failed(Failure.by("Expired", REASONS["Expired"].meaning))
 
 
-def _pod_failed(view: View) -> Verdict | None:
+def _pod_failed(view: View) -> Ruling | None:
     return failed(view.failure, stages=pod_times(view)) if view.failure else None
 
 
-def _courier_failed(view: View) -> Verdict | None:
+def _courier_failed(view: View) -> Ruling | None:
     reason = view.courier.reason or ""
     if reason not in COURIER:
         return None
@@ -119,30 +119,30 @@ def _courier_failed(view: View) -> Verdict | None:
     return failed(Failure.by(reason, message), stages=pod_times(view))
 
 
-def _sent(view: View) -> Verdict | None:
+def _sent(view: View) -> Ruling | None:
     if view.courier.update is None:
         return None
     stages = {**pod_times(view), "Sealed": view.seen.now, "Sent": view.seen.now}
     marks = {**TRAINED, "Sent": (True, "Sent")}
-    return Verdict(reason="Complete", message=REASONS["Sent"].meaning, marks=marks, stages=stages, final="Complete")
+    return Ruling(reason="Complete", message=REASONS["Sent"].meaning, marks=marks, stages=stages, final="Complete")
 
 
 def _is_delivery(view: View) -> bool:
     return view.assignment is not None and view.assignment.task == "Deliver"
 
 
-def _delivered(view: View) -> Verdict | None:
+def _delivered(view: View) -> Ruling | None:
     if not _is_delivery(view) or view.courier.delivery is None:
         return None
-    return Verdict(reason="Delivered", message=REASONS["Delivered"].meaning, marks=ACCEPTED, final="Complete")
+    return Ruling(reason="Delivered", message=REASONS["Delivered"].meaning, marks=ACCEPTED, final="Complete")
 
 
-def _delivers(view: View) -> Verdict | None:
+def _delivers(view: View) -> Ruling | None:
     """A Deliver task has no Job and needs no place: only the courier works on it."""
     return _progress(view, view.courier.reason or "Delivering", marks=ACCEPTED) if _is_delivery(view) else None
 
 
-def _sends(view: View) -> Verdict | None:
+def _sends(view: View) -> Ruling | None:
     checked = view.seen.pod is not None and view.seen.pod.step("check").succeeded
     if view.courier.upload is None and not checked:
         return None
@@ -150,13 +150,13 @@ def _sends(view: View) -> Verdict | None:
     return _progress(view, view.courier.reason or "Sending", marks=TRAINED, stages=stages)
 
 
-def _fetches(view: View) -> Verdict | None:
+def _fetches(view: View) -> Ruling | None:
     if view.courier.input == "Ready":
         return None
     return _progress(view, view.courier.reason or "Fetching", marks=ACCEPTED)
 
 
-def _queues(view: View) -> Verdict | None:
+def _queues(view: View) -> Ruling | None:
     """The oldest task goes first. A task that has a Job has its place already."""
     if view.seen.job is not None:
         return None
@@ -180,7 +180,7 @@ def _last_try(seen: Observation) -> tuple[str, str]:
     return last.reason, last.message
 
 
-def _dataset_gone(view: View) -> Verdict | None:
+def _dataset_gone(view: View) -> Ruling | None:
     name = view.assignment.dataset_name if view.assignment else ""
     if view.seen.job is not None or name in view.seen.datasets:
         return None
@@ -192,7 +192,7 @@ def _dataset_gone(view: View) -> Verdict | None:
     )
 
 
-def _dataset_unusable(view: View) -> Verdict | None:
+def _dataset_unusable(view: View) -> Ruling | None:
     name = view.assignment.dataset_name if view.assignment else ""
     dataset = view.seen.datasets.get(name)
     if view.seen.job is not None or dataset is None:
@@ -204,7 +204,7 @@ def _dataset_unusable(view: View) -> Verdict | None:
     return failed(Failure.by("DataUnreadable", f"Dataset {name}: {fault}")) if fault else None
 
 
-def _creates_job(view: View) -> Verdict | None:
+def _creates_job(view: View) -> Ruling | None:
     seen, assignment = view.seen, view.assignment
     if seen.job is not None or assignment is None:
         return None
@@ -235,7 +235,7 @@ def _live(view: View) -> LiveRounds:
     return LiveRounds(rounds, states, to_seconds(seen.now))
 
 
-def _waits_for_its_pod(view: View) -> Verdict | None:
+def _waits_for_its_pod(view: View) -> Ruling | None:
     """Why the Job controller makes no pod, for example because of a ResourceQuota, only Events of the Job tell. The
     site operator may not read Events."""
     job = view.seen.job
@@ -251,7 +251,7 @@ def _waits_for_its_pod(view: View) -> Verdict | None:
     return _progress(view, "Starting", message, marks=INPUT_READY)
 
 
-def _waits_for_a_node(view: View) -> Verdict | None:
+def _waits_for_a_node(view: View) -> Ruling | None:
     job, pod = view.seen.job, view.seen.pod
     if job is not None and job.suspended:
         queue = view.seen.site.spec.workload.queue_name
@@ -273,7 +273,7 @@ def _waits_for_a_node(view: View) -> Verdict | None:
     )
 
 
-def _waits_for_image(view: View) -> Verdict | None:
+def _waits_for_image(view: View) -> Ruling | None:
     pod = view.seen.pod
     container = failures.not_pulled(pod) if pod else ""
     if pod is None or not container:
@@ -283,7 +283,7 @@ def _waits_for_image(view: View) -> Verdict | None:
     return _progress(view, "ImagePullFailed", message, marks=INPUT_READY)
 
 
-def _leaves_its_node(view: View) -> Verdict | None:
+def _leaves_its_node(view: View) -> Ruling | None:
     pod = view.seen.pod
     if pod is None or not pod.leaving:
         return None
@@ -294,7 +294,7 @@ def _leaves_its_node(view: View) -> Verdict | None:
     return _progress(view, "Evicted", message, marks=INPUT_READY)
 
 
-def _trains(view: View) -> Verdict:
+def _trains(view: View) -> Ruling:
     stages = pod_times(view)
     return _progress(view, "Training" if "Started" in stages else "Starting", marks=INPUT_READY, stages=stages)
 
@@ -308,10 +308,10 @@ def _progress(
     stages: Mapping[str, datetime] | None = None,
     changes: tuple[Change, ...] = (),
     requeue_after: float | None = None,
-) -> Verdict:
+) -> Ruling:
     now = view.seen.now
     reached = {"Accepted": now, **({"InputReady": now} if "InputReady" in marks else {}), **(stages or {})}
-    return Verdict(
+    return Ruling(
         reason=reason,
         message=message or view.text(reason),
         marks=marks,
@@ -321,7 +321,7 @@ def _progress(
     )
 
 
-RULES: tuple[Callable[[View], Verdict | None], ...] = (
+RULES: tuple[Callable[[View], Ruling | None], ...] = (
     _cancelled,
     _refused,
     _approval_ended,

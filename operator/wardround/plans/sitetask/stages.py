@@ -9,7 +9,7 @@ from wardround.api import conditions, timeline
 from wardround.api.task import Failure
 from wardround.plans import waits
 from wardround.plans.pod import Pod
-from wardround.plans.sitetask.types import Marks, Verdict
+from wardround.plans.sitetask.types import Marks, Ruling
 from wardround.plans.sitetask.view import View
 from wardround.wire.assignment import Assignment
 
@@ -17,19 +17,19 @@ from wardround.wire.assignment import Assignment
 POD_STAGES = frozenset({"Started", "Prepared"})
 
 
-def deadline(view: View, verdict: Verdict) -> datetime | None:
-    """When the time is over for the stage that this verdict is about.
+def deadline(view: View, ruling: Ruling) -> datetime | None:
+    """When the time is over for the stage that this ruling is about.
 
     None while the task trains: the kubelet counts that time, since it stops the pod. The site counts only the time
     after which a node counts as dead (`failure.silent_from`).
     """
     seen, assignment = view.seen, view.assignment
-    if verdict.final or assignment is None or verdict.marks.get("Accepted", (False, ""))[0] is not True:
+    if ruling.final or assignment is None or ruling.marks.get("Accepted", (False, ""))[0] is not True:
         return None
     known = seen.task.status.conditions
-    if "Trained" in verdict.marks:
+    if "Trained" in ruling.marks:
         return (conditions.since(known, "Trained") or seen.now) + timedelta(seconds=assignment.upload_seconds)
-    if verdict.reason == "Training":
+    if ruling.reason == "Training":
         return None
     started = timeline.reached(seen.task.status.timeline, "Started")
     begun = _waits_again_since(seen.pod, started, assignment) if started else conditions.since(known, "Accepted")
@@ -47,16 +47,16 @@ def _waits_again_since(pod: Pod | None, started: datetime, assignment: Assignmen
     return started + timedelta(seconds=assignment.train_seconds)
 
 
-def overdue(verdict: Verdict) -> Verdict:
+def overdue(ruling: Ruling) -> Ruling:
     """The failure of a task whose stage took too long. Its cause is what the task waited for."""
-    otherwise = "UploadDeadline" if "Trained" in verdict.marks else "StartDeadline"
-    reason = waits.too_long(verdict.reason, otherwise)
-    message = f"The time for this stage is over (deadlines of the round). The task waited for this: {verdict.message}"
-    return failed(Failure.by(reason, message[:2048]), marks=verdict.marks, stages=verdict.stages)
+    otherwise = "UploadDeadline" if "Trained" in ruling.marks else "StartDeadline"
+    reason = waits.too_long(ruling.reason, otherwise)
+    message = f"The time for this stage is over (deadlines of the round). The task waited for this: {ruling.message}"
+    return failed(Failure.by(reason, message[:2048]), marks=ruling.marks, stages=ruling.stages)
 
 
-def failed(failure: Failure, *, marks: Marks | None = None, stages: Mapping[str, datetime] | None = None) -> Verdict:
-    return Verdict(
+def failed(failure: Failure, *, marks: Marks | None = None, stages: Mapping[str, datetime] | None = None) -> Ruling:
+    return Ruling(
         reason=failure.reason,
         message=failure.message or "",
         failure=failure,

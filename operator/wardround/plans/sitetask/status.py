@@ -1,4 +1,4 @@
-"""Writes a verdict as conditions, failure and timeline of the SiteTask. Decides nothing."""
+"""Writes a ruling as conditions, failure and timeline of the SiteTask. Decides nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wardround.api.times import to_seconds
 from wardround.plans import waits
 from wardround.plans.sitetask.stages import POD_STAGES
 from wardround.plans.sitetask.state import JOB_NOT_ADMITTED, is_final
-from wardround.plans.sitetask.types import Change, CreateJob, DeleteJob, DeleteTask, Mirror, Verdict
+from wardround.plans.sitetask.types import Change, CreateJob, DeleteJob, DeleteTask, Mirror, Ruling
 from wardround.plans.sitetask.view import View
 from wardround.wire.outcome import Outcome, OwnMetric
 
@@ -26,31 +26,31 @@ DOING: Mapping[type[Change], str] = {
 HAMPERED = "The site operator could not"
 
 
-def status(view: View, verdict: Verdict) -> SiteTaskStatus:
+def status(view: View, ruling: Ruling) -> SiteTaskStatus:
     seen = view.seen
     now, generation = seen.now, seen.task.metadata.generation
     current = seen.task.status.conditions
-    for kind, (value, reason) in verdict.marks.items():
+    for kind, (value, reason) in ruling.marks.items():
         message = view.acceptance_text if kind == "Accepted" else ""
         current = conditions.set_condition(current, kind, value, reason, message, now=now, generation=generation)
-    if verdict.final:
+    if ruling.final:
         current = conditions.set_condition(
-            current, verdict.final, True, verdict.reason, verdict.message, now=now, generation=generation
+            current, ruling.final, True, ruling.reason, ruling.message, now=now, generation=generation
         )
-    if verdict.final == "Complete":
-        current = conditions.settled(current, verdict.reason, now=now, generation=generation)
-    elif verdict.final or verdict.reason in waits.STALLED:
-        current = conditions.stalled(current, verdict.reason, verdict.message, now=now, generation=generation)
+    if ruling.final == "Complete":
+        current = conditions.settled(current, ruling.reason, now=now, generation=generation)
+    elif ruling.final or ruling.reason in waits.STALLED:
+        current = conditions.stalled(current, ruling.reason, ruling.message, now=now, generation=generation)
     else:
-        current = conditions.progressing(current, verdict.reason, verdict.message, now=now, generation=generation)
+        current = conditions.progressing(current, ruling.reason, ruling.message, now=now, generation=generation)
     reached = seen.task.status.timeline
-    for stage, time in verdict.stages.items():
+    for stage, time in ruling.stages.items():
         reached = timeline.move(reached, stage, time) if stage in POD_STAGES else timeline.mark(reached, stage, time)
     return dataclasses.replace(
         seen.task.status,
         observed_generation=generation,
         conditions=current,
-        failure=verdict.failure or seen.task.status.failure,
+        failure=ruling.failure or seen.task.status.failure,
         timeline=reached,
         metrics=_own_metrics(view) or seen.task.status.metrics,
         verdicts=_own_verdicts(view) or seen.task.status.verdicts,

@@ -200,7 +200,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Ruling:
     """What one rule says: how the task stands and why, what to do, which stages are reached, `requeue_after`."""
 
     reason: str

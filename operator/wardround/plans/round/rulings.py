@@ -1,18 +1,18 @@
-"""Builds the verdicts and sentences that several rules of a round share. Decides nothing."""
+"""Builds the rulings and sentences that several rules of a round share. Decides nothing."""
 
 from collections.abc import Sequence
 
 from wardround.api.federatedround import Attention
 from wardround.plans.round.parts import TASK_REFUSED, Part
 from wardround.plans.round.status import AGGREGATED, COLLECTED
-from wardround.plans.round.types import Action, StoredModel, Verdict
+from wardround.plans.round.types import Action, Ruling, StoredModel
 from wardround.plans.round.view import View, hospitals, left_out, named
 from wardround.reasons.registry import REASONS
 from wardround.wire.aggregation import LeftOut
 
 
-def failed(view: View, reason: str, message: str, attention: tuple[Attention, ...] | None = None) -> Verdict:
-    return Verdict(
+def failed(view: View, reason: str, message: str, attention: tuple[Attention, ...] | None = None) -> Ruling:
+    return Ruling(
         course="Failed",
         reason=reason,
         message=message,
@@ -20,9 +20,9 @@ def failed(view: View, reason: str, message: str, attention: tuple[Attention, ..
     )
 
 
-def completed(view: View, model: StoredModel, sentence: str, *actions: Action) -> Verdict:
+def completed(view: View, model: StoredModel, sentence: str, *actions: Action) -> Ruling:
     """`sentence`: a further one about the result."""
-    return Verdict(
+    return Ruling(
         course="Complete",
         reason="Complete",
         message=sentences(
