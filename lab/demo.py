@@ -229,8 +229,10 @@ def _report(
     shell.write()
     (WRITTEN / demo_ending.FURTHER_FILE).write_text(demo_ending.further_text(together, base), encoding="utf-8")
     (WRITTEN / demo_ending.REPORT).write_text(report.html(hub, demo_rounds.MODEL, NAMESPACE), encoding="utf-8")
+    demo_data.write(demo_data.new_patient(demo_data.tables()), WRITTEN / demo_ending.PATIENT_FILE)
     # soft_wrap: commands must stay on one line, so that people can copy them.
-    console.print(demo_ending.text(base, path.name), highlight=False, soft_wrap=True, markup=False)
+    ending = demo_ending.text(base, path.name, install.fingerprint(hub))
+    console.print(ending, highlight=False, soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

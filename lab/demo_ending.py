@@ -9,15 +9,21 @@ from lab.demo_rounds import AGAIN, FURTHER, MODEL, NAMESPACE, Chain
 SITE = "site-a"
 FURTHER_FILE = f"{FURTHER}.yaml"
 REPORT = "report.html"
+# The new patient of the demo, in build/demo, and the folder of the model that the first command below gets.
+PATIENT_FILE = "patient.csv"
+PULLED = "pulled"
 _RELEASE = "wardround-site"
+_PULL = "in-lab kubectl wardround model pull"
+_DATASET = "examples/breast-cancer/dataset.yaml"
 _UPGRADE = (
     f"helm upgrade {_RELEASE} charts/site -n wardround-site --kubeconfig build/lab/{SITE}/kubeconfig "
     f"-f build/demo/values-{SITE}-{_RELEASE}.yaml"
 )
 
 
-def text(last: str, summary: str) -> str:
-    """`last`: the round from which FURTHER starts. `summary`: the name of the file with the result."""
+def text(last: str, summary: str, fingerprint: str) -> str:
+    """`last`: the round from which FURTHER starts. `summary`: the name of the file with the result. `fingerprint`: of
+    the hub's key."""
     return f"""
 This result as JSON: build/demo/{summary}.
 The YAML that was applied: build/demo/model.yaml, rounds-*.yaml, values-*.yaml.
@@ -29,6 +35,11 @@ The clusters stay up. Look around:
   kubectl wardround explain federatedround/{last} -n {NAMESPACE}
   kubectl --kubeconfig build/lab/{SITE}/kubeconfig get validatingadmissionpolicies  # bind every account
 `kubectl wardround results federatedmodel/{MODEL} -n {NAMESPACE}` prints the numbers of all rounds, with intervals.
+Get the model of {last} out of the hub. The name of the hub's store is known only in the lab. So `in-lab` runs the
+command in the lab:
+  {_PULL} federatedround/{last} -n {NAMESPACE} -o build/demo/{PULLED} --hub-fingerprint {fingerprint}
+Use this model on this machine, for the new patient of the clinic:
+  wardround predict build/demo/{PULLED} build/demo/{PATIENT_FILE} --dataset {_DATASET} --hub-fingerprint {fingerprint}
 Make a round yourself. This one goes on from {last}:
   kubectl apply -f build/demo/{FURTHER_FILE}
   kubectl wardround watch federatedround/{FURTHER} -n {NAMESPACE}

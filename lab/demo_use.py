@@ -9,11 +9,11 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from lab import demo_data, demo_rounds, install, network, shell
+from lab import demo_data, demo_ending, demo_rounds, install, shell
 from lab.demo_data import ASKING, HOSPITALS
 from lab.demo_rounds import MODEL, NAMESPACE
 from lab.errors import LabError
-from lab.install import SITE_NAMESPACE, STORE_HOST, WRITTEN, kubectl
+from lab.install import SITE_NAMESPACE, WRITTEN, kubectl
 from lab.topology import named
 from wardround.api import conditions, prediction
 from wardround.api.modelversion import ModelVersion
@@ -23,14 +23,14 @@ PREDICTION_SECONDS = 300.0
 LOOK_SECONDS = 0.5
 ROWS = "new-patient.csv"
 PULLED = "model"
-# The names of the lab's hosts are known only inside of the lab. So the command sees another /etc/hosts.
-WITH_HOSTS = ["unshare", "--mount", "--propagation=private", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"']
 
 Progress = Callable[[str], None]
 
 
 def forget() -> None:
-    """Removes what an earlier demo has left at the hospitals: the models of its FederatedModel, and its prediction."""
+    """Removes what an earlier demo has left: the model that a person got, and at the hospitals the models of its
+    FederatedModel and its prediction."""
+    rmtree(WRITTEN / demo_ending.PULLED, ignore_errors=True)
     for hospital in HOSPITALS:
         rmtree(install.models_folder(hospital.name) / MODEL, ignore_errors=True)
     _answer_file().unlink(missing_ok=True)
@@ -70,11 +70,8 @@ def pull(version: ModelVersion, fingerprint: str, progress: Progress) -> Path:
 def by_person(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """Runs `kubectl wardround WORDS` as a person who reaches the hub's API server and store."""
     shell.write()
-    hosts = WRITTEN / "hosts"
-    hosts.write_text(f"127.0.0.1 localhost\n{named('hub').wan} {STORE_HOST}\n", encoding="ascii")
-    command = [shell.FOLDER / "kubectl-wardround", *words, "--kubeconfig", named("hub").kubeconfig]
-    inside = [*network.inside(named("hub")), *WITH_HOSTS, hosts, *command]
-    return subprocess.run([str(each) for each in inside], capture_output=True, text=True)
+    command = [shell.IN_LAB, shell.FOLDER / "kubectl-wardround", *words, "--kubeconfig", named("hub").kubeconfig]
+    return subprocess.run([str(each) for each in command], capture_output=True, text=True)
 
 
 def _answer_file() -> Path:

@@ -45,6 +45,7 @@ STEPS = 12_000
 # Additions to a site's default policy.
 POLICY: Object = {
     "dataSchemas": [SCHEMA, REVERSED],
+    "release": "Readers",
     # Each run evaluates other models on the same rows, as often as developers run the tests.
     "maxEvaluations": MOST_EVALUATIONS,
     "commands": [list(DEFAULT_COMMAND), carried.COMMAND],
