@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 
 from wardround.reasons.places import Place
-from wardround.reasons.reason import CLUSTER, HOSPITAL, NETWORK, NOBODY, ROUND, ROUND_OR_HOSPITAL, Reason
+from wardround.reasons.reason import HOSPITAL, NEW_PREDICTION, NOBODY, ROUND, ROUND_OR_HOSPITAL, Reason
 
 _hospital = partial(Reason, owner=HOSPITAL)
 
@@ -102,83 +100,13 @@ PREDICTIONS = (
     ),
 )
 
-_cluster = partial(Reason, owner=CLUSTER)
-_ANEW = "Then make a new Prediction, because one that has failed never continues."
-
-# What reasons that tasks have too mean for a Prediction. The registry has them in the words of a task.
-_SHARED: Mapping[str, Reason] = MappingProxyType(
-    {
-        each.name: each
-        for each in (
-            _hospital(
-                name="ColumnMissing",
-                meaning="The file of rows lacks a column that the Dataset or its DataSchema names.",
-                action="The condition's message names the column. If the file has it under another name, write that "
-                "name into `from` of the field, in spec.fields of Dataset DATASET. Otherwise add the column to the "
-                f"file. {_ANEW}",
-            ),
-            _hospital(
-                name="DataReplaced",
-                meaning="Somebody replaced or changed the file of rows while the pod read it.",
-                action="Write a new file under another name, and name it in a new Prediction.",
-            ),
-            _hospital(
-                name="DataUnreadable",
-                meaning="The pod could not read the file of rows as its Dataset describes it.",
-                action="Compare spec.rows of the Prediction, and spec.format of Dataset DATASET, with the file on the "
-                f"claim. {_ANEW}",
-            ),
-            _hospital(
-                name="NetworkOpen",
-                meaning="The pod of the Prediction could reach an address that must be closed to it.",
-                action="The condition's message names the address. Start the cluster's policy engine (a CNI that "
-                f"enforces NetworkPolicy). {_ANEW}",
-            ),
-            _cluster(
-                name="DeadlineExceeded",
-                meaning="The pod of the Prediction has not ended in time.",
-                action="The condition's message says for what the pod waited, or how long it ran. Remove the cause, "
-                f"or split the file of rows. {_ANEW}",
-            ),
-            _cluster(
-                name="IsolationUnknown",
-                meaning="The sidecar could not test whether the network of the Prediction's pod was closed, so the pod "
-                "ended.",
-                action=f"The condition's message says what failed. Check the node's memory. {_ANEW}",
-            ),
-            _cluster(
-                name="PodFailed",
-                meaning="The pod of the Prediction failed. Neither the model nor the rows are the cause.",
-                action=f"The condition's message says how the pod ended. Remove the cause. {_ANEW}",
-            ),
-            _cluster(
-                name="JobNotAdmitted",
-                meaning="The site's API server did not admit the Job of the Prediction.",
-                action="The condition's message quotes the API server. Remove the cause. Often the cause is a "
-                "ResourceQuota or LimitRange of the namespace, or an admission policy of the cluster. The site "
-                "operator tries again.",
-            ),
-            Reason(
-                name="IsolationUnproven",
-                owner=NETWORK,
-                meaning="The network of the Prediction's pod counts as closed only if the pod fails to reach an "
-                "address that the site operator reaches: the hub or the Kubernetes API. At present the site operator "
-                "reaches neither of the two, so the Prediction waits.",
-                action="The hospital's network administrators: Restore the site operator's access to the Kubernetes "
-                "API or to the hub. One of the two is enough. The hub's network administrators: Help if the fault is "
-                "in the hub's network. The Prediction then continues.",
-            ),
-        )
-    }
-)
-
 
 def at_a_prediction(known: Reason) -> Reason:
     """A reason in the words of a Prediction: no round and no SiteTask belongs to it."""
     if known.name in {each.name for each in PREDICTIONS}:
         return known
-    if known.name in _SHARED:
-        return _SHARED[known.name]
+    if known.at_prediction is not None:
+        return replace(known, meaning=known.at_prediction.meaning, action=known.at_prediction.action)
     owner = HOSPITAL if known.owner in (ROUND, ROUND_OR_HOSPITAL) else known.owner
-    action = f"The condition's message says what is wrong. Correct it. {_ANEW}"
+    action = f"The condition's message says what is wrong. Correct it. {NEW_PREDICTION}"
     return replace(known, owner=owner, action=action)

@@ -43,6 +43,8 @@ RESTORE = (
     "Restore the Secret model-UID in the hub's namespace from your backup. UID is metadata.uid of the round that made "
     "the model (or the sums)."
 )
+# A Prediction that has failed is not tried again.
+NEW_PREDICTION = "Then make a new Prediction, because one that has failed never continues."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,14 @@ class Wait:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Words:
+    """What a reason means, and what people have to do: whole sentences."""
+
+    meaning: str
+    action: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reason:
     """A reason in a condition, in `status.failure` or in `status.attention`, with its explanation. All that the code
     asks about a reason stands here, so that no other module lists reasons by name.
@@ -74,7 +84,8 @@ class Reason:
     part of a hospital's data that is the cause; None if no part is. `in_round`: the reason for which a round leaves out
     a Participant with this reason; None if it is the same one. `owner`: the people who must act. `meaning` and
     `action`: whole sentences with the placeholders PARTICIPANT, FEDERATION, ROUND, DATASET, TASK, SITE_NAMESPACE and
-    PARAMETER, which `about` replaces.
+    PARAMETER, which `about` replaces. `at_prediction`: both in the words of a Prediction, which has no round and no
+    SiteTask; None if the reason needs no words of its own there.
     """
 
     name: str
@@ -90,6 +101,7 @@ class Reason:
     owner: str
     meaning: str
     action: str
+    at_prediction: Words | None = None
 
     @property
     def stands_in(self) -> tuple[Place, ...]:

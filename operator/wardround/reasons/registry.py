@@ -11,6 +11,7 @@ from types import MappingProxyType
 from wardround.reasons.approvals import APPROVALS
 from wardround.reasons.deliveries import DELIVERIES
 from wardround.reasons.models import MODELS, VERDICTS
+from wardround.reasons.pods import PODS
 from wardround.reasons.predictions import PREDICTIONS
 from wardround.reasons.progress import PROGRESS
 from wardround.reasons.pushes import PUSHES
@@ -28,6 +29,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             *REFUSALS,
             *APPROVALS,
             *TRAINING,
+            *PODS,
             *TRANSFERS,
             *DELIVERIES,
             *ROUNDS,

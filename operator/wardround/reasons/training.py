@@ -1,4 +1,4 @@
-"""Why a training pod fails: its data, its code, its node, its time."""
+"""Why a training pod fails for its data or its code."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from wardround.reasons.reason import (
     CLUSTER,
     EXIT_CODE,
     EXIT_DATA,
-    EXIT_OUR_FAULT,
     EXIT_TRY_AGAIN,
     HOSPITAL,
     IMAGE,
-    NETWORK,
+    NEW_PREDICTION,
     ROUND,
     ROUND_OR_HOSPITAL,
     Reason,
-    Wait,
+    Words,
 )
 
 _site = partial(Reason, failure_class="Site", owner=HOSPITAL)
@@ -27,7 +26,6 @@ _code = partial(Reason, failure_class="Code", owner=IMAGE)
 _data = partial(_site, exit_code=EXIT_DATA, reporters=("Pod",))
 _output = partial(_code, exit_code=EXIT_CODE, reporters=("Pod",))
 _platform = partial(Reason, failure_class="Platform", retried=True, owner=CLUSTER)
-_network = partial(Reason, failure_class="Network", retried=True, owner=NETWORK)
 
 _DATA = (
     _data(
@@ -38,6 +36,12 @@ _DATA = (
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output names the missing "
         "column. If the file has this column under another name, write that name into `from` of the field, in "
         "spec.fields of Dataset DATASET. If the file does not have it, add the column to the file.",
+        at_prediction=Words(
+            meaning="The file of rows lacks a column that the Dataset or its DataSchema names.",
+            action="The condition's message names the column. If the file has it under another name, write that "
+            "name into `from` of the field, in spec.fields of Dataset DATASET. Otherwise add the column to the "
+            f"file. {NEW_PREDICTION}",
+        ),
     ),
     _data(
         name="DataUnreadable",
@@ -48,6 +52,11 @@ _DATA = (
         "Compare spec.path and spec.format of Dataset DATASET with the file on the volume, and correct what "
         "differs. If the error is that training code ended with exit code 65, this code could not use the data. "
         "Then read the log of the training code with the command in the error's message.",
+        at_prediction=Words(
+            meaning="The pod could not read the file of rows as its Dataset describes it.",
+            action="Compare spec.rows of the Prediction, and spec.format of Dataset DATASET, with the file on the "
+            f"claim. {NEW_PREDICTION}",
+        ),
     ),
     _platform(
         name="DataReplaced",
@@ -59,6 +68,10 @@ _DATA = (
         meaning="Somebody replaced or changed the data file while the training pod read it.",
         action="Nobody has to act now: the hub makes another attempt. From now on, replace the data file only while "
         "no task runs. Or write the new file under another name, and change spec.path of Dataset DATASET.",
+        at_prediction=Words(
+            meaning="Somebody replaced or changed the file of rows while the pod read it.",
+            action="Write a new file under another name, and name it in a new Prediction.",
+        ),
     ),
     _data(
         name="SplitKeyLost",
@@ -151,6 +164,11 @@ _DATA = (
         "If it is an IPv6 link-local address, do what docs/operations.md says (IPv6 link-local). Otherwise start "
         "the cluster's policy engine (a CNI that enforces NetworkPolicy). Then ask the round's author for a new "
         "round: this round does not ask the hospital again.",
+        at_prediction=Words(
+            meaning="The pod of the Prediction could reach an address that must be closed to it.",
+            action="The condition's message names the address. Start the cluster's policy engine (a CNI that "
+            f"enforces NetworkPolicy). {NEW_PREDICTION}",
+        ),
     ),
 )
 _OUTPUT = (
@@ -264,185 +282,6 @@ _CODE = (
         action="In a new round, raise deadlines.trainSeconds, or shorten training by its parameters, such as epochs.",
     ),
 )
-_PLATFORM = (
-    _platform(
-        name="Evicted",
-        wait=Wait(stage="Start"),
-        meaning="Kubernetes removed the training pod from its node before training ended.",
-        action="Check whether the node lacks memory or disk, and whether somebody has drained the node. Nobody has "
-        "to start the training again: Kubernetes starts another pod. If the task fails all the same, the hub makes "
-        "another attempt.",
-    ),
-    _platform(
-        name="NodeLost",
-        places=(Place.PREDICTION_FAILED,),
-        meaning="The node of the training pod has stopped answering, so nobody knows how training ended.",
-        action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: the output names the node. Repair "
-        "the node, or remove it from the cluster. Nobody has to start the training again: the hub makes another "
-        "attempt.",
-    ),
-    _platform(
-        name="StartDeadline",
-        meaning="The time that the round allows was over before training began, because the training pod took so "
-        "long to start.",
-        action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: its events show what took so long, "
-        "such as pulling an image or mounting a volume. If there was no pod, run `kubectl describe job TASK -n "
-        "SITE_NAMESPACE`: the events of the Job name the cause, such as a ResourceQuota of the namespace. The hub "
-        "makes another attempt.",
-    ),
-    _platform(
-        name="QueueDeadline",
-        owner=HOSPITAL,
-        meaning="The task waited at the site for longer than deadlines.queueSeconds plus deadlines.startSeconds of "
-        "the round: behind other tasks, or for Kueue.",
-        action="If the task waited behind other tasks, raise workload.maxConcurrentTasks in the values of the site "
-        "chart. If the task waited for Kueue, raise the quota of the queue in workload.queueName. The hub makes "
-        "another attempt.",
-    ),
-    _platform(
-        name="DeadlineExceeded",
-        places=(Place.PREDICTION_FAILED,),
-        meaning="The training pod was stopped at a deadline that is shorter than the round's: a person or a program "
-        "at the site gave the pod or its Job this deadline.",
-        action="Run `kubectl describe job TASK -n SITE_NAMESPACE` at the site. Find out what changes "
-        "activeDeadlineSeconds of the Job or its pod (often an admission webhook), and stop this change. The hub "
-        "makes another attempt.",
-    ),
-    _platform(
-        name="StepFailed",
-        wait=Wait(stage="Start"),
-        meaning="The site operator could not do the next step of the task, because the API server of the hospital's "
-        "cluster refused the step.",
-        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output names the step and "
-        "quotes the API server. Remove the cause. The site operator tries again.",
-    ),
-    _platform(
-        name="ClockSkew",
-        wait=Wait(stage="Acceptance"),
-        meaning="The clocks of hub and hospital differ: by the hospital's clock, the hub issued the task more than "
-        "5 minutes in the future.",
-        action="Compare the clocks of the hub and of the hospital's nodes, and correct the wrong clock. Nobody has "
-        "to start the task: the site accepts it when the hospital's clock has reached the time of issue.",
-    ),
-    _platform(
-        name="OutOfMemory",
-        places=(Place.PREDICTION_FAILED,),
-        meaning="A container of the training pod needed more memory than workload.limits.memory of the site chart "
-        "allows.",
-        action="The hub makes another attempt, which fails too as long as the limit stays. So ask the hospital's "
-        "administrator to raise workload.limits.memory in the values of the site chart. Or ask the round's author "
-        "for a new round with a smaller model or smaller batches.",
-    ),
-    _platform(
-        name="IsolationUnknown",
-        exit_code=EXIT_TRY_AGAIN,
-        places=(Place.PREDICTION_FAILED,),
-        reporters=("Pod",),
-        meaning="The site operator ended training, because nothing proved any more that the training pod's network "
-        "was closed: the sidecar `isolation` could not test the network.",
-        action="Nobody has to act at the first time: the hub makes another attempt, up to retryLimit of the round. "
-        "If this happens again, run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output "
-        "names the test that failed, or says how the sidecar ended. Check the node's memory, and whether the "
-        "training code uses up all ports.",
-    ),
-    _platform(
-        name="PodFailed",
-        exit_code=EXIT_OUR_FAULT,
-        places=(Place.PREDICTION_FAILED,),
-        reporters=("Pod",),
-        meaning="The training pod failed, and neither the training code nor the data is the cause.",
-        action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: the output shows why the pod failed. "
-        "Remove the cause. The hub makes another attempt.",
-    ),
-    _platform(
-        name="JobNotAdmitted",
-        places=(Place.PREDICTION_RECONCILING,),
-        wait=Wait(stage="Start"),
-        meaning="The API server of the hospital's cluster did not admit the training Job, so training has not started.",
-        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output quotes the API server. "
-        "Remove the cause. Often the cause is a ResourceQuota or LimitRange of the namespace, an admission policy of "
-        "the cluster, or a Dataset that policy.datasets no longer lists. If the message names an unknown field, "
-        "upgrade the CRDs (chart wardround-crds) with `helm upgrade`, and then the chart wardround-site to the same "
-        "version. The site operator tries again.",
-    ),
-    _platform(
-        name="SiteTaskNotAdmitted",
-        wait=Wait(stage="Acceptance"),
-        meaning="The API server of the hospital's cluster did not admit the SiteTask, so the site has not accepted "
-        "the task yet.",
-        action="Run `kubectl logs deployment/site-operator -n SITE_NAMESPACE` at the site: the log quotes the API "
-        "server. Remove the cause. Often the cause is a ResourceQuota of the namespace, an admission policy of the "
-        "cluster, or CRDs that are older than the operator. The site operator tries again.",
-    ),
-    _platform(
-        name="Unschedulable",
-        wait=Wait(stage="Start"),
-        meaning="The training pod waits, because no node of the site accepts it: no node has room, or labels or "
-        "taints keep the pod away.",
-        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output quotes the "
-        "scheduler. If it names a taint, ask the hospital's administrator to list the taint in workload.tolerations "
-        "of the site chart's values. If it names a node selector, compare workload.nodeSelector with the labels of "
-        "the nodes. If nodes lack room, free nodes or accelerators, add some, or lower workload.limits. Or ask the "
-        "round's author for a round with smaller resources.",
-    ),
-    _platform(
-        name="ImagePullFailed",
-        owner=HOSPITAL,
-        wait=Wait(stage="Start"),
-        meaning="The training pod waits, because the node cannot pull one of its images.",
-        action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: its events quote the registry. Check "
-        "that the nodes reach the registry, and that imagePullSecrets in the values of the site chart names a "
-        "Secret for this registry.",
-    ),
-    _platform(
-        name="WorkspaceUnusable",
-        wait=Wait(stage="Transfer"),
-        meaning="The courier cannot use the claim `workspace`, the volume that it shares with the training pod.",
-        action="Run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site: the log has the error. Often "
-        "the volume (workspace.existingClaim in the values of the site chart) is full or not mounted. Remove the "
-        "cause.",
-    ),
-    Reason(
-        name="SiteSilent",
-        failure_class="Platform",
-        owner=HOSPITAL,
-        meaning="The hub does not know how training ended at the site: deadlines.trainSeconds passed long ago, and "
-        "the site has reported nothing.",
-        action="Check at the site that the site operator runs, that the Site's condition HubConnected is True, and "
-        "that the node of the training pod is Ready. Then ask the round's author to apply a new round.",
-    ),
-)
-_TRANSFERS = (
-    _network(
-        name="FetchDeadline",
-        meaning="The courier did not fetch the base model within the sum of deadlines.queueSeconds and "
-        "deadlines.startSeconds.",
-        action="Wait: the hub makes another attempt. If the next attempt fails too, run `kubectl logs "
-        "deployment/courier -n SITE_NAMESPACE` at the site. If the log shows a slow network, ask the round's author "
-        "for a new round with a larger deadlines.queueSeconds. If the log shows that the courier does not reach the "
-        "store, restore the connection from the site to the store.",
-    ),
-    _network(
-        name="UploadDeadline",
-        meaning="The courier did not send the update within deadlines.uploadSeconds.",
-        action="Wait: the hub makes another attempt. If the next attempt fails too, run `kubectl logs "
-        "deployment/courier -n SITE_NAMESPACE` at the site. If the log shows that the courier does not reach the "
-        "store, restore the connection from the site to the store. If the courier reaches the store, ask the round's "
-        "author for a new round with a larger deadlines.uploadSeconds.",
-    ),
-    _network(
-        name="IsolationUnproven",
-        places=(Place.PREDICTION_RECONCILING,),
-        wait=Wait(stage="Start"),
-        meaning="The training pod waits, because the site operator reaches neither the hub nor the Kubernetes API. "
-        "To prove that the pod's network is closed, the pod must fail to reach an address that the site operator "
-        "reaches at the same time.",
-        action="The hospital's network administrators: Restore the site operator's access to the Kubernetes API or to "
-        "the hub. One of the two is enough. The hub's network administrators: Help if the fault is in the hub's "
-        "network. Nobody has to start the training pod: it then starts by itself.",
-    ),
-)
-
 _EVALUATIONS = (
     _data(
         name="EvaluationsUsedUp",
@@ -466,7 +305,7 @@ _EVALUATIONS = (
     ),
 )
 
-TRAINING = (*_DATA, *_EVALUATIONS, *_OUTPUT, *_CODE, *_PLATFORM, *_TRANSFERS)
+TRAINING = (*_DATA, *_EVALUATIONS, *_OUTPUT, *_CODE)
 
 
 def at_a_dataset(known: Reason) -> Reason:

@@ -24,6 +24,7 @@ from wardround.reasons.reason import (
     READER,
     ROUND,
     ROUND_OR_HOSPITAL,
+    Words,
 )
 from wardround.reasons.refusals import REFUSALS
 from wardround.reasons.registry import COURIER, POD, REASONS, advise, reason_for
@@ -231,7 +232,8 @@ def test_each_reason_of_a_plan_is_listed_for_its_kind_or_for_the_round(kind: str
 
 def as_markdown() -> str:
     """docs/reasons.md, from the registry."""
-    return "\n".join([INTRODUCTION, *(_row(name) for name in sorted(REASONS))]) + "\n"
+    at_predictions = [f"| `{name}` | {each.meaning} | {each.action} |" for name, each in sorted(_own_words().items())]
+    return "\n".join([INTRODUCTION, *(_row(name) for name in sorted(REASONS)), AT_A_PREDICTION, *at_predictions]) + "\n"
 
 
 INTRODUCTION = """# Reasons
@@ -249,6 +251,16 @@ after such a failure, up to the round's `retryLimit`. The task of the last attem
 
 | reason | stands in | class | means | who acts | do |
 |---|---|---|---|---|---|"""
+AT_A_PREDICTION = """
+## At a Prediction
+A Prediction has no round and no SiteTask. So `explain` says this of these reasons if a Prediction has them:
+
+| reason | means | do |
+|---|---|---|"""
+
+
+def _own_words() -> dict[str, Words]:
+    return {name: each.at_prediction for name, each in REASONS.items() if each.at_prediction is not None}
 
 
 def _row(name: str) -> str:
@@ -264,6 +276,11 @@ def _stands_in(name: str) -> str:
         kinds, _, condition = place.partition(": ")
         places.setdefault(kinds, []).append(condition)
     return "; ".join(": ".join(filter(None, (kinds, ", ".join(conditions)))) for kinds, conditions in places.items())
+
+
+def test_a_reason_with_words_for_a_prediction_can_stand_at_one() -> None:
+    for name in _own_words():
+        assert any(place.startswith("Prediction: ") for place in REASONS[name].stands_in), name
 
 
 def test_the_documentation_says_what_explain_says() -> None:
