@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from wardround.kube.index import NamespacedName
 
@@ -16,11 +17,14 @@ class GoneRounds:
     """Rounds by name and UID: a name may have been that of several rounds.
 
     What they have left goes at once (hub/leftovers.py). Their results may stay for other rounds (hub/results.py).
+    Sites may put objects into the store until their grants expire. Until then a hub with many models has thousands of
+    such rounds, so this keeps little of each.
     """
 
     def __init__(self) -> None:
-        # For each UID the numbers of aggregations whose objects a list has shown.
-        self._left: defaultdict[NamespacedName, dict[str, frozenset[int]]] = defaultdict(dict)
+        # UIDs, each with the numbers of aggregations whose objects a list has shown.
+        self._left: dict[NamespacedName, tuple[tuple[str, frozenset[int]], ...]] = {}
+        self._until: dict[NamespacedName, datetime] = {}
         self._results: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._complete = False
 
@@ -31,7 +35,9 @@ class GoneRounds:
 
     def add(self, place: NamespacedName, uid: str, numbers: Iterable[int] = ()) -> None:
         """This round is gone, and may have left something."""
-        self._left[place][uid] = self._left[place].get(uid, frozenset()) | frozenset(numbers)
+        known = dict(self._left.get(place, ()))
+        known[uid] = known.get(uid, frozenset()) | frozenset(numbers)
+        self._left[place] = tuple(known.items())
         self.add_result(place, uid)
 
     def complete(self) -> None:
@@ -41,13 +47,27 @@ class GoneRounds:
     def left(self, place: NamespacedName, live_uid: str | None) -> Mapping[str, frozenset[int]]:
         """UIDs of the rounds of this name whose objects are to be deleted, each with numbers of aggregations.
         `live_uid`: of the round that has the name now. An event shows a deletion also while finalizers hold a round."""
-        return {uid: numbers for uid, numbers in self._left.get(place, {}).items() if uid != live_uid}
+        return {uid: numbers for uid, numbers in self._left.get(place, ()) if uid != live_uid}
 
     def deleted(self, place: NamespacedName, uid: str) -> None:
         """Nothing is left of this round, but for its result."""
-        self._left[place].pop(uid, None)
-        if not self._left[place]:
-            del self._left[place]
+        rest = tuple(pair for pair in self._left.get(place, ()) if pair[0] != uid)
+        if rest:
+            self._left[place] = rest
+        else:
+            self._left.pop(place, None)
+            self._until.pop(place, None)
+
+    def wait(self, place: NamespacedName, until: datetime) -> None:
+        """Sites can put objects for rounds of this name until then."""
+        self._until[place] = until
+
+    def take_due(self, now: datetime) -> tuple[NamespacedName, ...]:
+        """Names of rounds for which no site can put objects any more, each once."""
+        due = tuple(place for place, until in self._until.items() if until <= now)
+        for place in due:
+            del self._until[place]
+        return due
 
     def add_result(self, place: NamespacedName, uid: str) -> None:
         """This round is gone, and has a result: also if it came after somebody has looked for it."""

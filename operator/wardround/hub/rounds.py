@@ -32,6 +32,8 @@ from wardround.store.errors import StoreError
 
 # Deletions that a watch has missed are noticed by what they left, this often.
 LEFTOVERS_SECONDS = 3600
+# What sites have put for rounds that are gone is deleted so long after their grants have expired, at the latest.
+LATE_PUTS_SECONDS = 60
 logger = logging.getLogger(__name__)
 
 
@@ -94,6 +96,7 @@ class RoundController:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.hub.tasks.run(self._changed))
             group.create_task(self._find_leftovers())
+            group.create_task(self._delete_late_puts())
 
     def _changed(self, kind: str, item: Object) -> None:
         for wake in self.keys(kind, item):
@@ -116,29 +119,38 @@ class RoundController:
                     self.queue.add(key)
                 await asyncio.sleep(LEFTOVERS_SECONDS)
 
+    async def _delete_late_puts(self) -> None:
+        """Runs without end. It looks once more at rounds that are gone, after the grants of their sites have expired. A
+        timer of the queue for each such round would take more memory than all that `hub.gone` keeps of them."""
+        while True:
+            await asyncio.sleep(LATE_PUTS_SECONDS)
+            for place in self.hub.gone.take_due(self.hub.clock()):
+                self.queue.add(Key(self.kind, *place))
+
     async def reconcile(self, key: Key) -> float | None:
         live = await get_round(self.hub.client, key.namespace, key.name)
         if live is None:
-            return await self._forget(key)
+            await self._forget(key)
+            return None
         observed, federated_round = live
         # Before the round looks at others: one of them may change meanwhile.
         self._follow(key, federated_round)
-        after_leftovers = await self._leftovers_of_others(key, federated_round)
+        failed_leftovers = await self._leftovers_of_others(key, federated_round)
         looked = await look(self.hub, federated_round)
         status, after_plan = await self._carry_out(looked)
         requeue_after = await self._write(key, observed, looked, status)
-        if failure := after_plan.failure or after_leftovers.failure:
+        if failure := after_plan.failure or failed_leftovers:
             raise failure
-        return sooner(requeue_after, after_plan.requeue_after, after_leftovers.requeue_after)
+        return sooner(requeue_after, after_plan.requeue_after)
 
-    async def _forget(self, key: Key) -> float | None:
-        """The round is gone. Returns `requeue_after`."""
+    async def _forget(self, key: Key) -> None:
+        """The round is gone."""
         if uid := self._known_uid(key):
             self._gone(key, uid)
         self._own_writes.forget(key)
         self.hub.cleaned.pop(_place(key), None)
         self.hub.tasks.forget(_place(key))
-        return await self._delete_leftovers(key, None)
+        await self._delete_leftovers(key, None)
 
     def _gone(self, key: Key, uid: str) -> None:
         """A round was deleted, and may have left something."""
@@ -168,12 +180,13 @@ class RoundController:
         else:
             self.active[key] = ActiveRound(uid, frozenset(federatedround.source_names(federated_round)))
 
-    async def _leftovers_of_others(self, key: Key, federated_round: FederatedRound) -> _NextLook:
+    async def _leftovers_of_others(self, key: Key, federated_round: FederatedRound) -> StoreError | None:
         """Deletes what is left of other rounds of this name. A store that fails does not hold this round."""
         try:
-            return _NextLook(await self._delete_leftovers(key, federated_round.metadata.uid))
+            await self._delete_leftovers(key, federated_round.metadata.uid)
         except StoreError as failure:
-            return _NextLook(failure=failure)
+            return failure
+        return None
 
     async def _carry_out(self, looked: Look) -> tuple[FederatedRoundStatus, _NextLook]:
         """Carries out the plan. Returns the status to write."""
@@ -214,8 +227,7 @@ class RoundController:
                 self.queue.add(other)
         self._results.wake_kept(key.namespace)
 
-    async def _delete_leftovers(self, key: Key, live_uid: str | None) -> float | None:
-        """Returns `requeue_after`."""
+    async def _delete_leftovers(self, key: Key, live_uid: str | None) -> None:
         place, gone = _place(key), self.hub.gone
         left = gone.left(place, live_uid)
         try:
@@ -224,7 +236,8 @@ class RoundController:
             # The round may have kept its result after the controller of results has looked for it.
             if left and gone.known_results(place):
                 self._results.wake(key.namespace, key.name)
-        return max((until - self.hub.clock()).total_seconds(), 0.0) if until else None
+        if until:
+            gone.wait(place, until)
 
 
 def _place(key: Key) -> NamespacedName:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.unit.hub.results import leave_result, result
 from tests.unit.plans_hub.builders import UID
 from wardround.api import names
 from wardround.api.times import to_seconds
+from wardround.hub.rounds import LATE_PUTS_SECONDS
 from wardround.store.errors import MISSING, REFUSED, StoreError
 
 
@@ -36,22 +38,41 @@ def test_a_restarted_operator_deletes_the_result_of_a_gone_round_that_has_a_name
     play(main)
 
 
+LATE = f"{names.updates_prefix(UID)}1/site-a"
+
+
+def remember_puts(hub: LoneHub, until: datetime) -> None:
+    """The emptied Secret of the key of a round that is gone, as the process before has left it: the updates are to be
+    deleted once more."""
+    annotations = {**names.round_ref(NAMESPACE_OF_ROUNDS, "train-0"), names.PUTS_UNTIL: to_seconds(until)}
+    labels = names.round_labels("train-0", UID)
+    metadata = {"name": names.round_secret(UID), "namespace": NAMESPACE, "labels": labels, "annotations": annotations}
+    hub.server.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+
+
+def test_late_uploads_of_a_gone_round_go_within_a_minute_of_the_end_of_its_grants() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        until = loop.clock() + timedelta(minutes=30)
+        remember_puts(hub, until)
+        async with hub.running():
+            await asyncio.sleep(300)
+            hub.store.stored[LATE] = b"sent after the round was deleted"
+            await asyncio.sleep((until - loop.clock()).total_seconds() - 1)
+            assert hub.server.select("Secret", NAMESPACE, names.ROUND_UID), "a site can still send"
+            await asyncio.sleep(LATE_PUTS_SECONDS + 10)
+            assert not hub.store.stored
+            assert not hub.server.select("Secret", NAMESPACE, names.ROUND_UID)
+
+    play(main)
+
+
 def test_a_restarted_operator_deletes_the_late_uploads_of_a_gone_round_that_has_a_namesake() -> None:
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
         hub.enrol("site-a", suspend=True)
-        metadata = {
-            "name": names.round_secret(UID),
-            "namespace": NAMESPACE,
-            "labels": names.round_labels("train-0", UID),
-            "annotations": {
-                **names.round_ref(NAMESPACE_OF_ROUNDS, "train-0"),
-                names.PUTS_UNTIL: to_seconds(loop.clock()),
-            },
-        }
-        # Emptied by the sweep of the process before, which was to delete the updates once more.
-        hub.server.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
-        hub.store.stored[f"{names.updates_prefix(UID)}1/site-a"] = b"sent after the round was deleted"
+        remember_puts(hub, loop.clock())
+        hub.store.stored[LATE] = b"sent after the round was deleted"
         hub.apply_round("train-0", ["site-a"], deadlines={"admissionSeconds": 86400, "totalSeconds": 604800})
         started = {"timeline": [{"stage": "Started", "time": to_seconds(loop.clock())}]}
         place = Place("FederatedRound", NAMESPACE_OF_ROUNDS, "train-0")
