@@ -160,6 +160,7 @@ NOT_RUN_INLINE = {
         "the kind is the hub's, and these commands run at a site: tests/integration/hub/test_models.py reads it"
     ),
     "kubectl delete modelversion NAME -n FEDERATION": "tests/integration/hub/test_pushes.py deletes one",
+    "kubectl delete federatedround ROUND -n FEDERATION": "tests/integration/hub/test_lost_keys.py deletes one",
     "kubectl diff -f -": "reads what `enrol` prints, which tests/integration/api/test_enrolment.py applies",
     "kind load": "no command of ours: says what does not work",
     "kubectl delete flowschema,prioritylevelconfiguration wardround-participant-NAME": (

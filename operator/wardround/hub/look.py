@@ -17,7 +17,7 @@ from wardround.hub.observe import identified, observe, observe_over
 from wardround.kube.index import NamespacedName
 from wardround.plans.round import plan as round_plan
 from wardround.plans.round.confirmation import Confirmation, confirmation
-from wardround.plans.round.status import STARTED, is_over
+from wardround.plans.round.status import DISPATCHED, STARTED, is_over
 from wardround.plans.round.types import Observation, Plan
 
 
@@ -38,7 +38,7 @@ async def look(hub: Context, federated_round: FederatedRound) -> Look:
     if is_over(federated_round):
         return await _look_after_the_end(hub, federated_round, made)
     tasks, fresh = await _first_tasks(hub, federated_round, made)
-    if made.key is None and tasks:
+    if made.key is None and (tasks or reached(federated_round.status.timeline, DISPATCHED)):
         made = await search(hub.client, federated_round.metadata.uid)
     seen, base, references = await observe(hub, federated_round, tasks, made)
     done = Confirmation(all_tasks=fresh)

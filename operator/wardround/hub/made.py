@@ -44,6 +44,12 @@ class Made:
         return self.key is not None and names.CLEANED_UP in _annotations(self.key)
 
     @property
+    def key_lost(self) -> bool:
+        """Whether a round that has asked hospitals has no private key any more: somebody has deleted its Secret, or
+        what was in it."""
+        return self.lost or (self.key is not None and vault.PRIVATE_KEY not in (self.key.get("data") or {}))
+
+    @property
     def puts_until(self) -> datetime | None:
         """Until when sites can store objects, as the first clean-up has noted it."""
         return read_time(_annotations(self.key).get(names.PUTS_UNTIL, "")) if self.key else None

@@ -98,6 +98,7 @@ async def observe(
         schema=schema,
         schema_fault=schema_fault,
         waits_for=await _waits_for(client, federated_round, start.round),
+        key_lost=made.key_lost,
         scratch_limit=hub.settings.scratch_limit,
         early_seconds=hub.settings.early_seconds,
         now=hub.clock(),

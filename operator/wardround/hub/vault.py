@@ -28,6 +28,9 @@ from wardround.sealing.refused import Refused
 from wardround.wire import canonical, codec
 from wardround.wire.models import Header
 
+# Under this name, the Secret of a round's key has it.
+PRIVATE_KEY = "privateKey"
+
 
 def secret(name: str, namespace: str, data: Mapping[str, bytes], owner: FederatedRound | None = None) -> Object:
     """A Secret. Its labels name the round that it belongs to, if any, so that it is found when that round was deleted
@@ -89,7 +92,7 @@ class RoundKey:
         """Raises NotFound, KeyError."""
         item = await self.secret()
         if self._key is None:
-            self._key = DecryptionKey.load(value(item, "privateKey"))
+            self._key = DecryptionKey.load(value(item, PRIVATE_KEY))
         return self._key
 
 
@@ -97,7 +100,7 @@ async def make_round_key(client: Api, federated_round: FederatedRound) -> None:
     """Makes the key unless it exists: tasks that were dispatched before a restart name its public half."""
     key = DecryptionKey.generate()
     name = names.round_secret(federated_round.metadata.uid)
-    await client.create_if_absent(secret(name, client.namespace, {"privateKey": key.raw}, federated_round))
+    await client.create_if_absent(secret(name, client.namespace, {PRIVATE_KEY: key.raw}, federated_round))
 
 
 async def make_memory(client: Api, federated_round: FederatedRound, notes: Mapping[str, str]) -> None:

@@ -1,8 +1,9 @@
-"""Somebody deletes the Secret of a round's key. The hub operator still cleans up, and asks no hospital anew."""
+"""Somebody deletes the Secret of a round's key. The round fails, and the hub operator cleans up after it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -27,6 +28,7 @@ from tests.unit.hub.test_made import (
 from tests.unit.hub.test_round_tasks import answer, send
 from wardround.api import names
 from wardround.api.times import to_seconds
+from wardround.hub import vault
 from wardround.ports import Object
 from wardround.store.errors import MISSING, StoreError
 
@@ -40,6 +42,11 @@ def enrolled(loop: VirtualLoop) -> LoneHub:
 
 def lose_key(hub: LoneHub) -> None:
     hub.server.remove(Place("Secret", NAMESPACE, names.round_secret(uid_of(hub))))
+
+
+def empty_key(hub: LoneHub) -> None:
+    place = Place("Secret", NAMESPACE, names.round_secret(uid_of(hub)))
+    hub.server.change(place, {"data": {vault.PRIVATE_KEY: None}})
 
 
 def secrets(hub: LoneHub) -> list[Object]:
@@ -130,6 +137,11 @@ def test_an_operator_that_starts_after_the_end_cleans_up_although_the_key_is_del
     play(main)
 
 
+def failure(hub: LoneHub) -> str:
+    failed = condition(hub.round("train-1"), "Failed")
+    return failed.reason if failed and failed.status == "True" else ""
+
+
 def test_an_operator_that_starts_while_the_key_is_deleted_asks_nobody_anew() -> None:
     async def main(loop: VirtualLoop) -> None:
         hub = enrolled(loop)
@@ -140,8 +152,62 @@ def test_an_operator_that_starts_while_the_key_is_deleted_asks_nobody_anew() -> 
         stop(hub)
         async with hub.running():
             assert {each["metadata"]["uid"] for each in tasks_of(hub)} == asked
-            assert not is_true(hub.round("train-1"), "Failed")
+            assert failure(hub) == "RoundKeyLost"
             assert not secrets(hub), "a new key opens no update that a hospital has sealed"
+
+    play(main)
+
+
+@pytest.mark.parametrize("lose", [lose_key, empty_key])
+def test_a_round_whose_key_is_deleted_fails_and_leaves_nothing(lose: Callable[[LoneHub], None]) -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = enrolled(loop)
+        async with hub.running():
+            await ask(hub)
+            leave_bytes(hub)
+            lose(hub)
+            for task in tasks_of(hub):
+                send(hub, task)
+            await hub.settle()
+            assert failure(hub) == "RoundKeyLost"
+            assert not jobs(hub)
+            await asyncio.sleep(2 * 3600)
+            assert not secrets(hub)
+            assert not hub.store.stored
+
+    play(main)
+
+
+def test_a_round_whose_key_and_tasks_are_deleted_fails() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = enrolled(loop)
+        async with hub.running():
+            await ask(hub)
+            lose_key(hub)
+            for task in tasks_of(hub):
+                meta = task["metadata"]
+                hub.server.remove(Place("RoundTask", meta["namespace"], meta["name"]))
+            await hub.settle()
+            assert failure(hub) == "RoundKeyLost"
+            assert not tasks_of(hub)
+
+    play(main)
+
+
+@pytest.mark.parametrize("cause", ["OutOfMemory", "StoreUnreachable"])
+def test_a_round_without_its_key_fails_when_the_aggregation_that_has_one_does(cause: str) -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = enrolled(loop)
+        async with hub.running():
+            await ask(hub)
+            await aggregate(hub)
+            lose_key(hub)
+            end_aggregation(hub, 1, cause)
+            await hub.settle()
+            assert failure(hub) == "RoundKeyLost"
+            assert jobs(hub) == [1]
+            await asyncio.sleep(2 * 3600)
+            assert not secrets(hub)
 
     play(main)
 

@@ -78,11 +78,11 @@ async def fail_aggregation(hub: LoneHub) -> None:
     assert max(jobs(hub)) == number + 1
 
 
-def end_aggregation(hub: LoneHub, number: int) -> None:
+def end_aggregation(hub: LoneHub, number: int, cause: str = "OutOfMemory") -> None:
     with unseen(hub):
         job = hub.server.read(Place("Job", NAMESPACE, names.aggregation_name(uid_of(hub), number)))
     hub.server.create(pod_of(job))
-    over = ended(AggregationFailure("OutOfMemory"), to_seconds(hub.server.clock()))
+    over = ended(AggregationFailure(cause), to_seconds(hub.server.clock()))
     hub.server.change(Place("Pod", NAMESPACE, job["metadata"]["name"]), {"status": over}, subresource="status")
 
 

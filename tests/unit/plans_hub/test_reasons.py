@@ -165,7 +165,8 @@ def test_a_command_for_a_cluster_names_the_namespace() -> None:
     actions = " ".join(each.action for each in REASONS.values())
     commands = re.findall(r"`(kubectl (?!wardround)[^`]+ [^`]*)`", actions)
     assert len(commands) > 3
-    assert [each for each in commands if " -n SITE_NAMESPACE" not in each and each != "kubectl describe"] == []
+    named = (" -n SITE_NAMESPACE", " -n FEDERATION")
+    assert [each for each in commands if each != "kubectl describe" and not any(map(each.count, named))] == []
 
 
 def test_a_job_that_was_not_admitted_is_not_taken_for_a_pod_without_memory() -> None:

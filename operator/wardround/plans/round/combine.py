@@ -25,6 +25,7 @@ from wardround.plans.round import hospital_verdicts
 from wardround.plans.round.base import base_lost, model_uid
 from wardround.plans.round.columns import made_with
 from wardround.plans.round.counted import counted_digest
+from wardround.plans.round.ending import key_lost
 from wardround.plans.round.parts import PartState
 from wardround.plans.round.rulings import advice, completed, failed, list_of, not_done, sentences, withheld
 from wardround.plans.round.scratch import GIB, Scratch, scratch
@@ -247,12 +248,12 @@ def _no_result(view: View, answer: AggregationFailure | None) -> Ruling | None:
 def _again(view: View, job: Aggregation, answer: AggregationFailure | None) -> Ruling | None:
     if answer is not None and answer.reason == "StoreUnreachable":
         if view.seen.now < view.deadline:
-            return _store_away(view, job, answer)
+            return key_lost(view) or _store_away(view, job, answer)
         tries, failures = job.number, job.failures
     else:
         tries = failures = job.failures + (job.number != EARLY_NUMBER)
     if tries < AGGREGATION_TRIES and view.seen.now < combined_by(view):
-        return aggregate(view, job.number + 1, failures)
+        return key_lost(view) or aggregate(view, job.number + 1, failures)
     return None
 
 

@@ -1,12 +1,13 @@
-"""Rules of a round that is over, complete or suspended."""
+"""Rules of a round that is over, complete or suspended, or that has lost its key."""
 
 from wardround.api import conditions
 from wardround.plans.round.parts import SUSPENDED, puts_until
-from wardround.plans.round.rulings import completed
+from wardround.plans.round.rulings import completed, failed
 from wardround.plans.round.server_state import kept_in_words
 from wardround.plans.round.status import is_over
 from wardround.plans.round.types import EARLY_NUMBER, Action, Cancel, CleanUp, Ruling, StopEarly
 from wardround.plans.round.view import View
+from wardround.reasons.registry import REASONS
 
 
 def over(view: View) -> Ruling | None:
@@ -35,6 +36,15 @@ def complete(view: View) -> Ruling | None:
     """The result is stored: whatever happened before, the round is complete."""
     model = view.seen.model
     return None if model is None else completed(view, model, kept_in_words(view, model))
+
+
+def key_lost(view: View) -> Ruling | None:
+    """Fails a round whose private key somebody has deleted. An aggregation that runs already has a key of its own, and
+    so the round first waits for it."""
+    if not view.seen.key_lost:
+        return None
+    meta = view.round.metadata
+    return failed(view, "RoundKeyLost", REASONS["RoundKeyLost"].about("", meta.namespace, round_name=meta.name).text)
 
 
 def suspended(view: View) -> Ruling | None:

@@ -10,7 +10,7 @@ from wardround.plans.round.collect import beyond_quorum, close, collecting
 from wardround.plans.round.combine import aggregated
 from wardround.plans.round.delivery import delivery_not_ready
 from wardround.plans.round.dispatch import dispatch, never_dispatched, quorum_impossible
-from wardround.plans.round.ending import complete, over, suspended
+from wardround.plans.round.ending import complete, key_lost, over, suspended
 from wardround.plans.round.references import references_not_ready
 from wardround.plans.round.server_state import state_unusable
 from wardround.plans.round.status import status
@@ -26,6 +26,7 @@ RULES: tuple[Rule, ...] = (
     quorum_impossible,
     strategy_impossible,
     aggregated,
+    key_lost,
     suspended,
     base_not_ready,
     state_unusable,

@@ -112,6 +112,7 @@ class Observation:
     `leftovers`: the Secret of the round's key exists, or somebody has deleted it before the first clean-up.
     `cleaned_up`: it is only the memory of a first clean-up.
     `puts_until`: until when sites can store objects, as that memory says.
+    `key_lost`: the round has asked hospitals, and somebody has deleted its private key.
     `roster`: the participants that the round asks, as the first assignments say; empty if there is no assignment.
     `schema`: of the round, as its first assignments say, and before them as the DataSchema says; None if that is
     missing, or has `schema_fault`.
@@ -137,6 +138,7 @@ class Observation:
     leftovers: bool = False
     cleaned_up: bool = False
     puts_until: datetime | None = None
+    key_lost: bool = False
     roster: tuple[str, ...] = ()
     waits_for: tuple[str, ...] = ()
     scratch_limit: int = SCRATCH_LIMIT
