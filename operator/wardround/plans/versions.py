@@ -8,7 +8,7 @@ from wardround.api.federatedround import FederatedRound
 from wardround.api.participant import Participant
 from wardround.wire.assignment import COMPRESSION_SINCE
 from wardround.wire.compression import NONE, Compression
-from wardround.wire.versions import KNOWN
+from wardround.wire.versions import KNOWN, LATEST
 
 # As the CRD bounds what a site publishes.
 MOST_PUBLISHED, LARGEST = 16, 1_000_000
@@ -38,7 +38,7 @@ def none_in_common(participant: Participant) -> str | None:
     """Why the hub can write no assignment for this site, or None. The side that is older has to be upgraded."""
     if common(participant):
         return None
-    return HUB_TOO_OLD if max(_published(participant), default=0) > KNOWN[-1] else SITE_TOO_OLD
+    return HUB_TOO_OLD if max(_published(participant), default=0) > LATEST else SITE_TOO_OLD
 
 
 def too_old_for(participant: Participant, federated_round: FederatedRound, delivered: Compression = NONE) -> str | None:
