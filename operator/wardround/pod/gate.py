@@ -14,7 +14,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
@@ -39,6 +39,18 @@ NEIGHBOUR_PORTS = (53, 443, 6443, 8080, 10250)
 DNS_PORT = 53
 # A node has about 110 pods. One answer is enough to show that link-local is open.
 MOST_NEIGHBOURS = 64
+
+
+@dataclass(frozen=True)
+class Timer:
+    """How the gate and the sidecar measure time and wait. Both are in seconds. A probe waits on sockets instead, so the
+    kernel measures its time. `wardround.clock` would load the modules of random numbers into the sidecar."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+SYSTEM_TIMER = Timer()
 
 
 @dataclass(frozen=True)
@@ -106,8 +118,12 @@ class Gate:
     """Probes repeatedly, and remembers which neighbours have answered."""
 
     settings: Settings
-    _begun: float = field(default_factory=time.monotonic)
+    timer: Timer = SYSTEM_TIMER
+    _begun: float = field(init=False)
     _known: dict[tuple[str, int], None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._begun = self.timer.now()
 
     def log_unprobed_protocols(self) -> None:
         """Logs address families that this pod cannot probe by ICMP."""
@@ -157,7 +173,7 @@ class Gate:
         """Link-local counts only if the site refuses it: otherwise the gate does not depend on it."""
         refuses = self.settings.refuses
         unprobed = [f"{each.label}: {cause}" for each, cause in answers.unknown if not each.scope or refuses]
-        if refuses and time.monotonic() < self._begun + EARLY_SECONDS:
+        if refuses and self.timer.now() < self._begun + EARLY_SECONDS:
             unprobed += [f"neighbours on {link.name}: this pod has no address yet" for link in links if link.early]
         return tuple(unprobed)
 
@@ -186,24 +202,24 @@ def parse(text: str) -> tuple[ProbeTarget, ...]:
     return targets
 
 
-def hold(settings: Settings, *, rounds: int = ROUNDS, deadline_seconds: float = DEADLINE_SECONDS) -> Finding:
-    """Returns after `rounds` consecutive looks found everything closed. Raises PodError (NetworkOpen,
+def hold(settings: Settings, *, deadline_seconds: float = DEADLINE_SECONDS, timer: Timer = SYSTEM_TIMER) -> Finding:
+    """Returns after ROUNDS consecutive looks found everything closed. Raises PodError (NetworkOpen,
     IsolationUnknown) if that has not happened at the deadline.
 
     The finding is what these looks showed of link-local. Unless the site refuses link-local, the gate does not wait for
     the pod's link-local address, which may become usable a second or two after the pod's start.
     """
-    gate = Gate(settings)
+    gate = Gate(settings, timer)
     gate.log_unprobed_protocols()
-    deadline = time.monotonic() + deadline_seconds
+    deadline = timer.now() + deadline_seconds
     closed: list[Look] = []
-    while len(closed) < rounds:
+    while len(closed) < ROUNDS:
         look = gate.look()
         failure = look.failure(settings)
-        if failure is not None and time.monotonic() >= deadline:
+        if failure is not None and timer.now() >= deadline:
             raise failure
         closed = [] if failure is not None else [*closed, look]
-        time.sleep(PAUSE_SECONDS)
+        timer.sleep(PAUSE_SECONDS)
     finding = summary(closed)
     log(f"gate: {finding.line()}")
     return finding

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -19,10 +18,12 @@ from wardround.pod.gate import (
     EARLY_SECONDS,
     PAUSE_SECONDS,
     ROUNDS,
+    SYSTEM_TIMER,
     Finding,
     Gate,
     Look,
     Settings,
+    Timer,
     read_settings,
     summary,
 )
@@ -41,13 +42,16 @@ class Watch:
     `finding`: the finding on link-local so far; None before the pod could probe neighbours.
     """
 
-    def __init__(self, settings: Settings, interval_seconds: float = INTERVAL_SECONDS) -> None:
+    def __init__(
+        self, settings: Settings, interval_seconds: float = INTERVAL_SECONDS, timer: Timer = SYSTEM_TIMER
+    ) -> None:
         self.finding: Finding | None = None
         self._settings = settings
         self._interval_seconds = interval_seconds
-        self._gate = Gate(settings)
+        self._timer = timer
+        self._gate = Gate(settings, timer)
         self._answered: list[Look] = []
-        self._early_until = time.monotonic() + EARLY_SECONDS
+        self._early_until = self._timer.now() + EARLY_SECONDS
 
     def run(self) -> NoReturn:
         """Raises PodError: NetworkOpen when a target answers, IsolationUnknown when targets cannot be probed."""
@@ -56,7 +60,7 @@ class Watch:
             look = self._look()
             if (failure := look.failure(self._settings)) is not None:
                 raise failure
-            time.sleep(self._record(look))
+            self._timer.sleep(self._record(look))
 
     def _record(self, look: Look) -> float:
         """Updates the finding, and returns the seconds until the next look."""
@@ -66,7 +70,7 @@ class Watch:
             if not self._probes_neighbours:
                 log(f"isolation: {self.finding.line()}; neighbours are not probed again")
             return PAUSE_SECONDS
-        if look.early and time.monotonic() < self._early_until:
+        if look.early and self._timer.now() < self._early_until:
             return PAUSE_SECONDS
         if self.finding is None:
             self.finding = summary([look])
@@ -83,7 +87,7 @@ class Watch:
         for _ in range(ROUNDS - 1):
             if not look.unknown:
                 break
-            time.sleep(PAUSE_SECONDS)
+            self._timer.sleep(PAUSE_SECONDS)
             look = self._gate.look(neighbours=self._probes_neighbours)
         return look
 

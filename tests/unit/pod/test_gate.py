@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -184,17 +183,6 @@ def test_code_that_takes_all_ports_does_not_blind_the_gate(kinds: tuple[str, ...
         assert "hub: EADDRNOTAVAIL, resolver: EAGAIN" in outcome["message"]
     else:
         assert outcome["reason"] == "NetworkOpen", "the gate still probes by the other protocol"
-
-
-def test_the_gate_waits_for_a_policy_engine_that_is_late() -> None:
-    with contextlib.ExitStack() as stack:
-        target = stack.enter_context(listener())
-        closing = threading.Timer(0.3, stack.pop_all().close)
-        closing.start()
-        started = time.monotonic()
-        gate.hold(Settings((target,)), deadline_seconds=5)
-        closing.join()
-        assert time.monotonic() - started >= 0.3
 
 
 @pytest.mark.parametrize(
