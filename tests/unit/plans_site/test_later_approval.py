@@ -21,10 +21,15 @@ from wardround.wire.assignment import Assignment
 DECISION = TaskDecision(verdict="Approve", by="alice", at=to_seconds(NOW), approval="breast-s1")
 
 
-def trained(task: Assignment = TRAIN, name: str = "train-1-1a2b3c4d-a1", **spec: Any) -> SiteTask:
-    """A task that the site accepted without a person, and whose update the courier holds back."""
+SENT = {"update": {"manifest": "signed"}}
+
+
+def trained(
+    task: Assignment = TRAIN, name: str = "train-1-1a2b3c4d-a1", *, sent: bool = False, **spec: Any
+) -> SiteTask:
+    """A task that the site accepted without a person. The courier has `sent` its update, or holds it back."""
     changes = {each: getattr(task, each) for each in Assignment.__dataclass_fields__}
-    courier = {"input": "Ready", "reason": "WaitingForApproval"}
+    courier = {"input": "Ready", "reason": "WaitingForApproval"} | (SENT if sent else {})
     status = accepted(condition("InputReady"), condition("Trained"), courier=courier)
     reference = {"namespace": "breast-cancer", "name": "train-1", "uid": task.round_uid}
     return a_task(name, envelope=signed(**changes), spec={"roundRef": reference, **spec}, status=status)
@@ -65,7 +70,7 @@ def test_the_task_is_counted_once_though_the_operator_stops_before_it_writes_the
 
 
 def test_the_tasks_that_were_accepted_before_count_against_the_limit() -> None:
-    others = tuple(trained(dataclasses.replace(TRAIN, round_uid=each), name=each) for each in ("one", "two"))
+    others = tuple(trained(dataclasses.replace(TRAIN, round_uid=each), name=each, sent=True) for each in ("one", "two"))
     assert rests_on(look(trained(), an_approval(maxRounds=2), others=others)) is None
     enough = look(trained(), an_approval(maxRounds=3), others=others)
     [count] = counts(enough)

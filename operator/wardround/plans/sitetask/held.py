@@ -16,7 +16,7 @@ from wardround.plans import approval as approvals
 from wardround.plans import terms
 from wardround.plans.assignment import UNREADABLE, Issue, issue, open_signed
 from wardround.plans.denial import place
-from wardround.plans.sitetask.state import is_accepted, is_final, needs_no_place
+from wardround.plans.sitetask.state import is_accepted, is_final, lacks_approval, needs_no_place
 from wardround.sealing import untrusted
 from wardround.sealing.keys import hub_fingerprint
 from wardround.sealing.refused import Refused
@@ -40,7 +40,8 @@ class SignedAssignment:
 @dataclass(frozen=True, kw_only=True)
 class HeldTask:
     """`holds_job`: the task's Job is not over. `signed` None: the key does not open the assignment. `approved`,
-    `denied`: a person has approved, or denied, this very task."""
+    `denied`: a person has approved, or denied, this very task. `lacks_approval`: the site has accepted the task without
+    a person, and the courier has not sent yet, so under a policy that asks people it needs an approval."""
 
     name: str
     uid: str
@@ -56,6 +57,7 @@ class HeldTask:
     holds_job: bool = False
     approved: bool = False
     denied: bool = False
+    lacks_approval: bool = False
 
     @property
     def age(self) -> tuple[str, str]:
@@ -81,6 +83,7 @@ def held(task: SiteTask, signed: SignedAssignment | None, *, holds_job: bool = F
         holds_job=holds_job,
         approved=task.spec.approved,
         denied=task.spec.denied,
+        lacks_approval=lacks_approval(task, "Manual"),
     )
 
 

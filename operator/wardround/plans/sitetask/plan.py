@@ -96,9 +96,10 @@ def _after_the_end(seen: Observation) -> Plan:
 
 def _count(view: View, after: SiteTaskStatus) -> tuple[CountTask, ...]:
     """The task counts for the Approval that covers it, before the site accepts the task, or says that an accepted task
-    now rests on the Approval."""
+    now rests on the Approval. A task that ends in this look rests on no Approval."""
     seen, approval, assignment = view.seen, view.acceptance.approval, view.assignment
-    if not is_accepted(dataclasses.replace(seen.task, status=after)) or approval is None or assignment is None:
+    becomes = dataclasses.replace(seen.task, status=after)
+    if not is_accepted(becomes) or is_final(becomes) or approval is None or assignment is None:
         return ()
     counted = approvals.count(approval, assignment, known_approvals(seen))
     return (CountTask(name=approval.metadata.name, status=counted),) if counted != approval.status else ()
@@ -167,11 +168,16 @@ def _tell_site(seen: Observation) -> tuple[TellSite, ...]:
 
 
 def _write(seen: Observation, before: SiteTaskStatus, after: SiteTaskStatus) -> tuple[WriteStatus | WakeTasks, ...]:
-    """The status, and then the tasks that wait for what this one gives up: its place, or its part in the memory."""
+    """The status, and then the tasks that wait for what this one gives up: its place, its part in the memory, or its
+    part in the rounds of an Approval."""
     was, becomes = (dataclasses.replace(seen.task, status=each) for each in (before, after))
     woken: tuple[str, ...] = ()
     if needs_no_place(becomes) and not needs_no_place(was):
         woken += under_way(seen.others)
+    if was.status.decision is None and becomes.status.decision is not None:
+        # A task that a person has approved no longer counts against the Approval for which the others wait.
+        woken += tuple(each.name for each in seen.others if each.lacks_approval)
     if is_final(becomes) and not is_final(was):
         woken += memory.dispensable((own_record(becomes), *seen.others))
-    return (WriteStatus(status=after), *((WakeTasks(names=woken),) if woken else ()))
+    names = tuple(dict.fromkeys(woken))
+    return (WriteStatus(status=after), *((WakeTasks(names=names),) if names else ()))

@@ -54,25 +54,26 @@ def status(view: View, ruling: Ruling) -> SiteTaskStatus:
         timeline=reached,
         metrics=_own_metrics(view) or seen.task.status.metrics,
         verdicts=_own_verdicts(view) or seen.task.status.verdicts,
-        decision=_decision(view),
+        decision=_decision(view, ruling),
     )
 
 
-def _decision(view: View) -> TaskDecision | None:
-    """The person's decision about the task. A later decision replaces an earlier one."""
+def _decision(view: View, ruling: Ruling) -> TaskDecision | None:
+    """The person's decision about the task. A later decision replaces an earlier one. A task that ends in this look
+    does not come to rest on the Approval that covers it."""
     spec, before = view.seen.task.spec, view.seen.task.status.decision
     approval = view.acceptance.approval
     if spec.denied or spec.approved:
-        verdict: Literal["Approve", "Deny"] = "Deny" if spec.denied else "Approve"
+        decided: Literal["Approve", "Deny"] = "Deny" if spec.denied else "Approve"
         by, name = spec.decided_by or "", None
-    elif approval is not None:
-        verdict = approval.spec.verdict
+    elif approval is not None and not (ruling.final and approval.spec.verdict == "Approve"):
+        decided = approval.spec.verdict
         by, name = approval.spec.author, approval.metadata.name
     else:
         return before
-    if before is not None and (before.verdict, before.by, before.approval) == (verdict, by, name):
+    if before is not None and (before.verdict, before.by, before.approval) == (decided, by, name):
         return before
-    return TaskDecision(verdict=verdict, by=by, at=to_seconds(view.seen.now), approval=name)
+    return TaskDecision(verdict=decided, by=by, at=to_seconds(view.seen.now), approval=name)
 
 
 def _own_metrics(view: View) -> tuple[OwnMetric, ...]:

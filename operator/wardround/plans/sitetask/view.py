@@ -178,7 +178,12 @@ def _later_approval(seen: Observation, assignment: Assignment) -> Approval | Non
 
 
 def known_approvals(seen: Observation) -> Approvals:
-    """The Approvals, and the tasks of whole series that the site has accepted without a person."""
+    """The Approvals, and the tasks of whole series that the site has accepted without a person.
+
+    Among the tasks that lack an approval, the oldest comes first: the younger ones do not count against it. Otherwise
+    two tasks would block each other at the last round of an Approval.
+    """
+    own = held(seen.task, None)
     earlier = [
         EarlierTask(
             key=approvals.task_key(each.round_uid, each.attempt),
@@ -187,5 +192,6 @@ def known_approvals(seen: Observation) -> Approvals:
         )
         for each in seen.others
         if each.accepted and not each.approved and each.signed is not None and each.signed.terms
+        if not (own.lacks_approval and each.lacks_approval and each.age > own.age)
     ]
     return Approvals(every=seen.approvals, earlier=earlier)
