@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from wardround.api.approval import Approval
-from wardround.api.conditions import Condition, find
+from wardround.api.conditions import Condition, find, find_true
 from wardround.api.dataset import Dataset
 from wardround.api.federatedmodel import FederatedModel
 from wardround.api.federatedround import BASE_DELETED, Attention, FederatedRound
@@ -23,6 +23,7 @@ from wardround.api.sitetask import SiteTask, approval, review
 from wardround.api.task import Failure
 from wardround.api.times import read_time
 from wardround.cli.objects import Task, assigned, seconds
+from wardround.plans.approval import LACKING
 from wardround.plans.link_local import CONDITION as LINK_LOCAL
 from wardround.reasons.parameter import UNNAMED, describe
 from wardround.reasons.reason import HOSPITAL, NOBODY, Reason
@@ -34,7 +35,8 @@ SILENT_AFTER_SECONDS = 60
 # Reasons of a FederatedModel that are nobody's fault. Their messages say what the model waits for.
 UNDER_WAY = ("Delivering", "VersionTesting")
 DESCRIBED = re.compile(r"The parameter is (.+?)\. Compare its name")
-WAITING, APPROVE = "WaitingForApproval", "To approve the task, run"
+WAITING = "WaitingForApproval"
+READ, APPROVE = "To read what the task asks for, run", "To approve the task, run"
 
 
 LongLived = Participant | Site | Dataset | FederatedModel | ModelVersion | Approval
@@ -96,11 +98,24 @@ def of_task(where: str, task: Task, *, participant: str, waits: bool = True) -> 
         condition = find(task.status.conditions, kind)
         if condition is not None and condition.status == bad:
             advice = _with_names(_at_the_site(reason_for(condition.reason), task), task)
-            message = (
-                condition.message.partition(f" {APPROVE}")[0] if condition.reason == WAITING else condition.message
-            )
-            return [Finding(where, condition.reason, advice, message, participant)]
+            message = _without_commands(condition.message) if condition.reason == WAITING else condition.message
+            lacking = _lacking(where, task, participant) if condition.reason != WAITING else []
+            return [Finding(where, condition.reason, advice, message, participant), *lacking]
     return []
+
+
+def _lacking(where: str, task: Task, participant: str) -> list[Finding]:
+    """The task is accepted, and waits for people all the same, whatever its pod does meanwhile."""
+    accepted = find_true(task.status.conditions, "Accepted")
+    if accepted is None or LACKING not in accepted.message:
+        return []
+    advice = _with_names(_at_the_site(reason_for(WAITING), task), task)
+    return [Finding(where, WAITING, advice, _without_commands(accepted.message), participant)]
+
+
+def _without_commands(message: str) -> str:
+    """The message of a task that waits for people, without the commands: the advice has them."""
+    return message.partition(f" {READ}")[0].partition(f" {APPROVE}")[0]
 
 
 def of_conditions(item: LongLived) -> list[Finding]:

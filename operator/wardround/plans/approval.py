@@ -23,6 +23,12 @@ from wardround.wire.assignment import AssignedModel, AssignedReference, Assignme
 from wardround.wire.compression import used
 from wardround.wire.strategy_terms import evaluated
 
+# Both sides show this sentence about a task that the site has accepted.
+LACKING = (
+    "The site has accepted this task, but policy.approval of the Site is Manual, and no approval applies to the task. "
+    "So the courier neither fetches nor sends anything for the task until a person approves it."
+)
+
 
 def task_key(round_uid: str, attempt: int) -> str:
     return f"{round_uid}/{attempt}"
@@ -224,6 +230,8 @@ def why_not_covered(assignment: Assignment, approvals: Approvals, now: datetime)
     series = terms.series_terms(assignment)
     if series is None:
         return ""
+    if denial := denying(assignment, approvals):
+        return f"No Approval covers the task, because Approval {denial.metadata.name} denies its model."
     for each in reversed(_oldest_first(approvals.every)):
         approved = series_of_model(each, series.model_uid)
         if each.spec.verdict == "Approve" and approved is not None:

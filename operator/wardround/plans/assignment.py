@@ -18,7 +18,7 @@ from wardround.api.approval import Approval
 from wardround.api.meta import RoundRef
 from wardround.api.parameter_bounds import first_outside, outside
 from wardround.api.site import Policy
-from wardround.plans.approval import Approvals, covering, denying, why_not_covered
+from wardround.plans.approval import Approvals, covering, denying
 from wardround.plans.denial import denial, place
 from wardround.plans.schema import difference
 from wardround.reasons.parameter import describe
@@ -147,7 +147,7 @@ class Acceptance:
     `parameter`: which of the round's parameters that is, in words that the round itself has written; `bound`: what the
     site allows for it. `field`: which of the assignment's fields cannot be read. `difference`: in what the round
     differs from the hospital's DataSchema or policy. `approval`: the Approval of the task's series that decided.
-    `denial`: by what the hospital denies the task. `uncovered`: why no such Approval covers the task."""
+    `denial`: by what the hospital denies the task."""
 
     outcome: Literal["Accepted", "Waiting", "Refused"]
     reason: str
@@ -159,7 +159,6 @@ class Acceptance:
     difference: str = ""
     approval: Approval | None = None
     denial: str = ""
-    uncovered: str = ""
 
     @property
     def message(self) -> str:
@@ -301,8 +300,7 @@ def _by_approval(assignment: Assignment, terms: Terms, now: datetime) -> Accepta
     approval = covering(assignment, terms.approvals, now)
     if approval is not None:
         return Acceptance("Accepted", "Accepted", assignment, approval=approval)
-    uncovered = why_not_covered(assignment, terms.approvals, now)
-    return Acceptance("Waiting", "WaitingForApproval", assignment, uncovered=uncovered)
+    return Acceptance("Waiting", "WaitingForApproval", assignment)
 
 
 def _addressee(assignment: Assignment, terms: Terms) -> str:

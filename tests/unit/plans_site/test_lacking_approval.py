@@ -1,4 +1,4 @@
-"""Accepted tasks that lack an approval: which one an Approval covers first."""
+"""Accepted tasks that lack an approval: which one an Approval covers first, and what people read about the others."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.approved import EVALUATE, TRAIN, an_approval
+from tests.unit.plans_site.approved import EVALUATE, MANUAL, TRAIN, an_approval
 from tests.unit.plans_site.test_later_approval import DECISION, OTHER_TERMS, counts, look, rests_on, trained
-from tests.worlds.site import NOW, a_pod, ended
+from tests.worlds.site import NOW, a_pod, a_site, ended, seen, tell_hub_action
 from wardround.api.approval import Approval
 from wardround.api.sitetask import SiteTask
-from wardround.plans.approval import stands_for
+from wardround.api.times import to_seconds
+from wardround.cli import explain
+from wardround.plans.approval import LACKING, stands_for
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.types import CountTask, Observation, WakeTasks
+from wardround.wire import codec
 from wardround.wire.assignment import Assignment
+
+USED_UP = "Approval breast-s1 does not cover the task: the site has accepted as many rounds as the Approval allows."
 
 
 def of_round(uid: str) -> Assignment:
@@ -106,3 +111,95 @@ def test_a_task_that_ends_in_the_look_that_finds_an_approval_does_not_count(case
     assert plan(ENDS[case]).status.failure is not None or case == "the hub has deleted it"
     assert any(each.type == "Failed" for each in plan(ENDS[case]).status.conditions)
     assert (counts(ENDS[case]), rests_on(ENDS[case])) == ([], None)
+
+
+# What people read
+
+
+def accepted_message(observation: Observation) -> str:
+    [condition] = [each for each in plan(observation).status.conditions if each.type == "Accepted"]
+    assert condition.status == "True"
+    return condition.message
+
+
+def explained(observation: Observation) -> str:
+    task = dataclasses.replace(observation.task, status=plan(observation).status)
+    return explain.text(explain.explain_task({**codec.dump(task), "kind": "SiteTask"}, None, NOW))
+
+
+def overfull() -> Observation:
+    """Another version has counted more tasks than the Approval allows, so the courier waits."""
+    approval = an_approval(maxRounds=1, status={"rounds": 2, "roundTasks": ["a/1", "round-uid/1"]})
+    task = trained()
+    return look(dataclasses.replace(task, status=dataclasses.replace(task.status, decision=DECISION)), approval)
+
+
+LACK: dict[str, tuple[Observation, str]] = {
+    "nobody has approved the model": (look(trained()), ""),
+    "the rounds are used": (look(trained(), an_approval(maxRounds=0)), USED_UP),
+    "an older task goes first": (look(made("b", "20"), an_approval(maxRounds=1), others=(made("a", "10"),)), USED_UP),
+    "too many tasks are counted": (overfull(), USED_UP),
+    "the terms are others": (
+        look(trained(OTHER_TERMS), an_approval()),
+        "the hub now asks for other terms (parameters).",
+    ),
+    "the Approval is withdrawn": (
+        look(trained(), an_approval(withdrawnBy="bob")),
+        "a person has withdrawn this Approval",
+    ),
+    "its time is over": (look(trained(), an_approval(until=to_seconds(NOW))), "or its time is over."),
+    "the model is denied": (
+        look(trained(), an_approval(), an_approval(name="denial", verdict="Deny")),
+        "No Approval covers the task, because Approval denial denies its model.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LACK)
+@pytest.mark.parametrize("stage", ["training", "checked"])
+def test_people_read_why_an_accepted_task_waits_and_which_command_approves_it(case: str, stage: str) -> None:
+    observation, why = LACK[case]
+    pod = a_pod() if stage == "training" else a_pod(ended("check", 0))
+    observation = dataclasses.replace(observation, pod=pod)
+    meta, message = observation.task.metadata, accepted_message(observation)
+    assert why in message
+    assert LACKING in message
+    commands = [
+        f"kubectl wardround review sitetask/{meta.name} -n hospital-a",
+        f"kubectl wardround approve sitetask/{meta.name} -n hospital-a --uid {meta.uid}",
+    ]
+    text = explained(observation)
+    assert "WaitingForApproval" in text
+    assert why in text
+    for command in commands:
+        assert command in message
+        assert text.count(command) == 1
+    action = tell_hub_action(plan(observation))
+    assert action is not None
+    [at_hub] = [each for each in action.status.conditions if each.type == "Accepted"]
+    assert at_hub.message.endswith(LACKING), "the hub hears the sentence, and no name of the hospital's"
+    assert "breast-s1" not in at_hub.message
+
+
+def test_explain_on_the_hub_says_that_an_accepted_task_waits_for_people_while_it_trains() -> None:
+    observation = dataclasses.replace(look(trained()), pod=a_pod())
+    action = tell_hub_action(plan(observation))
+    assert action is not None
+    assert observation.round_task is not None
+    task = dataclasses.replace(observation.round_task, status=action.status)
+    text = explain.text(explain.explain_task({**codec.dump(task), "kind": "RoundTask"}, None, NOW))
+    assert "WaitingForApproval: The task waits until a person" in text
+    assert f"kubectl wardround review sitetask/{observation.task.metadata.name} -n SITE_NAMESPACE" in text
+
+
+COVERED: dict[str, Observation] = {
+    "an Approval": look(trained(), an_approval()),
+    "a person": look(trained(approved=True, decidedBy="bob")),
+    "the policy": seen(trained(), site=a_site(approval="Policy", localSockets=True)),
+    "the update is sent": seen(trained(sent=True), site=MANUAL),
+}
+
+
+@pytest.mark.parametrize("case", COVERED)
+def test_nobody_is_asked_about_a_task_that_needs_no_approval(case: str) -> None:
+    assert LACKING not in accepted_message(COVERED[case])

@@ -11,6 +11,7 @@ from wardround.api import conditions, timeline
 from wardround.api.conditions import Condition, Conditions
 from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.sitetask import CourierReport, SiteTaskStatus
+from wardround.plans.approval import LACKING
 from wardround.plans.assignment import LOCAL_SOCKETS
 from wardround.plans.sitetask.state import is_final
 from wardround.plans.sitetask.types import Observation, RefuseReplay, TellHub
@@ -129,7 +130,7 @@ def _conditions(current: Conditions, generation: int, assignment: Assignment | N
 def _message(condition: Condition, assignment: Assignment | None) -> str:
     if condition.type == "Accepted" and condition.status == "True":
         # The site's own message says it, since a task that has ended is mirrored without its assignment.
-        return LOCAL_SOCKETS if LOCAL_SOCKETS in condition.message else ""
+        return " ".join(each for each in (LOCAL_SOCKETS, LACKING) if each in condition.message)
     if condition.reason != "Unschedulable" or condition.status != "True":
         return ""
     wanted = assignment.resources.accelerators_per_node if assignment else 0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from wardround.api import timeline
+from wardround.api import conditions, timeline
 from wardround.api.approval import Approval
 from wardround.api.sitetask import CourierReport, SiteTask, approval, review
 from wardround.api.task import Failure
@@ -19,7 +19,7 @@ from wardround.plans.assignment import LOCAL_SOCKETS, Acceptance, ReceivedAssign
 from wardround.plans.sitetask import failure as failures
 from wardround.plans.sitetask import memory
 from wardround.plans.sitetask.held import HeldTask, held, read_signed
-from wardround.plans.sitetask.state import is_accepted, lacks_approval
+from wardround.plans.sitetask.state import is_accepted, is_final, lacks_approval
 from wardround.plans.sitetask.types import Observation
 from wardround.reasons.reason import NOBODY
 from wardround.reasons.registry import REASONS
@@ -57,13 +57,33 @@ class View:
         return next((each for each in self.seen.approvals if each.metadata.name == named), None)
 
     @property
+    def lacks_approval(self) -> bool:
+        """Whether the courier waits for people, though the site has accepted the task: nobody has approved it, or the
+        Approval on which it rests does not cover it."""
+        task, assignment, rests_on = self.seen.task, self.assignment, self.approval
+        if self.acceptance.outcome != "Accepted" or assignment is None or is_final(task):
+            return False
+        policy = self.seen.site.spec.policy.approval
+        if lacks_approval(task, policy):
+            return self.acceptance.approval is None
+        if policy != "Manual" or task.spec.approved or rests_on is None or self.acceptance.approval is not None:
+            return False
+        return not approvals.stands_for(rests_on, assignment, self.seen.now)
+
+    @property
+    def uncovered(self) -> str:
+        """Why no Approval covers the task; empty if one does, or if there is none of its model."""
+        if self.assignment is None or not (self.lacks_approval or self.acceptance.reason == WAITING):
+            return ""
+        return approvals.why_not_covered(self.assignment, known_approvals(self.seen), self.seen.now)
+
+    @property
     def acceptance_text(self) -> str:
         """What the site's people read about the acceptance, before they approve and after."""
         meta = self.seen.task.metadata
         message = self.acceptance.message_at(meta.name, meta.namespace)
-        text = self.text(WAITING) if self.acceptance.reason == WAITING else message
-        if self.acceptance.uncovered:
-            text = f"{self.acceptance.uncovered} {text}"
+        waits = self.acceptance.reason == WAITING or self.lacks_approval
+        text = self.text(WAITING) if waits else message
         local = self.assignment is not None and self.assignment.resources.local_sockets
         if self.acceptance.outcome == "Refused" or not local:
             return text
@@ -78,8 +98,9 @@ class View:
         if name == WAITING:
             read = review(metadata.name, metadata.namespace)
             approve = approval(metadata.name, metadata.namespace, metadata.uid)
-            return (
-                f"{reason.meaning} To read what the task asks for, run `{read}`. To approve the task, run `{approve}`."
+            cause = f"{self.uncovered} {approvals.LACKING if self.lacks_approval else reason.meaning}".lstrip()
+            return conditions.fitting(
+                cause, f"To read what the task asks for, run `{read}`. To approve the task, run `{approve}`."
             )
         return reason.meaning if reason.owner == NOBODY else reason.text
 
