@@ -3,6 +3,7 @@ names the claim of a Dataset in the chart's values."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,6 +82,15 @@ def test_no_pod_with_network_mounts_what_a_pod_beside_the_data_can_write(
     name, source = ATTACKS[attack]
     with pytest.raises(Refused, match=REFUSED):
         api.create(with_volume(pods[name], source), user=REPLICAS, dry_run=True)
+
+
+def test_only_the_controlling_owner_says_which_deployment_a_pod_is_of(api: Api, pods: dict[str, Object]) -> None:
+    attack = copy.deepcopy(with_volume(pods["site-operator"], claim("workspace")))
+    attack["metadata"]["ownerReferences"].append(
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": "courier-1", "uid": "u"}
+    )
+    with pytest.raises(Refused, match=REFUSED):
+        api.create(attack, user=REPLICAS, dry_run=True)
 
 
 RELEASE = ("wardround-site", "site", "hospital-a")
