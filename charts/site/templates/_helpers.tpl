@@ -81,6 +81,11 @@ system:serviceaccount:{{ .Release.Namespace }}:site-operator
 system:serviceaccount:{{ .Release.Namespace }}:courier
 {{- end }}
 
+{{/* The annotations by which Multus puts a pod into another network, in CEL. */}}
+{{- define "site.networkAnnotations" -}}
+['k8s.v1.cni.cncf.io/networks', 'v1.multus-cni.io/default-network']
+{{- end }}
+
 {{/* Whether a request comes from the account of a process, in CEL. People have other accounts. */}}
 {{- define "site.byProcess" -}}
 ('system:serviceaccounts' in request.userInfo.?groups.orValue([]) || request.userInfo.username.startsWith('system:serviceaccount:'))

@@ -338,8 +338,13 @@ def test_nobody_can_debug_a_training_pod(site: Api) -> None:
         ({"spec": {"initContainers": [{"name": "train", "image": OTHER}]}}, "keep the images"),
         ({"metadata": {"labels": {"wardround.io/role": "courier"}}}, "keep the label wardround.io/role"),
         ({"metadata": {"labels": {"wardround.io/role": None}}}, "keep the label wardround.io/role"),
+        ({"metadata": {"annotations": {"k8s.v1.cni.cncf.io/networks": "second"}}}, "keep the annotations that name"),
+        (
+            {"metadata": {"annotations": {"v1.multus-cni.io/default-network": "second"}}},
+            "keep the annotations that name",
+        ),
     ],
-    ids=["image", "image of an init container", "role", "no role"],
+    ids=["image", "image of an init container", "role", "no role", "a second network", "another network"],
 )
 def test_an_admitted_pod_cannot_be_changed(site: Api, change: Object, words: str) -> None:
     """Kubernetes lets users change the images of a running pod, and its labels select its network policy."""
@@ -362,6 +367,53 @@ def test_an_admitted_pod_cannot_be_changed(site: Api, change: Object, words: str
         site.patch_status("Pod", name, {"phase": "Running"}, "hospital-a")
     finally:
         site.delete("Pod", name, "hospital-a")
+
+
+def test_a_training_pod_keeps_its_limits(site: Api) -> None:
+    """Kubernetes lets users resize the containers of a running pod."""
+    running = site.create(pod_of(training_job()), user=JOBS)
+    path = f"/api/v1/namespaces/hospital-a/pods/{running['metadata']['name']}/resize"
+    change = {"spec": {"containers": [{"name": "check", "resources": {"limits": {"cpu": "7"}}}]}}
+    try:
+        with pytest.raises(Refused, match="keeps the resources that it was admitted with"):
+            site.call("PATCH", path, change, kind_of_body="application/strategic-merge-patch+json")
+    finally:
+        site.delete("Pod", running["metadata"]["name"], "hospital-a")
+
+
+BINDINGS: list[tuple[Object, str]] = [
+    ({"labels": {"wardround.io/role": "courier"}}, "may not have the label wardround.io/role"),
+    ({"annotations": {"k8s.v1.cni.cncf.io/networks": "second"}}, "may not have an annotation that names a network"),
+]
+
+
+def bind(api: Api, pod: Object, metadata: Object, path: str) -> None:
+    """As the scheduler does."""
+    name = pod["metadata"]["name"]
+    binding = {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": name, "namespace": "hospital-a", **metadata},
+        "target": {"kind": "Node", "name": "node"},
+    }
+    api.call("POST", f"/api/v1/namespaces/hospital-a/{path.format(name)}", binding)
+
+
+@pytest.mark.parametrize("path", ["pods/{}/binding", "bindings"])
+def test_a_binding_changes_neither_role_nor_networks(site: Api, path: str) -> None:
+    """The API server copies its labels and annotations onto the pod."""
+    waiting = site.create(pod_of(training_job()), user=JOBS)
+    name = waiting["metadata"]["name"]
+    try:
+        for metadata, words in BINDINGS:
+            with pytest.raises(Refused, match=words):
+                bind(site, waiting, metadata, path)
+        bind(site, waiting, {"labels": {"topology.kubernetes.io/zone": "one"}}, path)
+        bound = site.get("Pod", name, "hospital-a")
+        assert bound["spec"]["nodeName"] == "node"
+        assert bound["metadata"]["labels"]["wardround.io/role"] == "training"
+    finally:
+        site.call("DELETE", f"/api/v1/namespaces/hospital-a/pods/{name}?gracePeriodSeconds=0")
 
 
 @pytest.mark.parametrize(
