@@ -1,12 +1,18 @@
-"""How the operators and the courier end when Kubernetes asks them to."""
+"""How the operators and the courier end when Kubernetes asks them to, and how they give memory back."""
 
 import asyncio
+import ctypes
 import os
+import re
 import signal
+from pathlib import Path
 
 import pytest
 
+from wardround.kube import process
 from wardround.kube.process import run_until_terminated
+
+MEBIBYTE = 1024 * 1024
 
 
 def test_a_signal_ends_the_work_and_lets_it_clean_up() -> None:
@@ -30,3 +36,31 @@ def test_the_process_raises_the_exception_of_its_work() -> None:
 
     with pytest.raises(OSError, match="no network"):
         run_until_terminated(work())
+
+
+def resident() -> int:
+    """Bytes of this process."""
+    size = re.search(r"VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert size
+    return int(size[1]) * 1024
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only glibc gives memory back when asked")
+def test_freed_memory_between_blocks_in_use_goes_back_to_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "TRIM_SECONDS", 0.01)
+    returned: list[int] = []
+
+    async def work() -> None:
+        # A block in use after each 128 KiB. So glibc cannot give anything back by itself.
+        blocks = [bytes(2000) for _ in range(64 * MEBIBYTE // 2000)]
+        kept, before = blocks[::64], resident()
+        del blocks
+        for _ in range(1000):
+            await asyncio.sleep(0.01)
+            if before - resident() > 32 * MEBIBYTE:
+                break
+        returned.append(before - resident())
+        assert kept
+
+    run_until_terminated(work())
+    assert returned[0] > 32 * MEBIBYTE
