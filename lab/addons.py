@@ -29,11 +29,24 @@ lab.internal {{
 DNS_LABELS = {"k8s-app": "kube-dns"}
 
 
+# What a kubelet reads to start a pod.
+MOUNTED = ["pods", "configmaps", "secrets", "persistentvolumeclaims", "persistentvolumes"]
+
+
 def access() -> list[dict[str, Any]]:
-    """Rights of the API server at the kubelet, and of kube-router. No default role gives them."""
+    """Rights of the API server at the kubelet, of the node, and of kube-router. No default role gives them.
+
+    The API server's Node authorizer learns of a new pod a moment after the kubelet. Until then, the authorizer refuses
+    the kubelet the pod's claims, and the kubelet tries again only after 10 to 15 seconds. A cluster's only node runs
+    all its pods, so it may read what any of them mounts.
+    """
     watch = ["get", "list", "watch"]
     return [
-        _binding("wardround-lab:kubelet-api", "system:kubelet-api-admin", _user("kube-apiserver-kubelet-client")),
+        _binding(
+            "wardround-lab:kubelet-api", "system:kubelet-api-admin", _subject("User", "kube-apiserver-kubelet-client")
+        ),
+        _role("wardround-lab:node", [{"apiGroups": [""], "resources": MOUNTED, "verbs": watch}]),
+        _binding("wardround-lab:node", "wardround-lab:node", _subject("Group", "system:nodes")),
         _role(
             "wardround-lab:kube-router",
             [
@@ -46,7 +59,7 @@ def access() -> list[dict[str, Any]]:
                 {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": watch},
             ],
         ),
-        _binding("wardround-lab:kube-router", "wardround-lab:kube-router", _user("system:kube-router")),
+        _binding("wardround-lab:kube-router", "wardround-lab:kube-router", _subject("User", "system:kube-router")),
     ]
 
 
@@ -139,5 +152,5 @@ def _binding(name: str, role: str, subject: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _user(name: str) -> dict[str, str]:
-    return {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name}
+def _subject(kind: str, name: str) -> dict[str, str]:
+    return {"kind": kind, "apiGroup": "rbac.authorization.k8s.io", "name": name}

@@ -91,6 +91,15 @@ def test_dns_knows_the_hubs_outer_address() -> None:
     assert "198.18.0.1 hub.lab.internal store.lab.internal" in corefile
 
 
+def test_a_node_may_read_the_claims_of_a_pod_that_the_node_authorizer_does_not_know_yet() -> None:
+    objects = {(each["kind"], each["metadata"]["name"]): each for each in addons.access()}
+    binding = objects["ClusterRoleBinding", "wardround-lab:node"]
+    assert [each["name"] for each in binding["subjects"]] == ["system:nodes"]
+    [rule] = objects["ClusterRole", binding["roleRef"]["name"]]["rules"]
+    assert {"persistentvolumeclaims", "persistentvolumes"} <= set(rule["resources"])
+    assert set(rule["verbs"]) == {"get", "list", "watch"}
+
+
 def test_a_lab_that_runs_is_refused_to_other_checkouts_unless_its_own_is_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
