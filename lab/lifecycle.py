@@ -53,9 +53,9 @@ def up(sites: int, unpacked_images: Path | None = None) -> None:
     packages.require()
     tools = toolchain.ensure()
     with _locked():
-        _own()
-        started = time.monotonic()
         members = clusters(sites)
+        _own(len(members))
+        started = time.monotonic()
         for cluster in members:
             if not _complete(cluster):
                 sweep.sweep(cluster)
@@ -171,7 +171,7 @@ def _sandbox() -> ImageRef:
     return archive_files("localhost/wardround/busybox", files, entrypoint, _sandbox_archive())
 
 
-def _own() -> None:
+def _own(nodes: int) -> None:
     """Reserve the machine's lab for this checkout, and record the settings that `down` must restore."""
     refuse_foreign()
     if _owner() != ROOT:
@@ -193,6 +193,8 @@ def _own() -> None:
     RECORD.write_text(json.dumps(record))
     for folder in folders:
         folder.mkdir(parents=True)
+    for group in cgroups:
+        sweep.weigh(Path(group), nodes)
     for module in modules:
         # Errors are ignored: some kernels have the module built in, and in a container modprobe fails. A missing module
         # shows where it is used.

@@ -102,6 +102,17 @@ def container_cgroups() -> list[Path]:
     return [each / "k8s.io" for each in hierarchies if (each / "cgroup.procs").exists()]
 
 
+def weigh(group: Path, nodes: int) -> None:
+    """Make the parent cgroup of all pods of the lab, with the weight that kubelets give their pods: 1024 a processor of
+    each node. Otherwise all these pods together have the weight of a single process of the machine."""
+    group.mkdir(exist_ok=True)
+    shares = 1024 * (os.cpu_count() or 1) * nodes
+    # cgroup v1, and v2 (KEP-2254). Hierarchies of other controllers have neither file.
+    for file, weight in (("cpu.shares", shares), ("cpu.weight", 1 + (shares - 2) * 9999 // 262142)):
+        if (group / file).exists():
+            (group / file).write_text(str(weight))
+
+
 def _remove_cgroups(cluster: Cluster) -> None:
     deadline = time.monotonic() + 5
     for folder in _cgroups(cluster):

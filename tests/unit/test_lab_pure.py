@@ -100,6 +100,20 @@ def test_a_node_may_read_the_claims_of_a_pod_that_the_node_authorizer_does_not_k
     assert set(rule["verbs"]) == {"get", "list", "watch"}
 
 
+def test_the_pods_of_all_nodes_weigh_as_many_processors_as_the_nodes_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    files = {"v1/cpu.shares": "8192", "v2/cpu.weight": "313"}
+    for name in files:
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    for group in ("v1", "v2", "memory"):
+        sweep.weigh(tmp_path / group, 4)
+    assert {name: (tmp_path / name).read_text() for name in files} == files
+    assert list((tmp_path / "memory").iterdir()) == []
+
+
 def test_a_lab_that_runs_is_refused_to_other_checkouts_unless_its_own_is_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
