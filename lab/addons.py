@@ -120,6 +120,8 @@ def _dns_pod(image: str, program: Path) -> dict[str, Any]:
         "command": ["/coredns", "-conf", "/etc/coredns/Corefile"],
         "ports": [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "protocol": "TCP"}],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1},
+        # As in other clusters. Without a request, no name is resolved while training pods use all processors.
+        "resources": {"requests": {"cpu": "100m", "memory": "70Mi"}},
         "volumeMounts": mounts,
     }
     return {

@@ -100,6 +100,12 @@ def test_a_node_may_read_the_claims_of_a_pod_that_the_node_authorizer_does_not_k
     assert set(rule["verbs"]) == {"get", "list", "watch"}
 
 
+def test_names_are_resolved_while_training_pods_use_all_processors() -> None:
+    [deployment] = [each for each in addons.dns(HUB, "image", Path("/coredns")) if each["kind"] == "Deployment"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["requests"]["cpu"] == "100m"
+
+
 def test_the_pods_of_all_nodes_weigh_as_many_processors_as_the_nodes_have(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
