@@ -91,7 +91,7 @@ def _on_clusters(built: images.Images, other_splits: Future[list[Accuracies]], p
     progress.step("Data: 508 of 569 cases, cut into three hospitals; each file lies on a volume of its own cluster")
     _write_data(progress)
     progress.step("Wardround: installed by Helm, hospitals enrolled and approved")
-    install.install_hub(built, progress)
+    install.install_hub(NAMES, built, progress)
     apply(named("hub"), [*demo_rounds.documents("federation.yaml"), demo_rounds.data_schema()], NAMESPACE)
     with ThreadPoolExecutor(len(HOSPITALS)) as pool:
         list(pool.map(lambda hospital: _install(hospital, built, progress), HOSPITALS))

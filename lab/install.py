@@ -49,28 +49,13 @@ def import_images(sites: Sequence[str], images: Images) -> None:
         list(pool.map(lambda each: lifecycle.open_existing(each[0]).import_image(each[1].archive), imports))
 
 
-def install_hub(images: Images, progress: Progress, values: Mapping[str, Any] | None = None) -> None:
+def install_hub(sites: Sequence[str], images: Images, progress: Progress) -> None:
     """Apply the store's credentials and certificate, install the charts `crds` and `hub`, and wait until the hub has
-    published its fingerprint."""
-    hub = named("hub")
-    namespace(hub, HUB_NAMESPACE)
-    apply(hub, [_store_certificate(), *_store_credentials(hub)], HUB_NAMESPACE)
-    chosen: Object = {
-        "image": images.operator.reference,
-        "store": {
-            "endpoint": STORE_ORIGIN,
-            "image": images.store.reference,
-            "tls": {"existingSecret": "store-tls"},
-            "service": {"type": "NodePort", "nodePort": STORE_PORT},
-        },
-        "network": {"kubernetesAPI": _api_addresses(hub)},
-    }
-    helm(hub, "wardround-crds", "crds", HUB_NAMESPACE, {}, "--wait")
-    helm(hub, "wardround-hub", "hub", HUB_NAMESPACE, merged(chosen, values))
-    api = Api(str(hub.kubeconfig))
-    rolled_out(hub, HUB_NAMESPACE)
-    wait("the hub to publish its fingerprint", lambda: api.get("ConfigMap", "wardround-hub", HUB_NAMESPACE) is not None)
-    progress("hub: store and operator run")
+    published its fingerprint. Meanwhile, prepare the sites."""
+    with ThreadPoolExecutor(len(sites)) as pool:
+        prepared = pool.map(_prepare_site, sites)
+        _install_hub(images, progress)
+        list(prepared)
 
 
 def install_site(
@@ -81,20 +66,15 @@ def install_site(
     progress: Progress,
     values: Mapping[str, Any] | None = None,
 ) -> None:
-    """Enrol a hospital at the hub, install its site chart, and wait until the hub trusts it and it reaches the hub.
+    """Enrol a hospital that `install_hub` has prepared, install its site chart, and wait until the hub trusts it and it
+    reaches the hub.
 
     `datasets`: by Dataset, the federations that may use it.
     """
     site, hub = named(name), Api(str(named("hub").kubeconfig))
     verbs.apply_enrolment(hub, name, display_name, sorted({each for allowed in datasets.values() for each in allowed}))
     secret, from_hub = verbs.bootstrap(hub, name, HUB_SERVER, HUB_NAMESPACE)
-    namespace(site, SITE_NAMESPACE)
-    running = lifecycle.open_existing(name)
-    written = (MODELS_CLAIM, ROWS_CLAIM, ANSWERS_CLAIM)
-    for each in written:
-        volumes.create(running.cluster, running.client, SITE_NAMESPACE, each)
-    claims = [_claim(DATA_CLAIM, "ReadOnlyMany"), *(_claim(each, "ReadWriteOnce") for each in written)]
-    apply(site, [secret, *claims], SITE_NAMESPACE)
+    apply(site, [secret], SITE_NAMESPACE)
     hub_address = f"{named('hub').wan}/32"
     chosen: Object = {
         **from_hub,
@@ -115,7 +95,6 @@ def install_site(
             "store": [{"cidr": hub_address, "port": STORE_PORT}],
         },
     }
-    helm(site, "wardround-crds", "crds", SITE_NAMESPACE, {}, "--wait")
     helm(site, "wardround-site", "site", SITE_NAMESPACE, merged(chosen, values))
     progress(f"{name}: operator and courier installed, enrolled at the hub")
 
@@ -225,6 +204,41 @@ def wait(event: str, met: Callable[[], bool], seconds: float = PATIENCE_SECONDS)
                 "KUBECONFIG=build/lab/NAME/kubeconfig, and docs/operations.md"
             )
         time.sleep(0.3)
+
+
+def _install_hub(images: Images, progress: Progress) -> None:
+    hub = named("hub")
+    namespace(hub, HUB_NAMESPACE)
+    apply(hub, [_store_certificate(), *_store_credentials(hub)], HUB_NAMESPACE)
+    chosen: Object = {
+        "image": images.operator.reference,
+        "store": {
+            "endpoint": STORE_ORIGIN,
+            "image": images.store.reference,
+            "tls": {"existingSecret": "store-tls"},
+            "service": {"type": "NodePort", "nodePort": STORE_PORT},
+        },
+        "network": {"kubernetesAPI": _api_addresses(hub)},
+    }
+    helm(hub, "wardround-crds", "crds", HUB_NAMESPACE, {}, "--wait")
+    helm(hub, "wardround-hub", "hub", HUB_NAMESPACE, chosen)
+    api = Api(str(hub.kubeconfig))
+    rolled_out(hub, HUB_NAMESPACE)
+    wait("the hub to publish its fingerprint", lambda: api.get("ConfigMap", "wardround-hub", HUB_NAMESPACE) is not None)
+    progress("hub: store and operator run")
+
+
+def _prepare_site(name: str) -> None:
+    """Make a hospital's namespace, volumes and claims, and install its CRDs. None of this needs the hub."""
+    site = named(name)
+    namespace(site, SITE_NAMESPACE)
+    running = lifecycle.open_existing(name)
+    written = (MODELS_CLAIM, ROWS_CLAIM, ANSWERS_CLAIM)
+    for each in written:
+        volumes.create(running.cluster, running.client, SITE_NAMESPACE, each)
+    claims = [_claim(DATA_CLAIM, "ReadOnlyMany"), *(_claim(each, "ReadWriteOnce") for each in written)]
+    apply(site, claims, SITE_NAMESPACE)
+    helm(site, "wardround-crds", "crds", SITE_NAMESPACE, {}, "--wait")
 
 
 def _store_certificate() -> Object:

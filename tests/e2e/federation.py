@@ -223,7 +223,7 @@ def installed() -> Federation:
     for hospital in HOSPITALS:
         # The pods make all other keys.
         demo_data.write_key(hospital, demo_data.SPLIT_KEY, install.state_folder(hospital.name))
-    install.install_hub(built, say)
+    install.install_hub(SITES, built, say)
     listed = prepared.archive(built.trainer)
     [namespace] = demo_rounds.documents("federation.yaml")
     namespace["metadata"]["name"] = NAMESPACE
