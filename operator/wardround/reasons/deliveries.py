@@ -39,11 +39,14 @@ DELIVERIES = (
         name="ModelVersionBackwards",
         owner=HOSPITAL,
         reporters=("Courier",),
-        meaning="The courier refused the delivered version, because it is older than a version that the hospital "
-        "has (on the claim models.claimName of the site chart). The hospital keeps its current version.",
-        action="Ask the author of the FederatedModel by telephone whether the federation has gone back to the older "
-        "version. If it has, write the name of that version's folder, such as v2, into the file MODEL/current on "
-        "the claim. If it has not, leave this file as it is.",
+        meaning="The courier refused the delivered version, because it is older than the hospital's current version: "
+        "the file MODEL/current on the claim of models (models.claimName in the values of the site chart) names a "
+        "newer one. The hospital keeps its current version.",
+        action="The hospital's administrator asks the author of the FederatedModel by telephone whether the "
+        "federation has gone back to the older version. If it has not, nobody has to do anything. If it has, the "
+        "hospital's administrator writes the older version, such as v2, into the file MODEL/current. Then the author "
+        "runs `kubectl delete federatedround ROUND -n FEDERATION` on the hub: the hub operator makes another Deliver "
+        "round, and the courier accepts the version.",
     ),
     _site(
         name="ModelVersionDiffers",

@@ -135,6 +135,18 @@ async def test_a_series_runs_to_a_version_and_survives_a_restart(world: World, t
     delivery = await world.client.get("FederatedRound", failed["status"]["delivery"]["round"], FEDERATION)
     assert conditions(delivery)["Failed"] == ("True", "DeliveryWithoutCard")
     assert (delivery["spec"]["task"], delivery["spec"]["base"]) == ("Deliver", {"roundName": first["metadata"]["name"]})
+    await another_delivery(world, delivery["metadata"])
+
+
+async def another_delivery(world: World, first: Object) -> None:
+    """The author deletes a Deliver round that is over, and the hub operator makes another one."""
+    world.admin.delete("FederatedRound", first["name"], FEDERATION)
+
+    async def made() -> bool:
+        item = await world.client.get_if_exists("FederatedRound", first["name"], FEDERATION)
+        return item is not None and item["metadata"]["uid"] != first["uid"]
+
+    await until(made, "the hub operator makes another Deliver round")
 
 
 async def test_a_round_of_a_person_keeps_its_name(world: World) -> None:

@@ -91,3 +91,9 @@ async def test_a_delivered_version_is_whole_and_nothing_else_changes_it(site: Si
     assert await ended(site, deliver(site, sealed[3], 3)) == ("Complete", "Delivered")
     assert (claim / "breast" / "current").read_text() == "v3\n"
     assert folder.load(claim / "breast" / "v3", HUB.identity.fingerprint).model == second
+
+    # The federation goes back. Once the hospital's people have written the older version, the courier takes it.
+    assert await ended(site, deliver(site, sealed[2], 2)) == ("Failed", "ModelVersionBackwards")
+    (claim / "breast" / "current").write_text("v2\n")
+    assert await ended(site, deliver(site, sealed[2], 2)) == ("Complete", "Delivered")
+    assert (claim / "breast" / "current").read_text() == "v2\n"

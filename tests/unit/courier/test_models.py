@@ -190,6 +190,18 @@ def test_a_version_never_goes_backwards(claim: ModelsVolume, delivered: Delivere
     assert (listing(claim), (claim.root / "breast/current").read_text()) == (before, "v3\n")
 
 
+def test_people_of_the_hospital_go_back_to_a_version_and_then_it_may_come(
+    claim: ModelsVolume, delivered: Delivered
+) -> None:
+    put(claim, delivered, version=3)
+    (claim.root / "breast/current").write_text("v2\n")
+    assert refusal(lambda: put(claim, delivered, version=1)) == "ModelVersionBackwards"
+    for version in (2, 2, 3):
+        put(claim, delivered, version=version)
+        assert (claim.root / "breast/current").read_text() == f"v{version}\n"
+        assert {"v2", "v3"} <= {each.name for each in (claim.root / "breast").iterdir()}
+
+
 def test_the_same_version_is_never_another_model(claim: ModelsVolume, delivered: Delivered) -> None:
     put(claim, delivered)
     (claim.root / "breast/v1/model.safetensors").write_bytes(b"another model")

@@ -34,6 +34,14 @@ PLANS: dict[str, tuple[OnClaim, Plan]] = {
     "it holds as many versions as the model keeps": (EARLIER, Plan(missing="Folder", surplus=(1,))),
     "it holds the version": (WHOLE, Plan(missing="Nothing")),
     "it holds the version without a card": (replace(WHOLE, described=None), Plan(missing="Card")),
+    "people of the hospital have gone back to the version": (
+        replace(WHOLE, versions=(2, 3, 4)),
+        Plan(missing="Nothing", surplus=(2,)),
+    ),
+    "people have gone back to a version that is no longer there": (
+        replace(EARLIER, versions=(4, 5), current=3),
+        Plan(missing="Folder", surplus=(4,)),
+    ),
     "a delivery broke off before the surplus went": (
         replace(WHOLE, versions=(1, 2, 3), current=2),
         Plan(missing="Nothing", surplus=(1,)),
@@ -43,7 +51,10 @@ PLANS: dict[str, tuple[OnClaim, Plan]] = {
 REFUSALS: dict[str, tuple[OnClaim, str]] = {
     "another model has the name": (replace(EARLIER, owner=replace(OWNER, federation="another")), "ModelNameTaken"),
     "people have written there": (OnClaim(exists=True), "ModelNameTaken"),
-    "a newer version is there": (replace(EARLIER, versions=(4,)), "ModelVersionBackwards"),
+    "a newer version is there, and no current one": (
+        replace(EARLIER, versions=(4,), current=None),
+        "ModelVersionBackwards",
+    ),
     "a newer version was the current one": (replace(EARLIER, current=4), "ModelVersionBackwards"),
     "the version is another model": (replace(WHOLE, digest="none"), "ModelVersionDiffers"),
     "its card cannot be read": (replace(WHOLE, described=None, unreadable=True), "ModelVersionDiffers"),

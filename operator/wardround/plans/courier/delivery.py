@@ -20,7 +20,7 @@ FOLDER = re.compile(r"v([1-9][0-9]{0,8})", re.ASCII)
 @dataclass(frozen=True, kw_only=True)
 class Package:
     """A version to put onto the claim. `digest`: of the model's file. `card`: the content of card.json. `described`:
-    the same card, as it was read. `keep`: how many of the newest versions stay."""
+    the same card, as it was read. `keep`: how many versions stay: this one and the newest others."""
 
     owner: FolderOwner
     version: int
@@ -89,16 +89,16 @@ def plan(package: Package, seen: OnClaim) -> Plan:
     """What the courier does on the claim. Raises Refused if the version may not go there."""
     if reason := _fault(package, seen):
         raise Refused(reason)
-    # The delivered version is the newest, so it stays.
-    newest_first = sorted({*seen.versions, package.version}, reverse=True)
-    return Plan(missing=_missing(package, seen), surplus=tuple(newest_first[max(package.keep, 1) :]))
+    others = sorted({*seen.versions} - {package.version}, reverse=True)
+    return Plan(missing=_missing(package, seen), surplus=tuple(others[max(package.keep, 1) - 1 :]))
 
 
 def _fault(package: Package, seen: OnClaim) -> str:
-    """Why the version may not go onto the claim; empty if it may."""
+    """Why the version may not go onto the claim; empty if it may. An older version than the current one may not. People
+    of the hospital go back by naming an older version in `current`: from then on, that version may come."""
     if seen.exists and seen.owner != package.owner:
         return "ModelNameTaken"
-    if package.version < max((*seen.versions, seen.current or 0), default=0):
+    if package.version < (seen.current or max(seen.versions, default=0)):
         return "ModelVersionBackwards"
     if seen.unreadable or seen.digest not in ("", package.digest):
         return "ModelVersionDiffers"
