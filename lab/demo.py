@@ -105,10 +105,13 @@ def _on_clusters(built: images.Images, other_splits: Future[list[Accuracies]], p
     progress.step("Together: one FederatedModel, whose rounds the hub makes: Statistics, five Train, one Evaluate")
     # The first series takes longer than that. So the second series begins at the end of the first one.
     minute = demo_model.next_minute(datetime.now(UTC))
-    _apply(demo_rounds.text([demo_rounds.model(built.trainer.reference, minute)]), "model.yaml")
-    first = demo_model.follow(hub, progress, 1, lambda: _new_cases(hub, progress))
+    model = demo_rounds.model(built.trainer.reference, minute)
+    _apply_model(model)
+    further = demo_rounds.further_series(model)
+    first = demo_model.follow(hub, progress, 1, lambda: _new_cases(further, progress))
     progress(demo_model.verdict(first))
     second = _further_series(hub, first, progress)
+    _apply_model(demo_rounds.without_trigger(further))
     progress.step(f"Version {second.current.spec.version}: measured on test rows, brought to the hospitals, pulled")
     with ThreadPoolExecutor(1) as pool:
         pulled = pool.submit(_hand_out, hub, second, progress)
@@ -120,10 +123,10 @@ def _on_clusters(built: images.Images, other_splits: Future[list[Accuracies]], p
     _report(hub, together, (first, second), evaluated, comparison, progress)
 
 
-def _new_cases(hub: Api, progress: Progress) -> None:
+def _new_cases(further: Round, progress: Progress) -> None:
     """New cases come to a hospital: the first series has measured its last model, and the next one has not begun."""
     demo_data.write(demo_data.tables()[demo_data.GROWING], install.data_folder(demo_data.GROWING) / "cases.csv")
-    demo_model.change(hub, series=demo_rounds.FURTHER_SERIES)
+    _apply_model(further)
     progress(f"{demo_data.GROWING}: {demo_data.NEW_CASES} new cases are in its file. The next series trains with them")
 
 
@@ -134,7 +137,6 @@ def _further_series(hub: Api, first: Trained, progress: Progress) -> Trained:
         asked = pool.submit(_ask, hub, first, progress)
         second = demo_model.follow(hub, progress, 2)
         asked.result()
-    demo_model.change(hub, trigger=None)
     progress(demo_model.verdict(second))
     return second
 
@@ -177,6 +179,11 @@ def _install(hospital: Hospital, built: images.Images, progress: Progress) -> No
     apply(named(hospital.name), [schema, dataset], SITE_NAMESPACE)
     install.wait_for_dataset(hospital.name, offered)
     progress(f"{hospital.name}: offers dataset {offered} to federation {NAMESPACE}")
+
+
+def _apply_model(model: Round) -> None:
+    """The file is afterwards as the object, so people can apply it again."""
+    _apply(demo_rounds.text([model]), "model.yaml")
 
 
 def _apply(text: str, file: str) -> None:

@@ -79,15 +79,15 @@ def triggered(hub: Api, progress: Progress) -> Iterator[int]:
     this series. Afterwards, the spec is as before."""
     item = verbs.needed(hub, "FederatedModel", MODEL, NAMESPACE)
     minute = next_minute(datetime.now(UTC))
-    change(hub, trigger=demo_rounds.trigger(minute), series=demo_rounds.FURTHER_SERIES)
+    _change(hub, trigger=demo_rounds.trigger(minute), series=demo_rounds.FURTHER_SERIES)
     progress(f"FederatedModel {MODEL}: the next series begins at {minute:%H:%M} UTC (trigger.cron)")
     try:
         yield _number(read(hub)) + 1
     finally:
-        change(hub, trigger=None, series=item["spec"]["series"])
+        _change(hub, trigger=None, series=item["spec"]["series"])
 
 
-def change(hub: Api, **spec: Any) -> None:
+def _change(hub: Api, **spec: Any) -> None:
     """Change these fields of the model's spec."""
     hub.patch("FederatedModel", MODEL, NAMESPACE, {"spec": spec})
 

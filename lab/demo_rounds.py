@@ -63,6 +63,22 @@ def model(image: str, minute: datetime) -> Round:
     return result
 
 
+def further_series(model: Round) -> Round:
+    """The FederatedModel as the demo changes it for the series after the first one."""
+    result = copy.deepcopy(model)
+    series = result["spec"]["series"]
+    series["rounds"] = FURTHER_ROUNDS
+    series["parameters"] |= FURTHER_PARAMETERS
+    return result
+
+
+def without_trigger(model: Round) -> Round:
+    """The FederatedModel as the demo leaves it: no further series begins."""
+    result = copy.deepcopy(model)
+    del result["spec"]["trigger"]
+    return result
+
+
 def trigger(minute: datetime) -> dict[str, str]:
     """The trigger of one further series. It begins at this minute, or later if another series runs then."""
     return {"cron": f"{minute.minute} {minute.hour} {minute.day} {minute.month} *", "timeZone": "Etc/UTC"}

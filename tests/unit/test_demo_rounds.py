@@ -73,6 +73,14 @@ def test_the_model_has_one_further_series_at_the_minute() -> None:
     assert demo_rounds.model(IMAGE, MINUTE)["spec"]["trigger"] == {"cron": "3 7 28 11 *", "timeZone": "Etc/UTC"}
 
 
+def test_the_further_series_is_short_and_keeps_all_other_parameters() -> None:
+    first = demo_rounds.model(IMAGE, MINUTE)
+    series = {**first["spec"]["series"], "rounds": demo_rounds.FURTHER_ROUNDS}
+    series["parameters"] = {**series["parameters"], **demo_rounds.FURTHER_PARAMETERS}
+    assert demo_rounds.further_series(first) == {**first, "spec": {**first["spec"], "series": series}}
+    assert first == demo_rounds.model(IMAGE, MINUTE)
+
+
 def test_the_clinic_asks_the_current_version_of_the_model() -> None:
     made = demo_rounds.prediction("new-patient.csv", "new-cases", "answers")
     assert made["metadata"]["name"] == "new-patient"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import yaml
 
+from lab import demo_rounds
 from tests.integration.api.apiserver import Api, Refused, account
 from tests.integration.api.objects import FEDERATION, HUB, ROOT, federated_model, model_version
 from wardround.api.federatedmodel import SeriesRound, SeriesStatus
@@ -78,6 +82,22 @@ def test_a_round_of_a_model_has_the_rules_of_a_round(api: Api, field: str, value
 def test_the_example_is_a_model(api: Api) -> None:
     example = yaml.safe_load((ROOT / "examples/breast-cancer/model.yaml").read_text("utf-8"))
     assert api.create(example, dry_run=True)["spec"]["series"]["rounds"] == 10
+
+
+def test_who_applies_the_demos_file_of_the_model_again_changes_nothing(
+    api: Api, kubectl: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    image = "localhost/wardround/trainer@sha256:" + "a" * 64
+    first = demo_rounds.model(image, datetime(2026, 11, 28, 7, 3, tzinfo=UTC))
+    further = demo_rounds.further_series(first)
+    for model in (first, further, last := demo_rounds.without_trigger(further)):
+        done = kubectl("apply", "-f", "-", stdin=demo_rounds.text([model]))
+        assert done.returncode == 0, done.stderr
+    spec = api.get("FederatedModel", demo_rounds.MODEL, demo_rounds.NAMESPACE)["spec"]
+    assert spec["series"]["parameters"] == last["spec"]["series"]["parameters"]
+    assert "trigger" not in spec
+    assert kubectl("apply", "-f", "-", stdin=demo_rounds.text([last])).stdout.endswith("unchanged\n")
+    api.delete("FederatedModel", demo_rounds.MODEL, demo_rounds.NAMESPACE)
 
 
 def test_the_first_weights_of_a_model_cannot_change(api: Api) -> None:
