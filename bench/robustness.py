@@ -31,7 +31,7 @@ from safetensors.numpy import load_file, save_file
 from bench import accuracy
 from lab import demo_data, demo_rounds, splits
 from lab.splits import Array, Cases, Split, Truth
-from tests.simulation.rounds import OWN, OWN_ROUND
+from tests.simulation.rounds import OWN, own_round
 from wardround.aggregate import strategies
 from wardround.aggregate.distances import between_rows
 from wardround.aggregate.outliers import Size, too_large
@@ -192,8 +192,8 @@ def computed(cases: Cases, split: Split, strategy: str, attack: str, seed: int) 
 
 
 def _trained(model: Tensors, inputs: Array, target: Truth) -> Tensors:
-    """The difference after training, as examples/own-image/trainer.py trains with the parameters of OWN_ROUND."""
-    given = OWN_ROUND["parameters"]
+    """The difference after training, as examples/own-image/trainer.py trains with the parameters of own_round."""
+    given = own_round()["parameters"]
     assert isinstance(given, dict)
     rate, moved = float(given["learningRate"]), {name: each.copy() for name, each in model.items()}
     for _ in range(int(given["steps"])):
@@ -259,7 +259,7 @@ def documents(strategy: str) -> list[Mapping[str, Any]]:
     for each in (statistics, first):
         each["spec"] |= {"participants": {"names": NAMES}, "quorum": {"min": len(NAMES)}}
     # Robust strategies have to do with what is left: two updates may be left out for their size.
-    first["spec"] |= copy.deepcopy(OWN_ROUND) | {"metrics": [], "quorum": {"min": HONEST}}
+    first["spec"] |= own_round() | {"metrics": [], "quorum": {"min": HONEST}}
     training = [statistics, first]
     for number in range(2, ROUNDS + 1):
         each = copy.deepcopy(first)
@@ -275,7 +275,7 @@ def documents(strategy: str) -> list[Mapping[str, Any]]:
         "quorum": {"min": 1},
         "metrics": ["accuracy"],
         "base": {"roundName": training[-1]["metadata"]["name"]},
-        "command": OWN_ROUND["command"],
+        "command": own_round()["command"],
     }
     return [*training, evaluation]
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from lab import demo_data, demo_rounds
-from tests.simulation.rounds import OWN, OWN_ROUND, documents, play_ten_rounds, scratch
+from tests.simulation.rounds import OWN, documents, own_round, play_ten_rounds, scratch
 from wardround.simulate.play import Finished, Skipped, play
 from wardround.simulate.prepared import prepared
 
@@ -55,8 +55,8 @@ def _demo() -> list[dict[str, Any]]:
     chain = demo_rounds.federated(OWN.reference)
     training, evaluation = copy.deepcopy(chain.training), copy.deepcopy(chain.evaluation)
     for each in training[1:]:
-        each["spec"] |= copy.deepcopy(OWN_ROUND)
-    evaluation["spec"]["command"] = OWN_ROUND["command"]
+        each["spec"] |= own_round()
+    evaluation["spec"]["command"] = own_round()["command"]
     return [*training, evaluation]
 
 

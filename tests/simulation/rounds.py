@@ -24,11 +24,15 @@ OWN = Trainer(
         "parameters": [{"name": "steps", "minimum": "1", "maximum": "1000"}, {"name": "learningRate", "maximum": "1"}],
     },
 )
-OWN_ROUND = {
-    "command": ["python", "/trainer.py"],
-    "parameters": {"steps": "20", "learningRate": "0.5"},
-    "exchange": {"frozen": ["input.*"]},
-}
+
+
+def own_round() -> Object:
+    """What a round of examples/own-image adds to the example rounds. Each caller may change its own."""
+    return {
+        "command": ["python", "/trainer.py"],
+        "parameters": {"steps": "20", "learningRate": "0.5"},
+        "exchange": {"frozen": ["input.*"]},
+    }
 
 
 @dataclass
@@ -71,8 +75,8 @@ def documents(trainer: Trainer) -> list[Object]:
     evaluation["spec"]["references"] = [training[0]["metadata"]["name"]]
     if trainer.program is own_image:
         for each in training:
-            each["spec"] |= copy.deepcopy(OWN_ROUND)
-        evaluation["spec"]["command"] = OWN_ROUND["command"]
+            each["spec"] |= own_round()
+        evaluation["spec"]["command"] = own_round()["command"]
     return [statistics, *training, evaluation]
 
 

@@ -15,7 +15,7 @@ from lab import demo_data, demo_rounds
 from tests.conditions import condition, is_true
 from tests.simulation.apiserver import Place
 from tests.simulation.federation import HUB_NAMESPACE, Federation
-from tests.simulation.rounds import OWN, OWN_ROUND, documents, play_rounds, scratch
+from tests.simulation.rounds import OWN, documents, own_round, play_rounds, scratch
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.api.dataset import Dataset
 from wardround.api.names import HUB_CONFIG_MAP
@@ -57,7 +57,7 @@ def model(trainings: int = TRAININGS) -> Object:
         "spec": {
             "initial": {"seed": spec["seed"]},
             "round": {name: spec[name] for name in shared if name in spec},
-            "series": {"rounds": trainings, "parameters": OWN_ROUND["parameters"]},
+            "series": {"rounds": trainings, "parameters": own_round()["parameters"]},
             # The clinic has too few people of a class on its validation side.
             "evaluation": {"quorum": {"min": 2}},
         },
@@ -195,7 +195,7 @@ def test_every_task_of_the_series_says_what_the_whole_series_asks_for(trained: T
     [only] = known
     document = json.loads(only)
     assert (document["modelName"], document["series"], document["rounds"]) == ("breast", 1, TRAININGS)
-    assert document["parameters"] == OWN_ROUND["parameters"]
+    assert document["parameters"] == own_round()["parameters"]
 
 
 def test_the_version_is_the_best_round_with_its_numbers(trained: Trained) -> None:

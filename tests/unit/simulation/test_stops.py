@@ -20,7 +20,7 @@ from tests.conditions import condition, is_true
 from tests.simulation.apiserver import Place, Server
 from tests.simulation.client import Client
 from tests.simulation.federation import HUB_NAMESPACE, Federation
-from tests.simulation.rounds import scratch
+from tests.simulation.rounds import OWN, documents, scratch
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.simulation.test_model import ALL_TASKS, FEDERATION, model
 from wardround.api.names import BEGIN, ROUND_UID
@@ -282,6 +282,12 @@ def played(last: Collection[str] = (), kind: type[MortalClient] = MortalClient) 
 
     with scratch() as folder:
         return play(lambda loop: main(loop, Path(folder)))
+
+
+def test_the_smallest_training_changes_no_round_of_other_tests() -> None:
+    before = documents(OWN)
+    two_series()
+    assert documents(OWN) == before
 
 
 @pytest.fixture(scope="module")
