@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from wardround.reasons.places import Place
-from wardround.reasons.reason import HOSPITAL, NOBODY, Reason, Wait
+from wardround.reasons.reason import NOBODY, Reason, Wait
 
 _nobody = partial(Reason, owner=NOBODY)
 _done = partial(Reason, owner=NOBODY, action="Nothing to do.")
@@ -24,15 +24,14 @@ PROGRESS = (
         meaning="The courier is fetching and opening the base: the model from which the task starts.",
         action="Wait. If the courier takes long, run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
     ),
-    Reason(
+    _nobody(
         name="Queued",
-        owner=HOSPITAL,
         wait=Wait(stage="Start", deadline="QueueDeadline"),
         meaning="The task waits at the hospital until other tasks of the site end, or until Kueue admits the task's "
         "Job.",
         action="Wait. `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site names the other tasks or the "
-        "queue. To shorten the wait, raise workload.maxConcurrentTasks in the values of the site chart, or the "
-        "quota of Kueue's queue (workload.queueName).",
+        "queue. To shorten the wait, the hospital's administrator can raise workload.maxConcurrentTasks in the values "
+        "of the site chart, or the quota of Kueue's queue (workload.queueName).",
     ),
     _nobody(
         name="Starting",

@@ -161,6 +161,12 @@ def test_a_sentence_has_the_names_of_what_it_is_about() -> None:
     assert "Dataset breast" in advise("DataUnreadable", "site-a", dataset="breast")
 
 
+def test_nobody_has_to_act_where_the_advice_is_to_wait() -> None:
+    idle = [each for each in REASONS.values() if re.match(r"(Wait|Nothing to do)[.]", each.action)]
+    assert {each.name for each in idle} >= {"Queued", "Complete"}
+    assert [each.name for each in idle if each.owner != NOBODY] == []
+
+
 def test_a_command_for_a_cluster_names_the_namespace() -> None:
     actions = " ".join(each.action for each in REASONS.values())
     commands = re.findall(r"`(kubectl (?!wardround)[^`]+ [^`]*)`", actions)
