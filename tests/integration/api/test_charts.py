@@ -101,6 +101,23 @@ def test_an_upgrade_to_the_same_chart_changes_nothing(api: Api, helm: Helm, char
     assert versions(api, helm, chart) == before
 
 
+@pytest.mark.parametrize("chart", ["hub", "site"])
+def test_only_a_first_installation_prints_the_steps_of_one(api: Api, helm: Helm, chart: str) -> None:
+    policy = {"policy": {**site_values("site-a")["policy"], "images": []}} if chart == "site" else {}
+    values = helm.values({**VALUES[chart], **policy})
+
+    def notes(verb: str, release: str) -> str:
+        place = (str(ROOT / "charts" / chart), "--namespace", NAMESPACES[chart])
+        return helm.ok(verb, release, *place, "--values", values, "--dry-run=client").partition("NOTES:\n")[2]
+
+    first, later = notes("install", "another"), notes("upgrade", f"wardround-{chart}")
+    for word in ("Secret", "fingerprint", "by telephone"):
+        assert word in first
+        assert word not in later
+    assert "has its new chart and values" in later
+    assert all(("lists no training image" in each) == (chart == "site") for each in (first, later))
+
+
 def test_an_upgrade_keeps_the_couriers_keys(api: Api, helm: Helm) -> None:
     path = "/api/v1/namespaces/hospital-a/secrets/courier-keys"
     assert "data" not in api.call("GET", path)
