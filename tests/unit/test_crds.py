@@ -31,10 +31,12 @@ from wardround.api import (
     sitetask,
 )
 from wardround.api.conditions import NEVER
+from wardround.api.federatedround import DEFAULT_COMMAND
 from wardround.api.times import to_microseconds, to_seconds
 from wardround.metrics import registry
 from wardround.plans.versions import LARGEST, MOST_PUBLISHED
 from wardround.wire import assignment, codec
+from wardround.wire.strategy_terms import STEPS
 from wardround.wire.versions import KNOWN, LATEST
 
 Schema = dict[str, Any]
@@ -275,9 +277,22 @@ def test_every_validation_rule_has_a_message() -> None:
 
 
 def test_an_evaluation_can_declare_only_the_scorers_metrics() -> None:
-    [rule] = [each for each in rules_of("federatedrounds", "spec") if "self.metrics.all" in each["rule"]]
+    [rule] = [each for each in declaring("Evaluate") if "self.command" not in each["rule"]]
     assert f"m in {list(registry.EVALUATE)}" in rule["rule"]
     assert all(name in rule["message"] for name in registry.EVALUATE)
+
+
+def test_a_round_of_the_built_in_trainer_can_declare_only_what_wardround_computes_or_the_trainer_reports() -> None:
+    [rule] = declaring("Train")
+    assert f"self.command != {list(DEFAULT_COMMAND)}" in rule["rule"]
+    assert f"m == '{STEPS}' || m in {list(registry.EVALUATE)}" in rule["rule"]
+    assert all(name in rule["message"] for name in (*registry.EVALUATE, STEPS, " ".join(DEFAULT_COMMAND)))
+
+
+def declaring(task: str) -> list[Any]:
+    """The rules about the metrics of rounds of a task."""
+    rules = rules_of("federatedrounds", "spec")
+    return [each for each in rules if "self.metrics.all" in each["rule"] and f"self.task != '{task}'" in each["rule"]]
 
 
 @pytest.mark.parametrize(("kind", "path"), [("federatedrounds", ()), ("federatedmodels", ("properties", "round"))])
