@@ -5,6 +5,7 @@ Knows no policy and no data; standard library only. A target that could not be p
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import selectors
@@ -23,6 +24,8 @@ ECHO = {socket.AF_INET: bytes((8, 0, 0, 0, 0, 0, 0, 1)), socket.AF_INET6: bytes(
 PING = {socket.AF_INET: socket.IPPROTO_ICMP, socket.AF_INET6: socket.IPPROTO_ICMPV6}
 # The multicast address of all hosts on a link (RFC 4291, 2.7.1).
 ALL_HOSTS = "ff02::1"
+# How many answers of all hosts are read at a time. The first one is of this host itself.
+MOST_ANSWERS = 256
 # Errors of a kernel that forbids ICMP sockets (net.ipv4.ping_group_range) or has none.
 PING_REFUSED = (errno.EPROTONOSUPPORT, errno.EACCES, errno.EPERM)
 # Errors of a kernel that cannot send: no such family, no route, or no listener on this host.
@@ -155,8 +158,15 @@ def _answers(attempt: socket.socket, target: ProbeTarget) -> list[ProbeTarget]:
     """The target, if it answered; for ALL_HOSTS, the host that answered. An error means that nothing answered."""
     if target.protocol == "TCP":
         return [] if attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) else [target]
-    try:
-        _, sender = attempt.recvfrom(512)
-    except OSError:
-        return []
-    return [replace(target, host=sender[0].partition("%")[0])] if target.host == ALL_HOSTS else [target]
+    senders = _senders(attempt, MOST_ANSWERS if target.host == ALL_HOSTS else 1)
+    return [replace(target, host=each) for each in senders] if target.host == ALL_HOSTS else [target] * len(senders)
+
+
+def _senders(attempt: socket.socket, most: int) -> list[str]:
+    """The hosts of the answers that are there now."""
+    senders: list[str] = []
+    with contextlib.suppress(OSError):
+        while len(senders) < most:
+            _, sender = attempt.recvfrom(512)
+            senders.append(sender[0].partition("%")[0])
+    return senders

@@ -81,6 +81,29 @@ def test_the_pods_own_answers_do_not_count() -> None:
         assert hold(both, "Refuse") == {"heard": "Silent", "answers": []}
 
 
+# The pod gets no processor between its echo and the end of its time, as on a busy node.
+LATE = """
+import json, time
+from wardround.network import probe
+start = probe._start
+def late(target):
+    attempt = start(target)
+    time.sleep(1)
+    return attempt
+probe._start = late
+[index] = [index for index, name in probe.socket.if_nameindex() if name == "eth0"]
+own = {each.split("/")[0] for each in %r.split()}
+answers = probe.probe([probe.ProbeTarget("neighbour", probe.ALL_HOSTS, 0, "ICMP", index)], 0, own)
+print(json.dumps([each.label for each in answers.open]))
+"""
+
+
+def test_a_neighbours_answer_behind_the_pods_own_counts_if_the_time_is_over() -> None:
+    with networks.pair() as both:
+        own = both.run("ip -6 -o addr show dev eth0 scope link").stdout.split()[3]
+        assert both.json(LATE % own) == ["neighbour over link-local (ICMP)"]
+
+
 def test_silence_is_reported_as_silent_and_no_ipv6_as_absent() -> None:
     with networks.pair() as both, networks.resolver(both):
         both.run(DROPS, beside=True)
