@@ -1,5 +1,5 @@
 """The pods of the site chart's Deployments mount no patient data. Each attack adds one volume to a pod of the chart, or
-names the claim of a Dataset in the chart's values."""
+names the claim of a Dataset or a Prediction in the chart's values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.api.admission import refusal
 from tests.integration.api.apiserver import Api, Refused, account, until
-from tests.integration.api.objects import ROOT, dataset, site_values
+from tests.integration.api.objects import ROOT, dataset, prediction, site_values
 from tests.integration.api.test_charts import of_kind, render
 from tests.integration.cluster import Helm
 
@@ -97,50 +97,82 @@ RELEASE = ("wardround-site", "site", "hospital-a")
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/hospital-a/deployments"
 OF_A_DATASET = "may mount rows, the claim of Dataset taken, because neither of them may see patient data"
-# What names a claim that the courier mounts.
-CLAIM_VALUES: dict[str, Object] = {
-    "models": {"models": {"claimName": "rows"}},
-    "workspace": {"workspace": {"existingClaim": "rows"}},
+OF_A_PREDICTION = "may mount {}, a claim of Prediction asked, because neither of them may see patient data"
+# What names a claim that the courier mounts, and the refusal. A Prediction has claims that `predictions` lists no more.
+CLAIM_VALUES: dict[str, tuple[Object, str]] = {
+    "models": ({"models": {"claimName": "rows"}}, OF_A_DATASET),
+    "workspace": ({"workspace": {"existingClaim": "rows"}}, OF_A_DATASET),
+    "rows of a Prediction": (
+        {"models": {"claimName": "new-cases"}, "predictions": {"rowsClaimNames": ["newer-cases"]}},
+        OF_A_PREDICTION.format("new-cases"),
+    ),
+    "answers of a Prediction": (
+        {"workspace": {"existingClaim": "answers"}, "predictions": {"answersClaimNames": ["newer-answers"]}},
+        OF_A_PREDICTION.format("answers"),
+    ),
 }
 
 
 @pytest.fixture(scope="module")
 def taken(api: Api, helm: Helm) -> Iterator[Api]:
-    """A Dataset has the claim `rows`. Then somebody names this claim in the chart's values."""
+    """A Dataset has the claim `rows`, and a Prediction the claims `new-cases` and `answers`. Then somebody names one of
+    these claims in the chart's values."""
     item = dataset("hospital-a", "taken")
     item["spec"]["claimName"] = "rows"
     api.create(item)
+    api.create(prediction("hospital-a", "asked"))
     yield api
     api.delete("Dataset", "taken", "hospital-a")
+    api.delete("Prediction", "asked", "hospital-a")
     helm.install(*RELEASE, site_values("site-a"), "--force-conflicts")
 
 
 @pytest.mark.parametrize("value", CLAIM_VALUES)
-def test_helm_hears_that_the_courier_may_not_mount_the_claim_of_a_dataset(taken: Api, helm: Helm, value: str) -> None:
-    change = CLAIM_VALUES[value]
+def test_helm_hears_that_the_courier_may_not_mount_the_claim_of_patient_data(
+    taken: Api, helm: Helm, value: str
+) -> None:
+    change, words = CLAIM_VALUES[value]
     courier = of_kind(render(helm, "site", **change), "Deployment")["courier"]
     # The volumes alone: the release of the rendered chart has another name.
     courier["spec"] = {"template": {"spec": {"volumes": courier["spec"]["template"]["spec"]["volumes"]}}}
-    until("the Deployment is refused", lambda: OF_A_DATASET in applied(taken, DEPLOYMENTS, courier, dry_run=True))
+    until("the Deployment is refused", lambda: words in applied(taken, DEPLOYMENTS, courier, dry_run=True))
     values = helm.values(site_values("site-a") | change)
     release, chart, namespace = RELEASE[0], str(ROOT / "charts" / "site"), RELEASE[2]
     done = helm.run("upgrade", release, chart, "--namespace", namespace, "--values", values, "--force-conflicts")
     assert done.returncode != 0
-    assert OF_A_DATASET in done.stderr
+    assert words in done.stderr
 
 
 @pytest.mark.parametrize("value", CLAIM_VALUES)
-def test_the_courier_does_not_mount_the_claim_of_a_dataset_that_the_chart_names(
+def test_the_courier_does_not_mount_the_claim_of_patient_data_that_the_chart_names(
     taken: Api, helm: Helm, value: str
 ) -> None:
     """Another tool than Helm may write the policies first. They then admit this claim by its name."""
-    chart = render(helm, "site", **CLAIM_VALUES[value])
+    change, words = CLAIM_VALUES[value]
+    chart = render(helm, "site", **change)
     [own] = [each for each in of_kind(chart, "ValidatingAdmissionPolicy").values() if "own-pods" in str(each)]
     assert applied(taken, POLICIES, own) == ""
     courier = of_kind(chart, "Deployment")["courier"]
-    until_refused_only(taken, pod(courier))
+    until_refused_only(taken, pod(courier), words)
     # The site operator's pod mounts nothing.
     taken.create(pod(of_kind(chart, "Deployment")["site-operator"]), user=REPLICAS, dry_run=True)
+
+
+def test_no_dataset_has_the_claim_of_an_answer_that_the_chart_lists_no_more(taken: Api, helm: Helm) -> None:
+    """Rows that train must not come from a model."""
+    [policy] = [
+        each
+        for each in of_kind(render(helm, "site", predictions={}), "ValidatingAdmissionPolicy").values()
+        if each["metadata"]["name"].startswith("dataset-claim.")
+    ]
+    assert applied(taken, POLICIES, policy) == ""
+    item = dataset("hospital-a", "poisoned")
+    item["spec"]["claimName"] = "answers"
+    words = "The claim answers has the answer of Prediction asked"
+    until(
+        "only the Prediction refuses the Dataset", lambda: "predictions.answersClaimNames" not in refusal(taken, item)
+    )
+    assert words in refusal(taken, item)
 
 
 def applied(api: Api, path: str, item: Object, *, dry_run: bool = False) -> str:
@@ -153,12 +185,12 @@ def applied(api: Api, path: str, item: Object, *, dry_run: bool = False) -> str:
     return ""
 
 
-def until_refused_only(api: Api, attack: Object) -> None:
-    """Waits until only the Dataset refuses the pod, and not the names of the chart's claims."""
+def until_refused_only(api: Api, attack: Object, expected: str) -> None:
+    """Waits until only an object with patient data refuses the pod, and not the names of the chart's claims."""
 
     def only() -> bool:
         words = refusal(api, attack, REPLICAS)
         assert words, "the pod is admitted"
-        return OF_A_DATASET in words and REFUSED not in words
+        return expected in words and REFUSED not in words
 
-    until("only the Dataset refuses the pod", only)
+    until("only the object refuses the pod", only)
