@@ -16,7 +16,7 @@ from wardround.api.roundtask import RoundTask
 from wardround.api.task import manifest
 from wardround.api.times import to_seconds
 from wardround.clock import NONCE_BYTES
-from wardround.documents import aggregations, cards, collected_list, models, server_states
+from wardround.documents import aggregations, cards, collected_list, models, results
 from wardround.documents.assignments import Recipient, assign, grant
 from wardround.documents.keys import Model
 from wardround.documents.update_list import UpdateList
@@ -49,7 +49,7 @@ from wardround.plans.round.types import (
 )
 from wardround.plans.schema import assigned
 from wardround.ports import Object
-from wardround.sealing.manifests import open_assignment, open_card, sign_card, sign_model
+from wardround.sealing.manifests import open_assignment, open_card, sign_card
 from wardround.sealing.refused import Refused
 from wardround.store.errors import StoreError
 from wardround.store.put_each import put_each
@@ -326,21 +326,13 @@ class Execution:
 
     @perform.register
     async def _store_model(self, action: StoreModel) -> None:
-        answer, uid = action.answer, self.round.metadata.uid
-        manifest = ModelManifest(
-            answer.header, answer.digest, answer.segments_digest, action.model.result.location, answer.bytes
-        )
-        secret = await self.hub.client.get("Secret", names.aggregation_name(uid, action.number))
+        secret = await self.hub.client.get("Secret", names.aggregation_name(self.round.metadata.uid, action.number))
         plan = kept_plan.read(vault.value(secret, "plan.json"))
-        text = sign_model(manifest, self.hub.identity.key)
+        made = results.model(plan, action.answer, action.model, self.hub.identity.key)
         # First the cards of what this round measured: once the result is kept, the plan does not ask for this again.
         await self._revise_card(action.model.result)
-        card = await self._card(action.model, manifest)
-        state = None
-        if not action.model.state_lost:
-            state = server_states.made(plan, answer.state, manifest, self.hub.identity.key)
-        model = Model(plan.data_key, text, manifest, action.model, card, state)
-        await vault.keep_model(self.hub.client, self.round, model)
+        card = await self._card(action.model, made.manifest)
+        await vault.keep_model(self.hub.client, self.round, replace(made, card=card))
 
     async def _card(self, stored: StoredModel, manifest: ModelManifest) -> str:
         """The signed card of the model that this round has made; "" if it has made none."""

@@ -22,7 +22,7 @@ from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.api.times import to_seconds
 from wardround.clock import NONCE_BYTES
-from wardround.documents import aggregations, assignments, server_states
+from wardround.documents import aggregations, assignments, results
 from wardround.documents.assignments import Recipient
 from wardround.documents.keys import Identity, Model
 from wardround.documents.update_list import UpdateList
@@ -40,7 +40,6 @@ from wardround.plans.round.types import (
 )
 from wardround.plans.schema import assigned
 from wardround.sealing.keys import DecryptionKey
-from wardround.sealing.manifests import sign_model
 from wardround.simulate.errors import SimulationError
 from wardround.simulate.hospital import Hospital, Means, Order, SimulatedTask
 from wardround.simulate.store import ACCESS, SIGNER
@@ -49,7 +48,6 @@ from wardround.store.put_each import put_each
 from wardround.tabular.dataschema import SchemaInvalid
 from wardround.wire import aggregation as answers
 from wardround.wire.assignment import AssignedSchema
-from wardround.wire.models import ModelManifest
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 # Gets the name of each hospital that has done its task, and what it made of the task.
@@ -245,17 +243,9 @@ class Hub:
         )
 
     def _keep(self, action: StoreModel, under_way: _Round) -> None:
-        answer, plan = action.answer, aggregation_plan.parse(under_way.plan)
-        location = action.model.result.location
-        manifest = ModelManifest(answer.header, answer.digest, answer.segments_digest, location, answer.bytes)
+        plan = aggregation_plan.parse(under_way.plan)
         under_way.model = action.model
-        self.models[under_way.round.metadata.uid] = Model(
-            plan.data_key,
-            sign_model(manifest, self.identity.key),
-            manifest,
-            action.model,
-            state=server_states.made(plan, answer.state, manifest, self.identity.key),
-        )
+        self.models[under_way.round.metadata.uid] = results.model(plan, action.answer, action.model, self.identity.key)
 
 
 def _stored(model: Model | None) -> StoredModel | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,13 @@ from tests.players.hub import Hub
 from tests.players.store import Server
 from tests.players.stored_round import Round, carried_out
 from wardround.aggregate import plan
-from wardround.documents import server_states
+from wardround.documents import results
 from wardround.documents.keys import Model
 from wardround.plans.round.types import StoredModel
 from wardround.sealing import body
-from wardround.sealing.manifests import sign_model
 from wardround.store.transfer import StoreClient
 from wardround.wire import codec, digests
 from wardround.wire.aggregation import AggregationAnswer, AggregationResult
-from wardround.wire.models import ModelManifest
 
 ADAM = {"serverLearningRate": "0.1", "beta1": "0.9", "beta2": "0.99", "tau": "0.001"}
 SIZE = 600_000  # three segments
@@ -72,12 +70,9 @@ class Chain:
 
     def kept(self, made: Round, answer: AggregationResult) -> Model:
         planned = plan.parse((made.folder / "plan.json").read_bytes())
-        manifest = ModelManifest(answer.header, answer.digest, answer.segments_digest, planned.location, answer.bytes)
-        key = self.hub.identity.key
-        state = server_states.made(planned, answer.state, manifest, key)
         assert made.base is not None
-        stored = StoredModel(task="Train", result=made.base.stored.result)
-        return Model(planned.data_key, sign_model(manifest, key), manifest, stored, "", state)
+        result = replace(made.base.stored.result, location=planned.location)
+        return results.model(planned, answer, StoredModel(task="Train", result=result), self.hub.identity.key)
 
 
 @pytest.fixture
