@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.integration.api.objects import HUB
 from tests.integration.hub.hospital import Hospital
-from tests.players.aggregation_pod import ended, pod_of
+from tests.players.pods import ended, pod_of
 from wardround.aggregate import plan as plans
 from wardround.aggregate.update_list import listed_updates
 from wardround.api import names, roundtask

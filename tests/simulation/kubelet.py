@@ -13,10 +13,10 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.players.pods import container_status, pod_of, terminated
 from tests.simulation.apiserver import Follower, Place, Server
 from tests.simulation.programs import Programs
 from wardround.api.times import to_seconds
@@ -25,7 +25,6 @@ from wardround.ports import Object
 from wardround.simulate.containers import Container
 
 logger = logging.getLogger(__name__)
-JOB_NAME = "batch.kubernetes.io/job-name"
 # Virtual seconds that a container takes to start, and to run.
 START_SECONDS, RUN_SECONDS = 0.5, 1.0
 # Told of a pod that is over, before its containers are gone.
@@ -90,16 +89,13 @@ class Node:
             await asyncio.sleep(RUN_SECONDS)
             code = await self.programs.run(container)
             self.watched(container)
-            ended = {"terminated": self._terminated(code, started, container.message)}
+            times = to_seconds(started), to_seconds(self.server.clock())
+            ended = terminated(code, container.message, *times)
             last = code != 0 or not kind
             pod.tell(kind, each["name"], ended, "Running" if not last else "Failed" if code else "Succeeded")
             if code != 0:
                 return False
         return True
-
-    def _terminated(self, code: int, started: datetime, message: str) -> Object:
-        times = {"startedAt": to_seconds(started), "finishedAt": to_seconds(self.server.clock())}
-        return {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "message": message, **times}
 
     def _container(self, pod: Pod, spec: Object) -> Container:
         volumes = {each["name"]: each for each in pod.spec["volumes"]}
@@ -151,21 +147,12 @@ class Pod:
         return Place("Pod", self.namespace, f"{meta['name']}-{meta['uid'].rpartition('-')[2]}")
 
     def create(self) -> None:
-        job, template = self.job["metadata"], self.job["spec"]["template"]["metadata"]
-        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job["name"], "uid": job["uid"], "controller": True}
-        metadata = {
-            "name": self._place.name,
-            "namespace": self.namespace,
-            "labels": {**template.get("labels", {}), JOB_NAME: job["name"]},
-            "annotations": template.get("annotations", {}),
-            "ownerReferences": [owner],
-        }
-        self._server.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": self.spec})
+        self._server.create(pod_of(self.job, self._place.name))
         self._taken = to_seconds(self._server.clock())
 
     def tell(self, kind: str, name: str, state: Object, phase: str = "Running") -> None:
         """A container's state. `kind`: init, or nothing for the pod's last."""
-        self._statuses[kind][name] = {"name": name, "state": state, "restartCount": 0}
+        self._statuses[kind][name] = container_status(name, state)
         lists = {"initContainerStatuses": self._statuses["init"], "containerStatuses": self._statuses[""]}
         states = {key: list(each.values()) for key, each in lists.items() if each}
         status = {"phase": phase, "startTime": self._taken, **states}

@@ -14,7 +14,7 @@ from typing import Any
 from tests.integration.api.objects import FEDERATION, HUB, federated_round
 from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
-from tests.players.aggregation_pod import ended, pod_of
+from tests.players.pods import ended, pod_of
 from wardround.aggregate import plan as aggregate_plan
 from wardround.aggregate.job import aggregate
 from wardround.aggregate.scratch import Scratch

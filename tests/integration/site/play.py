@@ -9,10 +9,13 @@ from tests.integration.api.apiserver import Api, Refused, account
 from tests.integration.site.conftest import NAMESPACE, Site, eventually
 from tests.integration.site.hub import SCHEMA, Object
 from tests.players import courier
+from tests.players.pods import container_status, over, pod_of, terminated
 from wardround.courier.workspace import TaskFolder
 
 # A site admits pods only from it.
 JOB_CONTROLLER = account("kube-system", "job-controller")
+# When containers began and ended.
+TIMES = ("2026-11-24T11:59:30Z", "2026-11-24T11:59:40Z")
 DATASET: Object = {
     "apiVersion": "wardround.io/v1alpha1",
     "kind": "Dataset",
@@ -76,28 +79,17 @@ def run_pod(
 
     `prepared`: the termination message of `prepare`. `code`: the exit code of the containers.
     """
-    labels = job["spec"]["template"]["metadata"]["labels"] | {"batch.kubernetes.io/job-name": job["metadata"]["name"]}
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
-    meta = {
-        "name": job["metadata"]["name"],
-        "namespace": NAMESPACE,
-        "labels": labels,
-        "ownerReferences": [{**owner, "controller": True}],
-    }
+    pod = pod_of(job)
+    name = pod["metadata"]["name"]
     try:
-        api.get("Pod", meta["name"], NAMESPACE)
+        api.get("Pod", name, NAMESPACE)
     except Refused:
-        spec = job["spec"]["template"]["spec"]
-        api.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}, user=JOB_CONTROLLER)
-    over = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z", "exitCode": code}
+        api.create(pod, user=JOB_CONTROLLER)
 
-    def status(name: str) -> Object:
+    def status(container: str) -> Object:
         messages = {"prepare": json.dumps(prepared or READ), "isolation": json.dumps({"linkLocal": HEARD})}
-        text = messages.get(name, message)
-        state = (
-            {"terminated": {**over, "message": text}} if name in ended else {"waiting": {"reason": "PodInitializing"}}
-        )
-        return {"name": name, "state": state, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
+        over = terminated(code, messages.get(container, message), *TIMES)
+        return container_status(container, over if container in ended else {"waiting": {"reason": "PodInitializing"}})
 
     names = [each["name"] for each in job["spec"]["template"]["spec"]["initContainers"]]
     change = {
@@ -105,7 +97,18 @@ def run_pod(
         "initContainerStatuses": [status(n) for n in names],
         "containerStatuses": [status("check")],
     }
-    return api.patch_status("Pod", meta["name"], change, NAMESPACE)
+    return api.patch_status("Pod", name, change, NAMESPACE)
+
+
+def run_only_container(api: Api, job: Object, outcome: Object, code: int = 0, pod_name: str = "") -> None:
+    """Plays Job controller and kubelet: the one container of the Job's pod is over, and the Job changes."""
+    pod = pod_of(job, pod_name)
+    api.create(pod, user=JOB_CONTROLLER)
+    [container] = pod["spec"]["containers"]
+    status = over(container["name"], terminated(code, json.dumps(outcome), *TIMES))
+    api.patch_status("Pod", pod["metadata"]["name"], status, NAMESPACE)
+    annotations = {"tests.wardround.io/ended": "yes"}
+    api.patch("Job", job["metadata"]["name"], {"metadata": {"annotations": annotations}}, NAMESPACE)
 
 
 def leave_update(site: Site, name: str, plain: bytes, base_digest: str) -> None:

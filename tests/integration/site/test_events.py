@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from tests.integration.site.conftest import NAMESPACE, Site, eventually
 from tests.integration.site.hub import Object
-from tests.integration.site.play import condition, enrolled, job_of, run_pod
+from tests.integration.site.play import TIMES, condition, enrolled, job_of, run_pod
+from tests.players.pods import container_status, terminated
 from wardround.site.operator import CONTROLLER
 
 SECRET = "patient 4711"
@@ -34,9 +35,7 @@ async def test_a_failed_task_writes_each_event_once_without_the_containers_messa
     job = await eventually("the Job", lambda: job_of(site, name))
     run_pod(site.api, job)
     failed = {"reason": "ColumnMissing", "class": "Site", "message": f"no column for {SECRET}"}
-    over = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z", "exitCode": 65}
-    state = {"terminated": {**over, "message": json.dumps(failed)}}
-    prepare = {"name": "prepare", "state": state, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
+    prepare = container_status("prepare", terminated(65, json.dumps(failed), *TIMES))
     site.api.patch_status("Pod", job["metadata"]["name"], {"initContainerStatuses": [prepare]}, NAMESPACE)
 
     (warning,) = await eventually("the Event of the failure", event_written(site, "SiteTask", name, "ColumnMissing"))

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.api.apiserver import Refused, account
 from tests.integration.api.objects import DIGEST, prediction
 from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, eventually
-from tests.integration.site.play import DATA_SCHEMA, DATASET, JOB_CONTROLLER, condition, job_of
+from tests.integration.site.play import DATA_SCHEMA, DATASET, condition, job_of, run_only_container
 from wardround.api import names
 
 Object = dict[str, Any]
@@ -25,26 +25,6 @@ def asked(site: Site, name: str) -> Object:
 def pin(site: Site) -> None:
     """The Site's pin as the chart's policy knows it. The fixture has pinned another hub, in the Site alone."""
     site.api.patch("Site", "site", {"spec": {"hub": {"fingerprint": DIGEST}}}, NAMESPACE)
-
-
-def ends(site: Site, job: Object, outcome: Object, code: int = 0) -> None:
-    """Plays Job controller and kubelet: the one container of the Job's pod is over, and the Job changes."""
-    name, template = job["metadata"]["name"], job["spec"]["template"]
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": True}
-    metadata = {
-        "name": name,
-        "namespace": NAMESPACE,
-        "labels": template["metadata"]["labels"],
-        "ownerReferences": [owner],
-    }
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
-    site.api.create(pod, user=JOB_CONTROLLER)
-    times = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z"}
-    state = {"terminated": {**times, "exitCode": code, "message": json.dumps(outcome)}}
-    status = {"name": "predict", "state": state, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
-    phase = "Failed" if code else "Succeeded"
-    site.api.patch_status("Pod", name, {"phase": phase, "containerStatuses": [status]}, NAMESPACE)
-    site.api.patch("Job", name, {"metadata": {"annotations": {"tests.wardround.io/ended": "yes"}}}, NAMESPACE)
 
 
 async def job_for(site: Site, made: Object) -> Object:
@@ -75,7 +55,7 @@ async def test_a_person_sees_how_many_rows_have_an_answer_and_the_hub_sees_nothi
         job = await job_for(site, made)
         [container] = job["spec"]["template"]["spec"]["containers"]
         assert container["command"][-1] == "prediction"
-        ends(site, job, {"prediction": PREDICTED})
+        run_only_container(site.api, job, {"prediction": PREDICTED})
         await eventually(
             "the Prediction is complete", lambda: condition(asked(site, "early"), "Complete")["status"] == "True"
         )
@@ -107,7 +87,9 @@ async def test_a_refusal_of_the_pod_is_the_end_of_a_prediction(site: Site) -> No
     made = site.api.create(prediction(name="twice"))
     try:
         job = await job_for(site, made)
-        ends(site, job, {"reason": "AnswerExists", "class": "Site", "message": "the claim has a file already"}, 65)
+        run_only_container(
+            site.api, job, {"reason": "AnswerExists", "class": "Site", "message": "the claim has a file already"}, 65
+        )
         await eventually(
             "the Prediction has failed", lambda: condition(asked(site, "twice"), "Failed")["status"] == "True"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,12 +16,12 @@ from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol,
 from tests.integration.site.play import (
     DATA_SCHEMA,
     DATASET,
-    JOB_CONTROLLER,
     READ,
     condition,
     connected,
     enrolled,
     job_of,
+    run_only_container,
 )
 from wardround.api import names
 
@@ -40,23 +39,9 @@ def reading(site: Site) -> Object | None:
 
 
 def ends(api: Api, job: Object, outcome: Object, code: int = 0) -> None:
-    """Plays Job controller and kubelet: the one container of the Job's pod is over, and the Job changes."""
-    name, template = job["metadata"]["name"], job["spec"]["template"]
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": True}
-    pod = f"{name}-{job['metadata']['uid'][:5]}"
-    metadata = {
-        "name": pod,
-        "namespace": NAMESPACE,
-        "labels": template["metadata"]["labels"],
-        "ownerReferences": [owner],
-    }
-    api.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}, user=JOB_CONTROLLER)
-    times = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z"}
-    state = {"terminated": {**times, "exitCode": code, "message": json.dumps(outcome)}}
-    status = {"name": "prepare", "state": state, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
-    phase = "Failed" if code else "Succeeded"
-    api.patch_status("Pod", pod, {"phase": phase, "containerStatuses": [status]}, NAMESPACE)
-    api.patch("Job", name, {"metadata": {"annotations": {"tests.wardround.io/ended": "yes"}}}, NAMESPACE)
+    """The Job has ended. Each of its tries has a pod of its own."""
+    meta = job["metadata"]
+    run_only_container(api, job, outcome, code, f"{meta['name']}-{meta['uid'][:5]}")
 
 
 async def another(site: Site, job: Object) -> Object:

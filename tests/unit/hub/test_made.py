@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conditions import condition, is_true
-from tests.players.aggregation_pod import ended, pod_of
+from tests.players.pods import ended, pod_of
 from tests.simulation.apiserver import Place, Read
 from tests.simulation.client import Client, Connect
 from tests.simulation.hub import NAMESPACE, LoneHub

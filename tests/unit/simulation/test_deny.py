@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab import demo_data
+from tests.players.pods import JOB_NAME
 from tests.simulation.federation import SITE_NAMESPACE, Federation
-from tests.simulation.kubelet import JOB_NAME
 from tests.simulation.rounds import OWN, documents, scratch
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.ports import Object
