@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from bench.generated_store import GeneratedStore, Plain, serving
 from lab.topology import ROOT
 from tests.players.hospital import Hospital
+from tests.players.hub import dispatch
 from tests.players.store import Server
 from tests.players.stored_round import IMAGE, Round, now
 from wardround import tensors
@@ -141,7 +142,7 @@ async def _send_all(played: Round, store: GeneratedStore, participants: int, *, 
         text = sign_update(manifest, hospital.signing)
         asked = played.hospitals.setdefault(hospital.name, hospital)
         if number == 0:
-            spec = played.hub.ask(played.object, asked.recipient, now())
+            spec = played.hub.ask(played.object, asked.recipient, dispatch(asked.name, now()), now())
         status = RoundTaskStatus(
             upload=Upload(bytes=body.ciphertext_length(length)), update=Update(manifest=text, samples=100 + number)
         )

@@ -120,8 +120,8 @@ class Site(Player):
         folder = self._folder / task.metadata.uid
         try:
             plain = secrets.token_bytes(UPDATE_BYTES - body.TAG)
-            sealed, place = await self._hospital.seal(task, folder, plain, samples=SAMPLES)
-            await self._hospital.deliver(await granted, sealed, place, self._store)
+            sealed, sender = await self._hospital.seal(task, folder, plain, samples=SAMPLES)
+            await self._hospital.deliver(await granted, sealed, sender, self._store)
         except NotFound:
             pass  # A task that is gone needs no status.
         finally:

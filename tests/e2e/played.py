@@ -28,7 +28,7 @@ from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, Federation
 from tests.integration.api.apiserver import HOSPITAL_MANAGER, Api, account
 from tests.players import courier
-from tests.players.hospital import Hospital
+from tests.players.hospital import Hospital, offering
 from wardround import tensors
 from wardround.api import roundtask
 from wardround.cli import enrolment, verbs
@@ -78,7 +78,7 @@ class Played:
         return self.player.name
 
     def publish(self) -> None:
-        self.api.patch_status("Participant", self.name, self.player.status(DATASET), self.name)
+        self.api.patch_status("Participant", self.name, self.player.status(), self.name)
 
     def seal(self, task: Object, lie: Lie = HONEST) -> SealedUpdate:
         """An update of a Statistics round, for the round that the assignment names."""
@@ -86,9 +86,10 @@ class Played:
         with TemporaryDirectory() as folder:
             plain, schema_digest = courier.written(_statistics(lie.deviation))
             claims = {"samples": SAMPLES, "schema_digest": schema_digest}
-            signing = lie.signed_by or self.player.signing
-            sealed, place = asyncio.run(courier.seal(asked, signing, Path(folder, "task"), plain, **claims))
-            data = bytearray(place.ciphertext.read_bytes())
+            own = self.player.identity
+            identity = replace(own, signing=lie.signed_by or own.signing)
+            sealed, sender = asyncio.run(courier.seal(asked, identity, Path(folder, "task"), plain, **claims))
+            data = bytearray(sender.folder.ciphertext.read_bytes())
         data[-1] ^= lie.changed_on_the_way
         return SealedUpdate(bytes(data), sealed.envelope)
 
@@ -130,6 +131,8 @@ class Played:
 def enrolled(federation: Federation, *names: str) -> Iterator[dict[str, Played]]:
     """Hospitals of these names, enrolled, approved and in the federation; nothing is left of them at the end."""
     hub = federation.hub
+    fingerprint = _published(federation)["fingerprint"]
+    dataset, schema = demo_rounds.dataset()["spec"], demo_rounds.data_schema()["spec"]
     with ExitStack() as stack:
         admin = stack.enter_context(administrator("hub"))
         made = {}
@@ -139,7 +142,7 @@ def enrolled(federation: Federation, *names: str) -> Iterator[dict[str, Played]]
             stack.callback(federation.kubectl("hub"), "delete", *flows)
             verbs.apply_enrolment(hub, name, f"Played by a test: {name}", [federation.namespace])
             api = stack.enter_context(bearer("hub", hub.token("site", name, 3600), HOSPITAL_MANAGER))
-            made[name] = Played(Hospital(name), api)
+            made[name] = Played(offering(name, DATASET, dataset, schema, fingerprint), api)
             admin.await_right(account(name, "site"), "patch", "participants.wardround.io/status", name)
             made[name].publish()
             verbs.pin(hub, name, enrolment.fingerprint_to_pin(verbs.participant(hub, name)))
@@ -156,9 +159,17 @@ def _statistics(deviation: float) -> dict[str, tensors.Array]:
     return arrays | {"shift": statistics.shift(table)}
 
 
+def _published(federation: Federation) -> Mapping[str, str]:
+    """What the hub publishes about itself."""
+    data: Mapping[str, str] = federation.kubectl("hub").get(
+        "configmap", "wardround-hub", "-n", federation.hub_namespace
+    )["data"]
+    return data
+
+
 def store(federation: Federation, put: Put, update: SealedUpdate) -> None:
     """By the granted URL, from a hospital's network, with the store's certificate checked."""
-    bundle = federation.kubectl("hub").get("configmap", "wardround-hub", "-n", federation.hub_namespace)["data"]
+    bundle = _published(federation)
     url = urlsplit(put.url)
     request = {"host": url.hostname, "path": f"{url.path}?{url.query}", "headers": dict(put.headers)}
     arguments = [named("hub").wan, str(STORE_PORT), bundle["storeCABundle"], json.dumps(request)]

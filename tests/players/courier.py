@@ -1,4 +1,4 @@
-"""Plays `check` and the courier: leaves an update in a workspace, seals it, sends it. Uses the courier's own code."""
+"""The courier of `wardround simulate`, for updates that a test leaves in a workspace in the place of `check`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ from typing import Any
 import numpy as np
 
 from wardround import durable, tensors
-from wardround.courier import send
+from wardround.courier.keys import Identity
 from wardround.courier.send import Sealed
 from wardround.courier.workspace import TaskFolder
 from wardround.metrics import sums
 from wardround.metrics.sums import Sums
-from wardround.plans.courier.step import fits
 from wardround.pod import update
-from wardround.ports import Store
-from wardround.sealing.keys import SigningKey
+from wardround.simulate.courier import Courier
 from wardround.wire import codec, digests, layouts
 from wardround.wire.assignment import Assignment
-from wardround.wire.grants import Put
 from wardround.wire.update import UpdateClaims, ValidationSums
 
 # Of a plaintext that holds no tensors.
@@ -62,20 +59,13 @@ def validation_sums(reported: Mapping[str, str] | None = None, *, people: int = 
 
 
 async def seal(
-    assignment: Assignment, signing: SigningKey, folder: Path, plain: bytes, **claims: Any
-) -> tuple[Sealed, TaskFolder]:
-    """Leave this update in a fresh workspace and seal it for the round."""
-    place = TaskFolder(folder)
-    place.make()
-    leave_update(place, plain, **claims)
-    return await send.seal(assignment, place, signing, ""), place
-
-
-async def put(sealed: Sealed, place: TaskFolder, puts: tuple[Put, ...] | None, store: Store) -> None:
-    """Into the store, by grants for this very ciphertext."""
-    assert puts is not None
-    assert fits(sealed.view, puts)
-    await send.send(puts, store, place)
+    assignment: Assignment, identity: Identity, folder: Path, plain: bytes, **claims: Any
+) -> tuple[Sealed, Courier]:
+    """Leave this update in a fresh workspace and seal it for the round. Return the courier that can send it."""
+    courier = Courier(identity, assignment, TaskFolder(folder))
+    courier.folder.make()
+    leave_update(courier.folder, plain, **claims)
+    return await courier.seal(""), courier
 
 
 def written(arrays: Mapping[str, tensors.Array], dtypes: dict[str, str] | None = None) -> tuple[bytes, str]:

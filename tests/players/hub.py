@@ -1,31 +1,30 @@
-"""Plays a hub: signs assignments, seals models, grants places in a store, opens updates. Uses the hub's own code.
+"""The hub of `wardround simulate`, which also seals models of a test's choice, and opens updates.
 
 Knows no API server. A test that has one writes there what it gets from here.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from wardround.api.federatedround import FederatedRound, Result
-from wardround.api.task import TaskSpec
+from wardround.api import names
+from wardround.api.federatedround import Result
 from wardround.documents import assignments
 from wardround.documents.assignments import Recipient
-from wardround.documents.keys import Identity, Model
+from wardround.documents.keys import Model
 from wardround.plans.round.types import Dispatch, StoredModel
 from wardround.plans.schema import assigned
 from wardround.ports import Store
 from wardround.presign import Presigner
 from wardround.sealing import body
 from wardround.sealing.keyed_digest import keyed_digest
-from wardround.sealing.keys import DecryptionKey
 from wardround.sealing.manifests import sign_assignment, sign_model
 from wardround.sealing.wrap import base_context, unwrap, update_context, wrap
+from wardround.simulate import hub
 from wardround.wire import canonical, digests
 from wardround.wire.assignment import AssignedBase, Assignment
 from wardround.wire.models import ModelManifest, UpdateManifest
@@ -37,6 +36,14 @@ DATA_SCHEMA: dict[str, Any] = {
     "target": "malignant",
 }
 SCHEMA = assigned(DATA_SCHEMA)
+# The spec of a Dataset with this DataSchema.
+DATASET: dict[str, Any] = {
+    "schemaName": "breast-v1",
+    "claimName": "data",
+    "path": "breast.csv",
+    "identifier": {"column": "id", "type": "string"},
+    "split": {},
+}
 HOUR = timedelta(hours=1)
 
 
@@ -53,38 +60,27 @@ class SealedModel:
             assert await store.put_bytes(upload.url, upload.headers, data)
 
 
-@dataclass(frozen=True)
-class Hub:
-    """One hub with the key of one round."""
+def dispatch(participant: str, now: datetime, **fields: Any) -> Dispatch:
+    """The hub's decision to ask a hospital. `fields`: what differs from the first attempt of a round of its own."""
+    known = {"attempt": 1, "version": LATEST, "roster": (participant,), "expires": now + HOUR, "schema": SCHEMA}
+    return Dispatch(participant=participant, **{**known, **fields})
 
-    identity: Identity = field(default_factory=Identity.generate)
-    round_key: DecryptionKey = field(default_factory=DecryptionKey.generate)
+
+@dataclass(frozen=True)
+class Hub(hub.Hub):
+    """One hub with the key of one round."""
 
     @property
     def key(self) -> str:
         """`spec.hubKey` of a RoundTask."""
         return canonical.encode(self.identity.public)
 
-    def ask(
-        self,
-        federated_round: FederatedRound,
-        recipient: Recipient,
-        now: datetime,
-        base: Model | None = None,
-        **more: Any,
-    ) -> TaskSpec:
-        """The spec of a RoundTask without grants. `more` are fields of the action `Dispatch`."""
-        known = {"attempt": 1, "version": LATEST, "roster": (recipient.name,), "expires": now + HOUR, "schema": SCHEMA}
-        action = Dispatch(participant=recipient.name, **{**known, **more})
-        public = self.round_key.public.raw
-        return assignments.assign(federated_round, recipient, action, public, base, self.identity, now)
-
     def sign(self, assignment: Assignment) -> str:
         return sign_assignment(assignment, self.identity.key)
 
     def seal_model(self, plain: bytes, round_uid: str, *, schema_digest: str = "", task: Any = "Train") -> SealedModel:
-        """As the aggregation of this round seals its result."""
-        key, location = body.new_file_key(), f"models/{round_uid}/1"
+        """A model as the result of this round."""
+        key, location = body.new_file_key(), names.model_location(round_uid, 1)
         header = body.new_header(
             key,
             kind=body.MODEL,
@@ -110,22 +106,6 @@ class Hub:
         """A model as the base of an assignment that a test changes afterwards."""
         context = base_context(round_uid, 1, recipient.name, model.manifest.digest)
         return AssignedBase(model.text, wrap(model.data_key, recipient.decryption, context))
-
-    def grant(
-        self,
-        spec: TaskSpec,
-        recipient: Recipient,
-        presigner: Presigner,
-        now: datetime,
-        *,
-        base: Model | None = None,
-        upload_bytes: int | None = None,
-    ) -> TaskSpec:
-        """The same with grants: for its base, and for an update of so many bytes of ciphertext."""
-        uid, attempt = spec.round_ref.uid, spec.attempt
-        location = f"updates/{uid}/{attempt}/{recipient.name}"
-        sealed, _ = assignments.grant(recipient, uid, attempt, location, base, upload_bytes, presigner, now)
-        return dataclasses.replace(spec, grants=sealed)
 
     def file_key(self, manifest: UpdateManifest) -> bytes:
         """The key of an update's ciphertext."""

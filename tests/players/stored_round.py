@@ -1,6 +1,6 @@
-"""Plays one round up to its aggregation at a real store: a base, updates of hospitals, the Job, its result.
+"""One round of the played hub and hospitals up to its aggregation, at a real store. Tests change one thing in it.
 
-Uses the hub's, the courier's and the Job's own code. Knows no API server.
+The Job's own code combines the updates. There is no API server.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from tests.players import courier
 from tests.players.compressed import compressed
 from tests.players.hospital import Hospital
-from tests.players.hub import SCHEMA, Hub
+from tests.players.hub import SCHEMA, Hub, dispatch
 from tests.players.store import Server
 from wardround import tensors
 from wardround.aggregate import main as aggregation
@@ -28,17 +28,16 @@ from wardround.aggregate import plan
 from wardround.api import federatedround
 from wardround.api.federatedround import FederatedRound
 from wardround.api.meta import Meta
+from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.task import Update, Upload
 from wardround.clock import NONCE_BYTES, system_clock, system_draw, system_random_bytes
 from wardround.documents import aggregations
 from wardround.documents.keys import Model
-from wardround.documents.update_list import UpdateList
 from wardround.plans.round.scratch import SCRATCH_LIMIT, Scratch, scratch
 from wardround.plans.round.types import Aggregate, Observation
 from wardround.sealing import body, keys, manifests, untrusted
 from wardround.sealing.opener import FileOpener
-from wardround.store.put_each import put_each
 from wardround.store.transfer import StoreClient
 from wardround.wire import canonical
 from wardround.wire.aggregation import AggregationAnswer, PlannedList, StoreAccess
@@ -136,18 +135,18 @@ class Round:
         signed_by: keys.SigningKey | None = None,
     ) -> None:
         """Send an update of these very bytes, for an assignment, with claims and a manifest that are changed."""
-        hospital = self.hospitals[participant] = Hospital(participant)
-        spec = self.hub.ask(self.object, hospital.recipient, now(), self.base)
-        sealed, place = await courier.seal(
+        hospital = self.hospitals[participant] = Hospital(participant, self.hub.identity.fingerprint)
+        spec = self.hub.ask(self.object, hospital.recipient, dispatch(participant, now()), now(), self.base)
+        sealed, sender = await courier.seal(
             dataclasses.replace(hospital.assignment(spec), **(assignment or {})),
-            hospital.signing,
+            hospital.identity,
             self.folder / participant,
             plain,
             **{"samples": samples, "base_digest": self.base_digest, **(claims or {})},
         )
         presigner, length = self.server.presigner, sealed.manifest.bytes
         spec = self.hub.grant(spec, hospital.recipient, presigner, now(), upload_bytes=length)
-        await courier.put(sealed, place, hospital.grants(spec).put, self.store)
+        await sender.send(sealed, hospital.grants(spec), self.store)
         made = dataclasses.replace(sealed.manifest, **(manifest or {}))
         text = manifests.sign_update(made, signed_by or hospital.signing)
         status = RoundTaskStatus(upload=Upload(bytes=length), update=Update(manifest=text, samples=samples))
@@ -170,10 +169,15 @@ class Round:
     def seen(self) -> Observation:
         return Observation(
             round=self.object,
-            participants={name: each.participant(self.max_samples.get(name)) for name, each in self.hospitals.items()},
+            participants={name: self._participant(each) for name, each in self.hospitals.items()},
             schema=SCHEMA,
             now=now(),
         )
+
+    def _participant(self, hospital: Hospital) -> Participant:
+        participant = hospital.participant(now())
+        spec = dataclasses.replace(participant.spec, max_samples=self.max_samples.get(hospital.name))
+        return dataclasses.replace(participant, spec=spec)
 
     def scratch(self, sizes: Sequence[int]) -> Scratch:
         """For updates of so many bytes."""
@@ -188,9 +192,10 @@ class Round:
         seen, tasks = self.seen, tuple(self.sent.values())
         room = self.scratch([self.stored_bytes(name) for name in self.sent])
         action = Aggregate(number=number, tasks=tasks, until=now() + timedelta(hours=1), scratch=room)
-        updates = UpdateList(seen, action, self.server.presigner, now(), system_random_bytes(NONCE_BYTES))
-        await put_each(self.store, updates.objects())
-        return self.written(action, updates.planned)
+        nonce = system_random_bytes(NONCE_BYTES)
+        return self.written(
+            action, await self.hub.list_updates(seen, action, self.store, self.server.presigner, now(), nonce)
+        )
 
     def written(self, action: Aggregate, listed: PlannedList) -> bytes:
         """`plan.json` of this action."""

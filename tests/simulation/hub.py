@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from tests.players.hospital import Hospital
-from tests.players.hub import DATA_SCHEMA
+from tests.players.hospital import offering
+from tests.players.hub import DATA_SCHEMA, DATASET
 from tests.simulation.apiserver import Place, Server
 from tests.simulation.client import Client, Connect, Watcher
 from tests.simulation.store import BUCKET, Objects, Opener
@@ -90,13 +90,13 @@ class LoneHub:
 
     def enrol(self, name: str, **spec: Any) -> None:
         """A hospital that has published its keys and is approved."""
-        hospital = Hospital(name)
+        hospital = offering(name, "breast", DATASET, DATA_SCHEMA)
         approved = {"keyFingerprint": hospital.fingerprint, "allowedFederations": [{"namespace": FEDERATION}]}
         self._create("v1", "Namespace", name, "")
         self._create("v1", "ServiceAccount", "site", name)
         self._create("wardround.io/v1alpha1", "Participant", name, name, LABELS, spec={**approved, **spec})
         place = Place("Participant", name, name)
-        self.server.change(place, {"status": hospital.status("breast")}, subresource="status")
+        self.server.change(place, {"status": hospital.status()}, subresource="status")
 
     def apply_round(self, name: str, hospitals: list[str], **spec: Any) -> None:
         known = {

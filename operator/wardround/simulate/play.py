@@ -17,12 +17,13 @@ from wardround.courier.keys import Identity as SiteIdentity
 from wardround.documents.keys import Identity as HubIdentity
 from wardround.simulate.errors import RoundFailed
 from wardround.simulate.files import HOLDOUT, HospitalFiles
-from wardround.simulate.hospital import Hospital, Means, SimulatedTask
-from wardround.simulate.hub import Hub
+from wardround.simulate.hospital import Hospital
 from wardround.simulate.pod import Watch
 from wardround.simulate.repeats import Repeat
+from wardround.simulate.rounds import Rounds
 from wardround.simulate.store import MemoryStore
 from wardround.simulate.trainers import Trainer
+from wardround.simulate.work import Means, SimulatedTask, Workplace
 from wardround.wire.outcome import Outcome
 
 HOSPITALS = "hospitals"
@@ -114,15 +115,18 @@ def play(
             claims = Path(name)
             for files in _everyone(simulation):
                 repeat.make_claims(files, claims / files.name)
-            hospitals = {
-                files.name: Hospital(
-                    name=files.name,
-                    identity=identities[files.name],
-                    datasets=repeat.datasets(files),
-                    schemas=files.schemas,
-                    policy=policy(simulation, tells=simulation.by_hospital or files.name == HOLDOUT),
-                    labels=_labels(simulation.rounds),
-                    federations=_federations(simulation.rounds),
+            workplaces = {
+                files.name: Workplace(
+                    Hospital(
+                        name=files.name,
+                        hub_fingerprint=hub.fingerprint,
+                        identity=identities[files.name],
+                        datasets=repeat.datasets(files),
+                        schemas=files.schemas,
+                        policy=policy(simulation, tells=simulation.by_hospital or files.name == HOLDOUT),
+                        labels=_labels(simulation.rounds),
+                        federations=_federations(simulation.rounds),
+                    ),
                     data=files.folder,
                     claims=claims / files.name,
                 )
@@ -130,20 +134,20 @@ def play(
             }
             least_cell = min(simulation.min_cell, LEAST_CELL)
             means = Means(MemoryStore(), simulation.trainer, watch, least_cell, system_random_bytes)
-            yield from _play_repeat(simulation, repeat, Hub(hub, means), hospitals, on_progress)
+            yield from _play_repeat(simulation, repeat, Rounds(hub, means), workplaces, on_progress)
 
 
 def _play_repeat(
     simulation: Simulation,
     repeat: Repeat,
-    hub: Hub,
-    hospitals: Mapping[str, Hospital],
+    rounds: Rounds,
+    workplaces: Mapping[str, Workplace],
     on_progress: Callable[[Progress], None],
 ) -> Iterator[Finished | Skipped]:
     for federated_round in simulation.rounds:
-        for part in _parts(repeat, federated_round, hospitals):
+        for part in _parts(repeat, federated_round, workplaces):
             try:
-                yield _run(simulation, hub, part, on_progress)
+                yield _run(simulation, rounds, part, on_progress)
             except RoundFailed as failure:
                 evaluate = federated_round.spec.task == "Evaluate"
                 if not evaluate or (simulation.repeats == 1 and not simulation.skips_evaluations):
@@ -157,18 +161,18 @@ class _Part:
 
     repeat: int
     round: FederatedRound
-    hospitals: Mapping[str, Hospital]
+    workplaces: Mapping[str, Workplace]
     source: str = HOSPITALS
 
 
-def _parts(repeat: Repeat, federated_round: FederatedRound, hospitals: Mapping[str, Hospital]) -> Iterator[_Part]:
-    """`hospitals`: with the holdout, if the simulation has one. It measures the model of each Evaluate round."""
+def _parts(repeat: Repeat, federated_round: FederatedRound, workplaces: Mapping[str, Workplace]) -> Iterator[_Part]:
+    """`workplaces`: with the holdout, if the simulation has one. It measures the model of each Evaluate round."""
     varied = repeat.round(federated_round)
     if not _names_holdout(varied):
-        own = {name: each for name, each in hospitals.items() if name != HOLDOUT}
+        own = {name: each for name, each in workplaces.items() if name != HOLDOUT}
         yield _Part(repeat.number, varied, own)
-    if HOLDOUT in hospitals and varied.spec.task == "Evaluate":
-        yield _Part(repeat.number, _on_holdout(varied), {HOLDOUT: hospitals[HOLDOUT]}, HOLDOUT)
+    if HOLDOUT in workplaces and varied.spec.task == "Evaluate":
+        yield _Part(repeat.number, _on_holdout(varied), {HOLDOUT: workplaces[HOLDOUT]}, HOLDOUT)
 
 
 @dataclass(frozen=True)
@@ -206,14 +210,14 @@ class _Ended:
         return bool(self.withheld) or any(each is not None and each.reason == TOO_FEW for each in failures)
 
 
-def _run(simulation: Simulation, hub: Hub, part: _Part, on_progress: Callable[[Progress], None]) -> Finished:
+def _run(simulation: Simulation, rounds: Rounds, part: _Part, on_progress: Callable[[Progress], None]) -> Finished:
     """Raises RoundFailed, and SimulationError for a round that waits for a person."""
     metadata, spec = part.round.metadata, part.round.spec
 
     def tell(hospital: str, _: SimulatedTask) -> None:
         on_progress(Progress(part.repeat, metadata.name, hospital))
 
-    ended = _Ended(*hub.run(part.round, part.hospitals, tell))
+    ended = _Ended(*rounds.run(part.round, part.workplaces, tell))
     status, explanations = ended.round.status, ended.explanations
     if is_true(status.conditions, "Failed") or status.result is None or status.participants is None:
         raise _failure(part, ended, simulation.min_cell)

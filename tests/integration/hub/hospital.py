@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from tests.integration.api.objects import data_schema, dataset
 from tests.players import courier
 from tests.players.hospital import Hospital as Player
+from tests.players.hospital import offering
 from wardround.api import conditions, roundtask
 from wardround.api.roundtask import RoundTask
 from wardround.courier.send import Sealed
-from wardround.courier.workspace import TaskFolder
 from wardround.kube.client import Client
 from wardround.kube.errors import Conflict
 from wardround.plans.assignment import base_digest
+from wardround.simulate.courier import Courier
 from wardround.store.transfer import StoreClient
 from wardround.wire import codec
 from wardround.wire.assignment import Assignment
@@ -52,7 +54,7 @@ class Hospital:
     player: Player = field(init=False)
 
     def __post_init__(self) -> None:
-        self.player = Player(self.name)
+        self.player = offering(self.name, "breast", dataset()["spec"], data_schema()["spec"], self.hub_fingerprint)
 
     @property
     def fingerprint(self) -> str:
@@ -64,7 +66,7 @@ class Hospital:
         async def published() -> bool:
             participant = await self.client.get("Participant", self.name)
             try:
-                await self.client.apply_status(participant, {}, self.player.status("breast"))
+                await self.client.apply_status(participant, {}, self.player.status())
             except Conflict:  # the hub has just written its part
                 return False
             return True
@@ -81,7 +83,7 @@ class Hospital:
         return task
 
     def assignment(self, task: RoundTask) -> Assignment:
-        return self.player.assignment(task.spec, self.hub_fingerprint)
+        return self.player.assignment(task.spec)
 
     def grants(self, task: RoundTask) -> Grants:
         return self.player.grants(task.spec)
@@ -112,28 +114,28 @@ class Hospital:
         await self.report(task, {}, ("Accepted", True, "Accepted"))
         plain, schema_digest = courier.written(tensors or {"w": np.array(weights, dtype=np.float32)})
         workspace = folder / f"{self.name}-{round_name}"
-        sealed, place = await self.seal(task, workspace, plain, samples=samples, schema_digest=schema_digest)
+        sealed, sender = await self.seal(task, workspace, plain, samples=samples, schema_digest=schema_digest)
 
         async def granted() -> RoundTask | None:
             task = await self.task(round_name)
             return task if self.grants(task).put else None
 
-        await self.deliver(await until(granted, "PUT grants"), sealed, place, store)
+        await self.deliver(await until(granted, "PUT grants"), sealed, sender, store)
 
-    async def seal(self, task: RoundTask, folder: Path, plain: bytes, **claims: Any) -> tuple[Sealed, TaskFolder]:
+    async def seal(self, task: RoundTask, folder: Path, plain: bytes, **claims: Any) -> tuple[Sealed, Courier]:
         """Accept the task, seal an update for it, and ask for grants."""
         assignment = self.assignment(task)
         known = {
             "sums": VALIDATION_SUMS if assignment.task == "Train" else None,
             "base_digest": base_digest(assignment, task.spec.hub_key) or (INITIAL_DIGEST if assignment.initial else ""),
         }
-        sealed, place = await courier.seal(assignment, self.player.signing, folder, plain, **known, **claims)
+        sealed, sender = await courier.seal(assignment, self.player.identity, folder, plain, **known, **claims)
         upload = {"upload": {"bytes": sealed.manifest.bytes}}
         await self.report(task, upload, ("Accepted", True, "Accepted"), ("Trained", True, "Trained"))
-        return sealed, place
+        return sealed, sender
 
-    async def deliver(self, task: RoundTask, sealed: Sealed, place: TaskFolder, store: StoreClient) -> None:
+    async def deliver(self, task: RoundTask, sealed: Sealed, sender: Courier, store: StoreClient) -> None:
         """Store the update by the grants of the task, and report."""
-        await courier.put(sealed, place, self.grants(task).put, store)
+        await sender.send(sealed, self.grants(task), store)
         sent = {"manifest": sealed.envelope, "samples": sealed.manifest.samples}
         await self.report(task, {"update": sent}, ("Sent", True, "Sent"))

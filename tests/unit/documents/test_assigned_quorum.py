@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.players.hospital import Hospital
-from tests.players.hub import Hub
+from tests.players.hub import Hub, dispatch
 from wardround.api import federatedround
 
 
@@ -25,7 +25,8 @@ from wardround.api import federatedround
 def test_the_assigned_quorum_counts_the_hospitals_that_make_up_the_result(
     aggregation: dict[str, Any], quorum: int
 ) -> None:
-    hospital = Hospital("site-a")
+    hub, now = Hub(), datetime.now(UTC)
+    hospital = Hospital("site-a", hub.identity.fingerprint)
     spec = {
         "task": "Train",
         "datasetName": "breast",
@@ -37,5 +38,5 @@ def test_the_assigned_quorum_counts_the_hospitals_that_make_up_the_result(
         "aggregation": aggregation,
     }
     made = federatedround.parse({"metadata": {"name": "round", "namespace": "test", "uid": "uid"}, "spec": spec})
-    asked = Hub().ask(made, hospital.recipient, datetime.now(UTC))
+    asked = hub.ask(made, hospital.recipient, dispatch("site-a", now), now)
     assert hospital.assignment(asked).quorum.min == quorum

@@ -5,7 +5,7 @@ Each step is decided anew from the object and the workspace, so that a restarted
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 from wardround.api.sitetask import CourierReport, SiteTask
@@ -34,7 +34,7 @@ from wardround.plans.courier.types import (
 from wardround.plans.sitetask.state import is_accepted, is_final
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import Assignment
-from wardround.wire.grants import Grants, Put
+from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.mounts import INPUT, REFERENCES
 
 POLL_SECONDS = 0.2
@@ -131,9 +131,7 @@ def _fetch(seen: Observation, assignment: Assignment, wanted: Input) -> Step:
     granted = _granted(seen, assignment)
     if not isinstance(granted, Grants):
         return granted
-    base = () if assignment.base is None else (granted.get,)
-    gets = dict(zip((each.path for each in inputs(assignment)), (*base, *granted.references), strict=False))
-    grant = gets.get(wanted.path)
+    grant = next((get for each, get in granted_inputs(assignment, granted) if each.path == wanted.path), None)
     return Fetch(assignment=assignment, grant=grant, input=wanted) if grant is not None else REST
 
 
@@ -220,6 +218,13 @@ def inputs(assignment: Assignment) -> tuple[Input, ...]:
         for folder, each in zip(REFERENCES, assignment.references, strict=False)
     )
     return (*own, *references)
+
+
+def granted_inputs(assignment: Assignment, grants: Grants) -> Iterator[tuple[Input, Get]]:
+    """The models that the hub lets the courier fetch, each with its URLs."""
+    base = () if assignment.base is None else (grants.get,)
+    granted = zip(inputs(assignment), (*base, *grants.references), strict=False)
+    return ((each, get) for each, get in granted if get is not None)
 
 
 def missing_inputs(assignment: Assignment, here: Collection[str]) -> tuple[Input, ...]:
