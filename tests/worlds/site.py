@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from tests.players.hospital import OURS, Hospital
-from tests.players.hub import Hub
+from tests.players.hub import DATASET, Hub
 from wardround.api import roundtask, site, sitetask
 from wardround.plans.pod import Job, Pod, Source, parse_pod
 from wardround.plans.schema import assigned
@@ -173,16 +173,9 @@ def a_record(task: sitetask.SiteTask, *, holds_job: bool = False) -> HeldTask:
 
 def a_dataset(schema: Mapping[str, Any] | None = SCHEMA, **spec: Any) -> ObservedDataset:
     """A Dataset with this DataSchema, None for one that is missing."""
-    return ObservedDataset(spec={**BREAST_SPEC, **spec}, schema=schema)
+    return ObservedDataset(spec={**DATASET, **spec}, schema=schema)
 
 
-BREAST_SPEC: dict[str, Any] = {
-    "schemaName": "breast-v1",
-    "claimName": "data",
-    "path": "breast.csv",
-    "identifier": {"column": "id", "type": "string"},
-    "split": {},
-}
 BREAST = a_dataset()
 CONTROL = Control((), proven=True, seconds=1.0)
 UNPROVEN = Control((), proven=False, seconds=1.0)

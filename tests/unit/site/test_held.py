@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.players.hub import DATASET
 from tests.simulation.apiserver import Place, Server
 from tests.simulation.client import Client
 from tests.simulation.virtual import START, VirtualLoop, play
-from tests.worlds.site import BREAST_SPEC, FINGERPRINT, HUB_DER, IMAGE, SCHEMA, condition, ready, signed
+from tests.worlds.site import FINGERPRINT, HUB_DER, IMAGE, SCHEMA, condition, ready, signed
 from wardround.api.names import ROLE, ROLE_TRAINING
 from wardround.clock import system_draw
 from wardround.kube.errors import Unavailable
@@ -95,7 +96,7 @@ class World:
         self._create(V1, "Site", "site", spec=spec)
         identity = {"courier": {"fingerprint": FINGERPRINT}}
         self.server.change(Place("Site", HERE, "site"), {"status": identity}, subresource="status")
-        self._create(V1, "Dataset", "breast", spec={**BREAST_SPEC, "claimName": "data", "split": {}})
+        self._create(V1, "Dataset", "breast", spec=DATASET)
         self._create(V1, "DataSchema", "breast-v1", spec=SCHEMA)
 
     def task(self, name: str, status: dict[str, Any], round_uid: str = "") -> None:

@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any
 
 from tests.integration.api.objects import prediction
+from tests.players.hub import DATASET
 from tests.simulation.apiserver import Place, Server
 from tests.simulation.client import Client
 from tests.simulation.virtual import VirtualLoop, play
-from tests.worlds.site import BREAST_SPEC, FINGERPRINT
+from tests.worlds.site import FINGERPRINT
 from wardround.api import names
 from wardround.clock import system_draw
 from wardround.kube.events import Reporter
@@ -67,7 +68,7 @@ class World:
         self.server.create(prediction(HERE))
 
     def apply_dataset(self) -> None:
-        self._create(V1, "Dataset", "breast", spec={**BREAST_SPEC, "claimName": "data", "split": {}})
+        self._create(V1, "Dataset", "breast", spec=DATASET)
 
     async def look(self) -> float | None:
         return await self.reconciler.reconcile("new-cases")

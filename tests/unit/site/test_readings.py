@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.players.hub import DATASET
 from tests.simulation.apiserver import Place, Server
 from tests.simulation.client import Client
 from tests.simulation.virtual import VirtualLoop, play
-from tests.worlds.site import BREAST_SPEC, FINGERPRINT, SCHEMA
+from tests.worlds.site import FINGERPRINT, SCHEMA
 from wardround.api import names
 from wardround.clock import system_draw
 from wardround.kube.events import Reporter
@@ -60,8 +61,8 @@ class World:
             names.SITE,
             spec={"hub": hub, "store": {"origin": "https://store"}, "policy": policy, "workload": {}},
         )
-        self._create(V1, "DataSchema", BREAST_SPEC["schemaName"], spec=SCHEMA)
-        self._create(V1, "Dataset", "breast", spec={**BREAST_SPEC, "claimName": "data", "split": {}})
+        self._create(V1, "DataSchema", DATASET["schemaName"], spec=SCHEMA)
+        self._create(V1, "Dataset", "breast", spec=DATASET)
 
     @property
     def dataset(self) -> Object:
