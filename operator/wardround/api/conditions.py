@@ -50,8 +50,13 @@ def is_over(conditions: Conditions) -> bool:
 
 def is_final(item: Mapping[str, Any]) -> bool:
     """Like `is_over`, for a round or a task. `item`: as an API server sends it, which may be that of another party."""
+    return shows(item, "Complete", "Failed")
+
+
+def shows(item: Mapping[str, Any], *kinds: str) -> bool:
+    """Whether one of these conditions is True. `item`: as of `is_final`."""
     known = (item.get("status") or {}).get("conditions") or ()
-    return any(each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in known)
+    return any(each.get("type") in kinds and each.get("status") == "True" for each in known)
 
 
 def since(conditions: Conditions, kind: str, status: Status = "True") -> datetime | None:

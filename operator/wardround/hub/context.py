@@ -12,7 +12,7 @@ from wardround.hub.series_memory import SeriesMemory
 from wardround.hub.settings import Settings
 from wardround.hub.store_looks import StoreLooks
 from wardround.kube.events import Reporter
-from wardround.kube.index import Index, NamespacedName
+from wardround.kube.index import Index
 from wardround.ports import AdministeredStore, Api
 from wardround.presign import Presigner
 
@@ -23,7 +23,6 @@ class Context:
 
     `participants`: all Participants. `tasks`: the RoundTasks of rounds that are not over. Both are as a watch shows
     them, so they may be some seconds old. `gone`: deleted rounds of which something may be left.
-    `cleaned`: by name, UIDs of rounds that are over, and of which nothing is left but the result.
     """
 
     client: Api
@@ -38,7 +37,6 @@ class Context:
     participants: Index[Participant]
     tasks: RoundTasks
     gone: GoneRounds = field(default_factory=GoneRounds)
-    cleaned: dict[NamespacedName, str] = field(default_factory=dict)
     refusals: Refusals = field(default_factory=Refusals)
     assigned_series: SeriesMemory = field(default_factory=SeriesMemory)
     store_looks: StoreLooks = field(default_factory=StoreLooks)

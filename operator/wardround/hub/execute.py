@@ -401,8 +401,8 @@ class Execution:
 
     @perform.register
     async def _clean_up(self, action: CleanUp) -> None:
-        """Deletes the keys first, because that needs no store. The emptied Secret goes last: as long as it exists, the
-        plan asks for this action again."""
+        """Deletes the keys first, because that needs no store. The emptied Secret goes last: as long as it exists, it
+        says what is left to do. Then the status says that nothing is left."""
         client, memory = self.hub.client, await self._memory()
         if memory.get("data"):
             await vault.note(client, memory, {}, emptied=True)
@@ -411,8 +411,6 @@ class Execution:
         await delete_stored(self.hub, names.updates_prefix(self.round.metadata.uid), look_ends())
         if action.until is None:
             await client.delete_if_exists("Secret", memory["metadata"]["name"], uid=memory["metadata"]["uid"])
-            meta = self.round.metadata
-            self.hub.cleaned[NamespacedName(meta.namespace, meta.name)] = meta.uid
         else:
             notes = {names.CLEANED_UP: to_seconds(self.hub.clock()), names.PUTS_UNTIL: to_seconds(action.until)}
             await vault.note(client, memory, notes)

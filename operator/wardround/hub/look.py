@@ -12,12 +12,12 @@ from wardround.api.roundtask import RoundTask
 from wardround.api.timeline import reached
 from wardround.documents.keys import Model
 from wardround.hub.context import Context
-from wardround.hub.made import Made, read_made, search, search_usual
+from wardround.hub.made import Made, read_made, search
 from wardround.hub.observe import identified, observe, observe_over
 from wardround.kube.index import NamespacedName
 from wardround.plans.round import plan as round_plan
 from wardround.plans.round.confirmation import Confirmation, confirmation
-from wardround.plans.round.status import DISPATCHED, STARTED, is_over
+from wardround.plans.round.status import DISPATCHED, STARTED, is_cleaned_up, is_over
 from wardround.plans.round.types import Observation, Plan
 
 
@@ -34,12 +34,11 @@ class Look:
 
 async def look(hub: Context, federated_round: FederatedRound) -> Look:
     """Plans until the API server has confirmed the Participants and the tasks that the plan rests on."""
-    made = await read_made(hub.client, federated_round.metadata.uid)
     if is_over(federated_round):
-        return await _look_after_the_end(hub, federated_round, made)
+        return await _look_after_the_end(hub, federated_round)
+    made = await read_made(hub.client, federated_round.metadata.uid)
     tasks, fresh = await _first_tasks(hub, federated_round, made)
-    if made.key is None and (tasks or reached(federated_round.status.timeline, DISPATCHED)):
-        made = await search(hub.client, federated_round.metadata.uid)
+    made = await _with_lost(hub, federated_round, tasks, made)
     seen, base, references = await observe(hub, federated_round, tasks, made)
     done = Confirmation(all_tasks=fresh)
     while True:
@@ -69,28 +68,38 @@ async def _first_tasks(hub: Context, federated_round: FederatedRound, made: Made
     return (await hub.tasks.follow(meta), True) if known is None else (known, False)
 
 
-async def _look_after_the_end(hub: Context, federated_round: FederatedRound, made: Made) -> Look:
-    """Once the round is cleaned up, no task is left to cancel, and the Secret of the round's key says until when sites
-    can store objects. Before, the tasks are those that the API server has confirmed for the plan that ended the
-    round. Nobody is asked any more, so no Participant has to be confirmed.
+async def _look_after_the_end(hub: Context, federated_round: FederatedRound) -> Look:
+    """Once the round is cleaned up, nothing of it is read. After the first clean-up, the Secret of the round's key says
+    until when sites can store objects, and no task is left to cancel. Before, the tasks are those that the API server
+    has confirmed for the plan that ended the round. Nobody is asked any more, so no Participant has to be confirmed.
 
-    If there is no such Secret, the last clean-up has deleted it, or somebody else has. The tasks of a round that ends
-    are known, and then it has not been the clean-up."""
+    If there is no such Secret, the last clean-up has deleted it and could not note that in the round's status, or
+    somebody else has deleted it. So all is cleaned up once more."""
     meta = federated_round.metadata
-    place = NamespacedName(meta.namespace, meta.name)
-    cleaned = made.cleaned_up or (made.key is None and hub.cleaned.get(place) == meta.uid)
-    tasks = () if cleaned else hub.tasks.known(meta)
-    searched = search if tasks else search_usual
-    if tasks is None:
-        tasks = await hub.tasks.read(meta)
-    if made.key is None and tasks:
-        made = await searched(hub.client, meta.uid)
-    hub.tasks.forget(place)
+    made, tasks = await _left(hub, federated_round)
+    hub.tasks.forget(NamespacedName(meta.namespace, meta.name))
     seen = await observe_over(hub, federated_round, tasks, made)
-    plan = round_plan.plan(seen)
-    if made.key is None and not plan.actions:
-        hub.cleaned[place] = meta.uid
-    return Look(plan, seen, made)
+    return Look(round_plan.plan(seen), seen, made)
+
+
+async def _left(hub: Context, federated_round: FederatedRound) -> tuple[Made, tuple[RoundTask, ...]]:
+    """What is left of a round that is over, and its tasks unless no site works on them any more."""
+    meta = federated_round.metadata
+    if is_cleaned_up(federated_round.status):
+        return Made(), ()
+    made = await read_made(hub.client, meta.uid)
+    if made.cleaned_up:
+        return made, ()
+    known = hub.tasks.known(meta)
+    tasks = await hub.tasks.read(meta) if known is None else known
+    return await _with_lost(hub, federated_round, tasks, made), tasks
+
+
+async def _with_lost(hub: Context, federated_round: FederatedRound, tasks: tuple[RoundTask, ...], made: Made) -> Made:
+    """What there is for a round. A round that has asked hospitals has a key, unless somebody has deleted it."""
+    if made.key is None and (tasks or reached(federated_round.status.timeline, DISPATCHED)):
+        return await search(hub.client, federated_round.metadata.uid)
+    return made
 
 
 async def _confirm_participants(hub: Context, missing: Confirmation) -> None:

@@ -18,7 +18,7 @@ from wardround.hub import vault
 from wardround.plans.round.types import EARLY_NUMBER
 from wardround.ports import Api, Object, Objects
 
-# An aggregation may have left objects although no Secret says its number: the Secret goes when its round is cleaned up,
+# An aggregation may have left a Job although no Secret says its number: the Secret goes when its round is cleaned up,
 # and the Job stays for a day.
 USUAL_NUMBERS = (EARLY_NUMBER, 1)
 # As the hub operator writes numbers: anybody may write other labels.
@@ -28,8 +28,8 @@ DECIMAL = re.compile("[0-9]{1,9}")
 @dataclass(frozen=True)
 class Made:
     """`key`: the Secret of the round's key. `result`: the Secret of the round's result. `plans`, `jobs`: Secrets and
-    Jobs of the aggregations, by number. `lost`: somebody has deleted the Secret of the key, and not all is deleted that
-    goes with it."""
+    Jobs of the aggregations, by number. `lost`: the Secret of the key is gone, and nothing says that all is deleted
+    that goes with it."""
 
     key: Object | None = None
     result: Object | None = None
@@ -40,7 +40,7 @@ class Made:
     @property
     def cleaned_up(self) -> bool:
         """Whether the first clean-up is done, as it has noted: nothing else is left then, but for Jobs that have ended
-        and the result. A Secret that is not there says nothing: anybody may have deleted it."""
+        and the result. A Secret that is not there says nothing: a person may have deleted it."""
         return self.key is not None and names.CLEANED_UP in _annotations(self.key)
 
     @property
@@ -76,19 +76,12 @@ async def read_all(client: Api, round_uid: str, numbers: Iterable[int]) -> Made:
 
 
 async def search(client: Api, round_uid: str) -> Made:
-    """What there is for a round that has asked hospitals, and whose key somebody has deleted. The API server goes
+    """What there is for a round that has asked hospitals, and whose Secret of the key is gone. The API server goes
     through all Secrets and Jobs: nothing else says the numbers. Raises ApiError."""
     labels = f"{names.ROUND_UID}={round_uid}"
     items = [item for kind in ("Secret", "Job") for item in await client.list(kind, labels=labels)]
     numbers = {number for item in items if (number := number_of(item)) is not None}
     return replace(await read_numbers(client, round_uid, None, numbers), lost=True)
-
-
-async def search_usual(client: Api, round_uid: str) -> Made:
-    """What there is for a round that is over, and whose Secret of the key is gone: in most cases because all is done.
-    So no list is worth its price. Raises ApiError."""
-    made = await read_numbers(client, round_uid, None, USUAL_NUMBERS)
-    return replace(made, lost=bool(made.plans))
 
 
 def number_of(item: Object) -> int | None:

@@ -43,7 +43,7 @@ from wardround.plans.model.types import (
     ReportVersion,
     SuspendRound,
 )
-from wardround.plans.round.status import is_over
+from wardround.plans.round.status import CLEANED_UP, is_over
 from wardround.ports import Object
 from wardround.reasons.registry import REASONS
 from wardround.wire import codec
@@ -51,6 +51,8 @@ from wardround.wire.compression import NONE, Compression
 
 # Rounds that are over and that the controller has from their events. It reads further ones.
 MOST_ENDED = 16
+# Beyond so many rounds that wait to be cleaned up, the clean-up of a round wakes its model.
+MOST_UNCLEANED = 1024
 logger = logging.getLogger(__name__)
 
 
@@ -72,6 +74,8 @@ class ModelController:
         self._own_writes = OwnWrites(queue.add)
         self.waiting: set[Key] = set()
         self.ended: dict[Key, Object] = {}
+        # UIDs of rounds that an event has shown to be over and not cleaned up, the latest last.
+        self._uncleaned: dict[str, bool] = {}
 
     def keys(self, kind: str, item: Object) -> Iterable[Wake]:
         meta = item["metadata"]
@@ -84,9 +88,23 @@ class ModelController:
             return ()
         owners = [each for each in meta.get("ownerReferences", ()) if each["kind"] == self.kind]
         models = [Key(self.kind, meta["namespace"], each["name"]) for each in owners]
+        if not models or self._adds_clean_up(item):
+            return ()
         for model in models:
             self._hold(model, item)
         return tuple(map(Wake, models))
+
+    def _adds_clean_up(self, federated_round: Object) -> bool:
+        """Whether a round that an event has shown to be over is cleaned up now too. No model waits for that."""
+        meta = federated_round["metadata"]
+        if "deletionTimestamp" in meta or not conditions.is_final(federated_round):
+            return False
+        if conditions.shows(federated_round, CLEANED_UP):
+            return self._uncleaned.pop(meta["uid"], False)
+        self._uncleaned[meta["uid"]] = True
+        if len(self._uncleaned) > MOST_UNCLEANED:
+            del self._uncleaned[next(iter(self._uncleaned))]
+        return False
 
     def _hold(self, model: Key, federated_round: Object) -> None:
         """Keeps a round that is over for the next look at its model."""

@@ -25,7 +25,7 @@ from wardround.kube.queue import WorkQueue
 from wardround.kube.retries import Retries
 from wardround.plans.events import headline
 from wardround.plans.round.next_look import requeue_after_write
-from wardround.plans.round.status import begins_later, interrupted, is_over, refused
+from wardround.plans.round.status import begins_later, interrupted, is_cleaned_up, is_over, refused
 from wardround.plans.round.types import Dispatch, EarlyRefusal, Refusal
 from wardround.ports import Object
 from wardround.store.errors import StoreError
@@ -148,7 +148,6 @@ class RoundController:
         if uid := self._known_uid(key):
             self._gone(key, uid)
         self._own_writes.forget(key)
-        self.hub.cleaned.pop(_place(key), None)
         self.hub.tasks.forget(_place(key))
         await self._delete_leftovers(key, None)
 
@@ -207,10 +206,12 @@ class RoundController:
         seen, plan = looked.seen, looked.plan
         writing = self.hub.reporter.write(observed, seen.round.status, status)
         # After an action, the event of the write makes the controller look at what the action has changed.
-        written = await (writing if plan.actions else self._own_writes.write(key, writing))
+        looks_again = plan.actions and not is_cleaned_up(status)
+        written = await (writing if looks_again else self._own_writes.write(key, writing))
         if written is None:
             return plan.requeue_after
-        self._tell(key, status.conditions)
+        if not is_over(seen.round):
+            self._tell(key, status.conditions)
         return plan.requeue_after if plan.actions else requeue_after_write(seen, federatedround.parse(written))
 
     def _tell(self, key: Key, conditions: Conditions) -> None:

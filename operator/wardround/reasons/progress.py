@@ -107,10 +107,18 @@ PROGRESS = (
         places=(Place.REACHED,),
         meaning="The courier has sent the update, and the whole update is in the store.",
     ),
+    _nobody(
+        name="GrantsValid",
+        places=(Place.CLEANING,),
+        meaning="The hub operator has deleted the keys and the updates of the round. But a hospital may still have a "
+        "valid grant, and may store an update once more. The hub operator deletes such an update after the grant has "
+        "expired, at most an hour after the last grant.",
+        action="Wait.",
+    ),
     _done(
         name="CleanedUp",
         places=(Place.ROUND_OTHER,),
-        meaning="The hub has deleted the keys and the updates of the round. The result stays.",
+        meaning="Of the keys and the updates of the round, nothing is left. The result stays.",
     ),
     _done(name="Complete", places=(Place.REACHED, Place.ROUND_OTHER), meaning="The task or the round is complete."),
 )

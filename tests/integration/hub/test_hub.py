@@ -243,6 +243,8 @@ async def test_the_hub_deletes_an_update_that_arrives_after_the_end(
         return set(await secrets_left()) == expected and await stored(world, f"updates/{uid}/") == []
 
     await until(nothing_left, "the second clean-up")
+    if not deleted:
+        await until_condition(world, name, "CleanedUp", "CleanedUp")
 
 
 async def test_an_idle_hub_writes_nothing(world: World) -> None:

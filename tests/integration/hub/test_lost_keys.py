@@ -11,6 +11,7 @@ from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import stored, until_condition
 from tests.integration.hub.test_models import newest
+from tests.integration.hub.test_trouble import store_in_trouble
 from wardround.api import names
 from wardround.ports import Object
 
@@ -81,3 +82,31 @@ async def test_a_series_repeats_a_round_whose_key_is_deleted(world: World) -> No
     second = await newest(world, "key-lost", 2)
     await site.task(second["metadata"]["name"])
     world.admin.delete("FederatedModel", "key-lost", FEDERATION)
+
+
+async def test_updates_go_although_somebody_deletes_what_says_that_they_are_left(world: World, tmp_path: Path) -> None:
+    """The store is away when the round ends. Then the Secret is deleted, and the hub operator starts anew."""
+    created = world.admin.create(federated_round("memory-lost"))
+    uid = str(created["metadata"]["uid"])
+    site_a, site_b = world.hospitals["site-a"], world.hospitals["site-b"]
+    refusing = await site_b.task("memory-lost")
+    async with world.server.client() as store:
+        await site_a.send("memory-lost", [1.0, 2.0], 100, store, tmp_path)
+    with store_in_trouble(world):
+        await site_b.report(refusing, {}, ("Accepted", False, "ImageNotAllowed"))
+        await until_condition(world, "memory-lost", "Failed", "QuorumNotMet")
+
+        async def is_emptied() -> bool:
+            return not (await world.client.get("Secret", names.round_secret(uid))).get("data")
+
+        await until(is_emptied, "the key is deleted")
+        # As if an hour was over: the site can store nothing any more.
+        for each in (await site_a.task("memory-lost"), await site_b.task("memory-lost")):
+            notes = {"metadata": {"annotations": {names.GRANTS_EXPIRE: "2026-01-01T00:00:00Z"}}}
+            world.admin.patch("RoundTask", each.metadata.name, notes, each.metadata.namespace)
+        world.admin.delete("Secret", names.round_secret(uid), HUB)
+    await world.restart()
+    await until_condition(world, "memory-lost", "CleanedUp", "CleanedUp")
+    assert await stored(world, f"updates/{uid}/") == []
+    assert await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}") == []
+    world.admin.delete("FederatedRound", "memory-lost", FEDERATION)

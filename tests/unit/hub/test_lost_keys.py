@@ -115,12 +115,15 @@ def test_tasks_of_a_round_whose_key_is_deleted_are_cancelled_when_it_fails() -> 
     play(main)
 
 
-def test_an_operator_that_starts_after_the_end_cleans_up_although_the_key_is_deleted() -> None:
+@pytest.mark.parametrize("tries", [1, 3])
+def test_an_operator_that_starts_after_the_end_cleans_up_although_the_key_is_deleted(tries: int) -> None:
     async def main(loop: VirtualLoop) -> None:
         hub = enrolled(loop)
         async with hub.running():
             await ask(hub)
             await aggregate(hub)
+            for _ in range(tries - 1):
+                await fail_aggregation(hub)
         leave_bytes(hub)
         lose_key(hub)
         stop(hub)
@@ -130,9 +133,10 @@ def test_an_operator_that_starts_after_the_end_cleans_up_although_the_key_is_del
         status = {**hub.round("train-1")["status"], "conditions": [{**failed, "lastTransitionTime": now}]}
         hub.server.change(place, {"status": status}, subresource="status")
         async with hub.running():
-            await asyncio.sleep(2 * 3600)
+            await asyncio.sleep(60)
             assert not secrets(hub)
             assert not hub.store.stored
+            assert is_true(hub.round("train-1"), "CleanedUp")
 
     play(main)
 
@@ -270,6 +274,33 @@ def test_a_clean_up_without_the_key_is_tried_again_when_the_store_has_failed() -
             assert not any(each.get("data") for each in secrets(hub)), "the keys need no store"
             outage.clear()
             await asyncio.sleep(2 * 3600)
+            assert is_true(hub.round("train-1"), "CleanedUp")
+            assert not hub.store.stored
+            assert not secrets(hub)
+
+    play(main)
+
+
+def test_updates_go_after_a_restart_although_somebody_has_deleted_what_said_that_they_are_left() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = enrolled(loop)
+        honest = hub.store.answer
+
+        def away(method: str, let: Let) -> bytes:
+            raise StoreError(MISSING, 503)
+
+        async with hub.running():
+            await ask(hub)
+            leave_bytes(hub)
+            hub.store.answer = away  # type: ignore[method-assign]
+            for task in tasks_of(hub):
+                refuse(hub, task)
+            await hub.settle()
+            assert failure(hub) == "QuorumNotMet"
+        lose_key(hub)
+        stop(hub)
+        hub.store.answer = honest  # type: ignore[method-assign]
+        async with hub.running():
             assert is_true(hub.round("train-1"), "CleanedUp")
             assert not hub.store.stored
             assert not secrets(hub)

@@ -140,7 +140,6 @@ ACTS: dict[str, tuple[Act, ...]] = {
     "closes": (ask, aggregate),
     "tries again": (ask, aggregate, fail_aggregation),
     "ends": (ask, refuse),
-    "hears of an answer after its end": (ask, refuse, answer_late),
     "is deleted": (ask, delete),
     "is deleted after its end": (ask, refuse, delete),
 }
@@ -170,9 +169,9 @@ def reads_of(*acts: Act, others: int = 0) -> list[Read]:
     return play(main)
 
 
-def test_a_look_at_a_round_that_is_cleaned_up_reads_the_round_and_one_secret() -> None:
+def test_a_look_at_a_round_that_is_cleaned_up_reads_the_round_alone() -> None:
     reads = [(each.kind, each.objects) for each in reads_of(ask, refuse, answer_late)]
-    assert reads == [("FederatedRound", 1), ("Secret", 1)]
+    assert reads == [("FederatedRound", 1)]
 
 
 @pytest.mark.parametrize(

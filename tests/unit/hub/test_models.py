@@ -37,7 +37,7 @@ NO_SCHEMA = "applied-later"
 
 def series_round(generation: int = 1, *conditions: Object) -> Object:
     owner = {"apiVersion": "wardround.io/v1alpha1", "kind": "FederatedModel", "name": "breast", "uid": "u"}
-    meta = {"name": "r", "namespace": FEDERATION, "generation": generation, "ownerReferences": [owner]}
+    meta = {"name": "r", "uid": "r", "namespace": FEDERATION, "generation": generation, "ownerReferences": [owner]}
     return {"metadata": meta, "status": {"conditions": list(conditions)}}
 
 
@@ -53,6 +53,19 @@ def test_a_round_wakes_its_model_when_it_has_ended_or_somebody_has_changed_or_de
     assert woken(series_round(1, codec.dump(condition("Failed", True, "QuorumNotMet")))) == model
     assert woken(series_round(2, runs)) == model
     assert woken(gone(series_round(1, runs), NOW)) == model
+
+
+def test_a_round_that_is_cleaned_up_wakes_only_a_model_that_does_not_know_its_end() -> None:
+    controller = ModelController(cast(Any, None), WorkQueue(draw=system_draw))
+
+    def wakes(*kinds: str) -> bool:
+        shown = series_round(1, *(codec.dump(condition(kind, True, kind)) for kind in kinds))
+        return bool(list(controller.keys(federatedround.KIND, shown)))
+
+    assert wakes("Complete", "CleanedUp"), "the watch had a gap"
+    assert wakes("Complete")
+    assert not wakes("Complete", "CleanedUp")
+    assert wakes("Complete", "CleanedUp"), "this is another change"
 
 
 def begin_series(hub: LoneHub, hospitals: list[str], schema: str = "breast-v1") -> None:

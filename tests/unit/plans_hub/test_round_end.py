@@ -24,6 +24,7 @@ from tests.unit.plans_hub.builders import (
 )
 from tests.unit.plans_hub.reading import condition_of
 from wardround.api import conditions
+from wardround.api.federatedround import FederatedRoundStatus
 from wardround.api.times import to_seconds
 from wardround.plans.round.plan import plan
 from wardround.plans.round.status import interrupted
@@ -58,15 +59,33 @@ def test_a_result_that_could_not_be_kept_does_not_make_a_round_complete() -> Non
     assert left.result is None
 
 
+def clean_up(status: FederatedRoundStatus) -> tuple[str, str] | None:
+    known = conditions.find(status.conditions, "CleanedUp")
+    return (known.status, known.reason) if known else None
+
+
 def test_a_round_that_is_over_says_that_it_is_not_tidied_up_until_it_is() -> None:
     ended = over(federated_round(), "Complete")
     seen = observation(ended, leftovers=True)
     left = interrupted(seen, plan(seen).status, INTERRUPTION)
     assert conditions.is_true(left.conditions, "Complete")
+    assert clean_up(left) == ("False", "ActionFailed")
     untidy = replace(seen, round=replace(ended, status=left))
-    assert condition_of(plan(untidy), "CleanedUp") == ("False", "ActionFailed")
-    assert condition_of(plan(replace(untidy, leftovers=False)), "CleanedUp") == ("True", "CleanedUp")
-    assert plan(replace(seen, leftovers=False)).status == ended.status
+    waiting = replace(untidy, puts_until=at(3000), now=at(110))
+    assert clean_up(plan(waiting).status) == ("False", "GrantsValid")
+    assert clean_up(plan(replace(waiting, cleaned_up=True)).status) == ("False", "GrantsValid")
+    assert clean_up(plan(untidy).status) == ("True", "CleanedUp")
+
+
+def test_a_round_that_is_over_is_marked_once_nothing_is_left() -> None:
+    ended = over(federated_round(), "Complete")
+    seen = observation(ended, leftovers=True, puts_until=at(3000), now=at(110))
+    assert plan(seen).status == ended.status
+    marked = plan(replace(seen, now=at(3000))).status
+    assert clean_up(marked) == ("True", "CleanedUp")
+    assert plan(observation(ended)).status.conditions[-1].type == "CleanedUp", "it has asked nobody"
+    again = plan(observation(replace(ended, status=marked), now=at(4000)))
+    assert (again.actions, again.status, again.requeue_after) == ((), marked, None)
 
 
 @pytest.mark.parametrize("kind", ["Complete", "Failed"])
@@ -74,7 +93,7 @@ def test_a_final_condition_is_never_taken_back(kind: str) -> None:
     ended = over(federated_round(), kind)
     seen = observation(ended, tasks=tuple(map(sent, NAMES)), leftovers=True, now=at(99999))
     made = plan(seen)
-    assert made.status == ended.status
+    assert made.status.conditions[:-1] == ended.status.conditions
     assert made.actions == (CleanUp(until=None),)
     assert plan(replace(seen, leftovers=False)).actions == ()
 

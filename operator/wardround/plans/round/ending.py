@@ -4,21 +4,21 @@ from wardround.api import conditions
 from wardround.plans.round.parts import SUSPENDED, puts_until
 from wardround.plans.round.rulings import completed, failed
 from wardround.plans.round.server_state import kept_in_words
-from wardround.plans.round.status import is_over
+from wardround.plans.round.status import CLEANED_UP, GRANTS_VALID, is_over
 from wardround.plans.round.types import EARLY_NUMBER, Action, Cancel, CleanUp, Ruling, StopEarly
 from wardround.plans.round.view import View
 from wardround.reasons.registry import REASONS
 
 
 def over(view: View) -> Ruling | None:
-    """Tidies up after a round that is over. Its final condition stays for ever."""
+    """Tidies up after a round that is over. Its final condition stays for ever. The reason says how far that is once
+    the actions are done."""
     if not is_over(view.round):
         return None
     granted = puts_until(task.metadata.annotations for task in view.seen.tasks)
     until = max((each for each in (granted, view.seen.puts_until) if each and view.seen.now < each), default=None)
     has_failed = conditions.is_true(view.round.status.conditions, "Failed")
     cancels = view.cancel("RoundFailed" if has_failed else "RoundOver")
-    # Where a task is still open nobody has cleaned up, even if the Secret of the key is gone.
     due = (view.seen.leftovers or bool(cancels)) and (until is None or not view.seen.cleaned_up)
     tidy: tuple[Action, ...] = (CleanUp(until=until),) if due else ()
     job = view.seen.aggregation
@@ -26,9 +26,10 @@ def over(view: View) -> Ruling | None:
     stopped: tuple[Action, ...] = (StopEarly(),) if runs else ()
     return Ruling(
         course="Over",
-        reason="Over",
+        reason=GRANTS_VALID if until else CLEANED_UP,
+        message=REASONS[GRANTS_VALID].meaning if until else "",
         actions=(*cancels, *stopped, *tidy),
-        requeue_at=(until,) if until and view.seen.leftovers else (),
+        requeue_at=(until,) if until else (),
     )
 
 

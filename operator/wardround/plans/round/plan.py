@@ -15,7 +15,7 @@ from wardround.plans.round.references import references_not_ready
 from wardround.plans.round.server_state import state_unusable
 from wardround.plans.round.status import status
 from wardround.plans.round.strategy import strategy_impossible
-from wardround.plans.round.types import CleanUp, Observation, Plan, Ruling
+from wardround.plans.round.types import Observation, Plan, Ruling
 from wardround.plans.round.view import View, view_of
 
 Rule = Callable[[View], Ruling | None]
@@ -47,7 +47,7 @@ def plan(seen: Observation) -> Plan:
     ruling = next(ruling for rule in RULES if (ruling := rule(view)))
     times = [each for each in ruling.requeue_at if each > seen.now]
     after = (min(times) - seen.now).total_seconds() if times else None
-    if ruling.course in ("Complete", "Failed") or any(isinstance(each, CleanUp) for each in ruling.actions):
-        after = 0.0  # the final status comes first; then the rule `over` tidies up, and then it sees what is left
+    if ruling.course in ("Complete", "Failed"):
+        after = 0.0  # the final status comes first; then the rule `over` tidies up
     made = status(view.seen, view.parts, ruling, selected=view.selected, absent=view.absent)
     return Plan(actions=ruling.actions, status=made, requeue_after=after)

@@ -20,12 +20,19 @@ from wardround.plans.round.types import EarlyRefusal, Interruption, Observation,
 from wardround.reasons.registry import is_lasting
 
 STARTED, DISPATCHED, COLLECTED, AGGREGATED, COMPLETE = "Started", "Dispatched", "Collected", "Aggregated", "Complete"
-CLEANED_UP = "CleanedUp"  # condition of a round that is over, if it could not be tidied up at once
+# Condition of a round that is over, and its reason while True: only result and tasks are left of the round.
+CLEANED_UP = "CleanedUp"
+GRANTS_VALID = "GrantsValid"
 ATTENTION_LIMIT = 16
 
 
 def is_over(federated_round: FederatedRound) -> bool:
     return is_final(federated_round.status)
+
+
+def is_cleaned_up(status: FederatedRoundStatus) -> bool:
+    """Whether no look has to read or delete anything of the round any more. Only the hub operator writes this."""
+    return conditions.is_true(status.conditions, CLEANED_UP)
 
 
 def is_final(status: FederatedRoundStatus) -> bool:
@@ -43,7 +50,7 @@ def status(
     """`selected`, `absent`: as of a View."""
     before = seen.round.status
     if ruling.course == "Over":
-        return _over(seen)
+        return _over(seen, ruling)
     timeline = before.timeline
     for stage in ruling.stages:
         timeline = mark(timeline, stage, seen.now)
@@ -60,13 +67,14 @@ def status(
     )
 
 
-def _over(seen: Observation) -> FederatedRoundStatus:
-    """The final conditions stay. Only `CleanedUp` may still change, where the first clean-up failed."""
+def _over(seen: Observation, ruling: Ruling) -> FederatedRoundStatus:
+    """The final conditions stay. `CleanedUp` is written when nothing is left, and earlier only if it could not be
+    written without delay."""
     before = _of_generation(seen)
-    untidy = conditions.find(before.conditions, CLEANED_UP)
-    if untidy is None or untidy.status == "True" or (seen.leftovers and not seen.cleaned_up):
+    if ruling.reason != CLEANED_UP and conditions.find(before.conditions, CLEANED_UP) is None:
         return before
-    return replace(before, conditions=_set(before.conditions, CLEANED_UP, True, CLEANED_UP, "", seen))
+    holds = ruling.reason == CLEANED_UP
+    return replace(before, conditions=_set(before.conditions, CLEANED_UP, holds, ruling.reason, ruling.message, seen))
 
 
 def _of_generation(seen: Observation) -> FederatedRoundStatus:

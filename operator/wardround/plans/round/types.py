@@ -109,7 +109,7 @@ class Observation:
     `base_uid`: UID of the round that made that result. `base_deleted`: that round is gone. If there is no `base_model`
     either, it was gone before this round was applied.
     `references`: those of the spec, in its order.
-    `leftovers`: the Secret of the round's key exists, or somebody has deleted it before the first clean-up.
+    `leftovers`: the Secret of the round's key exists, or it is gone and nobody has noted that nothing else is left.
     `cleaned_up`: it is only the memory of a first clean-up.
     `puts_until`: until when sites can store objects, as that memory says.
     `key_lost`: the round has asked hospitals, and somebody has deleted its private key.
