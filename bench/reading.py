@@ -31,6 +31,7 @@ from wardround.clock import system_random_bytes
 from wardround.pod import prepare as preparation
 from wardround.pod import reading
 from wardround.pod.folders import Folders
+from wardround.pod.work import Work
 from wardround.wire import outcome
 from wardround.wire.assignment import Exchange
 from wardround.wire.training import CONTRACT, LiveRounds, RequestedTask, RoundAttempt
@@ -133,7 +134,7 @@ def _train(folders: Folders, options: argparse.Namespace) -> outcome.Outcome:
         references=(),
         compression="None",
     )
-    work = preparation.Work(
+    work = Work(
         request=request,
         task="Train",
         rows="Validation",

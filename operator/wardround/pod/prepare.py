@@ -6,21 +6,17 @@ training, and labels of an evaluation only into the scorer's private folder.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING
 
 from wardround import durable
-from wardround.api import parameters_text, variable_text
 from wardround.api.parameter_bounds import outside
-from wardround.api.site import AllowedParameter, share
+from wardround.api.site import AllowedParameter
 from wardround.api.times import parse_time
 from wardround.clock import RandomBytes, system_clock, system_random_bytes
 from wardround.pod import (
@@ -35,24 +31,17 @@ from wardround.pod import (
     split_record,
 )
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import UNREADABLE, PodError, log, run
+from wardround.pod.outcome import PodError, log, run
+from wardround.pod.work import Work, allowed_parameters, reading_from, work_from
 from wardround.tabular import dataschema, schema, split
 from wardround.wire import codec
-from wardround.wire.assignment import LABEL
-from wardround.wire.layouts import Rows
 from wardround.wire.mounts import REFERENCES
 from wardround.wire.outcome import Outcome
 from wardround.wire.training import (
-    DATASET_TEXT,
-    MAX_LEFT_OUT,
-    MIN_CELL,
-    MIN_SAMPLES,
-    SCHEMA_TEXT,
     DatasetView,
     LiveRounds,
     PrivateReport,
     RequestedTask,
-    TaskKind,
     TrainingTask,
 )
 
@@ -62,29 +51,6 @@ if TYPE_CHECKING:
 
 # The newest rounds that are over and keep the state that their training left.
 STATES_KEPT = 64
-
-
-@dataclass(frozen=True)
-class Work:
-    """`request` is the hub's. Admission has compared the other fields with the verb, the chart, the Dataset and its
-    DataSchema.
-
-    `split_fingerprint`: of the key that the Dataset was read with before, "" if it is not known. The site operator
-    alone says it.
-    """
-
-    request: RequestedTask
-    task: TaskKind
-    rows: Rows
-    dataset_name: str
-    dataset: Mapping[str, Any]
-    schema: Mapping[str, Any]
-    split_fingerprint: str
-    min_samples: int
-    min_cell: int
-    max_left_out: Decimal
-    max_evaluations: int
-    tells: bool
 
 
 def prepare(folders: Folders, work: Work, now: datetime, random_bytes: RandomBytes) -> Outcome:
@@ -318,36 +284,6 @@ def _sweep(folders: Folders, live: LiveRounds, random_bytes: RandomBytes) -> Non
             )
 
 
-def _work_from_environment() -> Work:
-    """Reads from WARDROUND_TASK only the hub's request. Everything else is in variables that admission compares."""
-    return Work(
-        request=_variable("WARDROUND_TASK", _request),
-        task=_variable("WARDROUND_KIND", _kind),
-        rows=_variable("WARDROUND_ROWS", _rows),
-        dataset_name=_variable("WARDROUND_DATASET_NAME", _name),
-        dataset=_variable(DATASET_TEXT, variable_text.load),
-        schema=_variable(SCHEMA_TEXT, variable_text.load),
-        split_fingerprint=_variable("WARDROUND_SPLIT_FINGERPRINT", _fingerprint),
-        min_samples=_variable(MIN_SAMPLES, int),
-        min_cell=_variable(MIN_CELL, int),
-        max_left_out=_variable(MAX_LEFT_OUT, share),
-        max_evaluations=_variable("WARDROUND_MAX_EVALUATIONS", int),
-        tells=_variable("WARDROUND_TELL_OWN_METRICS", _flag),
-    )
-
-
-def _reading_from_environment() -> reading.Reading:
-    return reading.Reading(
-        dataset_name=_variable("WARDROUND_DATASET_NAME", _name),
-        dataset=_variable(DATASET_TEXT, variable_text.load),
-        schema=_variable(SCHEMA_TEXT, variable_text.load),
-        split_fingerprint=_variable("WARDROUND_SPLIT_FINGERPRINT", _fingerprint),
-        min_samples=_variable(MIN_SAMPLES, int),
-        min_cell=_variable(MIN_CELL, int),
-        max_left_out=_variable(MAX_LEFT_OUT, share),
-    )
-
-
 def _hold_parameters(work: Work, allowed: Sequence[AllowedParameter]) -> None:
     """Raises PodError (ParametersNotAllowed). The site operator checks this too, but the pod does not trust it."""
     for model in work.request.models:
@@ -355,58 +291,14 @@ def _hold_parameters(work: Work, allowed: Sequence[AllowedParameter]) -> None:
             raise PodError("ParametersNotAllowed", f"policy.parameters of the Site does not allow {'; '.join(refused)}")
 
 
-def _request(text: str) -> RequestedTask:
-    request = codec.parse(RequestedTask, json.loads(text))
-    if len(request.references) > len(REFERENCES):
-        raise ValueError("more references than a pod has containers")
-    return request
-
-
-def _kind(text: str) -> TaskKind:
-    if text not in get_args(TaskKind):
-        raise ValueError("not a kind of task")
-    return cast(TaskKind, text)
-
-
-def _rows(text: str) -> Rows:
-    if text not in get_args(Rows):
-        raise ValueError("no rows to evaluate")
-    return cast(Rows, text)
-
-
-def _name(text: str) -> str:
-    if not LABEL.matches(text):
-        raise ValueError("not the name of a Dataset")
-    return text
-
-
-def _fingerprint(text: str) -> str:
-    if text == "none":
-        return ""
-    if not re.fullmatch(f"[0-9a-f]{{{split.FINGERPRINT_DIGITS}}}", text):
-        raise ValueError("not a fingerprint")
-    return text
-
-
-def _flag(text: str) -> bool:
-    return {"true": True, "false": False}[text]
-
-
-def _variable(name: str, read: Callable[[str], Any]) -> Any:
-    try:
-        return read(os.environ[name])
-    except (KeyError, ValueError) as error:
-        raise PodError("PodFailed", f"{name} {UNREADABLE}") from error
-
-
 def main(argv: Sequence[str]) -> int:
     def body() -> Outcome:
         if os.environ.get("WARDROUND_KIND") == "Read":
-            asked = _reading_from_environment()
+            asked = reading_from(os.environ)
             gate.hold(gate.read_settings(os.environ))
             return reading.read(Folders.from_environment(), asked, system_random_bytes)
-        work = _work_from_environment()
-        allowed = _variable("WARDROUND_ALLOWED_PARAMETERS", parameters_text.load)
+        work = work_from(os.environ)
+        allowed = allowed_parameters(os.environ)
         gate.hold(gate.read_settings(os.environ))
         _hold_parameters(work, allowed)
         folders = Folders.from_environment()

@@ -19,6 +19,7 @@ from wardround.api.site import AllowedParameter, share
 from wardround.pod import labels
 from wardround.pod import prepare as preparation
 from wardround.pod.folders import Folders
+from wardround.pod.work import Work
 from wardround.tabular import split
 from wardround.tabular.schema import Schema, parse
 from wardround.tensors import Array
@@ -100,9 +101,9 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
     return {**document, **changes}
 
 
-def work(document: Mapping[str, Any]) -> preparation.Work:
+def work(document: Mapping[str, Any]) -> Work:
     """The task as `prepare` reads it from its environment."""
-    return preparation.Work(
+    return Work(
         request=codec.parse(RequestedTask, document),
         task=document["task"],
         rows=document["rows"],
