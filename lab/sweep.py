@@ -19,6 +19,8 @@ from lab.processes import Process
 from lab.topology import INTERNET, Cluster
 
 CGROUPS = Path("/sys/fs/cgroup")
+# The most that kubelets write. The kernel refuses a greater weight than that of these shares in cgroup v2.
+MOST_SHARES = 262_144
 
 
 def sweep(cluster: Cluster) -> None:
@@ -104,9 +106,10 @@ def container_cgroups() -> list[Path]:
 
 def weigh(group: Path, nodes: int) -> None:
     """Make the parent cgroup of all pods of the lab, with the weight that kubelets give their pods: 1024 a processor of
-    each node. Otherwise all these pods together have the weight of a single process of the machine."""
+    each node, at most MOST_SHARES. Otherwise all these pods together have the weight of a single process of the
+    machine."""
     group.mkdir(exist_ok=True)
-    shares = 1024 * (os.cpu_count() or 1) * nodes
+    shares = min(1024 * (os.cpu_count() or 1) * nodes, MOST_SHARES)
     # cgroup v1, and v2 (KEP-2254). Hierarchies of other controllers have neither file.
     for file, weight in (("cpu.shares", shares), ("cpu.weight", 1 + (shares - 2) * 9999 // 262142)):
         if (group / file).exists():

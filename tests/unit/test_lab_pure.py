@@ -106,11 +106,16 @@ def test_names_are_resolved_while_training_pods_use_all_processors() -> None:
     assert container["resources"]["requests"]["cpu"] == "100m"
 
 
+# The kernel takes weights up to 10,000, and answers a greater one with an error.
+@pytest.mark.parametrize(
+    ("processors", "shares", "weight"),
+    [(2, "8192", "313"), (64, "262144", "10000"), (192, "262144", "10000")],
+)
 def test_the_pods_of_all_nodes_weigh_as_many_processors_as_the_nodes_have(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    processors: int, shares: str, weight: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    files = {"v1/cpu.shares": "8192", "v2/cpu.weight": "313"}
+    monkeypatch.setattr("os.cpu_count", lambda: processors)
+    files = {"v1/cpu.shares": shares, "v2/cpu.weight": weight}
     for name in files:
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()
