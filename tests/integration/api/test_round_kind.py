@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.api.apiserver import Api, Refused
+from tests.integration.api.admission import refusal
+from tests.integration.api.apiserver import Api, Refused, until
 from tests.integration.api.objects import (
     FEDERATION,
     TRAINER,
@@ -327,6 +328,31 @@ def test_a_round_can_be_suspended_and_resumed(api: Api, running_round: Object) -
         assert (
             api.patch("FederatedRound", "running", {"spec": {"suspend": value}}, FEDERATION)["spec"]["suspend"] is value
         )
+
+
+KIND = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/federatedrounds.wardround.io"
+
+
+def test_a_round_that_is_older_than_the_rule_about_its_metrics_can_be_suspended(api: Api) -> None:
+    """The chart `crds` may be upgraded while a round runs."""
+    older, newer = federated_round("older", metrics=["acuracy"]), federated_round("newer", metrics=["acuracy"])
+    rules = api.call("GET", KIND)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    rules = rules["x-kubernetes-validations"]
+    change_rules(api, [each for each in rules if "built-in trainer" not in each["message"]])
+    until("the rule is gone", lambda: refusal(api, older) == "")
+    api.create(older)
+    change_rules(api, rules)
+    until("the rule is there again", lambda: "With the built-in trainer" in refusal(api, newer))
+    for value in (True, False):
+        patched = api.patch("FederatedRound", "older", {"spec": {"suspend": value}}, FEDERATION)
+        assert patched["spec"]["suspend"] is value
+    api.delete("FederatedRound", "older", FEDERATION)
+
+
+def change_rules(api: Api, rules: list[Object]) -> None:
+    path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations"
+    change: Any = [{"op": "replace", "path": path, "value": rules}]
+    api.call("PATCH", KIND, change, kind_of_body="application/json-patch+json")
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=[next(iter(change)) for change in CHANGES])
