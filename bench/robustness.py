@@ -231,11 +231,13 @@ def _combined(
     weights = used.weights(facts)
     rule = used.rules()["Delta"]("F32", len(base))
     rule.add(block, weights)
-    result, start, following = rule.result(base), 0, {}
-    for name, each in model.items():
-        following[name] = result[start : start + each.size]
-        start += each.size
-    return following
+    return _named(model, rule.result(base))
+
+
+def _named(model: Tensors, row: Array) -> Tensors:
+    """The tensors of the model's names and sizes, from all values in one row."""
+    ends = np.cumsum([each.size for each in model.values()])[:-1]
+    return dict(zip(model, np.split(row, ends), strict=True))
 
 
 def played(folder: Path, strategy: str, attack: str, seed: int) -> Array:

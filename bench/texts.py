@@ -63,24 +63,33 @@ def messages() -> Iterator[str]:
     """The sentences that the code tells people, with the names of their values in braces, and constants spelled out."""
     for folder in CODE:
         for path in sorted(folder.rglob("*.py")):
-            if "reasons" in path.parts:
-                continue
-            tree = ast.parse(path.read_text())
-            constants = _constants(path, tree)
-            docstrings = {
-                id(node.body[0].value)
-                for node in ast.walk(tree)
-                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-                and node.body
-                and isinstance(node.body[0], ast.Expr)
-            }
-            parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-            for node in ast.walk(tree):
-                if id(node) in docstrings or id(node) in parts:
-                    continue
-                text = _spelled(node, constants)
-                if text.rstrip().endswith(".") and _is_long(text):
-                    yield f"[message, {path.relative_to(ROOT / 'operator') if folder == CODE[0] else path.name}] {text}"
+            place = path.relative_to(ROOT / "operator") if folder == CODE[0] else path.name
+            if "reasons" not in path.parts:
+                yield from (f"[message, {place}] {text}" for text in _messages(path))
+
+
+def _messages(path: Path) -> Iterator[str]:
+    """The texts of one module that are sentences, without its docstrings."""
+    tree = ast.parse(path.read_text())
+    constants, skipped = _constants(path, tree), {*_docstrings(tree), *_parts(tree)}
+    for node in ast.walk(tree):
+        text = "" if id(node) in skipped else _spelled(node, constants)
+        if text.rstrip().endswith(".") and _is_long(text):
+            yield text
+
+
+def _docstrings(tree: ast.Module) -> Iterator[int]:
+    """The identities of the nodes that are docstrings."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            first = node.body[0]
+            if isinstance(first, ast.Expr):
+                yield id(first.value)
+
+
+def _parts(tree: ast.Module) -> Iterator[int]:
+    """The identities of the nodes that are parts of an f-string."""
+    return (id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values)
 
 
 def descriptions() -> Iterator[str]:
