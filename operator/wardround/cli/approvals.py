@@ -304,7 +304,8 @@ def _decided(task: SiteTask) -> list[str]:
 
 
 def verdict_in_words(task: SiteTask, decision: TaskDecision) -> str:
-    """A person who ends an approved task has withdrawn the approval: the site had accepted the task before."""
+    """A person who ends an approved task has withdrawn the approval. A task that nobody had approved is denied, also if
+    the site had accepted it."""
     failed = find_true(task.status.conditions, "Failed")
     ended = failed is not None and failed.reason == "ApprovalEnded"
     return "approval withdrawn" if ended and decision.verdict == "Deny" else decision.verdict

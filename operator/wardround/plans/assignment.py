@@ -19,7 +19,7 @@ from wardround.api.meta import RoundRef
 from wardround.api.parameter_bounds import first_outside, outside
 from wardround.api.site import Policy
 from wardround.plans.approval import Approvals, covering, denying
-from wardround.plans.denial import denial, place
+from wardround.plans.denial import denial, in_place, place
 from wardround.plans.schema import difference
 from wardround.reasons.parameter import describe
 from wardround.reasons.registry import REASONS
@@ -189,9 +189,7 @@ class Acceptance:
                 f"{reason.advice}"
             )
         if self.denial:
-            # It has no text of the hub, whose words could hold a placeholder.
-            text = self.denial.replace("SITE_NAMESPACE", site_namespace or "SITE_NAMESPACE")
-            return text.replace("TASK", task or "TASK")
+            return in_place(self.denial, task, site_namespace)
         if self.difference:
             return f"{reason.meaning} {self.difference} {reason.advice}"
         if not self.asked:

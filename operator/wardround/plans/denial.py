@@ -45,6 +45,13 @@ def denial(*, policy: str, denied: bool, earlier: str, approval: Approval | None
     return _by_approval(approval) if approval is not None else ""
 
 
+def in_place(text: str, task: str, site_namespace: str) -> str:
+    """The text with these names in place of its placeholders. An empty name keeps its placeholder. The text has no
+    words of the hub, which could hold a placeholder."""
+    text = text.replace("SITE_NAMESPACE", site_namespace or "SITE_NAMESPACE")
+    return text.replace("TASK", task or "TASK")
+
+
 def _undo(task: str) -> str:
     return (
         "If the hospital wants to take further attempts at the round, run `kubectl wardround approve "

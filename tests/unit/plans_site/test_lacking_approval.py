@@ -13,9 +13,9 @@ from tests.unit.plans_site.approved import EVALUATE, MANUAL, TRAIN, an_approval
 from tests.unit.plans_site.test_later_approval import DECISION, OTHER_TERMS, counts, look, rests_on, trained
 from tests.worlds.site import NOW, a_pod, a_site, ended, seen, tell_hub_action
 from wardround.api.approval import Approval
-from wardround.api.sitetask import SiteTask
+from wardround.api.sitetask import SiteTask, TaskDecision
 from wardround.api.times import to_seconds
-from wardround.cli import explain
+from wardround.cli import approvals, explain
 from wardround.plans.approval import LACKING, stands_for
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.types import CountTask, Observation, WakeTasks
@@ -203,3 +203,49 @@ COVERED: dict[str, Observation] = {
 @pytest.mark.parametrize("case", COVERED)
 def test_nobody_is_asked_about_a_task_that_needs_no_approval(case: str) -> None:
     assert LACKING not in accepted_message(COVERED[case])
+
+
+# A person denies it
+
+
+def denied(decision: TaskDecision | None) -> SiteTask:
+    """An accepted task that a person has denied after this decision, once the site operator has looked at it."""
+    task = trained(denied=True, decidedBy="bob")
+    task = dataclasses.replace(task, status=dataclasses.replace(task.status, decision=decision))
+    return dataclasses.replace(task, status=plan(look(task, an_approval())).status)
+
+
+DENIED: dict[str, tuple[TaskDecision | None, str, str, str]] = {
+    "nobody had approved it": (None, "Denied", "A person at this hospital has denied this task.", "Deny: bob"),
+    "a person had approved it": (
+        dataclasses.replace(DECISION, by="bob", approval=None),
+        "ApprovalEnded",
+        "because a person at this hospital has withdrawn its approval.",
+        "approval withdrawn: bob",
+    ),
+    "an Approval had covered it": (
+        DECISION,
+        "ApprovalEnded",
+        "because a person at this hospital has denied it. Before, Approval breast-s1 covered the task.",
+        "approval withdrawn: bob",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DENIED)
+def test_the_end_of_an_accepted_task_that_a_person_denies_says_whether_anybody_had_approved_it(case: str) -> None:
+    decision, reason, words, shown = DENIED[case]
+    task = denied(decision)
+    failure = task.status.failure
+    assert failure is not None
+    assert (failure.reason, words in (failure.message or "")) == (reason, True)
+    known = approvals.reviewed({**codec.dump(task), "kind": "SiteTask"}, ())
+    text = "\n".join(approvals.review(known, NOW))
+    assert f"has failed ({reason})" in text
+    assert f"{shown}, " in text
+
+
+def test_a_task_that_was_denied_though_nobody_had_approved_it_names_the_command_that_ends_the_denial() -> None:
+    failure = denied(None).status.failure
+    assert failure is not None
+    assert f"`kubectl wardround approve sitetask/{trained().metadata.name} -n hospital-a`" in (failure.message or "")

@@ -37,7 +37,7 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         "deny",
         parents=[shared],
         help="refuse a task or a model at this hospital",
-        description="Denies a task: the site then refuses the task, or ends it if a person has approved it before. "
+        description="Denies a task: the site then refuses the task, or ends it if the site has accepted it before. "
         "With --model, the site refuses all tasks of the task's model that it has not accepted yet.",
     )
     denying.add_argument("target", metavar="sitetask/NAME")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from wardround.api import conditions
+from wardround.api.sitetask import SiteTask, TaskDecision
 from wardround.api.task import Failure
 from wardround.api.times import to_seconds
 from wardround.manifests.training import build
@@ -13,6 +14,7 @@ from wardround.plans import assignment as assignments
 from wardround.plans import waits
 from wardround.plans.approval import is_approval
 from wardround.plans.dataset import texts_fault
+from wardround.plans.denial import denial, in_place
 from wardround.plans.sitetask import failure as failures
 from wardround.plans.sitetask import memory
 from wardround.plans.sitetask.job import training_job
@@ -63,17 +65,14 @@ def _refused(view: View) -> Ruling | None:
 
 
 def _approval_ended(view: View) -> Ruling | None:
-    """An accepted task ends with the approval on which it rests: a person has withdrawn it, or its time is over."""
+    """An accepted task ends with the approval on which it rests: a person has withdrawn it, or its time is over. It
+    also ends if a person denies it before anybody has approved it."""
     task, site = view.seen.task, view.seen.site
     if not is_accepted(task) or site.spec.policy.approval != "Manual":
         return None
-    if task.spec.denied:
-        return failed(
-            Failure.by(
-                "ApprovalEnded", ("This task has ended, because a person at this hospital has withdrawn its approval.")
-            )
-        )
     decision = task.status.decision
+    if task.spec.denied:
+        return failed(_denied(task, decision))
     if task.spec.approved or decision is None or decision.approval is None:
         return None
     if view.approval is not None and is_approval(view.approval, view.seen.now):
@@ -83,6 +82,22 @@ def _approval_ended(view: View) -> Ruling | None:
         "deleted it, or its time is over."
     )
     return failed(Failure.by("ApprovalEnded", message))
+
+
+def _denied(task: SiteTask, decision: TaskDecision | None) -> Failure:
+    """`decision`: the one before the denial."""
+    if decision is None or decision.verdict == "Deny":
+        text = denial(policy="", denied=True, earlier="", approval=None)
+        return Failure.by("Denied", in_place(text, task.metadata.name, task.metadata.namespace))
+    if decision.approval is None:
+        return Failure.by(
+            "ApprovalEnded", "This task has ended, because a person at this hospital has withdrawn its approval."
+        )
+    return Failure.by(
+        "ApprovalEnded",
+        f"This task has ended, because a person at this hospital has denied it. Before, Approval {decision.approval} "
+        "covered the task.",
+    )
 
 
 def _waits_for_people(view: View) -> Ruling | None:
