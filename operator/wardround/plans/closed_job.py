@@ -7,11 +7,15 @@ from typing import Generic, TypeVar
 
 from wardround.manifests.pod import Manifest
 from wardround.plans.pod import Job
+from wardround.plans.sitetask.state import JOB_NOT_ADMITTED
 
 # After the API server refused the Job: just after a change it may still compare with the former objects.
 ADMISSION_SECONDS = 10.0
 # After the positive control has proven nothing.
 UNPROVEN_SECONDS = 30.0
+
+# For these reasons, there was no pod.
+WITHOUT_A_POD = frozenset({JOB_NOT_ADMITTED, "IsolationUnproven"})
 
 StatusT = TypeVar("StatusT")
 

@@ -11,6 +11,7 @@ from wardround.api import conditions, dataset_text, schema_text
 from wardround.api.conditions import Conditions
 from wardround.api.dataset import ClassLeftOut, DatasetStatus, Ignored, LeftOut, Limits, Reading, UnusedField
 from wardround.api.times import to_seconds
+from wardround.plans.closed_job import WITHOUT_A_POD
 from wardround.plans.pod import Step
 from wardround.plans.sitetask.state import JOB_NOT_ADMITTED
 from wardround.reasons.registry import REASONS
@@ -150,6 +151,8 @@ def _without_reading(draft: DatasetStatus, status: DatasetStatus, report: Outcom
         return ready.settled(draft, "NotReadYet", REASONS["NotReadYet"].meaning)
     if last.reason == JOB_NOT_ADMITTED:
         return ready.waiting(draft, "ReadingNotAdmitted", _not_admitted(last.message or ""))
+    if unchanged and known is not None and known.reason == "ReadingNotAdmitted" and last.reason in WITHOUT_A_POD:
+        return draft
     return ready.settled(draft, "NotReadYet", _not_read(last))
 
 

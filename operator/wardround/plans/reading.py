@@ -14,7 +14,7 @@ from wardround.api.site import Site
 from wardround.api.times import parse_time, sooner, to_seconds
 from wardround.manifests.reading import ReadingJob, build
 from wardround.plans import dataset, published
-from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, ClosedJobPlan
+from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, WITHOUT_A_POD, ClosedJobPlan
 from wardround.plans.pod import Job, Pod, Step, out_of_time
 from wardround.plans.sitetask.job import workload
 from wardround.plans.sitetask.state import JOB_NOT_ADMITTED
@@ -28,6 +28,8 @@ UNLISTED_SECONDS = 60.0
 PAUSES = {JOB_NOT_ADMITTED: ADMISSION_SECONDS, "IsolationUnproven": UNPROVEN_SECONDS}
 # So many characters of the API server's answer fit into a status.
 MOST_WORDS = 1024
+# A Job whose controller has made no pod after this time probably cannot get one. Kubernetes makes a pod within seconds.
+NO_POD_SECONDS = 60.0
 # A Job that has not ended after this time, for example because no node can mount the volume, is deleted.
 LONGEST = timedelta(seconds=READ_SECONDS + 600)
 # The file or its objects have to change first. After a reason that is tried again, the next reading can go well.
@@ -110,15 +112,34 @@ def _plan(seen: Observation) -> Plan:
 def _running(seen: Observation, made: ObservedReading) -> Plan:
     left = (made.created + LONGEST - seen.now).total_seconds()
     if not made.ended and left > 0:
-        return Plan(status=_status(_admitted(seen), None), requeue_after=left)
+        return _waiting(seen, made, left)
     # The next look sees what is due then.
     return Plan(status=_after_the_end(seen, made), delete=made.job, requeue_after=0.0)
 
 
+def _waiting(seen: Observation, made: ObservedReading, left: float) -> Plan:
+    """A Job that runs, or whose pod the API server does not admit, for example because of a quota."""
+    if made.pod is not None:
+        return Plan(status=_status(_admitted(seen), None), requeue_after=left)
+    without = NO_POD_SECONDS - (seen.now - made.created).total_seconds()
+    status = _status(seen, None)
+    if made.job.suspended or without > 0:
+        return Plan(status=status, requeue_after=min(left, without) if without > 0 else left)
+    return Plan(status=refused(seen, status, JOB_NOT_ADMITTED, _no_pod(made)), requeue_after=left)
+
+
+def _no_pod(made: ObservedReading) -> str:
+    """Why there is no pod, only Events of the Job tell. The site operator may not read Events."""
+    return (
+        "The Job that reads this Dataset has no pod. The events of the Job say why, for example a ResourceQuota: "
+        f"kubectl describe job/{made.job.name} -n {made.job.namespace}"
+    )
+
+
 def _admitted(seen: Observation) -> Observation:
-    """Without the refusal before: the API server has admitted the Job, so nobody has to act."""
+    """Without the refusal before: the API server has admitted the Job and its pod, so nobody has to act."""
     last = seen.status.reading
-    if last is None or last.reason != JOB_NOT_ADMITTED:
+    if last is None or last.reason not in WITHOUT_A_POD:
         return seen
     return dataclasses.replace(seen, status=dataclasses.replace(seen.status, reading=None))
 
@@ -209,6 +230,8 @@ def _after_the_end(seen: Observation, made: ObservedReading) -> DatasetStatus:
     before = _status(seen, None)
     if (made.generation, made.schema_digest) != (seen.generation, before.schema_digest):
         return before
+    if made.pod is None and not made.ended and not made.job.suspended:
+        return refused(seen, before, JOB_NOT_ADMITTED, _no_pod(made))
     step = made.pod.step("prepare") if made.pod else Step(name="prepare")
     report = step.report
     if step.succeeded and report is not None and report.reason is None:

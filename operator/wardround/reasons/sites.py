@@ -132,7 +132,7 @@ SITES = (
         name="ReadingNotAdmitted",
         places=(Place.DATASET,),
         meaning="No pod can read the data file, because the API server of the hospital's cluster admits no Job that "
-        "reads this Dataset. So rounds cannot use the Dataset.",
+        "reads this Dataset, or no pod of this Job. So rounds cannot use the Dataset.",
         action="If the message names policy.datasets or policy.dataSchemas, add the Dataset or its DataSchema to this "
         "list in the values of the site chart, and run `helm upgrade`. Otherwise remove the cause that the message "
         "names, for example a ResourceQuota of the namespace or an admission policy of the cluster. The site operator "

@@ -300,10 +300,48 @@ def test_a_new_dataset_whose_job_the_api_server_refuses_is_not_ready_and_says_wh
 
 
 def test_once_its_job_is_admitted_a_dataset_waits_for_its_first_reading_as_others_do() -> None:
-    running = reading.plan(seen(not_admitted(), reading=made())).status
+    running = reading.plan(seen(not_admitted(), reading=made(pod=a_pod()))).status
     assert (ready(running).status, ready(running).reason) == ("True", "NotReadYet")
     assert not conditions.is_true(running.conditions, "Stalled")
     assert ready(reading.plan(seen(running, reading=made(REPORT))).status).reason == "Read"
+
+
+def test_a_dataset_stays_not_admitted_while_isolation_is_unproven() -> None:
+    """No Job was made, so nothing has shown that the API server admits one now."""
+    status = not_admitted()
+    unproven = later(status, 11, control=UNPROVEN).status
+    assert reading_of(unproven).reason == "IsolationUnproven"
+    assert ready(unproven) == ready(status)
+    assert conditions.is_true(unproven.conditions, "Reconciling")
+    assert ready(later(unproven, 42, control=UNPROVEN).status) == ready(status)
+    assert ready(reading.plan(seen(unproven, reading=made(pod=a_pod()))).status).reason == "NotReadYet"
+
+
+@pytest.mark.parametrize("age", [20, 61, 4201])
+def test_a_dataset_stays_not_admitted_while_its_admitted_job_has_no_pod(age: int) -> None:
+    """For example a quota refuses the pod, and not the Job."""
+    waiting = made(created=NOW - timedelta(seconds=age))
+    planned = reading.plan(seen(not_admitted(), reading=waiting))
+    assert (ready(planned.status).status, ready(planned.status).reason) == ("False", "ReadingNotAdmitted")
+    assert ("kubectl describe job/read-uid -n hospital-a" in ready(planned.status).message) is (age > 60)
+    assert (planned.delete is not None) is (age > 4200)
+    if planned.delete is None:
+        assert planned.requeue_after == (40 if age == 20 else 4200 - age)
+    else:
+        assert later(planned.status, 11).create
+
+
+def test_a_new_dataset_whose_job_has_no_pod_for_a_minute_says_so() -> None:
+    def after(seconds: int, **changes: Any) -> DatasetStatus:
+        return reading.plan(seen(reading=made(created=NOW - timedelta(seconds=seconds), **changes))).status
+
+    assert ready(after(59)).reason == "NotReadYet"
+    assert ready(after(61)).reason == "ReadingNotAdmitted"
+    assert ready(after(61, pod=a_pod())).reason == "NotReadYet"
+    # The queue of Kueue holds this Job back.
+    assert ready(after(61, job=dataclasses.replace(JOB, suspended=True))).reason == "NotReadYet"
+    again = reading.plan(seen(after(61), reading=made(created=NOW - timedelta(seconds=61))))
+    assert again.status == after(61), "it says so once"
 
 
 def test_a_dataset_that_was_read_stays_ready_after_a_refused_job() -> None:
