@@ -14,6 +14,8 @@ from botocore.auth import SIGV4_TIMESTAMP, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as _Credentials
 
+from wardround.wire.digests import CONTENT_MD5, content_md5
+
 LONGEST_SECONDS = 7 * 24 * 3600  # the most that SigV4 allows
 
 
@@ -46,16 +48,24 @@ class Presigner:
         """Return a URL that reads one object, until `seconds` after `now`. A request may add `Range`."""
         return self.sign("GET", key, now, seconds)
 
-    def put(self, key: str, now: datetime, seconds: int, length: int | None = None) -> SignedPut:
+    def put(self, key: str, now: datetime, seconds: int, length: int | None = None, md5: str = "") -> SignedPut:
         """Return a PUT that creates one object and cannot replace one.
 
         `length`: the exact number of bytes. Without it, any number is accepted. Only the hub's own aggregation Job gets
-        such a PUT, because the hub does not know the length of an initial round's result.
+        such a PUT, because the hub does not know the length of an initial round's result. `md5`: of the only body that
+        the store accepts. The length alone is not enough: versitygw 1.8 keeps the beginning of a body whose connection
+        was cut off, and then refuses the repeated PUT. S3 refuses a Content-MD5 that is not signed.
         """
         headers = {"If-None-Match": "*"}
         if length is not None:
             headers["Content-Length"] = str(length)
+        if md5:
+            headers[CONTENT_MD5] = md5
         return SignedPut(self.sign("PUT", key, now, seconds, headers=headers), headers)
+
+    def put_of(self, data: bytes, key: str, now: datetime, seconds: int) -> SignedPut:
+        """Return a PUT that creates one object of these very bytes."""
+        return self.put(key, now, seconds, len(data), content_md5([data]))
 
     def sign(
         self,

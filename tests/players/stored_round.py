@@ -30,7 +30,7 @@ from wardround.api.federatedround import FederatedRound
 from wardround.api.meta import Meta
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask, RoundTaskStatus
-from wardround.api.task import Update, Upload
+from wardround.api.task import Update
 from wardround.clock import NONCE_BYTES, system_clock, system_draw, system_random_bytes
 from wardround.documents import aggregations
 from wardround.documents.keys import Model
@@ -144,12 +144,12 @@ class Round:
             plain,
             **{"samples": samples, "base_digest": self.base_digest, **(claims or {})},
         )
-        presigner, length = self.server.presigner, sealed.manifest.bytes
-        spec = self.hub.grant(spec, hospital.recipient, presigner, now(), upload_bytes=length)
+        upload = sealed.view.upload
+        spec = self.hub.grant(spec, hospital.recipient, self.server.presigner, now(), upload=upload)
         await sender.send(sealed, hospital.grants(spec), self.store)
         made = dataclasses.replace(sealed.manifest, **(manifest or {}))
         text = manifests.sign_update(made, signed_by or hospital.signing)
-        status = RoundTaskStatus(upload=Upload(bytes=length), update=Update(manifest=text, samples=samples))
+        status = RoundTaskStatus(upload=upload, update=Update(manifest=text, samples=samples))
         self.sent[participant] = RoundTask(metadata=Meta(name="task", namespace=participant), spec=spec, status=status)
 
     @property

@@ -18,6 +18,7 @@ from xml.sax.saxutils import escape
 from wardround.clock import Clock
 from wardround.presign import Presigner
 from wardround.store.errors import MISSING, NOT_PINNED, REFUSED, SHORT, StoreError
+from wardround.wire.digests import CONTENT_MD5, content_md5
 
 BUCKET = "wardround"
 SIGNED_AT = "%Y%m%dT%H%M%SZ"
@@ -50,7 +51,9 @@ class Objects:
         try:
             at = datetime.strptime(query["X-Amz-Date"], SIGNED_AT).replace(tzinfo=UTC)
             seconds, signature = int(query["X-Amz-Expires"]), query["X-Amz-Signature"]
-            signed = {name: headers[name] for name in map(_header, query["X-Amz-SignedHeaders"].split(";")) if name}
+            sent = {name.lower(): value for name, value in headers.items()}
+            # The host is signed by itself.
+            signed = {name: sent[name] for name in query["X-Amz-SignedHeaders"].split(";") if name != "host"}
         except (KeyError, ValueError):
             raise StoreError(REFUSED, 403) from None
         signer = replace(self._signer, origin=f"{parts.scheme}://{parts.netloc}")
@@ -70,6 +73,8 @@ class Objects:
         if not self._bucket:
             raise StoreError(MISSING, 404)
         if int(headers.get("Content-Length", len(data))) != len(data):
+            raise StoreError(REFUSED, 400)
+        if headers.get(CONTENT_MD5) not in (None, content_md5([data])):
             raise StoreError(REFUSED, 400)
         if headers.get("If-None-Match") == "*" and key in self.stored:
             return False
@@ -139,8 +144,3 @@ class Opener:
     @asynccontextmanager
     async def __call__(self, origin: str, ca_bundle: str = "", proxy_url: str = "", /) -> AsyncIterator[SimulatedStore]:
         yield SimulatedStore(self._objects, origin, self._latency)
-
-
-def _header(name: str) -> str:
-    """As it is sent. The host is signed by itself."""
-    return "" if name == "host" else "-".join(part.capitalize() for part in name.split("-"))

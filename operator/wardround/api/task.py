@@ -49,9 +49,11 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """The length of the sealed update in bytes. The hub answers with PUT grants for it."""
+    """The length of the sealed update in bytes, and the MD5 of each of its parts, as `Content-MD5` has it. The hub
+    answers with PUT grants for exactly these parts. `md5` is empty at sites before it existed."""
 
     bytes: int
+    md5: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, count
+from typing import BinaryIO
 
 from wardround import durable
 from wardround.api.task import Update
@@ -15,7 +17,7 @@ from wardround.plans.courier.claims import read_claims, require_base
 from wardround.plans.courier.types import SealedUpdate
 from wardround.ports import Store
 from wardround.sealing import body
-from wardround.sealing.files import seal_file
+from wardround.sealing.files import Stopped, seal_file
 from wardround.sealing.keyed_digest import keyed_digest
 from wardround.sealing.keys import RecipientKey, SigningKey
 from wardround.sealing.manifests import open_update, sign_update
@@ -23,6 +25,7 @@ from wardround.sealing.refused import Refused
 from wardround.sealing.sums import seal_sums
 from wardround.sealing.wrap import update_context, wrap
 from wardround.threads import beside, beside_until_cancelled
+from wardround.wire import digests
 from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Put
 from wardround.wire.models import Header, UpdateManifest
@@ -34,10 +37,11 @@ PARTS = 4
 
 @dataclass(frozen=True)
 class Sealed:
-    """A durable ciphertext and its signed manifest."""
+    """A durable ciphertext and its signed manifest. `md5`: of each part, as `Content-MD5` has it."""
 
     envelope: str
     manifest: UpdateManifest
+    md5: tuple[str, ...]
 
     @property
     def view(self) -> SealedUpdate:
@@ -45,7 +49,7 @@ class Sealed:
         manifest = self.manifest
         update = Update(manifest=self.envelope, samples=manifest.samples, withheld=manifest.withheld)
         parts = tuple(body.part_lengths(manifest.header.length))
-        return SealedUpdate(bytes=manifest.bytes, parts=parts, update=update)
+        return SealedUpdate(bytes=manifest.bytes, parts=parts, md5=self.md5, update=update)
 
 
 async def seal(assignment: Assignment, folder: TaskFolder, signing: SigningKey, base_digest: str) -> Sealed:
@@ -62,14 +66,16 @@ def _seal(
 ) -> Sealed:
     if folder.manifest.is_file():
         envelope = folder.manifest.read_text("utf-8")
-        return Sealed(envelope, open_update(envelope, signing.public_key()))
+        manifest = open_update(envelope, signing.public_key())
+        return Sealed(envelope, manifest, _part_md5(folder, manifest, stop))
     try:
         claims = read_claims(folder.read_update_document(), assignment)
         tensors = folder.update_tensors(claims.length)
     except Unsafe:
         raise Refused("OutputLink") from None
     require_base(claims, base_digest)
-    folder.sent.unlink(missing_ok=True)  # it is about a ciphertext that was never whole
+    for noted in (folder.sent, folder.part_md5):  # of a ciphertext that was never whole
+        noted.unlink(missing_ok=True)
     file_key = body.new_file_key()
     header = body.new_header(
         file_key,
@@ -105,7 +111,29 @@ def _seal(
     )
     envelope = sign_update(manifest, signing)
     durable.write(folder.manifest, envelope.encode())
-    return Sealed(envelope, manifest)
+    return Sealed(envelope, manifest, _part_md5(folder, manifest, stop))
+
+
+def _part_md5(folder: TaskFolder, manifest: UpdateManifest, stop: threading.Event) -> tuple[str, ...]:
+    """Of each part of a durable ciphertext, noted beside it: the courier asks again after each rest."""
+    if folder.part_md5.is_file():
+        return tuple(folder.part_md5.read_text("ascii").split())
+    with folder.ciphertext.open("rb") as file:
+        lengths = body.part_lengths(manifest.header.length)
+        noted = tuple(digests.content_md5(_pieces(file, length, stop)) for length in lengths)
+    durable.write(folder.part_md5, "\n".join(noted).encode())
+    return noted
+
+
+def _pieces(file: BinaryIO, length: int, stop: threading.Event) -> Iterator[bytes]:
+    while length:
+        if stop.is_set():
+            raise Stopped
+        piece = file.read(min(body.SEALED_SEGMENT, length))
+        if not piece:
+            raise OSError("the ciphertext is shorter than its manifest claims")
+        length -= len(piece)
+        yield piece
 
 
 def _sealed_sums(file_key: bytes, header: Header, sums: bytes, assignment: Assignment) -> bytes:
@@ -116,7 +144,8 @@ async def send(puts: tuple[Put, ...], store: Store, folder: TaskFolder) -> None:
     """Put the parts of the ciphertext that are not sent yet into the store, by grants that fit it, some at once. Raises
     StoreError.
 
-    If the store already has a part, an earlier run has stored it from the same ciphertext.
+    If the store already has a part, an earlier run has stored it from the same ciphertext, and whole: each grant is for
+    the MD5 of its part.
     """
     sent = await beside(folder.sent_parts)
     offsets = accumulate((put.bytes for put in puts), initial=0)

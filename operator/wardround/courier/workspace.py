@@ -49,6 +49,11 @@ class TaskFolder:
         return self.sealed / "manifest.json"
 
     @property
+    def part_md5(self) -> Path:
+        """The MD5 of each part of the ciphertext, one a line, as `Content-MD5` has it."""
+        return self.sealed / "md5"
+
+    @property
     def sent(self) -> Path:
         """The numbers of the parts of the ciphertext that the store has, one a line."""
         return self.sealed / "sent"

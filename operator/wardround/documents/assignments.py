@@ -8,7 +8,7 @@ from wardround.api import federatedround
 from wardround.api.federatedround import FederatedRound
 from wardround.api.meta import RoundRef
 from wardround.api.participant import Participant
-from wardround.api.task import TaskSpec
+from wardround.api.task import TaskSpec, Upload
 from wardround.api.times import to_microseconds, to_seconds
 from wardround.documents.keys import Identity, Model
 from wardround.plans.round.types import Dispatch
@@ -206,11 +206,11 @@ def fetch(model: Model, presigner: Presigner, now: datetime, seconds: int) -> Ge
     )
 
 
-def uploads(location: str, ciphertext_bytes: int, presigner: Presigner, now: datetime, seconds: int) -> tuple[Put, ...]:
+def uploads(location: str, upload: Upload, presigner: Presigner, now: datetime, seconds: int) -> tuple[Put, ...]:
     """PUT URLs for the part objects of a ciphertext."""
-    puts = []
-    for index, length in enumerate(object_lengths(ciphertext_bytes)):
-        signed = presigner.put(f"{location}/{part_name(index)}", now, seconds, length)
+    puts, md5 = [], dict(enumerate(upload.md5))
+    for index, length in enumerate(object_lengths(upload.bytes)):
+        signed = presigner.put(f"{location}/{part_name(index)}", now, seconds, length, md5.get(index, ""))
         puts.append(Put(url=signed.url, bytes=length, headers=signed.headers))
     return tuple(puts)
 
@@ -227,13 +227,13 @@ def grant(
     attempt: int,
     location: str,
     base: Model | None,
-    upload_bytes: int | None,
+    upload: Upload | None,
     presigner: Presigner,
     now: datetime,
     references: Sequence[Model] = (),
 ) -> tuple[str, datetime]:
     """Sealed grants as base64, and until when they hold."""
-    puts = None if upload_bytes is None else uploads(location, upload_bytes, presigner, now, GRANT_SECONDS)
+    puts = None if upload is None else uploads(location, upload, presigner, now, GRANT_SECONDS)
     expires = now + timedelta(seconds=GRANT_SECONDS)
     got = fetch(base, presigner, now, GRANT_SECONDS) if base else None
     grants = Grants(

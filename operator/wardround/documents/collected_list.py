@@ -80,4 +80,4 @@ def sealed(
     text = codec.write_document(replace(content, next=following)).ljust(terms.page_bytes - NAMED_OVERHEAD)
     name = page_name(terms.location, number)
     data = seal_named(listed.key, name, text)
-    return presigner.put(name, now, seconds, len(data)), data
+    return presigner.put_of(data, name, now, seconds), data

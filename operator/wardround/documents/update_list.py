@@ -44,7 +44,7 @@ class UpdateList:
             sealed = seal_page(self._key, index, codec.write_document(ListPage(updates)))
             name = f"{self._location}/page-{index:05d}"
             self._pages.append(PlannedPage(self._presigner.get(name, self._now, URL_SECONDS), len(sealed)))
-            yield self._presigner.put(name, self._now, URL_SECONDS, len(sealed)), sealed
+            yield self._presigner.put_of(sealed, name, self._now, URL_SECONDS), sealed
 
     @property
     def planned(self) -> PlannedList:

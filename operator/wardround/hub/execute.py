@@ -13,7 +13,7 @@ from wardround.api.federatedround import FederatedRound, Result, base_version
 from wardround.api.meta import controller
 from wardround.api.names import CANCELLED, GRANTS_BYTES, GRANTS_EXPIRE, REFUSED
 from wardround.api.roundtask import RoundTask
-from wardround.api.task import manifest
+from wardround.api.task import Upload, manifest
 from wardround.api.times import to_seconds
 from wardround.clock import NONCE_BYTES
 from wardround.documents import aggregations, cards, collected_list, models, results
@@ -47,6 +47,7 @@ from wardround.plans.round.types import (
     StoredModel,
     StoreModel,
 )
+from wardround.plans.round.upload import granted_text
 from wardround.plans.schema import assigned
 from wardround.ports import Object
 from wardround.sealing.manifests import open_assignment, open_card, sign_card
@@ -251,8 +252,8 @@ class Execution:
     async def _grant(self, action: Grant) -> None:
         task = action.task
         recipient = self._recipient(task.metadata.namespace)
-        sealed, expires = await self._grants(recipient, task.spec.attempt, action.upload_bytes)
-        await self._patch(task, {"grants": sealed}, _granted(expires, action.upload_bytes))
+        sealed, expires = await self._grants(recipient, task.spec.attempt, action.upload)
+        await self._patch(task, {"grants": sealed}, _granted(expires, action.upload))
 
     @perform.register
     async def _cancel(self, action: Cancel) -> None:
@@ -426,12 +427,12 @@ class Execution:
     def _recipient(self, name: str) -> Recipient:
         return Recipient.from_participant(self.seen.participants[name])
 
-    async def _grants(self, recipient: Recipient, attempt: int, upload_bytes: int | None) -> tuple[str, datetime]:
+    async def _grants(self, recipient: Recipient, attempt: int, upload: Upload | None) -> tuple[str, datetime]:
         uid = self.round.metadata.uid
         location = names.update_location(uid, attempt, recipient.name)
         now = self.hub.clock()
         # Each part has a URL: to sign those of a large model takes a tenth of a second for each participant.
-        models, external = (self.base, upload_bytes), self.hub.external
+        models, external = (self.base, upload), self.hub.external
         return await beside(grant, recipient, uid, attempt, location, *models, external, now, self.references)
 
     async def _patch(self, task: RoundTask, spec: dict[str, object], notes: dict[str, str]) -> None:
@@ -441,5 +442,5 @@ class Execution:
         self.hub.tasks.put(patched)
 
 
-def _granted(expires: datetime, upload_bytes: int | None) -> dict[str, str]:
-    return {GRANTS_EXPIRE: to_seconds(expires), GRANTS_BYTES: "" if upload_bytes is None else str(upload_bytes)}
+def _granted(expires: datetime, upload: Upload | None) -> dict[str, str]:
+    return {GRANTS_EXPIRE: to_seconds(expires), GRANTS_BYTES: granted_text(upload)}

@@ -245,10 +245,13 @@ _UPDATES = (
         name="Altered",
         owner=HUB,
         reporters=("Courier",),
-        meaning="Somebody changed a model or an update in the store after Wardround had sealed it. Wardround has "
-        "used no part of it.",
+        meaning="The bytes of a model or an update in the store differ from those that Wardround has sealed. Somebody "
+        "changed them, or the store kept only the beginning of an upload whose connection was cut off. Wardround has "
+        "used no part of them.",
         action="Check who can write to the store. If the object is a model, ask the round's author to repeat the "
-        "round that made the model. If the object is an update, the round goes on without it.",
+        "round that made the model. If the object is an update, the round goes on without it. If the site that sent "
+        "the update is older than the hub, ask the hospital's administrator to upgrade the site: the store then "
+        "keeps no upload that was cut off.",
     ),
     Reason(
         name="Missing",

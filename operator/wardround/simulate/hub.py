@@ -11,7 +11,7 @@ from datetime import datetime
 
 from wardround.api import names
 from wardround.api.federatedround import FederatedRound
-from wardround.api.task import TaskSpec
+from wardround.api.task import TaskSpec, Upload
 from wardround.documents import assignments
 from wardround.documents.assignments import Recipient
 from wardround.documents.keys import Identity, Model
@@ -53,12 +53,12 @@ class Hub:
         *,
         base: Model | None = None,
         references: Sequence[Model] = (),
-        upload_bytes: int | None = None,
+        upload: Upload | None = None,
     ) -> TaskSpec:
-        """The same with grants: for its models, and for an update of so many bytes of ciphertext."""
+        """The same with grants: for its models, and for a sealed update."""
         uid, attempt = spec.round_ref.uid, spec.attempt
         location = names.update_location(uid, attempt, recipient.name)
-        sealed, _ = assignments.grant(recipient, uid, attempt, location, base, upload_bytes, presigner, now, references)
+        sealed, _ = assignments.grant(recipient, uid, attempt, location, base, upload, presigner, now, references)
         return replace(spec, grants=sealed)
 
     async def list_updates(

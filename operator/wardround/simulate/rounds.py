@@ -205,7 +205,7 @@ class Rounds:
         )
         task = RoundTask(metadata=metadata, spec=grant(base=base, references=references))
         most = seen.participants[name].spec.max_samples
-        order = Order(most, lambda length: grant(upload_bytes=length), self.means, self.now)
+        order = Order(most, lambda upload: grant(upload=upload), self.means, self.now)
         worked = workplaces[name].work(task, order)
         under_way.tasks[name, action.attempt] = replace(task, status=worked.status)
         return worked

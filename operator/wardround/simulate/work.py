@@ -70,11 +70,11 @@ class SimulatedTask:
 
 @dataclass(frozen=True)
 class Order:
-    """What comes with a task. `max_samples`: what the hospital may claim. `grant`: gets the length of a ciphertext, and
-    returns the task's spec with grants for it."""
+    """What comes with a task. `max_samples`: what the hospital may claim. `grant`: gets what the courier reports
+    of a ciphertext, and returns the task's spec with grants for it."""
 
     max_samples: int | None
-    grant: Callable[[int], TaskSpec]
+    grant: Callable[[Upload], TaskSpec]
     means: Means
     now: datetime
 
@@ -119,11 +119,11 @@ class Workplace:
             status = RoundTaskStatus(conditions=failed, failure=replace(failure, message=None))
             return SimulatedTask(status, _explained(failure, ended[-1]), outcomes)
         sealed = wait_for(courier.seal(base_digest(assignment, task.spec.hub_key)))
-        grants = self.hospital.grants(order.grant(sealed.view.bytes))
+        grants = self.hospital.grants(order.grant(sealed.view.upload))
         wait_for(courier.send(sealed, grants, order.means.store))
         sent = RoundTaskStatus(
             conditions=_set(accepted, "Sent", True, "Sent", order.now),
-            upload=Upload(bytes=sealed.view.bytes),
+            upload=sealed.view.upload,
             update=sealed.view.update,
         )
         return SimulatedTask(sent, outcomes=outcomes)

@@ -20,6 +20,7 @@ from wardround.clock import Draw
 from wardround.store.errors import MISSING, NOT_PINNED, REFUSED, SHORT, TOO_SLOW, UNREACHABLE, UNTRUSTED, StoreError
 from wardround.store.http import aiohttp
 from wardround.threads import beside
+from wardround.wire.digests import CONTENT_MD5
 
 T = TypeVar("T")
 
@@ -160,10 +161,11 @@ class StoreClient:
         """Store `data` as one object. Return whether this call stored it.
 
         False: the object existed before, and was not replaced. A 412 counts as stored after an interrupted request that
-        had sent all bytes: the store may have taken the object, and only its answer was lost. The object may also be of
-        another request. Nobody notices that here, because the URL does not read. So each reader of an object has to
-        know its digest or its key. Raises StoreError. If a store refuses a large body and closes the connection early,
-        its answer is lost and the reason is StoreUnreachable.
+        had sent all bytes, if the store compares the body with a Content-MD5: the store may have taken the object, and
+        only its answer was lost. Without a Content-MD5, the store may also have kept the beginning of the body alone.
+        The object may be of another request. Nobody notices that here, because the URL does not read. So each reader of
+        an object has to know its digest or its key. Raises StoreError. If a store refuses a large body and closes the
+        connection early, its answer is lost and the reason is StoreUnreachable.
         """
         return await self._put(url, headers, len(data), lambda: _whole(data))
 
@@ -184,7 +186,7 @@ class StoreClient:
                     yield chunk
 
         async def once(pace: _Pace) -> bool:
-            may_be_stored = all_sent  # by an earlier request of this call
+            may_be_stored = all_sent and CONTENT_MD5 in headers  # by an earlier request of this call
             async with self._request("PUT", url, sent, sending(pace)) as response:
                 if response.status == 412:
                     return may_be_stored

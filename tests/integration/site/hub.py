@@ -16,7 +16,7 @@ from tests.players.store import Server
 from tests.worlds.site import ASSIGNMENT, HUB
 from wardround.api import participant, roundtask
 from wardround.api.meta import RoundRef
-from wardround.api.task import TaskSpec, manifest
+from wardround.api.task import TaskSpec, Upload, manifest
 from wardround.api.times import to_microseconds, to_seconds
 from wardround.documents.assignments import Recipient
 from wardround.documents.keys import Model
@@ -116,9 +116,9 @@ class Hub:
         self.api.patch("RoundTask", name, note, PARTICIPANT, user=HUB_OPERATOR)
 
     def grant_upload(self, task: Object, length: int) -> None:
-        """`length` is the plaintext's: what the courier may put is derived from it."""
-        spec, upload_bytes = roundtask.parse(task).spec, ciphertext_length(length)
-        spec = HUB.grant(spec, self.recipient(), self._server.presigner, datetime.now(UTC), upload_bytes=upload_bytes)
+        """`length`: of the plaintext. Like the grants of an earlier hub, these are for the length alone."""
+        spec, upload = roundtask.parse(task).spec, Upload(bytes=ciphertext_length(length))
+        spec = HUB.grant(spec, self.recipient(), self._server.presigner, datetime.now(UTC), upload=upload)
         name = task["metadata"]["name"]
         self.api.patch("RoundTask", name, {"spec": {"grants": spec.grants}}, PARTICIPANT, user=HUB_OPERATOR)
 

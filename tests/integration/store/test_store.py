@@ -20,6 +20,7 @@ from wardround.presign import Credentials, Presigner
 from wardround.store import admin
 from wardround.store.errors import StoreError
 from wardround.store.transfer import StoreClient
+from wardround.wire.digests import CONTENT_MD5, content_md5
 
 
 def now() -> datetime:
@@ -80,6 +81,18 @@ async def test_the_store_refuses_a_put_of_another_length(
     with pytest.raises(StoreError, match=r"StoreRefused|StoreUnreachable"):  # it hangs up in the middle of a large one
         await store.put_bytes(upload.url, upload.headers, bytes(length))
     assert await listed(server, store, key) == []
+
+
+async def test_the_store_refuses_other_bytes_than_the_signed_digest_names(
+    server: Server, store: StoreClient, key: str
+) -> None:
+    upload = server.presigner.put_of(b"first", key, now(), 60)
+    unnamed = {name: value for name, value in upload.headers.items() if name != CONTENT_MD5}
+    other = {**unnamed, CONTENT_MD5: content_md5([b"other"])}
+    for headers, data, status in ((unnamed, b"first", 403), (other, b"other", 403), (upload.headers, b"other", 400)):
+        assert await raw(server, "PUT", upload.url, dict(headers), data) == status
+    assert await listed(server, store, key) == []
+    assert await store.put_bytes(upload.url, upload.headers, b"first")
 
 
 async def test_the_store_refuses_a_body_longer_than_signed(server: Server, store: StoreClient, key: str) -> None:

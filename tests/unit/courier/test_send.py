@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.worlds.site import ASSIGNMENT, HOSPITAL, HUB
+from wardround.api.task import Upload
 from wardround.courier import send
 from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.sealing.body import part_lengths
@@ -106,12 +109,33 @@ async def test_after_a_restart_the_same_ciphertext_goes_out_again(folder: TaskFo
     assert folder.ciphertext.read_bytes() == ciphertext
 
 
+async def test_each_part_has_a_digest_that_the_store_compares(
+    folder: TaskFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
+    md5 = base64.b64encode(hashlib.md5(folder.ciphertext.read_bytes(), usedforsecurity=False).digest()).decode()
+    assert sealed.view.upload == Upload(bytes=folder.ciphertext.stat().st_size, md5=(md5,))
+    folder.part_md5.unlink()  # a crash after the manifest, or an earlier courier
+    assert await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE) == sealed
+    monkeypatch.setattr(digests, "content_md5", None)
+    assert await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE) == sealed
+
+
+async def test_a_ciphertext_that_lost_its_end_is_not_sent(folder: TaskFolder) -> None:
+    await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
+    folder.part_md5.unlink()
+    folder.ciphertext.write_bytes(folder.ciphertext.read_bytes()[:-1])
+    with pytest.raises(OSError, match="shorter"):
+        await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
+
+
 async def test_a_crash_before_the_manifest_means_another_key(folder: TaskFolder) -> None:
     first = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
     folder.manifest.unlink()
     again = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
     assert again.manifest.header.commitment != first.manifest.header.commitment
     assert again.manifest.wrapped_key != first.manifest.wrapped_key
+    assert again.md5 != first.md5
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,10 @@ from wardround.aggregate import plan as aggregate_plan
 from wardround.api import participant as participants
 from wardround.api.federatedround import FederatedRound, Resources
 from wardround.api.participant import SiteReport
+from wardround.api.task import Upload
 from wardround.clock import system_draw
 from wardround.documents import aggregations
-from wardround.documents.assignments import Recipient, assign, grant, object_lengths
+from wardround.documents.assignments import Recipient, assign, grant, object_lengths, uploads
 from wardround.documents.keys import Identity, Model
 from wardround.documents.update_list import UpdateList
 from wardround.hub.context import Context
@@ -224,21 +225,30 @@ def test_first_grants_fetch_the_base_and_later_ones_store_exactly_the_update() -
     assert len(grants.get.parts) == 2
     assert all(url.startswith(EXTERNAL.origin) for url in (*grants.get.parts, grants.get.segments))
     assert expires == NOW + timedelta(hours=1)
-    size = PART + 5
-    second, _ = grant(recipient(), "uid", 1, location, BASE, size, EXTERNAL, NOW)
+    upload = Upload(bytes=PART + 5, md5=("one", "other"))
+    second, _ = grant(recipient(), "uid", 1, location, BASE, upload, EXTERNAL, NOW)
     grants = open_grants(untrusted.decode(second, "x"), SITE_KEY, round_uid="uid", attempt=1, participant="site-a")
     assert grants.put is not None
     assert [put.bytes for put in grants.put] == [PART, 5]
-    assert grants.put[1].headers == {"If-None-Match": "*", "Content-Length": "5"}
+    assert grants.put[1].headers == {"If-None-Match": "*", "Content-Length": "5", "Content-MD5": "other"}
+    assert "content-length%3Bcontent-md5%3B" in grants.put[1].url
     assert f"/wardround/{location}/part-00001?" in grants.put[1].url
 
 
 def test_grants_are_nothing_to_anyone_but_the_courier_of_that_task() -> None:
-    sealed, _ = grant(recipient(), "uid", 1, "updates/uid/1/site-a", None, 9, EXTERNAL, NOW)
+    sealed, _ = grant(recipient(), "uid", 1, "updates/uid/1/site-a", None, Upload(bytes=9), EXTERNAL, NOW)
     assert "very-secret" not in sealed
     assert "X-Amz" not in str(untrusted.decode(sealed, "x"))
     with pytest.raises(Refused):
         open_grants(untrusted.decode(sealed, "x"), SITE_KEY, round_uid="uid", attempt=2, participant="site-a")
+
+
+@pytest.mark.parametrize("md5", [(), ("one",)])
+def test_parts_without_a_digest_are_granted_by_their_length(md5: tuple[str, ...]) -> None:
+    """A site before digests existed, and a faulty one."""
+    puts = uploads("updates/uid/1/site-a", Upload(bytes=PART + 5, md5=md5), EXTERNAL, NOW, 60)
+    assert [put.bytes for put in puts] == [PART, 5]
+    assert puts[1].headers == {"If-None-Match": "*", "Content-Length": "5"}
 
 
 @pytest.mark.parametrize(("size", "lengths"), [(1, [1]), (PART, [PART]), (PART + 1, [PART, 1]), (0, [])])

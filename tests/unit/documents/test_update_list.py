@@ -25,6 +25,7 @@ from wardround.sealing.keys import DecryptionKey
 from wardround.simulate.store import ACCESS, SIGNER, MemoryStore, Signer
 from wardround.store.put_each import put_each
 from wardround.wire.aggregation import PlannedList, PlannedUpdate
+from wardround.wire.digests import content_md5
 
 MOST_HOSPITALS = 512
 LARGEST_SECRET = 1 << 20
@@ -86,7 +87,11 @@ async def test_the_job_reads_the_updates_that_the_hub_listed() -> None:
 def test_the_store_holds_no_url_and_no_manifest_in_clear() -> None:
     seen = updates_of(NAMES, PART, "the manifest")
     [(upload, page)] = UpdateList(seen, aggregate(seen), SIGNER, NOW, TRY).objects()
-    assert upload.headers == {"If-None-Match": "*", "Content-Length": str(len(page))}
+    assert upload.headers == {
+        "If-None-Match": "*",
+        "Content-Length": str(len(page)),
+        "Content-MD5": content_md5([page]),
+    }
     assert f"/updates/{seen.round.metadata.uid}/lists/1-" in upload.url
     for secret in (b"memory:", b"the manifest", *(name.encode() for name in NAMES)):
         assert secret not in page

@@ -71,14 +71,26 @@ BASED = dataclasses.replace(ASSIGNMENT, base=AssignedBase("manifest", b"wrapped 
 SIGNED, SIGNED_BASED = signed(), signed(base=BASED.base)
 PIN = hub_fingerprint(HUB_DER)
 GET = Get("https://store.example/segments", ("https://store.example/part-0",))
-PUTS = (Put("https://store.example/put-0", 100, {}), Put("https://store.example/put-1", 7, {}))
+MD5 = ("MD5 of the first", "MD5 of the last")
+
+
+def puts(first: str, last: str) -> tuple[Put, ...]:
+    """Grants for the two parts of the sealed update, with these digests."""
+    return (
+        Put("https://store.example/put-0", 100, {"Content-MD5": first}),
+        Put("https://store.example/put-1", 7, {"Content-MD5": last}),
+    )
+
+
+PUTS = puts(*MD5)
+PUTS_BY_LENGTH = tuple(dataclasses.replace(each, headers={}) for each in PUTS)
 UPDATE = Update(manifest="{}", samples=290)
-SEALED = SealedUpdate(bytes=107, parts=(100, 7), update=UPDATE)
+SEALED = SealedUpdate(bytes=107, parts=(100, 7), md5=MD5, update=UPDATE)
 HERE = FolderView(frozenset({"in/statistics.safetensors"}))
 TRAINED = FolderView(frozenset({"in/statistics.safetensors"}), has_update=True)
 READY = {"input": "Ready"}
 AWAY = {**READY, "reason": "StoreUnreachable"}
-UPLOAD = {**READY, "upload": {"bytes": 107}}
+UPLOAD = {**READY, "upload": {"bytes": 107, "md5": list(MD5)}}
 SENT = {**UPLOAD, "update": {"manifest": "{}", "samples": 290}}
 
 
@@ -277,7 +289,7 @@ STEPS: dict[str, tuple[Observation, Step]] = {
     "a restarted courier finds what it sealed": (seen(folder=TRAINED, courier=UPLOAD), SEAL),
     "the update is sealed": (
         seen(folder=TRAINED, courier=READY, sealed=SEALED),
-        Report(change=CourierReport(upload=Upload(bytes=107))),
+        Report(change=CourierReport(upload=Upload(bytes=107, md5=MD5))),
     ),
     "the hub knows its length": (
         seen(folder=TRAINED, courier=UPLOAD, sealed=SEALED),
@@ -294,6 +306,18 @@ STEPS: dict[str, tuple[Observation, Step]] = {
     "the grants are for another length": (
         seen(folder=TRAINED, courier=UPLOAD, sealed=SEALED, grants=grants(put=PUTS[:1])),
         Rest(),
+    ),
+    "the grants are for another ciphertext of this length": (
+        seen(folder=TRAINED, courier=UPLOAD, sealed=SEALED, grants=grants(put=puts(MD5[0], "of another"))),
+        Rest(),
+    ),
+    "an earlier hub grants by the length": (
+        seen(folder=TRAINED, courier=UPLOAD, sealed=SEALED, grants=grants(put=PUTS_BY_LENGTH)),
+        Send(puts=PUTS_BY_LENGTH),
+    ),
+    "an earlier courier has reported the length alone": (
+        seen(folder=TRAINED, courier={**READY, "upload": {"bytes": 107}}, sealed=SEALED),
+        Report(change=CourierReport(upload=Upload(bytes=107, md5=MD5))),
     ),
     "the grants fit": (
         seen(folder=TRAINED, courier=UPLOAD, sealed=SEALED, grants=grants(put=PUTS)),
@@ -387,7 +411,7 @@ def test_transfers_stop_when_nobody_wants_the_update_any_more() -> None:
         ({"reason": "StoreUnreachable"}, CourierReport(input="Ready"), "", READY),
         (AWAY, CourierReport(input="Ready"), "", AWAY),
         (READY, CourierReport(), "StoreTooSlow", {**READY, "reason": "StoreTooSlow"}),
-        ({**READY, "reason": "StoreTooSlow"}, CourierReport(upload=Upload(bytes=107)), "", UPLOAD),
+        ({**READY, "reason": "StoreTooSlow"}, CourierReport(upload=Upload(bytes=107, md5=MD5)), "", UPLOAD),
     ],
     ids=["progress", "progress clears", "a retry is none", "trouble", "sealed"],
 )

@@ -26,9 +26,11 @@ from tests.unit.plans_hub.builders import (
     task,
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type, then
+from wardround.api.names import GRANTS_BYTES, GRANTS_EXPIRE
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import Failure, Upload
 from wardround.api.timeline import Stage
+from wardround.api.times import to_seconds
 from wardround.plans.round.plan import plan
 from wardround.plans.round.scratch import SPARE, Scratch
 from wardround.plans.round.types import (
@@ -39,6 +41,7 @@ from wardround.plans.round.types import (
     Dispatch,
     Grant,
 )
+from wardround.plans.round.upload import granted_text
 from wardround.reasons.parameter import UNNAMED
 
 
@@ -368,9 +371,20 @@ def test_one_site_with_an_unreadable_clock_stops_nobody() -> None:
 
 
 def test_upload_grants_follow_as_soon_as_the_size_is_known() -> None:
-    sized = accepted("site-a", upload=Upload(bytes=77))
-    made = plan(collecting(sized, accepted("site-b"), accepted("site-c")))
-    assert [(each.task.metadata.namespace, each.upload_bytes) for each in of_type(made, Grant)] == [("site-a", 77)]
+    upload = Upload(bytes=77)
+    made = plan(collecting(accepted("site-a", upload=upload), accepted("site-b"), accepted("site-c")))
+    assert [(each.task.metadata.namespace, each.upload) for each in of_type(made, Grant)] == [("site-a", upload)]
+
+
+def test_upload_grants_follow_anew_for_another_ciphertext_of_the_same_length() -> None:
+    """The courier has sealed its update anew, or names the digests only since its upgrade."""
+    uploads = [Upload(bytes=77), Upload(bytes=77, md5=("one",)), Upload(bytes=77, md5=("other",))]
+    for before in uploads:
+        for upload in uploads:
+            notes = {GRANTS_EXPIRE: to_seconds(at(3600)), GRANTS_BYTES: granted_text(before)}
+            task = accepted("site-a", upload=upload, annotations=notes)
+            made = of_type(plan(collecting(task, accepted("site-b"), accepted("site-c"))), Grant)
+            assert [each.upload for each in made] == ([] if upload == before else [upload])
 
 
 def test_grants_are_renewed_before_they_expire() -> None:

@@ -46,7 +46,7 @@ def collecting(current: FederatedRound, *tasks: Any, **changes: Any) -> Observat
 
 def granted(made: Plan) -> dict[str, int | None]:
     grants = [action for action in made.actions if isinstance(action, Grant)]
-    return {each.task.metadata.namespace: each.upload_bytes for each in grants}
+    return {each.task.metadata.namespace: each.upload.bytes if each.upload else None for each in grants}
 
 
 def attention_of(made: Plan) -> dict[str, str]:

@@ -13,6 +13,7 @@ from tests.players.hospital import Hospital
 from tests.players.hub import Hub, dispatch
 from wardround.api import federatedround
 from wardround.api.federatedround import FederatedRound
+from wardround.api.task import Upload
 from wardround.plans.assignment import verify
 from wardround.sealing.refused import Refused
 from wardround.simulate.store import SIGNER, MemoryStore
@@ -51,7 +52,7 @@ def test_a_hospital_verifies_what_a_hub_asks(hospital: Hospital, now: datetime, 
 
 
 def test_a_hospital_opens_no_grants_of_another_hospital_or_attempt() -> None:
-    granted = HUB.grant(ASKED, HOSPITAL.recipient, SIGNER, NOW, upload_bytes=100)
+    granted = HUB.grant(ASKED, HOSPITAL.recipient, SIGNER, NOW, upload=Upload(bytes=100))
     assert HOSPITAL.grants(granted).put is not None
     with pytest.raises(Refused):
         Hospital("site-a").grants(granted)
@@ -63,12 +64,13 @@ async def test_a_courier_sends_only_by_grants_for_its_ciphertext(tmp_path: Path)
     assignment, store = verify(HOSPITAL.received(ASKED, NOW)), MemoryStore()
     sealed, sender = await courier.seal(assignment, HOSPITAL.identity, tmp_path / "task", b"tensors")
     length = sealed.manifest.bytes
-    other, fitting = (
-        HOSPITAL.grants(HUB.grant(ASKED, HOSPITAL.recipient, SIGNER, NOW, upload_bytes=each))
-        for each in (length + 1, length)
+    longer, other, fitting = (
+        HOSPITAL.grants(HUB.grant(ASKED, HOSPITAL.recipient, SIGNER, NOW, upload=each))
+        for each in (Upload(bytes=length + 1), Upload(bytes=length, md5=("of another",)), sealed.view.upload)
     )
-    with pytest.raises(AssertionError, match="for this ciphertext"):
-        await sender.send(sealed, other, store)
+    for grants in (longer, other):
+        with pytest.raises(AssertionError, match="for this ciphertext"):
+            await sender.send(sealed, grants, store)
     await sender.send(sealed, fitting, store)
     assert fitting.put is not None
     stored = [await store.get_bytes(each.url, each.bytes) for each in fitting.put]

@@ -1,4 +1,5 @@
-"""A PUT that was interrupted and repeated counts as stored only if an earlier request of it has sent all bytes."""
+"""A PUT that was interrupted and repeated counts as stored only if an earlier request of it has sent all bytes, and the
+store compares the bytes with their MD5."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import pytest
 from tests.unit.store.serving import Answer, serving, url
 
 BIG = bytes(64 << 20)
+NAMED = {"Content-MD5": "f2FNqTKc066/WbkarcML8A=="}
 EXISTS = b"HTTP/1.1 412 X\r\nContent-Length: 0\r\n\r\n"
 FAILED = b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n"
 
@@ -37,10 +39,16 @@ async def says_that_it_exists(reader: asyncio.StreamReader, writer: asyncio.Stre
 
 
 @pytest.mark.parametrize(
-    ("first", "stored"), [(refuses_at_once, False), (loses_its_answer, True), (fails_after_all_bytes, True)]
+    ("first", "headers", "stored"),
+    [
+        (refuses_at_once, NAMED, False),
+        (loses_its_answer, NAMED, True),
+        (loses_its_answer, {}, False),
+        (fails_after_all_bytes, NAMED, True),
+    ],
 )
 async def test_a_412_counts_as_stored_after_a_request_that_sent_all_bytes(
-    tmp_path: Path, first: Answer, stored: bool
+    tmp_path: Path, first: Answer, headers: dict[str, str], stored: bool
 ) -> None:
     answers = iter([first, says_that_it_exists])
 
@@ -48,4 +56,4 @@ async def test_a_412_counts_as_stored_after_a_request_that_sent_all_bytes(
         await next(answers)(reader, writer)
 
     async with serving(tmp_path, answer) as store, asyncio.timeout(60):
-        assert await store.put_bytes(url(store), {}, BIG) is stored
+        assert await store.put_bytes(url(store), headers, BIG) is stored

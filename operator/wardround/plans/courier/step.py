@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterator
 from typing import Literal
 
 from wardround.api.sitetask import CourierReport, SiteTask
-from wardround.api.task import Upload
 from wardround.plans.approval import stands_for
 from wardround.plans.assignment import ReceivedAssignment, base_digest, require_version, verify
 from wardround.plans.courier.types import (
@@ -34,6 +33,7 @@ from wardround.plans.courier.types import (
 from wardround.plans.sitetask.state import is_accepted, is_final
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import Assignment
+from wardround.wire.digests import CONTENT_MD5
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.mounts import INPUT, REFERENCES
 
@@ -112,7 +112,7 @@ def _admitted(seen: Observation, assignment: Assignment) -> Step:
         return AwaitUpdate(requeue_after=POLL_SECONDS)
     if seen.sealed is None:
         return Seal(assignment=assignment, base_digest=base_digest(assignment, seen.task.spec.hub_key))
-    if report := _report(seen, CourierReport(upload=Upload(bytes=seen.sealed.bytes))):
+    if report := _report(seen, CourierReport(upload=seen.sealed.upload)):
         return report
     if seen.sent:
         return _report(seen, CourierReport(update=seen.sealed.update)) or REST
@@ -154,8 +154,10 @@ def _granted(seen: Observation, assignment: Assignment) -> Grants | OpenGrants |
 
 
 def fits(sealed: SealedUpdate, puts: tuple[Put, ...]) -> bool:
-    """Whether these grants are for this ciphertext: older ones may be for another length."""
-    return tuple(put.bytes for put in puts) == sealed.parts
+    """Whether these grants are for this ciphertext: older ones may be for another. An earlier hub signs no MD5."""
+    return tuple(put.bytes for put in puts) == sealed.parts and all(
+        put.headers.get(CONTENT_MD5, md5) == md5 for put, md5 in zip(puts, sealed.md5, strict=True)
+    )
 
 
 def _reported(seen: Observation) -> CourierReport:

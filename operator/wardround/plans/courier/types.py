@@ -9,19 +9,25 @@ from typing import Literal
 
 from wardround.api.approval import Approval
 from wardround.api.sitetask import CourierReport, SiteTask
-from wardround.api.task import Update
+from wardround.api.task import Update, Upload
 from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Get, Grants, Put
 
 
 @dataclass(frozen=True, kw_only=True)
 class SealedUpdate:
-    """A durable ciphertext. `bytes`: of all of it; `parts`: of each object that the store will have; `update`: what the
-    hub hears once the store has them."""
+    """A durable ciphertext. `bytes`: of all of it; `parts`: of each object that the store will have; `md5`: of each of
+    them, as `Content-MD5` has it; `update`: what the hub hears once the store has them."""
 
     bytes: int
     parts: tuple[int, ...]
+    md5: tuple[str, ...]
     update: Update
+
+    @property
+    def upload(self) -> Upload:
+        """What the hub hears of it before it grants the upload."""
+        return Upload(bytes=self.bytes, md5=self.md5)
 
 
 @dataclass(frozen=True)

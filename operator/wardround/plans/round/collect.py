@@ -12,6 +12,7 @@ from wardround.plans.round.parts import PartState
 from wardround.plans.round.rulings import failed, list_of, sentences
 from wardround.plans.round.status import asks_until
 from wardround.plans.round.types import Cancel, Grant, Ruling
+from wardround.plans.round.upload import granted_text
 from wardround.plans.round.view import View, first, grace, hospitals, shortfall
 
 # A round that cannot succeed any more waits so long for each hospital's first answer. It can then say why each refuses
@@ -94,9 +95,8 @@ def _grants(view: View) -> tuple[list[Grant], list[datetime]]:
         upload = part.task.status.upload
         expires = read_time(notes.get(GRANTS_EXPIRE, ""))
         renew = expires - RENEW_BEFORE if expires else view.seen.now
-        wanted = str(upload.bytes) if upload else ""
-        if renew <= view.seen.now or notes.get(GRANTS_BYTES, "") != wanted:
-            due.append(Grant(task=part.task, upload_bytes=upload.bytes if upload else None))
+        if renew <= view.seen.now or notes.get(GRANTS_BYTES, "") != granted_text(upload):
+            due.append(Grant(task=part.task, upload=upload))
         else:
             later.append(renew)
     return due, later

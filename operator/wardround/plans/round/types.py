@@ -8,6 +8,7 @@ from typing import Literal
 from wardround.api.federatedround import Attention, FederatedRound, FederatedRoundStatus, Release, Result, Task
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
+from wardround.api.task import Upload
 from wardround.plans.round.scratch import SCRATCH_LIMIT, Scratch
 from wardround.wire.aggregation import AggregationAnswer, AggregationResult, LeftOut
 from wardround.wire.assignment import AssignedPushed, AssignedSchema
@@ -176,10 +177,10 @@ class Dispatch:
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """Fresh grants: to fetch the base, and to store an update of `upload_bytes` once that is known."""
+    """Fresh grants: to fetch the base, and to store the sealed update once the hub knows its length."""
 
     task: RoundTask
-    upload_bytes: int | None
+    upload: Upload | None
 
 
 @dataclass(frozen=True, kw_only=True)

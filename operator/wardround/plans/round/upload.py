@@ -2,8 +2,10 @@
 for."""
 
 from wardround.api.federatedround import FederatedRound
+from wardround.api.task import Upload
 from wardround.plans.round.types import StoredModel
 from wardround.sealing.body import SEALED_SEGMENT, ciphertext_length
+from wardround.wire import digests
 
 # Plaintext of a first model, which only the sites know: what `check` lets pass there.
 LARGEST_INITIAL = 8 << 30
@@ -23,3 +25,14 @@ def largest_upload(federated_round: FederatedRound, base: StoredModel | None) ->
     if federated_round.spec.initial is None and base is not None:
         return ciphertext_length(base.result.bytes)
     return ciphertext_length(LARGEST_INITIAL)
+
+
+def granted_text(upload: Upload | None) -> str:
+    """For which ciphertext grants are, as the annotation `wardround.io/grants-bytes` notes it: "" for none.
+
+    A site can seal its update anew, to another ciphertext of the same length. The old grants then fit no more.
+    """
+    if upload is None:
+        return ""
+    md5 = " ".join(upload.md5)
+    return f"{upload.bytes} {digests.digest(md5.encode())}" if md5 else str(upload.bytes)
