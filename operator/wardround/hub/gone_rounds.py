@@ -27,6 +27,9 @@ class GoneRounds:
         self._until: dict[NamespacedName, datetime] = {}
         self._results: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._complete = False
+        # Names that no round has, and of whose results a search has shown all.
+        self._searched: set[NamespacedName] = set()
+        self._unnoticed: set[NamespacedName] = set()
 
     @property
     def missing(self) -> str:
@@ -77,6 +80,27 @@ class GoneRounds:
         """UIDs of the rounds of this name whose results may be there, of those that are known by now."""
         rounds = self._results.get(place.namespace)
         return frozenset(rounds.get(place.name, ())) if rounds else frozenset()
+
+    def searched(self, place: NamespacedName) -> bool:
+        """Whether all results of rounds that had this name are known."""
+        return place in self._searched
+
+    def add_searched(self, place: NamespacedName, uids: Iterable[str]) -> None:
+        """No round has this name, and these had it. Nobody may have noticed that they are gone."""
+        self._searched.add(place)
+        for uid in set(uids) - self.known_results(place):
+            self.add(place, uid)
+            self._unnoticed.add(place)
+
+    def search_again(self, place: NamespacedName) -> None:
+        """A round has this name, and nobody may notice its deletion. Or no round needs a result of this name."""
+        self._searched.discard(place)
+
+    def take_unnoticed(self) -> tuple[NamespacedName, ...]:
+        """Names of gone rounds that a search has shown, each once."""
+        unnoticed = tuple(self._unnoticed)
+        self._unnoticed.clear()
+        return unnoticed
 
     def with_results(self, namespace: str) -> frozenset[str]:
         """Names of the rounds of a namespace whose results may be there."""

@@ -22,6 +22,7 @@ from wardround.hub import early, tries, vault
 from wardround.hub.context import Context
 from wardround.hub.made import Made
 from wardround.hub.rosters import first_assignment
+from wardround.kube.index import NamespacedName
 from wardround.plans import result as result_plan
 from wardround.plans.round.types import EARLY_NUMBER, Aggregation, Observation, Reference
 from wardround.plans.schema import assigned
@@ -210,13 +211,22 @@ async def _source(
     if uid:
         gone = named is None or named.metadata.uid != uid
         return Start(named, uid, await _model(hub, uid), deleted=gone)
-    # What a watch has shown is not enough: it may have missed the deletion, and the round would fail for ever.
-    kept = await vault.results_by_name(hub.client, federated_round.metadata.namespace, name)
+    kept = await _kept_results(hub, NamespacedName(federated_round.metadata.namespace, name))
     for result in kept:
         if result_plan.may_start(vault.kept_for(result), federated_round.metadata.uid):
             uid = result["metadata"]["labels"][names.ROUND_UID]
             return Start(None, uid, _opened(result, uid, hub.identity), deleted=True)
     return Start(deleted=bool(kept))
+
+
+async def _kept_results(hub: Context, place: NamespacedName) -> Objects:
+    """The results of rounds that had this name; no round has it. What a watch has shown is not enough: it may have
+    missed the deletion, and the round would fail for ever. One search is enough, until a round has this name again."""
+    if hub.gone.searched(place):
+        return await vault.results(hub.client, sorted(hub.gone.known_results(place)))
+    kept = await vault.results_by_name(hub.client, place.namespace, place.name)
+    hub.gone.add_searched(place, (result["metadata"]["labels"][names.ROUND_UID] for result in kept))
+    return kept
 
 
 async def _model(hub: Context, uid: str) -> Model | None:

@@ -114,9 +114,7 @@ class RoundController:
             else:
                 retries.succeeded()
                 self.hub.gone.complete()
-                for key in (Key(self.kind, *place) for place in places):
-                    self._wake_for_gone(key)
-                    self.queue.add(key)
+                self._notice_gone(places)
                 await asyncio.sleep(LEFTOVERS_SECONDS)
 
     async def _delete_late_puts(self) -> None:
@@ -137,6 +135,7 @@ class RoundController:
         self._follow(key, federated_round)
         failed_leftovers = await self._leftovers_of_others(key, federated_round)
         looked = await look(self.hub, federated_round)
+        self._notice_gone(self.hub.gone.take_unnoticed())
         status, after_plan = await self._carry_out(looked)
         requeue_after = await self._write(key, observed, looked, status)
         if failure := after_plan.failure or failed_leftovers:
@@ -153,10 +152,16 @@ class RoundController:
 
     def _gone(self, key: Key, uid: str) -> None:
         """A round was deleted, and may have left something."""
-        self.active.pop(key, None)
+        self._end(key)
         self._over.pop(key, None)
         self.hub.gone.add(_place(key), uid)
         self._wake_for_gone(key)
+
+    def _end(self, key: Key) -> None:
+        """The round is over or gone, and so it looks for the results of no other round any more."""
+        ended = self.active.pop(key, None)
+        for name in ended.sources if ended else ():
+            self.hub.gone.search_again(NamespacedName(key.namespace, name))
 
     def _known_uid(self, key: Key) -> str:
         """UID of the round that had this name at the last look; empty if none had."""
@@ -168,13 +173,20 @@ class RoundController:
         self.stir(key)
         self._results.wake(key.namespace, key.name)
 
+    def _notice_gone(self, places: Iterable[NamespacedName]) -> None:
+        """Rounds of these names are gone without an event."""
+        for key in (Key(self.kind, *place) for place in places):
+            self._wake_for_gone(key)
+            self.queue.add(key)
+
     def _follow(self, key: Key, federated_round: FederatedRound) -> None:
         """Until the round is over, changes of others wake it."""
         uid, before = federated_round.metadata.uid, self._known_uid(key)
         if before and before != uid:
             self._gone(key, before)
+        self.hub.gone.search_again(_place(key))
         if is_over(federated_round):
-            self.active.pop(key, None)
+            self._end(key)
             self._over[key] = uid
         else:
             self.active[key] = ActiveRound(uid, frozenset(federatedround.source_names(federated_round)))

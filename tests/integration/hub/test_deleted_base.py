@@ -109,3 +109,31 @@ async def test_only_rounds_that_already_waited_start_from_a_deleted_round(world:
     world.admin.delete("FederatedRound", "suspended-2", FEDERATION)
     await gone(world, first)
     world.admin.delete("FederatedRound", "late-2", FEDERATION)
+
+
+async def test_a_result_whose_rounds_deletion_nobody_noticed_goes_with_the_round_that_waits_for_it(
+    world: World,
+) -> None:
+    """The result has no signature of this hub, so the round does not start from it."""
+    uid = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e99"
+    metadata = {
+        "name": names.model_secret(uid),
+        "namespace": HUB,
+        "labels": names.round_labels("orphan-1", uid),
+        "annotations": names.round_ref(FEDERATION, "orphan-1"),
+    }
+    world.admin.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"dataKey": "AA=="}})
+    follow(world, "orphan-2", "orphan-1")
+    await until_condition(world, "orphan-2", "Stalled", "BaseUnusable")
+
+    async def noted() -> bool:
+        secret = await world.client.get("Secret", names.model_secret(uid), HUB)
+        return names.KEPT_FOR in secret["metadata"]["annotations"]
+
+    await until(noted, "the result is kept for the round that waits")
+    world.admin.delete("FederatedRound", "orphan-2", FEDERATION)
+
+    async def is_gone() -> bool:
+        return await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}") == []
+
+    await until(is_gone, "the result is gone")

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from tests.conditions import condition
+from tests.conditions import condition, is_true
+from tests.simulation.apiserver import Place
 from tests.simulation.client import Client, Connect
-from tests.simulation.hub import NAMESPACE, LoneHub
+from tests.simulation.hub import FEDERATION, NAMESPACE, LoneHub
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.hub.results import leave_result, result
 from tests.unit.hub.test_made import IN_THE_ROUND, Deaf, ask, refuse, tasks_of, uid_of
@@ -42,9 +43,13 @@ def test_a_round_starts_from_a_kept_result_whose_round_is_gone_without_an_event(
             leave_result(hub)
             hub.apply_round("train-1", IN_THE_ROUND, **FOLLOWER)
             await hub.settle()
-            assert result(hub), "it is kept"
             # This hub has not signed the result: that is another fault than a base that is not there.
-            assert reason(hub, "train-1", "Failed") == "BaseUnusable"
+            assert reason(hub, "train-1", "Stalled") == "BaseUnusable"
+            assert result(hub), "it is kept"
+            await asyncio.sleep(FOLLOWER["deadlines"]["admissionSeconds"])
+            assert is_true(hub.round("train-1"), "Failed")
+            assert result(hub) is None, "no round needs it any more"
+            assert not hub.store.stored
 
     play(main)
 
@@ -60,6 +65,48 @@ def test_a_round_that_is_over_and_replaced_without_an_event_leaves_nothing() -> 
             await hub.settle()
             tasks = hub.server.select("RoundTask", None, names.ROUND_UID)
             assert {each["metadata"]["labels"][names.ROUND_UID] for each in tasks} == {uid_of(hub)}
+
+    play(main)
+
+
+def searches(hub: LoneHub) -> int:
+    """How often the hub operator has gone through all Secrets for the results of one name."""
+    return sum(each.kind == "Secret" and each.scanned > 1 for each in hub.server.reads)
+
+
+def test_a_round_whose_base_is_missing_searches_for_its_result_once() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = enrolled(loop, Client)
+        async with hub.running():
+            hub.server.reads.clear()
+            hub.apply_round("train-1", IN_THE_ROUND, **FOLLOWER)
+            await hub.settle()
+            assert searches(hub) == 1
+            place = Place("FederatedRound", FEDERATION, "train-1")
+            for number in range(5):
+                hub.server.change(place, {"metadata": {"annotations": {"tests.wardround.io/looked": str(number)}}})
+                await hub.settle()
+            assert sum(each.kind == "FederatedRound" for each in hub.server.reads) > 5, "it looks"
+            assert searches(hub) == 1
+
+    play(main)
+
+
+def test_a_round_searches_again_for_the_result_of_a_base_that_came_and_was_deleted_without_an_event() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = enrolled(loop, Deaf)
+        async with hub.running():
+            hub.apply_round("train-1", IN_THE_ROUND, **FOLLOWER)
+            await hub.settle()
+            assert reason(hub, "train-1", "Stalled") == "BaseNotFound"
+            hub.apply_round("train-0", IN_THE_ROUND)
+            await hub.settle()
+            leave_result(hub, "train-0", hub.round("train-0")["metadata"]["uid"])
+            hub.delete_round("train-0")
+            place = Place("FederatedRound", FEDERATION, "train-1")
+            hub.server.change(place, {"metadata": {"annotations": {"tests.wardround.io/looked": "again"}}})
+            await hub.settle()
+            assert reason(hub, "train-1", "Stalled") == "BaseUnusable"
 
     play(main)
 
