@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.players import pods
 
 Object = dict[str, Any]
 
@@ -276,18 +277,5 @@ def prediction_job(uid: str, namespace: str = "hospital-a", golden: str = "predi
 
 
 def pod_of(job: Object) -> Object:
-    """Returns the pod that the Job controller creates."""
-    template = copy.deepcopy(job["spec"]["template"])
-    name = job["metadata"]["name"]
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": "u", "controller": True}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": job["metadata"]["namespace"],
-            "ownerReferences": [owner],
-            **template["metadata"],
-        },
-        "spec": template["spec"],
-    }
+    """Returns the pod that the Job controller creates for a Job that no API server has."""
+    return pods.pod_of({**job, "metadata": {**job["metadata"], "uid": "u"}})
