@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from tests.players.segments import opened, sealed
 from wardround.api import names
 from wardround.api.federatedround import Result
 from wardround.documents import assignments
@@ -92,9 +93,7 @@ class Hub(hub.Hub):
             schema_digest=schema_digest,
             length=len(plain),
         )
-        sealer = body.Body(key, header)
-        spans = (body.segment_span(index, len(plain)) for index in range(sealer.segments))
-        segments = [sealer.seal(index, plain[start : start + size]) for index, (start, size) in enumerate(spans)]
+        segments = sealed(body.Body(key, header), plain)
         hashes = b"".join(hashlib.sha256(each).digest() for each in segments)
         ciphertext, digest = b"".join(segments), digests.digest(plain)
         manifest = ModelManifest(header, digest, digests.digest(hashes), location, len(ciphertext))
@@ -119,13 +118,8 @@ class Hub(hub.Hub):
 
     def open_update(self, manifest: UpdateManifest, stored: Iterable[bytes]) -> bytes:
         """The plaintext of an update whose parts lie in the store. Its digest is checked."""
-        opener, header = self.opener(manifest), manifest.header
-        ciphertext, plain = b"".join(stored), b""
-        for index in range(opener.segments):
-            _, size = body.segment_span(index, header.length)
-            place = index * body.SEALED_SEGMENT
-            plain += opener.open(index, ciphertext[place : place + size + body.TAG])
-        assert keyed_digest(self.file_key(manifest), header, digests.digest(plain)) == manifest.digest
+        plain = opened(self.opener(manifest), b"".join(stored))
+        assert keyed_digest(self.file_key(manifest), manifest.header, digests.digest(plain)) == manifest.digest
         return plain
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.integration.store.updates import BASE, weights
+from tests.players import segments
 from tests.players.hub import Hub
 from tests.players.store import Server
 from tests.players.stored_round import Round, carried_out
@@ -124,13 +125,7 @@ def moments(chain: Chain, made: Round, answer: AggregationResult) -> list[bytes]
         folder = chain.server.folder / "wardround" / moment.location
         hashes, ciphertext = (folder / "segments").read_bytes(), (folder / "part-00000").read_bytes()
         assert digests.digest(hashes) == digest
-        sealed = body.Body(moment.data_key, moment.header)
-        plain = b""
-        for index in range(sealed.segments):
-            _, size = body.segment_span(index, sealed.length)
-            start = index * body.SEALED_SEGMENT
-            plain += sealed.open(index, ciphertext[start : start + size + body.TAG])
-        opened.append(plain)
+        opened.append(segments.opened(body.Body(moment.data_key, moment.header), ciphertext))
     return opened
 
 

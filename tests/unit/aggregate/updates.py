@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.players import segments
 from wardround import tensors
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.sealed_file import Keeping, SealedFile
@@ -37,9 +38,7 @@ async def sealed(plain: bytes, keeping: Keeping) -> SealedFile:
     names = dict.fromkeys(("round_uid", "participant", "base_digest", "image_digest", "schema_digest"), "")
     header = body.new_header(KEY, kind=body.UPDATE, attempt=1, length=len(plain), **names)
     made, store = body.Body(KEY, header), MemoryStore()
-    spans = (body.segment_span(index, len(plain)) for index in range(made.segments))
-    ciphertext = b"".join(made.seal(index, plain[start : start + size]) for index, (start, size) in enumerate(spans))
-    await store.put_bytes("part", {}, ciphertext)
+    await store.put_bytes("part", {}, b"".join(segments.sealed(made, plain)))
     file = SealedFile(store, ("part",), made, keeping)
     await file.read_through(lambda segment: None, Buffers())
     return file

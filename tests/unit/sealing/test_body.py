@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.players.segments import sealed
 from wardround.sealing import body, files
 from wardround.sealing.opener import FileOpener
 from wardround.sealing.refused import Refused
@@ -34,9 +35,7 @@ def header(length: int, key: bytes = KEY) -> Header:
 
 
 def seal(plain: bytes, head: Header, key: bytes = KEY) -> list[bytes]:
-    sealed = body.Body(key, head)
-    spans = [body.segment_span(index, len(plain)) for index in range(sealed.segments)]
-    return [sealed.seal(index, plain[offset : offset + size]) for index, (offset, size) in enumerate(spans)]
+    return sealed(body.Body(key, head), plain)
 
 
 @pytest.mark.parametrize("length", LENGTHS)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.players import segments
 from wardround.sealing import body
 from wardround.sealing.files import seal_file
 from wardround.sealing.opener import FileOpener, PartOpener
@@ -26,9 +27,7 @@ class Sealed:
         names = dict.fromkeys(("round_uid", "participant", "base_digest", "image_digest", "schema_digest"), "")
         self.header = body.new_header(KEY, kind=body.MODEL, attempt=1, length=len(plain), **names)
         self.body = body.Body(KEY, self.header)
-        spans = (body.segment_span(index, len(plain)) for index in range(self.body.segments))
-        segments = [self.body.seal(index, plain[start : start + size]) for index, (start, size) in enumerate(spans)]
-        ciphertext = b"".join(segments)
+        ciphertext = b"".join(segments.sealed(self.body, plain))
         self.parts = [ciphertext[start : start + body.PART] for start in range(0, len(ciphertext), body.PART)]
         self.digest = digests.digest(plain)
 

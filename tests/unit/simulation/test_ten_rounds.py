@@ -13,6 +13,7 @@ import pytest
 
 from lab import demo_data
 from tests.conditions import is_true
+from tests.players import segments
 from tests.simulation.apiserver import Place
 from tests.simulation.federation import HUB_NAMESPACE
 from tests.simulation.rounds import OWN, Played, documents, play_ten_rounds, scratch
@@ -20,7 +21,7 @@ from wardround.hub import vault
 from wardround.metrics.digits import rounded_count
 from wardround.plans.assignment import open_signed
 from wardround.plans.schema import assigned
-from wardround.sealing.body import Body, segment_span
+from wardround.sealing.body import Body
 from wardround.sealing.keys import load_signing_key, load_verification_key
 from wardround.sealing.manifests import open_assignment, open_card, open_model, open_update
 from wardround.simulate.play import Finished, play
@@ -67,12 +68,7 @@ def opened(played: Played, played_round: dict[str, Any]) -> bytes:
     body = Body(secret(played, played_round["metadata"]["uid"])["dataKey"], signed.header)
     stored = played.federation.store.stored
     parts = sorted(key for key in stored if key.startswith(f"{signed.location}/part-"))
-    ciphertext, plain, place = b"".join(stored[key] for key in parts), b"", 0
-    for index in range(body.segments):
-        size = segment_span(index, body.length)[1] + 16
-        plain += body.open(index, ciphertext[place : place + size])
-        place += size
-    return plain
+    return segments.opened(body, b"".join(stored[key] for key in parts))
 
 
 def request(task: dict[str, Any]) -> Assignment:
