@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
 import pytest
 
+from lab.topology import ROOT
 from tests.unit.plans_site.approved import EVALUATE, MANUAL, TRAIN, an_approval
 from tests.unit.plans_site.test_later_approval import DECISION, OTHER_TERMS, counts, look, rests_on, trained
 from tests.worlds.site import NOW, a_pod, a_site, ended, seen, tell_hub_action
@@ -17,11 +19,13 @@ from wardround.api.sitetask import SiteTask, TaskDecision
 from wardround.api.times import to_seconds
 from wardround.cli import approvals, explain
 from wardround.plans.approval import LACKING, stands_for
+from wardround.plans.assignment import LOCAL_SOCKETS
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.types import CountTask, Observation, WakeTasks
 from wardround.wire import codec
 from wardround.wire.assignment import Assignment
 
+ROUND_TASK_STATUS = ROOT / "charts/hub/policies/roundtask-status.yaml"
 USED_UP = "Approval breast-s1 does not cover the task: the site has accepted as many rounds as the Approval allows."
 
 
@@ -190,6 +194,22 @@ def test_explain_on_the_hub_says_that_an_accepted_task_waits_for_people_while_it
     text = explain.text(explain.explain_task({**codec.dump(task), "kind": "RoundTask"}, None, NOW))
     assert "WaitingForApproval: The task waits until a person" in text
     assert f"kubectl wardround review sitetask/{observation.task.metadata.name} -n SITE_NAMESPACE" in text
+
+
+def test_the_hubs_admission_policy_admits_what_the_hub_hears_of_a_task_with_local_sockets() -> None:
+    """It has room for one note. A longer message would refuse all that the site reports of the task."""
+    sockets = dataclasses.replace(TRAIN, resources=dataclasses.replace(TRAIN.resources, local_sockets=True))
+    [longest] = re.findall(r"condition\.message\.size\(\) <= (\d+)", ROUND_TASK_STATUS.read_text())
+    heard = []
+    for task in (trained(sockets), trained(sockets, approved=True, decidedBy="bob")):
+        observation = dataclasses.replace(look(task), pod=a_pod())
+        assert LOCAL_SOCKETS in accepted_message(observation)
+        action = tell_hub_action(plan(observation))
+        assert action is not None
+        [accepted] = [each for each in action.status.conditions if each.type == "Accepted"]
+        assert len(accepted.message) <= int(longest)
+        heard.append(accepted.message)
+    assert heard == [LACKING, LOCAL_SOCKETS]
 
 
 COVERED: dict[str, Observation] = {

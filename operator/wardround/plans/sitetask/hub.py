@@ -129,8 +129,9 @@ def _conditions(current: Conditions, generation: int, assignment: Assignment | N
 
 def _message(condition: Condition, assignment: Assignment | None) -> str:
     if condition.type == "Accepted" and condition.status == "True":
-        # The site's own message says it, since a task that has ended is mirrored without its assignment.
-        return " ".join(each for each in (LOCAL_SOCKETS, LACKING) if each in condition.message)
+        # The site's own message says it, since a task that has ended is mirrored without its assignment. The hub's
+        # admission policy has room for one note. Until people have approved the task, theirs goes first.
+        return next((each for each in (LACKING, LOCAL_SOCKETS) if each in condition.message), "")
     if condition.reason != "Unschedulable" or condition.status != "True":
         return ""
     wanted = assignment.resources.accelerators_per_node if assignment else 0
