@@ -74,7 +74,7 @@ TASK = Target(
             {**condition("T" * (50 + number)), "reason": "R" * 64, "message": "m" * 256} for number in range(14)
         ],
         "failure": {"class": "Platform", "reason": "R" * 64, "exitCode": 255},
-        "upload": {"bytes": 2**62},
+        "upload": {"bytes": 2**62, "md5": ["A" * 22 + "=="] * 400},
         "update": {
             "manifest": '"' * 16384,
             "samples": 2**62,
@@ -90,6 +90,8 @@ TASK = Target(
         "long type": {"conditions": [condition("T" * 200_000)]},
         "many stages": {"timeline": [{"stage": "Accepted", "time": "2026-01-01T00:00:00Z"}] * 5000},
         "control characters": {"update": {"manifest": "\x01" * 16384}},
+        "many digests": {"upload": {"bytes": 1, "md5": ["A" * 22 + "=="] * 5000}},
+        "long digest": {"upload": {"bytes": 1, "md5": [LONG]}},
         "metrics in clear": {"update": {"manifest": "x", "metrics": [{"name": "loss", "value": "1"}]}},
         "unknown field": {"filler": LONG},
     },
