@@ -57,6 +57,17 @@ def test_every_input_changes_the_hash_of_a_build() -> None:
     assert len(others | {same}) == 4
 
 
+def test_the_build_collects_garbage_less_often_unless_the_user_has_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOGC", "GOMEMLIMIT"):
+        monkeypatch.delenv(name, raising=False)
+    assert {name: toolchain._environment()[name] for name in ("GOGC", "GOMEMLIMIT")} == {
+        "GOGC": "400",
+        "GOMEMLIMIT": "2GiB",
+    }
+    monkeypatch.setenv("GOGC", "50")
+    assert toolchain._environment()["GOGC"] == "50"
+
+
 def test_only_the_labs_programs_on_its_folders_belong_to_a_cluster() -> None:
     cache, arguments = Path("/cache"), f"kubelet --root-dir={SITE.state}/kubelet"
     assert sweep.belongs("/cache/kubernetes-1/kubelet", arguments, cache, SITE)
