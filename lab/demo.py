@@ -108,7 +108,9 @@ def _on_clusters(built: images.Images, other_splits: Future[list[Accuracies]], p
     model = demo_rounds.model(built.trainer.reference, minute)
     _apply_model(model)
     further = demo_rounds.further_series(model)
-    first = demo_model.follow(hub, progress, 1, lambda: _new_cases(further, progress))
+    # The hub operator must see the change before the first series ends, or the next series begins without it.
+    changed = demo_model.is_trained, lambda: _apply_model(further)
+    first = demo_model.follow(hub, progress, 1, (changed, (demo_model.is_measured, lambda: _new_cases(progress))))
     progress(demo_model.verdict(first))
     second = _further_series(hub, first, progress)
     _apply_model(demo_rounds.without_trigger(further))
@@ -123,10 +125,9 @@ def _on_clusters(built: images.Images, other_splits: Future[list[Accuracies]], p
     _report(hub, together, (first, second), evaluated, comparison, progress)
 
 
-def _new_cases(further: Round, progress: Progress) -> None:
+def _new_cases(progress: Progress) -> None:
     """New cases come to a hospital: the first series has measured its last model, and the next one has not begun."""
     demo_data.write(demo_data.tables()[demo_data.GROWING], install.data_folder(demo_data.GROWING) / "cases.csv")
-    _apply_model(further)
     progress(f"{demo_data.GROWING}: {demo_data.NEW_CASES} new cases are in its file. The next series trains with them")
 
 

@@ -1,7 +1,7 @@
 """The demo's FederatedModel on the hub: shows its series, begins further ones, and finds what they made."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,8 @@ LOOK_SECONDS = 0.5
 LEAD = timedelta(seconds=10)
 
 Progress = Callable[[str], None]
+# Whether a series has reached a point, and what to do then, once.
+Event = tuple[Callable[[ModelObjects], bool], Callable[[], None]]
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,18 @@ class Trained:
         return self.made.metadata.name == self.current.metadata.name
 
 
-def follow(hub: Api, progress: Progress, number: int, when_measured: Callable[[], None] | None = None) -> Trained:
+def follow(hub: Api, progress: Progress, number: int, events: Sequence[Event] = ()) -> Trained:
     """Shows a series of the model until it ends: each stage of each hospital, and the numbers of each round's model.
 
-    `when_measured` is called once: when all hospitals have measured the last model of the series. Raises LabError with
-    the explanation if the series waits for a person or takes too long.
+    `events`: in the order in which the series reaches them. Raises LabError with the explanation if the series waits
+    for a person or takes too long.
     """
     until = time.monotonic() + SERIES_SECONDS
     before: watch_model.Screen | None = None
     inside: dict[str, watch.Screen] = {}
     rounds: dict[str, Finished] = {}
     names: list[str] = []
+    ahead = list(events)
     while True:
         seen = read(hub)
         runs = _number(seen) == number
@@ -62,9 +65,8 @@ def follow(hub: Api, progress: Progress, number: int, when_measured: Callable[[]
         for line in watch_model.lines(before, shown) if shown else ():
             progress(line)
         over = _number(seen) > number or (shown is not None and shown.exit_code == watch.COMPLETE)
-        if when_measured is not None and (over or (runs and is_measured(seen))):
-            when_measured()
-            when_measured = None
+        while ahead and (over or (runs and ahead[0][0](seen))):
+            ahead.pop(0)[1]()
         if over and seen.current is not None:
             return _trained(seen, number, tuple(rounds.values()))
         if (shown is not None and shown.exit_code is not None) or time.monotonic() > until:
@@ -152,12 +154,17 @@ def _show_round(
         rounds[name] = Finished(live, tasks)
 
 
+def is_trained(seen: ModelObjects) -> bool:
+    """Whether the series has made its last model: the hospitals only measure it."""
+    return seen.series_rounds[-1].task == "Evaluate"
+
+
 def is_measured(seen: ModelObjects) -> bool:
     """Whether all hospitals have sent what they measured of the last model of the series."""
     newest = seen.series_rounds[-1]
     live = seen.round(newest.name)
     counts = live.status.participants if live is not None else None
-    return newest.task == "Evaluate" and counts is not None and 0 < counts.selected == counts.sent
+    return is_trained(seen) and counts is not None and 0 < counts.selected == counts.sent
 
 
 def _number(seen: ModelObjects) -> int:

@@ -33,6 +33,12 @@ def test_no_new_cases_come_while_a_round_trains_or_does_not_exist_yet() -> None:
     assert not demo_model.is_measured(evaluating(3, 3, name="breast-s1-e2-ffffffff"))
 
 
+def test_the_next_series_is_described_as_soon_as_the_last_model_is_trained() -> None:
+    """The end of the Evaluate round comes seconds after its measurements. The hub may not see a change in this time."""
+    assert demo_model.is_trained(evaluating(0, 3))
+    assert not demo_model.is_trained(evaluating(0, 3, task="Train"))
+
+
 def version(number: int, **verdict: str) -> modelversion.ModelVersion:
     metadata = {"name": f"breast-v{number}-0123abcd", "namespace": "breast-cancer", "uid": f"v{number}"}
     spec = {
