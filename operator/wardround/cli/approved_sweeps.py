@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wardround.api.approval import MOST_TASKS
-from wardround.cli import approvals
+from wardround.cli import approvals, reviews
 from wardround.cli.approvals import Reviewed
 from wardround.cli.cluster import Object
 from wardround.cli.errors import CommandError
@@ -122,10 +122,10 @@ def review(
     varied = ", ".join(asks.models[0].values) or "nothing"
     lines = [
         f"{len(asks.models)} models of federation {asks.federation} ask for the same, but for {varied}:",
-        *approvals.listed({each.name: f"{approvals.parameters(each.values)} (UID {each.uid})" for each in asks.models}),
+        *reviews.listed({each.name: f"{reviews.parameters(each.values)} (UID {each.uid})" for each in asks.models}),
         "Each of them:",
-        *approvals.listed(approvals.facts(asks)),
-        f"  {approvals.NOT_BOUND}",
+        *reviews.listed(reviews.facts(asks)),
+        f"  {reviews.NOT_BOUND}",
         f"The Approval of the sweep covers {approvals.limits_in_words(most)}. These limits are for all its models "
         "together, so one model can use them up. To set lower limits, give --rounds and --evaluations.",
     ]

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.plans_site.test_sweep_approval import member
 from tests.worlds.site import ASSIGNMENT, NOW, a_task, signed
 from wardround.api.times import to_seconds
-from wardround.cli import approvals, approved_sweeps
+from wardround.cli import approvals, approved_sweeps, reviews
 from wardround.cli.cluster import Object
 from wardround.cli.errors import CommandError
 from wardround.sealing import body
@@ -67,7 +67,7 @@ def test_a_series_that_reads_test_rows_says_so_and_has_one_evaluation_more() -> 
     options: dict[str, Any] = {"rounds": None, "evaluations": None, "until": None}
     spec = approvals.approve_model(known, **options, author="carla", now=NOW)["spec"]
     assert spec["maxEvaluations"] == 2 * 3
-    assert "Evaluate Validation, Evaluate Test" in "\n".join(approvals.review(known, NOW))
+    assert "Evaluate Validation, Evaluate Test" in "\n".join(reviews.review(known, NOW))
 
 
 @pytest.mark.parametrize("given", GIVEN, ids=str)
@@ -80,7 +80,7 @@ def test_the_text_of_a_model_shows_the_limits_of_its_approval(given: dict[str, A
         f"covers at most {spec['maxRounds']} Train and Statistics tasks and {spec['maxEvaluations']} Evaluate tasks, "
         f"until {spec['until']}."
     )
-    assert words in "\n".join(approvals.review(known, NOW, **given))
+    assert words in "\n".join(reviews.review(known, NOW, **given))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_an_approval_has_room_for_twice_the_evaluations_that_the_series_plans(
     options: dict[str, Any] = {"rounds": None, "evaluations": None, "until": None}
     spec = approvals.approve_model(known, **options, author="carla", now=NOW)["spec"]
     assert spec["maxEvaluations"] == evaluations
-    text = "\n".join(approvals.review(known, NOW))
+    text = "\n".join(reviews.review(known, NOW))
     assert f"8 Train and Statistics tasks and {evaluations} Evaluate tasks" in text
     assert words in text
     assert json.loads(spec["terms"])["evaluationEvery"] == every
@@ -146,7 +146,7 @@ def test_nobody_approves_a_task_that_has_ended(kind: str, words: str) -> None:
         match=f"SiteTask .*/own {words}, so an approval .* of the same model, repeat the command with --model",
     ):
         approvals.require_open(over)
-    text = "\n".join(approvals.review(over, NOW))
+    text = "\n".join(reviews.review(over, NOW))
     assert "approve sitetask/own -n hospital-a --model" in text
     assert "--sweep" not in text
     alone = approvals.reviewed(site_task("own", ASSIGNMENT, ended(kind)), ())
@@ -161,7 +161,7 @@ def test_an_approval_of_a_task_that_was_denied_ends_the_denial_and_review_shows_
     approvals.require_open(denied)
     assert "stays refused" in approvals.approved(denied)
     uid = denied.task.metadata.uid
-    assert f"approve sitetask/own -n hospital-a --uid {uid}" in "\n".join(approvals.review(denied, NOW))
+    assert f"approve sitetask/own -n hospital-a --uid {uid}" in "\n".join(reviews.review(denied, NOW))
 
 
 def test_withdrawing_the_approvals_of_a_model_leaves_its_denial() -> None:
@@ -190,7 +190,7 @@ def test_a_denial_that_another_version_has_written_is_shown_and_named_by_withdra
     known = approvals.reviewed(OWN, [denial])
     name = denial["metadata"]["name"]
     shown = f"Approval {name} by carla, {to_seconds(NOW)}: Deny (another version of Wardround may have written its"
-    assert shown in "\n".join(approvals.review(known, NOW))
+    assert shown in "\n".join(reviews.review(known, NOW))
     command = f"kubectl wardround withdraw approval/{name} -n {known.task.metadata.namespace}"
     with pytest.raises(CommandError, match=f"nothing to withdraw.*{command}"):
         approvals.withdrawable(known)
@@ -200,7 +200,7 @@ def test_an_approval_that_another_version_has_written_is_shown_and_withdrawn() -
     options: dict[str, Any] = {"rounds": None, "evaluations": None, "until": None}
     made = approvals.approve_model(approvals.reviewed(OWN, ()), **options, author="carla", now=NOW)
     known = approvals.reviewed(OWN, [written_by_another_version(made, {"newField": "x"})])
-    assert f"Approval {made['metadata']['name']} by carla" in "\n".join(approvals.review(known, NOW))
+    assert f"Approval {made['metadata']['name']} by carla" in "\n".join(reviews.review(known, NOW))
     assert approvals.withdrawable(known) == [made["metadata"]["name"]]
     assert approvals.denials_left(known) == []
 
@@ -208,7 +208,7 @@ def test_an_approval_that_another_version_has_written_is_shown_and_withdrawn() -
 def test_a_denial_of_another_model_is_neither_shown_nor_named() -> None:
     denial = approvals.deny_model(approvals.reviewed(site_task("other", member(1)), ()), "carla")
     known = approvals.reviewed(OWN, [written_by_another_version(denial, {"newField": "x"})])
-    assert denial["metadata"]["name"] not in "\n".join(approvals.review(known, NOW))
+    assert denial["metadata"]["name"] not in "\n".join(reviews.review(known, NOW))
     assert approvals.denials_left(known) == []
 
 
@@ -228,7 +228,7 @@ def test_the_text_of_a_delivery_names_model_version_file_and_what_is_deleted() -
     payload = codec.dump(ModelManifest(header, digest, "", "models/uid", 9))
     envelope = Envelope(payload=json.dumps(payload).encode(), payload_type="x", signatures=())
     known = approvals.reviewed(site_task("brings", delivery(codec.write_document(envelope).decode())), ())
-    text = "\n".join(approvals.review(known, NOW))
+    text = "\n".join(reviews.review(known, NOW))
     assert "version 3 of model breast (UID model-uid)" in text
     assert digest in text
     assert "the newest 5 versions" in text
@@ -237,7 +237,7 @@ def test_the_text_of_a_delivery_names_model_version_file_and_what_is_deleted() -
 
 def test_a_delivery_whose_manifest_cannot_be_read_says_so() -> None:
     known = approvals.reviewed(site_task("brings", delivery()), ())
-    text = "\n".join(approvals.review(known, NOW))
+    text = "\n".join(reviews.review(known, NOW))
     assert "the model's manifest cannot be read" in text
 
 
@@ -248,7 +248,7 @@ def test_a_delivery_does_not_deny_or_approve_its_model() -> None:
 
 
 def read(status: Mapping[str, Any] | None) -> str:
-    return "\n".join(approvals.review(approvals.reviewed(site_task("own", member(0), status), ()), NOW))
+    return "\n".join(reviews.review(approvals.reviewed(site_task("own", member(0), status), ()), NOW))
 
 
 def test_a_person_reads_that_the_hub_does_not_wait_as_long_as_the_assignment_lasts() -> None:

@@ -17,7 +17,7 @@ from tests.worlds.site import NOW, a_pod, a_site, ended, seen, tell_hub_action
 from wardround.api.approval import Approval
 from wardround.api.sitetask import SiteTask, TaskDecision
 from wardround.api.times import to_seconds
-from wardround.cli import approvals, explain
+from wardround.cli import approvals, explain, reviews
 from wardround.plans.approval import LACKING, stands_for
 from wardround.plans.assignment import LOCAL_SOCKETS
 from wardround.plans.sitetask.plan import plan
@@ -260,7 +260,7 @@ def test_the_end_of_an_accepted_task_that_a_person_denies_says_whether_anybody_h
     assert failure is not None
     assert (failure.reason, words in (failure.message or "")) == (reason, True)
     known = approvals.reviewed({**codec.dump(task), "kind": "SiteTask"}, ())
-    text = "\n".join(approvals.review(known, NOW))
+    text = "\n".join(reviews.review(known, NOW))
     assert f"has failed ({reason})" in text
     assert f"{shown}, " in text
 

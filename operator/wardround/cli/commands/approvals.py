@@ -4,7 +4,7 @@ import argparse
 
 from wardround.api import approval, sitetask
 from wardround.api.approval import MOST_TASKS
-from wardround.cli import approvals, approved_sweeps, verbs
+from wardround.cli import approvals, approved_sweeps, reviews, verbs
 from wardround.cli.approvals import Reviewed
 from wardround.cli.arguments import Parsers, hint_of_namespace, target
 from wardround.cli.cluster import Cluster
@@ -92,7 +92,7 @@ def names_a_task(text: str) -> bool:
 
 
 def run_review(site: Cluster, options: argparse.Namespace) -> int:
-    print("\n".join(approvals.review(_reviewed(site, options, options.target), system_clock())))
+    print("\n".join(reviews.review(_reviewed(site, options, options.target), system_clock())))
     return 0
 
 
@@ -112,7 +112,7 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
     if not options.model:
         approvals.require_open(known)
     if not (options.uid or options.yes):
-        print("\n".join(approvals.review(known, now, **bounds)))
+        print("\n".join(reviews.review(known, now, **bounds)))
         if not confirmed("Does the hospital agree? [y/N] ", NO_TERMINAL):
             say("Nothing is approved.")
             return 2

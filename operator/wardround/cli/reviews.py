@@ -1,0 +1,210 @@
+"""Shows what a task and its model ask of a hospital, and which commands decide about them. Fetches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from wardround.api.approval import Approval
+from wardround.api.conditions import is_true
+from wardround.api.sitetask import SiteTask
+from wardround.api.times import read_time
+from wardround.cli import approvals
+from wardround.cli.approvals import Reviewed
+from wardround.cli.cluster import Object
+from wardround.cli.objects import parsed_payload, printable
+from wardround.plans import approval as plans
+from wardround.plans import terms
+from wardround.plans.terms import SeriesTerms, SweepTerms
+from wardround.wire.assignment import AssignedDelivery, AssignedPushed, Assignment, Quorum
+from wardround.wire.models import ModelManifest
+
+NOT_BOUND = (
+    "If you approve the model, the hub still chooses these things for each task: the weights and the state to start "
+    "from, the seed, the deadlines, the threads, and how the hub combines updates."
+)
+
+
+def review(
+    known: Reviewed,
+    now: datetime,
+    *,
+    rounds: int | None = None,
+    evaluations: int | None = None,
+    until: str | None = None,
+) -> list[str]:
+    """What the task and its series ask for, in words, and what a person can do. `rounds`, `evaluations`, `until`: the
+    limits of an Approval of the model, as the person has given them. Raises CommandError."""
+    task, asks = known.task, known.assignment
+    lines = [
+        f"SiteTask {task.metadata.namespace}/{task.metadata.name} {approvals.state_in_words(task)}.",
+        *_decided(task),
+        "",
+        f"This task: {_kind(asks)} in round {asks.round_name} of federation {asks.round_namespace}, attempt "
+        f"{asks.attempt}. The assignment expires at {asks.expires}",
+        *listed(_of_task(asks)),
+    ]
+    if not approvals.has_ended(task):
+        lines += [
+            *_decide_soon(task, asks),
+            f"  To approve this task alone: kubectl wardround approve {known.where} --uid {task.metadata.uid}",
+            f"  To deny this task: kubectl wardround deny {known.where}",
+        ]
+    elif task.spec.denied:
+        lines.append(
+            "  To end the denial for further attempts: kubectl wardround approve "
+            f"{known.where} --uid {task.metadata.uid}"
+        )
+    series = terms.series_terms(asks)
+    if series is not None:
+        most = approvals.limits(series, rounds=rounds, evaluations=evaluations, until=until, now=now)
+        lines += ["", *_of_series(known, series, most, now)]
+    return [printable(each) for each in lines]
+
+
+def _decide_soon(task: SiteTask, asks: Assignment) -> list[str]:
+    """How long the hub waits for an answer. The assignment has only the end of the round, and not its
+    admissionSeconds."""
+    if is_true(task.status.conditions, "Accepted"):
+        return []
+    return [
+        f"  Decide soon: the hub ends a task that nobody has approved within deadlines.admissionSeconds of the round "
+        f"(by default 600 seconds) after {asks.issued}. The round's author knows the number."
+    ]
+
+
+def _decided(task: SiteTask) -> list[str]:
+    decision = task.status.decision
+    if decision is None:
+        return []
+    by = f" by Approval {decision.approval}" if decision.approval else ""
+    return [f"{approvals.verdict_in_words(task, decision)}{by}: {decision.by}, {decision.at}"]
+
+
+def _kind(asks: Assignment) -> str:
+    return f"{asks.task} on {asks.rows.lower()} rows" if asks.task == "Evaluate" else asks.task
+
+
+def _pushed(models: Sequence[AssignedPushed]) -> str:
+    return "; ".join(f"{each.digest}, pushed by {each.requested_by}" for each in models) or "no"
+
+
+def _of_task(asks: Assignment) -> Mapping[str, str]:
+    if asks.delivery is not None:
+        return _of_delivery(asks, asks.delivery)
+    runs = asks.task != "Statistics"
+    start = "first weights, which this round makes" if asks.initial else "a model that the hub chooses"
+    return {
+        "pushed weights": _pushed(asks.pushed),
+        "Dataset": asks.dataset_name,
+        "DataSchema": asks.schema.digest,
+        "image": asks.image if runs else "Wardround's own",
+        "command": " ".join(asks.command) if runs else "Wardround's own",
+        "parameters": parameters(asks.parameters),
+        "starts from": start if runs else "nothing",
+        "compares with": ", ".join(each.round_name for each in asks.references) or "no other model",
+        "metrics": ", ".join(asks.metrics) if runs else "none",
+        "quorum": _quorum(asks.quorum),
+        "compression of the update": asks.compression,
+        "IP sockets": "open for the code" if asks.resources.local_sockets else "closed",
+        "accelerators": str(asks.resources.accelerators_per_node),
+        "result for": asks.release,
+    }
+
+
+def _of_delivery(asks: Assignment, delivery: AssignedDelivery) -> Mapping[str, str]:
+    manifest = parsed_payload(ModelManifest, asks.base.manifest) if asks.base else None
+    model = f"model {delivery.model_name} (UID {delivery.model_uid}) of federation {asks.round_namespace}"
+    return {
+        "pushed weights": _pushed(asks.pushed),
+        "delivers": f"version {delivery.version} of {model}",
+        "file": manifest.digest
+        if manifest
+        else ("unknown, because the model's manifest cannot be read. So the courier refuses the task"),
+        "becomes": "the model's current version at the hospital. If the hospital has the version already, the task "
+        "brings a newer card, which can change the threshold and the recalibration",
+        "keeps": f"the newest {delivery.keep} versions of the model. The courier deletes older ones",
+    }
+
+
+def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime) -> Iterator[str]:
+    yield f"Its model: {series.model_name} (UID {series.model_uid}) of federation {series.federation}"
+    yield from listed(facts(series))
+    if names := plans.deviations(known.assignment):
+        yield (
+            "  No Approval of the model covers this task, because the task differs from what its series asks for "
+            f"({', '.join(names)})."
+        )
+    yield f"  {NOT_BOUND}"
+    yield f"  If you approve the model, the Approval covers {approvals.limits_in_words(most)}."
+    for each in approvals.of_the_model(known):
+        yield f"  {_approval_line(each, series, now)}"
+    arguments = f"--uid {known.task.metadata.uid} {approvals.bounds(most)}"
+    yield f"  To approve the model: kubectl wardround approve {known.where} --model {arguments}"
+    if not approvals.has_ended(known.task):
+        yield f"  To see and approve all models of the model's sweep: kubectl wardround approve {known.where} --sweep"
+    yield f"  To deny the model: kubectl wardround deny {known.where} --model"
+
+
+def facts(series: SeriesTerms | SweepTerms) -> Mapping[str, str]:
+    """What a series asks for, or each series of a sweep."""
+    return {
+        "pushed weights": _pushed(series.pushed),
+        "series": f"number {series.series}, at most {series.rounds} Train rounds",
+        "tasks": ", ".join(series.tasks),
+        "evaluations": _evaluations(series.evaluation_every),
+        "Dataset": series.dataset_name,
+        "DataSchema": series.schema,
+        "image": series.image,
+        "command": " ".join(series.command),
+        "parameters": parameters(series.parameters),
+        "schedules": "; ".join(
+            f"{each.parameter}: " + ", ".join(f"{step.value} from round {step.from_round}" for step in each.steps)
+            for each in series.schedules
+        )
+        or "none",
+        "frozen tensors": ", ".join(series.frozen) or "none",
+        "metrics": ", ".join(series.metrics),
+        "quorum": f"{_quorum(series.quorum)}; in evaluations {_quorum(series.evaluation_quorum)}",
+        "compression of updates": series.compression,
+        "IP sockets": "open for the code" if series.resources.local_sockets else "closed",
+        "accelerators": str(series.resources.accelerators_per_node),
+        "result for": series.release,
+        "digest": terms.digest(terms.text(series)),
+    }
+
+
+def _approval_line(each: Approval, series: SeriesTerms, now: datetime) -> str:
+    spec, status = each.spec, each.status
+    words = f"Approval {each.metadata.name} by {spec.author}, {each.metadata.creation_timestamp}: {spec.verdict}"
+    if not terms.read(spec.terms):
+        words = f"{words} (another version of Wardround may have written its terms)"
+    if spec.withdrawn_by is not None:
+        return f"{words}, withdrawn by {spec.withdrawn_by}{f', {status.withdrawn_at}' if status.withdrawn_at else ''}"
+    if spec.verdict == "Deny":
+        return words
+    over = " (over)" if (ends := read_time(spec.until or "")) is None or ends <= now else ""
+    counts = f"{status.rounds} of {spec.max_rounds} rounds, {status.evaluations} of {spec.max_evaluations} evaluations"
+    approved = plans.series_of_model(each, series.model_uid)
+    others = terms.differing(approved, series) if approved else ()
+    differs = f"; its terms differ in {', '.join(others)}" if others else ""
+    return f"{words}, until {spec.until}{over}, {counts}{differs}"
+
+
+def parameters(values: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items()) or "none"
+
+
+def _evaluations(every: int) -> str:
+    between = {0: "", 1: "after each Train round, "}.get(every, f"after every {every} Train rounds, ")
+    return f"{between}after the last Train round, and to compare with earlier versions"
+
+
+def _quorum(quorum: Quorum) -> str:
+    required = f", with {', '.join(quorum.required)}" if quorum.required else ""
+    return f"at least {quorum.min}{required}"
+
+
+def listed(known: Mapping[str, str]) -> list[str]:
+    width = max(map(len, known))
+    return [f"  {name:<{width}}  {value}" for name, value in known.items()]
