@@ -63,6 +63,36 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
 {{/*
+Fails if a claim of ours has patient data of this namespace. The policies own-claims and own-prediction-claims refuse that too, but
+at a first installation Helm makes them after the Deployments and the Site. `helm template` asks no cluster, so it sees no object.
+*/}}
+{{- define "site.checkPatientData" -}}
+{{- $named := dict "workspace.existingClaim" (include "site.workspaceClaim" .) "state.existingClaim" (include "site.stateClaim" .)
+      "models.claimName" (include "site.modelsClaim" .) }}
+{{- if .Capabilities.APIVersions.Has "wardround.io/v1alpha1/Dataset" }}
+{{- range (lookup "wardround.io/v1alpha1" "Dataset" .Release.Namespace "").items }}
+{{- include "site.checkOwner" (dict "named" $named "claims" (list .spec.claimName) "owner" (printf "the patient data of Dataset %s" .metadata.name)) }}
+{{- end }}
+{{- end }}
+{{- if .Capabilities.APIVersions.Has "wardround.io/v1alpha1/Prediction" }}
+{{- range (lookup "wardround.io/v1alpha1" "Prediction" .Release.Namespace "").items }}
+{{- include "site.checkOwner" (dict "named" $named "claims" (list .spec.rows.claimName .spec.answer.claimName) "owner" (printf "patient data of Prediction %s" .metadata.name)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Takes a dict: named (claims of the chart by the value that names them), claims and owner of the patient data. */}}
+{{- define "site.checkOwner" -}}
+{{- $owner := .owner }}
+{{- $claims := .claims }}
+{{- range $value, $claim := .named }}
+{{- if has $claim $claims }}
+{{- fail (printf "The claim %s has %s. So it may not be the workspace, the state or the models. Write the name of another claim into %s of the values." $claim $owner $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
 Strict or nothing. Kubernetes serves the field from 1.33. Only from 1.36 does it refuse a container runtime without support.
 */}}
 {{- define "site.supplementalGroupsPolicy" -}}

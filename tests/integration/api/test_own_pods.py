@@ -96,8 +96,9 @@ def test_only_the_controlling_owner_says_which_deployment_a_pod_is_of(api: Api, 
 RELEASE = ("wardround-site", "site", "hospital-a")
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/hospital-a/deployments"
-OF_A_DATASET = "may mount rows, the claim of Dataset taken, because neither of them may see patient data"
-OF_A_PREDICTION = "may mount {}, a claim of Prediction asked, because neither of them may see patient data"
+SITES = "/apis/wardround.io/v1alpha1/namespaces/hospital-a/sites"
+OF_A_DATASET = "The claim rows has the patient data of Dataset taken."
+OF_A_PREDICTION = "The claim {} has patient data of Prediction asked."
 # What names a claim that the courier mounts, and the refusal. A Prediction has claims that `predictions` lists no more.
 CLAIM_VALUES: dict[str, tuple[Object, str]] = {
     "models": ({"models": {"claimName": "rows"}}, OF_A_DATASET),
@@ -111,6 +112,10 @@ CLAIM_VALUES: dict[str, tuple[Object, str]] = {
         OF_A_PREDICTION.format("answers"),
     ),
 }
+
+
+# The state is a claim that only training pods mount.
+NAMED_VALUES = {**CLAIM_VALUES, "state": ({"state": {"existingClaim": "rows"}}, OF_A_DATASET)}
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +132,25 @@ def taken(api: Api, helm: Helm) -> Iterator[Api]:
     helm.install(*RELEASE, site_values("site-a"), "--force-conflicts")
 
 
+def upgraded(helm: Helm, change: Object) -> str:
+    """What Helm says of an upgrade that it refuses."""
+    values = helm.values(site_values("site-a") | change)
+    release, chart, namespace = RELEASE[0], str(ROOT / "charts" / "site"), RELEASE[2]
+    done = helm.run("upgrade", release, chart, "--namespace", namespace, "--values", values, "--force-conflicts")
+    assert done.returncode != 0
+    return done.stderr
+
+
+@pytest.mark.parametrize("value", NAMED_VALUES)
+def test_an_upgrade_fails_before_it_writes_a_claim_of_patient_data(taken: Api, helm: Helm, value: str) -> None:
+    change, words = NAMED_VALUES[value]
+    before = taken.get("Site", "site", "hospital-a")["spec"]
+    assert words in upgraded(helm, change)
+    assert taken.get("Site", "site", "hospital-a")["spec"] == before
+
+
 @pytest.mark.parametrize("value", CLAIM_VALUES)
-def test_helm_hears_that_the_courier_may_not_mount_the_claim_of_patient_data(
+def test_a_deployment_of_the_courier_with_a_claim_of_patient_data_is_refused(
     taken: Api, helm: Helm, value: str
 ) -> None:
     change, words = CLAIM_VALUES[value]
@@ -136,11 +158,6 @@ def test_helm_hears_that_the_courier_may_not_mount_the_claim_of_patient_data(
     # The volumes alone: the release of the rendered chart has another name.
     courier["spec"] = {"template": {"spec": {"volumes": courier["spec"]["template"]["spec"]["volumes"]}}}
     until("the Deployment is refused", lambda: words in applied(taken, DEPLOYMENTS, courier, dry_run=True))
-    values = helm.values(site_values("site-a") | change)
-    release, chart, namespace = RELEASE[0], str(ROOT / "charts" / "site"), RELEASE[2]
-    done = helm.run("upgrade", release, chart, "--namespace", namespace, "--values", values, "--force-conflicts")
-    assert done.returncode != 0
-    assert words in done.stderr
 
 
 @pytest.mark.parametrize("value", CLAIM_VALUES)
@@ -156,6 +173,57 @@ def test_the_courier_does_not_mount_the_claim_of_patient_data_that_the_chart_nam
     until_refused_only(taken, pod(courier), words)
     # The site operator's pod mounts nothing.
     taken.create(pod(of_kind(chart, "Deployment")["site-operator"]), user=REPLICAS, dry_run=True)
+
+
+@pytest.mark.parametrize("value", NAMED_VALUES)
+def test_the_site_names_no_claim_of_patient_data_for_our_own_use(taken: Api, helm: Helm, value: str) -> None:
+    """Another tool than Helm asks no cluster before it writes."""
+    change, words = NAMED_VALUES[value]
+    [site] = of_kind(render(helm, "site", **change), "Site").values()
+    until("the Site is refused", lambda: words in applied(taken, SITES, site, dry_run=True))
+    assert "state.existingClaim" in applied(taken, SITES, site, dry_run=True)
+
+
+# Values of a first installation, and the claim that a Dataset has already.
+FIRST: dict[str, tuple[Object, str, str]] = {
+    "workspace": ({"workspace": {"existingClaim": "rows"}}, "rows", "workspace.existingClaim"),
+    "the default workspace": ({}, "workspace", "workspace.existingClaim"),
+    "state": ({"state": {"existingClaim": "rows"}}, "rows", "state.existingClaim"),
+    "the default state": ({}, "state", "state.existingClaim"),
+    "models": ({"models": {"claimName": "rows"}}, "rows", "models.claimName"),
+}
+
+
+@pytest.fixture(scope="module")
+def fresh(api: Api) -> str:
+    """A namespace without the site chart, and so without its policies."""
+    name = "hospital-fresh"
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return name
+
+
+@pytest.mark.parametrize("case", FIRST)
+def test_a_first_installation_fails_if_a_dataset_has_a_claim_of_ours(
+    api: Api, helm: Helm, fresh: str, case: str
+) -> None:
+    """Helm makes the policies last, so they come after the courier."""
+    change, claim_name, value = FIRST[case]
+    item = dataset(fresh, "early")
+    item["spec"]["claimName"] = claim_name
+    values = helm.values(site_values("site-b") | change)
+    chart = str(ROOT / "charts" / "site")
+    command = ("install", "first", chart, "--namespace", fresh, "--values", values, "--dry-run=server")
+    helm.ok(*command)
+    api.create(item)
+    try:
+        refused = helm.run(*command)
+        helm.ok("template", "first", chart, "--namespace", fresh, "--values", values)
+    finally:
+        api.delete("Dataset", "early", fresh)
+    assert refused.returncode != 0
+    words = f"The claim {claim_name} has the patient data of Dataset early."
+    assert words in refused.stderr
+    assert f"Write the name of another claim into {value} of the values." in refused.stderr
 
 
 def test_no_dataset_has_the_claim_of_an_answer_that_the_chart_lists_no_more(taken: Api, helm: Helm) -> None:

