@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -18,6 +19,7 @@ from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.plans_hub.builders import NOW, condition
 from wardround.api import federatedround, names
 from wardround.api.federatedround import FederatedRound
+from wardround.api.times import to_seconds
 from wardround.clock import system_draw
 from wardround.hub import models, vault
 from wardround.hub.made import note_number
@@ -38,7 +40,7 @@ NO_SCHEMA = "applied-later"
 def series_round(generation: int = 1, *conditions: Object) -> Object:
     owner = {"apiVersion": "wardround.io/v1alpha1", "kind": "FederatedModel", "name": "breast", "uid": "u"}
     meta = {"name": "r", "uid": "r", "namespace": FEDERATION, "generation": generation, "ownerReferences": [owner]}
-    return {"metadata": meta, "status": {"conditions": list(conditions)}}
+    return {"metadata": meta, "spec": {"task": "Train"}, "status": {"conditions": list(conditions)}}
 
 
 def test_a_round_wakes_its_model_when_it_has_ended_or_somebody_has_changed_or_deleted_it() -> None:
@@ -100,8 +102,9 @@ def test_a_model_is_not_read_for_each_hospital_that_its_round_asks() -> None:
     assert reads(2) == reads(8)
 
 
-async def complete_newest(hub: LoneHub) -> None:
-    """A result of the newest round is stored, so the hub operator completes the round when it looks at it."""
+async def complete_newest(hub: LoneHub, card: str = "") -> None:
+    """A result of the newest round is stored, so the hub operator completes the round when it looks at it. `card`: of
+    the result, for a delivery."""
     live = federatedround.parse(hub.round(named_rounds(hub)[-1]))
     token = hub.server.token(f"{NAMESPACE}:hub-operator", 3600)
     client = Client(hub.server, lambda: token, NAMESPACE, lambda: 0.0)
@@ -109,7 +112,9 @@ async def complete_newest(hub: LoneHub) -> None:
     await vault.make_round_key(client, live)
     await note_number(client, await client.get("Secret", names.round_secret(live.metadata.uid)), 1)
     signer = Hub(await vault.identity(client))
-    await vault.keep_model(client, live, signer.seal_model(b"x", live.metadata.uid, task=live.spec.task).model)
+    model = signer.seal_model(b"x", live.metadata.uid, task=live.spec.task).model
+    stored = replace(model.stored, aggregated=tuple(HOSPITALS), quorum=len(HOSPITALS))
+    await vault.keep_model(client, live, replace(model, card=card, stored=stored))
     place = Place("FederatedRound", FEDERATION, live.metadata.name)
     hub.server.change(place, {"metadata": {"annotations": {"tests.wardround.io/looked": "again"}}})
 
@@ -240,6 +245,54 @@ def test_sites_that_know_no_compression_are_asked_to_measure_a_version_on_test_r
             assert shown(hub, "Tested")[:2] == ("False", "VersionTesting")
             name = model_status(hub)["testing"]["round"]
             assert list(hub.tasks(name)) == HOSPITALS
+
+    play(main)
+
+
+def test_a_model_lists_no_tasks_of_a_delivery_that_has_asked_nobody() -> None:
+    """The version has no card, so its delivery fails at once."""
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        async with hub.running():
+            begin_series(hub, HOSPITALS)
+            hub.server.change(MODEL, {"spec": {"deliver": {"to": "Participants"}, "series": {"rounds": 1}}})
+            await hub.settle()
+            for _ in ("Statistics", "Train", "Evaluate"):
+                await complete_newest(hub)
+                await hub.settle()
+            assert shown(hub, "Delivered")[:2] == ("False", "DeliveryFailed")
+            hub.server.reads.clear()
+            for number in range(3):
+                hub.server.change(MODEL, {"metadata": {"annotations": {"tests.wardround.io/looked": str(number)}}})
+                await hub.settle()
+            assert sum(each.kind == "FederatedModel" for each in hub.server.reads) >= 3, "it looks"
+            assert not any(each.kind == "RoundTask" for each in hub.server.reads)
+
+    play(main)
+
+
+def test_a_model_takes_the_hospitals_of_its_delivery_from_memory() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        async with hub.running():
+            begin_series(hub, HOSPITALS)
+            hub.server.change(MODEL, {"spec": {"deliver": {"to": "Participants"}, "series": {"rounds": 1}}})
+            await hub.settle()
+            for _ in ("Statistics", "Train", "Evaluate"):
+                await complete_newest(hub, card="a card")
+                await hub.settle()
+            tasks = hub.tasks(model_status(hub)["delivery"]["round"])
+            hub.server.reads.clear()
+            for task in tasks.values():
+                at = to_seconds(loop.clock())
+                ends = [codec.dump(condition(kind, True, kind)) for kind in ("Accepted", "Complete")]
+                hub.report(task, *({**each, "lastTransitionTime": at} for each in ends))
+            await hub.settle()
+            assert shown(hub, "Delivered")[:2] == ("True", "DeliveryComplete")
+            assert model_status(hub)["delivery"]["asked"] == list(tasks) == HOSPITALS
+            lists = [each for each in hub.server.reads if each.kind == "RoundTask" and each.scanned > 1]
+            assert len(lists) == 1, "the one on which the end of the round rests"
 
     play(main)
 
