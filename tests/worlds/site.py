@@ -117,7 +117,7 @@ def a_site(**policy: Any) -> site.Site:
 
 
 def a_task(
-    name: str = "train-1-1a2b3c4d-a1",
+    name: str = "train-1-a8e051da-a1",
     *,
     envelope: str | None = None,
     spec: Mapping[str, Any] | None = None,
@@ -241,7 +241,7 @@ def ready(*more: dict[str, str], **courier: Any) -> dict[str, Any]:
 
 
 JOB = Job(
-    name="train-1-1a2b3c4d-a1",
+    name="train-1-a8e051da-a1",
     namespace="hospital-a",
     uid="job-uid",
     source=Source.described(BREAST.spec, SCHEMA),

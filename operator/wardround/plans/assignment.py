@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from wardround.api import conditions
+from wardround.api import conditions, names
 from wardround.api.approval import Approval
 from wardround.api.meta import RoundRef
 from wardround.api.parameter_bounds import first_outside, outside
@@ -122,14 +122,15 @@ class ReceivedAssignment:
 class Terms:
     """The site's side.
 
-    `schemas`: for each Dataset, the spec of its DataSchema, None if that is missing. `taken`: highest attempt of this
-    very round that this site accepted before, 0 if none. `accepted`: the place in the order of issue of each assignment
-    that this site has accepted and remembers. `approved`, `denied`: by a person, this very task. `denials`: the names
-    of the other SiteTasks that a person has denied, by `plans.denial.place`. `approvals`: of whole series. `models`:
-    whether the site has a claim of models.
+    `task_name`: of the SiteTask, as the hub has named it. `schemas`: for each Dataset, the spec of its DataSchema, None
+    if that is missing. `taken`: highest attempt of this very round that this site accepted before, 0 if none.
+    `accepted`: the place in the order of issue of each assignment that this site has accepted and remembers.
+    `approved`, `denied`: by a person, this very task. `denials`: the names of the other SiteTasks that a person has
+    denied, by `plans.denial.place`. `approvals`: of whole series. `models`: whether the site has a claim of models.
     """
 
     participant: str
+    task_name: str
     policy: Policy
     schemas: Mapping[str, Mapping[str, Any] | None]
     taken: int
@@ -305,6 +306,12 @@ def _addressee(assignment: Assignment, terms: Terms) -> str:
     return "" if assignment.participant == terms.participant else "NotAddressee"
 
 
+def _name(assignment: Assignment, terms: Terms) -> str:
+    """People read this name, and approve the task by it. So no hub gives a task the name of another round."""
+    signed = names.task_name(assignment.round_name, assignment.round_uid, assignment.attempt)
+    return "" if terms.task_name == signed else "Replayed"
+
+
 def _taken_before(assignment: Assignment, terms: Terms) -> str:
     return "Replayed" if assignment.attempt <= terms.taken else ""
 
@@ -432,6 +439,7 @@ def _denied(assignment: Assignment, terms: Terms) -> str:
 
 REFUSALS: tuple[Callable[[Assignment, Terms], str], ...] = (
     _addressee,
+    _name,
     _taken_before,
     _forgotten,
     _version,

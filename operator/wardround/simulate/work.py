@@ -90,7 +90,7 @@ class Workplace:
 
     def work(self, task: RoundTask, order: Order) -> SimulatedTask:
         """Do the whole task: decide about it, fetch the base, run the pod, seal and send the update."""
-        acceptance = decide(self.hospital.received(task.spec, order.now), self._terms())
+        acceptance = decide(self.hospital.received(task.spec, order.now), self._terms(task))
         assignment = acceptance.assignment
         if acceptance.outcome != "Accepted" or assignment is None:
             refused = _set((), "Accepted", False, acceptance.reason, order.now)
@@ -128,11 +128,12 @@ class Workplace:
         )
         return SimulatedTask(sent, outcomes=outcomes)
 
-    def _terms(self) -> Terms:
+    def _terms(self, task: RoundTask) -> Terms:
         """The simulation hands a task over only once, so there are no earlier tasks to compare it with."""
         hospital = self.hospital
         return Terms(
             participant=hospital.name,
+            task_name=task.metadata.name,
             policy=hospital.site.spec.policy,
             schemas={name: hospital.schema(name) for name in hospital.datasets},
             taken=0,

@@ -138,7 +138,9 @@ def test_a_denial_counts_for_the_round_that_takes_the_place_of_the_denied_one(ap
 def test_a_denial_counts_for_a_further_attempt_at_the_round_of_a_person() -> None:
     second = dataclasses.replace(TRAIN, model=None, attempt=2)
     observation = after(denied_before(model=None, round_uid=TRAIN.round_uid), second)
-    task = dataclasses.replace(observation.task, spec=dataclasses.replace(observation.task.spec, attempt=2))
+    first = observation.task
+    metadata = dataclasses.replace(first.metadata, name="train-1-a8e051da-a2")
+    task = dataclasses.replace(first, metadata=metadata, spec=dataclasses.replace(first.spec, attempt=2))
     planned = plan(dataclasses.replace(observation, task=task))
     assert planned.status.failure is not None
     assert planned.status.failure.reason == "Denied"
@@ -170,7 +172,7 @@ DENIALS: dict[str, tuple[Observation, str]] = {
     "policy": (dataclasses.replace(waiting(TRAIN), site=a_site(approval="Deny")), "policy.approval of the Site is"),
     "task": (
         waiting(TRAIN, denied=True, decidedBy="bob"),
-        "run `kubectl wardround approve sitetask/train-1-1a2b3c4d-a1 -n hospital-a`",
+        "run `kubectl wardround approve sitetask/train-1-a8e051da-a1 -n hospital-a`",
     ),
     "earlier task": (after(denied_before()), "has denied SiteTask first"),
     "model": (waiting(TRAIN, an_approval(verdict="Deny")), "because Approval breast-s1 denies the task's model."),

@@ -210,7 +210,7 @@ def test_a_dataset_without_its_schema_fails_the_task_before_there_is_a_job() -> 
     assert "There is no DataSchema breast-v1 in this namespace" in holds(planned.status, "Failed").message
 
 
-def not_admitted(name: str = "train-1-1a2b3c4d-a1", **task: Any) -> SiteTask:
+def not_admitted(name: str = "train-1-a8e051da-a1", **task: Any) -> SiteTask:
     made = a_task(name, status=ready(), **task)
     return dataclasses.replace(made, status=hampered(made, CREATE, "post Job: 403 no quota", NOW, refused=True))
 

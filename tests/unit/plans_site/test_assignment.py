@@ -21,6 +21,7 @@ from tests.worlds.site import (
     a_site,
     signed,
 )
+from wardround.api import names
 from wardround.api.meta import RoundRef
 from wardround.plans.assignment import AHEAD, REMEMBERED, Acceptance, ReceivedAssignment, Terms, decide, verify
 from wardround.reasons.registry import COURIER, REASONS
@@ -56,7 +57,10 @@ LUNG = {"name": "lung", "federations": ["lung-cancer"]}
 POLICY = a_site(datasets=[{"name": "breast", "federations": ["skin-cancer", "breast-cancer"]}, LUNG]).spec.policy
 SCHEMAS = {"breast": SCHEMA}
 PUSHED = AssignedPushed(digest="sha256:" + "e" * 64, requested_by="wanda")
-TERMS = Terms(participant="site-a", policy=POLICY, schemas=SCHEMAS, taken=0, accepted=(), approved=False)
+TASK = names.task_name("train-1", "round-uid", 1)
+TERMS = Terms(
+    participant="site-a", task_name=TASK, policy=POLICY, schemas=SCHEMAS, taken=0, accepted=(), approved=False
+)
 
 
 def decided(received: dict[str, Any] | None = None, **terms: Any) -> Acceptance:
@@ -231,7 +235,29 @@ def test_an_attempt_older_than_one_that_was_taken_is_refused() -> None:
 
 def test_a_later_attempt_is_taken() -> None:
     received = {"envelope": signed(attempt=2), "attempt": 2}
-    assert decided(received, taken=1).outcome == "Accepted"
+    assert decided(received, taken=1, task_name=names.task_name("train-1", "round-uid", 2)).outcome == "Accepted"
+
+
+OTHER_NAMES = {
+    "another round": names.task_name("harmless-1", "round-uid", 1),
+    "another round of this name": names.task_name("train-1", "another", 1),
+    "another attempt": names.task_name("train-1", "round-uid", 2),
+    "no round": "train-1",
+}
+
+
+@pytest.mark.parametrize("case", OTHER_NAMES)
+def test_a_task_has_the_name_that_follows_from_the_signed_round(case: str) -> None:
+    """The hub signs the round's name, and not that of the RoundTask, by which people approve the task."""
+    for approved in (False, True):
+        acceptance = decided(task_name=OTHER_NAMES[case], approved=approved)
+        assert (acceptance.outcome, acceptance.reason) == ("Refused", "Replayed")
+
+
+def test_the_name_of_a_task_may_cut_the_name_of_its_round() -> None:
+    name = "a-round-with-a-name-of-more-than-forty-characters"
+    received = {"envelope": signed(round_name=name), "round_ref": dataclasses.replace(RECEIVED.round_ref, name=name)}
+    assert decided(received, task_name=names.task_name(name, "round-uid", 1)).outcome == "Accepted"
 
 
 def test_a_statistics_round_needs_no_image() -> None:

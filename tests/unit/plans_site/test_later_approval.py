@@ -25,7 +25,7 @@ SENT = {"update": {"manifest": "signed"}}
 
 
 def trained(
-    task: Assignment = TRAIN, name: str = "train-1-1a2b3c4d-a1", *, sent: bool = False, **spec: Any
+    task: Assignment = TRAIN, name: str = "train-1-a8e051da-a1", *, sent: bool = False, **spec: Any
 ) -> SiteTask:
     """A task that the site accepted without a person. The courier has `sent` its update, or holds it back."""
     changes = {each: getattr(task, each) for each in Assignment.__dataclass_fields__}

@@ -176,6 +176,7 @@ def decide(seen: Observation) -> Acceptance:
     attempts = [task.attempt for task in seen.others if task.round_uid == spec.round_ref.uid and task.accepted]
     terms = Terms(
         participant=site.spec.hub.participant_namespace,
+        task_name=seen.task.metadata.name,
         policy=site.spec.policy,
         schemas={name: each.schema for name, each in seen.datasets.items()},
         taken=max(attempts, default=0),
