@@ -150,6 +150,8 @@ MINUTES = "takes minutes and asserts nothing: docs/figures.md is written from it
 NOT_RUN_INLINE = {
     "python -m lab --help": "python -m lab --help",
     "helm upgrade": UPGRADED,
+    "helm install": "the tests of the charts run it",
+    "helm template": "the tests of the charts run it",
     "helm upgrade wardround-hub charts/hub -n wardround-hub -f hub.yaml": UPGRADED,
     "helm upgrade wardround-site charts/site -n SITE_NAMESPACE -f site.yaml -f from-hub.yaml": UPGRADED,
     "helm rollback wardround-hub -n wardround-hub": "its twin at a site is run",
