@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from wardround.manifests.pod import Manifest
-from wardround.plans.pod import Job
-from wardround.plans.sitetask.state import JOB_NOT_ADMITTED
+from wardround.plans.pod import JOB_NOT_ADMITTED, Job
 
 # After the API server refused the Job: just after a change it may still compare with the former objects.
 ADMISSION_SECONDS = 10.0

@@ -12,8 +12,7 @@ from wardround.api.conditions import Conditions
 from wardround.api.dataset import ClassLeftOut, DatasetStatus, Ignored, LeftOut, Limits, Reading, UnusedField
 from wardround.api.times import to_seconds
 from wardround.plans.closed_job import WITHOUT_A_POD
-from wardround.plans.pod import Step
-from wardround.plans.sitetask.state import JOB_NOT_ADMITTED
+from wardround.plans.pod import JOB_NOT_ADMITTED, Step
 from wardround.reasons.registry import REASONS
 from wardround.tabular import dataschema, ignored_columns
 from wardround.tabular import schema as table_schema

@@ -14,6 +14,9 @@ from wardround.wire import outcome
 from wardround.wire.outcome import Outcome
 from wardround.wire.training import DATASET_TEXT, MAX_LEFT_OUT, MIN_CELL, MIN_SAMPLES, SCHEMA_TEXT
 
+# The reason of a Job, or of its pod, that the site's API server does not admit.
+JOB_NOT_ADMITTED = "JobNotAdmitted"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:

@@ -15,9 +15,8 @@ from wardround.api.times import parse_time, sooner, to_seconds
 from wardround.manifests.reading import ReadingJob, build
 from wardround.plans import dataset, published
 from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, WITHOUT_A_POD, ClosedJobPlan
-from wardround.plans.pod import Job, Pod, Step, out_of_time
+from wardround.plans.pod import JOB_NOT_ADMITTED, Job, Pod, Step, out_of_time
 from wardround.plans.sitetask.job import workload
-from wardround.plans.sitetask.state import JOB_NOT_ADMITTED
 from wardround.plans.sitetask.types import Control
 from wardround.reasons.registry import REASONS
 

@@ -15,12 +15,13 @@ from wardround.plans import waits
 from wardround.plans.approval import is_approval
 from wardround.plans.dataset import texts_fault
 from wardround.plans.denial import denial, in_place
+from wardround.plans.pod import JOB_NOT_ADMITTED
 from wardround.plans.sitetask import failure as failures
 from wardround.plans.sitetask import memory
 from wardround.plans.sitetask.job import training_job
 from wardround.plans.sitetask.places import ahead
 from wardround.plans.sitetask.stages import failed, pod_times
-from wardround.plans.sitetask.state import JOB_NOT_ADMITTED, is_accepted, is_refused
+from wardround.plans.sitetask.state import is_accepted, is_refused
 from wardround.plans.sitetask.types import Change, CreateJob, Marks, Observation, Ruling
 from wardround.plans.sitetask.view import View, has_reached
 from wardround.reasons.registry import COURIER, REASONS

@@ -5,8 +5,7 @@ from __future__ import annotations
 from wardround.api import conditions
 from wardround.api.roundtask import RoundTask
 from wardround.api.sitetask import SiteTask
-
-JOB_NOT_ADMITTED = "JobNotAdmitted"
+from wardround.plans.pod import JOB_NOT_ADMITTED
 
 
 def is_final(task: SiteTask | RoundTask) -> bool:

@@ -11,8 +11,9 @@ from wardround.api import conditions, timeline
 from wardround.api.sitetask import OwnVerdict, SiteTask, SiteTaskStatus, TaskDecision
 from wardround.api.times import to_seconds
 from wardround.plans import waits
+from wardround.plans.pod import JOB_NOT_ADMITTED
 from wardround.plans.sitetask.stages import POD_STAGES
-from wardround.plans.sitetask.state import JOB_NOT_ADMITTED, is_final
+from wardround.plans.sitetask.state import is_final
 from wardround.plans.sitetask.types import Change, CreateJob, DeleteJob, DeleteTask, Mirror, Ruling
 from wardround.plans.sitetask.view import View
 from wardround.wire.outcome import Outcome, OwnMetric
