@@ -44,7 +44,7 @@ class Courier:
         return "" if self.listed else "the first list of SiteTasks"
 
     async def follow_tasks(self) -> None:
-        """For ever. Raises ApiError."""
+        """Runs without end. Raises ApiError."""
         async for event, item in self._means.client.watch("SiteTask"):
             if event == "LISTED":
                 await self._sweep()
@@ -145,7 +145,7 @@ class Process:
         return self._courier.missing if self._courier else "the site's keys"
 
     async def run(self) -> None:
-        """For ever. Raises StoreError or SystemExit where only people can help."""
+        """Runs without end. Raises StoreError or SystemExit where only people can help."""
         pins, draw = self._settings.pins, self._draw
         identity = await _identity(self._client, draw)
         async with self._open_store(pins.store_origin, pins.store_ca, pins.proxy_url) as store:
@@ -159,7 +159,7 @@ class Process:
 
 
 async def run(settings: Settings, client: Client, port: int = PORT) -> None:
-    """For ever. Raises StoreError or SystemExit where only people can help."""
+    """Runs without end. Raises StoreError or SystemExit where only people can help."""
     open_store = partial(StoreClient, draw=system_draw)
     process = Process(settings, client, open_store=open_store, clock=system_clock, draw=system_draw)
     async with client, health(lambda: process.missing, port):

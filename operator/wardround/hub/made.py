@@ -1,7 +1,7 @@
 """What the hub operator has made for one round in its own namespace: Secrets and Jobs, read by name. Decides nothing.
 
 All names follow from the round's UID and the numbers of its aggregations. The Secret of the round's key notes a number
-before the hub operator makes anything of this number. So no look has to search for objects, after a crash neither.
+before the hub operator makes anything of this number. So no look has to search for objects, also after a crash.
 """
 
 from __future__ import annotations

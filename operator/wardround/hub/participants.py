@@ -56,7 +56,7 @@ class ParticipantController:
             wake()
 
     async def run(self) -> None:
-        """For ever."""
+        """Runs without end."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hub.participants.run(self._changed))
             group.create_task(self._follow_accounts())
@@ -70,7 +70,7 @@ class ParticipantController:
         return await self._hub.client.get_if_exists("ServiceAccount", names.SITE_ACCOUNT, hospital) is not None
 
     async def _follow_accounts(self) -> None:
-        """For ever: looks at a Participant when its hospital's account comes or goes."""
+        """Runs without end: looks at a Participant when its hospital's account comes or goes."""
         retries = Retries(self._draw)
         fields = f"metadata.name={names.SITE_ACCOUNT}"
         while True:

@@ -1,4 +1,4 @@
-"""Keeps the RoundTasks of rounds that are not over, as a watch tells of them. What it answers may be some seconds old.
+"""Keeps the RoundTasks of rounds that are not over, as a watch shows them. What it answers may be some seconds old.
 
 It uses the client's own watch, not Kopf: docs/changing.md says why there are two ways to watch.
 """
@@ -162,7 +162,7 @@ class RoundTasks:
         self._kept.pop(federated_round, None)
 
     async def run(self, on_object: OnObject) -> None:
-        """For ever. Calls `on_object` for each RoundTask that is listed or changes, as a watch does."""
+        """Runs without end. Calls `on_object` for each RoundTask that is listed or changes, as a watch does."""
         retries = Retries(self._draw)
         while True:
             try:

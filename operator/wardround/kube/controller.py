@@ -96,7 +96,7 @@ class Manager:
                     self._queue.add(wake.key, behind=wake.behind)
 
     async def run(self) -> None:
-        """For ever."""
+        """Runs without end."""
         async with asyncio.TaskGroup() as group:
             for controller in self._controllers.values():
                 group.create_task(controller.run(), name=controller.kind)

@@ -1,4 +1,4 @@
-"""Keeps all objects of one kind in memory, as a watch tells of them. What it answers may be some seconds old.
+"""Keeps all objects of one kind in memory, as a watch shows them. What it answers may be some seconds old.
 
 It uses the client's own watch, not Kopf: docs/changing.md says why there are two ways to watch.
 """
@@ -53,7 +53,7 @@ class Index(Generic[T]):
         return "" if self._complete.is_set() else f"the first list of {self._kind} at {self._client.server}"
 
     async def objects(self) -> Mapping[NamespacedName, T]:
-        """All of them, once the first list is complete: of a part nobody could say what does not exist."""
+        """All of them, once the first list is complete. An incomplete list cannot show which objects do not exist."""
         await self._complete.wait()
         return self._objects
 
@@ -99,7 +99,7 @@ class Index(Generic[T]):
             self.put(item)
 
     async def run(self, on_object: OnObject) -> None:
-        """For ever. Calls `on_object` for each object that is listed or changes, as a watch does."""
+        """Runs without end. Calls `on_object` for each object that is listed or changes, as a watch does."""
         retries = Retries(self._draw)
         while True:
             try:

@@ -63,7 +63,7 @@ class WorkQueue(Generic[K]):
             timer.cancel()
 
     async def work(self, reconcile: Callable[[K], Awaitable[float | None]]) -> None:
-        """One worker, for ever. `reconcile` returns `requeue_after`: in how many seconds it wants the key again,
+        """One worker, without end. `reconcile` returns `requeue_after`: in how many seconds it wants the key again,
         or None. This replaces what it returned for the key before.
 
         Several workers work on several keys at once. An exception is logged and the key retried: a reconcile is

@@ -73,7 +73,7 @@ class Words:
 @dataclass(frozen=True, kw_only=True)
 class Reason:
     """A reason in a condition, in `status.failure` or in `status.attention`, with its explanation. All that the code
-    asks about a reason stands here, so that no other module lists reasons by name.
+    asks about a reason stands here, so that no other module lists three or more reasons.
 
     `failure_class`: the class of a task that fails for this reason; None if no task does. `exit_code`: the exit code of
     our container that ends for this reason; None if none does. `retried`: whether the hub makes another attempt after a

@@ -112,7 +112,7 @@ class SiteOperator:
         return self._watcher.missing
 
     async def run(self) -> None:
-        """For ever."""
+        """Runs without end."""
         self._wake_site()
         try:
             async with asyncio.TaskGroup() as group:

@@ -48,7 +48,7 @@ class Confirmation:
         )
 
     def joined(self, other: Confirmation) -> Confirmation:
-        """Both."""
+        """What both confirm."""
         return Confirmation(
             self.names | other.names,
             self.labels or other.labels,

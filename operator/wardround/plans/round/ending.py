@@ -11,7 +11,7 @@ from wardround.reasons.registry import REASONS
 
 
 def over(view: View) -> Ruling | None:
-    """Tidies up after a round that is over. Its final condition stays for ever. The reason says how far that is once
+    """Tidies up after a round that is over. Its final condition stays. The reason says how far that is once
     the actions are done."""
     if not is_over(view.round):
         return None
