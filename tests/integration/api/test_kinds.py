@@ -247,6 +247,7 @@ def test_a_dataset_can_change_but_not_its_split_and_its_identifier(api: Api) -> 
         with pytest.raises(Refused, match="Make a new Dataset"):
             api.patch("Dataset", "split", {"spec": change}, "hospital-a")
     api.patch("Dataset", "split", {"spec": {"path": "newer.csv", "schemaName": "breast-v2"}}, "hospital-a")
+    api.delete("Dataset", "split", "hospital-a")
 
 
 def test_a_namespace_has_one_site(api: Api) -> None:

@@ -11,13 +11,15 @@ import pytest
 
 from tests.integration.api.admission import refusal
 from tests.integration.api.apiserver import Api, Refused, account, until
+from tests.integration.api.attack import PATIENT_DATA
 from tests.integration.api.objects import ROOT, dataset, prediction, site_values
 from tests.integration.api.test_charts import of_kind, render
 from tests.integration.cluster import Helm
 
 Object = dict[str, Any]
 REPLICAS = account("kube-system", "replicaset-controller")
-REFUSED = "The courier mounts no claims but workspace, models, the site operator none"
+# If several policies refuse a write, the API server names any one of them.
+REFUSED = f"The courier mounts no claims but workspace, models, the site operator none|{PATIENT_DATA}"
 
 
 def claim(name: str) -> Object:
