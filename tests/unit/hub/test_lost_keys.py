@@ -53,6 +53,13 @@ def secrets(hub: LoneHub) -> list[Object]:
     return hub.server.select("Secret", NAMESPACE, names.ROUND_UID)
 
 
+async def assert_nothing_stays(hub: LoneHub) -> None:
+    """After the grants have expired."""
+    await asyncio.sleep(2 * 3600)
+    assert not secrets(hub)
+    assert not hub.store.stored
+
+
 def stop(hub: LoneHub) -> None:
     """The next process makes this Secret anew."""
     hub.server.remove(Place("Secret", NAMESPACE, "store-credentials"))
@@ -87,9 +94,7 @@ def test_a_round_whose_key_is_deleted_leaves_no_plan_and_no_bytes_when_it_fails(
             end_aggregation(hub, tries)
             await hub.settle()
             assert is_true(hub.round("train-1"), "Failed")
-            await asyncio.sleep(2 * 3600)
-            assert not secrets(hub)
-            assert not hub.store.stored
+            await assert_nothing_stays(hub)
 
     play(main)
 
@@ -108,9 +113,7 @@ def test_tasks_of_a_round_whose_key_is_deleted_are_cancelled_when_it_fails() -> 
             await hub.settle()
             assert is_true(hub.round("train-1"), "Failed")
             assert [each["spec"].get("cancel") for each in tasks_of(hub)] == [False, True]
-            await asyncio.sleep(2 * 3600)
-            assert not secrets(hub)
-            assert not hub.store.stored
+            await assert_nothing_stays(hub)
 
     play(main)
 
@@ -175,9 +178,7 @@ def test_a_round_whose_key_is_deleted_fails_and_leaves_nothing(lose: Callable[[L
             await hub.settle()
             assert failure(hub) == "RoundKeyLost"
             assert not jobs(hub)
-            await asyncio.sleep(2 * 3600)
-            assert not secrets(hub)
-            assert not hub.store.stored
+            await assert_nothing_stays(hub)
 
     play(main)
 

@@ -119,6 +119,15 @@ async def complete_newest(hub: LoneHub, card: str = "") -> None:
     hub.server.change(place, {"metadata": {"annotations": {"tests.wardround.io/looked": "again"}}})
 
 
+async def complete_short_series(hub: LoneHub, change: Object, card: str = "") -> None:
+    """Changes the spec of the model, and completes its three rounds. `card`: of each result."""
+    hub.server.change(MODEL, {"spec": {**change, "series": {"rounds": 1}}})
+    await hub.settle()
+    for _ in ("Statistics", "Train", "Evaluate"):
+        await complete_newest(hub, card)
+        await hub.settle()
+
+
 def payload(task: Object) -> Any:
     """The assignment of a RoundTask."""
     return json.loads(base64.b64decode(json.loads(task["spec"]["assignment"])["payload"]))
@@ -237,11 +246,7 @@ def test_sites_that_know_no_compression_are_asked_to_measure_a_version_on_test_r
                 versions = {"site": {"assignmentVersions": [COMPRESSION_SINCE - 1]}}
                 hub.server.change(Place("Participant", name, name), {"status": versions}, subresource="status")
             template = {"aggregation": {"compression": "Int8"}}
-            hub.server.change(MODEL, {"spec": {"round": template, "series": {"rounds": 1}}})
-            await hub.settle()
-            for _ in ("Statistics", "Train", "Evaluate"):
-                await complete_newest(hub)
-                await hub.settle()
+            await complete_short_series(hub, {"round": template})
             assert shown(hub, "Tested")[:2] == ("False", "VersionTesting")
             name = model_status(hub)["testing"]["round"]
             assert list(hub.tasks(name)) == HOSPITALS
@@ -256,11 +261,7 @@ def test_a_model_lists_no_tasks_of_a_delivery_that_has_asked_nobody() -> None:
         hub = LoneHub(loop)
         async with hub.running():
             begin_series(hub, HOSPITALS)
-            hub.server.change(MODEL, {"spec": {"deliver": {"to": "Participants"}, "series": {"rounds": 1}}})
-            await hub.settle()
-            for _ in ("Statistics", "Train", "Evaluate"):
-                await complete_newest(hub)
-                await hub.settle()
+            await complete_short_series(hub, {"deliver": {"to": "Participants"}})
             assert shown(hub, "Delivered")[:2] == ("False", "DeliveryFailed")
             hub.server.reads.clear()
             for number in range(3):
@@ -277,11 +278,7 @@ def test_a_model_takes_the_hospitals_of_its_delivery_from_memory() -> None:
         hub = LoneHub(loop)
         async with hub.running():
             begin_series(hub, HOSPITALS)
-            hub.server.change(MODEL, {"spec": {"deliver": {"to": "Participants"}, "series": {"rounds": 1}}})
-            await hub.settle()
-            for _ in ("Statistics", "Train", "Evaluate"):
-                await complete_newest(hub, card="a card")
-                await hub.settle()
+            await complete_short_series(hub, {"deliver": {"to": "Participants"}}, card="a card")
             tasks = hub.tasks(model_status(hub)["delivery"]["round"])
             hub.server.reads.clear()
             for task in tasks.values():
