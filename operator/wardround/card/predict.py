@@ -37,15 +37,22 @@ class Answer:
     Parquet file is 1. `probability`: None if the row has `faults`, each of which names a field and a reason.
 
     `recalibrated`: the probability by the card's intercept and slope; None if the card has none.
-    `positive`: whether `probability` reaches the operating point; None if the card has none.
+    `operating_point`: the card's threshold, the same for all rows; None if the card has none.
     """
 
     row: int
     identifier: str
     probability: float | None
     recalibrated: float | None
-    positive: bool | None
+    operating_point: float | None
     faults: tuple[str, ...] = ()
+
+    @property
+    def positive(self) -> bool | None:
+        """Whether the probability reaches the operating point; None without one of the two."""
+        if self.probability is None or self.operating_point is None:
+            return None
+        return self.probability >= self.operating_point
 
 
 @dataclass(frozen=True)
@@ -97,9 +104,8 @@ def notes(card: ModelCard) -> tuple[str, str]:
     recalibrated_by = (
         f"The column recalibrated uses {line.words}."
         if line
-        else "The column recalibrated is empty, because the card lacks calibrationIntercept and calibrationSlope "
-        "over enough "
-        "hospitals: more than half of the number that trained the model. To fill this column, ask the author of "
+        else "The column recalibrated is empty, because the card lacks calibrationIntercept and calibrationSlope over "
+        "enough hospitals: more than half of the number that trained the model. To fill this column, ask the author of "
         "this model's rounds for an Evaluate round with the metric calibration over these hospitals, with at least "
         "400 people besides those of the largest hospital. Then pull the model again."
     )
@@ -108,10 +114,10 @@ def notes(card: ModelCard) -> tuple[str, str]:
         f"this threshold on the {_WORDS[point.rows]} rows of "
         f"{_people(point.people, point.hospitals)}{_specificity_there(card, point)}."
         if point
-        else "The column positive is empty, because the card lacks a threshold over enough hospitals: more than "
-        "half of the "
-        "number that trained the model. To fill this column, ask the author of this model's rounds for an Evaluate "
-        "round with the metric sensitivityAtSpecificity over these hospitals. Then pull the model again."
+        else "The columns operatingPoint and positive are empty, because the card lacks a threshold over enough "
+        "hospitals: more than half of the number that trained the model. To fill these columns, ask the author of this "
+        "model's rounds for an Evaluate round with the metric sensitivityAtSpecificity over these hospitals. Then pull "
+        "the model again."
     )
     return recalibrated_by, positive_from
 
@@ -175,14 +181,13 @@ class Rules:
         computed = iter(probabilities)
         for row in rows:
             if row.faults:
-                yield Answer(row.number, row.identifier, None, None, None, row.faults)
+                yield Answer(row.number, row.identifier, None, None, self.point, row.faults)
             else:
                 yield self._answer(row, next(computed))
 
     def _answer(self, row: Row, probability: float) -> Answer:
         better = None if self.line is None else recalibrated(probability, self.line.intercept, self.line.slope)
-        positive = None if self.point is None else probability >= self.point
-        return Answer(row.number, row.identifier, probability, better, positive)
+        return Answer(row.number, row.identifier, probability, better, self.point)
 
 
 def answers(folder: Folder, spec: Mapping[str, Any], file: Path) -> Iterator[Answer]:

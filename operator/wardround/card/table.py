@@ -9,7 +9,7 @@ from typing import TextIO
 
 from wardround.card.predict import Answer
 
-COLUMNS = ("row", "identifier", "probability", "recalibrated", "positive", "fault")
+COLUMNS = ("row", "identifier", "probability", "recalibrated", "operatingPoint", "positive", "fault")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,9 @@ def write(answers: Iterable[Answer], file: TextIO) -> AnswerCounts:
 def _cells(answer: Answer) -> tuple[str, ...]:
     positive = "" if answer.positive is None else str(answer.positive).lower()
     numbers = _number(answer.probability), _number(answer.recalibrated)
-    return (str(answer.row), answer.identifier, *numbers, positive, "; ".join(answer.faults))
+    # In full, so that the file has the threshold with which `positive` was decided.
+    point = "" if answer.operating_point is None else repr(answer.operating_point)
+    return (str(answer.row), answer.identifier, *numbers, point, positive, "; ".join(answer.faults))
 
 
 def _number(value: float | None) -> str:

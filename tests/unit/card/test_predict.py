@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pyarrow import parquet
 from tests.unit.card.models import DATASET, THRESHOLD, Made, write_folder
 from tests.unit.card.scored import scored
 from wardround.__main__ import main
-from wardround.card import folder, predict
+from wardround.card import folder, predict, table
 from wardround.card.folder import FolderRefused
 from wardround.wire.card import CardMetric
 
@@ -111,6 +112,27 @@ def test_a_row_is_positive_from_the_cards_operating_point_on(made: Made, tmp_pat
     given = list(predict.answers(replace(loaded, card=replace(loaded.card, metrics=(threshold,))), DATASET, file))
     assert {each.positive for each in given} == {True, False}
     assert all(each.positive == (each.probability == highest) for each in given)
+    assert {each.operating_point for each in given} == {highest}
+
+
+def table_of(answers: list[predict.Answer]) -> list[dict[str, str]]:
+    """The file of these answers, as people read it."""
+    file = io.StringIO()
+    table.write(answers, file)
+    return list(csv.DictReader(io.StringIO(file.getvalue())))
+
+
+def test_the_answer_holds_the_operating_point_with_which_it_was_decided(made: Made, tmp_path: Path) -> None:
+    """In full: with nine digits of a threshold, people would call other rows positive than the answer does."""
+    file = written(tmp_path / "new.csv", WITHOUT_TARGET, "p1,links,50,1.5,", "p2,links,,1.5,")
+    loaded = folder.load(made.path, made.identity.fingerprint)
+    card = replace(loaded.card, metrics=(replace(THRESHOLD, value="0.123456789012"),))
+    answered, outside = table_of(list(predict.answers(replace(loaded, card=card), DATASET, file)))
+    assert [each["operatingPoint"] for each in (answered, outside)] == ["0.123456789012"] * 2
+    assert (answered["positive"], outside["positive"]) == ("true", "")
+    bare = replace(loaded, card=replace(loaded.card, metrics=()))
+    for each in table_of(list(predict.answers(bare, DATASET, file))):
+        assert (each["operatingPoint"], each["positive"]) == ("", "")
 
 
 def line(rows: str, intercept: str = "-0.5", slope: str = "0.8", round_name: str = "evaluate") -> list[CardMetric]:
@@ -250,6 +272,7 @@ def test_the_command_prints_one_line_for_each_row(
     assert (first["row"], first["identifier"], first["fault"]) == ("2", "p1", "")
     assert 0 < float(first["probability"]) < 1
     assert (second["probability"], second["positive"], second["fault"]) == ("", "", "age: Missing")
+    assert (first["operatingPoint"], second["operatingPoint"]) == ("0.4", "0.4")
     assert (first["recalibrated"], second["recalibrated"]) == ("", "")
     assert "The column recalibrated is empty" in shown.err
     assert "The column positive is true where the probability is 0.4 or more" in shown.err
