@@ -82,10 +82,10 @@ def applied(
         "kind": "FederatedModel",
         "metadata": {"name": made, "namespace": federation.namespace},
         "spec": {
+            "schemaName": SCHEMA,
             "round": {
                 "image": federation.images.trainer.reference,
                 "datasetName": DATASET,
-                "schemaName": SCHEMA,
                 "participants": {"names": asked},
                 "quorum": {"min": len(asked)},
                 "metrics": ["loss"],

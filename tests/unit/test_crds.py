@@ -454,6 +454,15 @@ def test_a_model_describes_the_fields_of_its_rounds_as_a_round_does() -> None:
         assert schema == expected, name
 
 
+def test_a_model_names_its_dataschema_within_the_bounds_of_a_round() -> None:
+    named, own = (property_of(CRDS[kind], "schemaName") for kind in ("federatedmodels", "federatedrounds"))
+    for schema in (named, own):
+        [rule] = schema.pop("x-kubernetes-validations")
+        assert rule["rule"] == "self == oldSelf"
+    assert named.pop("description") == f"{own.pop('description')} Nobody can change this field."
+    assert named == own
+
+
 def property_of(crd: Any, name: str) -> Schema:
     schema: Schema = root(crd)["properties"]["spec"]["properties"][name]
     return copy.deepcopy(schema)

@@ -53,7 +53,12 @@ def test_the_model_makes_the_rounds_that_the_simulations_run() -> None:
     assert spec["series"] == {"rounds": len(chain), "parameters": chain[0]["parameters"]}
     for each in chain:
         same = {name: value for name, value in each.items() if name not in ("task", "base", "initial")}
-        assert same == {**spec["round"], "seed": spec["initial"]["seed"], "parameters": spec["series"]["parameters"]}
+        assert same == {
+            "schemaName": spec["schemaName"],
+            **spec["round"],
+            "seed": spec["initial"]["seed"],
+            "parameters": spec["series"]["parameters"],
+        }
     assert (spec["release"], spec["deliver"]) == ("Readers", {"to": "Participants"})
 
 

@@ -1,6 +1,6 @@
 """FederatedModel: a model that is trained over a series of rounds. The hub operator writes its status, never its spec.
 
-`initial`, `release` and `round.schemaName` are immutable. Changes of the other fields count from the next round.
+`schemaName`, `initial` and `release` are immutable. Changes of the other fields count from the next round.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,6 @@ class RoundTemplate:
 
     image: str
     dataset_name: str
-    schema_name: str
     participants: Participants
     quorum: Quorum
     command: tuple[str, ...] = DEFAULT_COMMAND
@@ -160,6 +159,7 @@ class Deliver:
 class FederatedModelSpec:
     """`trigger`: None for one series. `current`: exactly this version is the current one; None: the gate decides."""
 
+    schema_name: str
     round: RoundTemplate
     series: Series
     initial: Initial = field(default_factory=Initial)

@@ -75,7 +75,7 @@ def _spec(model: FederatedModel, first: ModelVersion, second: ModelVersion) -> F
     return FederatedRoundSpec(
         task="Evaluate",
         dataset_name=template.dataset_name,
-        schema_name=template.schema_name,
+        schema_name=model.spec.schema_name,
         participants=template.participants,
         quorum=model.spec.evaluation.quorum or template.quorum,
         deadlines=template.deadlines,
@@ -95,6 +95,6 @@ def _differing(one: FederatedModel, other: FederatedModel) -> str:
     """What of two models keeps their versions from being compared; empty if nothing does."""
     if one.metadata.namespace != other.metadata.namespace:
         return "namespace"
-    if one.spec.round.schema_name != other.spec.round.schema_name:
-        return "round.schemaName"
+    if one.spec.schema_name != other.spec.schema_name:
+        return "schemaName"
     return "round.datasetName" if one.spec.round.dataset_name != other.spec.round.dataset_name else ""

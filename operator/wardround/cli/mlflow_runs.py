@@ -106,7 +106,7 @@ def _params(shown: ModelObjects, version: ModelVersion) -> dict[str, str]:
         "series": str(spec.series),
         "round": spec.round_name,
         "digest": spec.digest,
-        "schemaName": shown.model.spec.round.schema_name,
+        "schemaName": shown.model.spec.schema_name,
     }
     made_by = shown.round(spec.round_name)
     if made_by is None:

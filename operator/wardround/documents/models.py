@@ -106,7 +106,7 @@ def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any
     common = FederatedRoundSpec(
         task=entry.task,
         dataset_name=template.dataset_name,
-        schema_name=template.schema_name,
+        schema_name=model.spec.schema_name,
         participants=template.participants,
         quorum=quorum,
         deadlines=template.deadlines,
@@ -147,7 +147,7 @@ def delivery(model: FederatedModel, action: CreateDelivery) -> dict[str, Any]:
     spec = FederatedRoundSpec(
         task="Deliver",
         dataset_name=template.dataset_name,
-        schema_name=template.schema_name,
+        schema_name=model.spec.schema_name,
         participants=Participants(names=action.recipients) if action.recipients else template.participants,
         quorum=Quorum(min=1),
         deadlines=template.deadlines,
@@ -171,7 +171,7 @@ def test(model: FederatedModel, action: CreateTest) -> dict[str, Any]:
         task="Evaluate",
         rows="Test",
         dataset_name=template.dataset_name,
-        schema_name=template.schema_name,
+        schema_name=model.spec.schema_name,
         participants=template.participants,
         image=made_by.image,
         command=made_by.command,

@@ -84,10 +84,10 @@ def federated_model(name: str = "breast", **series: Any) -> Object:
         "kind": "FederatedModel",
         "metadata": {"name": name, "namespace": FEDERATION},
         "spec": {
+            "schemaName": "breast-v1",
             "round": {
                 "image": TRAINER,
                 "datasetName": "breast",
-                "schemaName": "breast-v1",
                 "participants": {"names": ["site-a", "site-b"]},
                 "quorum": {"min": 2},
             },

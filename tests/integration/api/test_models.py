@@ -110,7 +110,7 @@ def test_the_first_weights_of_a_model_cannot_change(api: Api) -> None:
 def test_the_schema_of_a_model_cannot_change(api: Api) -> None:
     api.create(federated_model("one-schema"))
     with pytest.raises(Refused, match="schemaName is immutable"):
-        api.patch("FederatedModel", "one-schema", {"spec": {"round": {"schemaName": "other-v1"}}}, "breast-cancer")
+        api.patch("FederatedModel", "one-schema", {"spec": {"schemaName": "other-v1"}}, "breast-cancer")
 
 
 def test_the_release_of_a_model_cannot_change(api: Api) -> None:

@@ -26,10 +26,10 @@ LOSSES = (("0.412", "0.36", "0.465"), ("0.331", "0.285", "0.378"), ("0.302", "0.
 AUCS = (("0.86", "0.82", "0.9"), ("0.91", "0.88", "0.94"), ("0.93", "0.9", "0.96"))
 GROUPS = (("0.01", "0.14", "0.06", 210), ("0.14", "0.41", "0.29", 200), ("0.41", "0.97", "0.71", 240))
 SPEC: Object = {
+    "schemaName": "heart-v1",
     "round": {
         "image": "registry.example/trainer@sha256:" + "a" * 64,
         "datasetName": "heart",
-        "schemaName": "heart-v1",
         "participants": {"names": list(NAMES)},
         "quorum": {"min": 2},
     },

@@ -27,7 +27,8 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "Site": {"hub": {"participantNamespace": "site-a", "fingerprint": ""}, "store": {"origin": ""}},
     "Dataset": DATASET,
     "FederatedModel": {
-        "round": {"image": "", "datasetName": "", "schemaName": "", "participants": {}, "quorum": {"min": 2}},
+        "schemaName": "",
+        "round": {"image": "", "datasetName": "", "participants": {}, "quorum": {"min": 2}},
         "series": {"rounds": 3},
     },
 }

@@ -73,13 +73,15 @@ def test_a_round_that_is_cleaned_up_wakes_only_a_model_that_does_not_know_its_en
 def begin_series(hub: LoneHub, hospitals: list[str], schema: str = "breast-v1") -> None:
     for name in hospitals:
         hub.enrol(name)
-    apply_model(hub, hospitals, schemaName=schema)
+    apply_model(hub, hospitals, schema=schema)
 
 
-def apply_model(hub: LoneHub, hospitals: list[str], quorum: int = 2, **template: Any) -> None:
-    shared = {"image": IMAGE, "datasetName": "breast", "schemaName": "breast-v1", **template}
+def apply_model(
+    hub: LoneHub, hospitals: list[str], quorum: int = 2, schema: str = "breast-v1", **template: Any
+) -> None:
+    shared = {"image": IMAGE, "datasetName": "breast", **template}
     shared |= {"participants": {"names": hospitals}, "quorum": {"min": quorum}}
-    spec = {"round": shared, "series": {"rounds": 2}}
+    spec = {"schemaName": schema, "round": shared, "series": {"rounds": 2}}
     hub._create("wardround.io/v1alpha1", "FederatedModel", "breast", FEDERATION, spec=spec)
 
 

@@ -150,7 +150,7 @@ def hospital(
 
 def selecting(**wanted: Any) -> FederatedModel:
     base = model()
-    spec = {"image": base.spec.round.image, "datasetName": "breast", "schemaName": "s", "quorum": {"min": 1}}
+    spec = {"image": base.spec.round.image, "datasetName": "breast", "quorum": {"min": 1}}
     return model(spec={"round": {**spec, "participants": wanted}})
 
 

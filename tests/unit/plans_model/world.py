@@ -57,11 +57,11 @@ def model(name: str = "heart", spec: Object | None = None, **series: Any) -> Fed
         {
             "metadata": {"name": name, "namespace": "federation", "uid": UID, "generation": 1},
             "spec": {
+                "schemaName": "breast-v1",
                 "initial": {"seed": 7},
                 "round": {
                     "image": IMAGE,
                     "datasetName": "breast",
-                    "schemaName": "breast-v1",
                     "participants": {"names": ["site-a", "site-b"]},
                     "quorum": {"min": 2},
                 },

@@ -44,7 +44,7 @@ def model(trainings: int = TRAININGS) -> Object:
     """A model with the fields of these rounds."""
     [_, first, *_] = by_hand()
     spec = first["spec"]
-    shared = ("image", "datasetName", "schemaName", "participants", "quorum", "command", "exchange")
+    shared = ("image", "datasetName", "participants", "quorum", "command", "exchange")
     return {
         "apiVersion": "wardround.io/v1alpha1",
         "kind": "FederatedModel",
@@ -55,6 +55,7 @@ def model(trainings: int = TRAININGS) -> Object:
             "annotations": {"argocd.argoproj.io/tracking-id": "hub:wardround.io/FederatedModel:breast"},
         },
         "spec": {
+            "schemaName": spec["schemaName"],
             "initial": {"seed": spec["seed"]},
             "round": {name: spec[name] for name in shared if name in spec},
             "series": {"rounds": trainings, "parameters": own_round()["parameters"]},

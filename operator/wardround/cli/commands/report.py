@@ -76,7 +76,7 @@ def html(hub: Cluster, name: str, namespace: str, signed: seen.SignedCard | None
     """The report of a FederatedModel. What the caller may not read is missing in it, and the report says so. Raises
     CommandError if the signed card is of another model."""
     model, versions, rounds = verbs.model_with_rounds(hub, name, namespace)
-    schema = verbs.data_schema(hub, model["spec"]["round"]["schemaName"], namespace)
+    schema = verbs.data_schema(hub, model["spec"]["schemaName"], namespace)
     every = verbs.rounds_of_namespace(hub, namespace)
     fetched = (model, versions, rounds), every, verbs.tasks_of(hub, rounds), verbs.participants(hub), schema
     known = seen.parse(*fetched, system_clock())

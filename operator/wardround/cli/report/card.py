@@ -41,7 +41,7 @@ def card(seen: ReportInput) -> Section:
         Facts(tuple((name, value) for name, value in facts if value)),
     ]
     if seen.schema is not None:
-        blocks.append(_inputs(template.schema_name, seen.schema.spec))
+        blocks.append(_inputs(model.spec.schema_name, seen.schema.spec))
     if version is not None:
         blocks.append(_origin(seen, version.spec.round_name))
     return Section("card", "Card", tuple(blocks))

@@ -50,7 +50,7 @@ def _round(model: FederatedModel, series: SeriesStatus) -> FederatedRound:
     spec = FederatedRoundSpec(
         task=newest.task,
         dataset_name=template.dataset_name,
-        schema_name=template.schema_name,
+        schema_name=model.spec.schema_name,
         participants=template.participants,
         quorum=template.quorum,
         aggregation=aggregation(template.aggregation, newest.task, initial=initial),
