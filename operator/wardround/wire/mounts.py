@@ -38,8 +38,9 @@ CONTAINERS: tuple[Container, ...] = ("prepare", "isolation", "init", "train", *R
 # launcher's place. Nobody outside the site knows the UID, and nobody at all before the image is listed. Code in the pod
 # learns it; the launcher lets that code make no symbolic link (launcher/launch.c).
 #
-# It lies deeper than all other mounts: container runtimes mount by depth, so they mount it last. A link of the image
-# can lead another mount onto `/`. A false launcher there, by code of `init`, which knows this place, lies below ours.
+# It lies deeper than all other mounts of the pod: container runtimes mount by depth, so they mount it last. A link of
+# the image can lead another mount onto `/`. A false launcher there, by code of `init`, which knows this place, lies
+# below ours. A VOLUME of the image may lie deeper. If it covers the launcher, this path has no program: nothing starts.
 LAUNCHER_FOLDER = "/wardround-{task_uid}/mounted/after/others"
 # In the state volume, a folder a round: a further attempt goes on where the one before was stopped.
 CHECKPOINTS = "checkpoints"
