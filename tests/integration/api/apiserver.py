@@ -158,5 +158,26 @@ def until(event: str, holds: Callable[[], bool], seconds: float = 180) -> None:
         time.sleep(0.2)
 
 
+def everything(api: Api, namespace: str | None = None) -> list[Object]:
+    """All objects of a namespace, or of the cluster."""
+    kinds = [each for each in RESOURCES.values() if each.namespaced or namespace is None]
+    return [item for each in kinds for item in _items(api, each.path(namespace))]
+
+
+def _items(api: Api, path: str) -> list[Object]:
+    answers: list[list[Object]] = []
+
+    def answered() -> bool:
+        try:
+            answers.append(api.call("GET", path)["items"])
+        except Refused as refusal:
+            if refusal.status != 429:  # while the API server fills its memory of a kind
+                raise
+        return bool(answers)
+
+    until(f"the API server lists {path}", answered)
+    return answers[0]
+
+
 def account(namespace: str, name: str) -> str:
     return f"system:serviceaccount:{namespace}:{name}"
