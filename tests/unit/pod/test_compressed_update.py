@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,15 +84,58 @@ def test_a_change_that_float32_cannot_hold_is_refused(tmp_path: Path) -> None:
     assert not (folders.update / "update.json").exists()
 
 
-def test_training_code_cannot_choose_the_compression(tmp_path: Path) -> None:
-    """It may write what it likes into its task and its output: `check` reads the private report alone."""
-    folders = pod(tmp_path, "None")
+def claim(folders: Folders, wish: str) -> None:
+    """Code writes its wish into each file that it can write, and into `task.json`, which it cannot."""
     folders.task_file.parent.mkdir(exist_ok=True)
-    folders.task_file.write_text(json.dumps({"compression": "Int8", "aggregation": {"compression": "Int8"}}))
+    text = json.dumps({"compression": wish, "aggregation": {"compression": wish}, "exchange": {"compression": wish}})
+    for path in (folders.task_file, *(folders.out / name for name in ("report.json", "update.json", "error.json"))):
+        path.write_text(text)
+    (folders.out / "metrics.json").write_text(json.dumps({"compression": wish, "steps": 1}))
+
+
+def describe(folders: Folders, wish: str) -> None:
+    """Code writes its wish into the metadata of its model."""
+    model = folders.out / "model.safetensors"
+    data = model.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length]) | {"__metadata__": {"compression": wish}}
+    text = json.dumps(header).encode()
+    model.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
+
+
+def pack(folders: Folders, wish: Compression) -> None:
+    """Code sends the compressed file itself."""
+    model = folders.out / "model.safetensors"
+    model.write_bytes(compressed(model.read_bytes(), wish, FROZEN))
+
+
+def halve(folders: Folders, wish: str) -> None:
+    """Code trains a model of half precision."""
+    model = folders.out / "model.safetensors"
+    arrays = {name: each.astype(np.float16) if each.dtype == np.float32 else each for name, each in TRAINED.items()}
+    model.unlink()
+    tensors.write(model, arrays)
+
+
+REFUSED = {pack: "OutputNotSafetensors", halve: "TensorsDiffer"}
+
+
+@pytest.mark.parametrize("asked", ["None", *BOUNDS])
+@pytest.mark.parametrize("wish", ["None", *BOUNDS])
+@pytest.mark.parametrize("attack", [claim, describe, pack, halve])
+def test_training_code_cannot_choose_the_compression(
+    tmp_path: Path, asked: Compression, wish: Compression, attack: Callable[[Folders, Any], None]
+) -> None:
+    """The update is that of code which wishes nothing, to the last bit, or there is none."""
+    honest, folders = pod(tmp_path / "honest", asked), pod(tmp_path / "hostile", asked)
+    check(honest)
+    attack(folders, wish)
+    if attack in REFUSED and not (attack is pack and wish == "None"):
+        with pytest.raises(PodError) as failure:
+            check(folders)
+        assert failure.value.reason == REFUSED[attack]
+        assert not folders.update.exists() or not [*folders.update.glob("update.*")]
+        return
     check(folders)
-    assert world.update(folders)["length"] == (folders.base / "model.safetensors").stat().st_size
-    packed = compressed((folders.out / "model.safetensors").read_bytes(), "Int8", FROZEN)
-    (folders.out / "model.safetensors").write_bytes(packed)
-    with pytest.raises(PodError) as failure:
-        check(folders)
-    assert failure.value.reason == "OutputNotSafetensors"
+    for name in ("update.safetensors", "update.json"):
+        assert (folders.update / name).read_bytes() == (honest.update / name).read_bytes()
