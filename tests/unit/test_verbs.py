@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
 
+from wardround import confine
 from wardround.__main__ import CLI_PACKAGES, COMMAND_LINE, FOR_PEOPLE, VERBS, main
 from wardround.kubectl import parser
 
@@ -90,6 +93,38 @@ def held(*before: str) -> dict[str, Any]:
 
 def test_every_verb_starts_without_core_dumps_and_not_dumpable() -> None:
     assert held().items() >= {"core": [1, 1], "dumpable": 0}.items()
+
+
+# The user of all containers of a pod, if the tests run as root.
+USER = 65532 if os.geteuid() == 0 else None
+WAITS = "import sys; print('ready', flush=True); sys.stdin.read()"
+READS = """
+import sys
+for name in ("environ", "mem", "maps"):
+    try:
+        open(f"/proc/{sys.argv[1]}/{name}", "rb").read(1)
+    except OSError as error:
+        print(name, type(error).__name__)
+"""
+
+
+def unreadable(script: str) -> list[str]:
+    """What another process of the same user cannot read of a process that runs a script and then waits."""
+    python = shutil.which("python3", path="/usr/bin:/bin:/usr/local/bin") or sys.executable
+    options: dict[str, Any] = {"text": True, "cwd": "/", "user": USER, "group": USER}
+    with subprocess.Popen([python, "-c", script], stdin=PIPE, stdout=PIPE, **options) as verb:
+        assert verb.stdout is not None
+        assert verb.stdout.readline() == "ready\n"
+        done = subprocess.run([python, "-c", READS, str(verb.pid)], capture_output=True, timeout=60, **options)
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout).splitlines()
+
+
+def test_no_other_process_of_the_user_reads_the_memory_of_a_verb() -> None:
+    confined = f"{Path(confine.__file__).read_text('utf-8')}\nconfine()\n{WAITS}"
+    assert unreadable(confined) == ["environ PermissionError", "mem PermissionError", "maps PermissionError"]
+    # The control: without `confine`, they read each other.
+    assert "environ PermissionError" not in unreadable(WAITS)
 
 
 def test_numpy_adds_no_threads_to_those_of_a_verb() -> None:

@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 
+from lab.topology import ROOT
 from wardround.aggregate.gate import decide
 from wardround.aggregate.metrics import Part, combine
+from wardround.api.federatedround import Gate
 from wardround.metrics import sums
 from wardround.metrics.differences import difference
 from wardround.tensors import Array
@@ -42,6 +45,16 @@ def verdict(*parts: Part, min_events: int = 20, **trained: int) -> CombinedVerdi
 def test_the_gate_decides_from_the_sums_of_all_hospitals(gain: float, outcome: str, reason: str) -> None:
     made = verdict(hospital("a", 200, gain), hospital("b", 300, gain))
     assert (made.outcome, made.reason, made.unseen) == (outcome, reason, ())
+
+
+def test_an_author_sets_no_bound_of_a_verdict() -> None:
+    """The author writes bounds into the round. The API server knows no such field, and the hub operator reads none."""
+    wishes = {"bound": "9", "share": "9", "margin": "9", "error": "0.9", "alpha": "0.9", "references": []}
+    assert codec.parse(Gate, {"minEvents": 30, **wishes}) == Gate(min_events=30)
+    assert codec.dump(PlannedGate(30, {"a": 1})).keys() == {"minEvents", "trained"}
+    [version] = yaml.safe_load((ROOT / "crds/federatedrounds.yaml").read_text("utf-8"))["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    assert spec["properties"]["gate"]["properties"].keys() == {"minEvents"}
 
 
 def test_a_small_loss_is_seen_that_the_told_difference_hides() -> None:

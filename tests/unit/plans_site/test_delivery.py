@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.unit.plans_site.plans import holds, hub_status, reason
-from tests.worlds.site import ASSIGNMENT, HUB, NOW, a_site, a_task, accepted, change_names, seen
+from tests.worlds.site import ASSIGNMENT, HUB, NOW, SCHEMA, a_site, a_task, accepted, change_names, seen
 from wardround.api.site import Site
+from wardround.plans.schema import assigned
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.types import Observation, Plan
 from wardround.wire.assignment import AssignedBase, AssignedDelivery, Assignment, Quorum
@@ -66,6 +67,13 @@ def test_a_site_that_lists_the_task_takes_a_delivery_though_its_quorum_is_one() 
 )
 def test_a_site_refuses_what_its_hospital_does_not_want(site: Site, wanted: str) -> None:
     assert refusal(plan(delivering(site))) == wanted
+
+
+def test_a_site_refuses_a_model_with_another_column_than_its_own_dataschema() -> None:
+    """A dishonest hub delivers a model whose code gets one column more. The site allows everything else."""
+    number = {"name": "mrn", "type": "integer"}
+    further = assigned({**SCHEMA, "fields": [*SCHEMA["fields"], number]})
+    assert refusal(plan(delivering(assignment=dataclasses.replace(DELIVERY, schema=further)))) == "DatasetDiffers"
 
 
 def test_a_site_asks_its_people_first_where_they_want_that() -> None:

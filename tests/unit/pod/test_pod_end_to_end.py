@@ -91,6 +91,21 @@ def test_a_statistics_round_from_raw_rows_to_an_update(pod: Pod) -> None:
     assert bounds.row_count(update, samples) == view.num_rows  # the aggregation accepts it
 
 
+def test_a_person_who_guesses_statistics_cannot_confirm_them_by_the_updates_digest(pod: Pod) -> None:
+    """The guess is right in each sum. The person does not know the hospital's salt."""
+    assert [pod.run("prepare", world.task("Statistics")), pod.run("statistics"), pod.run("check")] == [0, 0, 0]
+    exact, sent = world.read(pod.folders.update / "update.safetensors"), world.update(pod.folders)["digest"]
+
+    def digest(arrays: dict[str, Any]) -> str:
+        (pod.folders.root / "guess").unlink(missing_ok=True)
+        return tensors.write(pod.folders.root / "guess", arrays)
+
+    without = {name: each for name, each in exact.items() if name != "salt"}
+    guesses = [without, *({**exact, "salt": np.full(32, each)} for each in (0.0, 255.0))]
+    assert sent not in [digest(each) for each in guesses]
+    assert sent == digest(exact)
+
+
 def test_a_train_round_from_raw_rows_to_an_update(pod: Pod) -> None:
     world.model(pod.folders.base / "model.safetensors")
     assert pod.run("prepare", world.task()) == 0

@@ -177,6 +177,21 @@ def test_folders_of_an_image_do_not_keep_other_rounds_folders(tmp_path: Path) ->
 
 
 @as_root
+def test_code_leaves_nothing_in_folders_of_an_image(tmp_path: Path) -> None:
+    """Nobody could delete it."""
+    stuck = folders_of_an_image(round_folder(tmp_path / "states"))
+    with as_the_pods_user(tmp_path):
+        for folder in (stuck / "a", stuck / "a" / "b", stuck / "a" / "b" / "c"):
+            for leave in (
+                lambda path: path.write_text("a row"),
+                Path.mkdir,
+                lambda path: path.hardlink_to(path.parent),
+            ):
+                with pytest.raises(PermissionError):
+                    leave(folder / "left")
+
+
+@as_root
 def test_folders_of_an_image_do_not_count_as_a_newest_state(tmp_path: Path) -> None:
     states = tmp_path / "states"
     stuck, state = folders_of_an_image(round_folder(states)), round_folder(states, timedelta(days=3))
