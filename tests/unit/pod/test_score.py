@@ -225,6 +225,26 @@ def test_a_hospital_with_too_few_people_says_so_to_its_own_people(tmp_path: Path
     assert outcome.metrics is None
 
 
+def test_the_hub_chooses_neither_the_people_nor_the_error_of_a_verdict(tmp_path: Path) -> None:
+    """With fewer people than 20, each verdict would say whether a class has as many people as the hub has asked for."""
+    wishes = {"minEvents": 1, "fewestEvents": 1, "error": "0.9", "gate": {"minEvents": 1, "error": "0.9"}}
+    lines = [f"patient-{number},10,50,{int(number % 10 == 0)}" for number in range(1000)]
+    rare = world.pod(tmp_path / "rare", lines)
+    prepare(rare, {**comparing(), **ROWS, **wishes})
+    truth = read_labels(rare.labels_file).labels
+    assert 11 <= np.count_nonzero(truth) < 20
+    predict_all(rare, np.where(truth == 1, 0.8, 0.2), *[np.full(len(truth), 0.5)] * 2)
+    outcome = score(rare)
+    assert outcome is not None
+    assert outcome.verdicts == ("TooFewPeople", "TooFewPeople")
+    # Chance alone: with an error of 0.9, each verdict would be Better or Worse.
+    folders, truth = two_comparisons(tmp_path / "chance", **ROWS, **wishes)
+    predict_all(folders, *np.random.default_rng(3).uniform(0.45, 0.55, (3, len(truth))))
+    outcome = score(folders)
+    assert outcome is not None
+    assert outcome.verdicts == ("Undecided", "Undecided")
+
+
 def test_the_code_of_each_reference_gets_its_own_task_and_no_other(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
     prepare(folders, comparing())
