@@ -54,6 +54,7 @@ class Site:
     ca: str
     server: str
     restart: Callable[[], Awaitable[None]]
+    stop: Callable[[], Awaitable[None]]
 
     def task(self, name: str) -> Object:
         return self.api.get("SiteTask", name, NAMESPACE)
@@ -95,15 +96,19 @@ async def site(request: pytest.FixtureRequest, api: Api, server: Server, tmp_pat
     if request.node.get_closest_marker("own_courier") is None:
         running.append(asyncio.create_task(courier.run(settings, client("courier"), free_port())))
 
+    async def stop() -> None:
+        """Of the site operator. The test then does what an attacker who controls the site operator can do."""
+        await _stop(running[0])
+
     async def restart() -> None:
         """Of the site operator: what it had in memory is gone."""
-        await _stop(running[0])
+        await stop()
         running[0] = asyncio.create_task(real_operator(own, OURS, heartbeat_seconds=0.5).run())
 
     hub = Hub(api, server)
     await hub.open()
     try:
-        yield Site(api, hub, settings.workspace, settings, ca, url, restart)
+        yield Site(api, hub, settings.workspace, settings, ca, url, restart, stop)
     finally:
         await hub.close()
         for task in running:

@@ -130,5 +130,9 @@ class Hub:
         expected = ExpectedUpdate(uid, 1, PARTICIPANT, TRAINER.split("@")[1], base_digest, SCHEMA_DIGEST)
         key = load_verification_key(untrusted.decode(self.recipient().signing, "KeyUnusable"))
         update = verify_update(live.status.update.manifest, key, expected, datetime.now(UTC))
-        folder: Path = self._server.folder / "wardround" / "updates" / uid / "1" / PARTICIPANT
-        return HUB.open_update(update, (part.read_bytes() for part in sorted(folder.iterdir())))
+        return HUB.open_update(update, (part.read_bytes() for part in self.stored(uid)))
+
+    def stored(self, round_uid: str) -> list[Path]:
+        """The parts of the site's update in the store."""
+        folder: Path = self._server.folder / "wardround" / "updates" / round_uid / "1" / PARTICIPANT
+        return sorted(folder.iterdir())
