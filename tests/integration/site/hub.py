@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tests.integration.api.apiserver import Api
 from tests.integration.api.objects import TRAINER
 from tests.players.courier import SCHEMA_DIGEST
 from tests.players.store import Server
-from tests.worlds.site import ASSIGNMENT, HUB
+from tests.worlds.site import ASSIGNMENT, HUB, a_reference
 from wardround.api import participant, roundtask
 from wardround.api.meta import RoundRef
 from wardround.api.task import TaskSpec, Upload, manifest
@@ -27,7 +28,7 @@ from wardround.sealing.body import ciphertext_length
 from wardround.sealing.keys import SigningKey, load_verification_key
 from wardround.sealing.manifests import ExpectedUpdate, sign_model, verify_update
 from wardround.store import admin
-from wardround.wire.assignment import AssignedModel
+from wardround.wire.assignment import AssignedModel, AssignedReference
 
 Object = dict[str, Any]
 PARTICIPANT = "site-a"
@@ -40,6 +41,13 @@ SCHEMA: Object = {
     "target": "malignant",
 }
 HUB_OPERATOR = "system:serviceaccount:wardround-hub:hub-operator"
+
+
+def referenced(number: int, model: Model, recipient: Recipient, round_uid: str) -> AssignedReference:
+    """A model with which an evaluation compares its own."""
+    base = HUB.base(model, recipient, round_uid)
+    code = {"image": TRAINER, "image_digest": TRAINER.partition("@")[2]}
+    return a_reference(number, manifest=base.manifest, wrapped_key=base.wrapped_key, **code)
 
 
 class Hub:
@@ -82,10 +90,11 @@ class Hub:
         *,
         sign_by: SigningKey | None = None,
         series: AssignedModel | None = None,
+        references: Sequence[Model] = (),
         **changes: Any,
     ) -> Object:
         """Writes a RoundTask and returns it. `sign_by`: a key that signs the model instead of the hub's. `series`: the
-        series of a FederatedModel that the round belongs to."""
+        series of a FederatedModel that the round belongs to. `references`: models that an evaluation compares with."""
         recipient, round_uid, now = self.recipient(), str(uuid.uuid4()), datetime.now(UTC)
         if model is not None and sign_by is not None:
             model = dataclasses.replace(model, text=sign_model(model.manifest, sign_by))
@@ -97,13 +106,14 @@ class Hub:
             "initial": model is None,
             "base": HUB.base(model, recipient, round_uid) if model else None,
             "model": series,
+            "references": tuple(referenced(*each, recipient, round_uid) for each in enumerate(references, 1)),
             "issued": to_microseconds(now),
             "expires": to_seconds(now + timedelta(hours=1)),
         }
         envelope = HUB.sign(dataclasses.replace(ASSIGNMENT, **{**known, **changes}))
         reference = RoundRef(namespace="breast-cancer", name="train-1", uid=round_uid)
         spec = TaskSpec(round_ref=reference, attempt=1, assignment=envelope, hub_key=HUB.key)
-        spec = HUB.grant(spec, recipient, self._server.presigner, now, base=model)
+        spec = HUB.grant(spec, recipient, self._server.presigner, now, base=model, references=references)
         name = f"train-1-{hashlib.sha256(round_uid.encode()).hexdigest()[:8]}-a1"
         return self.api.create(manifest("RoundTask", name, PARTICIPANT, {}, spec), user=HUB_OPERATOR)
 
