@@ -18,7 +18,7 @@ from wardround.api.timeline import reached
 from wardround.documents import models as documents
 from wardround.hub import version_cards
 from wardround.hub.context import Context
-from wardround.hub.observe import get_round, identified
+from wardround.hub.observe import get_round, identified, stored_model
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import AlreadyExists, Forbidden, Invalid
 from wardround.kube.own_writes import OwnWrites
@@ -218,9 +218,18 @@ class ModelController:
         if seen.delivery is None or not is_over(seen.delivery) or not delivery.is_wanted(seen.model):
             return seen
         asked = await self._asked(seen.delivery) if delivery.asks_whom(seen.model) else frozenset()
-        # The card that the round brings says the compression.
-        compression = seen.model.spec.round.aggregation.compression
-        return replace(seen, askable=await self._askable(seen.model, compression), asked=asked)
+        seen = replace(seen, receivers=await self._askable(seen.model, NONE), asked=asked)
+        # The card that the round brings says the compression. Nobody need know it as long as no hospital joins.
+        if not (delivery.new_hospitals(seen) and (compression := await self._delivered_compression(seen))):
+            return seen
+        return replace(seen, receivers=await self._askable(seen.model, compression))
+
+    async def _delivered_compression(self, seen: Observation) -> Compression | None:
+        """The compression of the version that is delivered: the spec of the model may have changed since."""
+        named = seen.model.status.delivery
+        version = seen.versions.get(named.version) if named else None
+        stored = await stored_model(self._hub, version.spec.round_uid) if version else None
+        return stored.stored.result.compression if stored else None
 
     async def _with_test(self, seen: Observation, ended_round: Object | None) -> Observation:
         model, named = seen.model, seen.model.status.testing

@@ -190,7 +190,7 @@ async def _start(hub: Context, federated_round: FederatedRound, started: str, na
     name = base_name(federated_round)
     if version := base_version(federated_round):
         uid = started or await _pushed_uid(hub.client, federated_round.metadata.namespace, version)
-        return Start(uid=uid, model=await _model(hub, uid) if uid else None)
+        return Start(uid=uid, model=await stored_model(hub, uid) if uid else None)
     if name is None:
         return Start()
     return await _source(hub, federated_round, name, started, named)
@@ -210,7 +210,7 @@ async def _source(
     uid = started or (named.metadata.uid if named else "")
     if uid:
         gone = named is None or named.metadata.uid != uid
-        return Start(named, uid, await _model(hub, uid), deleted=gone)
+        return Start(named, uid, await stored_model(hub, uid), deleted=gone)
     kept = await _kept_results(hub, NamespacedName(federated_round.metadata.namespace, name))
     for result in kept:
         if result_plan.may_start(vault.kept_for(result), federated_round.metadata.uid):
@@ -229,7 +229,7 @@ async def _kept_results(hub: Context, place: NamespacedName) -> Objects:
     return kept
 
 
-async def _model(hub: Context, uid: str) -> Model | None:
+async def stored_model(hub: Context, uid: str) -> Model | None:
     """A round's stored result, see `_opened`."""
     return _opened(await hub.client.get_if_exists("Secret", names.model_secret(uid)), uid, hub.identity)
 

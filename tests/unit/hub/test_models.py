@@ -29,7 +29,7 @@ from wardround.kube.controller import Key, gone
 from wardround.kube.queue import WorkQueue
 from wardround.ports import Api, Object
 from wardround.wire import codec
-from wardround.wire.assignment import COMPRESSION_SINCE
+from wardround.wire.compression import NONE, Compression
 
 HOSPITALS = ["site-a", "site-b"]
 MODEL = Place("FederatedModel", FEDERATION, "breast")
@@ -104,9 +104,9 @@ def test_a_model_is_not_read_for_each_hospital_that_its_round_asks() -> None:
     assert reads(2) == reads(8)
 
 
-async def complete_newest(hub: LoneHub, card: str = "") -> None:
-    """A result of the newest round is stored, so the hub operator completes the round when it looks at it. `card`: of
-    the result, for a delivery."""
+async def complete_newest(hub: LoneHub, card: str = "", compression: Compression = NONE) -> None:
+    """A result of the newest round is stored, so the hub operator completes the round when it looks at it. `card`,
+    `compression`: of the result, for a delivery."""
     live = federatedround.parse(hub.round(named_rounds(hub)[-1]))
     token = hub.server.token(f"{NAMESPACE}:hub-operator", 3600)
     client = Client(hub.server, lambda: token, NAMESPACE, lambda: 0.0)
@@ -115,18 +115,19 @@ async def complete_newest(hub: LoneHub, card: str = "") -> None:
     await note_number(client, await client.get("Secret", names.round_secret(live.metadata.uid)), 1)
     signer = Hub(await vault.identity(client))
     model = signer.seal_model(b"x", live.metadata.uid, task=live.spec.task).model
-    stored = replace(model.stored, aggregated=tuple(HOSPITALS), quorum=len(HOSPITALS))
+    result = replace(model.stored.result, compression=compression)
+    stored = replace(model.stored, result=result, aggregated=tuple(HOSPITALS), quorum=len(HOSPITALS))
     await vault.keep_model(client, live, replace(model, card=card, stored=stored))
     place = Place("FederatedRound", FEDERATION, live.metadata.name)
     hub.server.change(place, {"metadata": {"annotations": {"tests.wardround.io/looked": "again"}}})
 
 
-async def complete_short_series(hub: LoneHub, change: Object, card: str = "") -> None:
-    """Changes the spec of the model, and completes its three rounds. `card`: of each result."""
+async def complete_short_series(hub: LoneHub, change: Object, card: str = "", compression: Compression = NONE) -> None:
+    """Changes the spec of the model, and completes its three rounds. `card`, `compression`: of each result."""
     hub.server.change(MODEL, {"spec": {**change, "series": {"rounds": 1}}})
     await hub.settle()
     for _ in ("Statistics", "Train", "Evaluate"):
-        await complete_newest(hub, card)
+        await complete_newest(hub, card, compression)
         await hub.settle()
 
 
@@ -237,25 +238,6 @@ def test_a_round_that_its_event_has_shown_to_be_over_is_not_read(monkeypatch: py
     play(main)
 
 
-def test_sites_that_know_no_compression_are_asked_to_measure_a_version_on_test_rows() -> None:
-    """The version has none either: its round has sent first weights."""
-
-    async def main(loop: VirtualLoop) -> None:
-        hub = LoneHub(loop)
-        async with hub.running():
-            begin_series(hub, HOSPITALS)
-            for name in HOSPITALS:
-                versions = {"site": {"assignmentVersions": [COMPRESSION_SINCE - 1]}}
-                hub.server.change(Place("Participant", name, name), {"status": versions}, subresource="status")
-            template = {"aggregation": {"compression": "Int8"}}
-            await complete_short_series(hub, {"round": template})
-            assert shown(hub, "Tested")[:2] == ("False", "VersionTesting")
-            name = model_status(hub)["testing"]["round"]
-            assert list(hub.tasks(name)) == HOSPITALS
-
-    play(main)
-
-
 def test_a_model_lists_no_tasks_of_a_delivery_that_has_asked_nobody() -> None:
     """The version has no card, so its delivery fails at once."""
 
@@ -275,6 +257,14 @@ def test_a_model_lists_no_tasks_of_a_delivery_that_has_asked_nobody() -> None:
     play(main)
 
 
+def complete_delivery(hub: LoneHub, loop: VirtualLoop) -> None:
+    """The hospitals report that they have the version."""
+    for task in hub.tasks(model_status(hub)["delivery"]["round"]).values():
+        at = to_seconds(loop.clock())
+        ends = [codec.dump(condition(kind, True, kind)) for kind in ("Accepted", "Complete")]
+        hub.report(task, *({**each, "lastTransitionTime": at} for each in ends))
+
+
 def test_a_model_takes_the_hospitals_of_its_delivery_from_memory() -> None:
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
@@ -282,11 +272,8 @@ def test_a_model_takes_the_hospitals_of_its_delivery_from_memory() -> None:
             begin_series(hub, HOSPITALS)
             await complete_short_series(hub, {"deliver": {"to": "Participants"}}, card="a card")
             tasks = hub.tasks(model_status(hub)["delivery"]["round"])
+            complete_delivery(hub, loop)
             hub.server.reads.clear()
-            for task in tasks.values():
-                at = to_seconds(loop.clock())
-                ends = [codec.dump(condition(kind, True, kind)) for kind in ("Accepted", "Complete")]
-                hub.report(task, *({**each, "lastTransitionTime": at} for each in ends))
             await hub.settle()
             assert shown(hub, "Delivered")[:2] == ("True", "DeliveryComplete")
             assert model_status(hub)["delivery"]["asked"] == list(tasks) == HOSPITALS

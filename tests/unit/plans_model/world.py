@@ -159,7 +159,8 @@ class World:
             delivery=delivery,
             test=test,
             tested=self.rounds.get(version.spec.round_name) if creates and version else None,
-            askable=self._selected() if looks or creates else frozenset(),
+            askable=self._selected() if creates else frozenset(),
+            receivers=self._selected() if looks else frozenset(),
             asked=self.asked[delivery.metadata.name]
             if delivery is not None and looks and deliveries.asks_whom(self.model)
             else frozenset(),

@@ -74,13 +74,24 @@ def _to_new_hospitals(seen: Observation, before: DeliveryStatus) -> DeliveryStat
     live = seen.delivery
     if live is None or not is_over(live) or not rounds.controls(seen.model.metadata, live.metadata):
         return before
-    asked = sorted({*before.asked, *before.recipients, *seen.asked})
-    joined = sorted(seen.askable.difference(asked))[: max(0, MOST_HOSPITALS - len(asked))]
-    if not asked or not joined:
+    asked, new = _asked(seen, before), new_hospitals(seen)
+    if not new:
         return replace(before, asked=tuple(asked[:MOST_HOSPITALS]))
     complete = before.complete or conditions.is_true(live.status.conditions, "Complete")
     following = _delivery(seen, before.number + 1, before.version)
-    return replace(following, recipients=tuple(joined), asked=tuple(asked), complete=complete)
+    return replace(following, recipients=tuple(new), asked=tuple(asked), complete=complete)
+
+
+def new_hospitals(seen: Observation) -> list[str]:
+    """The hospitals that may get the version and that no delivery of it has asked, as many as a round can name. None as
+    long as no delivery has asked anybody."""
+    delivery = seen.model.status.delivery
+    asked = _asked(seen, delivery) if delivery is not None else []
+    return sorted(seen.receivers.difference(asked))[: max(0, MOST_HOSPITALS - len(asked))] if asked else []
+
+
+def _asked(seen: Observation, delivery: DeliveryStatus) -> list[str]:
+    return sorted({*delivery.asked, *delivery.recipients, *seen.asked})
 
 
 def actions(seen: Observation) -> tuple[Action, ...]:

@@ -28,10 +28,11 @@ class Observation:
     best model. Once it has ended, `versions` also has a ModelVersion of another model that has the name that the series
     needs, and the pushed one from which the series started, until the series has its version; `measuring` is the round
     that has measured the best model, or None if none has, and `rounds` has the UIDs of all live rounds of this model by
-    name. `delivery`: the live round under the name of the newest Deliver round. Once that round is over, `askable` are
-    the hospitals that a round would ask now, and `asked` those that this one asked, unless the status names them.
-    `test`: the live round under the name of the measurement on test rows that is not over. As long as it was not made,
-    `tested` is the live round that made the version, and `askable` as above."""
+    name. `delivery`: the live round under the name of the newest Deliver round. Once it is over, `receivers` are the
+    hospitals that a delivery of its version would ask now, and `asked` those that this one asked, unless the status
+    names them. `test`: the live round under the name of the measurement on test rows that is not over. As long as it
+    was not made, `tested` is the live round that made the version, and `askable` are the hospitals that the measurement
+    would ask now."""
 
     model: FederatedModel
     round: FederatedRound | None = None
@@ -45,6 +46,7 @@ class Observation:
     test: FederatedRound | None = None
     tested: FederatedRound | None = None
     askable: frozenset[str] = frozenset()
+    receivers: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()
     now: datetime
 
