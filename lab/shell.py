@@ -5,6 +5,7 @@ The names of the lab's hosts are known only inside of the lab. So the program `i
 
 import sys
 from pathlib import Path
+from shlex import quote
 
 from lab import toolchain
 from lab.topology import HOST_NAMES, ROOT, named
@@ -31,7 +32,8 @@ def write() -> None:
 
 def of_checkout(module: str) -> str:
     """A program that runs a module of this checkout."""
-    return f'#!/bin/sh\nPYTHONPATH="{ROOT / "operator"}" exec "{Path(sys.executable)}" -m {module} "$@"\n'
+    modules, python = quote(str(ROOT / "operator")), quote(sys.executable)
+    return f'#!/bin/sh\nPYTHONPATH={modules} exec {python} -m {module} "$@"\n'
 
 
 def in_lab(network: Path, hosts: Path) -> str:
@@ -39,8 +41,8 @@ def in_lab(network: Path, hosts: Path) -> str:
     # sudo sets a PATH of its own.
     return f"""#!/bin/sh
 [ "$(id -u)" = 0 ] || exec sudo -E env "PATH=$PATH" "$0" "$@"
-exec nsenter --net="{network}" -- unshare --mount --propagation=private \\
-  sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "{hosts}" "$@"
+exec nsenter --net={quote(str(network))} -- unshare --mount --propagation=private \\
+  sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' {quote(str(hosts))} "$@"
 """
 
 
