@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
+
+import pytest
 
 from tests.unit.plans_model.world import UID, World, model
 from wardround.api.federatedmodel import Deliver
@@ -11,6 +14,7 @@ from wardround.api.federatedround import Deadlines
 
 WEEKLY = {"trigger": {"cron": "0 2 * * 1", "timeZone": "Europe/Berlin"}}
 DELIVER = {"deliver": {"to": "Participants"}}
+SECOND = "heart-d2-0123abcd"
 
 
 def trained(**spec: Any) -> World:
@@ -94,6 +98,74 @@ def test_a_version_that_people_choose_is_delivered() -> None:
     spec = world.rounds["heart-d3-0123abcd"].spec
     assert spec.delivery is not None
     assert spec.delivery.version == 1
+
+
+def running_of_second_version() -> World:
+    """A model whose third series trains while the delivery of version 2 is under way."""
+    world = trained()
+    world.now = max(world.now, datetime.fromisoformat(world.next_start))
+    while SECOND not in world.rounds:
+        world.settle()
+        for each in list(world.rounds.values()):
+            if not each.status.conditions and each.metadata.name != SECOND:
+                world.complete(each.metadata.name)
+    world.settle()
+    world.now = max(world.now, datetime.fromisoformat(world.next_start))
+    world.settle()
+    assert (world.series.number, world.series.stage) == (3, "Training")
+    assert (world.current, world.rounds[SECOND].status.conditions) == (2, ())
+    return world
+
+
+def versions_under_way(world: World) -> list[int]:
+    """The versions that hospitals may still get."""
+    under_way = [each.spec.delivery for each in world.rounds.values() if not each.status.conditions]
+    return [each.version for each in under_way if each is not None]
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+def test_a_delivery_that_runs_ends_when_people_go_back_to_an_older_version(suspended: bool) -> None:
+    """Else a hospital could get the newer version after the older one."""
+    world = running_of_second_version()
+    world.suspend(suspended)
+    world.settle()
+    world.pin(1)
+    world.step()
+    assert versions_under_way(world) == []
+    world.settle()
+    assert versions_under_way(world) == ([] if suspended else [1])
+    world.suspend(False)
+    world.settle()
+    assert versions_under_way(world) == [1]
+
+
+def test_an_operator_that_stops_between_two_deliveries_leaves_none_of_the_newer_version() -> None:
+    for writes in range(3):
+        world = running_of_second_version()
+        world.pin(1)
+        world.step(writes=writes)
+        world.settle()
+        assert versions_under_way(world) == [1]
+
+
+def test_a_delivery_ends_when_people_go_back_although_they_want_no_other_one() -> None:
+    world = running_of_second_version()
+    world.edit(deliver=Deliver(recipients="Nobody"))
+    world.settle()
+    assert versions_under_way(world) == [2]
+    world.pin(1)
+    world.settle()
+    assert versions_under_way(world) == []
+    assert delivered(world) == ("False", "DeliveryOff")
+
+
+def test_another_persons_round_under_the_name_of_a_delivery_stays() -> None:
+    world = running_of_second_version()
+    live = world.rounds[SECOND]
+    world.rounds[SECOND] = replace(live, metadata=replace(live.metadata, owner_references=()))
+    world.pin(1)
+    world.settle()
+    assert SECOND in world.rounds
 
 
 def test_with_manual_promotion_no_hospital_gets_a_version_before_people_choose_it() -> None:

@@ -2,25 +2,26 @@
 
 Each change of the current version is a delivery of its own, with a FederatedRound of the task Deliver. The status names
 that round before the round is created. Hospitals that join later get the current version by a delivery of their own. If
-somebody deletes the round, the hub operator delivers the version again.
+somebody deletes the round, the hub operator delivers the version again. A round that still runs when another version
+becomes the current one is deleted: a hospital must not get its version after the other one.
 """
 
 from dataclasses import replace
 
-from wardround.api import conditions
+from wardround.api import conditions, federatedround
 from wardround.api.conditions import Condition
 from wardround.api.federatedmodel import DeliveryStatus, FederatedModel, FederatedModelStatus
 from wardround.api.federatedround import FederatedRound
 from wardround.plans.model import series as rounds
 from wardround.plans.model.suspension import once_resumed
-from wardround.plans.model.types import CreateDelivery, Observation, SuspendRound
+from wardround.plans.model.types import CreateDelivery, Delete, Observation, SuspendRound
 from wardround.plans.round.status import is_over
 from wardround.reasons.registry import REASONS
 
 DELIVERED = "Delivered"
 # As many as a round can name.
 MOST_HOSPITALS = 512
-Action = CreateDelivery | SuspendRound
+Action = CreateDelivery | SuspendRound | Delete
 
 
 def is_wanted(model: FederatedModel) -> bool:
@@ -94,8 +95,8 @@ def _asked(seen: Observation, delivery: DeliveryStatus) -> list[str]:
     return sorted({*delivery.asked, *delivery.recipients, *seen.asked})
 
 
-def actions(seen: Observation) -> tuple[Action, ...]:
-    """What to do about the delivery that the status names already."""
+def actions(seen: Observation, made: FederatedModelStatus) -> tuple[Action, ...]:
+    """What to do about the delivery that the status names already. `made`: the status of this plan."""
     spec, delivery = seen.model.spec, seen.model.status.delivery
     if delivery is None:
         return ()
@@ -107,7 +108,14 @@ def actions(seen: Observation) -> tuple[Action, ...]:
         if _was_over(delivery):
             return ()  # First the status says that all hospitals are asked again.
         return (CreateDelivery(name=delivery.round, version=version, recipients=delivery.recipients),)
-    if is_over(live) or live.spec.suspend == spec.suspend or not rounds.controls(seen.model.metadata, live.metadata):
+    if is_over(live) or not rounds.controls(seen.model.metadata, live.metadata):
+        return ()
+    if made.current != delivery.version:
+        # A finalizer of somebody else can keep a round that is being deleted.
+        if live.metadata.deletion_timestamp is not None:
+            return ()
+        return (Delete(kind=federatedround.KIND, name=live.metadata.name, uid=live.metadata.uid),)
+    if live.spec.suspend == spec.suspend:
         return ()
     return (SuspendRound(name=live.metadata.name, suspend=spec.suspend),)
 
