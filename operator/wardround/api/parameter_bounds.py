@@ -15,8 +15,15 @@ NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?", re.AS
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}", re.ASCII)
 # The pattern of `failure.bound` in the RoundTask CRD.
 PLAIN_BOUND = re.compile(r"[A-Za-z0-9 ,._+-]{1,128}", re.ASCII)
+# Printable characters that nobody sees: those that Unicode lets programs ignore (Default_Ignorable_Code_Point), and
+# blanks that are symbols or hieroglyphs.
+UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
+    "\u2800\U00013441\U00013442\U0001d159]"
+)
 LONGEST_NUMBER = 64
 LONGEST_SHOWN = 64
+INVISIBLE = "which a Train round must set to a value with at least one visible character"
 
 
 def outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> tuple[str, ...]:
@@ -28,13 +35,15 @@ def outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedPar
     known = {each.name: each for each in allowed}
     refused = _outside(task, given, known)
     wrong = tuple(f"{_shown(name)}: {_shown(given[name])}, {cause}" for name, cause in refused)
-    required = (name for name in sorted(known) if task == "Train" and known[name].required)
-    return wrong + tuple(f"{_shown(name)}, which a Train round must set" for name in required if _is_empty(given, name))
+    required = [name for name in sorted(known) if task == "Train" and known[name].required]
+    missing = tuple(f"{_shown(name)}, which a Train round must set" for name in required if name not in given)
+    unseen = (name for name in required if name in given and not _is_visible(str(given[name])))
+    return wrong + missing + tuple(f"{_shown(name)}: {_shown(given[name])}, {INVISIBLE}" for name in unseen)
 
 
-def _is_empty(given: Mapping[str, object], name: str) -> bool:
+def _is_visible(value: str) -> bool:
     """Training code may take its default also for a value without a character that people see."""
-    return not any(each.isprintable() and not each.isspace() for each in str(given.get(name, "")))
+    return any(each.isprintable() and not each.isspace() and not UNSEEN.match(each) for each in value)
 
 
 def first_outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> tuple[str, str]:

@@ -43,8 +43,8 @@ class AllowedDataset:
 class AllowedParameter:
     """Bounds of a parameter. Without minimum, maximum and enum, every value is allowed.
 
-    `required`: the site refuses a Train round that does not set the parameter, because the training code would then
-    choose the value.
+    `required`: the site refuses a Train round that does not set the parameter to a value with a visible character,
+    because the training code would then choose the value.
     """
 
     name: str

@@ -59,8 +59,7 @@ def test_a_refused_parameter_is_named_with_its_value_and_bound(parameters: dict[
 def test_a_train_round_has_to_set_each_required_parameter() -> None:
     demanded = [dataclasses.replace(RATE, required=True), dataclasses.replace(FREE, required=True), WORD]
     assert outside("Train", {"rate": "1", "free": "x"}, demanded) == ()
-    for empty in ("", " ", "\t\n", "\u200b"):
-        assert outside("Train", {"rate": "1", "free": empty}, demanded) == ('"free", which a Train round must set',)
+    assert outside("Train", {"rate": "1"}, demanded) == ('"free", which a Train round must set',)
     assert outside("Train", {"free": "x"}, demanded) == ('"rate", which a Train round must set',)
     assert outside("Train", {"word": "no"}, demanded) == (
         '"word": "no", which is none of ["SGD", "Adam"]',
@@ -69,6 +68,31 @@ def test_a_train_round_has_to_set_each_required_parameter() -> None:
     )
     # A measurement trains nothing, and a sum reads no parameter.
     assert outside("Evaluate", {}, demanded) == outside("Statistics", {}, demanded) == ()
+
+
+INVISIBLE = [
+    *("", " ", "\t\n", "\u00a0", "\u200b", "\u2800", "\ue000", "\U00013441", "\U0001d159"),
+    # Letters, marks and tags that Unicode lets programs ignore.
+    *("\u00ad", "\u034f", "\u061c", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u180b", "\u180e", "\u180f"),
+    *("\u2060", "\u2065", "\u3164", "\ufe00", "\ufe0f", "\ufeff", "\uffa0", "\ufff0"),
+    *("\U0001bca0", "\U0001d173", "\U000e0020", "\U000e0100", "\U000e01ef", "\U000e0fff", "\u3164\u3164 \u115f"),
+]
+
+
+@pytest.mark.parametrize("value", INVISIBLE, ids=ascii)
+def test_a_value_that_nobody_sees_does_not_set_a_required_parameter(value: str) -> None:
+    """Training code may take its own value instead, as if the round set none."""
+    demanded = dataclasses.replace(FREE, required=True)
+    [message] = outside("Train", {"free": value}, [demanded])
+    assert message.endswith(", which a Train round must set to a value with at least one visible character")
+    assert message.isascii()
+    assert outside("Train", {"free": f"{value}x"}, [demanded]) == ()
+    assert outside("Train", {"free": value}, [FREE]) == outside("Evaluate", {"free": value}, [demanded]) == ()
+
+
+@pytest.mark.parametrize("value", ["0", "é", "ㅎ", "ᅡ", "\u2801", "e\u0301", "字", "🙂"])
+def test_a_value_in_any_script_sets_a_required_parameter(value: str) -> None:
+    assert outside("Train", {"free": value}, [dataclasses.replace(FREE, required=True)]) == ()
 
 
 def test_the_name_of_a_missing_parameter_stays_at_the_hospital() -> None:
