@@ -122,8 +122,9 @@ class Execution:
 
     @cached_property
     def key(self) -> vault.RoundKey:
-        """Read once for the RoundTasks of all hospitals."""
-        return vault.RoundKey(self.hub.client, self.round.metadata.uid, self.made.key)
+        """Read once for the RoundTasks of all hospitals. A Secret without it may have been made anew."""
+        known = None if self.made.key_lost else self.made.key
+        return vault.RoundKey(self.hub.client, self.round.metadata.uid, known)
 
     @property
     def round(self) -> FederatedRound:
@@ -165,6 +166,9 @@ class Execution:
 
     @perform.register
     async def _make_round_key(self, _: MakeRoundKey) -> None:
+        if self.made.key is not None and self.made.key_lost:
+            emptied = self.made.key["metadata"]
+            await self.hub.client.delete_if_exists("Secret", emptied["name"], uid=emptied["uid"])
         await vault.make_round_key(self.hub.client, self.round)
 
     @perform.register
@@ -419,9 +423,10 @@ class Execution:
     async def _memory(self) -> Object:
         """The Secret of the round's key. If somebody has deleted it, an empty one takes its place: without it, nothing
         says what is left to do if the store fails."""
-        if self.made.key is None:
-            numbers = sorted(self.made.plans)
-            await vault.make_memory(self.hub.client, self.round, {names.AGGREGATIONS: " ".join(map(str, numbers))})
+        if self.made.key is not None:
+            return self.made.key
+        numbers = sorted(self.made.plans)
+        await vault.make_memory(self.hub.client, self.round, {names.AGGREGATIONS: " ".join(map(str, numbers))})
         return await self.key.secret()
 
     def _recipient(self, name: str) -> Recipient:

@@ -381,9 +381,8 @@ _HUB = (
         "hospital again.",
         action="If a series of a FederatedModel has made the round, there is nothing to do: the hub operator makes "
         "another round, as spec.series.onFailure of the FederatedModel says. Otherwise, run `kubectl delete "
-        "federatedround ROUND -n FEDERATION`. The hub operator then makes a Deliver round again. Apply a round of your "
-        "own again. Ask the hub's administrator to find out who deleted the Secret: the API server's audit log shows "
-        "this.",
+        "federatedround ROUND -n FEDERATION`, and apply the round again. Ask the hub's administrator to find out who "
+        "deleted the Secret: the API server's audit log shows this.",
     ),
     _hub(
         name="AggregationFailed",

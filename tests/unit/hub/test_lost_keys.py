@@ -25,6 +25,14 @@ from tests.unit.hub.test_made import (
     tasks_of,
     uid_of,
 )
+from tests.unit.hub.test_models import (
+    HOSPITALS,
+    begin_series,
+    complete_delivery,
+    complete_short_series,
+    model_status,
+    shown,
+)
 from tests.unit.hub.test_round_tasks import answer, send
 from wardround.api import names
 from wardround.api.times import to_seconds
@@ -40,13 +48,16 @@ def enrolled(loop: VirtualLoop) -> LoneHub:
     return hub
 
 
-def lose_key(hub: LoneHub) -> None:
-    hub.server.remove(Place("Secret", NAMESPACE, names.round_secret(uid_of(hub))))
+def key_of(uid: str) -> Place:
+    return Place("Secret", NAMESPACE, names.round_secret(uid))
 
 
-def empty_key(hub: LoneHub) -> None:
-    place = Place("Secret", NAMESPACE, names.round_secret(uid_of(hub)))
-    hub.server.change(place, {"data": {vault.PRIVATE_KEY: None}})
+def lose_key(hub: LoneHub, uid: str = "") -> None:
+    hub.server.remove(key_of(uid or uid_of(hub)))
+
+
+def empty_key(hub: LoneHub, uid: str = "") -> None:
+    hub.server.change(key_of(uid or uid_of(hub)), {"data": {vault.PRIVATE_KEY: None}})
 
 
 def secrets(hub: LoneHub) -> list[Object]:
@@ -76,6 +87,15 @@ def suspend_all(hub: LoneHub) -> None:
 
 def refuse(hub: LoneHub, task: Object) -> None:
     hub.report(task, {**REFUSED, "message": "", "lastTransitionTime": to_seconds(hub.server.clock())})
+
+
+def fail(hub: LoneHub, task: Object) -> None:
+    """For a reason for which the hub operator asks the hospital again."""
+    at = to_seconds(hub.server.clock())
+    evicted = {"type": "Failed", "status": "True", "reason": "Evicted", "message": "", "lastTransitionTime": at}
+    status: Object = {"failure": {"class": "Platform", "reason": "Evicted"}, "conditions": [evicted]}
+    place = Place("RoundTask", task["metadata"]["namespace"], task["metadata"]["name"])
+    hub.server.change(place, {"status": status}, subresource="status")
 
 
 @pytest.mark.parametrize("tries", [1, 3])
@@ -179,6 +199,33 @@ def test_a_round_whose_key_is_deleted_fails_and_leaves_nothing(lose: Callable[[L
             assert failure(hub) == "RoundKeyLost"
             assert not jobs(hub)
             await assert_nothing_stays(hub)
+
+    play(main)
+
+
+@pytest.mark.parametrize("lose", [lose_key, empty_key])
+def test_a_delivery_whose_key_is_deleted_goes_on(lose: Callable[[LoneHub, str], None]) -> None:
+    """No hospital seals anything for its key."""
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        async with hub.running():
+            begin_series(hub, HOSPITALS)
+            await complete_short_series(hub, {"deliver": {"to": "Participants"}}, card="a card")
+            name = model_status(hub)["delivery"]["round"]
+            uid = hub.round(name)["metadata"]["uid"]
+            lose(hub, uid)
+            [first, _] = hub.tasks(name).values()
+            fail(hub, first)
+            await hub.settle()
+            again = hub.tasks(name)[first["metadata"]["namespace"]]
+            assert again["spec"]["attempt"] == 2
+            complete_delivery(hub, loop)
+            await hub.settle()
+            assert shown(hub, "Delivered")[:2] == ("True", "DeliveryComplete")
+            await asyncio.sleep(2 * 3600)
+            assert is_true(hub.round(name), "CleanedUp")
+            assert key_of(uid).name not in [each["metadata"]["name"] for each in secrets(hub)]
 
     play(main)
 

@@ -11,7 +11,7 @@ from wardround.plans.round.early import close_early, read_early
 from wardround.plans.round.parts import PartState
 from wardround.plans.round.rulings import failed, list_of, sentences
 from wardround.plans.round.status import asks_until
-from wardround.plans.round.types import Cancel, Grant, Ruling
+from wardround.plans.round.types import Cancel, Grant, MakeRoundKey, Ruling
 from wardround.plans.round.upload import granted_text
 from wardround.plans.round.view import View, first, grace, hospitals, shortfall
 
@@ -50,6 +50,8 @@ def collecting(view: View) -> Ruling | None:
     closing = view.deadline if view.round.spec.task == "Deliver" else min([view.deadline, *grace(view, sent)])
     if not (unsettled or view.unasked) or view.seen.now >= closing:
         return None
+    # Only of a Deliver round is the key lost here: another one will do.
+    key = [MakeRoundKey()] if view.seen.key_lost else []
     asks = [ask(view, name, view.seen.roster) for name in view.unasked]
     asks += [ask(view, part.name, view.selected, part.task) for part in view.having(PartState.AGAIN)]
     lost = [Cancel(task=part.task, reason=part.reason) for part in view.having(PartState.LOST) if part.to_cancel]
@@ -61,7 +63,7 @@ def collecting(view: View) -> Ruling | None:
             f"{len(sent)} of {hospitals(len(view.parts) + len(view.unasked))} {predicate(view.round).past}.",
             _to_approve(view),
         ),
-        actions=(*asks, *lost, *grants, *read_early(view)),
+        actions=(*key, *asks, *lost, *grants, *read_early(view)),
         attention=view.attention(),
         requeue_at=(
             closing,

@@ -152,7 +152,7 @@ class Observation:
 
 @dataclass(frozen=True, kw_only=True)
 class MakeRoundKey:
-    """Make the round's key pair, unless it exists."""
+    """Make the round's key pair, unless it exists. One that somebody has deleted is made anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
