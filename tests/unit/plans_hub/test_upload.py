@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
+from lab.topology import ROOT
 from tests.unit.plans_hub.builders import (
     STORED,
     accepted,
@@ -21,6 +23,7 @@ from wardround.api import conditions
 from wardround.api.federatedround import FederatedRound
 from wardround.api.names import CANCELLED
 from wardround.api.task import Update, Upload
+from wardround.card import push
 from wardround.plans.round.parts import LARGEST_MANIFEST
 from wardround.plans.round.plan import plan
 from wardround.plans.round.types import Aggregate, Cancel, Grant, Observation, Plan, StoredModel
@@ -116,9 +119,21 @@ def test_updates_of_the_largest_model_of_many_hospitals_are_combined() -> None:
     assert (len(aggregate.tasks), aggregate.scratch.reads_twice) == (12, True)
 
 
+def most_md5(kind: str, *fields: str) -> int:
+    """Of how many parts the status of this kind holds the MD5."""
+    schema = yaml.safe_load((ROOT / "crds" / f"{kind}.yaml").read_text())["spec"]["versions"][0]["schema"]
+    field = schema["openAPIV3Schema"]
+    for each in ("status", *fields, "upload", "md5"):
+        field = field["properties"][each]
+    return int(field["maxItems"])
+
+
 def test_the_limits_are_those_of_the_pod_the_courier_and_the_aggregation() -> None:
     assert LARGEST_INITIAL == check.MODEL_LIMIT
     assert ciphertext_length(LARGEST_INITIAL) <= MOST_PARTS * PART
+    # No later model is larger: pushed weights are smaller, and a trained model has the length of its base.
+    assert push.LARGEST <= LARGEST_INITIAL
+    assert most_md5("roundtasks") == most_md5("sitetasks", "courier") == MOST_PARTS
     most_fields = 2048  # crds/datasets.yaml
     assert ciphertext_length(statistics_layout(most_fields).length) <= SEALED_SEGMENT
     assert ciphertext_length(evaluation_layout(2).length) <= SEALED_SEGMENT
