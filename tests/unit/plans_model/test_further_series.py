@@ -298,6 +298,22 @@ def test_a_changed_schema_leaves_the_gate_undecided_without_a_comparison(changed
     assert world.current == 1
 
 
+def test_the_comparison_measures_the_only_model_of_a_series() -> None:
+    world = trained("Accepted", losses=["0.5", "0.4"], rounds=1)
+    assert tasks(world) == [("Train", 1), ("Evaluate", 1)]
+    assert world.series.rounds[-1].references == ("heart-s1-r1-0123abcd",)
+    version = world.versions["heart-v2-0123abcd"]
+    assert (world.series.loss, world.current) == ("0.4", 2)
+    assert [(each.name, each.value) for each in version.status.metrics] == [("loss", "0.4")]
+
+
+def test_the_only_model_of_a_first_series_is_measured_by_a_round_of_its_own() -> None:
+    world = trained(rounds=1)
+    assert tasks(world) == [("Statistics", 0), ("Train", 1), ("Evaluate", 1)]
+    assert not world.series.rounds[-1].references
+    assert world.series.loss == "0.5"
+
+
 def test_a_comparison_that_fails_for_good_leaves_the_gate_undecided() -> None:
     world = trained()
     assert world.model.status.next is not None

@@ -300,10 +300,7 @@ def failed(seen: Observation, series: SeriesStatus) -> Ruling | None:
 def complete(seen: Observation, series: SeriesStatus) -> Ruling | None:
     """The last round is Complete: its losses count, and another round follows."""
     assert seen.round is not None
-    over = rounds.ended(series, seen.round)
-    if not rounds.last(over).references:
-        # A comparison measures the candidate once more. It must not make another model the candidate.
-        over = rounds.measured(over, seen.round)
+    over = rounds.measured(rounds.ended(series, seen.round), seen.round)
     return _progressing(rounds.following(seen.model, over, seen.now), at_once=True)
 
 
@@ -313,6 +310,8 @@ def to_compare(seen: Observation, series: SeriesStatus) -> Ruling | None:
         return None
     why_not = versions.not_compared(seen)
     if why_not or _result_gone(seen):
+        if rounds.last(series).task == "Train":
+            return _progressing(rounds.evaluate_last(seen.model, series), at_once=True)
         return _progressing(replace(series, stage="Ended", not_compared=why_not), at_once=True)
     compared = rounds.compare(seen.model, series, best_name(series), versions.references(seen))
     return _progressing(compared, at_once=True)

@@ -231,7 +231,9 @@ def following(model: FederatedModel, series: SeriesStatus, now: datetime) -> Ser
     if newest.task == "Evaluate":
         return after_evaluation(model, series, now)
     if newest.task == "Train" and stops(model.spec.series, series, now):
-        return _evaluating(model, series, "Evaluating")
+        # The only model of a series is the candidate. So the comparison, if there is one, measures it too.
+        trained = [each for each in series.rounds if each.task == "Train" and each.outcome == "Complete"]
+        return evaluate_last(model, series) if len(trained) > 1 else replace(series, stage="Comparing")
     stopped = series.evaluations_stopped == model.metadata.generation
     if newest.task == "Train" and not stopped and evaluation_follows(model.spec.evaluation.every, newest.number):
         return _evaluating(model, series, "Training")
@@ -253,6 +255,11 @@ def _training(model: FederatedModel, series: SeriesStatus) -> SeriesStatus:
     number = last(series).number + 1
     added = _round(model, series.number, "Train", number)
     return replace(series, stage="Training", round=number, rounds=(*series.rounds, added))
+
+
+def evaluate_last(model: FederatedModel, series: SeriesStatus) -> SeriesStatus:
+    """The series with the round that measures its last model, after which no Train round follows."""
+    return _evaluating(model, series, "Evaluating")
 
 
 def _evaluating(model: FederatedModel, series: SeriesStatus, stage: Stage) -> SeriesStatus:
