@@ -19,16 +19,13 @@ jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(1))
 # Run a command, then print what the clusters still use and how to stop them. They stay up also after a failure.
 then_report_clusters = code=0; $(1) || code=$$?; $(SUDO) $(BIN)/python -m lab left; exit $$code
 
-.PHONY: help demo demo-gate test checks clusters ready built lint unit integration e2e bench bench-accuracy bench-aggregation lab down status packages browser python tools images lock clean
+.PHONY: help demo test checks clusters ready built lint unit integration e2e bench bench-accuracy bench-aggregation lab down status packages browser python tools images lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: built  ## three hospitals train one model and use it, from no cluster to the report
 	@$(SUDO) $(BIN)/python -m lab.demo
-
-demo-gate: built  ## after the demo: a hospital flips its labels, and the gate refuses the next model
-	@$(SUDO) $(BIN)/python -m lab.demo_gate
 
 test: built browser lint  ## everything: lint, types, unit, integration, e2e on real clusters
 	@$(call then_report_clusters,$(MAKE) -j2 clusters checks)

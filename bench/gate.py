@@ -75,10 +75,17 @@ class Scenario:
         chain = demo_rounds.federated(IMAGE)
         return [self.add(each, files) for each in chain.training][-1]
 
-    def further_series(self, name: str, base: str, parameters: Mapping[str, str], files: Mapping[str, str]) -> str:
+    def further_series(
+        self,
+        name: str,
+        base: str,
+        parameters: Mapping[str, str],
+        files: Mapping[str, str],
+        rounds: int = demo_rounds.FURTHER_ROUNDS,
+    ) -> str:
         """Train rounds from `base`, each with the gate's comparison of its model with `base`. Returns the last one."""
         chain, last = demo_rounds.federated(IMAGE), base
-        for number in range(1, demo_rounds.FURTHER_ROUNDS + 1):
+        for number in range(1, rounds + 1):
             training, comparison = copy.deepcopy(chain.training[-1]), copy.deepcopy(chain.evaluation)
             training["metadata"]["name"], comparison["metadata"]["name"] = f"{name}-r{number}", f"{name}-c{number}"
             training["spec"] |= {"base": {"roundName": last}, "quorum": {"min": LEAST_HOSPITALS}}
@@ -170,9 +177,10 @@ def demo() -> Scenario:
     first = scenario.first_series(start)
     second = scenario.further_series("new-cases", first, demo_rounds.FURTHER_PARAMETERS, grown)
     wrong = {**grown, demo_gate.HOSPITAL: "flipped"}
-    scenario.further_series("flipped-labels", second, demo_rounds.FURTHER_PARAMETERS, wrong)
-    rounds = [*scenario.trainings["flipped-labels"], *scenario.series["flipped-labels"]]
-    scenario.accepted = {name: {demo_gate.HOSPITAL: 1} for name in rounds}
+    rounds = demo_rounds.FLIPPED_ROUNDS
+    scenario.further_series("flipped-labels", second, demo_rounds.FURTHER_PARAMETERS, wrong, rounds)
+    accepted = [*scenario.trainings["flipped-labels"], *scenario.series["flipped-labels"]]
+    scenario.accepted = {name: {demo_gate.HOSPITAL: 1} for name in accepted}
     return scenario
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from lab import (
     demo_data,
     demo_ending,
+    demo_gate,
     demo_model,
     demo_report,
     demo_rounds,
@@ -119,6 +120,7 @@ def _on_clusters(built: images.Images, other_splits: Future[list[Accuracies]], p
         pulled = pool.submit(_hand_out, hub, second, progress)
         evaluated = _run(hub, demo_rounds.evaluation(together, second.current.spec.round_name), progress)
         pulled.result()
+    _refused_series(hub, further, progress)
     if not other_splits.done():
         progress.step("Other splits of the same cases, and each hospital alone: simulated since the images are there")
     comparison = demo_splits.compare(other_splits.result())
@@ -140,6 +142,13 @@ def _further_series(hub: Api, first: Trained, progress: Progress) -> Trained:
         asked.result()
     progress(demo_model.verdict(second))
     return second
+
+
+def _refused_series(hub: Api, further: Round, progress: Progress) -> None:
+    progress.step(f"Flipped labels at {demo_gate.HOSPITAL}: the gate compares the next model with version 2")
+    _apply_model(demo_rounds.flipped_series(further))
+    demo_gate.show(hub, progress)
+    _apply_model(demo_rounds.without_trigger(further))
 
 
 def _ask(hub: Api, trained: Trained, progress: Progress) -> None:

@@ -50,7 +50,6 @@ Then let a hospital ask for more partners than there are, and the same round und
   kubectl wardround explain federatedround/{AGAIN} -n {NAMESPACE}             # why, and whose problem it is
 What else a hospital decides stands in charts/site/values.yaml under `policy`. To take it back:
   {_UPGRADE}
-`make demo-gate` shows how the gate keeps a model away that has learned wrong labels.
 `make down` stops the clusters and takes away all that the lab made.
 The report of the model, for a browser: build/demo/{REPORT}"""
 

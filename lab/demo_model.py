@@ -1,18 +1,16 @@
 """The demo's FederatedModel on the hub: shows its series, begins further ones, and finds what they made."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from lab import demo_rounds
 from lab.demo_report import Finished
 from lab.demo_rounds import MODEL, NAMESPACE
 from lab.errors import LabError
-from wardround.api import conditions
+from wardround.api import conditions, names
 from wardround.api.modelversion import ModelVersion
+from wardround.api.times import to_microseconds
 from wardround.cli import explain, model_objects, verbs, watch, watch_model
 from wardround.cli.cluster import Cluster as Api
 from wardround.cli.model_objects import ModelObjects
@@ -75,23 +73,12 @@ def follow(hub: Api, progress: Progress, number: int, events: Sequence[Event] = 
         time.sleep(LOOK_SECONDS)
 
 
-@contextmanager
-def triggered(hub: Api, progress: Progress) -> Iterator[int]:
-    """The model has a trigger for one further series, which begins at the next full minute. The value is the number of
-    this series. Afterwards, the spec is as before."""
-    item = verbs.needed(hub, "FederatedModel", MODEL, NAMESPACE)
-    minute = next_minute(datetime.now(UTC))
-    _change(hub, trigger=demo_rounds.trigger(minute), series=demo_rounds.FURTHER_SERIES)
-    progress(f"FederatedModel {MODEL}: the next series begins at {minute:%H:%M} UTC (trigger.cron)")
-    try:
-        yield _number(read(hub)) + 1
-    finally:
-        _change(hub, trigger=None, series=item["spec"]["series"])
-
-
-def _change(hub: Api, **spec: Any) -> None:
-    """Change these fields of the model's spec."""
-    hub.patch("FederatedModel", MODEL, NAMESPACE, {"spec": spec})
+def begin(hub: Api) -> int:
+    """Ask for the next series, as `kubectl wardround begin` does. Returns its number."""
+    number = _number(read(hub)) + 1
+    annotations = {names.BEGIN: to_microseconds(datetime.now(UTC))}
+    hub.patch("FederatedModel", MODEL, NAMESPACE, {"metadata": {"annotations": annotations}})
+    return number
 
 
 def next_minute(now: datetime) -> datetime:

@@ -16,7 +16,8 @@ MODEL = "breast"
 # Changes of `spec.series` for the series after the first one. Such a series is short, and it has a lower learning rate,
 # because it trains the current version further.
 FURTHER_ROUNDS, FURTHER_PARAMETERS = 2, {"learningRate": "0.0005"}
-FURTHER_SERIES: dict[str, Any] = {"rounds": FURTHER_ROUNDS, "parameters": FURTHER_PARAMETERS}
+# The series in which a hospital has flipped its labels.
+FLIPPED_ROUNDS = 1
 # Rounds that people apply after the demo: one more round, and the same under another name.
 FURTHER, AGAIN = "train-6", "train-7"
 
@@ -73,9 +74,16 @@ def further_series(model: Round) -> Round:
 
 
 def without_trigger(model: Round) -> Round:
-    """The FederatedModel as the demo leaves it: no further series begins."""
+    """The FederatedModel as the demo leaves it: no further series begins by itself."""
     result = copy.deepcopy(model)
     del result["spec"]["trigger"]
+    return result
+
+
+def flipped_series(model: Round) -> Round:
+    """The FederatedModel as the demo changes it for the series with flipped labels."""
+    result = without_trigger(model)
+    result["spec"]["series"]["rounds"] = FLIPPED_ROUNDS
     return result
 
 

@@ -172,7 +172,6 @@ NOT_RUN_INLINE = {
     "make bench": MINUTES,
     "make demo": "as in its block",
     "make down": "would stop the clusters of these tests",
-    "make demo-gate": "continues the demo, whose clusters no test starts: tests/unit/plans_model plays such a series",
     "make lab": "what the fixture `lab` does",
     "make -s bench-accuracy ARGS='--case wisconsin'": MINUTES,
     "make -s bench-accuracy ARGS='--case wisconsin-skewed'": MINUTES,

@@ -55,7 +55,7 @@ def test_the_demos_series_learn_from_the_new_cases_first_and_from_flipped_labels
     assert second == {**first, demo_data.GROWING: gate.AS_EXPORTED}
     assert third == {**second, demo_gate.HOSPITAL: "flipped"}
     assert set(scenario.accepted) == {
-        *(f"flipped-labels-{kind}{number}" for kind in "rc" for number in range(1, demo_rounds.FURTHER_ROUNDS + 1))
+        *(f"flipped-labels-{kind}{number}" for kind in "rc" for number in range(1, demo_rounds.FLIPPED_ROUNDS + 1))
     }
     assert all(each == {demo_gate.HOSPITAL: 1} for each in scenario.accepted.values())
 

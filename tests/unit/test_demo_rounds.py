@@ -86,6 +86,14 @@ def test_the_further_series_is_short_and_keeps_all_other_parameters() -> None:
     assert first == demo_rounds.model(IMAGE, MINUTE)
 
 
+def test_the_series_with_flipped_labels_begins_only_on_request_and_is_shorter() -> None:
+    further = demo_rounds.further_series(demo_rounds.model(IMAGE, MINUTE))
+    flipped, left = demo_rounds.flipped_series(further), demo_rounds.without_trigger(further)
+    assert flipped["spec"]["series"]["rounds"] == demo_rounds.FLIPPED_ROUNDS < demo_rounds.FURTHER_ROUNDS
+    left["spec"]["series"]["rounds"] = demo_rounds.FLIPPED_ROUNDS
+    assert flipped == left
+
+
 def test_the_clinic_asks_the_current_version_of_the_model() -> None:
     made = demo_rounds.prediction("new-patient.csv", "new-cases", "answers")
     assert made["metadata"]["name"] == "new-patient"

@@ -90,7 +90,7 @@ def test_who_applies_the_demos_file_of_the_model_again_changes_nothing(
     image = "localhost/wardround/trainer@sha256:" + "a" * 64
     first = demo_rounds.model(image, datetime(2026, 11, 28, 7, 3, tzinfo=UTC))
     further = demo_rounds.further_series(first)
-    for model in (first, further, last := demo_rounds.without_trigger(further)):
+    for model in (first, further, demo_rounds.flipped_series(further), last := demo_rounds.without_trigger(further)):
         done = kubectl("apply", "-f", "-", stdin=demo_rounds.text([model]))
         assert done.returncode == 0, done.stderr
     spec = api.get("FederatedModel", demo_rounds.MODEL, demo_rounds.NAMESPACE)["spec"]
