@@ -171,7 +171,10 @@ _DATASETS = (
         meaning="The round's DataSchema has other columns than the DataSchema with which the round's base was trained.",
         action="To go on from this base, apply a new round whose DataSchema has the same target and the same "
         "features as the base's, with equal names, units and order. To use the new columns, apply a new round with "
-        "spec.initial, which makes a new model.",
+        "spec.initial, which makes a new model. If a FederatedModel has made the round, do not apply a round. To go "
+        "on with this model, delete its DataSchema, apply the earlier DataSchema again under the same name, and change "
+        "any field of the FederatedModel's spec, such as series.onFailure.retries. To use the new columns, apply a new "
+        "FederatedModel.",
     ),
     _round(
         name="DatasetUnknown",

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.players.hub import Hub
+from tests.players.hub import SCHEMA, Hub
 from tests.simulation.apiserver import Place
 from tests.simulation.client import Client
 from tests.simulation.hub import FEDERATION, IMAGE, NAMESPACE, LoneHub
@@ -115,7 +115,8 @@ async def complete_newest(hub: LoneHub, card: str = "", compression: Compression
     await note_number(client, await client.get("Secret", names.round_secret(live.metadata.uid)), 1)
     signer = Hub(await vault.identity(client))
     model = signer.seal_model(b"x", live.metadata.uid, task=live.spec.task).model
-    result = replace(model.stored.result, compression=compression)
+    result = replace(model.stored.result, columns_digest=SCHEMA.columns_digest, schema_digest=SCHEMA.digest)
+    result = replace(result, compression=compression)
     stored = replace(model.stored, result=result, aggregated=tuple(HOSPITALS), quorum=len(HOSPITALS))
     await vault.keep_model(client, live, replace(model, card=card, stored=stored))
     place = Place("FederatedRound", FEDERATION, live.metadata.name)

@@ -294,8 +294,12 @@ def test_a_changed_schema_leaves_the_gate_undecided_without_a_comparison(changed
         setattr(world, name, "sha256:" + "e" * 64)
     world.run_next()
     assert [each.references for each in world.series.rounds] == [(), (), ()]
-    assert world.verdict(2)[:2] == ("Undecided", "SchemaChanged")
+    outcome, reason, why = world.verdict(2)
+    assert (outcome, reason) == ("Undecided", "SchemaChanged")
     assert world.current == 1
+    status, reason, message = world.condition("VersionWaits")
+    assert (status, reason) == ("True", "PeopleDecide")
+    assert message.startswith(f"Version 2 is Undecided. {why}")
 
 
 def test_the_comparison_measures_the_only_model_of_a_series() -> None:
