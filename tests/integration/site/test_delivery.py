@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.integration.site.conftest import PARTICIPANT, Site, eventually
 from tests.integration.site.hub import SCHEMA, Object
 from tests.integration.site.play import condition, enrolled, job_of
+from tests.integration.site.test_courier_trouble import running, waits
 from tests.players.courier import SCHEMA_DIGEST
 from tests.unit.card.models import making
 from tests.worlds.site import HUB
 from wardround.card import folder
 from wardround.documents import cards
 from wardround.documents.keys import Model
+from wardround.reasons.registry import REASONS
 from wardround.sealing.manifests import sign_card
 from wardround.wire.assignment import AssignedDelivery, Quorum
 from wardround.wire.card import CardModel
@@ -97,3 +104,42 @@ async def test_a_delivered_version_is_whole_and_nothing_else_changes_it(site: Si
     (claim / "breast" / "current").write_text("v2\n")
     assert await ended(site, deliver(site, sealed[2], 2)) == ("Complete", "Delivered")
     assert (claim / "breast" / "current").read_text() == "v2\n"
+
+
+@contextmanager
+def small_volume(size: int) -> Iterator[Path]:
+    """A volume of this many bytes. It ends with the process in whose namespace it is mounted."""
+    script = f"mount -t tmpfs -o size={size} tmpfs /mnt && echo ready && exec sleep infinity"
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            if process.stdout.readline() != "ready\n":
+                pytest.skip("this machine lets no test mount a volume")
+            yield Path(f"/proc/{process.pid}/root/mnt")
+        finally:
+            process.kill()
+
+
+@pytest.mark.own_courier
+async def test_a_delivery_waits_for_space_on_a_full_claim_and_the_version_before_stays_whole(site: Site) -> None:
+    first, second = os.urandom(300 << 10), os.urandom(600 << 10)
+    with small_volume(1 << 20) as claim:
+        (claim / "unneeded").write_bytes(bytes(400 << 10))
+        async with running(site, dataclasses.replace(site.settings, models=claim)):
+            await enrolled(site)
+            assert await ended(site, deliver(site, await site.hub.seal_model(first), 1)) == ("Complete", "Delivered")
+            task = deliver(site, await site.hub.seal_model(second), 2)
+            await eventually("both sides say why it waits", lambda: waits(site, task) == "ModelsClaimFull")
+            shown = condition(site.task(task), "Reconciling")
+            assert (shown["status"], shown["reason"]) == ("True", "ModelsClaimFull")
+            assert shown["message"] == REASONS["ModelsClaimFull"].text
+            assert (claim / "breast" / "current").read_text() == "v1\n"
+            assert not (claim / "breast" / "v2").exists()
+            assert folder.load(claim / "breast" / "v1", HUB.identity.fingerprint).model == first
+
+            # The hospital's administrator does what the message says.
+            (claim / "unneeded").unlink()
+            assert await ended(site, task) == ("Complete", "Delivered")
+            assert (claim / "breast" / "current").read_text() == "v2\n"
+            assert folder.load(claim / "breast" / "v2", HUB.identity.fingerprint).model == second
