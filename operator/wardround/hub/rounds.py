@@ -5,9 +5,10 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from wardround.api import dataschema, federatedround
+from wardround.api import dataschema, federatedmodel, federatedround
 from wardround.api.conditions import Conditions
 from wardround.api.federatedround import FederatedRound, FederatedRoundStatus
+from wardround.api.meta import controller
 from wardround.api.times import sooner
 from wardround.clock import Draw
 from wardround.hub.context import Context
@@ -216,7 +217,9 @@ class RoundController:
     async def _write(self, key: Key, observed: Object, looked: Look, status: FederatedRoundStatus) -> float | None:
         """Returns `requeue_after` of the plan, or of the plan that the status as written gives."""
         seen, plan = looked.seen, looked.plan
-        writing = self.hub.reporter.write(observed, seen.round.status, status)
+        # Nobody watches each round of a series. Its timeline says when it took each step.
+        by_hand = controller(seen.round.metadata, federatedmodel.KIND) is None
+        writing = self.hub.reporter.write(observed, seen.round.status, status, steps=by_hand)
         # After an action, the event of the write makes the controller look at what the action has changed.
         looks_again = plan.actions and not is_cleaned_up(status)
         written = await (writing if looks_again else self._own_writes.write(key, writing))

@@ -45,11 +45,12 @@ class Reporter:
         self._instance = instance
         self._waiting: asyncio.Queue[Object] = asyncio.Queue(MOST_WAITING)
 
-    async def write(self, observed: Object, before: Status, after: Status) -> Object | None:
-        """Writes the change of a status, and never waits for its Event. Raises ApiError, see Client.apply_status."""
+    async def write(self, observed: Object, before: Status, after: Status, *, steps: bool = True) -> Object | None:
+        """Writes the change of a status, and never waits for its Event. Raises ApiError, see Client.apply_status.
+        `steps`: as of plans.events."""
         written = await self._client.apply_status(observed, codec.dump(before), codec.dump(after))
         if written is not None:
-            for event in events.transitions(before.conditions, after.conditions):
+            for event in events.transitions(before.conditions, after.conditions, steps=steps):
                 self._tell(observed, event)
         return written
 

@@ -31,14 +31,15 @@ class Event:
     note: str
 
 
-def transitions(before: Conditions, after: Conditions) -> tuple[Event, ...]:
-    """The Events of a change of status: one for a new headline, and one for each condition that is told beside it."""
+def transitions(before: Conditions, after: Conditions, *, steps: bool = True) -> tuple[Event, ...]:
+    """The Events of a change of status: one for a new headline, and one for each condition that is told beside it.
+    `steps`: whether a step forward is told too, that is, what an object waits for if all is well."""
     events: list[Event] = []
     for old, new in (
         (headline(before), headline(after)),
         *((_with(before, kind, status), _with(after, kind, status)) for kind, status in BESIDE.items()),
     ):
-        if new is not None and (old is None or _key(old) != _key(new)):
+        if new is not None and (old is None or _key(old) != _key(new)) and (steps or not _is_step(new)):
             events.append(_event(new))
     return tuple(events)
 
@@ -78,6 +79,10 @@ def _key(condition: Condition) -> tuple[str, str, str]:
 def _is_trouble(condition: Condition) -> bool:
     ended_badly = condition.type in ("Failed", "Stalled", *BESIDE) and condition.reason != "Cancelled"
     return ended_badly or condition.reason in TROUBLE
+
+
+def _is_step(condition: Condition) -> bool:
+    return condition.type == "Reconciling" and not _is_trouble(condition)
 
 
 def _note(condition: Condition) -> str:

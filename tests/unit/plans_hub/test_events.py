@@ -51,6 +51,20 @@ def test_the_event_of_a_step_forward_has_the_message_of_the_condition() -> None:
     )
 
 
+def test_a_round_of_a_series_tells_no_step_forward_but_its_end_and_all_that_a_person_has_to_know() -> None:
+    asked, collecting = progressing("Dispatched"), progressing("Collecting")
+    assert transitions((), asked, steps=False) == transitions(asked, collecting, steps=False) == ()
+    for after in (
+        progressing("Unschedulable"),
+        stalled("ParticipantUnknown"),
+        having("Complete", "Complete"),
+        having("Failed", "QuorumNotMet"),
+        having("Suspended", "Suspended"),
+        having("BaseDeleted", "BaseDeleted", before=collecting),
+    ):
+        assert len(transitions(collecting, after, steps=False)) == 1, after
+
+
 def test_a_wait_for_a_person_a_failure_and_trouble_on_the_way_are_warnings() -> None:
     for after in (stalled("ParticipantUnknown"), having("Failed", "QuorumNotMet"), progressing("Unschedulable")):
         event = transition((), after)

@@ -312,6 +312,16 @@ def test_the_end_is_equal_whatever_write_the_hub_operator_stops_after(whole: tup
         last = missing
 
 
+def test_each_round_of_a_series_has_one_event_that_says_how_it_ended(whole: tuple[End, list[str]]) -> None:
+    """A round of a series so costs no more writes than one that a person has made: it has the model's status and the
+    round itself to write, and a person's round has an Event for each step."""
+    ended, writes = whole
+    events = Counter(each.split()[3].split(".")[0] for each in writes if each.startswith("create Event"))
+    rounds = [name for kind, _, name in ended.made if kind == "FederatedRound"]
+    assert len(rounds) > 10
+    assert {name: events[name] for name in rounds} == dict.fromkeys(rounds, 1)
+
+
 def test_a_create_whose_answer_is_lost_makes_no_other_object(whole: tuple[End, list[str]]) -> None:
     ended, _ = played(kind=TwiceClient)
     assert ended == whole[0]
