@@ -88,30 +88,32 @@ def deviations(numbers: Numbers, reference: int) -> float:
 
 
 def is_contradicted(hospitals: Sequence[Numbers], reference: int, error: float) -> bool:
-    """Whether the rows of one hospital contradict the reference. There, it is surely worse than a model that knows only
-    this hospital's prevalence. But over the other hospitals, it is better than one that knows only theirs.
+    """Whether the rows of one hospital contradict the reference. There, its probabilities fit the labels surely worse
+    than the hospital's prevalence does. But over the other hospitals, it is better than a model that knows only their
+    prevalence.
 
-    `error`: the chance that a hospital counts as such where the reference equals the prevalence, over all hospitals
-    together (Bonferroni).
+    `error`: the largest chance that a hospital counts as such although the reference states the right probabilities at
+    each of them (Bonferroni).
     """
-    distance = NormalDist().inv_cdf(1 - error / len(hospitals))
+    least = math.log(len(hospitals) / error)
     return any(
-        _surely_loses_to_prevalence(each, reference, distance)
+        _evidence_for_prevalence(each, reference) > least
         and _gain([other for other in hospitals if other is not each], reference) > 0
         for each in hospitals
     )
 
 
-def _surely_loses_to_prevalence(numbers: Numbers, reference: int, distance: float) -> bool:
-    """Hospitals send no squares of the reference's losses. Their standard deviation is at most the sum of two others:
-    that of the model's losses, and that of the differences."""
-    paired = _sums(numbers, reference)
-    if paired.people <= 1:
-        return False
-    total, squares = numbers["loss"].tolist()
-    model = _Sums(paired.people, paired.loss, total, squares)
-    deviation = math.sqrt(model.variance) + math.sqrt(paired.variance)
-    return -_gain([numbers], reference) > distance * deviation / paired.people
+def _evidence_for_prevalence(numbers: Numbers, reference: int) -> float:
+    """The logarithm of a ratio: the likelihood of one hospital's labels by their prevalence over that by the reference.
+
+    Nobody knows the prevalence, so its likelihood is the mean over all values from 0 to 1. If the reference is right,
+    the mean of the ratio is at most 1. So the chance that the ratio is above k is at most 1 / k (Markov's inequality),
+    however few people there are (Grünwald et al., Safe Testing, JRSS B 2024). Rows of one patient are one observation:
+    the geometric mean of their likelihoods keeps the mean of the ratio at most at 1 (Hölder's inequality).
+    """
+    negative, positive = numbers["weights"].tolist()
+    likelihood = math.lgamma(positive + 1) + math.lgamma(negative + 1) - math.lgamma(positive + negative + 2)
+    return likelihood + _sums(numbers, reference).loss
 
 
 def _gain(hospitals: Sequence[Numbers], reference: int) -> float:

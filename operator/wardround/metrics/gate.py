@@ -20,9 +20,8 @@ LARGEST_LOSS, SHARE_OF_GAIN = 0.01, 0.1
 LEAST_COVERAGE = 0.8
 # The chance that the gate takes a candidate for worse at one hospital that is worse at none.
 ERROR_AT_HOSPITALS = 0.01
-# The chance that a hospital contradicts a reference that knows its prevalence. The real chance is lower, because the
-# test uses an upper bound of the standard deviation.
-ERROR_OF_CONTRADICTION = 0.05
+# The largest chance that a hospital contradicts a reference that states the right probabilities at each hospital.
+ERROR_OF_CONTRADICTION = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,8 @@ from wardround.aggregate.gate import decide
 from wardround.aggregate.metrics import Part, combine
 from wardround.api.federatedround import Gate
 from wardround.metrics import sums
-from wardround.metrics.differences import difference
+from wardround.metrics.differences import difference, is_contradicted
+from wardround.metrics.gate import ERROR_OF_CONTRADICTION
 from wardround.tensors import Array
 from wardround.wire import codec
 from wardround.wire.aggregation import CombinedVerdict, PlannedGate
@@ -184,6 +185,32 @@ def test_a_candidate_that_has_learned_little_of_flipped_labels_is_not_accepted()
         assert (made.outcome, made.reason) == ("Undecided", "RowsContradictReference")
         honest = [retrained(name, 3 * seed + place) for place, name in enumerate("abc")]
         assert verdict(*honest).outcome == "Accepted"
+
+
+def in_other_units(name: str) -> Part:
+    """A hospital whose numbers are a tenth of what they were, so the reference takes all of its 50 people for healthy.
+    Eleven are ill. The candidate has learned from these rows."""
+    labels = (np.arange(50) < 11).astype(int)
+    return compared(name, labels, np.where(labels == 1, 0.3, 0.05), np.full(50, 0.01))
+
+
+def test_few_people_are_enough_if_a_reference_is_nearly_certain_and_wrong() -> None:
+    """The losses differ so much that a normal interval of the reference's loss holds that of the prevalence."""
+    made = verdict(retrained("a", 1), in_other_units("b"), retrained("c", 3))
+    assert (made.outcome, made.reason) == ("Undecided", "RowsContradictReference")
+
+
+def test_a_reference_that_is_right_at_a_hospital_is_rarely_contradicted_there() -> None:
+    """It knows little, so by chance it is often worse than the prevalence at one of the hospitals."""
+    draw, contradicted, trials = np.random.default_rng(5), 0, 500
+    for _ in range(trials):
+        parts = []
+        for name in "abc":
+            chances = 1 / (1 + np.exp(-0.5 * draw.normal(size=30)))
+            labels = (draw.random(30) < chances).astype(int)
+            parts.append(compared(name, labels, chances, chances))
+        contradicted += is_contradicted([part.sums for part in parts], 0, ERROR_OF_CONTRADICTION)
+    assert contradicted <= ERROR_OF_CONTRADICTION * trials
 
 
 def test_a_reference_that_is_bad_at_all_hospitals_is_no_contradiction() -> None:

@@ -83,6 +83,7 @@ def numbers(truth: Array, measured: Array, differences: Array) -> dict[str, Arra
     own = measured + differences
     return {
         "people": people,
+        "weights": people[:0:-1],
         "loss": np.array([own.sum(), np.square(own).sum()]),
         layouts.DIFFERENCES: np.array([sums]),
     }
