@@ -137,11 +137,11 @@ _RULES: tuple[_Rule, ...] = (
     _about_all(
         "TooFewEvents", lambda evidence, least: any(each.rarer_class < max(least, 1) for each in evidence.paired)
     ),
+    # Hospitals that nobody saw may be better off, or worse off. So the others decide nothing, not even Worse.
+    _about_all("TooFewSeen", lambda evidence, _: evidence.coverage < LEAST_COVERAGE),
     _about_one("WorseThanReference", lambda each: each.surely_worse, "Worse"),
     # Flipped labels at one hospital make the reference bad there, and the candidate of these labels good in the total.
     _about_one("WorseAtHospital", lambda each: each.at_one > max(each.bound, 0)),
-    # Hospitals that nobody saw could still be worse off.
-    _about_all("TooFewSeen", lambda evidence, _: evidence.coverage < LEAST_COVERAGE),
     _about_one("NotShown", lambda each: each.beyond),
     # Whatever sums one hospital sends, they do not get a candidate accepted that is worse at the others.
     _about_one(

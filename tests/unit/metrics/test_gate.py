@@ -270,7 +270,14 @@ def test_a_total_without_one_hospital_must_not_be_worse() -> None:
 def test_hospitals_that_were_not_seen_decide() -> None:
     assert outcome(evidence(), coverage=0.79) == "Undecided"
     assert outcome(evidence(), coverage=0.8) == "Accepted"
-    assert outcome(evidence(low=0.001, high=0.02), coverage=0.1) == "Worse"
+
+
+def test_a_candidate_that_is_worse_at_too_few_hospitals_is_left_to_people() -> None:
+    """It may be better at the hospitals that nobody saw."""
+    worse, at_one = evidence(low=0.001, high=0.02), replace(evidence(), at_one=0.02)
+    for pair, seen_enough in ((worse, "WorseThanReference"), (at_one, "WorseAtHospital")):
+        assert judge(Evidence(paired=(pair,), coverage=0.79), MIN_EVENTS) == GateVerdict("Undecided", "TooFewSeen")
+        assert judge(Evidence(paired=(pair,), coverage=0.8), MIN_EVENTS).reason == seen_enough
 
 
 def test_a_difference_that_is_sure_and_negligible_is_accepted() -> None:
