@@ -230,12 +230,14 @@ class HospitalResult:
 @dataclass(frozen=True, kw_only=True)
 class RoundVerdict:
     """Whether the model may replace the references. `reason`: of VERDICTS (reasons/models.py). `reference`: the one
-    that decided, if one did. `unseen`: participants that trained the model, and whose people the gate did not see."""
+    that decided, if one did. `unseen`: participants that trained the model, and whose people the gate did not see.
+    `too_few_people`: those of `unseen` that answered, and hold fewer than `minCell` people in a class."""
 
     outcome: Outcome
     reason: str
     reference: str = ""
     unseen: tuple[str, ...] = ()
+    too_few_people: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,9 +113,10 @@ VERDICTS = (
         places=(Place.VERDICT, Place.VERSION_VERDICT),
         meaning="The gate cannot decide: the hospitals whose numbers it has hold less than 80 % of the rows that "
         "the model was trained on. A hospital's numbers are missing if a class has too few people there "
-        "(policy.minCell of the Site, or spec.maxSamples of the Participant).",
-        action="Ask the hospitals without numbers why they have none: status.verdict.message of the ModelVersion "
-        f"names them. Compare {_METRICS}. {_DECIDE}",
+        "(policy.minCell of the Site, or spec.maxSamples of the Participant), or if the hospital did not take part in "
+        "the comparison or failed in it.",
+        action="Read status.verdict.message of the ModelVersion: it names the hospitals without numbers, and says "
+        f"which of them have too few people. Compare {_METRICS}. {_DECIDE}",
     ),
     _author(
         name="NotMeasured",

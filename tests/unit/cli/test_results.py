@@ -113,7 +113,8 @@ def test_the_compression_of_a_round_stands_in_the_title() -> None:
 
 
 def test_the_verdict_of_a_gate_stands_in_the_title_and_in_json() -> None:
-    verdict = {"outcome": "Undecided", "reason": "TooFewSeen", "reference": "", "unseen": ["site-c"]}
+    names = {"unseen": ["site-c", "site-d"], "tooFewPeople": ["site-c"]}
+    verdict = {"outcome": "Undecided", "reason": "TooFewSeen", "reference": "", **names}
     assert shown(verdict=verdict).title.endswith("1 withheld, verdict Undecided (TooFewSeen)")
     assert json.loads(results.text(shown(verdict=verdict), "json", by_hospital=False))["verdict"] == verdict
 

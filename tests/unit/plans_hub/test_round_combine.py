@@ -17,7 +17,9 @@ from tests.unit.plans_hub.builders import (
     at,
     collecting,
     combined,
+    failed,
     observation,
+    participant,
     sent,
     stages,
 )
@@ -325,12 +327,39 @@ def test_a_result_has_the_verdict_of_the_gate_and_the_hub_keeps_who_trained_how_
     verdict = CombinedVerdict(outcome="Undecided", reason="TooFewSeen", reference="", unseen=("site-b",))
     made = plan(aggregating(answer=replace(combined(*NAMES), verdict=verdict, counted=(7, 0, 9))))
     assert made.status.result is not None
-    assert made.status.result.verdict == RoundVerdict(outcome="Undecided", reason="TooFewSeen", unseen=("site-b",))
+    assert made.status.result.verdict == RoundVerdict(
+        outcome="Undecided", reason="TooFewSeen", unseen=("site-b",), too_few_people=("site-b",)
+    )
     [store] = made.actions
     assert isinstance(store, StoreModel)
     assert store.model.result.verdict == made.status.result.verdict
     # The RoundTasks say 10. A hospital's account writes them, and nobody signs them.
     assert store.model.samples == {NAMES[0]: 7, NAMES[2]: 9}
+
+
+def test_a_verdict_tells_hospitals_with_too_few_people_from_those_that_did_not_answer() -> None:
+    """One withholds its sums, one has too few people after its sums were scaled down, one is left out by the
+    aggregation, one has failed, and one was never asked."""
+    names = ("site-a", "site-b", "small", "scaled", "altered", "failed")
+    everybody = {name: participant(name) for name in names}
+    unseen = ("altered", "away", "failed", "scaled", "small")
+    verdict = CombinedVerdict(outcome="Undecided", reason="TooFewSeen", reference="", unseen=unseen)
+    answer = combined("site-a", "site-b", "scaled", left_out=(LeftOut("altered", "Altered"),))
+    answer = replace(answer, verdict=verdict, uncounted=("small",), withheld=1)
+    for each in (answer, replace(answer, aggregated=()), replace(answer, uncounted=())):
+        made = plan(
+            collecting(
+                *map(sent, names[:-1]),
+                failed("failed", "Code", "TrainDeadline"),
+                spec={**EVALUATE, "participants": {"names": list(names)}},
+                aggregation=Aggregation(number=1, over=True, answer=each),
+                participants=everybody,
+            )
+        )
+        assert made.status.result is not None
+        assert made.status.result.verdict is not None
+        assert made.status.result.verdict.unseen == unseen
+        assert made.status.result.verdict.too_few_people == ("scaled", "small")
 
 
 def test_without_room_for_their_rows_all_hospitals_count_the_same() -> None:

@@ -266,12 +266,35 @@ def test_an_undecided_candidate_waits_for_a_person_and_says_why() -> None:
     assert (status, reason) == ("True", "PeopleDecide")
     assert message.startswith("Version 2 is Undecided.")
     assert "less than 80 %" in message
-    assert "The comparison has no numbers of these hospitals, which trained the model: site-b." in message
     assert message.endswith("set spec.current.version to 2.")
     world.pin(2)
     world.run()
     assert world.current == 2
     assert world.condition("VersionWaits")[:2] == ("False", "NoVersionWaits")
+
+
+def message_of_undecided(unseen: tuple[str, ...], too_few_people: tuple[str, ...]) -> str:
+    world = trained()
+    world.outcomes, world.unseen, world.too_few_people = ["Undecided"], unseen, too_few_people
+    world.run_next()
+    return world.verdict(2)[2]
+
+
+def test_a_verdict_says_which_hospitals_it_did_not_see_and_which_of_them_have_too_few_people() -> None:
+    no_numbers = "The comparison has no numbers of these hospitals, which trained the model and"
+    small = f"{no_numbers} have fewer than minCell people in a class: site-b."
+    absent = f"{no_numbers} did not take part in the comparison, or failed in it: site-a, site-c."
+    both = message_of_undecided(("site-a", "site-b", "site-c"), ("site-b",))
+    assert both.endswith(f"{small} {absent}")
+    assert message_of_undecided(("site-b",), ("site-b",)) == both.removesuffix(f" {absent}")
+    assert message_of_undecided(("site-a", "site-c"), ()) == both.replace(f"{small} ", "")
+
+
+def test_a_verdict_names_a_limited_number_of_hospitals() -> None:
+    hospitals = tuple(f"site-{number:03}" for number in range(100))
+    message = message_of_undecided(hospitals, hospitals[:50])
+    assert "site-015 and 34 more." in message
+    assert message.endswith("site-065 and 34 more.")
 
 
 def test_the_status_shows_a_deleted_current_version_and_no_candidate_silently_replaces_it() -> None:

@@ -104,6 +104,8 @@ class World:
     deleted: list[str] = field(default_factory=list)
     pinned: list[int] = field(default_factory=list)
     ready: set[str] = field(default_factory=lambda: {"site-a", "site-b"})
+    unseen: tuple[str, ...] = ("site-b",)
+    too_few_people: tuple[str, ...] = ()
     asked: dict[str, frozenset[str]] = field(default_factory=dict)
     refusing: tuple[type[CreateDelivery] | type[CreateTest], ...] = ()
     now: datetime = NOW
@@ -390,8 +392,14 @@ class World:
         outcome = self.outcomes[self._compared.index(live.metadata.name) % len(self.outcomes)]
         reason = {"Accepted": "NotWorse", "Worse": "WorseThanReference", "Undecided": "TooFewSeen"}[outcome]
         reference = live.spec.references[0] if outcome == "Worse" else ""
-        unseen = ("site-b",) if outcome == "Undecided" else ()
-        return RoundVerdict(outcome=outcome, reason=reason, reference=reference, unseen=unseen)
+        seen_all = outcome != "Undecided"
+        return RoundVerdict(
+            outcome=outcome,
+            reason=reason,
+            reference=reference,
+            unseen=() if seen_all else self.unseen,
+            too_few_people=() if seen_all else self.too_few_people,
+        )
 
 
 def _snake(reference: Object) -> Object:

@@ -12,7 +12,7 @@ from wardround.plans.model.types import Delete, Observation
 from wardround.reasons.registry import REASONS
 
 LOSS = "loss"
-# So many hospitals' names a verdict says.
+# So many hospitals' names a sentence of a verdict says.
 NAMED = 16
 # A version shows the own verdicts of so many hospitals or more.
 FEWEST_HOSPITALS = 2
@@ -84,7 +84,7 @@ def verdict(seen: Observation, series: SeriesStatus) -> VersionVerdict:
         return VersionVerdict(outcome="Undecided", reason="ComparisonFailed", message=_failure(seen, series))
     decided = result.verdict or RoundVerdict(outcome="Undecided", reason="NotMeasured")
     hospitals = (_hospitals(seen, each) for each in result.hospital_verdicts)
-    sentences = (_words(decided.reason), _reference(seen, decided.reference), _unseen(decided.unseen), *hospitals)
+    sentences = (_words(decided.reason), _reference(seen, decided.reference), *_unseen(decided), *hospitals)
     return VersionVerdict(outcome=decided.outcome, reason=decided.reason, message=" ".join(filter(None, sentences)))
 
 
@@ -155,12 +155,22 @@ def _reference(seen: Observation, round_name: str) -> str:
     return f"The reference is version {version.spec.version}." if version else ""
 
 
-def _unseen(names: Sequence[str]) -> str:
+def _unseen(verdict: RoundVerdict) -> tuple[str, ...]:
+    """Which hospitals trained the model and are not in the comparison, and why."""
+    absent = tuple(name for name in verdict.unseen if name not in verdict.too_few_people)
+    return (
+        _without_numbers("have fewer than minCell people in a class", verdict.too_few_people),
+        _without_numbers("did not take part in the comparison, or failed in it", absent),
+    )
+
+
+def _without_numbers(cause: str, names: Sequence[str]) -> str:
     if not names:
         return ""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return (
-        f"The comparison has no numbers of these hospitals, which trained the model: {', '.join(names[:NAMED])}{more}."
+        f"The comparison has no numbers of these hospitals, which trained the model and {cause}: "
+        f"{', '.join(names[:NAMED])}{more}."
     )
 
 

@@ -51,7 +51,6 @@ from wardround.wire.aggregation import (
     AggregationResult,
     CombinedDifference,
     CombinedMetric,
-    CombinedVerdict,
     LeftOut,
 )
 from wardround.wire.compression import NONE
@@ -333,7 +332,7 @@ def _result(view: View, number: int, answer: AggregationResult, names: tuple[str
             for each in answer.calibration
         ),
         differences=tuple(_difference(view, each) for each in answer.differences),
-        verdict=_verdict(answer.verdict),
+        verdict=_verdict(view, answer),
         hospital_verdicts=hospital_verdicts.counted(spec, view.having(PartState.SENT), names),
         withheld=answer.withheld,
         hospitals=tuple(
@@ -352,11 +351,19 @@ def _result(view: View, number: int, answer: AggregationResult, names: tuple[str
     )
 
 
-def _verdict(verdict: CombinedVerdict | None) -> RoundVerdict | None:
+def _verdict(view: View, answer: AggregationResult) -> RoundVerdict | None:
+    """With the hospitals that the gate did not see. Those among them whose updates the aggregation has read have too
+    few people: they withheld their sums, or too few people are left after their sums were scaled down."""
+    verdict = answer.verdict
     if verdict is None:
         return None
+    read = set(_all_but(view, tuple(each.participant for each in answer.left_out)))
     return RoundVerdict(
-        outcome=verdict.outcome, reason=verdict.reason, reference=verdict.reference, unseen=verdict.unseen
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        reference=verdict.reference,
+        unseen=verdict.unseen,
+        too_few_people=tuple(name for name in verdict.unseen if name in read),
     )
 
 
