@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -25,6 +24,7 @@ from wardround.api.modelversion import ModelVersion
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import interval
 from wardround.cli.objects import Object, printable, read
+from wardround.plans.model.comparable import usual_number
 from wardround.plans.round.view import nearest
 from wardround.reasons.registry import meant
 from wardround.wire import canonical, codec
@@ -138,8 +138,7 @@ def ranking(
 ) -> tuple[RankedModel, ...]:
     """The models with a comparable loss first, the lowest before the others. Raises codec.Malformed.
 
-    A loss without the hospital that has the most difficult patients is lower, whatever the model. So only losses over
-    equally many hospitals are compared: over as many as most losses are, and among equals over more.
+    Only losses over equally many hospitals are compared (plans/model/comparable.py).
     """
     made: dict[str, ModelVersion] = {}
     for each in versions:
@@ -152,8 +151,7 @@ def ranking(
         metrics = version.status.metrics if version else ()
         loss = next((each for each in metrics if (each.name, each.rows) == (LOSS, "Validation")), None)
         rows.append(RankedModel(member, _state(model, loss), loss))
-    counts = Counter(each.loss.hospitals for each in rows if each.loss)
-    usual = max(counts, key=lambda hospitals: (counts[hospitals], hospitals), default=0)
+    usual = usual_number(each.loss.hospitals for each in rows if each.loss)
     ranked = [RankedModel(each.member, each.state, each.loss, _counts(each.loss, usual)) for each in rows]
     return tuple(sorted(ranked, key=_place))
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.unit.plans_model.world import UID, World, model, trained
+from tests.unit.plans_model.world import UID, WEEKLY, World, model, trained
 from wardround.api.federatedmodel import History, ModelGate, OnFailure, Trigger
 from wardround.api.meta import Meta
 from wardround.api.modelversion import ModelVersion, ModelVersionSpec, Parent, Pushed
@@ -218,6 +218,18 @@ def test_the_gate_compares_the_best_model_of_the_series_with_the_current_and_the
     assert comparison.references == (versions[1], versions[0])
     assert (comparison.rows, comparison.gate and comparison.gate.min_events) == ("Validation", 20)
     assert world.series.rounds[-1].name == "heart-s3-c1-0123abcd"
+
+
+def test_a_loss_without_a_hospital_does_not_make_a_version_the_best_one() -> None:
+    """The hospital with the most difficult patients was away when version 3 was measured. Version 4 is measured with
+    all hospitals again."""
+    world = World(model(rounds=1, spec=WEEKLY), ["0.5", "0.45", "0.2", "0.48", "0.49"], hospitals=(3, 3, 2, 3, 3))
+    world.run()
+    for _ in range(4):
+        world.run_next()
+    comparison = world.rounds[world.series.rounds[-1].name].spec
+    versions = [each.spec.round_name for each in world.versions.values()]
+    assert comparison.references == (versions[3], versions[1])
 
 
 def test_where_the_current_version_is_the_best_one_it_is_the_only_reference() -> None:

@@ -1,7 +1,6 @@
 """Decides about the rounds of a series: names, parameters, losses, which round comes next, and when the series ends."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,6 +11,7 @@ from wardround.api.federatedmodel import KIND, FederatedModel, Series, SeriesRou
 from wardround.api.federatedround import FederatedRound, ResultMetric, Task
 from wardround.api.meta import Meta, controller
 from wardround.api.times import read_time, to_seconds
+from wardround.plans.model.comparable import usual_number
 from wardround.plans.round.status import is_over
 from wardround.plans.schedules import evaluation_follows, scheduled
 
@@ -166,15 +166,9 @@ def _losses(federated_round: FederatedRound) -> Mapping[str, ResultMetric]:
 
 
 def _comparable(rounds: Sequence[SeriesRound]) -> list[tuple[SeriesRound, Decimal]]:
-    """The rounds with the losses of their models, of those whose losses are over equally many hospitals.
-
-    A loss without the hospital that has the most difficult patients is lower, whatever the model. The number of
-    hospitals is the one of most losses, and among equals the larger: so neither a hospital that is away in one round
-    nor one that stays away from some round on decides which model is the best.
-    """
+    """The rounds with the losses of their models, of those whose losses are over equally many hospitals."""
     measured = [(each, Decimal(each.loss), each.hospitals or 0) for each in rounds if each.loss is not None]
-    counts = Counter(hospitals for _, _, hospitals in measured)
-    usual = max(counts, key=lambda hospitals: (counts[hospitals], hospitals), default=0)
+    usual = usual_number(hospitals for _, _, hospitals in measured)
     return [(each, loss) for each, loss, hospitals in measured if hospitals == usual]
 
 

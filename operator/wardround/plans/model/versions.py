@@ -5,9 +5,10 @@ from decimal import Decimal
 
 from wardround.api import conditions, federatedround, modelversion
 from wardround.api.federatedmodel import SeriesStatus
-from wardround.api.federatedround import FederatedRound, HospitalVerdicts, Outcome, RoundVerdict
+from wardround.api.federatedround import FederatedRound, HospitalVerdicts, Outcome, ResultMetric, RoundVerdict
 from wardround.api.modelversion import ModelVersion, Parent, VersionVerdict
 from wardround.plans.model import series as rounds
+from wardround.plans.model.comparable import usual_number
 from wardround.plans.model.types import Delete, Observation
 from wardround.reasons.registry import REASONS
 
@@ -36,12 +37,15 @@ def current(seen: Observation) -> ModelVersion | None:
 
 
 def best(seen: Observation) -> ModelVersion | None:
-    """The version with the lowest loss among those that are or were current. Among equals, the earlier.
+    """The version with the lowest loss among those that are or were current, and whose losses are over equally many
+    hospitals. Among equals, the earlier.
 
     Others do not count: a model of flipped labels has a low loss at the hospital that flipped them.
     """
     served = [each for each in own(seen) if each.metadata.name in seen.model.status.served]
-    known = [(loss, _number(each), each) for each in served if (loss := _loss(each)) is not None]
+    measured = [(each, loss) for each in served if (loss := _loss(each)) is not None]
+    usual = usual_number(loss.hospitals for _, loss in measured)
+    known = [(Decimal(loss.value), _number(each), each) for each, loss in measured if loss.hospitals == usual]
     return min(known, key=lambda entry: entry[:2])[2] if known else None
 
 
@@ -141,8 +145,8 @@ def _number(version: ModelVersion) -> int:
     return version.spec.version
 
 
-def _loss(version: ModelVersion) -> Decimal | None:
-    return next((Decimal(each.value) for each in version.status.metrics if each.name == LOSS), None)
+def _loss(version: ModelVersion) -> ResultMetric | None:
+    return next((each for each in version.status.metrics if each.name == LOSS), None)
 
 
 def _words(reason: str) -> str:
