@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from wardround.api import federatedround, names
 from wardround.api.federatedmodel import FederatedModel
-from wardround.api.federatedround import Base, FederatedRoundSpec
+from wardround.api.federatedround import FederatedRound
 from wardround.api.meta import API_VERSION
 from wardround.api.modelversion import ModelVersion
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import ModelObjects
 from wardround.cli.objects import Object
-from wardround.plans.schedules import scheduled
+from wardround.documents.measurements import measurement
 from wardround.wire import codec
 
 # Fields that decide what a comparison measures.
-COMPARED = ("task", "rows", "base", "references", "datasetName", "schemaName", "participants", "quorum")
+MODELS_AND_CODE = ("task", "rows", "base", "references", "image", "command", "parameters")
+COMPARED = (*MODELS_AND_CODE, "datasetName", "schemaName", "participants", "quorum")
 
 
 def version(shown: ModelObjects) -> ModelVersion:
@@ -30,9 +33,9 @@ def version(shown: ModelObjects) -> ModelVersion:
 
 
 def federated_round(one: ModelObjects, other: ModelObjects) -> Object:
-    """The round that measures the version of `one`, with that of `other` as its reference. Its name comes from both
-    rounds, so a repeated command measures nothing again: each comparison counts against the hospitals' budgets. Raises
-    CommandError."""
+    """The round that measures the version of `one`, with that of `other` as its reference, by the code that made the
+    version of `one`. Its name comes from both rounds, so a repeated command measures nothing again: each comparison
+    counts against the hospitals' budgets. Raises CommandError."""
     first, second = version(one), version(other)
     if first.spec.round_uid == second.spec.round_uid:
         raise CommandError(
@@ -44,12 +47,13 @@ def federated_round(one: ModelObjects, other: ModelObjects) -> Object:
             f"The command cannot compare the models {one.name} and {other.name} on the same patients, because their "
             f"{differs} differs. Name two models with the same {differs}."
         )
+    spec = replace(measurement(one.model, _made_by(one, first)), references=(second.spec.round_name,))
     name = f"compare-{names.short(f'{first.spec.round_uid} {second.spec.round_uid}')}"
     return {
         "apiVersion": API_VERSION,
         "kind": federatedround.KIND,
         "metadata": {"name": name, "namespace": one.model.metadata.namespace},
-        "spec": codec.dump(_spec(one.model, first, second)),
+        "spec": codec.dump(spec),
     }
 
 
@@ -68,27 +72,16 @@ def check(live: Object, planned: Object) -> None:
         )
 
 
-def _spec(model: FederatedModel, first: ModelVersion, second: ModelVersion) -> FederatedRoundSpec:
-    """As of the Evaluate rounds of the series, but without a gate: people asked for no verdict."""
-    template, series = model.spec.round, model.spec.series
-    number = model.status.series.round if model.status.series else 1
-    return FederatedRoundSpec(
-        task="Evaluate",
-        dataset_name=template.dataset_name,
-        schema_name=model.spec.schema_name,
-        participants=template.participants,
-        quorum=model.spec.evaluation.quorum or template.quorum,
-        deadlines=template.deadlines,
-        resources=template.resources,
-        retry_limit=template.retry_limit,
-        release=model.spec.release,
-        image=template.image,
-        command=template.command,
-        metrics=template.metrics,
-        parameters=scheduled(series.parameters, series.schedules, number),
-        base=Base(round_name=first.spec.round_name),
-        references=(second.spec.round_name,),
-    )
+def _made_by(shown: ModelObjects, version: ModelVersion) -> FederatedRound:
+    """The round that made a version. Raises CommandError if it is gone, or another one has its name."""
+    made_by = shown.round(version.spec.round_name)
+    if made_by is None or made_by.metadata.uid != version.spec.round_uid:
+        raise CommandError(
+            f"The command cannot measure version {version.spec.version} of model {shown.name}, because somebody "
+            f"deleted round {version.spec.round_name}, which made the version. To compare another version, set "
+            "spec.current.version of the FederatedModel."
+        )
+    return made_by
 
 
 def _differing(one: FederatedModel, other: FederatedModel) -> str:

@@ -30,6 +30,7 @@ from wardround.api.modelversion import (
     VersionVerdict,
 )
 from wardround.documents.assignments import assigned_quorum, assigned_resources
+from wardround.documents.measurements import measurement
 from wardround.plans.model.aggregation import aggregation
 from wardround.plans.model.series import parameters
 from wardround.plans.model.types import (
@@ -164,28 +165,8 @@ def delivery(model: FederatedModel, action: CreateDelivery) -> dict[str, Any]:
 
 
 def test(model: FederatedModel, action: CreateTest) -> dict[str, Any]:
-    """The object of a round that measures a version on test rows. The code is that of the round which made the version:
-    the model's spec may have changed since."""
-    template, made_by = model.spec.round, action.made_by.spec
-    spec = FederatedRoundSpec(
-        task="Evaluate",
-        rows="Test",
-        dataset_name=template.dataset_name,
-        schema_name=model.spec.schema_name,
-        participants=template.participants,
-        image=made_by.image,
-        command=made_by.command,
-        parameters=made_by.parameters,
-        metrics=evaluated(template.metrics),
-        quorum=model.spec.evaluation.quorum or template.quorum,
-        deadlines=template.deadlines,
-        resources=template.resources,
-        aggregation=aggregation(template.aggregation, "Evaluate", initial=False),
-        retry_limit=template.retry_limit,
-        release=model.spec.release,
-        base=Base(round_name=action.version.spec.round_name),
-    )
-    return _object(model, action.name, spec)
+    """The object of a round that measures a version on test rows."""
+    return _object(model, action.name, replace(measurement(model, action.made_by), rows="Test"))
 
 
 def model_version(model: FederatedModel, action: CreateVersion) -> dict[str, Any]:

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.integration.api.objects import federated_round
+from tests.integration.api import objects
 from tests.unit.cli import reported
+from tests.unit.plans_model.world import World, model, trained
+from wardround.api.federatedround import Aggregation
 from wardround.api.modelversion import ModelVersion
-from wardround.cli.comparison import check
-from wardround.cli.comparison import federated_round as comparing_round
+from wardround.cli.comparison import check, federated_round
 from wardround.cli.errors import CommandError
+from wardround.cli.model_objects import ModelObjects
 
-ROUND: dict[str, Any] = federated_round(
+ROUND: dict[str, Any] = objects.federated_round(
     "compare-1a2b3c4d", task="Evaluate", initial=None, base={"roundName": "one"}, references=["other"]
 )
 
@@ -26,6 +28,8 @@ ROUND: dict[str, Any] = federated_round(
         ("references", ["eve"]),
         ("participants", {"names": ["site-a"]}),
         ("rows", "Test"),
+        ("image", "registry.example/eve@sha256:" + "e" * 64),
+        ("parameters", {"epochs": "7"}),
     ],
 )
 def test_a_round_of_the_name_that_measures_something_else_is_refused(field: str, value: Any) -> None:
@@ -34,7 +38,56 @@ def test_a_round_of_the_name_that_measures_something_else_is_refused(field: str,
 
 
 def test_the_round_of_an_earlier_command_is_shown() -> None:
-    check({**ROUND, "spec": {**ROUND["spec"], "parameters": {"epochs": "7"}}}, ROUND)
+    check({**ROUND, "spec": {**ROUND["spec"], "deadlines": {"totalSeconds": 7200}}}, ROUND)
+
+
+def shown(world: World) -> ModelObjects:
+    return ModelObjects(world.model, tuple(world.versions.values()), tuple(world.rounds.values()))
+
+
+def compared(one: World) -> Any:
+    """The spec of the round that compares a model with another one that was trained alike."""
+    other = trained(rounds=1)
+    version = other.versions["heart-v1-0123abcd"]
+    other.versions = {"other": with_round_uid(version, "other")}
+    return federated_round(shown(one), shown(other))["spec"]
+
+
+def test_a_comparison_declares_no_metric_that_only_training_reports() -> None:
+    """The API server refuses an Evaluate round with `steps`."""
+    one = trained(rounds=1)
+    template = one.model.spec.round
+    one.edit(round=replace(template, metrics=("loss", "steps"), aggregation=Aggregation(strategy="FedNova")))
+    spec = compared(one)
+    assert spec["metrics"] == ["loss"]
+    assert spec["aggregation"]["strategy"] == "FedAvg"
+
+
+def test_a_comparison_has_the_code_that_made_the_version_whatever_the_spec_says_now() -> None:
+    """The best model of three rounds is the first one, and a schedule has changed the parameters after it."""
+    schedule = {"parameter": "rate", "steps": [{"fromRound": 2, "value": "0.001"}]}
+    one = World(
+        model(rounds=3, parameters={"epochs": "5", "rate": "0.1"}, schedules=[schedule]), losses=["0.3", "0.4", "0.5"]
+    )
+    one.run()
+    one.change(parameters={"epochs": "9", "rate": "0.5"})
+    one.edit(round=replace(one.model.spec.round, image="registry.example/new@sha256:" + "e" * 64, command=("new",)))
+    spec = compared(one)
+    made_by = one.rounds["heart-s1-r1-0123abcd"].spec
+    assert spec["base"] == {"roundName": "heart-s1-r1-0123abcd"}
+    assert (spec["image"], spec["parameters"]) == (made_by.image, {"epochs": "5", "rate": "0.1"})
+    assert tuple(spec["command"]) == made_by.command
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_version_whose_round_is_gone_is_not_measured_with_other_code(replaced: bool) -> None:
+    one = trained(rounds=1)
+    name = one.versions["heart-v1-0123abcd"].spec.round_name
+    live = one.rounds.pop(name)
+    if replaced:
+        one.rounds[name] = replace(live, metadata=replace(live.metadata, uid="eve"))
+    with pytest.raises(CommandError, match=f"somebody deleted round {name}, which made the version"):
+        compared(one)
 
 
 def test_models_of_two_schemas_are_not_compared() -> None:
@@ -45,7 +98,7 @@ def test_models_of_two_schemas_are_not_compared() -> None:
     with pytest.raises(
         CommandError, match=r"because their schemaName differs\. Name two models with the same schemaName\."
     ):
-        comparing_round(one, other)
+        federated_round(one, other)
 
 
 def with_round_uid(version: ModelVersion, uid: str) -> ModelVersion:
