@@ -112,8 +112,8 @@ def members(model: Object, varied: Mapping[str, Sequence[str]], namespace: str) 
         series["parameters"] = {**(series.get("parameters") or {}), **chosen}
         spec["gate"] = {**(spec.get("gate") or {}), "promote": "Manual"}
         spec["evaluation"] = {**(spec.get("evaluation") or {}), "testRows": False}
-        labels = {**(model["metadata"].get("labels") or {}), names.SWEEP: names.label_value(sweep)}
-        metadata = {"name": name, "namespace": namespace, "labels": labels}
+        # No label of the file: Argo CD takes objects with a label of its own for its own, and deletes them.
+        metadata = {"name": name, "namespace": namespace, "labels": {names.SWEEP: names.label_value(sweep)}}
         item = {"apiVersion": model["apiVersion"], "kind": federatedmodel.KIND, "metadata": metadata, "spec": spec}
         made.append(Member(name, chosen, item))
     return tuple(made)

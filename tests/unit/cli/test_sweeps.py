@@ -67,6 +67,21 @@ def test_each_combination_is_a_model_that_delivers_and_promotes_nothing() -> Non
         assert each.name.startswith("breast-")
 
 
+def test_no_label_or_annotation_of_the_file_reaches_the_models() -> None:
+    """Argo CD would take the models for its own, and delete them, because they are in no repository."""
+    model = copy.deepcopy(MODEL)
+    model["metadata"] |= {
+        "labels": {"app.kubernetes.io/instance": "federation", "argocd.argoproj.io/instance": "federation"},
+        "annotations": {"argocd.argoproj.io/tracking-id": "federation:wardround.io/FederatedModel:federation/breast"},
+    }
+    for each in sweeps.members(model, VARIED, NAMESPACE):
+        assert each.item["metadata"] == {
+            "name": each.name,
+            "namespace": NAMESPACE,
+            "labels": {names.SWEEP: "breast"},
+        }
+
+
 def test_a_repeated_command_makes_only_what_is_missing() -> None:
     first, second = planned()
     assert sweeps.missing((first, second), lived(first)) == (second,)
