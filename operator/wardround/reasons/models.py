@@ -264,8 +264,8 @@ MODELS = (
     _author(
         name="TestFailed",
         places=(Place.MODEL_TESTED,),
-        meaning="The measurement of the current version on test rows has failed, and the hub operator does not "
-        "repeat it. The version stays the current one.",
+        meaning="The measurement of the current version on test rows has failed. The hub operator does not repeat it: "
+        "no hospital is to open its test rows twice for one version. The version stays the current one.",
         action="Read status.test.message of the ModelVersion: it says why. If you still need the numbers, apply an "
         "Evaluate round with `rows: Test` whose base is spec.roundName of the ModelVersion.",
     ),

@@ -85,7 +85,7 @@ def happen(world: World, draw: random.Random) -> None:
         case "complete" if under_way:
             world.complete(draw.choice(under_way))
         case "fail" if under_way:
-            world.fail(draw.choice(under_way))
+            world.fail(draw.choice(under_way), asked=draw.random() < 0.5)
         case "suspend":
             world.suspend(draw.random() < 0.5)
         case "pin":
@@ -166,7 +166,9 @@ def check_tests(world: World, seed: int) -> None:
     wanted = world.model.spec.evaluation.test_rows
     assert (current in tested) == (wanted and current is not None) or not wanted, seed
     for base in {world.bases[name] for name in world.tests}:
-        *tries, _ = [world.ended[name] for name in world.tests if world.bases[name] == base]
+        attempts = [name for name in world.tests if world.bases[name] == base]
+        assert len(world.opened.intersection(attempts)) <= 1, seed
+        *tries, _ = [world.ended[name] for name in attempts]
         assert set(tries) <= {"Failed"}, seed
         assert len(tries) <= RETRIES, seed
     for each in world.versions.values():

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.plans_model.world import World, model
 from wardround.api.federatedmodel import Evaluation, MeasurementStatus, ModelGate, OnFailure
-from wardround.api.federatedround import Quorum
+from wardround.api.federatedround import Counts, Quorum
 from wardround.api.modelversion import ModelVersion, VersionTest
 from wardround.documents import models
 from wardround.plans.model import plan as model_plan
@@ -124,7 +124,7 @@ def test_a_rollback_before_the_round_exists_measures_the_other_version() -> None
     assert made.tests == [FIRST, SECOND]
 
 
-def test_a_failed_round_is_tried_again_as_other_rounds_are() -> None:
+def test_a_failed_round_that_has_asked_no_hospital_is_tried_again_as_other_rounds_are() -> None:
     made = world()
     until_asked(made)
     for _ in range(2):
@@ -134,6 +134,30 @@ def test_a_failed_round_is_tried_again_as_other_rounds_are() -> None:
     assert made.tests == [FIRST, "heart-t1-t2-0123abcd", "heart-t1-t3-0123abcd"]
     assert result_of(made).round_name == "heart-t1-t3-0123abcd"
     assert set(made.rounds) & set(made.tests) == {"heart-t1-t3-0123abcd"}
+
+
+def test_a_failed_round_that_has_asked_hospitals_is_not_tried_again() -> None:
+    """One hospital has sent its numbers, and would open its test rows again. The other one may have opened its rows
+    too, and the hub has not heard of it."""
+    made = world()
+    until_asked(made)
+    made.fail(FIRST, asked=True, site_b="NotAnswered")
+    made.run()
+    assert made.tests == [FIRST]
+    assert result_of(made).outcome == "Failed"
+    assert result_of(made).message.endswith("because hospitals may have opened their test rows in this one.")
+    assert made.condition("Tested")[:2] == ("False", "TestFailed")
+
+
+def test_a_hospital_that_has_accepted_a_failed_round_is_not_asked_again() -> None:
+    """The hub operator could not write that it had asked."""
+    made = world()
+    until_asked(made)
+    made.fail(FIRST)
+    live = made.rounds[FIRST]
+    made.rounds[FIRST] = replace(live, status=replace(live.status, participants=Counts(selected=2, accepted=1)))
+    made.run()
+    assert made.tests == [FIRST]
 
 
 def test_a_round_that_fails_for_good_is_never_made_again() -> None:

@@ -21,6 +21,7 @@ from wardround.api.federatedround import (
 )
 from wardround.api.meta import OwnerReference
 from wardround.api.modelversion import ModelVersion
+from wardround.api.timeline import Stage
 from wardround.api.times import to_seconds
 from wardround.documents import models
 from wardround.plans.model import delivery as deliveries
@@ -43,6 +44,7 @@ from wardround.plans.model.types import (
     ReportVersion,
     SuspendRound,
 )
+from wardround.plans.round.status import DISPATCHED
 from wardround.reasons.registry import advise, is_lasting
 
 NOW = datetime(2026, 11, 27, 12, 0, 0, tzinfo=UTC)
@@ -81,9 +83,10 @@ class World:
     many told a verdict in a comparison, and how many of them Better, Worse and Undecided. `patients`: that the
     hospitals tell. `columns`, `schema`: digests of the next rounds that end. `created`, `made`: names of rounds and of
     versions, in order. `tasks`, `bases`: of the rounds, by name. `tests`: names of the rounds on test rows, in order.
-    `ended`: Complete or Failed, by name of a round. `pinned`: numbers that were in spec.current. `ready`: hospitals
-    that the hub may ask. `asked`: by Deliver round that is over, the hospitals that it asked. `refusing`: the actions
-    that the API server refuses."""
+    `opened`: those of `tests` that have asked hospitals. `ended`: Complete or Failed, by name of a round. `pinned`:
+    numbers that were in spec.current. `ready`: hospitals that the hub may ask. `unseen`, `too_few_people`: of the
+    verdict of a comparison that is Undecided. `asked`: by Deliver round that is over, the hospitals that it asked.
+    `refusing`: the actions that the API server refuses."""
 
     model: FederatedModel
     losses: list[str | None] = field(default_factory=lambda: ["0.5", "0.4", "0.3"])
@@ -99,6 +102,7 @@ class World:
     tasks: dict[str, str] = field(default_factory=dict)
     bases: dict[str, str] = field(default_factory=dict)
     tests: list[str] = field(default_factory=list)
+    opened: set[str] = field(default_factory=set)
     ended: dict[str, str] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
@@ -309,13 +313,16 @@ class World:
         result = Result(
             digest="sha256:" + "d" * 64, location="models/x", bytes=9, samples=20, metrics=self._metrics(live)
         )
+        if live.spec.rows == "Test":
+            self.opened.add(name)
         result = replace(result, columns_digest=self.columns, schema_digest=self.schema, verdict=self._verdict(live))
         if self.hospitals_say and live.spec.references:
             result = replace(result, hospital_verdicts=self._hospital_verdicts(live, *self.hospitals_say))
         self._end(live, "Complete", result)
 
-    def fail(self, name: str, reason: str = "QuorumNotMet", **lost: str) -> None:
-        """`lost`: by hospital (site_a for site-a), why the round has lost it."""
+    def fail(self, name: str, reason: str = "QuorumNotMet", *, asked: bool = False, **lost: str) -> None:
+        """`asked`: whether the round has asked hospitals. `lost`: by hospital (site_a for site-a), why the round has
+        lost it."""
         self._end(self.rounds[name], "Failed", None, reason)
         failed = self.rounds[name]
         attention = tuple(
@@ -327,8 +334,11 @@ class World:
             failed=len(attention),
             refused=sum(is_lasting(cause) for cause in lost.values()),
         )
-        status = replace(failed.status, participants=counts, attention=attention)
+        timeline = (Stage(DISPATCHED, to_seconds(self.now)),) if asked else ()
+        status = replace(failed.status, participants=counts, attention=attention, timeline=timeline)
         self.rounds[name] = replace(failed, status=status)
+        if asked and failed.spec.rows == "Test":
+            self.opened.add(name)
 
     def edit(self, **spec: Any) -> None:
         """Somebody changes the spec."""

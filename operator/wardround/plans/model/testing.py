@@ -1,8 +1,10 @@
 """Decides when the current version of a model is measured on test rows, and what the status says of it. Pure.
 
 The hub operator measures each version at most once, for the report: when it has become the current version, and after
-its delivery. The gate never reads these numbers. The status names the Evaluate round before the round is created. The
-version itself remembers that it was measured, so a version that becomes current again is not measured again.
+its delivery. The gate never reads these numbers. The status names the Evaluate round before the round is created. A
+round that has failed is made again only if it has asked no hospital: otherwise hospitals would open their test rows a
+second time. The version itself remembers that it was measured, so a version that becomes current again is not measured
+again.
 """
 
 from dataclasses import dataclass, replace
@@ -13,13 +15,14 @@ from wardround.api import conditions
 from wardround.api.federatedmodel import FederatedModel, FederatedModelStatus, MeasurementStatus
 from wardround.api.federatedround import FederatedRound, Quorum
 from wardround.api.modelversion import ModelVersion, TestOutcome, VersionTest
+from wardround.api.timeline import reached
 from wardround.api.times import to_seconds
 from wardround.plans.model import delivery
 from wardround.plans.model import series as rounds
 from wardround.plans.model.refusal import hopeless
 from wardround.plans.model.suspension import once_resumed
 from wardround.plans.model.types import CreateTest, Observation, ReportTest, SuspendRound
-from wardround.plans.round.status import is_over
+from wardround.plans.round.status import DISPATCHED, is_over
 from wardround.reasons.registry import REASONS
 
 TESTED = "Tested"
@@ -29,6 +32,7 @@ REPLACED = (
     "The version has no numbers about test rows: its round has failed, and another version became the current one "
     "before the hub operator made a new one."
 )
+OPENED = "The hub operator makes no further round, because hospitals may have opened their test rows in this one."
 Action = CreateTest | ReportTest | SuspendRound
 
 
@@ -151,15 +155,25 @@ def _after_failure(
     """Another attempt, if one is allowed and can help. Else no round measures the version."""
     spec, version = seen.model.spec, seen.versions.get(testing.version)
     is_wanted_again = testing.version == made.current and spec.evaluation.test_rows
-    is_over_for_good = testing.attempt > spec.series.on_failure.retries or bool(hopeless(live))
+    opened = _may_have_opened(live)
+    is_over_for_good = opened or testing.attempt > spec.series.on_failure.retries or bool(hopeless(live))
     if version is None or not is_wanted_again or is_over_for_good:
-        return _without_test_rows(seen, testing, live) or _failed(seen, testing, _failure(live))
+        message = f"{_failure(live)} {OPENED}" if opened else _failure(live)
+        return _without_test_rows(seen, testing, live) or _failed(seen, testing, message)
     due = rounds.retry_at(live, testing.attempt)
     if spec.suspend or seen.now < due:
         return MeasurementPlan(testing=testing, requeue_at=None if spec.suspend else due)
     attempt = testing.attempt + 1
     name = rounds.test_name(seen.model.metadata, version.spec.version, attempt)
     return MeasurementPlan(testing=replace(testing, round=name, attempt=attempt, begun=False))
+
+
+def _may_have_opened(live: FederatedRound) -> bool:
+    """Whether a hospital may have opened its test rows. A site that the hub has asked can lose its connection and
+    measure all the same, so the hub does not wait to hear of it. A round whose status could not be written in time has
+    asked hospitals and says it only in its counts."""
+    counts = live.status.participants
+    return reached(live.status.timeline, DISPATCHED) is not None or (counts is not None and counts.accepted > 0)
 
 
 def _without_numbers(live: FederatedRound) -> str:
