@@ -252,18 +252,6 @@ def test_a_worse_candidate_stays_a_version_and_never_counts() -> None:
     assert base.round_name == world.versions["heart-v1-0123abcd"].spec.round_name
 
 
-def test_verdicts_of_hospitals_stand_in_the_message_and_decide_nothing() -> None:
-    quiet, world = trained("Accepted"), trained("Accepted", hospitals_say=(2, 0, 2, 0))
-    assert world.current == quiet.current == 2
-    assert world.verdict(2)[:2] == quiet.verdict(2)[:2]
-    assert world.verdict(2)[2].endswith(
-        "2 hospitals compared this model with version 1 on their own people: 0 found this model better, 2 found it "
-        "worse, and 0 could not decide."
-    )
-    # The verdict of one hospital is no count.
-    assert trained("Accepted", hospitals_say=(1, 0, 1, 0)).verdict(2)[2] == quiet.verdict(2)[2]
-
-
 def test_a_worse_version_with_a_low_loss_is_not_the_best_one() -> None:
     """The labels of a hospital may be flipped in its validation rows too."""
     world = trained("Worse", "Accepted", losses=["0.5", "0.4", "0.1", "0.2", "0.5", "0.6"])
@@ -283,30 +271,6 @@ def test_an_undecided_candidate_waits_for_a_person_and_says_why() -> None:
     world.run()
     assert world.current == 2
     assert world.condition("VersionWaits")[:2] == ("False", "NoVersionWaits")
-
-
-def message_of_undecided(unseen: tuple[str, ...], too_few_people: tuple[str, ...]) -> str:
-    world = trained()
-    world.outcomes, world.unseen, world.too_few_people = ["Undecided"], unseen, too_few_people
-    world.run_next()
-    return world.verdict(2)[2]
-
-
-def test_a_verdict_says_which_hospitals_it_did_not_see_and_which_of_them_have_too_few_people() -> None:
-    no_numbers = "The comparison has no numbers of these hospitals, which trained the model and"
-    small = f"{no_numbers} have fewer than minCell people in a class: site-b."
-    absent = f"{no_numbers} did not take part in the comparison, or failed in it: site-a, site-c."
-    both = message_of_undecided(("site-a", "site-b", "site-c"), ("site-b",))
-    assert both.endswith(f"{small} {absent}")
-    assert message_of_undecided(("site-b",), ("site-b",)) == both.removesuffix(f" {absent}")
-    assert message_of_undecided(("site-a", "site-c"), ()) == both.replace(f"{small} ", "")
-
-
-def test_a_verdict_names_a_limited_number_of_hospitals() -> None:
-    hospitals = tuple(f"site-{number:03}" for number in range(100))
-    message = message_of_undecided(hospitals, hospitals[:50])
-    assert "site-015 and 34 more." in message
-    assert message.endswith("site-065 and 34 more.")
 
 
 def test_the_status_shows_a_deleted_current_version_and_no_candidate_silently_replaces_it() -> None:
