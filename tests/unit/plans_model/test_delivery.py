@@ -140,12 +140,25 @@ def test_a_delivery_that_runs_ends_when_people_go_back_to_an_older_version(suspe
 
 
 def test_an_operator_that_stops_between_two_deliveries_leaves_none_of_the_newer_version() -> None:
-    for writes in range(3):
+    seen = set()
+    for writes in range(5):
         world = running_of_second_version()
         world.pin(1)
         world.step(writes=writes)
+        seen.add((SECOND in world.rounds, world.model.status.current))
         world.settle()
-        assert versions_under_way(world) == [1]
+        assert versions_under_way(world) == [1], writes
+    # The deletion comes before the write of the status: the operator has also stopped between the two.
+    assert {"heart-v2-0123abcd"} == {current for lives, current in seen if lives}
+    assert {"heart-v1-0123abcd", "heart-v2-0123abcd"} == {current for lives, current in seen if not lives}
+
+
+def test_a_delivery_that_is_named_and_not_made_is_not_made_after_people_go_back() -> None:
+    world = running_of_second_version()
+    del world.rounds[SECOND]
+    world.pin(1)
+    world.settle()
+    assert versions_under_way(world) == [1]
 
 
 def test_a_delivery_ends_when_people_go_back_although_they_want_no_other_one() -> None:

@@ -103,7 +103,7 @@ def actions(seen: Observation, made: FederatedModelStatus) -> tuple[Action, ...]
     live = seen.delivery
     if live is None:
         version = seen.versions.get(delivery.version)
-        if version is None or not is_wanted(seen.model) or delivery.version != seen.model.status.current:
+        if version is None or not is_wanted(seen.model) or delivery.version != made.current:
             return ()
         if _was_over(delivery):
             return ()  # First the status says that all hospitals are asked again.
