@@ -36,7 +36,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=10_000, help="of all models together")
-    parser.add_argument("--series", type=int, default=1, help="Train rounds of a series")
+    parser.add_argument("--series", type=int, default=5, help="Train rounds of a series")
     parser.add_argument("--compared", type=int, default=12, help="Train rounds of the series and of the chain by hand")
     parser.add_argument("--every", type=int, default=250, help="rounds between two lines of output")
     parser.add_argument("--minutes", type=float, default=600, help="stop after so many")

@@ -6,10 +6,12 @@ they left, in a list of all objects that the hub operator has made.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from wardround.api.times import to_seconds
 from wardround.kube.index import NamespacedName
 
 
@@ -18,13 +20,15 @@ class GoneRounds:
 
     What they have left goes at once (hub/leftovers.py). Their results may stay for other rounds (hub/results.py).
     Sites may put objects into the store until their grants expire. Until then a hub with many models has thousands of
-    such rounds, so this keeps little of each.
+    such rounds, so this keeps one line of text of each.
     """
 
     def __init__(self) -> None:
         # UIDs, each with the numbers of aggregations whose objects a list has shown.
         self._left: dict[NamespacedName, tuple[tuple[str, frozenset[int]], ...]] = {}
-        self._until: dict[NamespacedName, datetime] = {}
+        # Rounds whose sites can still put objects: until when, namespace, name, UID and numbers of aggregations, in the
+        # order of their times. No part of a line has a space.
+        self._waiting: list[bytes] = []
         self._results: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._complete = False
         # Names that no round has, and of whose results a search has shown all.
@@ -38,10 +42,13 @@ class GoneRounds:
 
     def add(self, place: NamespacedName, uid: str, numbers: Iterable[int] = ()) -> None:
         """This round is gone, and may have left something."""
+        self._add_left(place, uid, numbers)
+        self.add_result(place, uid)
+
+    def _add_left(self, place: NamespacedName, uid: str, numbers: Iterable[int]) -> None:
         known = dict(self._left.get(place, ()))
         known[uid] = known.get(uid, frozenset()) | frozenset(numbers)
         self._left[place] = tuple(known.items())
-        self.add_result(place, uid)
 
     def complete(self) -> None:
         """All rounds that were deleted while no hub operator ran are known."""
@@ -59,18 +66,28 @@ class GoneRounds:
             self._left[place] = rest
         else:
             self._left.pop(place, None)
-            self._until.pop(place, None)
 
-    def wait(self, place: NamespacedName, until: datetime) -> None:
-        """Sites can put objects for rounds of this name until then."""
-        self._until[place] = until
+    def wait(self, place: NamespacedName, left: Mapping[str, frozenset[int]], until: datetime) -> None:
+        """Sites can put objects for these rounds of this name until then. Nobody has to look at them before."""
+        for uid, numbers in left.items():
+            self.deleted(place, uid)
+            line = " ".join((to_seconds(until), *place, uid, *map(str, sorted(numbers)))).encode()
+            # A list of all objects that the hub operator has made shows a round again that waits.
+            if line not in self._waiting[bisect_left(self._waiting, line) :][:1]:
+                insort(self._waiting, line)
 
     def take_due(self, now: datetime) -> tuple[NamespacedName, ...]:
-        """Names of rounds for which no site can put objects any more, each once."""
-        due = tuple(place for place, until in self._until.items() if until <= now)
-        for place in due:
-            del self._until[place]
-        return due
+        """Names of rounds for which no site can put objects any more, each once. Their objects are to be deleted."""
+        # "!" comes after the space that ends a time, and before all that a later time can begin with.
+        end = bisect_left(self._waiting, f"{to_seconds(now)}!".encode())
+        due, self._waiting = self._waiting[:end], self._waiting[end:]
+        places: dict[NamespacedName, None] = {}
+        for line in due:
+            _, namespace, name, uid, *numbers = line.decode().split(" ")
+            place = NamespacedName(namespace, name)
+            self._add_left(place, uid, map(int, numbers))
+            places[place] = None
+        return tuple(places)
 
     def add_result(self, place: NamespacedName, uid: str) -> None:
         """This round is gone, and has a result: also if it came after somebody has looked for it."""

@@ -253,7 +253,7 @@ class RoundController:
             if left and gone.known_results(place):
                 self._results.wake(key.namespace, key.name)
         if until:
-            gone.wait(place, until)
+            gone.wait(place, left, until)
 
 
 def _place(key: Key) -> NamespacedName:
