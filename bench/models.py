@@ -2,8 +2,9 @@
 
 The hub operator is a process of its own, with the chart's rights at a real API server, and with a real store. The
 hospitals, the Job controller and the kubelet are played (bench/models_players.py). Every model begins its next series
-each minute, and keeps one version. Before, the same number of Train rounds runs as a chain by hand and as one series,
-and the requests of the operator are counted, and those of the person who chains. The last line is JSON.
+every few minutes, and keeps one version. In each minute, equally many models begin. Before, the same number of Train
+rounds runs as a chain by hand and as one series, and the requests of the operator are counted, and those of the person
+who chains. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=10_000, help="of all models together")
-    parser.add_argument("--series", type=int, default=5, help="Train rounds of a series")
+    parser.add_argument("--series", type=int, default=8, help="Train rounds of a series")
+    parser.add_argument("--apart", type=int, default=5, help="minutes from one series of a model to its next one")
     parser.add_argument("--compared", type=int, default=12, help="Train rounds of the series and of the chain by hand")
     parser.add_argument("--every", type=int, default=250, help="rounds between two lines of output")
     parser.add_argument("--minutes", type=float, default=600, help="stop after so many")
@@ -65,13 +68,13 @@ async def _run_models(world: World, options: argparse.Namespace) -> None:
     """Until so many rounds are over. Then the triggers go, and the last series end."""
     begin, first, line = time.monotonic(), world.kubelet.answered, 0
     names = [f"model-{number:03}" for number in range(options.models)]
-    for name in names:
-        await world.client.create(_model(name, options.series, {"cron": "* * * * *"}))
+    creating = asyncio.create_task(_create_models(world, names, options))
     while (done := world.kubelet.answered - first) < options.rounds and time.monotonic() - begin < options.minutes * 60:
         if done >= line:
             await _sample(world, done, time.monotonic() - begin, trace=options.trace)
             line = done + options.every
         await asyncio.sleep(0.5)
+    await creating
     for name in names:
         await world.client.patch("FederatedModel", name, {"spec": {"trigger": None}}, FEDERATION)
 
@@ -83,6 +86,14 @@ async def _run_models(world: World, options: argparse.Namespace) -> None:
     await asyncio.sleep(10)
     await _sample(world, world.kubelet.answered - first, time.monotonic() - begin, trace=options.trace)
     _print_each(world.samples)
+
+
+async def _create_models(world: World, names: Sequence[str], options: argparse.Namespace) -> None:
+    """The first series of a model begins when the model is made, and the others by its cron line."""
+    for place, name in enumerate(names):
+        cron = f"{place % options.apart}-59/{options.apart} * * * *"
+        await world.client.create(_model(name, options.series, {"cron": cron}))
+        await asyncio.sleep(options.apart * 60 / len(names))
 
 
 async def _sample(world: World, rounds: int, seconds: float, *, trace: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 # The buffer of each TLS connection, in bytes. asyncio takes 256 KiB, and an operator has dozens of connections. A TLS
 # record has at most 16 KiB, so transfers are as fast.
-TLS_BUFFER = 64 * 1024
+TLS_BUFFER = 32 * 1024
 # How often the C library gives freed memory back to the kernel.
 TRIM_SECONDS = 60
 
