@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from lab import demo_data
+from lab.demo_rounds import EXAMPLES
 from tests.simulation.programs import OWN_IMAGE
 from tests.unit.simulate.rounds import digests, played, short
 from wardround.api.names import PARTICIPANT, ROUND
@@ -216,3 +217,17 @@ def test_a_selector_finds_every_hospital(data: Path, once: list[str]) -> None:
 async def test_it_runs_where_an_event_loop_runs(data: Path, once: list[str]) -> None:
     """As in a notebook."""
     assert digests(played(short(), data)) == once
+
+
+@pytest.mark.parametrize("rows", ["Validation", "Test"])
+def test_the_examples_measure_what_a_prediction_needs(data: Path, rows: str) -> None:
+    """But for a recalibration: for that, the demo has too few people."""
+    *training, evaluation = short()
+    model, measured = yaml.safe_load((EXAMPLES / "model.yaml").read_text()), evaluation["spec"]
+    measured |= {"rows": rows} | ({"metrics": model["spec"]["round"]["metrics"]} if rows == "Validation" else {})
+    result = played([*training, evaluation], data)[-1].result
+    metrics = {each.name: each for each in result.metrics}
+    assert {"threshold", "specificityAtThreshold", "calibration"} <= set(metrics)
+    assert "calibrationSlope" not in metrics
+    assert float(metrics["threshold"].value) > 0
+    assert result.calibration
