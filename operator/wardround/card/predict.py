@@ -25,9 +25,9 @@ from wardround.wire.card import CardMetric, ModelCard
 
 # The rows of an evaluation that choose the operating point: those that no training has seen, if there are any.
 ROWS = ("Test", "Validation")
-# A recalibration is chosen on validation rows, as a model is. So numbers over test rows stay those of rows that chose
-# nothing.
-RECALIBRATED_ON = ("Validation", "Test")
+# A recalibration is fitted on validation rows alone, on which a model is chosen too. So numbers over test rows stay
+# those of rows that chose nothing.
+RECALIBRATED_ON = ("Validation",)
 _WORDS = {"Validation": "validation", "Test": "test"}
 
 
@@ -77,7 +77,8 @@ class Recalibration:
 
 
 def recalibration(card: ModelCard) -> Recalibration | None:
-    """The line on the card that recalibrates a probability. None: no round has told one over enough hospitals.
+    """The line on the card that recalibrates a probability. None: no round has told one over validation rows of enough
+    hospitals.
 
     Raises FolderRefused.
     """
@@ -105,9 +106,10 @@ def notes(card: ModelCard) -> tuple[str, str]:
         f"The column recalibrated uses {line.words}."
         if line
         else "The column recalibrated is empty, because the card lacks calibrationIntercept and calibrationSlope over "
-        "enough hospitals: more than half of the number that trained the model. To fill this column, ask the author of "
-        "this model's rounds for an Evaluate round with the metric calibration over these hospitals, with at least "
-        "400 people besides those of the largest hospital. Then pull the model again."
+        "validation rows of enough hospitals: more than half of the number that trained the model. To fill this "
+        "column, ask the author of this model's rounds for an Evaluate round with rows: Validation and the metric "
+        "calibration over these hospitals, with at least 400 people besides those of the largest hospital. Then pull "
+        "the model again."
     )
     positive_from = (
         f"The column positive is true where the probability is {point.value} or more. Round {point.round_name} chose "

@@ -154,13 +154,18 @@ def test_a_probability_is_recalibrated_by_the_line_on_the_card(made: Made, tmp_p
     assert [each.recalibrated for each in given] == pytest.approx(expected.tolist(), rel=1e-12)
 
 
-def test_a_line_of_test_rows_counts_without_one_of_validation_rows_and_half_a_line_does_not(made: Made) -> None:
+def test_only_a_whole_line_over_validation_rows_recalibrates(made: Made) -> None:
+    """A line over test rows would choose by rows that have to choose nothing."""
+
     def recalibration(*metrics: CardMetric) -> predict.Recalibration | None:
         return predict.recalibration(replace(made.card, metrics=metrics))
 
-    test = recalibration(*line("Test"))
-    assert test is not None
-    assert (test.rows, test.people, test.hospitals, test.round_name) == ("Test", 2300, 2, "evaluate")
+    both = recalibration(*(replace(each, hospitals=1) for each in line("Test", "9", "9")), *line("Validation"))
+    assert both is not None
+    assert (both.rows, both.people, both.hospitals, both.round_name) == ("Validation", 2300, 2, "evaluate")
+    assert recalibration(*line("Test")) is None
+    over_more = (replace(each, hospitals=1) for each in line("Validation"))
+    assert recalibration(*line("Test"), *over_more) is None
     assert recalibration(line("Validation")[0]) is None
     assert recalibration(line("Validation")[0], line("Validation", round_name="another")[1]) is None
 
@@ -202,8 +207,8 @@ def test_one_hospital_of_three_sets_neither_operating_point_nor_recalibration(ma
         both = replace(card, metrics=metrics)
         assert predict.operating_point(both) == 0.4
         recalibration = predict.recalibration(both)
-        assert recalibration is not None
-        assert recalibration.intercept == -0.5
+        fitted = None if recalibration is None else recalibration.intercept
+        assert fitted == (-0.5 if federation_rows == "Validation" else None)
     only = replace(card, metrics=alone)
     assert (predict.operating_point(only), predict.recalibration(only)) == (None, None)
     assert all("more than half of the number that trained the model" in each for each in predict.notes(only))
