@@ -13,6 +13,7 @@ from wardround.api.modelpush import ModelPush
 from wardround.api.modelversion import VersionCard
 from wardround.api.times import to_seconds
 from wardround.documents.keys import Identity, Model
+from wardround.metrics.digits import rounded_count
 from wardround.plans.push import ExaminedFile, hidden
 from wardround.plans.round.types import StoredModel
 from wardround.sealing.manifests import open_card
@@ -73,7 +74,7 @@ def first(making: Making, now: datetime) -> ModelCard:
         parents=parents,
         parents_omitted=omitted,
         hospitals=len(stored.aggregated),
-        people=stored.result.samples,
+        people=rounded_count(stored.result.samples),
         metrics=(),
         use=card.CardUse(intended_use=use.intended_use, limits=use.limits, licence=use.licence, contact=use.contact),
         release=stored.release,

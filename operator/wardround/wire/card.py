@@ -141,7 +141,7 @@ class ModelCard:
     `round_namespace`, `round_name`, `round_uid`: the round that made the model. `fields`: of its DataSchema, None if
     that was gone when the round ended. `architecture`: None if another image than the built-in trainer made the model.
     `parents`: the nearest first, back to the start. `parents_omitted`: how many more there are. `hospitals`, `people`:
-    of the last training round. `release`: who may get the model, as all rounds that led to it said. `compression`: of
+    of the last training round, `people` rounded as all counts of people in results are. `release`: who may get the model, as all rounds that led to it said. `compression`: of
     the updates of the last training round. `hospital_names`: those hospitals of the last training round that agreed to
     be named.
     """

@@ -70,7 +70,7 @@ def test_the_data_schema_on_a_card_has_the_digest_of_the_rounds() -> None:
 def test_the_card_of_a_first_model_says_what_people_wrote_and_the_statistics_it_came_from() -> None:
     statistics = base("Statistics", "00000000-0000-4000-8000-000000000001")
     made = cards.first(making(base=statistics), NOW)
-    assert (made.revision, made.hospitals, made.people, made.metrics) == (1, 2, 398, ())
+    assert (made.revision, made.hospitals, made.people, made.metrics) == (1, 2, 400, ())
     assert (made.use.intended_use, made.use.licence) == ("research", "CC-BY-4.0")
     assert made.architecture == CardArchitecture(hidden=(4, 3))
     assert made.parents == (
@@ -81,6 +81,14 @@ def test_the_card_of_a_first_model_says_what_people_wrote_and_the_statistics_it_
             digest=digest(b"tensors"),
         ),
     )
+
+
+@pytest.mark.parametrize(("samples", "people"), [(398, 400), (1437, 1440), (12_346, 12_350)])
+def test_the_number_of_people_has_the_digits_of_a_result(samples: int, people: int) -> None:
+    """Two cards of rounds with and without a small hospital would give its exact number of patients."""
+    known = making()
+    stored = replace(known.stored, result=replace(known.stored.result, samples=samples))
+    assert cards.first(replace(known, stored=stored), NOW).people == people
 
 
 @pytest.mark.parametrize(("compression", "version"), [(None, 1), ("BFloat16", 2), ("Int8", 2)])
