@@ -213,4 +213,7 @@ def _parents(making: Making) -> tuple[tuple[CardParent, ...], int]:
     parent = CardParent(task=task, round_name=name or "", round_uid=header.round_uid, digest=base.manifest.digest)
     line = (parent, *(earlier.parents if earlier else ()))
     omitted = earlier.parents_omitted if earlier else 0
-    return line[: card.MOST_PARENTS], omitted + max(0, len(line) - card.MOST_PARENTS)
+    if len(line) <= card.MOST_PARENTS:
+        return line, omitted
+    # The first ancestor stays: a reader sees where the model comes from, for example from weights that a person pushed.
+    return (*line[: card.MOST_PARENTS - 1], line[-1]), omitted + len(line) - card.MOST_PARENTS

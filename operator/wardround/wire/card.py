@@ -34,7 +34,8 @@ from wardround.wire.compression import NONE, Compression
 # Versions of cards. Each one adds a field. A card has the lowest version that can say all of it, so that as many
 # programs as possible can read the card.
 LOWEST, COMPRESSION_SINCE, NAMES_SINCE = KNOWN = (1, 2, 3)
-# A card lists so many ancestors at most, the nearest first, because it has to fit into an object of Kubernetes.
+# A card lists so many ancestors at most, because it has to fit into an object of Kubernetes: the nearest, and as the
+# last one the first of all.
 MOST_PARENTS = 256
 # And it names so many hospitals at most, for the same reason.
 MOST_NAMES = 256
@@ -140,10 +141,10 @@ class ModelCard:
 
     `round_namespace`, `round_name`, `round_uid`: the round that made the model. `fields`: of its DataSchema, None if
     that was gone when the round ended. `architecture`: None if another image than the built-in trainer made the model.
-    `parents`: the nearest first, back to the start. `parents_omitted`: how many more there are. `hospitals`, `people`:
-    of the last training round, `people` rounded as all counts of people in results are. `release`: who may get the model, as all rounds that led to it said. `compression`: of
-    the updates of the last training round. `hospital_names`: those hospitals of the last training round that agreed to
-    be named.
+    `parents`: the nearest first, back to the start, which is always the last one. `parents_omitted`: how many are left
+    out before the last one. `hospitals`, `people`: of the last training round, `people` rounded as all counts of people
+    in results are. `release`: who may get the model, as all rounds that led to it said. `compression`: of the updates
+    of the last training round. `hospital_names`: those hospitals of the last training round that agreed to be named.
     """
 
     version: int

@@ -155,13 +155,17 @@ def test_a_model_from_pushed_weights_names_them_as_its_parent_and_has_their_laye
     assert made.architecture == CardArchitecture(hidden=(7,))
 
 
-def test_a_card_lists_the_nearest_parents_and_counts_the_others() -> None:
-    parent = CardParent(task="Train", round_name="r", round_uid="u", digest="d")
-    full = replace(cards.first(making(), NOW), parents=(parent,) * card_wire.MOST_PARENTS, parents_omitted=3)
-    made = cards.first(making(base=base("Train", "00000000-0000-4000-8000-000000000002"), base_card=full), NOW)
+def test_a_card_lists_the_nearest_parents_and_the_first_one_and_counts_those_between() -> None:
+    """Somebody could hide pushed weights behind many rounds."""
+    pushed = CardParent(task="Pushed", round_name="pretrained", round_uid="first", digest="d")
+    made = replace(cards.first(making(), NOW), parents=(pushed,))
+    for number in range(card_wire.MOST_PARENTS + 4):
+        made = cards.first(making(base=base("Train", f"{number:08d}-0000-4000-8000-000000000002"), base_card=made), NOW)
+        assert made.parents[-1] == pushed
     assert len(made.parents) == card_wire.MOST_PARENTS
-    assert made.parents[0].round_uid == "00000000-0000-4000-8000-000000000002"
-    assert made.parents_omitted == 4
+    nearest = [f"{number:08d}" for number in range(card_wire.MOST_PARENTS + 3, 4, -1)]
+    assert [each.round_uid[:8] for each in made.parents[:-1]] == nearest
+    assert made.parents_omitted == 5
 
 
 @pytest.mark.parametrize(

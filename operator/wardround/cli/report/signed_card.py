@@ -110,6 +110,6 @@ def _metrics(card: ModelCard) -> Table:
 
 def _parents(card: ModelCard) -> Table:
     rows = tuple((each.round_name, each.task, each.digest) for each in card.parents)
-    omitted = f". The card leaves out {card.parents_omitted} older ones" if card.parents_omitted else ""
+    omitted = f". The card leaves out {card.parents_omitted} before the last one" if card.parents_omitted else ""
     caption = f"Results from which the model was made, the newest first{omitted}"
     return Table(caption if rows else "The card names no earlier result", ("round", "task", "digest"), rows)
