@@ -102,6 +102,16 @@ def described(path: Path) -> ModelCard | None:
         raise FolderRefused(f"{path / CARD_FILE} is no card that this program can read. {AGAIN}") from None
 
 
+def hold_card(path: Path, model: bytes) -> None:
+    """Raises FolderRefused if the folder has a card that its hub, whichever that is, has not signed, or that describes
+    another file than `model`."""
+    if not os.path.lexists(path / CARD_FILE):
+        return
+    card = _verified(path, read_file(path, CARD_FILE, CARD_BYTES), None)
+    if digests.digest(model) != card.model.digest:
+        raise _another_model(path)
+
+
 def copy_model(path: Path, card: ModelCard, target: Path) -> None:
     """Copies the model, which may be larger than this process may be, and verifies the copy. `target`: a new file.
 
@@ -125,7 +135,8 @@ def _another_model(path: Path) -> FolderRefused:
     )
 
 
-def _verified(path: Path, content: bytes, fingerprint: str) -> ModelCard:
+def _verified(path: Path, content: bytes, fingerprint: str | None) -> ModelCard:
+    """`fingerprint`: None for the card of any hub."""
     place = path / CARD_FILE
     try:
         file = codec.read_document(CardFile, content)
@@ -133,7 +144,7 @@ def _verified(path: Path, content: bytes, fingerprint: str) -> ModelCard:
     except (ValueError, TypeError, RecursionError):
         raise FolderRefused(f"this program cannot read {place} as the card of a model. {AGAIN}") from None
     actual = hub_fingerprint(file.hub_key)
-    if actual != fingerprint:
+    if fingerprint is not None and actual != fingerprint:
         raise FolderRefused(
             f"{place} is signed by a hub whose key has the fingerprint {actual}, and not {fingerprint}. Ask the hub's "
             f"administrator for the right fingerprint. If it is not {actual}, do not use the model"

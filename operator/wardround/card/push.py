@@ -44,9 +44,11 @@ class PreparedFile:
 
 
 def prepare(path: Path, scratch: Path) -> PreparedFile:
-    """The model of a folder. A file in another form is written anew into `scratch`. Raises FolderRefused."""
+    """The model of a folder, which matches its card if it has one. A file in another form is written anew into
+    `scratch`. Raises FolderRefused."""
     source = path / folder.MODEL_FILE
     content = folder.read_file(path, folder.MODEL_FILE, LARGEST)
+    _hold_card(path, content)
     try:
         layout = tensors.layout(content)
         if half := sorted(each.name for each in layout.tensors if each.dtype in HALF_PRECISION):
@@ -66,6 +68,17 @@ def prepare(path: Path, scratch: Path) -> PreparedFile:
             "Save the model with fewer tensors, or with shorter names"
         )
     return PreparedFile(file, digest, file.stat().st_size, layout.schema_digest)
+
+
+def _hold_card(path: Path, model: bytes) -> None:
+    """Raises FolderRefused. A person may push a model of another hub, or weights that have no card."""
+    try:
+        folder.hold_card(path, model)
+    except FolderRefused as refusal:
+        raise FolderRefused(
+            f"{refusal}. If you have changed the model on purpose, {path / folder.CARD_FILE} is about another model: "
+            "remove it"
+        ) from None
 
 
 def upload(offered: UploadOffer, own: OwnRequest, prepared: PreparedFile, scratch: Path) -> None:
