@@ -22,7 +22,8 @@ from wardround.wire import card as cards
 from wardround.wire.card import CardMetric, ModelCard
 from wardround.wire.digests import digest
 
-PEOPLE = 15846
+# As the card of an older hub has it, and as the page shows it.
+PEOPLE, ROUNDED = 15846, 15850
 SHARED = CardMetric(name="auc", value="0.913", people=640, hospitals=2, rows="Test", round_name="test-rows")
 ALONE = replace(SHARED, name="brier", value="0.0737", hospitals=1)
 
@@ -87,11 +88,24 @@ def test_the_page_shows_the_signed_card_and_by_whom_it_is_signed(pulled: Pulled)
     assert "Nobody has signed this page" not in text.replace("&#x27;", "'")
 
 
-def test_no_number_of_a_single_hospital_and_no_number_of_samples_comes_from_the_card(pulled: Pulled) -> None:
+def test_no_number_of_a_single_hospital_and_no_exact_number_of_samples_comes_from_the_card(pulled: Pulled) -> None:
     text = report(pulled)
     assert SHARED.value in text
     assert ALONE.value not in text
     assert str(PEOPLE) not in text
+
+
+def test_the_page_shows_the_architecture_and_the_rounded_number_of_people(pulled: Pulled) -> None:
+    text = report(pulled)
+    assert f"<dd>{ROUNDED}</dd>" in text
+    assert "hidden layers of 4, 3 units, ReLU, output Logistic" in text
+
+
+def test_the_number_of_people_of_one_hospital_is_not_on_the_page(pulled: Pulled) -> None:
+    pulled.sign(hospitals=1, hospital_names=())
+    text = report(pulled)
+    assert str(ROUNDED) not in text
+    assert "people in its last training round" not in text
 
 
 def test_a_card_that_names_nobody_says_so(pulled: Pulled) -> None:

@@ -1,6 +1,6 @@
 """The section with the card that the hub has signed, once somebody has verified it. Pure.
 
-As everywhere in the report, no number of a single hospital and no number of samples of a round stands in it.
+As everywhere in the report, no number of a single hospital and no exact number of samples of a round stands in it.
 """
 
 from wardround.cli.objects import printable
@@ -8,6 +8,7 @@ from wardround.cli.report.card import NOT_STATED
 from wardround.cli.report.document import Block, Facts, Paragraph, Section, Table
 from wardround.cli.report.seen import ReportInput, SignedCard, version_of_card
 from wardround.cli.shared_numbers import FEWEST_HOSPITALS
+from wardround.metrics.digits import rounded_count
 from wardround.wire import card as cards
 from wardround.wire.card import CardField, ModelCard
 
@@ -30,6 +31,7 @@ def signed_card(signed: SignedCard, seen: ReportInput) -> Section:
         ("newest card", _newest(card, seen)),
         ("who may get the model", card.release),
         ("hospitals in its last training round", hospitals(card)),
+        ("people in its last training round", _people(card)),
         ("architecture", _architecture(card)),
         ("training image", code.image),
         ("command", " ".join(code.command)),
@@ -58,6 +60,11 @@ def hospitals(card: ModelCard) -> str:
     if not names:
         return f"{card.hospitals}. The card names none of them"
     return f"{card.hospitals}: {names}" + (f" and {others} that the card does not name" if others > 0 else "")
+
+
+def _people(card: ModelCard) -> str:
+    """Rounded anew: the card of an older hub has the exact number of samples."""
+    return str(rounded_count(card.people)) if card.hospitals >= FEWEST_HOSPITALS else ""
 
 
 def _newest(card: ModelCard, seen: ReportInput) -> str:
