@@ -55,8 +55,14 @@ def share_ends(value: float, denominator: float, people: float) -> tuple[str, st
 
 
 def edge_text(value: float, people: float) -> str:
-    """The text of an edge of the bins. The edges are the same in every round, so only significant digits count."""
-    return format(Decimal(_short(value, people)), "f")
+    """The text of an edge of the bins. The edges are the same in every round, so only significant digits count.
+
+    Above the middle, they are those of the distance from 1. So an edge below 1 never becomes 1, from which on no
+    probability would be positive.
+    """
+    if value <= MIDDLE_EDGE:
+        return format(Decimal(_short(value, people)), "f")
+    return _plain(1 - Decimal(_short(1 - value, people)))
 
 
 def rounded_count(count: float) -> int:
@@ -88,6 +94,8 @@ def significant_digits(people: float) -> int:
     return 3 if people < 1000 else 4
 
 
+# The edge in the middle of the bins, which lie symmetrically around it.
+MIDDLE_EDGE = 0.5
 # A larger number is written with an exponent.
 _LARGEST_PLAIN = 1e12
 

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from wardround.metrics import digits
+from wardround.metrics import bins, digits
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,20 @@ def test_the_name_of_a_metric_decides_how_it_is_rounded() -> None:
     assert digits.metric_text("positives", 41_913, 100_000) == "41910"
     assert digits.metric_text("threshold", 0.00123456, 500) == "0.00123"
     assert digits.metric_text("mine", 123.456, 500) == "123"
+
+
+@pytest.mark.parametrize("people", [50, 500, 5000])
+def test_the_text_of_every_edge_lies_between_0_and_1_and_has_as_many_digits_on_both_sides(people: int) -> None:
+    """A threshold of 1 would call nobody positive. It was the text of each edge near 1."""
+    texts = [digits.edge_text(float(edge), people) for edge in bins.EDGES]
+    values = [float(each) for each in texts]
+    assert values[0] > 0
+    assert values[-1] < 1
+    assert values == sorted(values)
+    # The same digits on both sides of the middle.
+    for low, high in zip(values[: bins.MIDDLE], reversed(values[bins.MIDDLE + 1 :]), strict=True):
+        assert 1 - high == pytest.approx(low, rel=1e-6)
+    assert all("e" not in each for each in texts)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
