@@ -279,12 +279,8 @@ class ModelController:
 
     async def _measuring(self, model: Meta, series: SeriesStatus) -> FederatedRound | None:
         """The live round that has measured the best model of the series."""
-        best = model_plan.best_name(series)
-        for name in model_plan.measuring_names(series):
-            live = await self._own_round(model, name)
-            if live is not None and model_plan.measures(live, best):
-                return live
-        return None
+        live = [await self._own_round(model, name) for name in model_plan.measuring_names(series)]
+        return model_plan.measuring(filter(None, live), model_plan.best_name(series))
 
     async def _versions(self, model: FederatedModel, *, ended: bool) -> dict[str, ModelVersion]:
         """The model's versions by name. Once the series has `ended`: also one of another model under the name that the

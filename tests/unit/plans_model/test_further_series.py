@@ -355,6 +355,21 @@ def test_a_comparison_that_measures_another_loss_changes_no_candidate() -> None:
     assert series.best == series.rounds[0].name == world.versions["heart-v2-0123abcd"].spec.round_name
 
 
+def test_a_version_has_the_numbers_of_the_comparison_unless_they_are_over_fewer_hospitals() -> None:
+    """Of the rounds that measured its model, only the comparison has a calibration curve and a threshold."""
+    world = trained("Accepted", losses=["0.5", "0.4", "0.30", "0.31"])
+    names, best = model_plan.measuring_names(world.series), model_plan.best_name(world.series)
+    assert names == ("heart-s2-c1-0123abcd", "heart-s2-r2-0123abcd")
+    comparison, train = measured = [world.rounds[name] for name in names]
+    assert model_plan.measuring(measured, best) is comparison
+    result = comparison.status.result
+    assert result is not None
+    fewer = tuple(replace(each, hospitals=each.hospitals - 1) for each in result.metrics)
+    smaller = replace(comparison, status=replace(comparison.status, result=replace(result, metrics=fewer)))
+    assert model_plan.measuring([smaller, train], best) is train
+    assert model_plan.measuring([smaller, train], "heart-s2-r7-0123abcd") is None
+
+
 def test_a_deleted_base_fails_the_rounds_of_a_series_and_is_told() -> None:
     world = trained()
     world.now = world.now.replace(day=30)

@@ -174,9 +174,8 @@ class World:
         )
 
     def _measuring(self, series: SeriesStatus) -> FederatedRound | None:
-        best = model_plan.best_name(series)
         live = (self.rounds.get(name) for name in model_plan.measuring_names(series))
-        return next((each for each in live if each and model_plan.measures(each, best)), None)
+        return model_plan.measuring(filter(None, live), model_plan.best_name(series))
 
     def step(self, *, writes: int | None = None) -> Plan:
         """Plan, act, write the status. `writes`: the operator dies after so many writes."""

@@ -4,7 +4,7 @@ A plan is the first rule of RULES that has something to say. The status names a 
 a crash, the operator finds it under its name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -336,17 +336,28 @@ def best_name(series: SeriesStatus) -> str:
 
 
 def measuring_names(series: SeriesStatus) -> tuple[str, ...]:
-    """The rounds of which the first one that has numbers of the best model has measured it: the first two after it that
-    are Complete. An Evaluate round without numbers, for example over one hospital, may stand before a Train round."""
-    names, best = [each.name for each in series.rounds if each.outcome == "Complete"], best_name(series)
-    start = names.index(best) + 1 if best in names else len(names)
-    return tuple(names[start : start + 2])
+    """The rounds that may have measured the best model: Evaluate rounds of this model, also the one that compares it,
+    and then the Train round after it. Only an Evaluate round can have a calibration curve."""
+    complete, best = [each for each in series.rounds if each.outcome == "Complete"], best_name(series)
+    made = next((each for each in complete if each.name == best), None)
+    if made is None:
+        return ()
+    evaluations = (each for each in complete if (each.task, each.number) == ("Evaluate", made.number))
+    following = (each for each in complete if (each.task, each.number) == ("Train", made.number + 1))
+    return tuple(each.name for each in (*evaluations, *following))
 
 
-def measures(federated_round: FederatedRound, model: str) -> bool:
-    """Whether the round has numbers of the model that the round `model` made."""
+def measuring(candidates: Iterable[FederatedRound], model: str) -> FederatedRound | None:
+    """The round whose numbers of the model that the round `model` made are over the most hospitals: of equals, the
+    first. None if no round has numbers of it: a result over one hospital has none."""
+    measured = [(each, hospitals) for each in candidates if (hospitals := _measured_at(each, model))]
+    return max(measured, key=lambda entry: entry[1])[0] if measured else None
+
+
+def _measured_at(federated_round: FederatedRound, model: str) -> int:
+    """At how many hospitals the round has measured the model."""
     result = federated_round.status.result
-    return result is not None and any(each.model == model for each in result.metrics)
+    return max((each.hospitals for each in result.metrics if each.model == model), default=0) if result else 0
 
 
 def _progressing(series: SeriesStatus, *, at_once: bool = False) -> Ruling:
