@@ -80,6 +80,7 @@ async def test_no_key_in_any_object_opens_an_update_after_the_end(world: World, 
         async def closed() -> bool:
             return [await each.keys(world) for each in (first, second)] == [[], []]
 
-        await until(closed, "nothing opens the updates")
+        # Each look tries all texts of the cluster.
+        await until(closed, "nothing opens the updates", 30)
     await world.restart()
     assert await closed()
