@@ -1,4 +1,4 @@
-"""A person who has copied sealed updates, and tries to open them with everything that lies in a cluster's objects."""
+"""A thief of sealed updates and models, who tries to open them with everything that lies in a cluster's objects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wardround.ports import Object
 from wardround.sealing.body import KEY_BYTES, Body
 from wardround.sealing.keys import PRIVATE_BYTES, DecryptionKey
 from wardround.sealing.refused import Refused
-from wardround.sealing.wrap import unwrap, update_context
+from wardround.sealing.wrap import Context, unwrap, update_context
 from wardround.wire.models import UpdateManifest
 
 
@@ -22,17 +22,36 @@ def keys_that_open(
 ) -> list[bytes]:
     """Each text of the objects that opens the update, as the round's private key or as the file's key. `keys`: further
     keys that the person has."""
-    texts = {each for item in objects for each in _texts(item) if len(each) in (KEY_BYTES, PRIVATE_BYTES)}
-    return [each for each in {*texts, *keys} if _opens(each, update, ciphertext)]
+    return [each for each in _keys(objects, keys) if _opens(each, update, ciphertext)]
+
+
+def keys_that_unwrap(
+    wrapped: bytes, context: Context, objects: Iterable[Object], keys: Iterable[bytes] = ()
+) -> list[bytes]:
+    """Each text of the objects, and of the further keys, that opens a wrapped secret."""
+    privates = (each for each in _keys(objects, keys) if len(each) == PRIVATE_BYTES)
+    return [each for each in privates if _unwrapped(wrapped, each, context)]
+
+
+def _keys(objects: Iterable[Object], keys: Iterable[bytes]) -> set[bytes]:
+    texts = (each for item in objects for each in _texts(item) if len(each) in (KEY_BYTES, PRIVATE_BYTES))
+    return {*texts, *keys}
+
+
+def _unwrapped(wrapped: bytes, key: bytes, context: Context) -> bytes:
+    """Empty if the key is another one."""
+    try:
+        return unwrap(wrapped, DecryptionKey.load(key), context)
+    except Refused:
+        return b""
 
 
 def _opens(key: bytes, update: UpdateManifest, ciphertext: bytes) -> bool:
     header = update.header
     context = update_context(header.round_uid, header.attempt, header.participant, update.digest)
+    file_key = _unwrapped(update.wrapped_key, key, context) if len(key) == PRIVATE_BYTES else key
     try:
-        if len(key) == PRIVATE_BYTES:
-            key = unwrap(update.wrapped_key, DecryptionKey.load(key), context)
-        opened(Body(key, header), ciphertext)
+        opened(Body(file_key, header), ciphertext)
     except Refused:
         return False
     return True

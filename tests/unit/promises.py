@@ -202,8 +202,7 @@ PROMISES: Mapping[str, tuple[str, ...]] = {
         f"{SCORE}test_the_hub_chooses_neither_the_people_nor_the_error_of_a_verdict",
     ),
     "so can neither open a model nor sign an update": (
-        "unit/documents/test_sent.py::test_grants_are_nothing_to_anyone_but_the_courier_of_that_task",
-        "unit/simulate/test_players.py::test_a_hospital_opens_no_grants_of_another_hospital_or_attempt",
+        "integration/hub/test_stolen_token.py::test_a_thief_of_a_token_opens_no_model_and_signs_no_update",
         "unit/plans_hub/test_round_collect.py::test_an_update_of_a_thief_of_the_token_does_not_count_after_the_revocation",
         "integration/store/test_left_out.py::test_the_aggregation_leaves_out_and_names_an_unexpected_update",
     ),
