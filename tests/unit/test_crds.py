@@ -340,6 +340,13 @@ def test_the_hub_accepts_as_many_datasets_as_a_site_can_list() -> None:
     assert (name["maxLength"], name["pattern"]) == (field["maxLength"], field["pattern"])
 
 
+def test_an_approval_lists_as_many_tasks_as_it_may_cover() -> None:
+    spec, status = (root(CRDS["approvals"])["properties"][part]["properties"] for part in ("spec", "status"))
+    limits = [spec[name]["maximum"] for name in ("maxRounds", "maxEvaluations")]
+    lists = [status[name]["maxItems"] for name in ("roundTasks", "evaluationTasks")]
+    assert [*limits, *lists] == [approval.MOST_TASKS] * 4
+
+
 def test_round_task_and_site_task_have_the_same_fields() -> None:
     there, here = (root(CRDS[name])["properties"]["spec"]["properties"] for name in ("roundtasks", "sitetasks"))
     assert {name: here[name] for name in there} == there

@@ -12,8 +12,9 @@ from wardround.wire import codec
 
 KIND = "Approval"
 Decision = Literal["Approve", "Deny"]
-# The largest `max_rounds` and `max_evaluations`.
-MOST_TASKS = 512
+# The largest `max_rounds` and `max_evaluations`: room for a sweep of 32 models, whose series have 30 Train rounds and a
+# Statistics round, with two attempts of each round.
+MOST_TASKS = 2048
 
 
 @dataclass(frozen=True, kw_only=True)

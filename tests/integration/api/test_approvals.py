@@ -5,6 +5,7 @@ The users here have all rights beside their own name, so that the admission poli
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,9 +13,13 @@ import pytest
 
 from tests.integration.api.apiserver import Api, Refused, account, until
 from tests.integration.api.objects import approval, site_task
+from wardround.api.approval import MOST_TASKS
+from wardround.plans.terms import LONGEST_TERMS
 
 Object = dict[str, Any]
 SITE = "hospital-a"
+# etcd takes no larger object.
+MOST_BYTES = 1_500_000
 OURS = [account(SITE, name) for name in ("site-operator", "courier", "training")]
 OPERATOR = OURS[0]
 # What applies the files of a hospital's Git repository.
@@ -142,6 +147,34 @@ def test_only_the_site_operator_counts_and_it_cannot_count_down(made: Api) -> No
         made.patch_status("Approval", "made", {"evaluations": 0}, SITE, user=OPERATOR)
 
 
+def test_an_approval_has_room_for_all_tasks_that_it_may_cover(site: Api) -> None:
+    """The API server bounds the cost of a rule when it checks an object, too: so the lists are full here, and the texts
+    are as long as they can be."""
+    keys = [f"{number:036}-{'u' * 33}/1" for number in range(MOST_TASKS + 1)]
+    full = keys[:MOST_TASKS]
+
+    def count(*tasks: str) -> Object:
+        both = {"roundTasks": list(tasks), "evaluationTasks": list(tasks)}
+        numbers = {"rounds": len(tasks), "evaluations": len(tasks)}
+        return site.patch_status("Approval", "full", both | numbers, SITE, user=OPERATOR)
+
+    terms = "{" + " " * (LONGEST_TERMS - 2) + "}"
+    site.create(approval("full", terms=terms, maxRounds=MOST_TASKS, maxEvaluations=MOST_TASKS), user="alice")
+    try:
+        count(*full[:-1])
+        written = count(*full)
+        assert len(json.dumps(written)) < MOST_BYTES
+        # The order does not matter.
+        count(*reversed(full))
+        for tasks in (full[1:], [*full[1:], keys[-1]], [keys[-1], *full[:-1]]):
+            with pytest.raises(Refused, match="A task that counts stays counted"):
+                count(*tasks)
+        with pytest.raises(Refused, match="must have at most"):
+            count(*keys)
+    finally:
+        site.delete("Approval", "full", SITE)
+
+
 def test_the_site_operator_cannot_write_that_another_person_made_the_approval_of_a_task(made: Api) -> None:
     made.create(site_task(SITE, "covered"), user=OPERATOR)
 
@@ -166,7 +199,8 @@ BAD: dict[str, tuple[Object, str]] = {
     "a denial of some rounds": ({"verdict": "Deny", "until": None}, "allows no rounds and no evaluations"),
     "no terms": ({"terms": None}, "spec.terms: Required value"),
     "no author": ({"author": None}, "spec.author: Required value"),
-    "too many rounds": ({"maxRounds": 513}, "spec.maxRounds"),
+    "too many rounds": ({"maxRounds": MOST_TASKS + 1}, "spec.maxRounds"),
+    "too many evaluations": ({"maxEvaluations": MOST_TASKS + 1}, "spec.maxEvaluations"),
     "a date alone": ({"until": "2027-03-31"}, "spec.until"),
 }
 

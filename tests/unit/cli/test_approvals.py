@@ -11,10 +11,12 @@ import pytest
 
 from tests.unit.plans_site.test_sweep_approval import member
 from tests.worlds.site import ASSIGNMENT, NOW, a_task, signed
+from wardround.api.approval import MOST_TASKS
 from wardround.api.times import to_seconds
 from wardround.cli import approvals, approved_sweeps, reviews
 from wardround.cli.cluster import Object
 from wardround.cli.errors import CommandError
+from wardround.plans.terms import MOST_MODELS
 from wardround.sealing import body
 from wardround.wire import codec
 from wardround.wire.assignment import AssignedBase, AssignedDelivery, Assignment
@@ -118,6 +120,51 @@ def test_the_text_of_a_sweep_shows_the_limits_of_its_approval(given: dict[str, A
     assert f"covers at most {most}, until {spec['until']}." in text
     bounds = f"--rounds {spec['maxRounds']} --evaluations {spec['maxEvaluations']} --until {spec['until']}"
     assert f"--digest {chosen.digest} {bounds}" in text
+
+
+def many(number: int, every: int = 0, **model: Any) -> list[Object]:
+    """A waiting task of each of so many models of a sweep."""
+    tasks = [member(0, name=f"breast-{each:02}", uid=f"uid-{each:02}", **model) for each in range(number)]
+    rates = [{"epochs": "5", "learningRate": f"0.{each + 1:03}"} for each in range(number)]
+    return [
+        site_task(f"task-{place}", swept(task, rate, every))
+        for place, (task, rate) in enumerate(zip(tasks, rates, strict=True))
+    ]
+
+
+def swept(task: Assignment, parameters: Mapping[str, str], every: int) -> Assignment:
+    assert task.model is not None
+    model = replace(task.model, parameters=parameters)
+    return replace(task, parameters=parameters, model=model, evaluation_every=every)
+
+
+@pytest.mark.parametrize(("every", "evaluations"), [(0, 2 * 32 * 2), (1, 2 * 32 * 31)])
+def test_one_approval_covers_the_largest_sweep_and_two_attempts_of_each_round(every: int, evaluations: int) -> None:
+    tasks = many(MOST_MODELS, every, rounds=30)
+    known = approvals.reviewed(tasks[0], ())
+    chosen = approved_sweeps.sweep(known, tasks)
+    assert (len(chosen.terms.models), chosen.omitted) == (MOST_MODELS, ())
+    options: dict[str, Any] = {"rounds": None, "evaluations": None, "until": None}
+    spec = approved_sweeps.approve_sweep(known, chosen, **options, author="carla", now=NOW)["spec"]
+    assert (spec["maxRounds"], spec["maxEvaluations"]) == (2 * 32 * 31, evaluations)
+
+
+@pytest.mark.parametrize(("rounds", "models"), [(63, MOST_MODELS), (64, 31), (256, 7)])
+def test_a_sweep_with_more_tasks_than_one_approval_covers_names_the_models_that_are_left(
+    rounds: int, models: int
+) -> None:
+    tasks = many(MOST_MODELS, rounds=rounds)
+    known = approvals.reviewed(tasks[0], ())
+    chosen = approved_sweeps.sweep(known, tasks)
+    assert (len(chosen.terms.models), len(chosen.omitted)) == (models, MOST_MODELS - models)
+    text = "\n".join(approved_sweeps.review(known, chosen, now=NOW))
+    assert ("no room for these further models" in text) == (models < MOST_MODELS)
+
+
+def test_two_models_that_ask_for_too_much_are_no_sweep() -> None:
+    tasks = many(2, rounds=MOST_TASKS)
+    with pytest.raises(CommandError, match="covers at most 2048 rounds, and each model asks for 2049"):
+        approved_sweeps.sweep(approvals.reviewed(tasks[0], ()), tasks)
 
 
 @pytest.mark.parametrize("kind", ["Complete", "Failed"])
