@@ -72,7 +72,7 @@ PROMISES: Mapping[str, tuple[str, ...]] = {
         "unit/documents/test_collected_list.py::test_a_page_opens_under_its_own_name_and_key_alone",
         "integration/store/test_early.py::test_a_page_that_is_not_the_next_one_of_this_list_ends_the_job",
     ),
-    "updates after the end of their round | nobody can open them": (
+    "updates a quarter of an hour after the end of their round | nobody can open them": (
         "integration/hub/test_after_the_end.py::test_no_key_in_any_object_opens_an_update_after_the_end",
     ),
     "The site operator can neither read this Secret nor start a pod that mounts it": (
@@ -123,7 +123,7 @@ PROMISES: Mapping[str, tuple[str, ...]] = {
         "integration/api/test_approvals.py::test_no_process_deletes_one_and_a_person_does",
     ),
     "No service account can do this": ("integration/api/test_site_policies.py::test_no_process_decides_about_a_task",),
-    "an attacker who controls the site operator cannot write another person's name there": (
+    "an attacker who controls the site operator cannot write another person's name beside an Approval that exists": (
         "integration/api/test_site_policies.py::test_the_site_operator_cannot_write_that_a_person_has_decided",
         "integration/api/test_approvals.py::test_the_site_operator_cannot_write_that_another_person_made_the_approval_of_a_task",
     ),
