@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from wardround.api.dataschema import DataSchemaSpec, SchemaField
-from wardround.api.federatedround import DEFAULT_COMMAND, FederatedRound, Result
+from wardround.api.federatedround import DEFAULT_COMMAND, FederatedRound, Result, Task
 from wardround.api.modelpush import ModelPush
 from wardround.api.modelversion import VersionCard
 from wardround.api.times import to_seconds
@@ -119,11 +119,12 @@ def pushed(
     )
 
 
-def measured(before: ModelCard, result: Result, round_name: str, now: datetime) -> ModelCard | None:
+def measured(before: ModelCard, result: Result, round_name: str, task: Task, now: datetime) -> ModelCard | None:
     """The next revision, with the numbers that this round's result has of the model; None if that changes nothing.
 
     A newer number replaces one of the same name over the same rows, unless it is over fewer hospitals: with these, one
-    hospital and an author would replace the numbers of a whole federation.
+    hospital and an author would replace the numbers of a whole federation. A Train round that starts from the model
+    only adds numbers: a hospital may have other labels by then, and nobody chose to measure this model again.
     """
     known = {(each.name, each.rows): each for each in before.metrics}
     new = {
@@ -141,8 +142,8 @@ def measured(before: ModelCard, result: Result, round_name: str, now: datetime) 
         for each in result.metrics
         if each.model == before.round_name
     }
-    fewer = {key for key, each in new.items() if key in known and each.hospitals < known[key].hospitals}
-    merged = tuple((known | {key: each for key, each in new.items() if key not in fewer}).values())
+    kept = {key for key in new if key in known and (task == "Train" or new[key].hospitals < known[key].hospitals)}
+    merged = tuple((known | {key: each for key, each in new.items() if key not in kept}).values())
     if merged == before.metrics:
         return None
     return replace(before, revision=before.revision + 1, issued=to_seconds(now), metrics=merged)

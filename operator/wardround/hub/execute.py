@@ -382,7 +382,8 @@ class Execution:
 
         def revise(text: str) -> str | None:
             before = self._opened(text)
-            card = before and cards.measured(before, result, self.round.metadata.name, self.hub.clock())
+            name, task = self.round.metadata.name, self.round.spec.task
+            card = before and cards.measured(before, result, name, task, self.hub.clock())
             return sign_card(card, self.hub.identity.key) if card else None
 
         base_uid = self.base.manifest.header.round_uid

@@ -120,7 +120,9 @@ def test_a_card_without_names_says_the_rest_in_the_lowest_version(
 
 def test_the_next_revision_names_the_same_hospitals() -> None:
     """A hospital that has the model refuses a card that differs in more than its numbers."""
-    after = cards.measured(cards.first(making(hospital_names=("North",)), NOW), result(AUC), "evaluate", NOW)
+    after = cards.measured(
+        cards.first(making(hospital_names=("North",)), NOW), result(AUC), "evaluate", "Evaluate", NOW
+    )
     assert after is not None
     assert (after.version, after.hospital_names) == (3, ("North",))
 
@@ -218,7 +220,7 @@ def test_a_round_without_its_data_schema_makes_a_card_without_fields() -> None:
 
 def test_a_measurement_makes_the_next_revision_and_the_same_one_makes_none() -> None:
     first = cards.first(making(), NOW)
-    second = cards.measured(first, result(AUC), "evaluate", NOW)
+    second = cards.measured(first, result(AUC), "evaluate", "Evaluate", NOW)
     assert second is not None
     assert (second.revision, second.metric("auc", "Test")) == (2, second.metrics[0])
     assert (second.metrics[0].value, second.metrics[0].low, second.metrics[0].round_name) == (
@@ -226,14 +228,14 @@ def test_a_measurement_makes_the_next_revision_and_the_same_one_makes_none() -> 
         "0.88",
         "evaluate",
     )
-    assert cards.measured(second, result(AUC), "evaluate", NOW) is None
+    assert cards.measured(second, result(AUC), "evaluate", "Evaluate", NOW) is None
 
 
 def test_a_newer_number_replaces_the_same_number_over_the_same_rows_alone() -> None:
-    second = cards.measured(cards.first(making(), NOW), result(AUC), "evaluate", NOW)
+    second = cards.measured(cards.first(making(), NOW), result(AUC), "evaluate", "Evaluate", NOW)
     assert second is not None
     newer = (replace(AUC, value="0.8"), replace(AUC, rows="Validation"))
-    third = cards.measured(second, result(*newer), "again", NOW)
+    third = cards.measured(second, result(*newer), "again", "Evaluate", NOW)
     assert third is not None
     assert [(each.value, each.rows, each.round_name) for each in third.metrics] == [
         ("0.8", "Test", "again"),
@@ -243,10 +245,10 @@ def test_a_newer_number_replaces_the_same_number_over_the_same_rows_alone() -> N
 
 def test_a_number_over_fewer_hospitals_replaces_none_over_more() -> None:
     """Else one hospital and an author would choose the threshold from which a federation's model predicts a class."""
-    second = cards.measured(cards.first(making(), NOW), result(AUC), "evaluate", NOW)
+    second = cards.measured(cards.first(making(), NOW), result(AUC), "evaluate", "Evaluate", NOW)
     assert second is not None
     alone = (replace(AUC, value="1", hospitals=1), replace(AUC, rows="Validation", hospitals=1))
-    third = cards.measured(second, result(*alone), "alone", NOW)
+    third = cards.measured(second, result(*alone), "alone", "Evaluate", NOW)
     assert third is not None
     assert [(each.value, each.rows, each.hospitals) for each in third.metrics] == [
         ("0.91", "Test", AUC.hospitals),
@@ -254,5 +256,22 @@ def test_a_number_over_fewer_hospitals_replaces_none_over_more() -> None:
     ]
 
 
+def test_a_train_round_adds_numbers_and_replaces_none() -> None:
+    """A hospital may have flipped its labels since. The gate refuses the new model, and the card of the good one
+    stays as it is."""
+    second = cards.measured(cards.first(making(), NOW), result(replace(AUC, rows="Validation")), "e", "Evaluate", NOW)
+    assert second is not None
+    poisoned = (replace(AUC, rows="Validation", value="0.2"), replace(AUC, name="loss", rows="Validation", value="2.3"))
+    third = cards.measured(second, result(*poisoned), "train", "Train", NOW)
+    assert third is not None
+    assert [(each.name, each.value, each.round_name) for each in third.metrics] == [
+        ("auc", "0.91", "e"),
+        ("loss", "2.3", "train"),
+    ]
+
+
 def test_numbers_of_another_model_do_not_come_onto_the_card() -> None:
-    assert cards.measured(cards.first(making(), NOW), result(replace(AUC, model="other")), "evaluate", NOW) is None
+    assert (
+        cards.measured(cards.first(making(), NOW), result(replace(AUC, model="other")), "evaluate", "Evaluate", NOW)
+        is None
+    )
