@@ -145,7 +145,7 @@ def _further_series(hub: Api, first: Trained, progress: Progress) -> Trained:
 
 
 def _refused_series(hub: Api, further: Round, progress: Progress) -> None:
-    progress.step(f"Flipped labels at {demo_gate.HOSPITAL}: the gate compares the next model with version 2")
+    progress.step(f"Flipped labels at {demo_gate.HOSPITAL}: the gate compares the next model with the versions before")
     _apply_model(demo_rounds.flipped_series(further))
     demo_gate.show(hub, progress)
     _apply_model(demo_rounds.without_trigger(further))

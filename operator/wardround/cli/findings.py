@@ -126,14 +126,17 @@ def of_conditions(item: LongLived) -> list[Finding]:
     if isinstance(item, FederatedModel):
         # A model is not ready as long as its first series runs, and that is nobody's fault.
         holds, lacks = ("True",), ("False",)
-        wrong = {"Stalled": holds, "VersionWaits": holds, "Scheduled": lacks, "Delivered": lacks, "Tested": lacks}
-    findings = []
+        wrong = {"Stalled": holds, "Ready": lacks, "VersionWaits": holds, "Scheduled": lacks}
+        wrong |= {"Delivered": lacks, "Tested": lacks}
+    findings: list[Finding] = []
     for name, statuses in wrong.items():
         condition = find(item.status.conditions, name)
         if condition is not None and condition.status in statuses:
             advice = _with_own_names(item, condition)
             if isinstance(item, FederatedModel) and advice.owner == NOBODY and condition.reason not in UNDER_WAY:
                 continue  # for example no trigger, or no delivery
+            if any(each.reason == condition.reason for each in findings):
+                continue  # two conditions of a model can have one cause
             participant = metadata.name if isinstance(item, Participant) else ""
             findings.append(Finding(name, condition.reason, advice, condition.message, participant))
     return findings

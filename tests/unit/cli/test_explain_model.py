@@ -27,6 +27,16 @@ def test_a_version_that_waits_for_people_and_a_wrong_cron_line_stand_in_the_expl
     assert "a minute of 61" in text
 
 
+@pytest.mark.parametrize("also", [(), (condition("Stalled", "True", "VersionGone", "spec.current names version 9."),)])
+def test_the_explanation_says_once_which_version_is_missing(also: tuple[dict[str, Any], ...]) -> None:
+    """A series that runs is no reason to keep quiet: the model is not Stalled then."""
+    gone = condition("Ready", "False", "VersionGone", "spec.current names version 9.")
+    explained = explain.explain_model(model(gone, *also), None)
+    assert [(each.reason, each.message) for each in explained.findings] == [
+        ("VersionGone", "spec.current names version 9.")
+    ]
+
+
 def test_the_explanation_of_a_model_has_that_of_the_round_that_runs() -> None:
     rounds = [{"name": f"heart-r{number}", "task": "Train", "number": number, "generation": 1} for number in (1, 2)]
     rounds[0]["outcome"] = "Complete"
