@@ -35,10 +35,12 @@ from lab.demo_splits import Accuracies
 from lab.errors import LabError
 from lab.install import SITE_NAMESPACE, WRITTEN, apply, kubectl
 from lab.topology import named
+from wardround.card.folder import load_card
 from wardround.cli import explain, verbs, watch
 from wardround.cli.cluster import Cluster as Api
 from wardround.cli.commands import report
 from wardround.cli.errors import CommandError
+from wardround.cli.report.seen import SignedCard
 
 NAMES = [hospital.name for hospital in HOSPITALS]
 ROUND_SECONDS = 600.0
@@ -119,12 +121,12 @@ def _on_clusters(built: images.Images, other_splits: Future[list[Accuracies]], p
     with ThreadPoolExecutor(1) as pool:
         pulled = pool.submit(_hand_out, hub, second, progress)
         evaluated = _run(hub, demo_rounds.evaluation(together, second.current.spec.round_name), progress)
-        pulled.result()
+        signed = pulled.result()
     _refused_series(hub, further, progress)
     if not other_splits.done():
         progress.step("Other splits of the same cases, and each hospital alone: simulated since the images are there")
     comparison = demo_splits.compare(other_splits.result())
-    _report(hub, together, (first, second), evaluated, comparison, progress)
+    _report(hub, together, (first, second), evaluated, comparison, signed, progress)
 
 
 def _new_cases(progress: Progress) -> None:
@@ -156,9 +158,12 @@ def _ask(hub: Api, trained: Trained, progress: Progress) -> None:
     demo_use.predict(progress)
 
 
-def _hand_out(hub: Api, trained: Trained, progress: Progress) -> None:
-    demo_use.pull(trained.current, install.fingerprint(hub), progress)
+def _hand_out(hub: Api, trained: Trained, progress: Progress) -> SignedCard:
+    """Returns the card that came with the model."""
+    fingerprint = install.fingerprint(hub)
+    folder = demo_use.pull(trained.current, fingerprint, progress)
     progress(f"version {trained.current.spec.version}: {demo_model.delivered(hub, trained.current)}")
+    return SignedCard(load_card(folder, fingerprint), fingerprint)
 
 
 def _write_data(progress: Progress) -> None:
@@ -226,6 +231,7 @@ def _report(
     series: tuple[Trained, Trained],
     evaluation: Finished,
     comparison: demo_splits.Comparison,
+    signed: SignedCard,
     progress: Progress,
 ) -> None:
     rounds = [each for trained in series for each in trained.rounds]
@@ -245,7 +251,7 @@ def _report(
     console.print(demo_report.spans_table([each for each in rounds if each.round["spec"]["task"] == "Train"]))
     shell.write()
     (WRITTEN / demo_ending.FURTHER_FILE).write_text(demo_ending.further_text(together, base), encoding="utf-8")
-    (WRITTEN / demo_ending.REPORT).write_text(report.html(hub, demo_rounds.MODEL, NAMESPACE), encoding="utf-8")
+    (WRITTEN / demo_ending.REPORT).write_text(report.html(hub, demo_rounds.MODEL, NAMESPACE, signed), encoding="utf-8")
     demo_data.write(demo_data.new_patient(demo_data.tables()), WRITTEN / demo_ending.PATIENT_FILE)
     # soft_wrap: commands must stay on one line, so that people can copy them.
     ending = demo_ending.text(base, path.name, install.fingerprint(hub))
