@@ -76,7 +76,6 @@ class ModelController:
         self.waiting: set[Key] = set()
         self.ended: dict[Key, Object] = {}
         # By the UID of a Deliver round that is over.
-        self._asked_by: dict[str, frozenset[str]] = {}
         # UIDs of rounds that an event has shown to be over and not cleaned up, the latest last.
         self._uncleaned: dict[str, bool] = {}
 
@@ -93,7 +92,6 @@ class ModelController:
         models = [Key(self.kind, meta["namespace"], each["name"]) for each in owners]
         if not models or self._adds_clean_up(item):
             return ()
-        self._note_asked(item)
         for model in models:
             self._hold(model, item)
         return tuple(map(Wake, models))
@@ -109,17 +107,6 @@ class ModelController:
         if len(self._uncleaned) > MOST_UNCLEANED:
             del self._uncleaned[next(iter(self._uncleaned))]
         return False
-
-    def _note_asked(self, federated_round: Object) -> None:
-        """Keeps which hospitals a delivery that is over has asked, for the next look at its model. Memory has its tasks
-        until the controller of rounds looks at it."""
-        if not conditions.is_final(federated_round) or federated_round["spec"]["task"] != "Deliver":
-            return
-        meta = codec.parse(Meta, federated_round["metadata"])
-        if tasks := self._hub.tasks.known(meta):
-            self._asked_by[meta.uid] = frozenset(each.metadata.namespace for each in tasks)
-            if len(self._asked_by) > MOST_ENDED:
-                del self._asked_by[next(iter(self._asked_by))]
 
     def _hold(self, model: Key, federated_round: Object) -> None:
         """Keeps a round that is over for the next look at its model."""
@@ -254,7 +241,7 @@ class ModelController:
         if reached(live.status.timeline, DISPATCHED) is None:
             return frozenset()
         # From now on, the status of the model names the hospitals.
-        if known := self._asked_by.pop(live.metadata.uid, None):
+        if known := self._hub.tasks.asked(live.metadata):
             return known
         tasks = await self._hub.client.list(
             roundtask.KIND, everywhere=True, labels=f"{names.ROUND_UID}={live.metadata.uid}"

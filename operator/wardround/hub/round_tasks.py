@@ -6,6 +6,7 @@ It uses the client's own watch, not Kopf: docs/changing.md says why there are tw
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from wardround.api import names, roundtask
@@ -17,6 +18,9 @@ from wardround.kube.index import NamespacedName, place_of, version_of
 from wardround.kube.retries import Retries
 from wardround.ports import Api, Object, OnObject
 from wardround.wire.codec import Malformed
+
+# A model looks at its delivery at about the time at which the hub operator forgets the tasks.
+MOST_FORGOTTEN = 64
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +99,8 @@ class RoundTasks:
         self._client = client
         self._draw = draw
         self._kept: dict[NamespacedName, KeptTasks] = {}
+        # Of the rounds that were forgotten last, by UID: the hospitals.
+        self._asked: dict[str, frozenset[str]] = {}
         self._follows = False
         self._ready = False
 
@@ -159,7 +165,15 @@ class RoundTasks:
 
     def forget(self, federated_round: NamespacedName) -> None:
         """The round is over or gone."""
-        self._kept.pop(federated_round, None)
+        kept = self._kept.pop(federated_round, None)
+        if kept and kept.complete:
+            self._asked[kept.uid] = _hospitals(kept.sorted())
+            if len(self._asked) > MOST_FORGOTTEN:
+                del self._asked[next(iter(self._asked))]
+
+    def asked(self, federated_round: Meta) -> frozenset[str]:
+        """The hospitals that have a task of the round, also for a while after its end. Empty if memory has none."""
+        return _hospitals(self.known(federated_round) or ()) or self._asked.get(federated_round.uid, frozenset())
 
     async def run(self, on_object: OnObject) -> None:
         """Runs without end. Calls `on_object` for each RoundTask that is listed or changes, as a watch does."""
@@ -213,6 +227,10 @@ def signs_before(place: NamespacedName, task: RoundTask, other_place: Namespaced
     """Whether the assignment of `task` is the one to read: of the newest first attempt."""
     newer = [(each.spec.attempt == 1, each.metadata.creation_timestamp) for each in (task, other)]
     return newer[0] > newer[1] or (newer[0] == newer[1] and place < other_place)
+
+
+def _hospitals(tasks: Iterable[RoundTask]) -> frozenset[str]:
+    return frozenset(each.metadata.namespace for each in tasks)
 
 
 def _without_assignment(task: RoundTask) -> RoundTask:
