@@ -77,7 +77,7 @@ async def _look_after_the_end(hub: Context, federated_round: FederatedRound) -> 
     somebody else has deleted it. So all is cleaned up once more."""
     meta = federated_round.metadata
     made, tasks = await _left(hub, federated_round)
-    hub.tasks.forget(NamespacedName(meta.namespace, meta.name))
+    hub.tasks.end(meta)
     seen = await observe_over(hub, federated_round, tasks, made)
     return Look(round_plan.plan(seen), seen, made)
 

@@ -99,7 +99,7 @@ class RoundTasks:
         self._client = client
         self._draw = draw
         self._kept: dict[NamespacedName, KeptTasks] = {}
-        # Of the rounds that were forgotten last, by UID: the hospitals.
+        # Of the rounds that ended last, by UID: the hospitals.
         self._asked: dict[str, frozenset[str]] = {}
         self._follows = False
         self._ready = False
@@ -164,12 +164,20 @@ class RoundTasks:
         self._take("MODIFIED", item)
 
     def forget(self, federated_round: NamespacedName) -> None:
-        """The round is over or gone."""
-        kept = self._kept.pop(federated_round, None)
-        if kept and kept.complete:
-            self._asked[kept.uid] = _hospitals(kept.sorted())
+        """Nobody asks for these tasks any more."""
+        self._kept.pop(federated_round, None)
+
+    def end(self, federated_round: Meta) -> None:
+        """The round is over. Its tasks are forgotten, but not yet whom it has asked."""
+        if hospitals := _hospitals(self.known(federated_round) or ()):
+            self._asked[federated_round.uid] = hospitals
             if len(self._asked) > MOST_FORGOTTEN:
                 del self._asked[next(iter(self._asked))]
+        self.forget(_place(federated_round))
+
+    def gone(self, uid: str) -> None:
+        """The round is deleted. Nobody asks any more whom it has asked."""
+        self._asked.pop(uid, None)
 
     def asked(self, federated_round: Meta) -> frozenset[str]:
         """The hospitals that have a task of the round, also for a while after its end. Empty if memory has none."""

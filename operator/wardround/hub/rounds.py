@@ -155,6 +155,7 @@ class RoundController:
         """A round was deleted, and may have left something."""
         self._end(key)
         self._over.pop(key, None)
+        self.hub.tasks.gone(uid)
         self.hub.gone.add(_place(key), uid)
         self._wake_for_gone(key)
 
