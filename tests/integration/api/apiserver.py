@@ -105,19 +105,29 @@ class Api:
         return self.call("PATCH", path + query, obj, user=user, kind_of_body="application/apply-patch+yaml")
 
     def patch(
-        self, kind: str, name: str, change: Object, namespace: str, *, user: str = "", subresource: str | None = None
+        self,
+        kind: str,
+        name: str,
+        change: Object,
+        namespace: str,
+        *,
+        user: str = "",
+        subresource: str | None = None,
+        dry_run: bool = False,
     ) -> Object:
         path = RESOURCES[kind].path(namespace, name, subresource)
-        return self.call(
-            "PATCH", path + self._query(user), change, user=user, kind_of_body="application/merge-patch+json"
-        )
+        query = self._query(user) + ("&dryRun=All" if dry_run else "")
+        return self.call("PATCH", path + query, change, user=user, kind_of_body="application/merge-patch+json")
 
     def _query(self, user: str) -> str:
         manager = HOSPITAL_MANAGER if user.endswith(":site") else self._manager
         return "?fieldValidation=Strict" + (f"&fieldManager={manager}" if manager else "")
 
-    def patch_status(self, kind: str, name: str, status: Object, namespace: str, *, user: str = "") -> Object:
-        return self.patch(kind, name, {"status": status}, namespace, user=user, subresource="status")
+    def patch_status(
+        self, kind: str, name: str, status: Object, namespace: str, *, user: str = "", dry_run: bool = False
+    ) -> Object:
+        change = {"status": status}
+        return self.patch(kind, name, change, namespace, user=user, subresource="status", dry_run=dry_run)
 
     def delete(self, kind: str, name: str, namespace: str, *, user: str = "") -> None:
         self.call("DELETE", RESOURCES[kind].path(namespace, name), user=user)

@@ -181,13 +181,14 @@ def test_the_site_operator_cannot_write_that_another_person_made_the_approval_of
     def refusal(verdict: str, by: str) -> str:
         decision = {"verdict": verdict, "by": by, "at": "2026-11-24T12:00:00Z", "approval": "made"}
         try:
-            made.patch_status("SiteTask", "covered", {"decision": decision}, SITE, user=OPERATOR)
+            made.patch_status("SiteTask", "covered", {"decision": decision}, SITE, user=OPERATOR, dry_run=True)
         except Refused as refused:
             return str(refused)
         return ""
 
     words = "the author and the verdict of Approval made"
-    # A policy may see a new Approval some time later.
+    # A policy may see a new Approval some time later. Without `dry_run`, a decision that is written before stays, and
+    # the policy compares only changes.
     until("the policy knows the Approval", lambda: words in refusal("Approve", "bob"))
     assert words in refusal("Deny", "alice")
     assert refusal("Approve", "alice") == ""

@@ -232,16 +232,17 @@ class Weekly:
     async def live(self) -> Object:
         return await self.world.client.get("FederatedModel", "weekly", FEDERATION)
 
-    async def series(self, number: int, *verdicts: str) -> Object:
-        """Let the rounds of the series end, and wait until its version is listed."""
-        for place in range(2 if number > 1 else 3):
+    async def series(self, number: int, verdict: str = "") -> Object:
+        """Let the rounds of the series end, and wait until its version is listed. The last round measures its model. In
+        a further series, it also compares it."""
+        for place in range(2 if verdict else 3):
             made = await self._round(place + 1, number)
             measured = made["spec"].get("base", {}).get("roundName", "initial weights")
-            await end(self.world, made, "Complete", **loss(f"0.{place + 3 + number}", measured))
-        for outcome in verdicts:
-            made = await self._round(3, number)
-            assert made["spec"]["gate"] == {"minEvents": 20}
-            await end(self.world, made, "Complete", verdict={"outcome": outcome, "reason": "NotWorse"})
+            result = loss(f"0.{place + 3 + number}", measured)
+            if place and verdict:
+                assert made["spec"]["gate"] == {"minEvents": 20}
+                result |= {"verdict": {"outcome": verdict, "reason": "NotWorse"}}
+            await end(self.world, made, "Complete", **result)
 
         async def listed() -> Object | None:
             model = await self.live()
