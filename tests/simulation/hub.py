@@ -53,9 +53,11 @@ class LoneHub:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
+        """One process of the hub operator. Another one may follow."""
         signer, credentials = self._signer, self._signer.credentials
-        keys = {"accessKey": credentials.access_key, "secretKey": credentials.secret_key}
-        self._create("v1", "Secret", "store-credentials", NAMESPACE, stringData=keys)
+        if not self.server.select("Secret", NAMESPACE, fields="metadata.name=store-credentials"):
+            keys = {"accessKey": credentials.access_key, "secretKey": credentials.secret_key}
+            self._create("v1", "Secret", "store-credentials", NAMESPACE, stringData=keys)
         token = self.server.token(f"{NAMESPACE}:hub-operator", 86400)
         settings = Settings(
             namespace=NAMESPACE,

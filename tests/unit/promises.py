@@ -134,6 +134,11 @@ PROMISES: Mapping[str, tuple[str, ...]] = {
     "The site operator cannot lower the count": (
         "integration/api/test_approvals.py::test_only_the_site_operator_counts_and_it_cannot_count_down",
     ),
+    "A dishonest hub cannot repeat a counted round for nothing": (
+        "integration/site/test_approvals.py::test_a_hub_that_repeats_a_counted_round_uses_up_another_one",
+        "unit/plans_site/test_approval.py::test_another_assignment_of_a_counted_attempt_counts_as_a_further_task",
+        "integration/site/test_replay.py::test_a_site_refuses_a_forgotten_assignment_after_a_restart",
+    ),
     "a person who guesses the sums of an Evaluate or Statistics round cannot confirm the guess": (
         f"{SCORE}test_a_person_who_guesses_the_sums_cannot_confirm_them_by_the_updates_digest",
         "unit/pod/test_pod_end_to_end.py::test_a_person_who_guesses_statistics_cannot_confirm_them_by_the_updates_digest",

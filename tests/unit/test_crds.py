@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.unit.plans_site.approved import TRAIN, key_of
 from wardround.api import (
     approval,
     dataschema,
@@ -345,6 +346,11 @@ def test_an_approval_lists_as_many_tasks_as_it_may_cover() -> None:
     limits = [spec[name]["maximum"] for name in ("maxRounds", "maxEvaluations")]
     lists = [status[name]["maxItems"] for name in ("roundTasks", "evaluationTasks")]
     assert [*limits, *lists] == [approval.MOST_TASKS] * 4
+    key = key_of(dataclasses.replace(TRAIN, round_uid="u" * assignment.UID.longest, attempt=100))
+    for name in ("roundTasks", "evaluationTasks"):
+        items = status[name]["items"]
+        assert re.fullmatch(items["pattern"], key)
+        assert len(key) <= items["maxLength"]
 
 
 def test_round_task_and_site_task_have_the_same_fields() -> None:

@@ -33,8 +33,8 @@ class ApprovalSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ApprovalStatus:
-    """`round_tasks`, `evaluation_tasks`: the accepted tasks that count, each as `<round UID>/<attempt>`. `rounds`,
-    `evaluations`: how many these are."""
+    """`round_tasks`, `evaluation_tasks`: the accepted tasks that count, each as `<round UID>/<attempt>/<64 hex>`,
+    with the SHA-256 of what the hub has signed. `rounds`, `evaluations`: how many these are."""
 
     observed_generation: int | None = None
     conditions: Conditions = ()

@@ -19,6 +19,7 @@ from wardround.plans import terms
 from wardround.plans.schedules import scheduled
 from wardround.plans.terms import SeriesTerms
 from wardround.reasons.registry import REASONS
+from wardround.sealing.manifests import assignment_digest
 from wardround.wire.assignment import AssignedModel, AssignedReference, Assignment, Resources
 from wardround.wire.compression import used
 from wardround.wire.strategy_terms import evaluated
@@ -30,8 +31,12 @@ LACKING = (
 )
 
 
-def task_key(round_uid: str, attempt: int) -> str:
-    return f"{round_uid}/{attempt}"
+def task_key(assignment: Assignment, envelope: str) -> str:
+    """By what an Approval counts a task. The hub can sign many assignments for one attempt of a round, and the site may
+    do a further one once it has forgotten the first one. So the digest of what is signed tells them apart. Raises
+    Refused."""
+    digest = assignment_digest(envelope).partition(":")[2]
+    return f"{assignment.round_uid}/{assignment.attempt}/{digest}"
 
 
 def is_evaluation(assignment: Assignment) -> bool:
@@ -141,7 +146,8 @@ def is_approval(approval: Approval, now: datetime) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierTask:
-    """A task that the site has accepted without a person. `terms`: digest of the terms of its series."""
+    """A task that the site has accepted without a person. `key`: its `task_key`. `terms`: digest of the terms of its
+    series."""
 
     key: str
     terms: str
@@ -175,19 +181,19 @@ def limit(approval: Approval, *, evaluations: bool) -> int:
     return approval.spec.max_evaluations if evaluations else approval.spec.max_rounds
 
 
-def covering(assignment: Assignment, approvals: Approvals, now: datetime) -> Approval | None:
-    """The Approval that covers this task, the oldest if there are several."""
+def covering(assignment: Assignment, key: str, approvals: Approvals, now: datetime) -> Approval | None:
+    """The Approval that covers the task with this `task_key`, the oldest if there are several."""
     series = terms.series_terms(assignment)
     if series is None or deviations(assignment):
         return None
-    evaluations, own = is_evaluation(assignment), {task_key(assignment.round_uid, assignment.attempt)}
+    evaluations = is_evaluation(assignment)
     fitting = (
         each
         for each in _oldest_first(approvals.every)
         if terms.covers(each.spec.terms, series) and is_approval(each, now)
     )
     for each in fitting:
-        others = counted(approvals, each.spec.terms, evaluations=evaluations) - own
+        others = counted(approvals, each.spec.terms, evaluations=evaluations) - {key}
         if len(others) < limit(each, evaluations=evaluations):
             return each
     return None
@@ -261,28 +267,27 @@ def _oldest_first(approvals: Iterable[Approval]) -> list[Approval]:
     return sorted(approvals, key=lambda each: (each.metadata.creation_timestamp, each.metadata.name))
 
 
-def count(approval: Approval, assignment: Assignment, approvals: Approvals) -> ApprovalStatus:
-    """The Approval's status once this task counts. The lists only grow."""
+def count(approval: Approval, assignment: Assignment, key: str, approvals: Approvals) -> ApprovalStatus:
+    """The Approval's status once the task with this `task_key` counts. The lists only grow."""
     evaluations, before = is_evaluation(assignment), approval.status
     known = before.evaluation_tasks if evaluations else before.round_tasks
-    keys = counted(approvals, approval.spec.terms, evaluations=evaluations)
-    keys |= {task_key(assignment.round_uid, assignment.attempt)}
+    keys = counted(approvals, approval.spec.terms, evaluations=evaluations) | {key}
     after = (*known, *sorted(keys - set(known)))
     if evaluations:
         return dataclasses.replace(before, evaluations=len(after), evaluation_tasks=after)
     return dataclasses.replace(before, rounds=len(after), round_tasks=after)
 
 
-def stands_for(approval: Approval, assignment: Assignment, now: datetime) -> bool:
-    """Whether this very Approval covers a task that was accepted by it. The courier asks this too: its count lies in
-    the Approval, where the site operator may only add to it."""
+def stands_for(approval: Approval, assignment: Assignment, key: str, now: datetime) -> bool:
+    """Whether this very Approval covers a task that was accepted by it. `key`: the task's `task_key`. The courier asks
+    this too: its count lies in the Approval, where the site operator may only add to it."""
     series = terms.series_terms(assignment)
     if series is None or deviations(assignment) or not terms.covers(approval.spec.terms, series):
         return False
     evaluations = is_evaluation(assignment)
     keys = approval.status.evaluation_tasks if evaluations else approval.status.round_tasks
     within = len(keys) <= limit(approval, evaluations=evaluations)
-    return is_approval(approval, now) and within and task_key(assignment.round_uid, assignment.attempt) in keys
+    return is_approval(approval, now) and within and key in keys
 
 
 def until(approval: Approval | None, now: datetime) -> datetime | None:

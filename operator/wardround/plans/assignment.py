@@ -18,7 +18,7 @@ from wardround.api.approval import Approval
 from wardround.api.meta import RoundRef
 from wardround.api.parameter_bounds import first_outside, outside
 from wardround.api.site import Policy
-from wardround.plans.approval import Approvals, covering, denying
+from wardround.plans.approval import Approvals, covering, denying, task_key
 from wardround.plans.denial import denial, in_place, place
 from wardround.plans.schema import difference
 from wardround.reasons.parameter import describe
@@ -266,7 +266,7 @@ def decide(received: ReceivedAssignment, terms: Terms) -> Acceptance:
     if untrusted.time(assignment.issued, UNREADABLE) > received.now + AHEAD:
         return Acceptance("Waiting", AHEAD_REASON, assignment)
     if terms.policy.approval == "Manual" and not terms.approved:
-        return _by_approval(assignment, terms, received.now)
+        return _by_approval(assignment, received, terms)
     return Acceptance("Accepted", "Accepted", assignment)
 
 
@@ -294,9 +294,9 @@ def _refused(assignment: Assignment, terms: Terms, reason: str) -> Acceptance:
     return refused
 
 
-def _by_approval(assignment: Assignment, terms: Terms, now: datetime) -> Acceptance:
+def _by_approval(assignment: Assignment, received: ReceivedAssignment, terms: Terms) -> Acceptance:
     """A person has to approve the task, unless an Approval of its series covers it."""
-    approval = covering(assignment, terms.approvals, now)
+    approval = covering(assignment, task_key(assignment, received.envelope), terms.approvals, received.now)
     if approval is not None:
         return Acceptance("Accepted", "Accepted", assignment, approval=approval)
     return Acceptance("Waiting", "WaitingForApproval", assignment)

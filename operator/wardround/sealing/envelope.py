@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from wardround.sealing import untrusted
 from wardround.sealing.keys import SigningKey, VerificationKey, dump_verification_key
 from wardround.sealing.refused import Refused
-from wardround.wire import canonical, codec
+from wardround.wire import canonical, codec, digests
 from wardround.wire.envelope import Envelope, Signature
 
 # Which version of an assignment it is stands in the payload, signed (wire/versions.py).
@@ -63,6 +63,13 @@ def open_envelope(text: str, payload_type: str, public_key: VerificationKey) -> 
     if not isinstance(value, dict):
         raise Refused(UNREADABLE)
     return value
+
+
+def payload_digest(text: str, payload_type: str) -> str:
+    """Return the digest of the payload, whoever has signed it. The same payload has many envelopes: each ECDSA
+    signature differs, and without the key one follows from another. Raises Refused("ManifestUnreadable")."""
+    payload, _ = _split(text, payload_type)
+    return digests.digest(payload)
 
 
 def _split(text: str, payload_type: str) -> tuple[bytes, bytes]:

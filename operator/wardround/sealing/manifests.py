@@ -70,6 +70,14 @@ def open_assignment(text: str, key: VerificationKey) -> Assignment:
     return assignment
 
 
+def assignment_digest(text: str) -> str:
+    """Return the digest of what is signed in an assignment's envelope. Raises Refused("AssignmentUnreadable")."""
+    try:
+        return envelope.payload_digest(text, envelope.ASSIGNMENT)
+    except Refused:
+        raise Refused("AssignmentUnreadable") from None
+
+
 def _open_assignment(text: str, key: VerificationKey) -> Assignment:
     """The result depends only on text and key, not on the time, so it can be kept."""
     reason = "AssignmentUnreadable"

@@ -20,6 +20,7 @@ Object = dict[str, Any]
 SITE = "hospital-a"
 # etcd takes no larger object.
 MOST_BYTES = 1_500_000
+LONGEST_KEY = 137
 OURS = [account(SITE, name) for name in ("site-operator", "courier", "training")]
 OPERATOR = OURS[0]
 # What applies the files of a hospital's Git repository.
@@ -122,16 +123,23 @@ def test_nobody_changes_what_was_approved(made: Api, user: str, change: Object) 
         made.patch("Approval", "made", {"spec": change}, SITE, user=user)
 
 
+def key(uid: str, attempt: int = 1) -> str:
+    """By what an Approval counts a task."""
+    return f"{uid}/{attempt}/{'0' * 64}"
+
+
 def test_only_the_site_operator_counts_and_it_cannot_count_down(made: Api) -> None:
+    a, b, c, d = map(key, "abcd")
+
     def count(user: str, *tasks: str) -> None:
         made.patch_status("Approval", "made", {"rounds": len(tasks), "roundTasks": list(tasks)}, SITE, user=user)
 
     for user in ("alice", OURS[1], ""):
         with pytest.raises(Refused, match="The status of an Approval is written by the site operator alone"):
-            count(user, "a/1")
-    count(OPERATOR, "a/1", "b/1")
-    count(OPERATOR, "a/1", "b/1", "c/1")
-    for tasks in ((), ("a/1", "b/1"), ("d/1", "b/1", "c/1")):
+            count(user, a)
+    count(OPERATOR, a, b)
+    count(OPERATOR, a, b, c)
+    for tasks in ((), (a, b), (d, b, c)):
         with pytest.raises(Refused, match="A task that counts stays counted"):
             count(OPERATOR, *tasks)
     with pytest.raises(Refused, match="A task that counts stays counted"):
@@ -139,7 +147,7 @@ def test_only_the_site_operator_counts_and_it_cannot_count_down(made: Api) -> No
     for fewer in (0, 2):
         with pytest.raises(Refused, match="The field rounds has to be"):
             made.patch_status("Approval", "made", {"rounds": fewer}, SITE, user=OPERATOR)
-    evaluated = {"evaluations": 1, "evaluationTasks": ["a/1"]}
+    evaluated = {"evaluations": 1, "evaluationTasks": [a]}
     made.patch_status("Approval", "made", evaluated, SITE, user=OPERATOR)
     with pytest.raises(Refused, match="A task that counts stays counted"):
         made.patch_status("Approval", "made", {"evaluationTasks": []}, SITE, user=OPERATOR)
@@ -150,7 +158,8 @@ def test_only_the_site_operator_counts_and_it_cannot_count_down(made: Api) -> No
 def test_an_approval_has_room_for_all_tasks_that_it_may_cover(site: Api) -> None:
     """The API server bounds the cost of a rule when it checks an object, too: so the lists are full here, and the texts
     are as long as they can be."""
-    keys = [f"{number:036}-{'u' * 33}/1" for number in range(MOST_TASKS + 1)]
+    keys = [key(f"{number:036}-{'u' * 27}", 1_000_000) for number in range(MOST_TASKS + 1)]
+    assert len(keys[0]) == LONGEST_KEY
     full = keys[:MOST_TASKS]
 
     def count(*tasks: str) -> Object:
@@ -173,6 +182,13 @@ def test_an_approval_has_room_for_all_tasks_that_it_may_cover(site: Api) -> None
             count(*keys)
     finally:
         site.delete("Approval", "full", SITE)
+
+
+@pytest.mark.parametrize("text", ["a/1", f"a/{'0' * 64}", f"{key('a')}0", key("a")[:-1], f"a/1/{'g' * 64}"])
+def test_a_task_counts_by_what_the_hub_has_signed(made: Api, text: str) -> None:
+    """Round and attempt alone are not enough: the hub can sign another assignment for them."""
+    with pytest.raises(Refused, match="roundTasks"):
+        made.patch_status("Approval", "made", {"rounds": 1, "roundTasks": [text]}, SITE, user=OPERATOR)
 
 
 def test_the_site_operator_cannot_write_that_another_person_made_the_approval_of_a_task(made: Api) -> None:

@@ -91,11 +91,13 @@ class Hub:
         sign_by: SigningKey | None = None,
         series: AssignedModel | None = None,
         references: Sequence[Model] = (),
+        round_uid: str = "",
         **changes: Any,
     ) -> Object:
         """Writes a RoundTask and returns it. `sign_by`: a key that signs the model instead of the hub's. `series`: the
-        series of a FederatedModel that the round belongs to. `references`: models that an evaluation compares with."""
-        recipient, round_uid, now = self.recipient(), str(uuid.uuid4()), datetime.now(UTC)
+        series of a FederatedModel that the round belongs to. `references`: models that an evaluation compares with.
+        `round_uid`: of a round that the hub has asked before; otherwise the round is new."""
+        recipient, round_uid, now = self.recipient(), round_uid or str(uuid.uuid4()), datetime.now(UTC)
         if model is not None and sign_by is not None:
             model = dataclasses.replace(model, text=sign_model(model.manifest, sign_by))
         known = {
@@ -119,6 +121,10 @@ class Hub:
 
     def cancel(self, name: str) -> None:
         self.api.patch("RoundTask", name, {"spec": {"cancel": True}}, PARTICIPANT, user=HUB_OPERATOR)
+
+    def delete(self, name: str) -> None:
+        """Deletes a RoundTask, so that its name is free."""
+        self.api.delete("RoundTask", name, PARTICIPANT)
 
     def touch(self, name: str) -> None:
         """Something of it changes that nobody acts on."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.integration.api.apiserver import Api, Refused, account
-from tests.integration.site.conftest import NAMESPACE, Site, eventually
+from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, eventually
 from tests.integration.site.hub import SCHEMA, Object
 from tests.players import courier
 from tests.players.pods import container_status, over, pod_of, terminated
 from wardround.courier.workspace import TaskFolder
+from wardround.wire.assignment import AssignedModel
 
 # A site admits pods only from it.
 JOB_CONTROLLER = account("kube-system", "job-controller")
@@ -65,6 +68,31 @@ async def enrolled(site: Site) -> None:
     await eventually(
         "the Site is ready", lambda: condition(site.api.get("Site", "site", NAMESPACE), "Ready")["status"] == "True"
     )
+
+
+def site_tasks(site: Site) -> set[str]:
+    items = site.api.call("GET", f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/sitetasks")["items"]
+    return {each["metadata"]["name"] for each in items}
+
+
+def forgets_after(monkeypatch: pytest.MonkeyPatch, tasks: int) -> None:
+    """The site forgets a task that has ended after so many later tasks."""
+    monkeypatch.setattr("wardround.plans.assignment.REMEMBERED", tasks)
+    monkeypatch.setattr("wardround.plans.sitetask.memory.KEPT", tasks)
+
+
+async def taken_and_ended(site: Site, series: AssignedModel | None = None) -> Object:
+    """A task that the site has accepted and the hub has cancelled."""
+    task = site.hub.ask(series=series)
+    name = task["metadata"]["name"]
+
+    def reached(kind: str) -> bool:
+        return bool(condition(site.api.get("RoundTask", name, PARTICIPANT), kind)["status"] == "True")
+
+    await eventually("the task is accepted", lambda: reached("Accepted"))
+    site.hub.cancel(name)
+    await eventually("both sides know that it has ended", lambda: reached("Failed"))
+    return task
 
 
 def job_of(site: Site, name: str) -> Object | None:

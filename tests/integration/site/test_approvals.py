@@ -15,8 +15,8 @@ from tests.integration.api.apiserver import Refused, account
 from tests.integration.api.objects import TRAINER
 from tests.integration.cluster import free_port, token
 from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, PERSON, Site, eventually
-from tests.integration.site.hub import Object
-from tests.integration.site.play import condition, enrolled, job_of
+from tests.integration.site.hub import HUB_OPERATOR, Object
+from tests.integration.site.play import condition, enrolled, forgets_after, job_of, site_tasks, taken_and_ended
 from tests.worlds.site import ASSIGNMENT
 from wardround.clock import system_draw
 from wardround.courier import main as courier
@@ -27,6 +27,7 @@ from wardround.wire.assignment import AssignedModel, AssignedPushed
 pytestmark = pytest.mark.own_courier
 APPROVALS = f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/approvals"
 OPERATOR = account(NAMESPACE, "site-operator")
+REMEMBERED = 3
 SERIES = AssignedModel(
     name="breast",
     uid="5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21",
@@ -234,6 +235,32 @@ async def test_counts_outlive_tasks_a_restart_and_the_approval_itself(manual: Si
     site.api.create({**before, "metadata": again, "spec": {**before["spec"], "maxRounds": 1}})
     await eventually("it is seen", lambda: condition(only(site), "Ready")["reason"] == "SeriesApproved")
     await reason(site, third, "Accepted", "WaitingForApproval")
+
+
+async def test_a_hub_that_repeats_a_counted_round_uses_up_another_one(
+    manual: Site, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The site has forgotten the task. The hub signs another assignment for the same attempt of the same round."""
+    site = manual
+    forgets_after(monkeypatch, REMEMBERED)
+    first = await approved(site, person, "--rounds", str(REMEMBERED + 1))
+    old = site.api.get("RoundTask", first, PARTICIPANT)
+    site.hub.cancel(first)
+    await reason(site, first, "Failed", "Cancelled")
+    await asyncio.sleep(1)  # creation times are whole seconds: in one second, the names decide which task is older
+    for _ in range(REMEMBERED):
+        await taken_and_ended(site, series=SERIES)
+    await eventually("the site has forgotten the task", lambda: first not in site_tasks(site))
+    assert only(site)["status"]["rounds"] == REMEMBERED + 1
+    site.hub.delete(first)
+    assert ask(site, round_uid=old["spec"]["roundRef"]["uid"], train_seconds=1801) == first
+    await reason(site, first, "Accepted", "WaitingForApproval")
+    assert only(site)["status"]["rounds"] == REMEMBERED + 1
+    # The same assignment once more would count for nothing. The site refuses it, because it is old.
+    site.hub.delete(first)
+    await eventually("the site has seen it", lambda: first not in site_tasks(site))
+    site.api.create({**old, "metadata": {"name": first, "namespace": PARTICIPANT}}, user=HUB_OPERATOR)
+    await reason(site, first, "Accepted", "AssignmentTooOld")
 
 
 async def test_a_withdrawn_approval_ends_the_tasks_that_rest_on_it(manual: Site, person: Person) -> None:

@@ -6,36 +6,17 @@ import asyncio
 
 import pytest
 
-from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, eventually
-from tests.integration.site.hub import HUB_OPERATOR, Object
-from tests.integration.site.play import condition, enrolled
+from tests.integration.site.conftest import PARTICIPANT, Site, eventually
+from tests.integration.site.hub import HUB_OPERATOR
+from tests.integration.site.play import condition, enrolled, forgets_after, site_tasks, taken_and_ended
 
 REMEMBERED = 3
-
-
-def site_tasks(site: Site) -> set[str]:
-    items = site.api.call("GET", f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/sitetasks")["items"]
-    return {each["metadata"]["name"] for each in items}
-
-
-async def taken_and_ended(site: Site) -> Object:
-    task = site.hub.ask()
-    name = task["metadata"]["name"]
-
-    def reached(kind: str) -> bool:
-        return bool(condition(site.api.get("RoundTask", name, PARTICIPANT), kind)["status"] == "True")
-
-    await eventually("the task is accepted", lambda: reached("Accepted"))
-    site.hub.cancel(name)
-    await eventually("both sides know that it has ended", lambda: reached("Failed"))
-    return task
 
 
 async def test_a_site_refuses_a_forgotten_assignment_after_a_restart(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wardround.plans.assignment.REMEMBERED", REMEMBERED)
-    monkeypatch.setattr("wardround.plans.sitetask.memory.KEPT", REMEMBERED)
+    forgets_after(monkeypatch, REMEMBERED)
     await enrolled(site)
     old = await taken_and_ended(site)
     name = old["metadata"]["name"]
@@ -46,7 +27,7 @@ async def test_a_site_refuses_a_forgotten_assignment_after_a_restart(
     await taken_and_ended(site)
     await eventually("the oldest is forgotten", lambda: name not in site_tasks(site))
     await site.restart()
-    site.api.call("DELETE", f"/apis/wardround.io/v1alpha1/namespaces/{PARTICIPANT}/roundtasks/{name}")
+    site.hub.delete(name)
     # A task has the name that follows from the signed round.
     for again, reason in ((name, "AssignmentTooOld"), (name.replace("train-1", "train-2"), "Replayed")):
         site.api.create({**old, "metadata": {"name": again, "namespace": PARTICIPANT}}, user=HUB_OPERATOR)

@@ -24,6 +24,7 @@ from wardround.api.approval import Approval
 from wardround.api.approval import parse as parse_approval
 from wardround.api.sitetask import CourierReport
 from wardround.api.task import Update, Upload
+from wardround.plans.approval import task_key
 from wardround.plans.courier.report import report
 from wardround.plans.courier.step import (
     POLL_SECONDS,
@@ -62,7 +63,7 @@ from wardround.plans.terms import series_terms
 from wardround.plans.terms import text as terms_text
 from wardround.sealing.keys import hub_fingerprint
 from wardround.sealing.refused import Refused
-from wardround.wire.assignment import AssignedBase, AssignedDelivery, AssignedModel
+from wardround.wire.assignment import AssignedBase, AssignedDelivery, AssignedModel, Assignment
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.versions import LATEST
 
@@ -186,23 +187,33 @@ DAY = timedelta(days=1)
 NOT_APPROVED = Report(change=CourierReport(), reason="WaitingForApproval")
 
 
-def a_series(counted: tuple[str, ...] = ("round-uid/1",), **spec: Any) -> Approval:
+LONG_SERIES = dataclasses.replace(OF_SERIES, expires="2026-11-26T00:00:00Z")
+
+
+def key_of(task: Assignment) -> str:
+    """By what an Approval counts this task."""
+    return task_key(task, HUB.sign(task))
+
+
+def a_series(*counted: Assignment, more: tuple[str, ...] = (), **spec: Any) -> Approval:
     """An Approval of one round of this series."""
     terms = series_terms(OF_SERIES)
     assert terms is not None
+    tasks = [*more, *map(key_of, counted)]
     known = {"author": "alice", "terms": terms_text(terms), "maxRounds": 1, "until": "2026-11-25T00:00:00Z"}
-    status = {"rounds": len(counted), "roundTasks": list(counted)}
+    status = {"rounds": len(tasks), "roundTasks": tasks}
     return parse_approval({"metadata": {"name": "breast-s1"}, "spec": {**known, **spec}, "status": status})
 
 
-COVERS = a_series()
+COVERS = a_series(LONG_SERIES)
+OTHER_TERMS = dataclasses.replace(LONG_SERIES, parameters={"epochs": "6"})
+NO_SERIES = dataclasses.replace(LONG_SERIES, model=None)
 
 
 def by_approval(*, read_approval: ApprovalView | None = None, now: datetime = NOW, **assignment: Any) -> Observation:
     """A task that the site operator has accepted by the Approval breast-s1."""
     decision = {"verdict": "Approve", "by": "alice", "at": "2026-11-24T11:59:00Z", "approval": "breast-s1"}
-    long = {"expires": "2026-11-26T00:00:00Z", **assignment}
-    envelope = HUB.sign(dataclasses.replace(OF_SERIES, **long))
+    envelope = HUB.sign(dataclasses.replace(LONG_SERIES, **assignment))
     status = accepted(courier={}, decision=decision)
     return seen(envelope=envelope, status=status, approval="Manual", read_approval=read_approval, now=now)
 
@@ -222,21 +233,31 @@ STEPS: dict[str, tuple[Observation, Step]] = {
     "people have approved its series": (by_approval(), LookAtApproval(name="breast-s1")),
     "the Approval covers the task": (by_approval(read_approval=ApprovalView(COVERS)), LookAtFolder()),
     "the Approval is gone": (by_approval(read_approval=ApprovalView()), NOT_APPROVED),
-    "the Approval is withdrawn": (by_approval(read_approval=ApprovalView(a_series(withdrawnBy="bob"))), NOT_APPROVED),
+    "the Approval is withdrawn": (
+        by_approval(read_approval=ApprovalView(a_series(LONG_SERIES, withdrawnBy="bob"))),
+        NOT_APPROVED,
+    ),
     "the Approval is over": (
         by_approval(read_approval=ApprovalView(COVERS), now=NOW + timedelta(days=1)),
         NOT_APPROVED,
     ),
-    "the task does not count for the Approval": (by_approval(read_approval=ApprovalView(a_series(()))), NOT_APPROVED),
+    "the task does not count for the Approval": (by_approval(read_approval=ApprovalView(a_series())), NOT_APPROVED),
     "too many count for the Approval": (
-        by_approval(read_approval=ApprovalView(a_series(("a/1", "round-uid/1")))),
+        by_approval(read_approval=ApprovalView(a_series(LONG_SERIES, more=("a/1",)))),
+        NOT_APPROVED,
+    ),
+    "another assignment of this attempt counts": (
+        by_approval(read_approval=ApprovalView(COVERS), seed=8),
         NOT_APPROVED,
     ),
     "the Approval has other terms": (
-        by_approval(read_approval=ApprovalView(COVERS), parameters={"epochs": "6"}),
+        by_approval(read_approval=ApprovalView(a_series(OTHER_TERMS)), parameters={"epochs": "6"}),
         NOT_APPROVED,
     ),
-    "the Approval is another series'": (by_approval(read_approval=ApprovalView(COVERS), model=None), NOT_APPROVED),
+    "the Approval is another series'": (
+        by_approval(read_approval=ApprovalView(a_series(NO_SERIES)), model=None),
+        NOT_APPROVED,
+    ),
     # Fetching
     "it does not know the folder": (based(), LookAtFolder()),
     "the base is missing": (based(folder=FolderView()), OpenGrants(assignment=BASED, text=GRANTS)),

@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.worlds.site import (
     ASSIGNMENT,
+    HUB,
     IMAGE,
     NOW,
     a_site,
@@ -88,12 +89,17 @@ def an_approval(
     )
 
 
+def key_of(task: Assignment) -> str:
+    """By what an Approval counts this task."""
+    return approvals.task_key(task, HUB.sign(task))
+
+
 def covers(task: Assignment, *every: Approval, earlier: tuple[EarlierTask, ...] = ()) -> bool:
-    return approvals.covering(task, Approvals(every=every, earlier=earlier), NOW) is not None
+    return approvals.covering(task, key_of(task), Approvals(every=every, earlier=earlier), NOW) is not None
 
 
 def counted(task: Assignment, *every: Approval, earlier: tuple[EarlierTask, ...] = ()) -> ApprovalStatus:
-    return approvals.count(every[0], task, Approvals(every=every, earlier=earlier))
+    return approvals.count(every[0], task, key_of(task), Approvals(every=every, earlier=earlier))
 
 
 def earlier_task(key: str, series: SeriesTerms = TERMS, *, evaluation: bool = False) -> EarlierTask:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -20,11 +21,13 @@ from tests.unit.plans_site.approved import (
     counted,
     covers,
     earlier_task,
+    key_of,
     terms,
     waiting,
 )
 from tests.worlds.site import (
     ASSIGNMENT,
+    HUB,
     IMAGE,
     NOW,
     a_reference,
@@ -212,17 +215,46 @@ def test_an_approval_that_is_over_covers_nothing(over: dict[str, Any]) -> None:
 
 def test_a_task_counts_once_and_each_attempt_is_a_task() -> None:
     first = counted(TRAIN, an_approval())
-    assert (first.rounds, first.round_tasks, first.evaluations) == (1, ("round-uid/1",), 0)
+    assert (first.rounds, first.round_tasks, first.evaluations) == (1, (key_of(TRAIN),), 0)
     known = dataclasses.replace(an_approval(), status=first)
     assert counted(TRAIN, known) == first
-    again = counted(dataclasses.replace(TRAIN, attempt=2), known)
-    assert again.round_tasks == ("round-uid/1", "round-uid/2")
+    second = dataclasses.replace(TRAIN, attempt=2)
+    assert counted(second, known).round_tasks == (key_of(TRAIN), key_of(second))
     evaluated = counted(EVALUATE, known)
-    assert (evaluated.evaluations, evaluated.evaluation_tasks, evaluated.rounds) == (1, ("round-uid/1",), 1)
+    assert (evaluated.evaluations, evaluated.evaluation_tasks, evaluated.rounds) == (1, (key_of(EVALUATE),), 1)
+
+
+# What a hub can change in a task without changing its terms.
+OTHERS: dict[str, dict[str, Any]] = {
+    "seed": {"seed": 8},
+    "deadlines": {"train_seconds": 3600},
+    "threads": {"threads": 3},
+    "roster": {"roster": ("site-a", "site-c")},
+    "expiry": {"expires": "2026-11-25T12:00:00Z"},
+    "issue time": {"issued": "2026-11-24T12:00:00.000000Z"},
+    "state": {"state_round": "another"},
+    "round key": {"round_public_key": b"0" * 32},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_assignment_of_a_counted_attempt_counts_as_a_further_task(name: str) -> None:
+    known = dataclasses.replace(an_approval(maxRounds=1), status=counted(TRAIN, an_approval()))
+    assert covers(TRAIN, known)
+    other = dataclasses.replace(TRAIN, **OTHERS[name])
+    assert not covers(other, known)
+    assert counted(other, known).round_tasks == (key_of(TRAIN), key_of(other))
+
+
+def test_an_assignment_counts_once_in_whichever_envelope_it_comes() -> None:
+    """Each ECDSA signature of the same payload differs."""
+    envelopes = {HUB.sign(TRAIN) for _ in range(3)}
+    assert len(envelopes) == 3
+    assert {approvals.task_key(TRAIN, each) for each in envelopes} == {key_of(TRAIN)}
 
 
 def test_the_last_round_is_covered_and_the_next_one_is_not() -> None:
-    full = {"rounds": 2, "roundTasks": ["a/1", "round-uid/1"]}
+    full = {"rounds": 2, "roundTasks": ["a/1", key_of(TRAIN)]}
     assert covers(TRAIN, an_approval(status=full, maxRounds=2)), "it counts already, as after a crash"
     assert not covers(dataclasses.replace(TRAIN, attempt=2), an_approval(status=full, maxRounds=2))
     assert covers(dataclasses.replace(TRAIN, attempt=2), an_approval(status=full, maxRounds=3))
@@ -233,13 +265,13 @@ def test_the_last_round_is_covered_and_the_next_one_is_not() -> None:
 def test_a_new_approval_of_the_same_terms_does_not_begin_at_zero() -> None:
     withdrawn = an_approval(name="old", withdrawnBy="bob", status={"rounds": 2, "roundTasks": ["a/1", "b/1"]})
     assert not covers(TRAIN, an_approval(maxRounds=2), withdrawn)
-    assert counted(TRAIN, an_approval(maxRounds=3), withdrawn).round_tasks == ("a/1", "b/1", "round-uid/1")
+    assert counted(TRAIN, an_approval(maxRounds=3), withdrawn).round_tasks == ("a/1", "b/1", key_of(TRAIN))
 
 
 def test_after_an_approval_was_deleted_the_tasks_at_the_site_still_count() -> None:
     known = (earlier_task("a/1"), earlier_task("b/1"), earlier_task("c/1", evaluation=True))
     assert not covers(TRAIN, an_approval(maxRounds=2), earlier=known)
-    assert counted(TRAIN, an_approval(), earlier=known).round_tasks == ("a/1", "b/1", "round-uid/1")
+    assert counted(TRAIN, an_approval(), earlier=known).round_tasks == ("a/1", "b/1", key_of(TRAIN))
     others = tuple(earlier_task(f"{n}/1", dataclasses.replace(TERMS, series=2)) for n in range(9))
     assert covers(TRAIN, an_approval(maxRounds=1), earlier=others)
 
@@ -326,13 +358,18 @@ def test_an_approval_says_how_it_stands(known: Approval, reason: str, status: st
 # The courier
 
 
+def agrees(approval: Approval, task: Assignment = TRAIN, now: datetime = NOW) -> bool:
+    return approvals.stands_for(approval, task, key_of(task), now)
+
+
 def test_the_courier_agrees_only_if_the_task_counts_and_the_count_is_within_the_limit() -> None:
-    counts = {"rounds": 2, "roundTasks": ["a/1", "round-uid/1"]}
-    assert approvals.stands_for(an_approval(status=counts, maxRounds=2), TRAIN, NOW)
-    assert not approvals.stands_for(an_approval(status=counts, maxRounds=1), TRAIN, NOW)
-    assert not approvals.stands_for(an_approval(), TRAIN, NOW)
-    assert not approvals.stands_for(an_approval(status=counts), dataclasses.replace(TRAIN, attempt=2), NOW)
-    assert not approvals.stands_for(an_approval(status=counts), EVALUATE, NOW)
-    assert not approvals.stands_for(an_approval(status=counts), ASSIGNMENT, NOW)
-    assert not approvals.stands_for(an_approval(status=counts, withdrawnBy="bob"), TRAIN, NOW)
-    assert not approvals.stands_for(an_approval(status=counts), TRAIN, UNTIL)
+    counts = {"rounds": 2, "roundTasks": ["a/1", key_of(TRAIN)]}
+    assert agrees(an_approval(status=counts, maxRounds=2))
+    assert not agrees(an_approval(status=counts, maxRounds=1))
+    assert not agrees(an_approval())
+    assert not agrees(an_approval(status=counts), dataclasses.replace(TRAIN, attempt=2))
+    assert not agrees(an_approval(status=counts), dataclasses.replace(TRAIN, seed=8)), "another task of this attempt"
+    assert not agrees(an_approval(status=counts), EVALUATE)
+    assert not agrees(an_approval(status=counts), ASSIGNMENT)
+    assert not agrees(an_approval(status=counts, withdrawnBy="bob"))
+    assert not agrees(an_approval(status=counts), now=UNTIL)

@@ -14,9 +14,11 @@ from tests.unit.plans_site.approved import (
     TRAIN,
     accepts,
     an_approval,
+    key_of,
     waiting,
 )
 from tests.worlds.site import (
+    HUB,
     JOB,
     NOW,
     a_site,
@@ -42,14 +44,14 @@ def test_a_covered_task_is_counted_before_it_is_accepted() -> None:
     kinds = [type(each) for each in planned.actions]
     assert kinds.index(CountTask) < kinds.index(WriteStatus)
     [count] = [each for each in planned.actions if isinstance(each, CountTask)]
-    assert (count.name, count.status.round_tasks) == ("breast-s1", ("round-uid/1",))
+    assert (count.name, count.status.round_tasks) == ("breast-s1", (key_of(TRAIN),))
     assert planned.status.decision == TaskDecision(
         verdict="Approve", by="alice", at=to_seconds(NOW), approval="breast-s1"
     )
 
 
 def test_a_task_that_counts_already_is_accepted_without_a_second_count() -> None:
-    status = {"rounds": 8, "roundTasks": [*(f"{n}/1" for n in range(7)), "round-uid/1"]}
+    status = {"rounds": 8, "roundTasks": [*(f"{n}/1" for n in range(7)), key_of(TRAIN)]}
     planned = plan(waiting(TRAIN, an_approval(status=status)))
     assert accepts(planned)
     assert not [each for each in planned.actions if isinstance(each, CountTask)]
@@ -86,8 +88,11 @@ def test_a_task_that_a_person_has_approved_does_not_count() -> None:
 
 
 def test_tasks_that_were_accepted_without_a_person_are_remembered() -> None:
+    def of_round(uid: str) -> Assignment:
+        return dataclasses.replace(TRAIN, round_uid=uid)
+
     def other(name: str, uid: str, **spec: Any) -> SiteTask:
-        envelope = signed(round_uid=uid, model=MODEL)
+        envelope = HUB.sign(of_round(uid))
         reference = {"namespace": "breast-cancer", "name": "train-1", "uid": uid}
         return a_task(name, envelope=envelope, spec={"roundRef": reference, **spec}, status=accepted())
 
@@ -96,7 +101,7 @@ def test_tasks_that_were_accepted_without_a_person_are_remembered() -> None:
     assert not accepts(plan(observation))
     two = dataclasses.replace(waiting(TRAIN, an_approval(maxRounds=2)), others=seen(others=others).others)
     [count] = [each for each in plan(two).actions if isinstance(each, CountTask)]
-    assert count.status.round_tasks == ("one/1", "round-uid/1")
+    assert count.status.round_tasks == (key_of(of_round("one")), key_of(TRAIN))
 
 
 @pytest.mark.parametrize("spec", [{"denied": True, "decidedBy": "bob"}, {}], ids=["the task", "the model"])

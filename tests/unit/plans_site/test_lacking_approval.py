@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lab.topology import ROOT
-from tests.unit.plans_site.approved import EVALUATE, MANUAL, TRAIN, an_approval
+from tests.unit.plans_site.approved import EVALUATE, MANUAL, TRAIN, an_approval, key_of
 from tests.unit.plans_site.test_later_approval import DECISION, OTHER_TERMS, counts, look, rests_on, trained
 from tests.worlds.site import NOW, a_pod, a_site, ended, seen, tell_hub_action
 from wardround.api.approval import Approval
@@ -67,7 +67,8 @@ def test_the_oldest_tasks_rest_on_the_approval_in_whichever_order_they_are_looke
     assert resting == covered
     assert approval.status.rounds == most
     for name in "abc":
-        assert stands_for(approval, of_round(name), NOW) is (name in covered), "the courier agrees"
+        task = of_round(name)
+        assert stands_for(approval, task, key_of(task), NOW) is (name in covered), "the courier agrees"
 
 
 def test_a_task_that_has_sent_counts_however_young_it_is() -> None:
@@ -133,7 +134,7 @@ def explained(observation: Observation) -> str:
 
 def overfull() -> Observation:
     """Another version has counted more tasks than the Approval allows, so the courier waits."""
-    approval = an_approval(maxRounds=1, status={"rounds": 2, "roundTasks": ["a/1", "round-uid/1"]})
+    approval = an_approval(maxRounds=1, status={"rounds": 2, "roundTasks": ["a/1", key_of(TRAIN)]})
     task = trained()
     return look(dataclasses.replace(task, status=dataclasses.replace(task.status, decision=DECISION)), approval)
 

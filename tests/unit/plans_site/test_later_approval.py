@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.approved import EVALUATE, MANUAL, MODEL, TRAIN, an_approval
+from tests.unit.plans_site.approved import EVALUATE, MANUAL, MODEL, TRAIN, an_approval, key_of
 from tests.unit.plans_site.test_sweep_approval import approved, member
 from tests.worlds.site import JOB, NOW, a_site, a_task, accepted, change_names, condition, seen, signed
 from wardround.api.approval import Approval
@@ -60,7 +60,7 @@ def test_an_approval_covers_a_task_that_was_accepted_before(task: Assignment, ap
     assert kinds.index(CountTask) < kinds.index(WriteStatus)
     [count] = counts(observation)
     after = dataclasses.replace(approval, status=count.status)
-    assert stands_for(after, task, NOW), "the courier agrees"
+    assert stands_for(after, task, key_of(task), NOW), "the courier agrees"
 
 
 def test_the_task_is_counted_once_though_the_operator_stops_before_it_writes_the_decision() -> None:
@@ -70,11 +70,12 @@ def test_the_task_is_counted_once_though_the_operator_stops_before_it_writes_the
 
 
 def test_the_tasks_that_were_accepted_before_count_against_the_limit() -> None:
-    others = tuple(trained(dataclasses.replace(TRAIN, round_uid=each), name=each, sent=True) for each in ("one", "two"))
+    earlier = [dataclasses.replace(TRAIN, round_uid=each) for each in ("one", "two")]
+    others = tuple(trained(each, name=each.round_uid, sent=True) for each in earlier)
     assert rests_on(look(trained(), an_approval(maxRounds=2), others=others)) is None
     enough = look(trained(), an_approval(maxRounds=3), others=others)
     [count] = counts(enough)
-    assert count.status.round_tasks == ("one/1", "round-uid/1", "two/1")
+    assert set(count.status.round_tasks) == {key_of(each) for each in (TRAIN, *earlier)}
     assert rests_on(enough) == DECISION
 
 

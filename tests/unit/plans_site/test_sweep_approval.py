@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.approved import EVALUATE, MANUAL, MODEL, STATISTICS, TRAIN, accepts, an_approval
+from tests.unit.plans_site.approved import EVALUATE, MANUAL, MODEL, STATISTICS, TRAIN, accepts, an_approval, key_of
 from tests.worlds.site import NOW, a_task, seen, signed
 from wardround.api.approval import Approval
 from wardround.api.times import to_seconds
@@ -54,7 +54,7 @@ def approved(made: SweepTerms = SWEEP, **spec: Any) -> Approval:
 
 
 def covers(task: Assignment, *every: Approval, earlier: tuple[EarlierTask, ...] = ()) -> bool:
-    return approvals.covering(task, Approvals(every=every, earlier=earlier), NOW) is not None
+    return approvals.covering(task, key_of(task), Approvals(every=every, earlier=earlier), NOW) is not None
 
 
 def test_the_terms_state_each_model_with_its_values_and_what_all_have_in_common() -> None:
@@ -113,7 +113,7 @@ def test_a_task_outside_the_set_waits_for_people_who_read_why() -> None:
 
 def test_the_limit_is_that_of_all_models_together() -> None:
     """Each model plans four rounds. The person allows three in all."""
-    full = {"rounds": 3, "roundTasks": ["round-of-0/1", "x/1", "y/1"]}
+    full = {"rounds": 3, "roundTasks": [key_of(member(0)), "x/1", "y/1"]}
     assert covers(member(0), approved(maxRounds=3, status=full)), "it counts already"
     assert not covers(member(1), approved(maxRounds=3, status=full))
     assert covers(member(1), approved(maxRounds=4, status=full))
@@ -129,20 +129,24 @@ def test_tasks_count_for_a_second_approval_of_the_same_models_and_after_the_firs
     known = tuple(EarlierTask(key=f"{each}/1", terms=digest, evaluation=False) for each in "ab")
     assert not covers(member(1), approved(maxRounds=2), earlier=known)
     assert covers(member(1), approved(maxRounds=3), earlier=known)
-    status = approvals.count(approved(), member(1), Approvals(every=(approved(),), earlier=known))
-    assert status.round_tasks == ("a/1", "b/1", "round-of-1/1")
+    status = approvals.count(approved(), member(1), key_of(member(1)), Approvals(every=(approved(),), earlier=known))
+    assert status.round_tasks == ("a/1", "b/1", key_of(member(1)))
 
 
 def test_the_courier_agrees_with_the_site_operator() -> None:
-    counts = {"rounds": 2, "roundTasks": ["round-of-0/1", "round-of-9/1"]}
-    known = approved(status=counts)
-    assert approvals.stands_for(known, member(0), NOW)
-    assert not approvals.stands_for(known, member(1), NOW), "it does not count"
-    assert not approvals.stands_for(known, dataclasses.replace(member(0), model=member(1).model), NOW)
+    def agrees(approval: Approval, task: Assignment, now: datetime = NOW) -> bool:
+        return approvals.stands_for(approval, task, key_of(task), now)
+
     other = dataclasses.replace(ATTACKS["another model with a value of the sweep"], round_uid="round-of-9")
-    assert not approvals.stands_for(known, other, NOW)
-    assert not approvals.stands_for(approved(status=counts, withdrawnBy="bob"), member(0), NOW)
-    assert not approvals.stands_for(known, member(0), NOW + timedelta(days=31))
+    disguised = dataclasses.replace(member(0), model=member(1).model)
+    counts = {"rounds": 3, "roundTasks": [key_of(each) for each in (member(0), other, disguised)]}
+    known = approved(status=counts)
+    assert agrees(known, member(0))
+    assert not agrees(known, member(1)), "it does not count"
+    assert not agrees(known, disguised)
+    assert not agrees(known, other)
+    assert not agrees(approved(status=counts, withdrawnBy="bob"), member(0))
+    assert not agrees(known, member(0), NOW + timedelta(days=31))
 
 
 def test_a_denial_of_a_sweep_is_about_each_of_its_models() -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Literal
 
+from wardround.api.approval import Approval
 from wardround.api.sitetask import CourierReport, SiteTask
-from wardround.plans.approval import stands_for
+from wardround.plans.approval import stands_for, task_key
 from wardround.plans.assignment import ReceivedAssignment, base_digest, require_version, verify
 from wardround.plans.courier.types import (
     AwaitUpdate,
@@ -73,9 +74,15 @@ def _before_approval(seen: Observation) -> Step | None:
     if name is not None and seen.read_approval is None:
         return LookAtApproval(name=name)
     approval = seen.read_approval.approval if seen.read_approval else None
-    if approval is not None and stands_for(approval, _verified(seen), seen.now):
+    if approval is not None and _stands_for(approval, seen):
         return None
     return _report(seen, reason=NOT_APPROVED) or REST
+
+
+def _stands_for(approval: Approval, seen: Observation) -> bool:
+    """Raises Refused."""
+    assignment = _verified(seen)
+    return stands_for(approval, assignment, task_key(assignment, seen.task.spec.assignment), seen.now)
 
 
 def _verified(seen: Observation) -> Assignment:

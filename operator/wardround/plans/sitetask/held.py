@@ -24,7 +24,8 @@ from wardround.sealing.refused import Refused
 
 @dataclass(frozen=True)
 class SignedAssignment:
-    """What the assignment says, as the key that came with it opens it. `hub`: the fingerprint of that key.
+    """What the assignment says, as the key that came with it opens it. `hub`: the fingerprint of that key. `key`: by
+    which an Approval counts it, as `plans.approval.task_key` says.
     `state_rounds`: UIDs of the rounds whose states it goes on from. `place`: as `plans.denial` says. `terms`: digest of
     the terms of its series, "" for a round that a person has made. `evaluation`: whether it is an Evaluate task."""
 
@@ -32,6 +33,7 @@ class SignedAssignment:
     issue: Issue
     expires: datetime
     state_rounds: tuple[str, ...]
+    key: str = ""
     place: str = ""
     terms: str = ""
     evaluation: bool = False
@@ -102,6 +104,7 @@ def read_signed(envelope: str, hub_key: str) -> SignedAssignment | None:
             issue=issue(opened),
             expires=untrusted.time(opened.expires, UNREADABLE),
             state_rounds=tuple(state for state in opened.state_rounds if state),
+            key=approvals.task_key(opened, envelope),
             place=place(opened),
             terms=terms.digest(terms.text(series)) if series else "",
             evaluation=approvals.is_evaluation(opened),

@@ -34,7 +34,7 @@ from wardround.plans.sitetask.types import (
     WakeTasks,
     WriteStatus,
 )
-from wardround.plans.sitetask.view import View, has_reached, known_approvals, own_record, view_of
+from wardround.plans.sitetask.view import View, has_reached, known_approvals, own_record, task_key, view_of
 
 
 def plan(seen: Observation) -> Plan:
@@ -101,7 +101,7 @@ def _count(view: View, after: SiteTaskStatus) -> tuple[CountTask, ...]:
     becomes = dataclasses.replace(seen.task, status=after)
     if not is_accepted(becomes) or is_final(becomes) or approval is None or assignment is None:
         return ()
-    counted = approvals.count(approval, assignment, known_approvals(seen))
+    counted = approvals.count(approval, assignment, task_key(seen.task, assignment), known_approvals(seen))
     return (CountTask(name=approval.metadata.name, status=counted),) if counted != approval.status else ()
 
 

@@ -68,7 +68,7 @@ class View:
             return self.acceptance.approval is None
         if policy != "Manual" or task.spec.approved or rests_on is None or self.acceptance.approval is not None:
             return False
-        return not approvals.stands_for(rests_on, assignment, self.seen.now)
+        return not approvals.stands_for(rests_on, assignment, task_key(task, assignment), self.seen.now)
 
     @property
     def uncovered(self) -> str:
@@ -143,6 +143,11 @@ def own_record(task: SiteTask) -> HeldTask:
     return held(task, read_signed(task.spec.assignment, task.spec.hub_key))
 
 
+def task_key(task: SiteTask, assignment: Assignment) -> str:
+    """By what an Approval counts this task. `assignment`: the task's, which was readable."""
+    return approvals.task_key(assignment, task.spec.assignment)
+
+
 def has_reached(seen: Observation, stage: str) -> bool:
     return timeline.reached(seen.task.status.timeline, stage) is not None
 
@@ -196,7 +201,9 @@ def _later_approval(seen: Observation, assignment: Assignment) -> Approval | Non
     if not lacks_approval(seen.task, seen.site.spec.policy.approval):
         return None
     known = known_approvals(seen)
-    return None if approvals.denying(assignment, known) else approvals.covering(assignment, known, seen.now)
+    if approvals.denying(assignment, known):
+        return None
+    return approvals.covering(assignment, task_key(seen.task, assignment), known, seen.now)
 
 
 def known_approvals(seen: Observation) -> Approvals:
@@ -208,7 +215,7 @@ def known_approvals(seen: Observation) -> Approvals:
     own = held(seen.task, None)
     earlier = [
         EarlierTask(
-            key=approvals.task_key(each.round_uid, each.attempt),
+            key=each.signed.key,
             terms=each.signed.terms,
             evaluation=each.signed.evaluation,
         )
