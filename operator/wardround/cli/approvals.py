@@ -5,8 +5,8 @@ plans/approval.py says what an Approval covers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from wardround.api import approval, sitetask
@@ -20,7 +20,9 @@ from wardround.cli.errors import CommandError
 from wardround.cli.objects import assignment_of
 from wardround.plans import approval as approvals
 from wardround.plans import terms
+from wardround.plans.approval import Approvals, EarlierTask
 from wardround.plans.schedules import evaluations_before
+from wardround.plans.sitetask.held import held, read_signed, without_a_person
 from wardround.plans.terms import SeriesTerms, SweepTerms
 from wardround.wire.assignment import EVALUATE_TEST, Assignment
 
@@ -32,11 +34,15 @@ NAME_LENGTH, DIGEST_DIGITS = 30, 8
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A SiteTask, its assignment, and the Approvals of the site."""
+    """A SiteTask, its assignment, and the Approvals of the site. `earlier`: the tasks that the site holds, and that
+    count for an Approval of their terms. `uncovered`: keys of those that lack an approval, so that an Approval may
+    cover them."""
 
     task: SiteTask
     assignment: Assignment
     approvals: tuple[Approval, ...]
+    earlier: tuple[EarlierTask, ...] = ()
+    uncovered: frozenset[str] = frozenset()
 
     @property
     def where(self) -> str:
@@ -55,6 +61,14 @@ def reviewed(item: Object, listed: Sequence[Object]) -> Reviewed:
             f"wardround explain sitetask/{name} -n {namespace}."
         )
     return Reviewed(task, assignment, tuple(approval.parse(each) for each in listed))
+
+
+def with_tasks(known: Reviewed, tasks: Iterable[Object]) -> Reviewed:
+    """With all that counts for an Approval of the task's model. `tasks`: all SiteTasks of the site."""
+    parsed = map(sitetask.parse, tasks)
+    records = [held(each, read_signed(each.spec.assignment, each.spec.hub_key)) for each in parsed]
+    uncovered = without_a_person(each for each in records if each.lacks_approval)
+    return replace(known, earlier=tuple(without_a_person(records)), uncovered=frozenset(each.key for each in uncovered))
 
 
 def require_open(known: Reviewed) -> None:
@@ -138,6 +152,7 @@ def approve_model(
     each attempt counts. Raises CommandError."""
     series = series_terms(known)
     most = limits(series, rounds=rounds, evaluations=evaluations, until=until, now=now)
+    require_room(known, series, most)
     spec = {"verdict": "Approve", "author": author, "terms": terms.text(series), **most}
     return approval_object(known, f"{prefix(series.model_name)}-s{series.series}", spec)
 
@@ -186,6 +201,45 @@ def limits(
         "maxEvaluations": limit("--evaluations", evaluations, 2 * models * planned_evaluations(asks)),
         "until": end(until, now),
     }
+
+
+# Each kind of task that an Approval bounds: whether it is an Evaluate task, its words, and its limit.
+COUNTED = ((False, "Train and Statistics", "rounds", "maxRounds"), (True, "Evaluate", "evaluations", "maxEvaluations"))
+
+
+def require_room(known: Reviewed, asks: SeriesTerms | SweepTerms, most: Object) -> None:
+    """Raises CommandError if the tasks that count already have used up a limit: the Approval would then cover nothing
+    that the person means."""
+    if full := used_up(known, asks, most):
+        raise CommandError(" ".join(("Nothing is approved.", *full)))
+
+
+def used_up(known: Reviewed, asks: SeriesTerms | SweepTerms, most: Object) -> list[str]:
+    """Of each kind of task that an Approval with these limits would allow, and of which as many count already: that it
+    is so, and what to do."""
+    counts = counted(known, asks)
+    return [
+        f"The Approval would cover no further {kind} task: {counts[option]} {kind} tasks with these terms count "
+        f"already, and the limit is {most[limited]}. {_room(option, counts[option])}"
+        for _, kind, option, limited in COUNTED
+        if 0 < most[limited] <= counts[option]
+    ]
+
+
+def counted(known: Reviewed, asks: SeriesTerms | SweepTerms) -> dict[str, int]:
+    """How many rounds and evaluations count for an Approval of these terms before it covers a task."""
+    every, text = Approvals(every=known.approvals, earlier=known.earlier), terms.text(asks)
+    return {
+        option: len(approvals.counted(every, text, evaluations=evaluations) - known.uncovered)
+        for evaluations, _, option, _ in COUNTED
+    }
+
+
+def _room(option: str, count: int) -> str:
+    none = f"or --{option} 0 to approve none of these tasks"
+    if count >= MOST_TASKS:
+        return f"An Approval has no room for more than {MOST_TASKS} of them. So approve each task alone, {none}."
+    return f"Give --{option} {count + 1} or more, {none}."
 
 
 def bounds(most: Object) -> str:

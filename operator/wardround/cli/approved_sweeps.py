@@ -101,6 +101,7 @@ def approve_sweep(
             "model with --model."
         )
     most = approvals.limits(chosen.terms, rounds=rounds, evaluations=evaluations, until=until, now=now)
+    approvals.require_room(known, chosen.terms, most)
     spec = {"verdict": "Approve", "author": author, "terms": chosen.text, **most}
     first = approvals.prefix(approvals.series_terms(known).model_name)
     return approvals.approval_object(known, f"{first}-sweep", spec)
@@ -140,7 +141,8 @@ def review(
             f"name: {', '.join(chosen.gone)}."
         )
     command = f"kubectl wardround approve {known.where} --sweep --digest {chosen.digest} {approvals.bounds(most)}"
-    lines.append(f"  To approve these models: {command}")
+    lines += reviews.what_counts(known, asks)
+    lines += reviews.if_there_is_room(known, asks, most, f"To approve these models: {command}")
     return [printable(each) for each in lines]
 
 

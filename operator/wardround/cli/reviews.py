@@ -137,13 +137,31 @@ def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime
         )
     yield f"  {NOT_BOUND}"
     yield f"  If you approve the model, the Approval covers {approvals.limits_in_words(most)}."
+    yield from what_counts(known, series)
     for each in approvals.of_the_model(known):
         yield f"  {_approval_line(each, series, now)}"
     arguments = f"--uid {known.task.metadata.uid} {approvals.bounds(most)}"
-    yield f"  To approve the model: kubectl wardround approve {known.where} --model {arguments}"
+    command = f"kubectl wardround approve {known.where} --model {arguments}"
+    yield from if_there_is_room(known, series, most, f"To approve the model: {command}")
     if not approvals.has_ended(known.task):
         yield f"  To see and approve all models of the model's sweep: kubectl wardround approve {known.where} --sweep"
     yield f"  To deny the model: kubectl wardround deny {known.where} --model"
+
+
+def what_counts(known: Reviewed, asks: SeriesTerms | SweepTerms) -> list[str]:
+    """How many tasks count against the limits before the Approval covers its first task."""
+    counts = approvals.counted(known, asks)
+    if not any(counts.values()):
+        return []
+    return [
+        f"  {counts['rounds']} Train and Statistics tasks and {counts['evaluations']} Evaluate tasks with these terms "
+        "count against these limits already."
+    ]
+
+
+def if_there_is_room(known: Reviewed, asks: SeriesTerms | SweepTerms, most: Object, command: str) -> list[str]:
+    """The command that approves, or why it would approve nothing."""
+    return [f"  {each}" for each in approvals.used_up(known, asks, most) or [command]]
 
 
 def facts(series: SeriesTerms | SweepTerms) -> Mapping[str, str]:

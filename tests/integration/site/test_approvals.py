@@ -208,8 +208,12 @@ async def test_a_hub_that_changes_a_term_or_asks_too_often_waits_for_a_person(ma
     )
     assert only(site)["status"]["rounds"] == 2
     await eventually("it says so", lambda: condition(only(site), "Ready")["reason"] == "ApprovalUsedUp")
-    # The hospital agrees to one more round.
+    # The hospital agrees to one more round. Within the old limit, an Approval would cover nothing.
     uid = site.task(beyond)["metadata"]["uid"]
+    text = await person.runs("approve", f"st/{beyond}", "--model", "--rounds", "2", "--uid", uid, code=2)
+    assert "Nothing is approved." in text
+    assert "2 Train and Statistics tasks with these terms count already" in text
+    assert only(site)["spec"]["maxRounds"] == 2
     await person.runs("approve", f"st/{beyond}", "--model", "--rounds", "3", "--uid", uid)
     await reason(site, beyond, "Accepted", "Accepted")
 

@@ -7,7 +7,7 @@ from wardround.api.approval import MOST_TASKS
 from wardround.cli import approvals, approved_sweeps, reviews, verbs
 from wardround.cli.approvals import Reviewed
 from wardround.cli.arguments import Parsers, hint_of_namespace, target
-from wardround.cli.cluster import Cluster
+from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError
 from wardround.cli.terminal import confirmed, say
 from wardround.clock import system_clock
@@ -92,7 +92,7 @@ def names_a_task(text: str) -> bool:
 
 
 def run_review(site: Cluster, options: argparse.Namespace) -> int:
-    print("\n".join(reviews.review(_reviewed(site, options, options.target), system_clock())))
+    print("\n".join(reviews.review(_with_tasks(site, _reviewed(site, options, options.target)), system_clock())))
     return 0
 
 
@@ -101,7 +101,7 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
         return _approve_sweep(site, options)
     if options.digest:
         raise CommandError("--digest is only for --sweep. To approve a task or a model without a question, give --uid.")
-    known, now = _reviewed(site, options, options.name), system_clock()
+    known, now = _with_tasks(site, _reviewed(site, options, options.name)), system_clock()
     bounds = {"rounds": options.rounds, "evaluations": options.evaluations, "until": options.until}
     uid = known.task.metadata.uid
     if options.uid and options.uid != uid:
@@ -109,18 +109,21 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
             f"Nothing was written: the SiteTask now has the UID {uid}, and not the one after --uid, because the hub "
             f"has replaced the SiteTask. Read what the new one asks for: kubectl wardround review {known.where}."
         )
-    if not options.model:
+    made = None
+    if options.model:
+        # Before the question: nobody agrees to what cannot be.
+        made = approvals.approve_model(known, **bounds, author=site.user(), now=now)
+    else:
         approvals.require_open(known)
     if not (options.uid or options.yes):
         print("\n".join(reviews.review(known, now, **bounds)))
         if not confirmed("Does the hospital agree? [y/N] ", NO_TERMINAL):
             say("Nothing is approved.")
             return 2
-    if not options.model:
+    if made is None:
         _decide(site, known, approved=True)
         say(approvals.approved(known))
         return 0
-    made = approvals.approve_model(known, **bounds, author=site.user(), now=now)
     site.create(made)
     say(f"Approved until {made['spec']['until']}. To end the approval: {_withdrawal(made['metadata'])}")
     return 0
@@ -133,18 +136,20 @@ def _approve_sweep(site: Cluster, options: argparse.Namespace) -> int:
         )
     known, now = _reviewed(site, options, options.name), system_clock()
     bounds = {"rounds": options.rounds, "evaluations": options.evaluations, "until": options.until}
-    chosen = approved_sweeps.sweep(known, site.list(sitetask.KIND, known.task.metadata.namespace))
+    tasks = _tasks(site, known)
+    known = approvals.with_tasks(known, tasks)
+    chosen = approved_sweeps.sweep(known, tasks)
     if options.digest and options.digest != chosen.digest:
         raise CommandError(
             f"Nothing was approved: the models of the sweep now ask for something else (digest {chosen.digest}) "
             f"than what --digest names. Read it again: kubectl wardround approve {known.where} --sweep."
         )
+    made = approved_sweeps.approve_sweep(known, chosen, **bounds, author=site.user(), now=now)
     if not (options.digest or options.yes):
         print("\n".join(approved_sweeps.review(known, chosen, **bounds, now=now)))
         if not confirmed("Does the hospital agree? [y/N] ", NO_TERMINAL_FOR_A_SWEEP):
             say("Nothing is approved.")
             return 2
-    made = approved_sweeps.approve_sweep(known, chosen, **bounds, author=site.user(), now=now)
     site.create(made)
     say(
         f"Approved {len(chosen.terms.models)} models until {made['spec']['until']}. To end the approval: "
@@ -200,6 +205,14 @@ def _withdraw(site: Cluster, namespace: str, names: list[str]) -> int:
 
 def _withdrawal(meta: dict[str, str]) -> str:
     return f"kubectl wardround withdraw approval/{meta['name']} -n {meta['namespace']}"
+
+
+def _with_tasks(site: Cluster, known: Reviewed) -> Reviewed:
+    return approvals.with_tasks(known, _tasks(site, known))
+
+
+def _tasks(site: Cluster, known: Reviewed) -> list[Object]:
+    return site.list(sitetask.KIND, known.task.metadata.namespace)
 
 
 def _reviewed(site: Cluster, options: argparse.Namespace, text: str) -> Reviewed:

@@ -14,6 +14,7 @@ from wardround.api import conditions
 from wardround.api.sitetask import SiteTask
 from wardround.plans import approval as approvals
 from wardround.plans import terms
+from wardround.plans.approval import EarlierTask
 from wardround.plans.assignment import UNREADABLE, Issue, issue, open_signed
 from wardround.plans.denial import place
 from wardround.plans.sitetask.state import is_accepted, is_final, lacks_approval, needs_no_place
@@ -92,6 +93,15 @@ def held(task: SiteTask, signed: SignedAssignment | None, *, holds_job: bool = F
 def under_way(tasks: Iterable[HeldTask]) -> tuple[str, ...]:
     """Names of the tasks that have not ended."""
     return tuple(each.name for each in tasks if not each.final)
+
+
+def without_a_person(tasks: Iterable[HeldTask]) -> list[EarlierTask]:
+    """The tasks of whole series that the site has accepted, and that no person has approved alone."""
+    return [
+        EarlierTask(key=each.signed.key, terms=each.signed.terms, evaluation=each.signed.evaluation)
+        for each in tasks
+        if each.accepted and not each.approved and each.signed is not None and each.signed.terms
+    ]
 
 
 def read_signed(envelope: str, hub_key: str) -> SignedAssignment | None:

@@ -14,11 +14,11 @@ from wardround.api.task import Failure
 from wardround.api.times import parse_time
 from wardround.plans import approval as approvals
 from wardround.plans import assignment as assignments
-from wardround.plans.approval import Approvals, EarlierTask
+from wardround.plans.approval import Approvals
 from wardround.plans.assignment import LOCAL_SOCKETS, Acceptance, ReceivedAssignment, Terms
 from wardround.plans.sitetask import failure as failures
 from wardround.plans.sitetask import memory
-from wardround.plans.sitetask.held import HeldTask, held, read_signed
+from wardround.plans.sitetask.held import HeldTask, held, read_signed, without_a_person
 from wardround.plans.sitetask.state import is_accepted, is_final, lacks_approval
 from wardround.plans.sitetask.types import Observation
 from wardround.reasons.reason import NOBODY
@@ -213,14 +213,5 @@ def known_approvals(seen: Observation) -> Approvals:
     two tasks would block each other at the last round of an Approval.
     """
     own = held(seen.task, None)
-    earlier = [
-        EarlierTask(
-            key=each.signed.key,
-            terms=each.signed.terms,
-            evaluation=each.signed.evaluation,
-        )
-        for each in seen.others
-        if each.accepted and not each.approved and each.signed is not None and each.signed.terms
-        if not (own.lacks_approval and each.lacks_approval and each.age > own.age)
-    ]
-    return Approvals(every=seen.approvals, earlier=earlier)
+    first = [each for each in seen.others if not (own.lacks_approval and each.lacks_approval and each.age > own.age)]
+    return Approvals(every=seen.approvals, earlier=without_a_person(first))
