@@ -61,6 +61,21 @@ def test_a_person_can_withdraw_an_approval(site: Api) -> None:
     site.patch("SiteTask", "task", {"spec": {"denied": False}}, "hospital-a", user="mallory")
 
 
+@pytest.mark.parametrize("first", ["approved", "denied"])
+def test_a_task_is_not_approved_and_denied_at_once(site: Api, first: str) -> None:
+    """As a person may try who writes with kubectl alone."""
+    second = {"approved": "denied", "denied": "approved"}[first]
+
+    def write(**decision: bool) -> None:
+        site.patch("SiteTask", "task", {"spec": {**decision, "decidedBy": "mallory"}}, "hospital-a", user="mallory")
+
+    write(**{first: True})
+    with pytest.raises(Refused, match="A task is not approved and denied at once"):
+        write(**{second: True})
+    write(**{first: False, second: True})
+    write(**{second: False})
+
+
 @pytest.mark.parametrize("word", [{"approved": True}, {"denied": True}])
 @pytest.mark.parametrize("by", [None, "alice", "Mallory"])
 def test_nobody_decides_about_a_task_in_the_name_of_another_user(site: Api, word: Object, by: str | None) -> None:
