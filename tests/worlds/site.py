@@ -70,6 +70,7 @@ ASSIGNMENT = Assignment(
     pushed=(),
     references=(),
     keyed_digest=True,
+    admission_seconds=900,
     issued=(NOW - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
     expires=(NOW + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
 )

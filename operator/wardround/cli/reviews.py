@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from wardround.api.approval import Approval
 from wardround.api.conditions import is_true
 from wardround.api.sitetask import SiteTask
-from wardround.api.times import read_time
+from wardround.api.times import read_time, to_seconds
 from wardround.cli import approvals
 from wardround.cli.approvals import Reviewed
 from wardround.cli.cluster import Object
@@ -19,6 +19,8 @@ from wardround.plans.terms import SeriesTerms, SweepTerms
 from wardround.wire.assignment import AssignedDelivery, AssignedPushed, Assignment, Quorum
 from wardround.wire.models import ModelManifest
 
+# The largest deadlines.admissionSeconds of a round.
+LONGEST_ADMISSION = 2_592_000
 NOT_BOUND = (
     "If you approve the model, the hub still chooses these things for each task: the weights and the state to start "
     "from, the seed, the deadlines, the threads, and how the hub combines updates."
@@ -63,13 +65,19 @@ def review(
 
 
 def _decide_soon(task: SiteTask, asks: Assignment) -> list[str]:
-    """How long the hub waits for an answer. The assignment has only the end of the round, and not its
-    admissionSeconds."""
+    """How long the hub waits for an answer. An earlier hub does not say."""
     if is_true(task.status.conditions, "Accepted"):
         return []
+    issued, seconds = read_time(asks.issued), asks.admission_seconds
+    if issued is None or not 0 < seconds <= LONGEST_ADMISSION:
+        return [
+            "  Decide soon: the hub ends a task that nobody has approved within deadlines.admissionSeconds of the "
+            f"round after {asks.issued}. The round's author knows the number."
+        ]
+    ends = to_seconds(issued + timedelta(seconds=seconds))
     return [
-        f"  Decide soon: the hub ends a task that nobody has approved within deadlines.admissionSeconds of the round "
-        f"(by default 600 seconds) after {asks.issued}. The round's author knows the number."
+        f"  Decide before {ends}: the hub then ends the task if nobody has approved it. deadlines.admissionSeconds of "
+        f"the round is {seconds}."
     ]
 
 

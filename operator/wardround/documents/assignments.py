@@ -145,6 +145,7 @@ def _assignment(
         delivery=_delivery(federated_round, base),
         evaluation_every=series.evaluation_every if series else 0,
         keyed_digest=True,
+        admission_seconds=spec.deadlines.admission_seconds,
     )
 
 

@@ -216,6 +216,7 @@ class Assignment:
     waits for the approval of each task.
     `evaluation_every`: of the series: as in spec.evaluation of a FederatedModel. 0 for a round that a person has made.
     `keyed_digest`: the hub accepts a keyed digest in the update's manifest. A site that ignores it sends a plain one.
+    `admission_seconds`: the hub ends a task that is not accepted so long after `issued`. 0: the hub does not say.
     `delivery`: of a Deliver round. A site that does not know this field does not know the task either.
     """
 
@@ -269,6 +270,7 @@ class Assignment:
     delivery: AssignedDelivery | None = None
     evaluation_every: int = 0
     keyed_digest: bool = False
+    admission_seconds: int = 0
 
     @property
     def series(self) -> AssignedSeries | None:

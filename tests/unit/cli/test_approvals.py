@@ -299,13 +299,26 @@ def read(status: Mapping[str, Any] | None) -> str:
 
 
 def test_a_person_reads_that_the_hub_does_not_wait_as_long_as_the_assignment_lasts() -> None:
-    limit = f"deadlines.admissionSeconds of the round (by default 600 seconds) after {member(0).issued}."
+    """The hub has issued the assignment a minute before noon, and waits for 900 seconds."""
+    limit = "Decide before 2026-11-24T12:14:00Z: the hub then ends the task if nobody has approved it."
     text = read(None)
+    assert "deadlines.admissionSeconds of the round is 900." in text
     assert f"The assignment expires at {member(0).expires}" in text
     assert limit in text
     accepted = {**ended("Complete")["conditions"][0], "type": "Accepted"}
     for status in ({"conditions": [accepted]}, ended("Complete"), ended("Failed")):
         assert limit not in read(status)
+
+
+UNSAID: list[dict[str, Any]] = [*({"admission_seconds": each} for each in (0, 2_592_001, 2**53)), {"issued": "soon"}]
+
+
+@pytest.mark.parametrize("change", UNSAID, ids=str)
+def test_a_person_reads_no_number_that_the_hub_has_not_given(change: dict[str, Any]) -> None:
+    known = approvals.reviewed(site_task("own", replace(member(0), **change)), ())
+    text = "\n".join(reviews.review(known, NOW))
+    assert "Decide soon: the hub ends a task that nobody has approved within deadlines.admissionSeconds" in text
+    assert "600" not in text
 
 
 @pytest.mark.parametrize(

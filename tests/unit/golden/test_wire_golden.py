@@ -272,6 +272,7 @@ FORMATS: dict[str, Any] = {
         delivery=AssignedDelivery(model_name="heart", model_uid=UID, version=3, keep=5, card="{}"),
         evaluation_every=5,
         keyed_digest=True,
+        admission_seconds=600,
     ),
     "model": MODEL,
     "server-state": STATE,

@@ -176,7 +176,7 @@ def test_a_signed_assignment_opens_unchanged() -> None:
 
 
 # Only a round of a FederatedModel has the field model, and only a delivery has the field delivery.
-OPTIONAL = ("model", "delivery", "evaluationEvery", "keyedDigest")
+OPTIONAL = ("model", "delivery", "evaluationEvery", "keyedDigest", "admissionSeconds")
 
 
 @pytest.mark.parametrize(
