@@ -1,7 +1,8 @@
 """Counts what the gate decides about models of repeated rounds: `python -m bench.gate --case demo`. Asserts nothing.
 
 `demo`: the demo with its split. A series of new cases, then one in which a hospital has flipped its labels. As in the
-demo, the hospital's people accept the change of its columns (spec.columnsVersion of its Dataset).
+demo, the hospital's people accept the change of its columns (spec.columnsVersion of its Dataset). As in a
+FederatedModel, the gate compares the models of this series with the current version, and with the best one so far.
 `faults`: the demo's cases, dealt evenly to three hospitals with another split in each repeat. A series in which one
 hospital has flipped its labels, and one in which it has other units.
 
@@ -54,7 +55,8 @@ class Scenario:
     """Rounds in the order in which they are played. `files`: which file each hospital has in a round. `accepted`: by
     name of a round, `columnsVersion` of hospitals whose people have accepted a change of columns. `trainings`: by name
     of the series, its Train rounds. `series`: by name, the rounds in which the gate compares the models of this series
-    with the version before."""
+    with the version before. `with_best`: by name of a series, the rounds that compare its models also with `first`, the
+    model of the first version. `second`: the series of the second version."""
 
     tables: Mapping[str, Mapping[str, Table]]
     fixed_split: bool
@@ -63,6 +65,9 @@ class Scenario:
     accepted: dict[str, dict[str, int]] = field(default_factory=dict)
     trainings: dict[str, list[str]] = field(default_factory=dict)
     series: dict[str, list[str]] = field(default_factory=dict)
+    with_best: dict[str, list[str]] = field(default_factory=dict)
+    first: str = ""
+    second: str = ""
 
     def add(self, made: Object, files: Mapping[str, str]) -> str:
         self.rounds.append(made)
@@ -82,20 +87,50 @@ class Scenario:
         parameters: Mapping[str, str],
         files: Mapping[str, str],
         rounds: int = demo_rounds.FURTHER_ROUNDS,
+        earlier: str = "",
     ) -> str:
-        """Train rounds from `base`, each with the gate's comparison of its model with `base`. Returns the last one."""
+        """Train rounds from `base`, each with the gate's comparison of its model with `base`. `earlier`: a version that
+        may be the best one so far. Then a second comparison is with both. Returns the last Train round."""
         chain, last = demo_rounds.federated(IMAGE), base
         for number in range(1, rounds + 1):
-            training, comparison = copy.deepcopy(chain.training[-1]), copy.deepcopy(chain.evaluation)
-            training["metadata"]["name"], comparison["metadata"]["name"] = f"{name}-r{number}", f"{name}-c{number}"
+            training = copy.deepcopy(chain.training[-1])
+            training["metadata"]["name"] = f"{name}-r{number}"
             training["spec"] |= {"base": {"roundName": last}, "quorum": {"min": LEAST_HOSPITALS}}
             training["spec"]["parameters"] |= parameters
             last = self.add(training, files)
             self.trainings.setdefault(name, []).append(last)
-            comparison["spec"] |= {"base": {"roundName": last}, "references": [base], "rows": "Validation"}
-            comparison["spec"] |= {"metrics": ["loss"], "gate": {"minEvents": MIN_EVENTS}}
-            self.series.setdefault(name, []).append(self.add(comparison, files))
+            compared = self._evaluation(f"{name}-c{number}", last, [base])
+            self.series.setdefault(name, []).append(self.add(compared, files))
+            if earlier:
+                compared = self._evaluation(f"{name}-b{number}", last, [base, earlier])
+                self.with_best.setdefault(name, []).append(self.add(compared, files))
         return last
+
+    def measure(self, model: str, files: Mapping[str, str]) -> None:
+        """An Evaluate round of a version, without the gate."""
+        self.add(self._evaluation(measured_by(model), model, []), files)
+
+    def _evaluation(self, name: str, model: str, references: list[str]) -> Object:
+        made = copy.deepcopy(demo_rounds.federated(IMAGE).evaluation)
+        made["metadata"]["name"] = name
+        made["spec"] |= {"base": {"roundName": model}, "rows": "Validation", "metrics": ["loss"]}
+        if references:
+            made["spec"] |= {"references": references, "gate": {"minEvents": MIN_EVENTS}}
+        return made
+
+    def comparisons(self, series: str, repeat: Object) -> Sequence[str]:
+        """The comparisons of a series with the versions that the hub operator would take: the current one, and the
+        best one if that is another (plans/model/versions.py)."""
+        return (
+            self.with_best[series] if series in self.with_best and self._first_is_best(repeat) else self.series[series]
+        )
+
+    def _first_is_best(self, repeat: Object) -> bool:
+        """Whether the first version has the lowest loss of both, as the results show it. Of equals, the earlier."""
+        first, second = repeat.get(measured_by(self.first)), self.series[self.second]
+        if first is None or not first["loss"] or not all(each in repeat for each in second):
+            return False
+        return Decimal(first["loss"]) <= Decimal(chosen([repeat[each] for each in second])["loss"] or "Infinity")
 
     def write(self, folder: Path, *, gate_alone: bool) -> None:
         demo_data.write_folders(folder / "data")
@@ -129,7 +164,8 @@ def main() -> None:
         for first in range(0, options.repeats, PER_CONTAINER):
             last = min(first + PER_CONTAINER, options.repeats)
             for repeat in _play(folder, first, last):
-                for series, comparisons in scenario.series.items():
+                for series in scenario.series:
+                    comparisons = scenario.comparisons(series, repeat)
                     refused = by_hospital(repeat["refused"], scenario.trainings[series])
                     refusals[series] += refused
                     end, differences = decision(repeat, comparisons, refused=refused)
@@ -154,6 +190,10 @@ def decision(repeat: Object, comparisons: Sequence[str], *, refused: bool) -> tu
     return f"{choice['outcome']}, {choice['reason']}, of a model {decided}", choice["differences"]
 
 
+def measured_by(model: str) -> str:
+    return f"{model}-e"
+
+
 def chosen(comparisons: list[Object]) -> Object:
     """The comparison of the series' candidate: the model with the lowest loss, and among equals the earlier one.
 
@@ -175,11 +215,14 @@ def demo() -> Scenario:
     start = dict.fromkeys(made, "start")
     grown = {**start, demo_data.GROWING: AS_EXPORTED}
     first = scenario.first_series(start)
+    scenario.measure(first, start)
     second = scenario.further_series("new-cases", first, demo_rounds.FURTHER_PARAMETERS, grown)
+    scenario.first, scenario.second = first, "new-cases"
     wrong = {**grown, demo_gate.HOSPITAL: "flipped"}
     rounds = demo_rounds.FLIPPED_ROUNDS
-    scenario.further_series("flipped-labels", second, demo_rounds.FURTHER_PARAMETERS, wrong, rounds)
-    accepted = [*scenario.trainings["flipped-labels"], *scenario.series["flipped-labels"]]
+    name = "flipped-labels"
+    scenario.further_series(name, second, demo_rounds.FURTHER_PARAMETERS, wrong, rounds, earlier=first)
+    accepted = [*scenario.trainings[name], *scenario.series[name], *scenario.with_best[name]]
     scenario.accepted = {name: {demo_gate.HOSPITAL: 1} for name in accepted}
     return scenario
 

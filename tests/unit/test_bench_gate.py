@@ -55,9 +55,19 @@ def test_the_demos_series_learn_from_the_new_cases_first_and_from_flipped_labels
     assert second == {**first, demo_data.GROWING: gate.AS_EXPORTED}
     assert third == {**second, demo_gate.HOSPITAL: "flipped"}
     assert set(scenario.accepted) == {
-        *(f"flipped-labels-{kind}{number}" for kind in "rc" for number in range(1, demo_rounds.FLIPPED_ROUNDS + 1))
+        *(f"flipped-labels-{kind}{number}" for kind in "rcb" for number in range(1, demo_rounds.FLIPPED_ROUNDS + 1))
     }
     assert all(each == {demo_gate.HOSPITAL: 1} for each in scenario.accepted.values())
+
+
+def test_flipped_labels_are_compared_also_with_the_first_version_if_no_later_one_has_a_lower_loss() -> None:
+    scenario = gate.demo()
+    second = dict(zip(scenario.series["new-cases"], (comparison("0.2", ""), comparison("0.15", "")), strict=True))
+    for loss, names in (("0.15", scenario.with_best), ("0.16", scenario.series), ("", scenario.series)):
+        repeat = {**second, gate.measured_by("train-5"): comparison(loss, "")}
+        assert scenario.comparisons("flipped-labels", repeat) == names["flipped-labels"], loss
+    [both] = [each for each in scenario.rounds if each["metadata"]["name"] == "flipped-labels-b1"]
+    assert both["spec"]["references"] == ["new-cases-r2", "train-5"]
 
 
 def short_scenario(*changed: str, **spec: Any) -> gate.Scenario:
