@@ -97,10 +97,11 @@ VERDICTS = (
     _author(
         name="NotShown",
         places=(Place.VERDICT, Place.VERSION_VERDICT),
-        meaning="The gate cannot decide, because the hospitals measured too few people. The new model may be worse "
-        "than one of its references (earlier models) by more than the bound in docs/federation.md (How the gate "
-        "decides).",
-        action=f"Wait for the next series. Or compare {_METRICS} now. {_DECIDE}",
+        meaning="The gate cannot decide. The new model may be worse than one of its references (earlier models) by "
+        "more than the bound in docs/federation.md (How the gate decides). Often the hospitals measured too few "
+        "people. Or a reference predicts worse now than a guess that knows only how frequent the target is.",
+        action=f"Wait for the next series. Or compare {_METRICS} now. {_DECIDE} If the loss is much higher than in "
+        "earlier series, ask all hospitals whether labels or units in their data have changed.",
     ),
     _author(
         name="TooFewEvents",
