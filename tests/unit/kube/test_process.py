@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import gc
 import os
 import re
 import signal
@@ -36,6 +37,18 @@ def test_the_process_raises_the_exception_of_its_work() -> None:
 
     with pytest.raises(OSError, match="no network"):
         run_until_terminated(work())
+
+
+def test_python_looks_for_cycles_only_among_what_the_work_has_made() -> None:
+    tracked: list[int] = []
+
+    async def work() -> None:
+        tracked.extend((len(gc.get_objects(generation=2)), gc.get_freeze_count()))
+
+    run_until_terminated(work())
+    old, frozen = tracked
+    assert old < frozen / 10
+    assert gc.get_freeze_count() == 0
 
 
 def resident() -> int:
