@@ -129,11 +129,12 @@ async def model(client: Api, round_uid: str, identity: Identity) -> Model | None
 
 
 def read_model(item: Object | None, identity: Identity) -> Model | None:
-    """The result in a Secret, or None. Raises Refused if the manifest is not signed by this hub."""
+    """The result in a Secret, or None. Raises Refused if the manifest is not signed by this hub, and KeyError or
+    ValueError if somebody has damaged another value."""
     if item is None or not item.get("data"):
         return None  # its round was deleted, and the Secret is only a memory
     text = value(item, "manifest").decode()
-    stored = codec.parse(StoredModel, json.loads(value(item, "result")))
+    stored = _record(value(item, "result"))
     card = value(item, "card").decode() if "card" in item["data"] else ""
     manifest = open_model(text, identity.key.public_key())
     result = Model(value(item, "dataKey"), text, manifest, stored, card)
@@ -144,6 +145,14 @@ def read_model(item: Object | None, identity: Identity) -> Model | None:
         return replace(result, state=server_states.opened(state, keys, manifest, identity.key.public_key()))
     except (Refused, KeyError, ValueError):
         return replace(result, state_damaged=True)
+
+
+def _record(data: bytes) -> StoredModel:
+    """Raises ValueError, also for a text that is nested so deeply that Python gives it up."""
+    try:
+        return codec.parse(StoredModel, json.loads(data))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 async def results(client: Api, round_uids: Iterable[str]) -> Objects:
