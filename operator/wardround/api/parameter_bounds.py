@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
@@ -15,12 +16,11 @@ NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?", re.AS
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}", re.ASCII)
 # The pattern of `failure.bound` in the RoundTask CRD.
 PLAIN_BOUND = re.compile(r"[A-Za-z0-9 ,._+-]{1,128}", re.ASCII)
-# Printable characters that nobody sees: those that Unicode lets programs ignore (Default_Ignorable_Code_Point), and
-# blanks that are symbols or hieroglyphs.
-UNSEEN = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
-    "\u2800\U00013441\U00013442\U0001d159]"
-)
+# Letters and symbols that are blank: fillers of Hangul, empty patterns and hieroglyphs, spaces of SignWriting.
+BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\U00013441\U00013442\U0001d159\U0001da7f\U0001da80")
+# Letters, numbers, punctuation and symbols: the major classes of Unicode's general category that people see. A mark (M)
+# counts only on one of these, because many marks show nothing.
+SEEN = frozenset("LNPS")
 LONGEST_NUMBER = 64
 LONGEST_SHOWN = 64
 INVISIBLE = "which a Train round must set to a value with at least one visible character"
@@ -42,8 +42,12 @@ def outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedPar
 
 
 def _is_visible(value: str) -> bool:
-    """Training code may take its default also for a value without a character that people see."""
-    return any(each.isprintable() and not each.isspace() and not UNSEEN.match(each) for each in value)
+    """Training code may take its default also for a value without a character that people see.
+
+    The limits: a character that is newer than Python's copy of Unicode (`unicodedata.unidata_version`) does not count,
+    a blank letter or symbol that is not in BLANK does, and no rule knows what a font shows.
+    """
+    return any(unicodedata.category(each)[0] in SEEN and each not in BLANK for each in value)
 
 
 def first_outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> tuple[str, str]:

@@ -71,11 +71,13 @@ def test_a_train_round_has_to_set_each_required_parameter() -> None:
 
 
 INVISIBLE = [
-    *("", " ", "\t\n", "\u00a0", "\u200b", "\u2800", "\ue000", "\U00013441", "\U0001d159"),
+    *("", " ", "\t\n", "\u00a0", "\u200b", "\u2800", "\ue000", "\U00013441", "\U0001d159", "\U0001da7f"),
     # Letters, marks and tags that Unicode lets programs ignore.
     *("\u00ad", "\u034f", "\u061c", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u180b", "\u180e", "\u180f"),
     *("\u2060", "\u2065", "\u3164", "\ufe00", "\ufe0f", "\ufeff", "\uffa0", "\ufff0"),
     *("\U0001bca0", "\U0001d173", "\U000e0020", "\U000e0100", "\U000e01ef", "\U000e0fff", "\u3164\u3164 \u115f"),
+    # Marks without a letter, of which some show nothing (the filler of the Khitan script), and an unassigned character.
+    *("\U00016fe4", "\u0301", "\u20dd", "\u0378", "\U00016fe4\u0301 \ufe0f"),
 ]
 
 
