@@ -49,7 +49,7 @@ VERDICTS = (
         meaning="The hub operator could not compare the new version with other versions: the round for the comparison "
         "has failed in all tries that series.onFailure.retries allows.",
         action="Run `kubectl wardround explain federatedround/ROUND -n FEDERATION`: it says why the round has failed. "
-        "ROUND is the last name in status.series.rounds of the FederatedModel. Compare "
+        "status.verdict.message of the ModelVersion has the name ROUND. Compare "
         f"{_METRICS}. {_DECIDE}",
     ),
     _nobody(

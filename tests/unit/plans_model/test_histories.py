@@ -107,8 +107,9 @@ def check_series(world: World, seed: int) -> None:
     statistics = [("Statistics", 0)] if series.base is None else []
     every = world.model.spec.evaluation.every
     evaluations = {each.number: each for each in series.rounds if each.task == "Evaluate" and not each.references}
-    # The last model is measured once, whatever `every` says. The comparison measures the only model of a series.
-    only_compared = len(trained) == 1 and any(each.references for each in series.rounds)
+    # The last model is measured once, whatever `every` says. The comparison measures the only model of a series, if it
+    # does not fail.
+    only_compared = len(trained) == 1 and any(each.references and each.outcome == "Complete" for each in series.rounds)
     by_own_rounds = [n for n in trained if n == len(trained) or (every and n % every == 0)]
     assert list(evaluations) == by_own_rounds or (only_compared and not evaluations), seed
     measured = {number for number, each in evaluations.items() if each.outcome == "Complete"}

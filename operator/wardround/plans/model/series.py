@@ -236,12 +236,24 @@ def following(model: FederatedModel, series: SeriesStatus, now: datetime) -> Ser
 
 def after_evaluation(model: FederatedModel, series: SeriesStatus, now: datetime) -> SeriesStatus:
     """The series after its last round, an Evaluate round that is Complete or has failed for good. Between Train rounds,
-    the series trains further, unless it stops now: then this round has been the one that measures the last model."""
-    if last(series).references:
+    the series trains further, unless it stops now: then this round has been the one that measures the last model.
+
+    A comparison that fails for good may leave the only model of the series without numbers, and people are to compare
+    them. So a round of its own then measures this model. It asks hospitals for less than the comparison."""
+    if last(series).references and last(series).outcome == "Failed" and _only_compared(series):
+        return evaluate_last(model, series)
+    if any(each.references for each in series.rounds):
         return replace(series, stage="Ended")
     if series.stage == "Evaluating" or stops(model.spec.series, series, now):
         return replace(series, stage="Comparing")
     return _training(model, series)
+
+
+def _only_compared(series: SeriesStatus) -> bool:
+    """Whether no round but the comparison, which is the last one, was to measure the model that it compares."""
+    number = last(series).number
+    measuring = (("Train", number + 1), ("Evaluate", number))
+    return not any((each.task, each.number) in measuring and not each.references for each in series.rounds)
 
 
 def _training(model: FederatedModel, series: SeriesStatus) -> SeriesStatus:

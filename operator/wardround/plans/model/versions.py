@@ -83,7 +83,7 @@ def verdict(seen: Observation, series: SeriesStatus) -> VersionVerdict:
     if series.not_compared is not None:
         outcome: Outcome = "Accepted" if series.not_compared == "FirstVersion" else "Undecided"
         return VersionVerdict(outcome=outcome, reason=series.not_compared, message=_words(series.not_compared))
-    result = seen.round.status.result if seen.round else None
+    result = seen.round.status.result if seen.round and rounds.last(series).references else None
     if result is None:
         return VersionVerdict(outcome="Undecided", reason="ComparisonFailed", message=_failure(seen, series))
     decided = result.verdict or RoundVerdict(outcome="Undecided", reason="NotMeasured")
@@ -192,8 +192,10 @@ def _hospitals(seen: Observation, each: HospitalVerdicts) -> str:
 
 
 def _failure(seen: Observation, series: SeriesStatus) -> str:
-    name, namespace = rounds.last(series).name, seen.model.metadata.namespace
-    condition = conditions.find(_conditions(seen.round), "Failed")
+    """A round that measures the model may follow the comparison. Then nothing shows the comparison's reason here."""
+    name, namespace = [each.name for each in series.rounds if each.references][-1], seen.model.metadata.namespace
+    compares = seen.round is not None and seen.round.metadata.name == name
+    condition = conditions.find(_conditions(seen.round), "Failed") if compares else None
     why = f" ({condition.reason})" if condition else ""
     return (
         f"The comparison of the models has failed: round {name} has failed{why}. To see why: `kubectl wardround "
