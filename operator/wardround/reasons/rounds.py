@@ -382,10 +382,12 @@ _HUB = (
         meaning="Somebody has deleted the round's private key: the Secret round-UID in the hub's namespace, or what "
         "was in it. UID is metadata.uid of the round. Without this key, the hub operator can open no update and ask no "
         "hospital again.",
-        action="If a series of a FederatedModel has made the round, there is nothing to do: the hub operator makes "
-        "another round, as spec.series.onFailure of the FederatedModel says. Otherwise, run `kubectl delete "
-        "federatedround ROUND -n FEDERATION`, and apply the round again. Ask the hub's administrator to find out who "
-        "deleted the Secret: the API server's audit log shows this.",
+        action="If a FederatedModel has made the round, there is nothing to do: the hub operator makes another round, "
+        "as spec.series.onFailure of the FederatedModel says. Only a round on test rows (spec.rows is Test) that has "
+        "asked a hospital is not made again: the condition Tested of the FederatedModel then says what to do. If no "
+        "FederatedModel has made the round, run `kubectl delete federatedround ROUND -n FEDERATION`, and apply the "
+        "round again. Ask the hub's administrator to find out who deleted the Secret: the API server's audit log shows "
+        "this.",
     ),
     _hub(
         name="AggregationFailed",

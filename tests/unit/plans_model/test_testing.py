@@ -149,6 +149,18 @@ def test_a_failed_round_that_has_asked_hospitals_is_not_tried_again() -> None:
     assert made.condition("Tested")[:2] == ("False", "TestFailed")
 
 
+def test_a_round_that_has_lost_its_key_is_not_made_again_and_its_reason_says_where_to_look() -> None:
+    made = world()
+    until_asked(made)
+    made.fail(FIRST, "RoundKeyLost", asked=True)
+    made.run()
+    assert made.tests == [FIRST]
+    assert made.condition("Tested")[:2] == ("False", "TestFailed")
+    advice = REASONS["RoundKeyLost"].action
+    assert "a round on test rows (spec.rows is Test) that has asked a hospital is not made again" in advice
+    assert "the condition Tested of the FederatedModel then says what to do" in advice
+
+
 def test_a_hospital_that_has_accepted_a_failed_round_is_not_asked_again() -> None:
     """The hub operator could not write that it had asked."""
     made = world()
