@@ -33,9 +33,9 @@ _DATA = (
         places=(Place.PREDICTION_FAILED,),
         concerns="File",
         meaning="The data file has no column for a field of the Dataset or of its DataSchema.",
-        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output names the missing "
-        "column. If the file has this column under another name, write that name into `from` of the field, in "
-        "spec.fields of Dataset DATASET. If the file does not have it, add the column to the file.",
+        action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: the message of the condition "
+        "Ready names the missing column. If the file has this column under another name, write that name into `from` "
+        "of the field, in spec.fields of Dataset DATASET. If the file does not have it, add the column to the file.",
         at_prediction=Words(
             meaning="The file of rows lacks a column that the Dataset or its DataSchema names.",
             action="The condition's message names the column. If the file has it under another name, write that "

@@ -308,6 +308,14 @@ def test_at_the_site_the_message_that_stays_there_is_shown() -> None:
     assert "  says:   no column mean_radius (exit code 65)\n" in text
 
 
+def test_a_missing_column_leads_from_a_task_to_the_dataset_that_names_it() -> None:
+    """The people who applied the Dataset see the column there, whichever task has met it."""
+    status = {"conditions": [condition("Failed", "True", "x")], "failure": {"class": "Site", "reason": "ColumnMissing"}}
+    task = item("SiteTask", "t", "wardround", status, assignment(datasetName="breast"))
+    text = explain.text(explain.explain_task(task, None, NOW))
+    assert "do:     Run `kubectl describe dataset breast -n wardround` at the site" in text
+
+
 def test_the_command_in_a_message_stays_one() -> None:
     message = "container train ended with exit code 1: kubectl logs p -n w -c train"
     failure = {"class": "Code", "reason": "TrainerFailed", "exitCode": 1, "message": message}
