@@ -83,6 +83,9 @@ RUN_INLINE = {
     "kubectl get sitetask -n hospital-a": f"kubectl get sitetask -n {SITE_NAMESPACE}",
     "kubectl get site site -n SITE_NAMESPACE -o yaml": f"kubectl get site site -n {SITE_NAMESPACE} -o yaml",
     "kubectl get sitetasks -n SITE_NAMESPACE": f"kubectl get sitetasks -n {SITE_NAMESPACE}",
+    "kubectl delete dataset NAME -n SITE_NAMESPACE": (
+        f"kubectl delete dataset {DATASET} -n {SITE_NAMESPACE} --dry-run=server"
+    ),
     "kubectl delete jobs -n SITE_NAMESPACE -l wardround.io/dataset=NAME": (
         f"kubectl delete jobs -n {SITE_NAMESPACE} -l wardround.io/dataset={DATASET} --dry-run=server"
     ),
@@ -162,6 +165,18 @@ NOT_RUN_INLINE = {
         "the kind is the hub's, and these commands run at a site: tests/integration/hub/test_models.py reads it"
     ),
     "kubectl delete modelversion NAME -n FEDERATION": "tests/integration/hub/test_pushes.py deletes one",
+    "kubectl delete federatedmodel NAME -n FEDERATION": "tests/integration/hub/test_lost_keys.py deletes one",
+    "kubectl delete federatedmodels,federatedrounds,modelversions --all -n FEDERATION": (
+        "would end the federation that runs: tests/integration/hub deletes each of these kinds"
+    ),
+    "kubectl get roundtasks -A": "the kind is the hub's, and these commands run at a site",
+    "helm uninstall wardround-hub -n wardround-hub": "docs/one-cluster.md has it in a block, which is run",
+    "kubectl delete flowschema,prioritylevelconfiguration -l wardround.io/participant": (
+        "docs/one-cluster.md has it in a block, which is run"
+    ),
+    "kubectl get crd -o name | grep wardround.io | xargs kubectl delete": (
+        "would delete the federation that runs, as in docs/one-cluster.md"
+    ),
     "kubectl delete federatedround ROUND -n FEDERATION": "tests/integration/hub/test_lost_keys.py deletes one",
     "kubectl diff -f -": "reads what `enrol` prints, which tests/integration/api/test_enrolment.py applies",
     "kind load": "no command of ours: says what does not work",
