@@ -42,7 +42,7 @@ from wardround.cli.findings import (
 from wardround.cli.objects import Object, Task, began, created, metrics, printable, read, seconds, stages
 from wardround.plans.model.series import controls
 from wardround.plans.round.rulings import withheld
-from wardround.reasons.reason import Reason
+from wardround.reasons.reason import NOBODY, Reason
 from wardround.reasons.registry import REASONS, reason_for
 
 WORTH_TELLING_SECONDS = 2  # until a round is taken up; objects have whole seconds for when they were made
@@ -299,10 +299,18 @@ def _task(kind: str, task: Task, participant: str, silent: Sequence[Finding], no
 # What is Ready or not
 
 
-def running_round(item: Object) -> str | None:
-    """The name of the round of a FederatedModel's series that runs. Raises codec.Malformed."""
-    series = read(federatedmodel.parse, item).status.series
-    return next((each.name for each in reversed(series.rounds) if each.outcome == "Running"), None) if series else None
+def rounds_under_way(item: Object) -> dict[str, str]:
+    """The rounds of a FederatedModel that may wait or run: the name of each by the condition of the FederatedModel that
+    is about it. They are the round of the series, the delivery, and the measurement on test rows. Raises
+    codec.Malformed."""
+    status = read(federatedmodel.parse, item).status
+    series, testing = status.series.rounds if status.series else (), status.testing
+    names = {
+        "Reconciling": next((each.name for each in reversed(series) if each.outcome == "Running"), ""),
+        "Delivered": status.delivery.round if status.delivery else "",
+        "Tested": testing.round if testing and testing.outcome == "Running" else "",
+    }
+    return {condition: name for condition, name in names.items() if name}
 
 
 def is_of(model: Object, round_: Object) -> bool:
@@ -310,12 +318,16 @@ def is_of(model: Object, round_: Object) -> bool:
     return controls(read(federatedmodel.parse, model).metadata, read(federatedround.parse, round_).metadata)
 
 
-def explain_model(item: Object, running: Explanation | None) -> Explanation:
-    """A FederatedModel, and the round of its series that runs. Raises codec.Malformed."""
+def explain_model(item: Object, under_way: Mapping[str, Explanation]) -> Explanation:
+    """A FederatedModel. `under_way`: the explanations of those `rounds_under_way` that have not ended, by condition.
+    Raises codec.Malformed."""
     explained = _long_lived(federatedmodel.KIND, read(federatedmodel.parse, item), None, ())
-    if running is None:
-        return explained
-    return Explanation(f"{explained.headline}\n{running.headline}", (*explained.findings, *running.findings))
+    # Where a round names the people who act, "wait" is wrong.
+    waits = {condition for condition, each in under_way.items() if any(f.advice.owner != NOBODY for f in each.findings)}
+    own = (each for each in explained.findings if each.where not in waits or each.advice.owner != NOBODY)
+    headlines = (explained.headline, *(each.headline for each in under_way.values()))
+    findings = (*own, *(finding for each in under_way.values() for finding in each.findings))
+    return Explanation("\n".join(headlines), findings)
 
 
 def explain_long_lived(item: Object, heartbeat: Object | None, now: datetime) -> Explanation:

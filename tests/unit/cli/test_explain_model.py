@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import pytest
 
 from tests.unit.cli import reported
-from tests.unit.cli.explained import NOW, condition, item, stamp
+from tests.unit.cli.explained import NOW, condition, item, lease, stamp
 from wardround.cli import explain
+from wardround.cli.cluster import Cluster
+from wardround.cli.commands.explain import explanation
+from wardround.cli.errors import ForbiddenError
 
 
 def model(*conditions: dict[str, str], **status: Any) -> dict[str, Any]:
@@ -20,7 +24,7 @@ def test_a_version_that_waits_for_people_and_a_wrong_cron_line_stand_in_the_expl
     waits = condition("VersionWaits", "True", "PeopleDecide", "Set spec.current.version to 2.")
     wrong = condition("Scheduled", "False", "CronInvalid", "The cron line '61 * * * *' has a minute of 61.")
     off = condition("Delivered", "False", "DeliveryOff")
-    explained = explain.explain_model(model(condition("Ready", "True", "VersionCurrent"), waits, wrong, off), None)
+    explained = explain.explain_model(model(condition("Ready", "True", "VersionCurrent"), waits, wrong, off), {})
     assert [each.reason for each in explained.findings] == ["PeopleDecide", "CronInvalid"]
     text = explain.text(explained)
     assert "Set spec.current.version to 2." in text
@@ -31,7 +35,7 @@ def test_a_version_that_waits_for_people_and_a_wrong_cron_line_stand_in_the_expl
 def test_the_explanation_says_once_which_version_is_missing(also: tuple[dict[str, Any], ...]) -> None:
     """A series that runs is no reason to keep quiet: the model is not Stalled then."""
     gone = condition("Ready", "False", "VersionGone", "spec.current names version 9.")
-    explained = explain.explain_model(model(gone, *also), None)
+    explained = explain.explain_model(model(gone, *also), {})
     assert [(each.reason, each.message) for each in explained.findings] == [
         ("VersionGone", "spec.current names version 9.")
     ]
@@ -42,10 +46,10 @@ def test_the_explanation_of_a_model_has_that_of_the_round_that_runs() -> None:
     rounds[0]["outcome"] = "Complete"
     series = {"number": 1, "stage": "Training", "started": stamp(50), "trigger": "Created", "rounds": rounds}
     item_ = model(condition("Ready", "False", "NoVersionYet"), series=series)
-    assert explain.running_round(item_) == "heart-r2"
+    assert explain.rounds_under_way(item_) == {"Reconciling": "heart-r2"}
     stalled = condition("Stalled", "True", "DatasetUnknown", "Was breast meant?")
     round_ = item("FederatedRound", "heart-r2", "fed", {"conditions": [stalled]}, {"datasetName": "braest"})
-    text = explain.text(explain.explain_model(item_, explain.explain_round(round_, [], {}, NOW)))
+    text = explain.text(explain.explain_model(item_, {"Reconciling": explain.explain_round(round_, [], {}, NOW)}))
     assert "FederatedModel fed/heart is not ready: NoVersionYet.\nFederatedRound fed/heart-r2" in text
     assert "Was breast meant?" in text
 
@@ -61,7 +65,7 @@ def test_a_round_of_somebody_else_with_the_name_is_no_round_of_the_model() -> No
 
 def test_a_delivery_that_waits_is_explained_by_its_message() -> None:
     waits = condition("Delivered", "False", "Delivering", "Round heart-d1 waits: site-b has denied the task.")
-    text = explain.text(explain.explain_model(model(condition("Ready", "True", "VersionCurrent"), waits), None))
+    text = explain.text(explain.explain_model(model(condition("Ready", "True", "VersionCurrent"), waits), {}))
     assert "site-b has denied the task" in text
 
 
@@ -78,6 +82,86 @@ def test_a_model_that_waits_for_people_has_the_names_that_it_knows(reason: str, 
     rounds = [{"name": f"heart-r{number}", **begun} for number in (1, 2)]
     series = {"number": 1, "stage": "Training", "started": stamp(50), "trigger": "Created", "rounds": rounds}
     stalled = condition("Stalled", "True", reason, "site-x: the words of a newer hub.")
-    text = explain.text(explain.explain_model(model(stalled, series=series), None))
+    text = explain.text(explain.explain_model(model(stalled, series=series), {}))
     assert named in text
     assert not {"PARTICIPANT", "FEDERATION", "DATASET", "ROUND", "NAME"} & {*re.findall("[A-Z_]+", text)}
+
+
+@dataclass
+class Hub:
+    """An API server that answers `explain` about one model. `tasks`: the RoundTasks of its rounds."""
+
+    model: dict[str, Any]
+    rounds: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    readable: bool = True
+
+    def get(self, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
+        if kind == "FederatedRound" and not self.readable:
+            raise ForbiddenError("not yours")
+        return {"FederatedModel": self.model, "FederatedRound": self.rounds.get(name), "Lease": lease(1)}[kind]
+
+    def list(self, kind: str, *, labels: str) -> list[dict[str, Any]]:
+        return self.tasks
+
+    def explained(self) -> str:
+        return explain.text(explanation(cast(Cluster, self), "FederatedModel", "heart", "fed"))
+
+
+READY = condition("Ready", "True", "VersionCurrent")
+DELIVERING = condition("Delivered", "False", "Delivering", "Round heart-d1 waits or runs.")
+TESTING = condition("Tested", "False", "VersionTesting", "Round heart-t1 waits or runs.")
+DELIVERY = {"number": 1, "version": "heart-v1", "round": "heart-d1"}
+MEASUREMENT = {"version": "heart-v1", "round": "heart-t1", "series": 1, "outcome": "Running"}
+ENDED = {"Complete": "Delivered", "Failed": "QuorumNotMet"}
+
+
+def round_of(name: str, *conditions: dict[str, str]) -> dict[str, Any]:
+    """A round whose controller is the model."""
+    made = item("FederatedRound", name, "fed", {"conditions": [*conditions]}, {"datasetName": "heart"})
+    owner = {"apiVersion": "wardround.io/v1alpha1", "kind": "FederatedModel", "name": "heart", "controller": True}
+    made["metadata"]["ownerReferences"] = [{**owner, "uid": "u"}]
+    return made
+
+
+def waiting_task() -> dict[str, Any]:
+    """A hospital has to approve."""
+    stalled = condition("Stalled", "True", "WaitingForApproval", "A person has to approve.")
+    return item("RoundTask", "heart-x1", "site-a", {"conditions": [stalled]}, {"attempt": 1})
+
+
+@pytest.mark.parametrize(
+    ("round_name", "waits", "status"),
+    [("heart-d1", DELIVERING, {"delivery": DELIVERY}), ("heart-t1", TESTING, {"testing": MEASUREMENT})],
+)
+def test_a_delivery_or_a_round_on_test_rows_that_waits_for_a_hospital_says_who_approves(
+    round_name: str, waits: dict[str, str], status: dict[str, Any]
+) -> None:
+    text = Hub(model(READY, waits, **status), {round_name: round_of(round_name)}, [waiting_task()]).explained()
+    assert f"FederatedRound fed/{round_name} runs" in text
+    assert "site-a: WaitingForApproval" in text
+    assert "  who:    the hospital's administrator" in text
+    assert "kubectl wardround review sitetask/heart-x1" in text
+    assert "nobody" not in text
+
+
+@pytest.mark.parametrize(("ended", "readable"), [("Complete", True), ("Failed", True), ("", False)])
+def test_a_round_that_has_ended_or_that_nobody_may_read_leaves_the_words_of_the_model(
+    ended: str, readable: bool
+) -> None:
+    conditions = [condition(ended, "True", ENDED[ended])] if ended else []
+    rounds = {"heart-d1": round_of("heart-d1", *conditions)}
+    text = Hub(model(READY, DELIVERING, delivery=DELIVERY), rounds, [waiting_task()], readable).explained()
+    assert "FederatedRound fed/heart-d1" not in text
+    assert "Round heart-d1 waits or runs." in text
+
+
+def test_a_delivery_that_needs_nobody_says_that_nobody_has_to_act() -> None:
+    text = Hub(model(READY, DELIVERING, delivery=DELIVERY), {"heart-d1": round_of("heart-d1")}).explained()
+    assert "FederatedRound fed/heart-d1 runs" in text
+    assert "  who:    nobody" in text
+
+
+def test_a_measurement_on_test_rows_that_is_over_is_not_under_way() -> None:
+    over = {**MEASUREMENT, "outcome": "Complete"}
+    assert explain.rounds_under_way(model(testing=over, delivery=DELIVERY)) == {"Delivered": "heart-d1"}

@@ -235,6 +235,6 @@ def test_a_deleted_model_ends_the_watch_and_a_timeout_too(
 
 
 def test_explain_says_why_a_series_waits_and_who_acts() -> None:
-    text = explain.text(explain.explain_model(model(condition("Ready", "False", "NoVersionYet"), STALLED), None))
+    text = explain.text(explain.explain_model(model(condition("Ready", "False", "NoVersionYet"), STALLED), {}))
     assert "SeriesRoundFailed" in text
     assert "the round's author" in text.lower()

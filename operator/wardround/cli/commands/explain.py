@@ -3,6 +3,7 @@
 import argparse
 from datetime import datetime
 
+from wardround.api.conditions import is_final
 from wardround.cli import explain, explain_requests, verbs
 from wardround.cli.arguments import Parsers, hint_of_namespace, target
 from wardround.cli.cluster import Cluster
@@ -39,7 +40,7 @@ def _explained(cluster: Cluster, item: Object, namespace: str, now: datetime) ->
         return _round(cluster, item, now)
     beat = verbs.lease(cluster, namespace) if kind in ("Participant", "RoundTask") else None
     if kind == "FederatedModel":
-        return explain.explain_model(item, _running(cluster, item, namespace, now))
+        return explain.explain_model(item, _under_way(cluster, item, namespace, now))
     if kind in ("RoundTask", "SiteTask"):
         return explain.explain_task(item, beat, now)
     if kind in explain_requests.KINDS:
@@ -47,15 +48,19 @@ def _explained(cluster: Cluster, item: Object, namespace: str, now: datetime) ->
     return explain.explain_long_lived(item, beat, now)
 
 
-def _running(cluster: Cluster, model: Object, namespace: str, now: datetime) -> explain.Explanation | None:
-    """The explanation of the round of the model's series that runs, if the person may read what it needs."""
-    name = explain.running_round(model)
-    try:
-        round_ = cluster.get("FederatedRound", name, namespace) if name else None
-        # The hub operator writes the name first. A round of somebody else may have it.
-        return _round(cluster, round_, now) if round_ and explain.is_of(model, round_) else None
-    except ForbiddenError:
-        return None
+def _under_way(cluster: Cluster, model: Object, namespace: str, now: datetime) -> dict[str, explain.Explanation]:
+    """The explanations of the model's rounds that have not ended, by the condition of the model that is about each.
+    None of a round if the person may not read what it needs."""
+    explained = {}
+    for condition, name in explain.rounds_under_way(model).items():
+        try:
+            round_ = cluster.get("FederatedRound", name, namespace)
+            # The hub operator writes the name first. A round of somebody else may have it.
+            if round_ and explain.is_of(model, round_) and not is_final(round_):
+                explained[condition] = _round(cluster, round_, now)
+        except ForbiddenError:
+            continue
+    return explained
 
 
 def _round(cluster: Cluster, round_: Object, now: datetime) -> explain.Explanation:
