@@ -144,6 +144,14 @@ def test_a_list_of_models_says_why_no_series_is_next() -> None:
     assert "priority" not in columns["Scheduled"]
 
 
+def test_a_list_of_models_says_in_one_word_what_a_series_does_or_waits_for() -> None:
+    """For example that it waits until it tries a failed round again. The message has the round and the time."""
+    columns = {each["name"]: each for each in version(CRDS["federatedmodels"])["additionalPrinterColumns"]}
+    for name, place in (("Reason", "reason"), ("Message", "message")):
+        assert columns[name]["jsonPath"] == f'.status.conditions[?(@.type=="Reconciling")].{place}'
+    assert "priority" not in columns["Reason"]
+
+
 def test_a_list_of_rounds_shows_the_loss_and_the_auc() -> None:
     columns = {each["name"]: each for each in version(CRDS["federatedrounds"])["additionalPrinterColumns"]}
     for name, metric in (("Loss", "loss"), ("AUC", "auc")):

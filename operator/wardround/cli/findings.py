@@ -33,7 +33,7 @@ from wardround.tabular import ignored_columns, problems
 
 SILENT_AFTER_SECONDS = 60
 # Reasons of a FederatedModel that are nobody's fault. Their messages say what the model waits for.
-UNDER_WAY = ("Delivering", "VersionTesting")
+UNDER_WAY = ("Delivering", "VersionTesting", "SeriesRetrying")
 DESCRIBED = re.compile(r"The parameter is (.+?)\. Compare its name")
 WAITING = "WaitingForApproval"
 READ, APPROVE = "To read what the task asks for, run", "To approve the task, run"
@@ -127,7 +127,7 @@ def of_conditions(item: LongLived) -> list[Finding]:
         # A model is not ready as long as its first series runs, and that is nobody's fault.
         holds, lacks = ("True",), ("False",)
         wrong = {"Stalled": holds, "Ready": lacks, "VersionWaits": holds, "Scheduled": lacks}
-        wrong |= {"Delivered": lacks, "Tested": lacks}
+        wrong |= {"Delivered": lacks, "Tested": lacks, "Reconciling": holds}
     findings: list[Finding] = []
     for name, statuses in wrong.items():
         condition = find(item.status.conditions, name)

@@ -25,8 +25,9 @@ BEST = "lowest"
 
 @dataclass(frozen=True)
 class Row:
-    """`place`: `Train 3`, or `Train 3, attempt 2`. `loss`, `auc`: of the model that the round made, on validation rows,
-    with 95 % intervals; empty as long as nobody has measured it. `over`: over how many people and hospitals."""
+    """`place`: `Train 3`, or `Train 3, attempt 2`. `outcome`: with the reason of a failure. `loss`, `auc`: of the model
+    that the round made, on validation rows, with 95 % intervals; empty as long as nobody has measured it. `over`: over
+    how many people and hospitals."""
 
     round: str
     place: str
@@ -65,7 +66,7 @@ def table(shown: Screen) -> Table:
     for name in ("round", "task", "outcome", "for", "hospitals", "loss of its model", "AUC of its model", "over"):
         made.add_column(name, no_wrap=name == "round")
     for row in shown.rows:
-        outcome = Text(row.outcome, style=COLOURS.get(row.outcome, ""))
+        outcome = Text(row.outcome, style=COLOURS.get(row.outcome.partition(":")[0], ""))
         numbers = (_loss(row), row.auc, row.over)
         made.add_row(Text(row.round), Text(row.place), outcome, row.duration, row.hospitals, *map(Text, numbers))
     return made
@@ -87,7 +88,7 @@ def _row(each: SeriesRound, seen: ModelObjects, metrics: Mapping[str, ResultMetr
     return Row(
         round=each.name,
         place=task_and_number(each),
-        outcome=each.outcome,
+        outcome=_outcome(each, live),
         duration=seconds(spent) if live and (spent := _spent(live, now)) is not None else "",
         hospitals=_hospitals(live) if live else "",
         # A round that was deleted has left its loss in the status.
@@ -96,6 +97,12 @@ def _row(each: SeriesRound, seen: ModelObjects, metrics: Mapping[str, ResultMetr
         over=f"{loss.people} people, {loss.hospitals} hospitals" if loss else "",
         best=series is not None and each.name == series.best,
     )
+
+
+def _outcome(each: SeriesRound, live: FederatedRound | None) -> str:
+    """`Complete`, or `Failed: QuorumNotMet`."""
+    failed = find_true(live.status.conditions, "Failed") if live else None
+    return f"{each.outcome}: {failed.reason}" if failed and each.outcome == "Failed" else each.outcome
 
 
 def _spent(live: FederatedRound, now: datetime) -> float | None:

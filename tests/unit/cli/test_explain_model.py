@@ -165,3 +165,18 @@ def test_a_delivery_that_needs_nobody_says_that_nobody_has_to_act() -> None:
 def test_a_measurement_on_test_rows_that_is_over_is_not_under_way() -> None:
     over = {**MEASUREMENT, "outcome": "Complete"}
     assert explain.rounds_under_way(model(testing=over, delivery=DELIVERY)) == {"Delivered": "heart-d1"}
+
+
+def test_a_series_that_waits_for_another_try_names_the_round_that_failed_and_the_time() -> None:
+    words = "Round heart-r2 of the series has failed (QuorumNotMet). Nobody has to act: the hub operator makes another."
+    entry = {"name": "heart-r2", "task": "Train", "number": 2, "generation": 1, "outcome": "Failed"}
+    series = {"number": 1, "stage": "Training", "started": stamp(50), "trigger": "Created", "rounds": [entry]}
+    waits = condition("Reconciling", "True", "SeriesRetrying", words)
+    text = Hub(model(condition("Ready", "False", "NoVersionYet"), waits, series=series)).explained()
+    assert f"  says:   {words.removesuffix('.')}" in text
+    assert "  who:    nobody" in text
+
+
+def test_a_series_that_runs_as_it_should_is_no_finding() -> None:
+    runs = condition("Reconciling", "True", "SeriesTraining", "The series is under way: its round heart-r1 runs.")
+    assert explain.explain_model(model(condition("Ready", "False", "NoVersionYet"), runs), {}).findings == ()

@@ -238,3 +238,18 @@ def test_explain_says_why_a_series_waits_and_who_acts() -> None:
     text = explain.text(explain.explain_model(model(condition("Ready", "False", "NoVersionYet"), STALLED), {}))
     assert "SeriesRoundFailed" in text
     assert "the round's author" in text.lower()
+
+
+def test_a_failed_round_has_its_reason_and_the_series_says_when_it_is_tried_again() -> None:
+    words = "Round breast-s1-r2-0123abcd of the series has failed (QuorumNotMet). The next one comes at 12:00."
+    item = model(
+        condition("Reconciling", "True", "SeriesRetrying", words),
+        rounds=[entry(0, "Statistics"), entry(1, loss="0.31"), entry(2, outcome="Failed")],
+    )
+    failed = live("breast-s1-r2-0123abcd", 50)
+    failed["status"]["conditions"] = [condition("Failed", "True", "QuorumNotMet")]
+    assert watch_model.lines(None, view(item, START, failed))[-2:] == [
+        "breast-s1-r2-0123abcd: Train 2 Failed: QuorumNotMet",
+        f"model: {words}",
+    ]
+    assert "Failed: QuorumNotMet" in shown(item, failed)

@@ -1,6 +1,7 @@
 """A series: which rounds a FederatedModel makes, in which order, and which model becomes a version."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -8,6 +9,7 @@ from tests.unit.plans_model.world import UID, World, model, started
 from wardround.api import conditions
 from wardround.api.federatedmodel import Schedule, Step, Stop, Summary
 from wardround.api.federatedround import Aggregation, Base, Participants, ResultMetric
+from wardround.api.times import to_seconds
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import CreateRound
@@ -298,13 +300,36 @@ def test_a_round_is_tried_again_after_a_while_and_each_time_later() -> None:
     assert 30 <= waits[0] < 60 <= waits[1] < 90
 
 
-def test_while_it_waits_the_series_says_when_it_goes_on() -> None:
+def test_while_it_waits_the_series_says_which_round_failed_and_why_and_when_it_goes_on() -> None:
     world = started()
-    world.fail(world.created[-1])
+    [first] = world.created
+    world.fail(first)
+    why = "1 of 2 hospitals sent an update."
+    failed = world.rounds[first]
+    [ended] = failed.status.conditions
+    explained = replace(failed.status, conditions=(replace(ended, message=why),))
+    world.rounds[first] = replace(failed, status=explained)
+    due = to_seconds(world.now + timedelta(seconds=30))
     plan = world.step()
-    assert condition(world, "Reconciling") == ("True", "SeriesRetrying")
+    assert world.condition("Reconciling") == (
+        "True",
+        "SeriesRetrying",
+        "Round heart-s1-r0-0123abcd of the series has failed (QuorumNotMet). Nobody has to act: the hub operator "
+        f"makes another round in its place at {due}. To see why it failed: `kubectl wardround explain "
+        f"federatedround/heart-s1-r0-0123abcd -n federation`. The round says: {why}",
+    )
     assert plan.requeue_after == 29.0
     assert world.created == ["heart-s1-r0-0123abcd"]
+
+
+def test_a_suspended_series_says_that_it_tries_again_once_somebody_resumes_it() -> None:
+    world = started()
+    world.fail(world.created[-1])
+    world.suspend(True)
+    world.step()
+    message = world.condition("Reconciling")[2]
+    assert "Once somebody sets its spec.suspend to false, the hub operator makes another round in its place" in message
+    assert "Nobody has to act" not in message
 
 
 def test_a_series_ends_though_its_evaluation_fails_for_good() -> None:

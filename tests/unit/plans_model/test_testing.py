@@ -10,6 +10,7 @@ from tests.unit.plans_model.world import World, model
 from wardround.api.federatedmodel import Evaluation, MeasurementStatus, ModelGate, OnFailure
 from wardround.api.federatedround import Counts, Quorum
 from wardround.api.modelversion import ModelVersion, VersionTest
+from wardround.api.times import to_seconds
 from wardround.documents import models
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model.types import CreateDelivery, CreateTest
@@ -127,9 +128,18 @@ def test_a_rollback_before_the_round_exists_measures_the_other_version() -> None
 def test_a_failed_round_that_has_asked_no_hospital_is_tried_again_as_other_rounds_are() -> None:
     made = world()
     until_asked(made)
-    for _ in range(2):
-        made.fail(under_way(made)[0])
-        made.settle()
+    made.fail(FIRST)
+    due = to_seconds(made.now + timedelta(seconds=30))
+    made.step()
+    assert made.condition("Tested")[1:] == (
+        "VersionTesting",
+        f"The measurement of the version on test rows has failed: round {FIRST} has failed (QuorumNotMet). To see why: "
+        f"`kubectl wardround explain federatedround/{FIRST} -n federation`. Nobody has to act: the hub operator makes "
+        f"another round in its place at {due}.",
+    )
+    made.settle()
+    made.fail(under_way(made)[0])
+    made.settle()
     made.run()
     assert made.tests == [FIRST, "heart-t1-t2-0123abcd", "heart-t1-t3-0123abcd"]
     assert result_of(made).round_name == "heart-t1-t3-0123abcd"

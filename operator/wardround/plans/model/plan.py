@@ -18,6 +18,7 @@ from wardround.plans.model import request as requests
 from wardround.plans.model import series as rounds
 from wardround.plans.model import status as statuses
 from wardround.plans.model.refusal import hopeless
+from wardround.plans.model.suspension import once_resumed
 from wardround.plans.model.types import (
     Added,
     CreateRound,
@@ -289,10 +290,7 @@ def failed(seen: Observation, series: SeriesStatus) -> Ruling | None:
         )
     due = rounds.retry_at(seen.round, failures)
     if seen.now < due:
-        waiting = (
-            f"Round {newest.name} of the series has failed. Nobody has to act: the hub operator makes another round "
-            f"in its place at {to_seconds(due)}."
-        )
+        waiting = _retrying(seen, seen.round, due)
         return Ruling(course="Progressing", reason="SeriesRetrying", message=waiting, series=over, requeue_at=due)
     return _progressing(rounds.again(model, over), at_once=True)
 
@@ -399,6 +397,20 @@ def _name_taken(other: str, series: SeriesStatus) -> Ruling:
         f"this FederatedModel. {REASONS['NameTaken'].advice}"
     )
     return Ruling(course="Stalled", reason="NameTaken", message=message, series=series)
+
+
+def _retrying(seen: Observation, federated_round: FederatedRound, due: datetime) -> str:
+    """Which round has failed, why, and when the hub operator makes another one."""
+    name, namespace = federated_round.metadata.name, federated_round.metadata.namespace
+    condition = conditions.find_true(federated_round.status.conditions, "Failed")
+    why, words = (f" ({condition.reason})", condition.message) if condition else ("", "")
+    event = f"the hub operator makes another round in its place at {to_seconds(due)}"
+    message = sentences(
+        f"Round {name} of the series has failed{why}.",
+        once_resumed(event, suspended=seen.model.spec.suspend),
+        f"To see why it failed: `kubectl wardround explain federatedround/{name} -n {namespace}`.",
+    )
+    return conditions.fitting(message, f"The round says: {words}") if words else message
 
 
 def _failure(newest: SeriesRound, federated_round: FederatedRound, why_hopeless: str) -> str:

@@ -299,7 +299,8 @@ def _runs(seen: Observation, testing: MeasurementStatus, live: FederatedRound) -
     where = f"federatedround/{testing.round} -n {seen.model.metadata.namespace}"
     if is_over(live):
         due = to_seconds(rounds.retry_at(live, testing.attempt))
-        message = f"Round {testing.round} has failed. Nobody has to act: the hub operator makes another one at {due}."
+        event = f"the hub operator makes another round in its place at {due}"
+        message = f"{_failure(live)} {once_resumed(event, suspended=seen.model.spec.suspend)}"
         return False, "VersionTesting", message
     message = (
         f"The measurement of the version on test rows is under way: round {testing.round} waits or runs. To see how "
