@@ -217,7 +217,7 @@ MODELS = (
     ),
     _author(
         name="VersionGone",
-        places=(Place.MODEL_READY, Place.MODEL_STALLED),
+        places=(Place.MODEL_READY, Place.MODEL_DELIVERED, Place.MODEL_STALLED),
         meaning="The current version of the model is missing: spec.current names a version that does not exist, or "
         "somebody has deleted the current version.",
         action="Set spec.current.version to a version that status.versions of the FederatedModel lists, or remove "

@@ -218,6 +218,55 @@ def test_a_suspended_model_pauses_its_delivery() -> None:
         world.suspend(value)
         world.settle()
         assert world.rounds["heart-d1-0123abcd"].spec.suspend is value
+        message = world.condition("Delivered")[2]
+        resumed = "Once somebody sets its spec.suspend to false, round heart-d1-0123abcd delivers the version."
+        assert (resumed in message) == value
+        assert ("waits or runs" in message) != value
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_suspended_model_names_no_round_that_nobody_makes(made: bool) -> None:
+    """People go back to version 1. Without a resumption, the status names no round of that version."""
+    world = running_of_second_version()
+    if not made:
+        del world.rounds[SECOND]
+    world.suspend(True)
+    world.settle()
+    world.pin(1)
+    world.settle()
+    assert world.condition("Delivered") == (
+        "False",
+        "Delivering",
+        "The FederatedModel is suspended. Once somebody sets its spec.suspend to false, the hub operator makes a round "
+        "that delivers version 1.",
+    )
+    world.suspend(False)
+    world.settle()
+    assert versions_under_way(world) == [1]
+
+
+def test_a_delivery_of_an_earlier_version_says_nothing_of_the_current_one() -> None:
+    world = trained()
+    world.run_next()
+    world.run()
+    world.suspend(True)
+    world.pin(1)
+    world.settle()
+    assert delivered(world) == ("False", "Delivering")
+    world.edit(deliver=Deliver(recipients="Nobody"))
+    world.settle()
+    assert delivered(world) == ("False", "DeliveryOff")
+
+
+def test_a_version_that_somebody_deletes_before_its_delivery_is_no_delivery_under_way() -> None:
+    world = delivering()
+    del world.rounds["heart-d1-0123abcd"]
+    del world.versions["heart-v1-0123abcd"]
+    world.settle()
+    status, reason, message = world.condition("Delivered")
+    assert (status, reason) == ("False", "VersionGone")
+    assert message.startswith("No round delivers ModelVersion heart-v1-0123abcd. ")
+    assert "heart-d1" not in message
 
 
 def test_a_wish_that_comes_later_delivers_the_current_version() -> None:

@@ -304,6 +304,8 @@ def test_a_round_on_test_rows_is_suspended_with_its_model() -> None:
     made.suspend(True)
     made.settle()
     assert made.rounds[FIRST].spec.suspend
+    resumed = f"Once somebody sets its spec.suspend to false, round {FIRST} measures the version on test rows."
+    assert resumed in made.condition("Tested")[2]
     made.suspend(False)
     made.settle()
     assert not made.rounds[FIRST].spec.suspend

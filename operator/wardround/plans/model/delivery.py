@@ -126,7 +126,8 @@ def condition(seen: Observation, made: FederatedModelStatus) -> FederatedModelSt
     if delivery is None:
         return made
     before = seen.model.status.delivery
-    holds, reason, message = _outcome(seen, delivery, before is not None and before.number == delivery.number)
+    live = seen.delivery if before is not None and before.number == delivery.number else None
+    holds, reason, message = _outcome(seen, delivery, live, made.current or "")
     known = conditions.set_condition(
         made.conditions,
         DELIVERED,
@@ -139,11 +140,15 @@ def condition(seen: Observation, made: FederatedModelStatus) -> FederatedModelSt
     return replace(made, conditions=known)
 
 
-def _outcome(seen: Observation, delivery: DeliveryStatus, is_observed: bool) -> tuple[bool, str, str]:
-    """Whether the version is delivered, reason and message. `is_observed`: whether its round is `seen.delivery`."""
-    live = seen.delivery if is_observed else None
-    if live is None and seen.model.spec.deliver.recipients == "Nobody":
+def _outcome(
+    seen: Observation, delivery: DeliveryStatus, live: FederatedRound | None, current: str
+) -> tuple[bool, str, str]:
+    """Whether the current version is delivered, reason and message. `live`: the round of the delivery."""
+    is_delivered_now = delivery.version == current
+    if seen.model.spec.deliver.recipients == "Nobody" and (live is None or not is_delivered_now):
         return False, "DeliveryOff", ""
+    if not is_delivered_now:
+        return False, *_to_come(seen, delivery, current)
     if live is not None and not rounds.controls(seen.model.metadata, live.metadata):
         message = (
             f"The hub operator cannot deliver the version by FederatedRound {delivery.round}, because this name is "
@@ -161,11 +166,23 @@ def _outcome(seen: Observation, delivery: DeliveryStatus, is_observed: bool) -> 
     return False, reason, message
 
 
-def _incomplete(seen: Observation, delivery: DeliveryStatus, live: FederatedRound | None) -> tuple[str, str]:
-    """Reason and message of a delivery whose round is to be made, runs or has failed."""
-    if live is None:
+def _to_come(seen: Observation, delivery: DeliveryStatus, current: str) -> tuple[str, str]:
+    """Reason and message while the round that delivers the current version is to be made. As long as the model is
+    suspended, the status names no round for a version that became the current one meanwhile."""
+    version = seen.versions.get(current)
+    if version is None:
+        return "VersionGone", f"No round delivers ModelVersion {current}. {REASONS['VersionGone'].text}"
+    if delivery.version == current:
         makes = f"the hub operator makes round {delivery.round}, which delivers the version"
-        return "Delivering", once_resumed(makes, suspended=seen.model.spec.suspend)
+    else:
+        makes = f"the hub operator makes a round that delivers version {version.spec.version}"
+    return "Delivering", once_resumed(makes, suspended=seen.model.spec.suspend)
+
+
+def _incomplete(seen: Observation, delivery: DeliveryStatus, live: FederatedRound | None) -> tuple[str, str]:
+    """Reason and message of a delivery of the current version whose round is to be made, runs or has failed."""
+    if live is None:
+        return _to_come(seen, delivery, delivery.version)
     where = f"federatedround/{delivery.round} -n {seen.model.metadata.namespace}"
     failed = _holding(live, "Failed")
     if failed is not None:
@@ -174,6 +191,8 @@ def _incomplete(seen: Observation, delivery: DeliveryStatus, live: FederatedRoun
             f"The delivery of the version has failed: round {delivery.round} has failed ({failed.reason}). To see why: "
             f"`kubectl wardround explain {where}`.",
         )
+    if seen.model.spec.suspend:
+        return "Delivering", once_resumed(f"round {delivery.round} delivers the version", suspended=True)
     return (
         "Delivering",
         f"The delivery of the version is under way: round {delivery.round} waits or runs. To see how far it is: "

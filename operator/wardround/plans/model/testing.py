@@ -302,6 +302,9 @@ def _runs(seen: Observation, testing: MeasurementStatus, live: FederatedRound) -
         event = f"the hub operator makes another round in its place at {due}"
         message = f"{_failure(live)} {once_resumed(event, suspended=seen.model.spec.suspend)}"
         return False, "VersionTesting", message
+    if seen.model.spec.suspend:
+        measures = f"round {testing.round} measures the version on test rows"
+        return False, "VersionTesting", once_resumed(measures, suspended=True)
     message = (
         f"The measurement of the version on test rows is under way: round {testing.round} waits or runs. To see how "
         f"far it is: `kubectl wardround explain {where}`."
