@@ -152,6 +152,16 @@ def test_a_list_of_models_says_in_one_word_what_a_series_does_or_waits_for() -> 
     assert "priority" not in columns["Reason"]
 
 
+def test_a_list_of_versions_says_why_one_has_no_numbers() -> None:
+    """Beside the verdict, which accepts a first version that nobody has measured."""
+    columns = {each["name"]: each for each in version(CRDS["modelversions"])["additionalPrinterColumns"]}
+    assert columns["Reason"] == {
+        "name": "Reason",
+        "type": "string",
+        "jsonPath": '.status.conditions[?(@.type=="Ready")].reason',
+    }
+
+
 def test_a_list_of_rounds_shows_the_loss_and_the_auc() -> None:
     columns = {each["name"]: each for each in version(CRDS["federatedrounds"])["additionalPrinterColumns"]}
     for name, metric in (("Loss", "loss"), ("AUC", "auc")):

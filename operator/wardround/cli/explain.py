@@ -41,6 +41,7 @@ from wardround.cli.findings import (
 )
 from wardround.cli.objects import Object, Task, began, created, metrics, printable, read, seconds, stages
 from wardround.plans.model.series import controls
+from wardround.plans.model.versions import WITHOUT_NUMBERS
 from wardround.plans.round.rulings import withheld
 from wardround.reasons.reason import NOBODY, Reason
 from wardround.reasons.registry import REASONS, reason_for
@@ -373,6 +374,8 @@ def _readiness(conditions: Conditions, heard_ago: float | None, silent: Sequence
         return (
             f"is approved. {silent[0].advice.meaning} A round that asks this hospital waits for the hospital's answer."
         )
+    if ready.reason in WITHOUT_NUMBERS:
+        return f"is ready, but its version has no metrics: {ready.reason}."
     if ready.reason == "NotReadYet":
         return f"is ready. {ready.message or REASONS['NotReadYet'].meaning}"
     heartbeat = f" The hub heard from the hospital's site {seconds(heard_ago)} ago." if heard_ago is not None else ""

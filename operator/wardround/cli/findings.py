@@ -25,6 +25,7 @@ from wardround.api.times import read_time
 from wardround.cli.objects import Task, assigned, seconds
 from wardround.plans.approval import LACKING
 from wardround.plans.link_local import CONDITION as LINK_LOCAL
+from wardround.plans.model.versions import WITHOUT_NUMBERS
 from wardround.reasons.parameter import UNNAMED, describe
 from wardround.reasons.reason import HOSPITAL, NOBODY, Reason
 from wardround.reasons.registry import REASONS, reason_for
@@ -131,7 +132,7 @@ def of_conditions(item: LongLived) -> list[Finding]:
     findings: list[Finding] = []
     for name, statuses in wrong.items():
         condition = find(item.status.conditions, name)
-        if condition is not None and condition.status in statuses:
+        if condition is not None and (condition.status in statuses or _is_unmeasured(item, condition)):
             advice = _with_own_names(item, condition)
             if isinstance(item, FederatedModel) and advice.owner == NOBODY and condition.reason not in UNDER_WAY:
                 continue  # for example no trigger, or no delivery
@@ -140,6 +141,11 @@ def of_conditions(item: LongLived) -> list[Finding]:
             participant = metadata.name if isinstance(item, Participant) else ""
             findings.append(Finding(name, condition.reason, advice, condition.message, participant))
     return findings
+
+
+def _is_unmeasured(item: LongLived, ready: Condition) -> bool:
+    """Whether a version, or the current version of a model, counts although no round has measured it."""
+    return isinstance(item, FederatedModel | ModelVersion) and ready.reason in WITHOUT_NUMBERS
 
 
 def of_rows(dataset: Dataset) -> list[Finding]:

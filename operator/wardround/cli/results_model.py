@@ -14,6 +14,7 @@ from rich.text import Text
 from wardround.cli import absent, results
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import ModelObjects
+from wardround.plans.model.versions import without_numbers
 from wardround.wire import codec
 
 COLUMNS = ("object", "place", *results.COLUMNS)
@@ -64,12 +65,15 @@ def table(shown: ModelObjects) -> Table:
 
 
 def notes(shown: ModelObjects) -> list[str]:
-    """What the table cannot show: which declared metrics a version lacks, and that numbers of people are rounded."""
+    """What the table cannot show: which declared metrics a version lacks, why a version has none, and that numbers of
+    people are rounded."""
     made = []
     for each in shown.versions:
         names = [metric.name for metric in each.status.metrics]
         if names and (missing := absent.sentences(shown.model.spec.round.metrics, names)):
             made.append(f"modelversion/{each.metadata.name}: {missing}")
+        elif unmeasured := without_numbers(each):
+            made.append(f"modelversion/{each.metadata.name}: {unmeasured.message}")
     return [*made, results.ROUNDED]
 
 

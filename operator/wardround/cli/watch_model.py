@@ -178,8 +178,8 @@ def _footer(shown: FederatedModel) -> str:
         return "suspended"
     if _exit_code(shown) == COMPLETE:
         ending = [f"the series has ended. Current version: {status.current or 'none'}"]
-        notes = (find_true(status.conditions, kind) for kind in ("VersionWaits", "Scheduled"))
-        return ". ".join((*ending, *(each.message.rstrip(".") for each in notes if each)))
+        notes = (find_true(status.conditions, kind) for kind in ("Ready", "VersionWaits", "Scheduled"))
+        return ". ".join((*ending, *(each.message.rstrip(".") for each in notes if each and each.message)))
     reconciling = find_true(status.conditions, "Reconciling")
     return (reconciling.message if reconciling else "") or "waits for the hub operator"
 

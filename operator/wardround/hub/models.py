@@ -46,7 +46,6 @@ from wardround.plans.model.types import (
 )
 from wardround.plans.round.status import CLEANED_UP, DISPATCHED, is_over
 from wardround.ports import Object
-from wardround.reasons.registry import REASONS
 from wardround.wire import codec
 from wardround.wire.compression import NONE, Compression
 
@@ -360,8 +359,8 @@ class ModelController:
             (),
             "Ready",
             True,
-            "VersionReady",
-            REASONS["VersionReady"].meaning,
+            action.reason,
+            action.message,
             now=self._hub.clock(),
             generation=before.metadata.generation,
         )

@@ -237,6 +237,14 @@ MODELS = (
         meaning="The ModelVersion has its model and its metrics.",
         action="Nothing to do.",
     ),
+    _author(
+        name="VersionNotMeasured",
+        places=(Place.MODEL_READY, Place.VERSION_READY),
+        meaning="The version has its model, but no metrics: no round has measured it.",
+        action="Read the condition's message: it names the round, and says how to see more. Remove the cause before "
+        "the next series. If you need the numbers of this version, apply an Evaluate round whose base is "
+        "spec.roundName of the ModelVersion.",
+    ),
     _nobody(
         name="VersionCurrent",
         places=(Place.MODEL_READY,),

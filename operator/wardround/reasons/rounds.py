@@ -343,11 +343,12 @@ _QUORUM = (
     _round(
         name="NumbersWithheld",
         lasting=True,
-        places=(Place.ROUND_FAILED,),
+        places=(Place.ROUND_FAILED, Place.MODEL_READY, Place.VERSION_READY),
         meaning="The round has no numbers: too many hospitals withhold theirs, so the others are no quorum. A "
         "hospital withholds its numbers if its measured rows, or one class in them, have fewer people than "
         "policy.minCell of its Site.",
-        action="If you need the numbers, apply a new round that asks more hospitals, or that has a lower quorum.min.",
+        action="If you need the numbers, apply a new round that asks more hospitals, or that has a lower quorum.min. "
+        "In a FederatedModel, change round.participants or evaluation.quorum: this applies to the next series.",
     ),
 )
 _HUB = (

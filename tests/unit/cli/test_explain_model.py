@@ -180,3 +180,22 @@ def test_a_series_that_waits_for_another_try_names_the_round_that_failed_and_the
 def test_a_series_that_runs_as_it_should_is_no_finding() -> None:
     runs = condition("Reconciling", "True", "SeriesTraining", "The series is under way: its round heart-r1 runs.")
     assert explain.explain_model(model(condition("Ready", "False", "NoVersionYet"), runs), {}).findings == ()
+
+
+WITHHELD = condition("Ready", "True", "NumbersWithheld", "The version has no metrics: round heart-e1 has failed.")
+VERSION = {"modelName": "heart", "version": 1, "series": 1, "roundName": "heart-r1", "roundUID": "u", "digest": ""}
+
+
+@pytest.mark.parametrize("kind", ["FederatedModel", "ModelVersion"])
+def test_a_version_without_numbers_does_not_look_as_if_all_were_well(kind: str) -> None:
+    if kind == "FederatedModel":
+        shown = Hub(model(WITHHELD)).explained()
+    else:
+        spec = {**VERSION, "parents": [], "release": "Participants"}
+        version = {"kind": kind, "metadata": {"name": "v", "namespace": "fed", "uid": "u"}, "spec": spec}
+        version["status"] = {"conditions": [WITHHELD], "verdict": {"outcome": "Accepted", "reason": "FirstVersion"}}
+        shown = explain.text(explain.explain_long_lived(version, None, NOW))
+    assert shown.splitlines()[0].endswith(" is ready, but its version has no metrics: NumbersWithheld.")
+    assert "Ready: NumbersWithheld: The round has no numbers: too many hospitals withhold theirs" in shown
+    assert "  says:   The version has no metrics: round heart-e1 has failed" in shown
+    assert "  who:    the round's author" in shown

@@ -168,6 +168,18 @@ def test_numbers_about_test_rows_stand_in_a_table_of_their_own() -> None:
     assert ">0.4321<" not in written(objects)
 
 
+def test_a_version_that_no_round_has_measured_says_why() -> None:
+    """The gate accepts a first version, whatever it is worth."""
+    items = reported.objects()
+    first = items["model"][1][1]
+    words = "The version has no metrics: round heart-e1 has failed."
+    ready = {"type": "Ready", "status": "True", "reason": "NumbersWithheld", "message": words}
+    first["status"] |= {"metrics": [], "calibration": [], "conditions": [ready]}
+    text = "".join(parsed(written(items)).itertext())
+    assert f"NumbersWithheld. {words}" in text
+    assert "Versions that no round has measured:" not in "".join(parsed(written()).itertext())
+
+
 def own_numbers(item: Any) -> list[Any]:
     """All numbers of a version or of a round."""
     status = item["status"]

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from tests.unit.cli.required import REQUIRED, RESULT, metric
 from wardround.api import federatedround
+from wardround.api.conditions import Condition
 from wardround.api.federatedround import Task
 from wardround.api.meta import Meta
 from wardround.cli import model_objects, results_model, verbs
@@ -135,6 +137,15 @@ def test_below_the_table_stand_the_declared_metrics_that_a_version_lacks() -> No
     lacks = "The result of this round does not show these metrics that the round declares: auc, people, positives."
     assert missing.startswith(f"modelversion/heart-v2-0123abcd: {lacks}")
     assert rounded == ROUNDED
+
+
+def test_below_the_table_stands_why_a_version_has_no_numbers() -> None:
+    shown = objects()
+    ready = Condition(type="Ready", status="True", reason="NumbersWithheld", message="No round has measured it.")
+    [first, *others] = shown.versions
+    bare = replace(first, status=replace(first.status, metrics=(), conditions=(ready,)))
+    notes = results_model.notes(replace(shown, versions=(bare, *others)))
+    assert f"modelversion/{first.metadata.name}: No round has measured it." in notes
 
 
 def test_csv_and_json_have_the_same_numbers() -> None:

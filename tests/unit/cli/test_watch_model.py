@@ -253,3 +253,12 @@ def test_a_failed_round_has_its_reason_and_the_series_says_when_it_is_tried_agai
         f"model: {words}",
     ]
     assert "Failed: QuorumNotMet" in shown(item, failed)
+
+
+def test_the_end_of_a_series_says_that_nobody_has_measured_the_version() -> None:
+    ready = condition("Ready", "True", "NumbersWithheld", "The version has no metrics: round e1 has failed.")
+    item = model(ready, stage="Ended", version="breast-v1-0123abcd", current="breast-v1-0123abcd")
+    assert watch_model.lines(None, view(item, START))[-1] == (
+        "model: the series has ended. Current version: breast-v1-0123abcd. The version has no metrics: round e1 has "
+        "failed"
+    )

@@ -268,7 +268,7 @@ class World:
                     live, metadata=replace(live.metadata, owner_references=owners)
                 )
             case ReportVersion():
-                ready = Condition(type="Ready", status="True", reason="VersionReady")
+                ready = Condition(type="Ready", status="True", reason=action.reason, message=action.message)
                 measured = models.measured(action.version, action.measured_by, action.verdict)
                 self._replace(action.version, status=replace(measured, conditions=(ready,)))
             case ReportTest():

@@ -19,6 +19,7 @@ from wardround.cli.report.document import (
 )
 from wardround.cli.report.seen import ReportInput, number
 from wardround.cli.shared_numbers import FEWEST_HOSPITALS
+from wardround.plans.model.versions import without_numbers
 
 TITLES = {"loss": "Log loss", "auc": "AUC"}
 MEANINGS = {
@@ -80,6 +81,7 @@ def comparison(seen: ReportInput) -> Section:
         return Section("versions", "Current version and candidate", (Paragraph(text),))
     blocks = [
         _measured(seen, versions),
+        *_unmeasured(seen, versions),
         *_tested(seen, versions),
         *_verdicts(seen, versions),
         *_newest_differences(seen),
@@ -100,6 +102,13 @@ def _measured(seen: ReportInput, versions: Sequence[ModelVersion]) -> Block:
         "The versions with their metrics. The metrics come from the first round that measured each model",
         sorted(measured, key=lambda each: names.index(each[1].name)),
     )
+
+
+def _unmeasured(seen: ReportInput, versions: Sequence[ModelVersion]) -> list[Block]:
+    """Why versions have no metrics."""
+    reasons = ((each, without_numbers(each)) for each in versions)
+    facts = tuple((seen.role(each), f"{ready.reason}. {ready.message}") for each, ready in reasons if ready is not None)
+    return [Paragraph("Versions that no round has measured:"), Facts(facts)] if facts else []
 
 
 def _tested(seen: ReportInput, versions: Sequence[ModelVersion]) -> list[Block]:

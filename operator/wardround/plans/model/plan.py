@@ -179,7 +179,10 @@ def _listed(seen: Observation, series: SeriesStatus, best: FederatedRound, versi
     if not any(each.uid == version.metadata.uid for each in best.metadata.owner_references):
         actions.append(KeepRound(round=best, version=version))
     if not conditions.is_true(version.status.conditions, "Ready"):
-        actions.append(ReportVersion(version=version, measured_by=seen.measuring, verdict=verdict))
+        reason, message = versions.readiness(seen, series)
+        actions.append(
+            ReportVersion(version=version, measured_by=seen.measuring, verdict=verdict, reason=reason, message=message)
+        )
     automatic = seen.model.spec.gate.promote == "Automatic" and seen.model.spec.current is None
     name = version.metadata.name
     return Ruling(

@@ -128,10 +128,12 @@ def _served(seen: Observation, current: str | None) -> tuple[str, ...]:
 
 
 def _summary(current: ModelVersion | None, series: SeriesStatus) -> Summary | None:
+    """A version that no round has measured shows the reason where people look for the loss."""
     metrics = {each.name: each for each in current.status.metrics} if current else {}
+    unmeasured = versions.without_numbers(current)
     change = rounds.trend(series)
     made = Summary(
-        loss=_with_interval(metrics.get("loss")),
+        loss=_with_interval(metrics.get("loss")) or (unmeasured.reason if unmeasured else None),
         auc=_with_interval(metrics.get("auc")),
         trend=None if change is None else f"{change:+}",
     )
@@ -159,7 +161,9 @@ def _conditions(after: Observation, ruling: Ruling) -> Conditions:
     """`after`: with the status as it will be."""
     now, generation = after.now, after.model.metadata.generation
     gone, current = version_gone(after), after.model.status.current
-    reason, message = gone or ("VersionCurrent" if current else "NoVersionYet", "")
+    unmeasured = versions.without_numbers(versions.current(after))
+    known = (unmeasured.reason, unmeasured.message) if unmeasured else ("VersionCurrent", "")
+    reason, message = gone or (known if current else ("NoVersionYet", ""))
     result = conditions.set_condition(
         after.model.status.conditions,
         "Ready",

@@ -106,12 +106,14 @@ class KeepRound:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportVersion:
-    """Write metrics and verdict of a version into its status. `measured_by`: None if no round has measured its
-    model."""
+    """Write metrics and verdict of a version into its status. `measured_by`: None if no round has measured its model.
+    `reason`, `message`: of its condition `Ready`."""
 
     version: ModelVersion
     measured_by: FederatedRound | None
     verdict: VersionVerdict
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from wardround.api import conditions, federatedround, modelversion
+from wardround.api.conditions import Condition
 from wardround.api.federatedmodel import SeriesStatus
 from wardround.api.federatedround import FederatedRound, HospitalVerdicts, Outcome, ResultMetric, RoundVerdict
 from wardround.api.modelversion import ModelVersion, Parent, VersionVerdict
@@ -15,6 +16,8 @@ from wardround.reasons.registry import REASONS
 LOSS = "loss"
 # So many hospitals' names a sentence of a verdict says.
 NAMED = 16
+# Why no round has measured a version, in its condition `Ready`.
+WITHOUT_NUMBERS = ("NumbersWithheld", "VersionNotMeasured")
 # A version shows the own verdicts of so many hospitals or more.
 FEWEST_HOSPITALS = 2
 
@@ -90,6 +93,32 @@ def verdict(seen: Observation, series: SeriesStatus) -> VersionVerdict:
     hospitals = (_hospitals(seen, each) for each in result.hospital_verdicts)
     sentences = (_words(decided.reason), _reference(seen, decided.reference), *_unseen(decided), *hospitals)
     return VersionVerdict(outcome=decided.outcome, reason=decided.reason, message=" ".join(filter(None, sentences)))
+
+
+def readiness(seen: Observation, series: SeriesStatus) -> tuple[str, str]:
+    """Reason and message of the condition `Ready` of the version of a series that has ended. A version without metrics
+    says why: otherwise it looks as if it were good."""
+    if seen.measuring is not None:
+        return "VersionReady", REASONS["VersionReady"].meaning
+    name, live = rounds.last(series).name, seen.round
+    if live is None:
+        why, reason = "does not exist any more", "VersionNotMeasured"
+    elif failed := conditions.find_true(live.status.conditions, "Failed"):
+        why, reason = f"has failed ({failed.reason})", failed.reason
+    else:
+        why, reason = "is Complete, but no number covers enough people or hospitals", "VersionNotMeasured"
+    where = f"federatedround/{name} -n {seen.model.metadata.namespace}"
+    message = (
+        f"The version has no metrics, because no round has measured its model. Round {name}, the last one of the "
+        f"series, {why}. To see more: `kubectl wardround explain {where}`."
+    )
+    return reason if reason in WITHOUT_NUMBERS else "VersionNotMeasured", message
+
+
+def without_numbers(version: ModelVersion | None) -> Condition | None:
+    """The condition `Ready` of a version that no round has measured; None of another one."""
+    ready = conditions.find_true(version.status.conditions, "Ready") if version else None
+    return ready if ready is not None and ready.reason in WITHOUT_NUMBERS else None
 
 
 def waiting(seen: Observation) -> ModelVersion | None:
