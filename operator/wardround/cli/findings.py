@@ -33,8 +33,6 @@ from wardround.reasons.training import at_a_dataset
 from wardround.tabular import ignored_columns, problems
 
 SILENT_AFTER_SECONDS = 60
-# Reasons of a FederatedModel that are nobody's fault. Their messages say what the model waits for.
-UNDER_WAY = ("Delivering", "VersionTesting", "SeriesRetrying")
 DESCRIBED = re.compile(r"The parameter is (.+?)\. Compare its name")
 WAITING = "WaitingForApproval"
 READ, APPROVE = "To read what the task asks for, run", "To approve the task, run"
@@ -134,7 +132,7 @@ def of_conditions(item: LongLived) -> list[Finding]:
         condition = find(item.status.conditions, name)
         if condition is not None and (condition.status in statuses or _is_unmeasured(item, condition)):
             advice = _with_own_names(item, condition)
-            if isinstance(item, FederatedModel) and advice.owner == NOBODY and condition.reason not in UNDER_WAY:
+            if isinstance(item, FederatedModel) and advice.owner == NOBODY and not advice.explained:
                 continue  # for example no trigger, or no delivery
             if any(each.reason == condition.reason for each in findings):
                 continue  # two conditions of a model can have one cause

@@ -91,6 +91,7 @@ DELIVERIES = (
     ),
     _nobody(
         name="Delivering",
+        explained=True,
         places=(Place.MODEL_DELIVERED,),
         wait=Wait(stage="Transfer", deadline="DeliveryDeadline"),
         meaning="The courier is fetching the model, or is writing it onto the claim of models.",

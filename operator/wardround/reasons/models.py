@@ -156,6 +156,7 @@ MODELS = (
     ),
     _nobody(
         name="SeriesRetrying",
+        explained=True,
         places=(Place.MODEL_RECONCILING,),
         meaning="A round of the series has failed. The hub operator makes another one in its place.",
         action="Wait.",
@@ -265,6 +266,7 @@ MODELS = (
     ),
     _nobody(
         name="VersionTesting",
+        explained=True,
         places=(Place.MODEL_TESTED,),
         meaning="The hub operator measures the current version on test rows. It does this once for each version. The "
         "version is the current one meanwhile.",

@@ -78,14 +78,15 @@ class Reason:
     `failure_class`: the class of a task that fails for this reason; None if no task does. `exit_code`: the exit code of
     our container that ends for this reason; None if none does. `retried`: whether the hub makes another attempt after a
     site's task failed for this reason; the exit code does not decide it. `lasting`: whether each further round that
-    asks for the same fails for this reason too, so that a series makes none until people have acted. `places`: where
-    the reason stands, beside the places that `stands_in` derives from other fields. `wait`: how a task waits with this
-    reason; None if no task does. `reporters`: the processes on whose word a task fails for this reason. `concerns`: the
-    part of a hospital's data that is the cause; None if no part is. `in_round`: the reason for which a round leaves out
-    a Participant with this reason; None if it is the same one. `owner`: the people who must act. `meaning` and
-    `action`: whole sentences with the placeholders PARTICIPANT, FEDERATION, ROUND, DATASET, TASK, SITE_NAMESPACE and
-    PARAMETER, which `about` replaces. `at_prediction`: both in the words of a Prediction, which has no round and no
-    SiteTask; None if the reason needs no words of its own there.
+    asks for the same fails for this reason too, so that a series makes none until people have acted. `explained`:
+    whether `explain` of a FederatedModel shows this reason although nobody has to act, because the message says what
+    the model waits for. `places`: where the reason stands, beside the places that `stands_in` derives from other
+    fields. `wait`: how a task waits with this reason; None if no task does. `reporters`: the processes on whose word a
+    task fails for this reason. `concerns`: the part of a hospital's data that is the cause; None if no part is.
+    `in_round`: the reason for which a round leaves out a Participant with this reason; None if it is the same one.
+    `owner`: the people who must act. `meaning` and `action`: whole sentences with the placeholders PARTICIPANT,
+    FEDERATION, ROUND, DATASET, TASK, SITE_NAMESPACE and PARAMETER, which `about` replaces. `at_prediction`: both in the
+    words of a Prediction, which has no round and no SiteTask; None if the reason needs no words of its own there.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Reason:
     exit_code: int | None = None
     retried: bool = False
     lasting: bool = False
+    explained: bool = False
     places: tuple[Place, ...] = ()
     wait: Wait | None = None
     reporters: tuple[Process, ...] = ()
