@@ -327,8 +327,9 @@ def explain_model(item: Object, under_way: Mapping[str, Explanation]) -> Explana
     waits = {condition for condition, each in under_way.items() if any(f.advice.owner != NOBODY for f in each.findings)}
     own = (each for each in explained.findings if each.where not in waits or each.advice.owner != NOBODY)
     headlines = (explained.headline, *(each.headline for each in under_way.values()))
-    findings = (*own, *(finding for each in under_way.values() for finding in each.findings))
-    return Explanation("\n".join(headlines), findings)
+    # A hospital that is silent is so in each round.
+    findings = dict.fromkeys((*own, *(finding for each in under_way.values() for finding in each.findings)))
+    return Explanation("\n".join(headlines), tuple(findings))
 
 
 def explain_long_lived(item: Object, heartbeat: Object | None, now: datetime) -> Explanation:

@@ -162,6 +162,15 @@ def test_a_delivery_that_needs_nobody_says_that_nobody_has_to_act() -> None:
     assert "  who:    nobody" in text
 
 
+def test_a_hospital_that_is_silent_in_two_rounds_stands_once() -> None:
+    entry = {"name": "heart-r2", "task": "Train", "number": 2, "generation": 1, "outcome": "Running"}
+    series = {"number": 2, "stage": "Training", "started": stamp(50), "trigger": "Created", "rounds": [entry]}
+    silent = explain.explain_round(round_of("r"), [waiting_task()], {"site-a": lease(600)}, NOW)
+    under_way = {"Reconciling": silent, "Delivered": silent}
+    explained = explain.explain_model(model(READY, DELIVERING, series=series, delivery=DELIVERY), under_way)
+    assert [each.reason for each in explained.findings] == ["WaitingForApproval", "NotConnected"]
+
+
 def test_a_measurement_on_test_rows_that_is_over_is_not_under_way() -> None:
     over = {**MEASUREMENT, "outcome": "Complete"}
     assert explain.rounds_under_way(model(testing=over, delivery=DELIVERY)) == {"Delivered": "heart-d1"}
