@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import pytest
 
 from tests.integration.api import objects
 from tests.unit.cli import reported
+from tests.unit.cli.required import RESULT
+from tests.unit.cli.rounds import condition, task
 from tests.unit.plans_model.world import World, model, trained
+from wardround import kubectl as program
 from wardround.api.federatedround import Aggregation
 from wardround.api.modelversion import ModelVersion
+from wardround.cli.cluster import Cluster
+from wardround.cli.commands import sweep as command
 from wardround.cli.comparison import check, federated_round
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import ModelObjects
+from wardround.wire import codec
 
 ROUND: dict[str, Any] = objects.federated_round(
     "compare-1a2b3c4d", task="Evaluate", initial=None, base={"roundName": "one"}, references=["other"]
@@ -103,3 +110,65 @@ def test_models_of_two_schemas_are_not_compared() -> None:
 
 def with_round_uid(version: ModelVersion, uid: str) -> ModelVersion:
     return replace(version, spec=replace(version.spec, round_uid=uid))
+
+
+@dataclass
+class Hub:
+    """An API server with two models. `statuses`: of the round that compares them, at each look at it; `tasks`: its
+    RoundTasks."""
+
+    worlds: dict[str, World]
+    statuses: Iterator[dict[str, Any]]
+    tasks: list[dict[str, Any]]
+    made: dict[str, Any] = field(default_factory=dict)
+    default_namespace: str = "federation"
+
+    def get(self, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
+        if kind == "FederatedModel":
+            return dumped(kind, self.worlds[name].model)
+        if self.made:
+            self.made["status"] = next(self.statuses)
+        return self.made or None
+
+    def list(self, kind: str, namespace: str = "", labels: str = "") -> list[dict[str, Any]]:
+        if kind == "RoundTask":
+            return self.tasks
+        [world] = [each for each in self.worlds.values() if each.model.metadata.uid in labels]
+        items = world.versions if kind == "ModelVersion" else world.rounds
+        return [dumped(kind, each) for each in items.values()]
+
+    def create(self, item: dict[str, Any]) -> dict[str, Any]:
+        self.made = {**item, "metadata": {**item["metadata"], "uid": "compared"}}
+        return self.made
+
+
+def dumped(kind: str, item: Any) -> dict[str, Any]:
+    return {"kind": kind, **codec.dump(item)}
+
+
+def renamed(world: World, name: str) -> World:
+    metadata = replace(world.model.metadata, name=name, uid=name)
+    world.model = replace(world.model, metadata=metadata)
+    return world
+
+
+def test_a_comparison_says_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Standard output has the numbers alone."""
+    monkeypatch.setattr(command, "POLL_SECONDS", 0.0)
+    waiting = task("site-a", {"conditions": [condition("Stalled", "True", "WaitingForApproval")]})
+    runs = {"timeline": [{"stage": "Dispatched", "time": "2026-11-27T12:00:00Z"}]}
+    over = {"conditions": [condition("Complete", "True", "Complete")], "result": {**RESULT, "samples": 9}}
+    worlds = {each: renamed(trained(rounds=1), each) for each in ("one", "two")}
+    worlds["two"].versions = {name: with_round_uid(each, name) for name, each in worlds["two"].versions.items()}
+    hub = Hub(worlds, iter([runs, runs, over]), [waiting])
+    options = program.parser().parse_args(["compare", "fm/one", "fm/two"])
+    assert command.run_compare(cast(Cluster, hub), options) == 0
+    output = capsys.readouterr()
+    assert output.err.splitlines()[1:] == [
+        "site-a: waits for approval",
+        "round: waits for the hub operator",
+        "round: waits for the hospitals",
+    ]
+    assert "waits" not in output.out

@@ -7,12 +7,13 @@ from pathlib import Path
 from rich.console import Console
 
 from wardround.api import conditions, federatedmodel, federatedround, modelversion, names
-from wardround.cli import comparison, model_objects, results, sweeps, verbs
+from wardround.cli import comparison, model_objects, results, sweeps, verbs, watch
 from wardround.cli.arguments import Parsers, add_timeout, hint_of_namespace, target
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.commands.results import WIDE_PIPE
 from wardround.cli.errors import CommandError
 from wardround.cli.terminal import say
+from wardround.clock import system_clock
 
 POLL_SECONDS = 1.0
 
@@ -43,9 +44,10 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         parents=[shared],
         help="compare the models of two FederatedModels in pairs",
         description="Compares two models: makes one Evaluate round that measures both on the validation rows of the "
-        "same patients, waits for it, and shows the difference between their losses. Of each model, it takes the "
-        "current version, or the newest one if none is current. Each comparison uses up a part of the hospitals' "
-        "evaluation budgets (policy.maxEvaluations).",
+        "same patients, waits for it, and shows the difference between their losses. While the command waits, it says "
+        "on stderr what the round and each hospital do. Of each model, it takes the current version, or the newest one "
+        "if none is current. Each comparison uses up a part of the hospitals' evaluation budgets "
+        "(policy.maxEvaluations).",
     )
     comparing.add_argument("one", metavar="federatedmodel/NAME")
     comparing.add_argument("other", metavar="federatedmodel/NAME")
@@ -93,10 +95,12 @@ def run_compare(hub: Cluster, options: argparse.Namespace) -> int:
 
 
 def _ended(hub: Cluster, live: Object, timeout: float) -> Object:
-    """The round once it is Complete. Raises CommandError if it has failed, is gone, or the time is over."""
+    """The round once it is Complete. Until then, each change of the round or of a hospital is said. Raises CommandError
+    if the round has failed, is gone, or the time is over."""
     name, namespace = live["metadata"]["name"], live["metadata"]["namespace"]
     until = time.monotonic() + timeout
     why = f"kubectl wardround explain federatedround/{name} -n {namespace}"
+    before: watch.Screen | None = None
     while True:
         known = federatedround.parse(live).status.conditions
         if conditions.is_true(known, "Complete"):
@@ -106,6 +110,10 @@ def _ended(hub: Cluster, live: Object, timeout: float) -> Object:
                 f"Round {name} has failed. To see why: {why}. To compare again, delete the round: kubectl delete "
                 f"federatedround {name} -n {namespace}"
             )
+        shown = watch.view(live, verbs.tasks_of(hub, [live]) or [], system_clock())
+        for line in watch.lines(before, shown):
+            say(line)
+        before = shown
         if time.monotonic() > until:
             raise CommandError(
                 f"Round {name} has not ended within {timeout:g} s. Run the command again. To see why: {why}"
