@@ -46,13 +46,37 @@ class ModelObjects:
     def round(self, name: str) -> FederatedRound | None:
         return next((each for each in self.rounds if each.metadata.name == name), None)
 
-    def place(self, federated_round: FederatedRound) -> str:
-        """`series 2, Train 3`. The status lists the rounds of the newest series alone. For the others, their names say
-        as much. For a name that somebody else has chosen: the task."""
-        name, series = federated_round.metadata.name, self.model.status.series
+    def entry(self, name: str) -> tuple[int, SeriesRound] | None:
+        """The number of its series, and the entry, of a round. The status lists the rounds of the newest series alone.
+        For the others, their names say as much. None for a name that somebody else has chosen."""
+        series = self.model.status.series
         listed = next((each for each in self.series_rounds if each.name == name), None)
-        named = (series.number, listed) if series is not None and listed is not None else rounds.read_name(name)
-        if named:
+        return (series.number, listed) if series is not None and listed is not None else rounds.read_name(name)
+
+    def ran(self) -> tuple[FederatedRound, ...]:
+        """The live rounds of all series, in order. A round that the status does not list counts only if the model is
+        its controller: people who make rounds can choose any name and label."""
+        listed = {each.name for each in self.series_rounds}
+        return tuple(
+            each
+            for each in self.rounds
+            if each.metadata.name in listed
+            or (rounds.read_name(each.metadata.name) and rounds.controls(self.model.metadata, each.metadata))
+        )
+
+    def trained(self) -> tuple[tuple[int, SeriesRound], ...]:
+        """The Train rounds of all series that the status, a version or a live round knows, each with the number of its
+        series, in order."""
+        live = (each.metadata.name for each in self.ran())
+        made = (each.spec.round_name for each in self.versions)
+        names = dict.fromkeys((*made, *live, *(each.name for each in self.series_rounds)))
+        known = [entry for name in names if (entry := self.entry(name)) is not None and entry[1].task == "Train"]
+        return tuple(sorted(known, key=lambda entry: (entry[0], entry[1].number, entry[1].attempt)))
+
+    def place(self, federated_round: FederatedRound) -> str:
+        """`series 2, Train 3`. For a name that somebody else has chosen: the task."""
+        name = federated_round.metadata.name
+        if named := self.entry(name):
             return f"series {named[0]}, {task_and_number(named[1])}"
         tested = (each for each in self.versions if each.status.test and each.status.test.round_name == name)
         version = next(tested, None)
@@ -65,8 +89,8 @@ class ModelObjects:
         return f"{_numbers(version)}{role}"
 
     def measured(self) -> Mapping[str, Mapping[str, ResultMetric]]:
-        """The metrics of each model on validation rows, by the name of the round that made it, as the first round that
-        measured the model told them."""
+        """The metrics of each model on validation rows, by the name of the round that made it, as the first live round
+        that measured the model told them. Where no such round is left, those of the version."""
         known: dict[str, dict[str, ResultMetric]] = {}
         for each in self.rounds:
             own: dict[str, dict[str, ResultMetric]] = {}
@@ -74,7 +98,8 @@ class ModelObjects:
                 if metric.rows == "Validation":
                     own.setdefault(metric.model, {})[metric.name] = metric
             known = {**own, **known}
-        return known
+        versions = {each.spec.round_name: {one.name: one for one in each.status.metrics} for each in self.versions}
+        return {**versions, **known}
 
 
 def read(model: Object, versions: list[Object], rounds: list[Object]) -> ModelObjects:

@@ -199,6 +199,29 @@ def test_the_page_says_who_was_left_out_and_why() -> None:
     assert ["Clinic West (site-c)", "yes", "no"] in rows
 
 
+def test_the_curve_goes_over_all_series_of_which_a_version_or_a_round_is_left() -> None:
+    """The round of version 1 is the only one of series 1 that the hub operator keeps."""
+    rows = [[cell.text for cell in each] for each in elements(parsed(written()), "tr")]
+    places = ["series 1, Train 2", "series 2, Train 1", "series 2, Train 2", "series 2, Train 3"]
+    assert [row[:2] for row in rows if row[0] in places and row[-1] == "Validation"] == [
+        *([places[0], "0.331"], [places[1], "0.412"], [places[2], "0.331"], [places[3], "0.302"]),
+        *([places[0], "0.91"], [places[1], "0.86"], [places[2], "0.91"], [places[3], "0.93"]),
+    ]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_round_of_an_earlier_series_is_shown_if_the_model_controls_it(own: bool) -> None:
+    """People who make rounds can give a round any name and label."""
+    items = reported.objects()
+    kept = reported.federated_round("r2", -400, "Train", None)
+    kept["metadata"] |= {"name": reported.FIRST, "uid": reported.FIRST}
+    owner = {"apiVersion": "wardround.io/v1alpha1", "kind": "FederatedModel", "name": "heart", "controller": True}
+    kept["metadata"]["ownerReferences"] = [{**owner, "uid": "m" if own else "another"}]
+    items["model"][2].append(kept)
+    rows = [[cell.text for cell in each] for each in elements(parsed(written(items)), "tr")]
+    assert (["series 1, Train 2", "Complete", "4", "3", "2", "1", "2", "0"] in rows) is own
+
+
 def test_a_failed_round_says_why() -> None:
     objects = reported.objects()
     failed = objects["model"][2][4]["status"]
@@ -220,7 +243,7 @@ def test_a_model_before_its_first_round_has_a_report() -> None:
     bare = {"metadata": objects["model"][0]["metadata"], "spec": reported.SPEC}
     text = written({"model": (bare, [], []), "tasks": [], "participants": [], "schema": None})
     parsed(text)
-    assert "This series has no loss or AUC to show: a number in this report covers at least 2 hospitals." in text
+    assert "No series has a loss or AUC to show: a number in this report covers at least 2 hospitals." in text
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-0.05, 0.02), (0.3, 0.30001), (-1e9, 1e9), (0.0, 3e-7)])

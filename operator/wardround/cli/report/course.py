@@ -1,4 +1,4 @@
-"""Sections on the course of a series: hospitals that took part, those that were left out, times, data quality. Pure.
+"""Sections on the course of the series: hospitals that took part, those that were left out, times, data quality. Pure.
 
 They hold no number of a single hospital's rows or people.
 """
@@ -59,15 +59,15 @@ def participation(seen: ReportInput) -> Section:
 
 def _round_counts(seen: ReportInput) -> Table:
     rows = []
-    for each in seen.ran():
+    for each in seen.model.ran():
         counts, result = each.status.participants, each.status.result
         numbers = (counts.selected, counts.accepted, counts.sent, counts.failed, counts.aggregated) if counts else ()
         withheld = str(result.withheld) if result else ""
         rows.append((seen.model.place(each), _outcome(each), *(map(str, numbers) if numbers else [""] * 5), withheld))
     columns = ("round", "outcome", "asked", "accepted", "sent", "failed", "combined", "withheld")
     caption = (
-        "Number of hospitals in each round of the newest series. Withheld: the hospital is not in the numbers, because "
-        "too few of its people are in a class"
+        "Number of hospitals in each round of a series that still exists. Withheld: the hospital is not in the "
+        "numbers, because too few of its people are in a class"
     )
     return Table(caption, columns, tuple(rows), numbers=columns[2:])
 
@@ -83,14 +83,14 @@ def _outcome(federated_round: FederatedRound) -> str:
 def _hospitals(seen: ReportInput) -> Table:
     asked: dict[str, int] = defaultdict(int)
     sent: dict[str, int] = defaultdict(int)
-    known = {each.metadata.name for each in seen.ran()}
+    known = {each.metadata.name for each in seen.model.ran()}
     for (hospital, round_name), task in seen.newest_tasks().items():
         if round_name in known:
             asked[hospital] += 1
             sent[hospital] += task.status.update is not None
     rows = tuple((seen.hospital(name), str(asked[name]), str(sent[name])) for name in sorted(asked))
     columns = ("hospital", "rounds asked", "updates sent")
-    return Table("Rounds of the newest series at each hospital", columns, rows, numbers=columns[1:])
+    return Table("Rounds at each hospital", columns, rows, numbers=columns[1:])
 
 
 def _left_out(seen: ReportInput) -> Table:
@@ -120,7 +120,7 @@ def _reasons(seen: ReportInput) -> dict[tuple[str, str], list[str]]:
     """Places of rounds by hospital and reason."""
     places: dict[tuple[str, str], list[str]] = defaultdict(list)
     newest = seen.newest_tasks()
-    for each in seen.ran():
+    for each in seen.model.ran():
         place = seen.model.place(each)
         entries = {(one.participant, one.reason) for one in each.status.attention}
         for (hospital, round_name), task in newest.items():
@@ -139,12 +139,12 @@ def _task_reasons(task: RoundTask) -> list[str]:
 
 def times(seen: ReportInput) -> Section:
     """Where the seconds of each round went."""
-    finished = [(each, spent) for each in seen.ran() if (spent := _hub_seconds(each)) is not None]
+    finished = [(each, spent) for each in seen.model.ran() if (spent := _hub_seconds(each)) is not None]
     if not finished:
         return Section(
             "time",
             "Time by stage",
-            (Paragraph("This series has no numbers yet, because none of its rounds is Complete."),),
+            (Paragraph("There are no times yet, because no round of a series is Complete."),),
         )
     names = tuple(name for _, name in HUB_STAGES)
     rows = tuple((seen.model.place(each), *(f"{one:.1f}" for one in (*spent, sum(spent)))) for each, spent in finished)
@@ -152,7 +152,7 @@ def times(seen: ReportInput) -> Section:
     shown = finished[-MOST_BARS:]
     bars = tuple(Bar(seen.model.place(each), spent) for each, spent in shown)
     total = sum(sum(spent) for _, spent in finished)
-    caption = f"All rounds together took {total:.1f} seconds."
+    caption = f"All these rounds together took {total:.1f} seconds."
     if len(shown) < len(finished):
         caption += f" The chart shows the last {MOST_BARS} of {len(finished)} rounds."
     chart = BarChart("Seconds of each round by stage", caption, names, bars, table)
@@ -179,11 +179,9 @@ def _between(start: datetime, ends: Sequence[datetime | None]) -> tuple[float, .
 
 
 def _inside_hospitals(seen: ReportInput) -> Table | None:
-    known = {each.metadata.name for each in seen.ran()}
+    known = {each.metadata.name for each in seen.model.ran()}
     tasks = [task.status.timeline for (_, name), task in seen.newest_tasks().items() if name in known]
-    return stage_seconds(
-        tasks, "Seconds of each stage inside hospitals, over {} tasks of the newest series that sent an update"
-    )
+    return stage_seconds(tasks, "Seconds of each stage inside hospitals, over {} tasks that sent an update")
 
 
 def stage_seconds(timelines: Sequence[Timeline], caption: str) -> Table | None:
@@ -240,7 +238,7 @@ def _offers(seen: ReportInput) -> Table:
 
 def _newest_columns(seen: ReportInput) -> str | None:
     """The digest of the columns of the last result that names one."""
-    results = [each.status.result for each in seen.ran()]
+    results = [each.status.result for each in seen.model.ran()]
     return next((each.columns_digest for each in reversed(results) if each and each.columns_digest), None)
 
 

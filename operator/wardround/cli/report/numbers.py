@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from wardround.api.federatedmodel import SeriesRound
 from wardround.api.federatedround import ResultDifference, ResultMetric
 from wardround.api.modelversion import ModelVersion
 from wardround.cli.model_objects import task_and_number
@@ -27,50 +28,87 @@ MEANINGS = {
     "auc": "AUC is the probability that a positive person gets a higher prediction than a negative one. Higher is "
     "better. Guessing gives 0.5.",
 }
+SEVERAL = (
+    "The curve goes over several series: the label 2.3 means Train round 3 of series 2. The hub operator deletes old "
+    "rounds, so the curve has only some rounds of earlier series. The numbers of two series can be over different "
+    "people. The gate compares versions on the same people."
+)
 OVER = ("people", "hospitals", "rows")
 
 
 def convergence(seen: ReportInput) -> Section:
-    """The loss and the AUC of the model of each Train round."""
-    charts = [chart for name in ("loss", "auc") if (chart := _line(seen, name)) is not None]
-    nothing = Paragraph(
-        f"This series has no loss or AUC to show: a number in this report covers at least {FEWEST_HOSPITALS} hospitals."
+    """The loss and the AUC of the model of each Train round, over all series that the hub still knows."""
+    known = {name: _measured_rounds(seen, name) for name in ("loss", "auc")}
+    charts = [_line(seen, name, measured) for name, measured in known.items() if measured]
+    nothing = (
+        f"No series has a loss or AUC to show: a number in this report covers at least {FEWEST_HOSPITALS} hospitals."
     )
-    return Section("convergence", "How the model improved", tuple(charts) or (nothing,))
+    several = any(map(_is_of_several, known.values()))
+    texts = [Paragraph(SEVERAL)] if several else [] if charts else [Paragraph(nothing)]
+    return Section("convergence", "How the model improved", (*texts, *charts))
 
 
-def _line(seen: ReportInput, name: str) -> LineChart | None:
-    measured, series = seen.model.measured(), seen.model.model.status.series
-    entries = [
-        (each, metric)
-        for each in seen.model.series_rounds
-        if each.task == "Train" and (metric := measured.get(each.name, {}).get(name)) is not None
+# The number of the series, the round, and the number of its model.
+Measured = tuple[int, SeriesRound, ResultMetric]
+
+
+def _measured_rounds(seen: ReportInput, name: str) -> list[Measured]:
+    measured = seen.model.measured()
+    return [
+        (series, each, metric)
+        for series, each in seen.model.trained()
+        if (metric := measured.get(each.name, {}).get(name)) is not None
     ]
-    if not entries or series is None:
-        return None
+
+
+def _is_of_several(entries: Sequence[Measured]) -> bool:
+    return len({series for series, _, _ in entries}) > 1
+
+
+def _line(seen: ReportInput, name: str, entries: Sequence[Measured]) -> LineChart:
+    several, best = _is_of_several(entries), _best(seen)
     points = [
-        Point(str(each.number), value, number(metric.low), number(metric.high), each.name == series.best)
-        for each, metric in entries
+        Point(
+            f"{series}.{each.number}" if several else str(each.number),
+            value,
+            number(metric.low),
+            number(metric.high),
+            each.name in best,
+        )
+        for series, each, metric in entries
         if (value := number(metric.value)) is not None
     ]
-    title = f"{TITLES[name]} of the model after each Train round of series {series.number}"
+    title = f"{TITLES[name]} of the model after each Train round"
+    title += "" if several else f" of series {entries[0][0]}"
+    place = "series {}, {}" if several else "{1}"
     table = Table(
         title,
         ("round", "value", "95 % interval", *OVER),
-        tuple((task_and_number(each), metric.value, ends(metric), *over(metric)) for each, metric in entries),
+        tuple(
+            (place.format(series, task_and_number(each)), metric.value, ends(metric), *over(metric))
+            for series, each, metric in entries
+        ),
         numbers=("value", "people", "hospitals"),
     )
-    first, last = entries[0][1], entries[-1][1]
+    first, last = entries[0][2], entries[-1][2]
     caption = (
         f"{TITLES[name]} went from {first.value} after the first measured round to {last.value} after the last one. "
         f"{MEANINGS[name]} The lines and the band show 95 % intervals."
     )
-    marked = (
-        " The filled point marks the round whose model has the lowest log loss."
-        if any(each.marked for each in points)
-        else ""
-    )
-    return LineChart(title, caption + marked, "Train round", TITLES[name], tuple(points), table)
+    marked = ""
+    if any(each.marked for each in points):
+        marked = " In each series, the filled" if several else " The filled"
+        marked += " point marks the round whose model has the lowest log loss."
+    horizontal = "series.Train round" if several else "Train round"
+    return LineChart(title, caption + marked, horizontal, TITLES[name], tuple(points), table)
+
+
+def _best(seen: ReportInput) -> set[str]:
+    """The round with the lowest loss of each series: the one of its version, and of the newest series as far as it
+    is."""
+    series = seen.model.model.status.series
+    made = {each.spec.round_name for each in seen.model.versions if series and each.spec.series != series.number}
+    return {*made, *([series.best] if series and series.best else [])}
 
 
 def comparison(seen: ReportInput) -> Section:

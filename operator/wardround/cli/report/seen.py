@@ -74,11 +74,6 @@ class ReportInput:
         role = " (current)" if name == status.current else " (candidate)" if name == status.candidate else ""
         return f"version {version.spec.version}{role}"
 
-    def ran(self) -> tuple[FederatedRound, ...]:
-        """The live rounds of the newest series, in order."""
-        rounds = (self.model.round(each.name) for each in self.model.series_rounds)
-        return tuple(each for each in rounds if each is not None)
-
 
 MOST_VERSIONS = 4
 # A chart of larger numbers shows nothing.
