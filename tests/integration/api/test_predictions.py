@@ -6,7 +6,9 @@ Jobs are made with the site operator's own account and rights; pods, which it ca
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import json
+import subprocess
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -66,6 +68,32 @@ HUB = "no other hub's model may answer"
 OF_OWNER = "The owner of this Job has to be Prediction new-cases"
 NOBODYS = "00000000-0000-4000-8000-000000000001"
 LABEL = "needs the label wardround.io/prediction"
+
+
+def on_claim(name: str) -> Object:
+    described = dataset(NAMESPACE, "refused")
+    described["spec"]["claimName"] = name
+    return described
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        (
+            prediction(name="refused", rows={"claimName": "other", "path": "rows.csv"}),
+            "A Prediction may read rows only from a claim of predictions.rowsClaimNames",
+        ),
+        (on_claim("answers"), "The claim answers is for answers of Predictions"),
+    ],
+)
+def test_a_refusal_of_what_people_apply_begins_with_a_word(
+    kubectl: Callable[..., subprocess.CompletedProcess[str]], item: Object, words: str
+) -> None:
+    """kubectl shows another reason than Forbidden after an empty field: `is invalid: : ValidatingAdmissionPolicy`."""
+    refused = kubectl("apply", "-f", "-", stdin=json.dumps(item))
+    assert refused.returncode == 1
+    assert words in refused.stderr
+    assert ": :" not in refused.stderr
 
 
 @pytest.fixture(scope="module", autouse=True)
