@@ -68,7 +68,9 @@ def test_a_series_that_cannot_be_meant_is_refused(api: Api, series: dict[str, An
         ("image", "registry.example/trainer:latest", "image must be given by digest"),
         ("quorum", {"min": 3}, "above the number of names"),
         ("metrics", ["auc"], "metrics has to list loss"),
-        ("metrics", ["loss", "f1"], "metrics has to list loss"),
+        ("metrics", ["loss", "f1"], r'metrics\[1\]: Invalid value: "f1": A FederatedModel has no such metric'),
+        ("metrics", ["loss", "threshold"], r'metrics\[1\]: Invalid value: "threshold": No round declares this number'),
+        ("metrics", ["loss", "steps"], "metrics may list steps only with the strategy FedNova"),
         ("deadlines", {"totalSeconds": 10}, "shorter than one of the stages"),
     ],
 )
