@@ -53,6 +53,17 @@ def test_a_model_gets_its_defaults(api: Api) -> None:
             "Duplicate value",
         ),
         ({"stop": {"patience": 2}}, "could never end the series"),
+        ({"stop": {"minDelta": "0.001"}}, "minDelta has no effect without stop.patience"),
+        (
+            {
+                "parameters": {"learningRate": "0.1"},
+                "schedules": [
+                    {"parameter": "learningRate", "steps": [{"fromRound": 2, "value": "0.01"}]},
+                    {"parameter": "learnigRate", "steps": [{"fromRound": 2, "value": "0.01"}]},
+                ],
+            },
+            "A parameter of schedules has no value in round 1",
+        ),
         ({"stop": {"minDelta": "-1"}}, "should match"),
         ({"onFailure": {"retries": 4}}, "should be less than or equal to 3"),
     ],
@@ -60,6 +71,23 @@ def test_a_model_gets_its_defaults(api: Api) -> None:
 def test_a_series_that_cannot_be_meant_is_refused(api: Api, series: dict[str, Any], message: str) -> None:
     with pytest.raises(Refused, match=message):
         api.create(federated_model(**series), dry_run=True)
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        {"parameters": {"rate": "1"}, "schedules": [{"parameter": "rate", "steps": [{"fromRound": 2, "value": "2"}]}]},
+        {
+            "schedules": [
+                {"parameter": "rate", "steps": [{"fromRound": 2, "value": "2"}, {"fromRound": 1, "value": "1"}]}
+            ]
+        },
+        {"stop": {"patience": 1, "minDelta": "0.001"}},
+        {"stop": {"seconds": 60, "minDelta": "0.00"}},
+    ],
+)
+def test_a_series_whose_parameters_all_have_a_value_in_round_1_is_taken(api: Api, series: dict[str, Any]) -> None:
+    api.create(federated_model(**series), dry_run=True)
 
 
 @pytest.mark.parametrize(
