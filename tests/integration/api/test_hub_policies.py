@@ -203,6 +203,39 @@ def test_the_hub_operator_cannot_make_a_token_secret(hub: Api, kind: str) -> Non
     hub.call("DELETE", f"/api/v1/namespaces/{HUB}/secrets/lasting")
 
 
+def config_map(name: str) -> Object:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": HUB}, "data": {"a": "b"}}
+
+
+@pytest.mark.parametrize("name", ["settings", "register", "my-register-1", "wardround-hub-2"])
+def test_the_hub_operator_changes_no_configmap_of_others(hub: Api, name: str) -> None:
+    """Pods of other programs in its namespace may mount them."""
+    bound = "only ConfigMaps whose names begin with register-"
+    with pytest.raises(Refused, match=bound):
+        hub.create(config_map(name), user=HUB_OPERATOR)
+    hub.create(config_map(name))
+    for change in ({"data": {"a": "c"}}, {"metadata": {"labels": {"wardround.io/round-uid": "x"}}}):
+        with pytest.raises(Refused, match=bound):
+            hub.patch("ConfigMap", name, change, HUB, user=HUB_OPERATOR)
+    with pytest.raises(Refused, match=bound):
+        hub.delete("ConfigMap", name, HUB, user=HUB_OPERATOR)
+    with pytest.raises(Refused, match=bound):
+        hub.call("DELETE", f"/api/v1/namespaces/{HUB}/configmaps?fieldSelector=metadata.name={name}", user=HUB_OPERATOR)
+    hub.delete("ConfigMap", name, HUB)
+
+
+def test_the_hub_operator_keeps_its_register_and_what_sites_pin(hub: Api) -> None:
+    hub.create(config_map("register-1"), user=HUB_OPERATOR)
+    hub.patch("ConfigMap", "register-1", {"metadata": {"annotations": {"a": "c"}}}, HUB, user=HUB_OPERATOR)
+    hub.delete("ConfigMap", "register-1", HUB, user=HUB_OPERATOR)
+    hub.patch("ConfigMap", "wardround-hub", {"metadata": {"annotations": {"a": "c"}}}, HUB, user=HUB_OPERATOR)
+    with pytest.raises(Refused, match="only ConfigMaps whose names begin with register-"):
+        hub.delete("ConfigMap", "wardround-hub", HUB, user=HUB_OPERATOR)
+    # Nobody else is bound.
+    hub.create(config_map("of-mallory"), user="mallory")
+    hub.delete("ConfigMap", "of-mallory", HUB, user="mallory")
+
+
 @pytest.mark.parametrize("kind", ["FederatedModel", "ModelVersion"])
 def test_nobody_but_the_hub_operator_writes_the_status_of_a_model_or_version(hub: Api, kind: str) -> None:
     item = federated_model("guarded") if kind == "FederatedModel" else model_version("guarded")
