@@ -32,7 +32,7 @@ from wardround.clock import system_draw
 from wardround.kube.client import Client
 from wardround.kube.resources import RESOURCES
 
-KINDS = ("FederatedModel", "ModelVersion", "FederatedRound", "RoundTask", "Job", "Pod", "Secret", "Event")
+KINDS = ("FederatedModel", "ModelVersion", "FederatedRound", "RoundTask", "Job", "Pod", "Secret", "ConfigMap", "Event")
 TOKEN_SECONDS = 24 * 3600
 PLAYERS = "players"
 MEMORY = re.compile(r"^(VmRSS|VmHWM):\s+(\d+) kB$", re.MULTILINE)

@@ -72,7 +72,7 @@ PROMISES: Mapping[str, tuple[str, ...]] = {
         "unit/documents/test_collected_list.py::test_a_page_opens_under_its_own_name_and_key_alone",
         "integration/store/test_early.py::test_a_page_that_is_not_the_next_one_of_this_list_ends_the_job",
     ),
-    "updates a quarter of an hour after the end of their round | nobody can open them": (
+    "updates a minute after the end of their round | nobody can open them": (
         "integration/hub/test_after_the_end.py::test_no_key_in_any_object_opens_an_update_after_the_end",
     ),
     "The site operator can neither read this Secret nor start a pod that mounts it": (
@@ -91,6 +91,13 @@ PROMISES: Mapping[str, tuple[str, ...]] = {
         "integration/api/test_aggregation_policies.py::test_the_policy_refuses_any_other_pod_of_an_aggregation",
     ),
     "the hub operator cannot make a Secret of the type": (f"{HUB}test_the_hub_operator_cannot_make_a_token_secret",),
+    "the hub operator cannot change or delete ConfigMaps that other programs in its namespace mount": (
+        f"{HUB}test_the_hub_operator_changes_no_configmap_of_others",
+    ),
+    "an attacker who steals the hub operator's token cannot read keys that the hub operator has deleted": (
+        "integration/hub/test_old_revisions.py::test_no_right_of_the_hub_operator_reads_a_deleted_key",
+        f"{RIGHTS}test_an_account_may_do_nothing_else",
+    ),
     "It cannot change the owners of any other FederatedRound": (
         f"{HUB}test_the_hub_operator_does_not_change_the_owners_of_a_persons_round",
     ),

@@ -39,13 +39,15 @@ CANCELLED = "wardround.io/cancelled"
 REFUSED = "wardround.io/refused"
 GRANTS_EXPIRE = "wardround.io/grants-expire"
 GRANTS_BYTES = "wardround.io/grants-bytes"
-# Annotation on the Secret `round-<uid>`: numbers of the aggregations of which there may be a Secret and a Job.
+# Annotation on the Secret `round-<uid>`: numbers of the aggregations of which there may be a Secret and a Job. From the
+# second try on, the round's entry in the register has them too.
 AGGREGATIONS = "wardround.io/aggregations"
 # Annotation on the Secret of an aggregation that began early: the pages of its list, and marks of the updates on them.
 LISTED = "wardround.io/listed"
 # Annotation on the Secret of an aggregation: how many tries before it failed, those not counted that the store ended.
 FAILURES = "wardround.io/failures"
-# On the Secret of a pushed model: the name of its ModelPush and ModelVersion, and `namespace/name` as an annotation.
+# On the Secret of a pushed model, and on the entry of the push in the register: the name of the ModelPush and the
+# ModelVersion, and `namespace/name` as an annotation.
 PUSH = "wardround.io/push"
 PUSH_UID = "wardround.io/push-uid"
 PUSH_REF = "wardround.io/push-ref"
@@ -96,6 +98,12 @@ def aggregation_name(round_uid: str, number: int) -> str:
     """The name of the Job and the Secret of a round's aggregation. `number` counts the aggregations from 1. The
     one that begins while the round collects has 0."""
     return f"aggregate-{short(round_uid)}-{number}"
+
+
+def register_entry(uid: str) -> str:
+    """The name of the entry of a round or a push in the register of the hub. An admission policy of the hub chart lets
+    the hub operator change and delete ConfigMaps whose names begin so."""
+    return f"register-{uid}"
 
 
 def models_prefix(round_uid: str) -> str:

@@ -42,10 +42,11 @@ class GoneRounds:
 
     def add(self, place: NamespacedName, uid: str, numbers: Iterable[int] = ()) -> None:
         """This round is gone, and may have left something."""
-        self._add_left(place, uid, numbers)
+        self.add_left(place, uid, numbers)
         self.add_result(place, uid)
 
-    def _add_left(self, place: NamespacedName, uid: str, numbers: Iterable[int]) -> None:
+    def add_left(self, place: NamespacedName, uid: str, numbers: Iterable[int] = ()) -> None:
+        """This round is gone, and may have left something beside its result."""
         known = dict(self._left.get(place, ()))
         known[uid] = known.get(uid, frozenset()) | frozenset(numbers)
         self._left[place] = tuple(known.items())
@@ -85,7 +86,7 @@ class GoneRounds:
         for line in due:
             _, namespace, name, uid, *numbers = line.decode().split(" ")
             place = NamespacedName(namespace, name)
-            self._add_left(place, uid, map(int, numbers))
+            self.add_left(place, uid, map(int, numbers))
             places[place] = None
         return tuple(places)
 

@@ -10,8 +10,9 @@ from datetime import datetime
 
 from wardround.api import federatedround, names
 from wardround.api.times import read_time, to_seconds
+from wardround.hub import register
 from wardround.hub.context import Context
-from wardround.hub.made import USUAL_NUMBERS, number_of, read_all
+from wardround.hub.made import job_numbers, noted_numbers, read_all
 from wardround.hub.stored import delete_stored, look_ends
 from wardround.hub.vault import note
 from wardround.kube.index import NamespacedName, place_of
@@ -23,12 +24,14 @@ logger = logging.getLogger(__name__)
 
 
 async def made_for_rounds(hub: Context) -> AsyncIterator[Object]:
-    """All that the hub made for rounds, results and tasks in the participants' namespaces included."""
+    """What shows of which rounds there may be something: tasks in the participants' namespaces, the entries of the
+    register, Jobs."""
     async for item in hub.client.each("RoundTask", everywhere=True, labels=names.ROUND_UID):
         yield item
-    for kind in ("Secret", "Job"):
-        async for item in hub.client.each(kind, labels=names.ROUND_UID):
-            yield item
+    async for item in register.entries(hub.client, names.ROUND_UID):
+        yield item
+    async for item in hub.client.each("Job", labels=names.ROUND_UID):
+        yield item
 
 
 async def find_gone_rounds(hub: Context) -> frozenset[NamespacedName]:
@@ -38,8 +41,7 @@ async def find_gone_rounds(hub: Context) -> frozenset[NamespacedName]:
         if made_for := round_of(item):
             labels = item["metadata"]["labels"]
             known = numbers.setdefault((NamespacedName(*made_for), labels[names.ROUND_UID]), set())
-            if item["kind"] != "RoundTask" and (number := number_of(item)) is not None:
-                known.add(number)
+            known.update(job_numbers(item) if item["kind"] == "Job" else noted_numbers(item))
     # After the objects: a round that is applied meanwhile is there.
     async for item in hub.client.each(federatedround.KIND, everywhere=True):
         numbers.pop((place_of(item), item["metadata"]["uid"]), None)
@@ -80,11 +82,13 @@ async def delete_leftovers(hub: Context, place: NamespacedName, live_uid: str | 
     ApiError, and the first StoreError after it has tried each round.
     """
     left = hub.gone.left(place, live_uid)
-    stopped = []
+    stopped: list[Memory] = []
+    with_results: set[str] = set()
     for uid, numbers in left.items():
-        made = await read_all(hub.client, uid, {*numbers, *USUAL_NUMBERS})
+        made = await read_all(hub.client, uid, numbers)
         if made.result is not None:
             hub.gone.add_result(place, uid)
+            with_results.add(uid)
         tasks = await hub.client.list("RoundTask", everywhere=True, labels=f"{names.ROUND_UID}={uid}")
         if items := [*tasks, *made.objects()]:
             logger.info(
@@ -94,6 +98,9 @@ async def delete_leftovers(hub: Context, place: NamespacedName, live_uid: str | 
     until = await delete_remembered(hub, stopped)
     if until is None:
         for uid in left:
+            # The controller of results may have deleted the result meanwhile. If it does so later, it calls for this.
+            if uid not in with_results or not await hub.client.get_if_exists("Secret", names.model_secret(uid)):
+                await register.remove(hub.client, uid)
             hub.gone.deleted(place, uid)
     return until
 

@@ -1,7 +1,8 @@
 """What the hub operator has made for one round in its own namespace: Secrets and Jobs, read by name. Decides nothing.
 
 All names follow from the round's UID and the numbers of its aggregations. The Secret of the round's key notes a number
-before the hub operator makes anything of this number. So no look has to search for objects, also after a crash.
+before the hub operator makes anything of this number. So no look has to search for objects, also after a crash. If
+somebody has deleted this Secret, the round's entry in the register has the numbers that are not usual.
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ from datetime import datetime
 
 from wardround.api import names
 from wardround.api.times import read_time
-from wardround.hub import vault
+from wardround.hub import register, vault
 from wardround.plans.round.types import EARLY_NUMBER
 from wardround.ports import Api, Object, Objects
 
-# An aggregation may have left a Job although no Secret says its number: the Secret goes when its round is cleaned up,
-# and the Job stays for a day.
+# Aggregations of these numbers may have left something although nothing says their numbers.
 USUAL_NUMBERS = (EARLY_NUMBER, 1)
 # As the hub operator writes numbers: anybody may write other labels.
 DECIMAL = re.compile("[0-9]{1,9}")
@@ -69,25 +69,27 @@ async def read_made(client: Api, round_uid: str) -> Made:
 
 
 async def read_all(client: Api, round_uid: str, numbers: Iterable[int]) -> Made:
-    """Also what is left of a round that is cleaned up. `numbers`: of aggregations that may be left although no Secret
+    """Also what is left of a round that is cleaned up. `numbers`: of aggregations that may be left although nothing
     notes them. Raises ApiError."""
-    key = await _secret(client, names.round_secret(round_uid), round_uid)
-    return await read_numbers(client, round_uid, key, {*numbers, *noted_numbers(key)})
+    key, entry = await asyncio.gather(
+        _secret(client, names.round_secret(round_uid), round_uid), register.entry(client, round_uid)
+    )
+    known = {*USUAL_NUMBERS, *numbers, *noted_numbers(key), *noted_numbers(entry)}
+    return await read_numbers(client, round_uid, key, known)
 
 
 async def search(client: Api, round_uid: str) -> Made:
     """What there is for a round that has asked hospitals, and whose Secret of the key is gone. The API server goes
-    through all Secrets and Jobs: nothing else says the numbers. Raises ApiError."""
-    labels = f"{names.ROUND_UID}={round_uid}"
-    items = [item for kind in ("Secret", "Job") for item in await client.list(kind, labels=labels)]
-    numbers = {number for item in items if (number := number_of(item)) is not None}
-    return replace(await read_numbers(client, round_uid, None, numbers), lost=True)
+    through all Jobs: somebody may have deleted the entry in the register too. Raises ApiError."""
+    jobs = await client.list("Job", labels=f"{names.ROUND_UID}={round_uid}")
+    numbers = {number for job in jobs for number in job_numbers(job)}
+    return replace(await read_all(client, round_uid, numbers), key=None, lost=True)
 
 
-def number_of(item: Object) -> int | None:
-    """Number of the aggregation that a Secret or a Job is for; None if it is for none, or people have made it."""
-    text = (item["metadata"].get("labels") or {}).get(names.ATTEMPT, "")
-    return int(text) if DECIMAL.fullmatch(text) else None
+def job_numbers(job: Object) -> tuple[int, ...]:
+    """The number of the aggregation that a Job is for; none if people have made the Job."""
+    text = (job["metadata"].get("labels") or {}).get(names.ATTEMPT, "")
+    return (int(text),) if DECIMAL.fullmatch(text) else ()
 
 
 async def read_numbers(client: Api, round_uid: str, key: Object | None, numbers: Collection[int]) -> Made:
@@ -104,10 +106,11 @@ async def read_numbers(client: Api, round_uid: str, key: Object | None, numbers:
     return Made(key, result, _by_number(ordered, plans), _by_number(ordered, jobs))
 
 
-def noted_numbers(key: Object | None) -> tuple[int, ...]:
-    """Numbers of aggregations of which there may be a Secret and a Job, as the Secret of the round's key says."""
-    words = _annotations(key).get(names.AGGREGATIONS, "").split() if key else []
-    return tuple(int(each) for each in words if each.isdecimal())
+def noted_numbers(item: Object | None) -> tuple[int, ...]:
+    """Numbers of aggregations of which there may be a Secret and a Job, as the Secret of the round's key says, or the
+    round's entry in the register."""
+    words = _annotations(item).get(names.AGGREGATIONS, "").split() if item else []
+    return tuple(int(each) for each in words if DECIMAL.fullmatch(each))
 
 
 def numbers_with(noted: Collection[int], number: int) -> tuple[int, ...]:
@@ -117,12 +120,15 @@ def numbers_with(noted: Collection[int], number: int) -> tuple[int, ...]:
 
 
 async def note_number(client: Api, key: Object, number: int) -> tuple[int, ...]:
-    """Notes in the Secret of the round's key that an aggregation of this number may exist from now on. Returns the
-    numbers that are noted. Raises ApiError."""
+    """Notes in the Secret of the round's key that an aggregation of this number may exist from now on, and in the
+    register if the number is not usual. Returns the numbers that are noted. Raises ApiError."""
     before = noted_numbers(key)
     after = numbers_with(before, number)
     if after != before:
-        await vault.note(client, key, {names.AGGREGATIONS: " ".join(map(str, after))})
+        text = " ".join(map(str, after))
+        if number not in USUAL_NUMBERS:
+            await register.note_numbers(client, key, text)
+        await vault.note(client, key, {names.AGGREGATIONS: text})
     return after
 
 

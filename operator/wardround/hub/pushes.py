@@ -19,7 +19,7 @@ from wardround.api.times import read_time, sooner, to_seconds
 from wardround.clock import Draw
 from wardround.documents import pushes as documents
 from wardround.documents.pushes import SealedPush
-from wardround.hub import requests, vault, version_cards
+from wardround.hub import register, requests, vault, version_cards
 from wardround.hub.context import Context
 from wardround.hub.leftovers import Memory, delete_remembered
 from wardround.hub.observe import started_from
@@ -49,8 +49,8 @@ logger = logging.getLogger(__name__)
 
 
 class PushController:
-    """`_uids`: by name, UIDs of pushes whose Secret may exist. Events of pushes and versions show them, and one list at
-    the start of the hub operator."""
+    """`_uids`: by name, UIDs of pushes whose Secret may exist. Events of pushes and versions show them, and the entries
+    of the register at the start of the hub operator."""
 
     kind = modelpush.KIND
     sources: Mapping[str, Source] = {modelpush.KIND: Source.EVERYWHERE, modelversion.KIND: Source.EVERYWHERE}
@@ -73,7 +73,7 @@ class PushController:
         retries = Retries(self._draw, most_seconds=60)
         while True:
             try:
-                for item in await self._hub.client.list("Secret", labels=names.PUSH_UID):
+                async for item in register.entries(self._hub.client, names.PUSH_UID):
                     key = Key(self.kind, *vault.push_of(item))
                     self._uids[key].add(item["metadata"]["labels"][names.PUSH_UID])
                     self._queue.add(key)
@@ -213,6 +213,7 @@ class PushController:
         for uid in sorted(self._uids[key] - kept):
             item = await hub.client.get_if_exists("Secret", names.model_secret(uid))
             if item is None:
+                await register.remove(hub.client, uid)
                 self._uids[key].discard(uid)
                 continue
             if await self._is_needed(key, uid):
@@ -223,6 +224,9 @@ class PushController:
             until = read_time(item["metadata"]["annotations"].get(names.PUTS_UNTIL, ""))
             memories.append(Memory(item, (names.models_prefix(uid),), until))
         until = await delete_remembered(hub, memories)
+        if until is None:
+            for each in memories:
+                await register.remove(hub.client, each.item["metadata"]["labels"][names.PUSH_UID])
         if not self._uids[key]:
             del self._uids[key]
         return sooner(after, max((until - hub.clock()).total_seconds(), 0.0) if until else None)

@@ -135,11 +135,14 @@ class ResultController:
         return Follower(uid=federated_round.metadata.uid, started_from=started)
 
     async def _forget(self, place: NamespacedName, result: Object, ends: float) -> None:
-        """Its key has gone. The empty Secret is deleted last: by it a new process finds what is left to do."""
+        """Its key has gone. The empty Secret is deleted last: by it a new process finds what is left to do. Then the
+        controller of rounds deletes the round's entry in the register, unless something else of the round is left."""
         hub, round_uid = self._hub, _round_uid(result)
         await delete_stored(hub, names.models_prefix(round_uid), ends)
         await delete_made(hub, result)
         hub.gone.forgotten(place, round_uid)
+        hub.gone.add_left(place, round_uid)
+        self._queue.add(Key(federatedround.KIND, *place))
 
 
 def _round_uid(result: Object) -> str:

@@ -13,6 +13,7 @@ from wardround.api.modelpush import ModelPush
 from wardround.documents import server_states
 from wardround.documents.keys import Identity, Model
 from wardround.documents.pushes import SealedPush
+from wardround.hub import register
 from wardround.kube.errors import NotFound
 from wardround.plans.round.types import StoredModel
 from wardround.ports import Api, Object, Objects
@@ -33,8 +34,7 @@ PRIVATE_KEY = "privateKey"
 
 
 def secret(name: str, namespace: str, data: Mapping[str, bytes], owner: FederatedRound | None = None) -> Object:
-    """A Secret. Its labels name the round that it belongs to, if any, so that it is found when that round was deleted
-    while no hub operator ran."""
+    """A Secret. Its labels name the round that it belongs to, if any."""
     metadata: dict[str, Any] = {"name": name, "namespace": namespace}
     if owner is not None:
         metadata["labels"] = names.round_labels(owner.metadata.name, owner.metadata.uid)
@@ -98,6 +98,7 @@ class RoundKey:
 
 async def make_round_key(client: Api, federated_round: FederatedRound) -> None:
     """Makes the key unless it exists: tasks that were dispatched before a restart name its public half."""
+    await _register(client, federated_round)
     key = DecryptionKey.generate()
     name = names.round_secret(federated_round.metadata.uid)
     await client.create_if_absent(secret(name, client.namespace, {PRIVATE_KEY: key.raw}, federated_round))
@@ -105,9 +106,17 @@ async def make_round_key(client: Api, federated_round: FederatedRound) -> None:
 
 async def make_memory(client: Api, federated_round: FederatedRound, notes: Mapping[str, str]) -> None:
     """Puts an empty Secret into the place of the round's key, unless there is one."""
+    await _register(client, federated_round)
     item = secret(names.round_secret(federated_round.metadata.uid), client.namespace, {}, federated_round)
     item["metadata"]["annotations"] |= notes
     await client.create_if_absent(item)
+
+
+async def _register(client: Api, federated_round: FederatedRound) -> None:
+    """Before the first Secret of a round: by its entry, the Secrets are found when the round is gone."""
+    meta = federated_round.metadata
+    labels, notes = names.round_labels(meta.name, meta.uid), names.round_ref(meta.namespace, meta.name)
+    await register.enter(client, meta.uid, labels, notes)
 
 
 def noted(item: Object, annotation: str) -> str:
@@ -158,25 +167,14 @@ def _record(data: bytes) -> StoredModel:
 async def results(client: Api, round_uids: Iterable[str]) -> Objects:
     """The Secrets of the results of these rounds, the newest first."""
     secrets = [await client.get_if_exists("Secret", names.model_secret(uid)) for uid in round_uids]
-    return _newest_first(each for each in secrets if each is not None)
+    known = (each for each in secrets if each is not None)
+    return sorted(known, key=lambda each: str(each["metadata"]["creationTimestamp"]), reverse=True)
 
 
 async def results_by_name(client: Api, namespace: str, name: str) -> Objects:
     """The Secrets of the results of all rounds that have or had this name, the newest first. The API server goes
-    through all Secrets: nobody can compute the UID of a round that is gone."""
-    secrets = await client.list("Secret", labels=f"{names.ROUND}={names.label_value(name)}")
-    ref = names.round_ref(namespace, name)
-    mine = [each for each in secrets if ref.items() <= (each["metadata"].get("annotations") or {}).items()]
-    return _newest_first(each for each in mine if _is_result(each))
-
-
-def _is_result(item: Object) -> bool:
-    meta = item["metadata"]
-    return bool(meta["name"] == names.model_secret((meta.get("labels") or {}).get(names.ROUND_UID, "")))
-
-
-def _newest_first(secrets: Iterable[Object]) -> Objects:
-    return sorted(secrets, key=lambda each: str(each["metadata"]["creationTimestamp"]), reverse=True)
+    through the whole register: nobody can compute the UID of a round that is gone."""
+    return await results(client, await register.rounds_by_name(client, namespace, name))
 
 
 def kept_for(result: Object) -> frozenset[str] | None:
@@ -205,9 +203,12 @@ async def keep_push(client: Api, push: ModelPush, sealed: SealedPush, until: str
     """Keeps the key and the header of a file that a person may upload `until` a time. Both stay if they exist."""
     meta = push.metadata
     data = {"dataKey": sealed.data_key, "header": codec.write_document(sealed.header)}
+    labels = {names.PUSH: names.label_value(meta.name), names.PUSH_UID: meta.uid}
+    ref = {names.PUSH_REF: f"{meta.namespace}/{meta.name}"}
     item = secret(names.model_secret(meta.uid), client.namespace, data)
-    item["metadata"]["labels"] = {names.PUSH: names.label_value(meta.name), names.PUSH_UID: meta.uid}
-    item["metadata"]["annotations"] = {names.PUSH_REF: f"{meta.namespace}/{meta.name}", names.PUTS_UNTIL: until}
+    item["metadata"] |= {"labels": labels, "annotations": {**ref, names.PUTS_UNTIL: until}}
+    # First the entry: by it, the Secret is found if the push is deleted while no hub operator runs.
+    await register.enter(client, meta.uid, labels, ref)
     await client.create_if_absent(item)
 
 
@@ -226,7 +227,7 @@ async def keep_pushed(client: Api, push_uid: str, model: Model) -> None:
 
 
 def push_of(item: Object) -> tuple[str, str]:
-    """Namespace and name of the ModelPush that a Secret was made for."""
+    """Namespace and name of the ModelPush that an entry of the register or a Secret was made for."""
     namespace, _, name = item["metadata"]["annotations"][names.PUSH_REF].partition("/")
     return namespace, name
 

@@ -40,8 +40,9 @@ ALLOWED = [
     (HUB_OPERATOR, "watch", PUSHES, "", ""),
     (HUB_OPERATOR, "delete", PUSHES, FEDERATION, "pretrained"),
     (HUB_OPERATOR, "patch", f"{PUSHES}/status", FEDERATION, "pretrained"),
-    (HUB_OPERATOR, "create", "secrets", HUB, ""),
-    (HUB_OPERATOR, "patch", "configmaps", HUB, "wardround-hub"),
+    *((HUB_OPERATOR, verb, "secrets", HUB, "any") for verb in ("get", "create", "patch", "delete")),
+    # Which ones it may change: test_hub_policies.py.
+    *((HUB_OPERATOR, verb, "configmaps", HUB, "any") for verb in ("get", "list", "create", "patch", "delete")),
     (HUB_OPERATOR, "create", "jobs.batch", HUB, ""),
     *((HUB_OPERATOR, verb, "serviceaccounts", "", "site") for verb in ("get", "list", "watch")),
     (HUB_OPERATOR, "patch", LEASES, HUB, "hub-operator"),
@@ -94,7 +95,14 @@ DENIED = [
     *((HUB_OPERATOR, verb, PUSHES, FEDERATION, "pretrained") for verb in ("create", "patch", "update")),
     (HUB_OPERATOR, "create", "pods", HUB, ""),
     (HUB_OPERATOR, "create", "jobs.batch", "site-a", ""),
-    (HUB_OPERATOR, "watch", "secrets", HUB, ""),
+    # With these verbs an account can ask for old revisions: tests/integration/hub/test_old_revisions.py.
+    *(
+        (HUB_OPERATOR, verb, "secrets", namespace, "")
+        for verb in ("list", "watch", "deletecollection")
+        for namespace in (HUB, FEDERATION, "site-a", "")
+    ),
+    *((HUB_OPERATOR, verb, "configmaps", HUB, "any") for verb in ("update", "deletecollection", "watch")),
+    *((HUB_OPERATOR, verb, "configmaps", "site-a", "any") for verb in ("get", "list", "create", "patch", "delete")),
     (AGGREGATION, "get", "secrets", HUB, "hub-signing-key"),
     # A hospital's token on the hub: its own namespace, statuses, its own account's tokens.
     (AT_HUB, "get", TASKS, "site-b", "task"),

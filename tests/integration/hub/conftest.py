@@ -15,22 +15,34 @@ from tests.integration.api.objects import HUB, OURS, PARTICIPANTS
 from tests.integration.cluster import authority, free_port, token
 from tests.integration.hub.hospital import Hospital, until
 from tests.players.store import Server
+from wardround.api import names
 from wardround.clock import system_draw
 from wardround.hub.operator import serve
 from wardround.hub.settings import Settings
 from wardround.kube.client import Client
+from wardround.kube.resources import RESOURCES
+from wardround.ports import Object
 
 
 @dataclass
 class World:
-    """A running hub, the administrator, and hospitals that are enrolled, published and approved. `restart` takes
-    settings that change."""
+    """A running hub, the administrator, and hospitals that are enrolled, published and approved. `client` has the
+    rights of the hub operator. `restart` takes settings that change."""
 
     admin: Api
     client: Client
     hospitals: dict[str, Hospital]
     server: Server
     restart: Callable[..., Awaitable[None]]
+
+    def secrets(self, uid: str) -> list[Object]:
+        """The Secrets of a round, for the administrator: the hub operator may not list Secrets."""
+        listed = self.admin.call("GET", f"{RESOURCES['Secret'].path(HUB)}?labelSelector={names.ROUND_UID}={uid}")
+        return list(listed["items"])
+
+    def keys(self, uid: str) -> list[str]:
+        """Names of the Secrets of a round that hold something."""
+        return [each["metadata"]["name"] for each in self.secrets(uid) if each.get("data")]
 
 
 def as_account(api: Api, namespace: str, account: str, manager: str = "") -> Client:

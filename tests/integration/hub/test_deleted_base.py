@@ -12,6 +12,7 @@ from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import complete_round, play_kubelet, stored, until_condition
 from wardround.api import names
+from wardround.hub import register
 from wardround.ports import Object
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -33,9 +34,7 @@ async def gone(world: World, uid: str) -> None:
     """The empty Secret stays for a while: it records that sites can still put updates."""
 
     async def is_gone() -> bool:
-        labels = f"{names.ROUND_UID}={uid}"
-        held = any(each.get("data") for each in await world.client.list("Secret", labels=labels))
-        return not held and await stored(world, f"models/{uid}/") == []
+        return not world.keys(uid) and await stored(world, f"models/{uid}/") == []
 
     await until(is_gone, "the result is gone")
 
@@ -116,13 +115,14 @@ async def test_a_result_whose_rounds_deletion_nobody_noticed_goes_with_the_round
 ) -> None:
     """The result has no signature of this hub, so the round does not start from it."""
     uid = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e99"
-    metadata = {
+    metadata: dict[str, Any] = {
         "name": names.model_secret(uid),
         "namespace": HUB,
         "labels": names.round_labels("orphan-1", uid),
         "annotations": names.round_ref(FEDERATION, "orphan-1"),
     }
     world.admin.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"dataKey": "AA=="}})
+    await register.enter(world.client, uid, metadata["labels"], metadata["annotations"])
     follow(world, "orphan-2", "orphan-1")
     await until_condition(world, "orphan-2", "Stalled", "BaseUnusable")
 
@@ -134,6 +134,6 @@ async def test_a_result_whose_rounds_deletion_nobody_noticed_goes_with_the_round
     world.admin.delete("FederatedRound", "orphan-2", FEDERATION)
 
     async def is_gone() -> bool:
-        return await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}") == []
+        return not world.secrets(uid) and await register.entry(world.client, uid) is None
 
     await until(is_gone, "the result is gone")

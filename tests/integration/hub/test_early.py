@@ -65,8 +65,7 @@ async def test_a_job_that_begins_with_the_first_update_combines_all(early: World
     assert await job(early, uid, 1) is None
 
     async def tidy() -> bool:
-        labels = f"{names.ROUND_UID}={uid}"
-        secrets = [each["metadata"]["name"] for each in await early.client.list("Secret", labels=labels)]
+        secrets = [each["metadata"]["name"] for each in early.secrets(uid)]
         return names.aggregation_name(uid, 0) not in secrets and not await stored(early, f"updates/{uid}/")
 
     await until(tidy, "the plan and the list are deleted", 90)

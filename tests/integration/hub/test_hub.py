@@ -15,7 +15,7 @@ from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import complete_round, conditions, play_kubelet, sent_round, stored, until_condition
 from wardround.api import names
 from wardround.api.roundtask import RoundTask
-from wardround.hub import vault
+from wardround.hub import register, vault
 from wardround.ports import Api, Object
 from wardround.sealing import untrusted
 from wardround.sealing.keys import VerificationKey, load_verification_key
@@ -80,10 +80,8 @@ async def test_a_complete_round_leaves_no_key_and_no_update(world: World, tmp_pa
     ]
 
     async def tidy() -> bool:
-        secrets = await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
         # The memory that updates are to be deleted once more holds nothing.
-        held = {each["metadata"]["name"] for each in secrets if each.get("data")}
-        return held == {f"model-{uid}"} and await stored(world, f"updates/{uid}/") == []
+        return world.keys(uid) == [f"model-{uid}"] and await stored(world, f"updates/{uid}/") == []
 
     await until(tidy, "the key and the updates are gone")
     assert len(await stored(world, f"models/{uid}/")) == 2
@@ -192,8 +190,7 @@ async def test_the_hub_deletes_all_objects_of_a_deleted_round(world: World, tmp_
     async def gone() -> bool:
         labels = f"{names.ROUND_UID}={uid}"
         tasks = await world.client.list("RoundTask", everywhere=True, labels=labels)
-        secrets = await world.client.list("Secret", labels=labels)
-        return not tasks and not any(each.get("data") for each in secrets) and not await stored(world, f"models/{uid}/")
+        return not tasks and not world.keys(uid) and not await stored(world, f"models/{uid}/")
 
     await until(gone, "the sweep")
 
@@ -210,15 +207,14 @@ async def test_the_hub_deletes_an_update_that_arrives_after_the_end(
     if deleted:
         world.admin.delete("FederatedRound", name, FEDERATION)
 
-    async def secrets_left() -> dict[str, Object]:
-        remaining = await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
-        return {each["metadata"]["name"]: each for each in remaining}
+    def secrets_left() -> dict[str, Object]:
+        return {each["metadata"]["name"]: each for each in world.secrets(uid)}
 
     memory, note = f"round-{uid}", names.PUTS_UNTIL if deleted else names.CLEANED_UP
     prefixes = (f"updates/{uid}/", f"models/{uid}/") if deleted else (f"updates/{uid}/",)
 
     async def cleaned() -> bool:
-        secrets = await secrets_left()
+        secrets = secrets_left()
         metadata = secrets.get(memory, {}).get("metadata", {})
         noted = note in metadata.get("annotations", {}) and not secrets[memory].get("data")
         labels = f"{names.ROUND_UID}={uid}"
@@ -240,7 +236,10 @@ async def test_the_hub_deletes_an_update_that_arrives_after_the_end(
 
     async def nothing_left() -> bool:
         expected = set() if deleted else {f"model-{uid}"}
-        return set(await secrets_left()) == expected and await stored(world, f"updates/{uid}/") == []
+        registered = await register.entry(world.client, uid) is not None
+        return (set(secrets_left()), registered) == (expected, not deleted) and not await stored(
+            world, f"updates/{uid}/"
+        )
 
     await until(nothing_left, "the second clean-up")
     if not deleted:

@@ -15,12 +15,12 @@ async def test_small_pages_return_every_object(world: World) -> None:
     names = [f"listed-{number:03}" for number in range(2 * SMALL_PAGE + 1)]
     for name in names:
         metadata = {"name": name, "namespace": HUB, "labels": {"listed": "yes"}}
-        world.admin.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+        world.admin.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
     try:
-        items = [item async for item in world.client.each("Secret", labels="listed=yes")]
+        items = [item async for item in world.client.each("ConfigMap", labels="listed=yes")]
         assert [item["metadata"]["name"] for item in items] == names
-        assert {item["kind"] for item in items} == {"Secret"}
-        assert items == await world.client.list("Secret", labels="listed=yes")
+        assert {item["kind"] for item in items} == {"ConfigMap"}
+        assert items == await world.client.list("ConfigMap", labels="listed=yes")
     finally:
         for name in names:
-            world.admin.delete("Secret", name, HUB)
+            world.admin.delete("ConfigMap", name, HUB)

@@ -21,11 +21,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def nothing_left(world: World, uid: str) -> None:
     """Waits until no key and no update is left of a round. The emptied Secret stays while sites can still put
     updates."""
-    labels = f"{names.ROUND_UID}={uid}"
 
     async def is_clean() -> bool:
-        held = any(each.get("data") for each in await world.client.list("Secret", labels=labels))
-        return not held and await stored(world, f"updates/{uid}/") == []
+        return not world.keys(uid) and await stored(world, f"updates/{uid}/") == []
 
     await until(is_clean, "keys and updates are deleted")
 
@@ -108,5 +106,5 @@ async def test_updates_go_although_somebody_deletes_what_says_that_they_are_left
     await world.restart()
     await until_condition(world, "memory-lost", "CleanedUp", "CleanedUp")
     assert await stored(world, f"updates/{uid}/") == []
-    assert await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}") == []
+    assert not world.secrets(uid)
     world.admin.delete("FederatedRound", "memory-lost", FEDERATION)

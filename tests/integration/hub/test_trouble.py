@@ -183,11 +183,10 @@ async def test_a_round_fails_without_the_store_and_cleans_up_later(world: World)
             return conditions(round_).get("CleanedUp") == ("False", "ActionFailed")
 
         await until(reported, "the round says that it is not tidied up")
-        secrets = await world.client.list("Secret", labels=f"{names.ROUND_UID}={created['metadata']['uid']}")
-        assert [each.get("data") for each in secrets] == [None]
+        assert [each.get("data") for each in world.secrets(created["metadata"]["uid"])] == [None]
 
     async def tidy() -> bool:
-        return not await world.client.list("Secret", labels=f"{names.ROUND_UID}={created['metadata']['uid']}")
+        return not world.secrets(created["metadata"]["uid"])
 
     await until(tidy, "the memory of what was left to do is gone", 90)
     await until_condition(world, "no-store", "CleanedUp", "CleanedUp")
@@ -227,9 +226,8 @@ async def test_a_round_deleted_without_the_store_stops_its_sites_at_once(world: 
 
     async def left() -> list[str]:
         items: list[Any] = await world.client.list("RoundTask", everywhere=True, labels=labels)
-        for kind in ("Job", "Secret"):
-            items += await world.client.list(kind, labels=labels)
-        return [each["kind"] for each in items]
+        items += await world.client.list("Job", labels=labels)
+        return [*(each["kind"] for each in items), *("Secret" for _ in world.secrets(uid))]
 
     with store_in_trouble(world):
         world.admin.delete("FederatedRound", "gone", FEDERATION)
@@ -240,7 +238,7 @@ async def test_a_round_deleted_without_the_store_stops_its_sites_at_once(world: 
         await until(stopped, "RoundTasks and Jobs are gone, a Secret each is the memory of the round and of its result")
 
         async def emptied() -> bool:
-            return not any(each.get("data") for each in await world.client.list("Secret", labels=labels))
+            return not world.keys(uid)
 
         await until(emptied, "no key is left")
 

@@ -28,7 +28,7 @@ from wardround.api.times import to_seconds
 from wardround.kube.errors import Unavailable
 
 # Without the Participants and the Lease, about which others write too.
-COUNTED = ("FederatedRound", "RoundTask", "Secret", "Job")
+COUNTED = ("FederatedRound", "RoundTask", "Secret", "ConfigMap", "Job")
 
 
 @dataclass
@@ -126,6 +126,6 @@ def reads_after_a_restart(rounds: int) -> Counter[str]:
 
 def test_of_a_round_that_is_cleaned_up_the_next_process_reads_the_round_alone() -> None:
     few, many = reads_after_a_restart(2), reads_after_a_restart(9)
-    others = ("RoundTask", "Secret", "Job", "Pod")
+    others = ("RoundTask", "Secret", "ConfigMap", "Job", "Pod")
     assert {kind: few[kind] for kind in others} == {kind: many[kind] for kind in others}
     assert many["FederatedRound"] > few["FederatedRound"]

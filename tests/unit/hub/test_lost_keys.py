@@ -12,7 +12,7 @@ from tests.simulation.apiserver import Place
 from tests.simulation.hub import NAMESPACE, LoneHub
 from tests.simulation.store import Let
 from tests.simulation.virtual import VirtualLoop, play
-from tests.unit.hub.results import leave_result, result
+from tests.unit.hub.results import entries, leave_result, result
 from tests.unit.hub.test_made import (
     IN_THE_ROUND,
     REFUSED,
@@ -65,10 +65,13 @@ def secrets(hub: LoneHub) -> list[Object]:
 
 
 async def assert_nothing_stays(hub: LoneHub) -> None:
-    """After the grants have expired."""
+    """After the grants have expired. The round stays, and so does its entry in the register until the round goes."""
     await asyncio.sleep(2 * 3600)
     assert not secrets(hub)
     assert not hub.store.stored
+    hub.delete_round("train-1")
+    await hub.settle()
+    assert not entries(hub)
 
 
 def stop(hub: LoneHub) -> None:
@@ -290,7 +293,7 @@ def test_a_label_that_is_no_number_does_not_stop_the_search_for_gone_rounds() ->
             "labels": {**names.round_labels("train-9", "another"), names.ATTEMPT: "first"},
             "annotations": names.round_ref("breast-cancer", "train-9"),
         }
-        hub.server.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+        hub.server.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {}})
         async with hub.running():
             assert result(hub) is None, "the search has gone on"
 

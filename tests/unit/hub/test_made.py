@@ -15,7 +15,7 @@ from tests.simulation.apiserver import Place, Read
 from tests.simulation.client import Client, Connect
 from tests.simulation.hub import NAMESPACE, LoneHub
 from tests.simulation.virtual import VirtualLoop, play
-from tests.unit.hub.results import leave_result
+from tests.unit.hub.results import entries, leave_result
 from tests.unit.hub.test_round_tasks import answer, send
 from wardround.api import names
 from wardround.api.times import parse_time, to_seconds
@@ -148,7 +148,7 @@ ACTS: dict[str, tuple[Act, ...]] = {
 @pytest.mark.parametrize("acts", ACTS.values(), ids=ACTS)
 def test_no_look_goes_through_secrets_and_jobs_of_other_rounds(acts: tuple[Act, ...]) -> None:
     reads = reads_of(*acts, others=12)
-    scanned = [each.scanned for each in reads if each.kind in ("Secret", "Job")]
+    scanned = [each.scanned for each in reads if each.kind in ("Secret", "ConfigMap", "Job")]
     assert scanned
     assert set(scanned) == {1}
 
@@ -205,7 +205,9 @@ def test_of_tries_to_combine_the_two_latest_stay_and_after_the_end_no_key_does()
                 await act(hub)
             assert numbers(hub, "Secret") == jobs(hub) == [2, 3]
             key = hub.server.read(Place("Secret", NAMESPACE, names.round_secret(uid_of(hub))))
-            assert key["metadata"]["annotations"][names.AGGREGATIONS] == "1 2 3"
+            [entry] = entries(hub)
+            noted = [each["metadata"]["annotations"][names.AGGREGATIONS] for each in (key, entry)]
+            assert noted == ["1 2 3", "1 2 3"]
             for name in IN_THE_ROUND:
                 hub.server.change(Place("Participant", name, name), {"spec": {"suspend": True}})
             end_aggregation(hub, 3)
@@ -216,6 +218,7 @@ def test_of_tries_to_combine_the_two_latest_stay_and_after_the_end_no_key_does()
             # No Secret says the numbers of these Jobs any more.
             await asyncio.sleep(2 * LEFTOVERS_SECONDS)
             assert jobs(hub) == []
+            assert not entries(hub)
 
     play(main)
 

@@ -70,14 +70,16 @@ def test_a_round_that_is_over_and_replaced_without_an_event_leaves_nothing() -> 
 
 
 def searches(hub: LoneHub) -> int:
-    """How often the hub operator has gone through all Secrets for the results of one name."""
-    return sum(each.kind == "Secret" and each.scanned > 1 for each in hub.server.reads)
+    """How often the hub operator has gone through the register for the results of one name."""
+    return sum(each.kind == "ConfigMap" and each.scanned > 1 for each in hub.server.reads)
 
 
 def test_a_round_whose_base_is_missing_searches_for_its_result_once() -> None:
     async def main(loop: VirtualLoop) -> None:
         hub = enrolled(loop, Client)
         async with hub.running():
+            hub.apply_round("train-2", IN_THE_ROUND)
+            await hub.settle()
             hub.server.reads.clear()
             hub.apply_round("train-1", IN_THE_ROUND, **FOLLOWER)
             await hub.settle()

@@ -12,7 +12,7 @@ from tests.simulation.hub import FEDERATION as NAMESPACE_OF_ROUNDS
 from tests.simulation.hub import NAMESPACE, LoneHub
 from tests.simulation.store import Let
 from tests.simulation.virtual import VirtualLoop, play
-from tests.unit.hub.results import leave_result, result
+from tests.unit.hub.results import enter, entries, leave_result, result
 from tests.unit.plans_hub.builders import UID
 from wardround.api import names
 from wardround.api.times import to_seconds
@@ -34,6 +34,7 @@ def test_a_restarted_operator_deletes_the_result_of_a_gone_round_that_has_a_name
             await asyncio.sleep(3 * 3600)  # three times LEFTOVERS_SECONDS
             assert result(hub) is None
             assert not hub.store.stored
+            assert not entries(hub)
 
     play(main)
 
@@ -48,6 +49,7 @@ def remember_puts(hub: LoneHub, until: datetime) -> None:
     labels = names.round_labels("train-0", UID)
     metadata = {"name": names.round_secret(UID), "namespace": NAMESPACE, "labels": labels, "annotations": annotations}
     hub.server.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+    enter(hub, "train-0")
 
 
 def test_late_uploads_of_a_gone_round_go_within_a_minute_of_the_end_of_its_grants() -> None:
@@ -63,6 +65,7 @@ def test_late_uploads_of_a_gone_round_go_within_a_minute_of_the_end_of_its_grant
             await asyncio.sleep(LATE_PUTS_SECONDS + 10)
             assert not hub.store.stored
             assert not hub.server.select("Secret", NAMESPACE, names.ROUND_UID)
+            assert not entries(hub)
 
     play(main)
 
@@ -100,6 +103,7 @@ def test_while_the_store_is_away_the_keys_of_all_results_of_a_name_go() -> None:
             "annotations": names.round_ref(NAMESPACE_OF_ROUNDS, "train-0"),
         }
         hub.server.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"dataKey": "AA=="}})
+        enter(hub, "train-0", OLDER)
 
         def away(method: str, let: Let) -> bytes:
             raise StoreError(MISSING, 503)
@@ -125,6 +129,7 @@ def test_the_keys_of_all_gone_namesakes_go_while_the_store_refuses_the_list_of_o
             metadata = {"namespace": NAMESPACE, "labels": labels, "annotations": annotations}
             secret = {"apiVersion": "v1", "kind": "Secret", "data": {"privateKey": "AA=="}}
             hub.server.create(secret | {"metadata": {**metadata, "name": names.round_secret(uid)}})
+            enter(hub, "train-0", uid)
             job = {"apiVersion": "batch/v1", "kind": "Job", "spec": {}}
             hub.server.create(job | {"metadata": {**metadata, "name": names.aggregation_name(uid, 0)}})
             hub.store.stored[f"{names.updates_prefix(uid)}1/site-a"] = b"an update"

@@ -10,6 +10,7 @@ from tests.simulation.apiserver import Place
 from tests.simulation.hub import FEDERATION, NAMESPACE, LoneHub
 from tests.simulation.store import Let, SimulatedStore
 from tests.simulation.virtual import VirtualLoop, play
+from tests.unit.hub.results import entries
 from wardround.api import names
 from wardround.hub.store_looks import LONG_LOOKS, WORKERS
 from wardround.ports import Object, Objects
@@ -47,7 +48,10 @@ def leave_push(hub: LoneHub, uid: str) -> None:
     metadata = {"name": names.model_secret(uid), "namespace": NAMESPACE}
     labels, annotations = {names.PUSH: "pretrained", names.PUSH_UID: uid}, {names.PUSH_REF: f"{FEDERATION}/pretrained"}
     secret = {"apiVersion": "v1", "kind": "Secret", "data": {"dataKey": "AA=="}}
-    hub.server.create(secret | {"metadata": {**metadata, "labels": labels, "annotations": annotations}})
+    marks = {"labels": labels, "annotations": annotations}
+    hub.server.create(secret | {"metadata": metadata | marks})
+    metadata["name"] = names.register_entry(uid)
+    hub.server.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata | marks})
     hub.store.stored[f"{names.models_prefix(uid)}part-00000"] = b"a model"
 
 
@@ -74,6 +78,7 @@ def test_a_push_gets_an_offer_and_ends_with_its_time_and_key() -> None:
             await asyncio.sleep(SECONDS + 60)
             assert pushes(hub) == []
             assert not hub.server.select("Secret", NAMESPACE, labels=names.PUSH_UID)
+            assert not entries(hub, names.PUSH_UID)
 
     play(main)
 
@@ -91,6 +96,7 @@ def test_the_key_of_a_push_that_ended_while_no_hub_operator_ran_is_deleted() -> 
         async with hub.running():
             await asyncio.sleep(60)
             assert not hub.server.select("Secret", NAMESPACE, labels=names.PUSH_UID)
+            assert not entries(hub, names.PUSH_UID)
 
     play(main)
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulation.hub import NAMESPACE, LoneHub
 from tests.simulation.virtual import VirtualLoop, play
-from tests.unit.hub.results import leave_result, result
+from tests.unit.hub.results import entries, leave_result, result
 from tests.unit.plans_hub.builders import UID
 from wardround.api import names
 
@@ -43,6 +43,7 @@ def test_the_hub_keeps_a_result_for_a_waiting_round_and_deletes_it_after_this_ro
             await hub.settle()
             assert result(hub) is None
             assert not hub.store.stored
+            assert not entries(hub)
 
     play(main)
 

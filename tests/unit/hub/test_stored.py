@@ -13,6 +13,7 @@ import pytest
 from tests.simulation.hub import FEDERATION, NAMESPACE, ORIGIN, LoneHub
 from tests.simulation.store import SimulatedStore
 from tests.simulation.virtual import VirtualLoop, play
+from tests.unit.hub.results import enter
 from wardround.api import names
 from wardround.hub.context import Context
 from wardround.hub.leftovers import Memory, delete_remembered
@@ -94,6 +95,7 @@ def leave_gone_rounds(hub: LoneHub) -> None:
         }
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"privateKey": "AA=="}}
         hub.server.create(secret)
+        enter(hub, name, uid)
 
 
 def test_the_keys_of_more_gone_rounds_than_workers_go_while_the_stores_lists_do_not_end(

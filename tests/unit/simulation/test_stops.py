@@ -198,8 +198,8 @@ class MortalFederation(Federation):
 @dataclass
 class End:
     """`made`: how often the hub operator has made each round, version and RoundTask. `jobs`: Jobs of each hospital.
-    `keys`: Secrets of the hub with the private key of a round. `orphans`: RoundTasks and Jobs of rounds that are
-    gone."""
+    `keys`: Secrets of the hub with the private key of a round. `orphans`: RoundTasks and Jobs of rounds that are gone,
+    and their entries in the register without a Secret. `unlisted`: rounds with Secrets and without an entry."""
 
     status: Object
     versions: dict[str, Object]
@@ -209,6 +209,7 @@ class End:
     jobs: dict[str, int]
     keys: list[str]
     orphans: list[str]
+    unlisted: set[str]
 
 
 def end(federation: MortalFederation) -> End:
@@ -245,13 +246,20 @@ def end(federation: MortalFederation) -> End:
             if {"privateKey", "plan.json"} & (each.get("data") or {}).keys()
         ],
         orphans=orphans(hub),
+        unlisted=uids_of(hub, "Secret") - uids_of(hub, "ConfigMap"),
     )
 
 
 def orphans(hub: Server) -> list[str]:
     live = {each["metadata"]["uid"] for each in hub.select("FederatedRound", None)}
     made = [each for kind in ("RoundTask", "Job") for each in hub.select(kind, None, ROUND_UID)]
-    return [each["metadata"]["name"] for each in made if each["metadata"]["labels"][ROUND_UID] not in live]
+    empty = uids_of(hub, "ConfigMap") - uids_of(hub, "Secret") - live
+    return [*(each["metadata"]["name"] for each in made if each["metadata"]["labels"][ROUND_UID] not in live), *empty]
+
+
+def uids_of(hub: Server, kind: str) -> set[str]:
+    """UIDs of the rounds of which the hub has an object of this kind."""
+    return {each["metadata"]["labels"][ROUND_UID] for each in hub.select(kind, HUB_NAMESPACE, ROUND_UID)}
 
 
 def two_series() -> Object:
@@ -301,6 +309,7 @@ def test_the_end_is_equal_whatever_write_the_hub_operator_stops_after(whole: tup
     last = [each for each in writes if not each.startswith("create Event")][part::PARTS]
     assert set(ended.made.values()) == {1}
     assert ended.keys == ended.orphans == []
+    assert ended.unlisted == set()
     while last:
         stopped, done = played(last)
         assert stopped == ended
