@@ -336,6 +336,24 @@ def test_no_dataset_has_a_claim_that_our_own_pods_write(api: Api, claim_name: st
         api.create(made)
 
 
+@pytest.mark.parametrize(
+    ("claim_name", "words"),
+    [
+        # Two policies refuse it, and any of them may answer.
+        ("answers", "is for answers of Predictions|has the answer of Prediction new-cases"),
+        *((name, "is for the workspace, the state or the models") for name in ("workspace", "state", "models")),
+    ],
+)
+def test_no_dataset_moves_onto_a_claim_that_none_may_have(api: Api, claim_name: str, words: str) -> None:
+    """A Dataset may get another claim later, as when it is applied."""
+    api.patch("Dataset", "breast", {"spec": {"claimName": "more-data"}}, NAMESPACE)
+    try:
+        with pytest.raises(Refused, match=words):
+            api.patch("Dataset", "breast", {"spec": {"claimName": claim_name}}, NAMESPACE)
+    finally:
+        api.patch("Dataset", "breast", {"spec": dataset(NAMESPACE)["spec"]}, NAMESPACE)
+
+
 def test_no_training_pod_has_the_claims_of_predictions(api: Api) -> None:
     for claim_name in ("answers", "models"):
         job = training_job()
