@@ -47,6 +47,9 @@ PROMISES: Mapping[str, tuple[str, ...]] = {
     "Nobody can change the spec of a Prediction": (
         "integration/api/test_predictions.py::test_the_spec_of_a_prediction_is_immutable_and_its_status_is_the_operators",
     ),
+    "Prediction cannot read the old answers": (
+        "integration/api/test_predictions.py::test_no_prediction_reads_the_answer_of_another_one",
+    ),
     "The hub cannot make a model's code read a further column": (
         "unit/plans_site/test_delivery.py::test_a_site_refuses_a_model_with_another_column_than_its_own_dataschema",
         "unit/plans_courier/test_delivery.py::test_a_package_is_of_the_model_that_its_card_describes",

@@ -196,6 +196,25 @@ def test_no_answer_goes_onto_the_claim_of_a_dataset(api: Api, helm: Helm, asked:
     until("the list is short again", lambda: "Add later" in refusal(api, onto))
 
 
+@pytest.mark.usefixtures("asked")
+def test_no_prediction_reads_the_answer_of_another_one(api: Api, helm: Helm) -> None:
+    """An administrator lists the claim of old answers for rows. And no answer goes beside the rows of another one."""
+    values = site_values("site-a")
+    values["predictions"] = {"rowsClaimNames": ["answers", "more-cases"], "answersClaimNames": ["new-cases", "more"]}
+    release = ("wardround-site", "site", NAMESPACE)
+    helm.install(*release, values, "--force-conflicts")
+    try:
+        apart = asks(rows=place("more-cases"), answer=place("more"))
+        until("the lists are the new ones", lambda: refusal(api, apart) == "")
+        reads = asks(rows=place("answers"), answer=place("more"))
+        assert "The claim answers has the answer of Prediction new-cases" in refusal(api, reads)
+        writes = asks(rows=place("more-cases"), answer=place("new-cases"))
+        assert "The claim new-cases has the rows of Prediction new-cases" in refusal(api, writes)
+    finally:
+        helm.install(*release, site_values("site-a"), "--force-conflicts")
+    until("the lists are the old ones", lambda: "Add more" in refusal(api, apart))
+
+
 def test_the_spec_of_a_prediction_is_immutable_and_its_status_is_the_operators(api: Api, asked: Object) -> None:
     with pytest.raises(Refused, match="immutable"):
         api.patch("Prediction", "new-cases", {"spec": {"model": {"version": "v2"}}}, NAMESPACE)
