@@ -77,6 +77,10 @@ class GoneRounds:
             if line not in self._waiting[bisect_left(self._waiting, line) :][:1]:
                 insort(self._waiting, line)
 
+    def waiting(self) -> frozenset[str]:
+        """UIDs of the rounds at which nobody has to look before their time."""
+        return frozenset(line.split(b" ")[3].decode() for line in self._waiting)
+
     def take_due(self, now: datetime) -> tuple[NamespacedName, ...]:
         """Names of rounds for which no site can put objects any more, each once. Their objects are to be deleted."""
         # "!" comes after the space that ends a time, and before all that a later time can begin with.

@@ -35,18 +35,23 @@ async def made_for_rounds(hub: Context) -> AsyncIterator[Object]:
 
 
 async def find_gone_rounds(hub: Context) -> frozenset[NamespacedName]:
-    """Adds rounds that are gone and have left something to `hub.gone`, and returns their names. Raises ApiError."""
+    """Adds rounds that are gone and have left something to `hub.gone`, and returns their names. Rounds that `hub.gone`
+    knows to wait for their time are not among them. Raises ApiError."""
+    # Few rounds are gone, and thousands are there or wait. So of those only UIDs are kept, and only during this search.
+    known = {item["metadata"]["uid"] async for item in hub.client.each(federatedround.KIND, everywhere=True)}
+    known |= hub.gone.waiting()
     numbers: dict[tuple[NamespacedName, str], set[int]] = {}
     async for item in made_for_rounds(hub):
-        if made_for := round_of(item):
-            labels = item["metadata"]["labels"]
-            known = numbers.setdefault((NamespacedName(*made_for), labels[names.ROUND_UID]), set())
-            known.update(job_numbers(item) if item["kind"] == "Job" else noted_numbers(item))
-    # After the objects: a round that is applied meanwhile is there.
-    async for item in hub.client.each(federatedround.KIND, everywhere=True):
-        numbers.pop((place_of(item), item["metadata"]["uid"]), None)
-    for (place, uid), known in numbers.items():
-        hub.gone.add(place, uid, known)
+        uid = item["metadata"]["labels"][names.ROUND_UID]
+        if uid not in known and (made_for := round_of(item)):
+            noted = numbers.setdefault((NamespacedName(*made_for), uid), set())
+            noted.update(job_numbers(item) if item["kind"] == "Job" else noted_numbers(item))
+    # Again, after the objects: a round that was applied meanwhile is there.
+    if numbers:
+        async for item in hub.client.each(federatedround.KIND, everywhere=True):
+            numbers.pop((place_of(item), item["metadata"]["uid"]), None)
+    for (place, uid), noted in numbers.items():
+        hub.gone.add(place, uid, noted)
     return frozenset(place for place, _ in numbers)
 
 

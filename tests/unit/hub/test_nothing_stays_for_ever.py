@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.simulation.apiserver import Place
+from tests.simulation.apiserver import Place, Read
 from tests.simulation.hub import FEDERATION as NAMESPACE_OF_ROUNDS
 from tests.simulation.hub import NAMESPACE, LoneHub
 from tests.simulation.store import Let
@@ -16,6 +16,7 @@ from tests.unit.hub.results import enter, entries, leave_result, result
 from tests.unit.plans_hub.builders import UID
 from wardround.api import names
 from wardround.api.times import to_seconds
+from wardround.hub import rounds
 from wardround.hub.rounds import LATE_PUTS_SECONDS
 from wardround.store.errors import MISSING, REFUSED, StoreError
 
@@ -68,6 +69,25 @@ def test_late_uploads_of_a_gone_round_go_within_a_minute_of_the_end_of_its_grant
             assert not entries(hub)
 
     play(main)
+
+
+def test_the_search_for_gone_rounds_reads_nothing_of_a_round_whose_sites_can_still_send(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rounds, "LEFTOVERS_SECONDS", 60)
+
+    async def main(loop: VirtualLoop) -> list[Read]:
+        hub = LoneHub(loop)
+        remember_puts(hub, loop.clock() + timedelta(minutes=30))
+        async with hub.running():
+            hub.server.reads.clear()
+            await asyncio.sleep(300)
+            return hub.server.reads
+
+    reads = play(main)
+    assert sum(each.kind == "ConfigMap" for each in reads) >= 4, "it searches"
+    assert {each.kind for each in reads} & {"Secret", "FederatedRound"} == {"FederatedRound"}
+    assert sum(each.kind == "FederatedRound" for each in reads) == sum(each.kind == "ConfigMap" for each in reads)
 
 
 def test_a_restarted_operator_deletes_the_late_uploads_of_a_gone_round_that_has_a_namesake() -> None:
