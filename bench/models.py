@@ -26,6 +26,7 @@ from tests.integration.api.objects import FEDERATION, HUB, federated_model, fede
 from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import conditions
 from tests.players.store import serving
+from wardround.hub.rounds import LEFTOVERS_SECONDS
 from wardround.ports import Object
 
 WRITES = ("POST", "PATCH", "DELETE")
@@ -43,6 +44,9 @@ def main() -> int:
     parser.add_argument("--compared", type=int, default=12, help="Train rounds of the series and of the chain by hand")
     parser.add_argument("--every", type=int, default=250, help="rounds between two lines of output")
     parser.add_argument("--minutes", type=float, default=600, help="stop after so many")
+    parser.add_argument(
+        "--search", type=float, default=LEFTOVERS_SECONDS, help="seconds from one search for gone rounds to the next"
+    )
     parser.add_argument("--trace", action="store_true", help="print what allocates memory; costs time and memory")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -53,7 +57,7 @@ def main() -> int:
 
 async def _measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     with cluster(folder) as api, serving(made(folder / "store")) as server:
-        async with running(folder, api, server, trace=options.trace) as world:
+        async with running(folder, api, server, trace=options.trace, search_seconds=options.search) as world:
             compared = await _compare(world, options.compared) if options.compared else None
             await _run_models(world, options)
             return {
@@ -74,6 +78,7 @@ async def _run_models(world: World, options: argparse.Namespace) -> None:
             await _sample(world, done, time.monotonic() - begin, trace=options.trace)
             line = done + options.every
         await asyncio.sleep(0.5)
+    await _sample(world, done, time.monotonic() - begin, trace=options.trace)
     await creating
     for name in names:
         await world.client.patch("FederatedModel", name, {"spec": {"trigger": None}}, FEDERATION)

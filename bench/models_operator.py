@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 from wardround.clock import system_draw
 from wardround.durable import partial_of
+from wardround.hub import rounds
 from wardround.hub.operator import FIELD_MANAGER, serve
 from wardround.hub.settings import Settings
 from wardround.kube.client import Client
@@ -67,6 +68,7 @@ class Report:
 
 
 async def _run(instructions: dict[str, Any]) -> None:
+    rounds.LEFTOVERS_SECONDS = instructions["search"]
     report = Report(Path(instructions["report"]), trace=instructions["trace"])
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, report.write)
     token, address = str(instructions["token"]), (instructions["server"], instructions["ca"])

@@ -125,9 +125,11 @@ def _administrator(api: Api) -> None:
 
 
 @asynccontextmanager
-async def running(folder: Path, api: Api, server: Server, *, trace: bool) -> AsyncIterator[World]:
+async def running(
+    folder: Path, api: Api, server: Server, *, trace: bool, search_seconds: float
+) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
-        operator = stack.enter_context(_operator(folder, api, server, trace=trace))
+        operator = stack.enter_context(_operator(folder, api, server, trace=trace, search_seconds=search_seconds))
         store = await stack.enter_async_context(server.client())
         client = await stack.enter_async_context(_client(api, "default", PLAYERS))
         kubelet = Kubelet(client, store)
@@ -193,7 +195,7 @@ def _token(api: Api, namespace: str, account: str) -> str:
 
 
 @contextmanager
-def _operator(folder: Path, api: Api, server: Server, *, trace: bool) -> Iterator[Operator]:
+def _operator(folder: Path, api: Api, server: Server, *, trace: bool, search_seconds: float) -> Iterator[Operator]:
     configuration: Any = api._client.configuration
     instructions = {
         "settings": dataclasses.asdict(store_settings(api, server)),
@@ -204,6 +206,7 @@ def _operator(folder: Path, api: Api, server: Server, *, trace: bool) -> Iterato
         "port": 0,
         "report": str(folder / "report"),
         "trace": trace,
+        "search": search_seconds,
     }
     chart = {
         "PATH": os.environ["PATH"],
