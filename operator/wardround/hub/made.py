@@ -16,6 +16,7 @@ from datetime import datetime
 from wardround.api import names
 from wardround.api.times import read_time
 from wardround.hub import register, vault
+from wardround.kube.index import annotations_of
 from wardround.plans.round.types import EARLY_NUMBER
 from wardround.ports import Api, Object, Objects
 
@@ -41,7 +42,7 @@ class Made:
     def cleaned_up(self) -> bool:
         """Whether the first clean-up is done, as it has noted: nothing else is left then, but for Jobs that have ended
         and the result. A Secret that is not there says nothing: a person may have deleted it."""
-        return self.key is not None and names.CLEANED_UP in _annotations(self.key)
+        return self.key is not None and names.CLEANED_UP in annotations_of(self.key)
 
     @property
     def key_lost(self) -> bool:
@@ -52,7 +53,7 @@ class Made:
     @property
     def puts_until(self) -> datetime | None:
         """Until when sites can store objects, as the first clean-up has noted it."""
-        return read_time(_annotations(self.key).get(names.PUTS_UNTIL, "")) if self.key else None
+        return read_time(annotations_of(self.key).get(names.PUTS_UNTIL, "")) if self.key else None
 
     def objects(self) -> Objects:
         """All but the result."""
@@ -109,7 +110,7 @@ async def read_numbers(client: Api, round_uid: str, key: Object | None, numbers:
 def noted_numbers(item: Object | None) -> tuple[int, ...]:
     """Numbers of aggregations of which there may be a Secret and a Job, as the Secret of the round's key says, or the
     round's entry in the register."""
-    words = _annotations(item).get(names.AGGREGATIONS, "").split() if item else []
+    words = annotations_of(item).get(names.AGGREGATIONS, "").split() if item else []
     return tuple(int(each) for each in words if DECIMAL.fullmatch(each))
 
 
@@ -146,8 +147,3 @@ async def _own(client: Api, kind: str, name: str, round_uid: str) -> Object | No
     item = await client.get_if_exists(kind, name)
     labels = item["metadata"].get("labels") or {} if item else {}
     return item if labels.get(names.ROUND_UID) == round_uid else None
-
-
-def _annotations(item: Object) -> Mapping[str, str]:
-    notes: Mapping[str, str] = item["metadata"].get("annotations") or {}
-    return notes

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from wardround.api import names
 from wardround.kube.errors import NotFound
+from wardround.kube.index import annotations_of
 from wardround.ports import Api, Object
 
 KIND = "ConfigMap"
@@ -46,15 +47,10 @@ async def rounds_by_name(client: Api, namespace: str, name: str) -> tuple[str, .
     """UIDs of the rounds that have or had this name, and of which there may be Secrets."""
     ref = names.round_ref(namespace, name)
     labelled = entries(client, f"{names.ROUND}={names.label_value(name)},{names.ROUND_UID}")
-    mine = [each["metadata"] async for each in labelled if ref.items() <= _annotations(each).items()]
+    mine = [each["metadata"] async for each in labelled if ref.items() <= annotations_of(each).items()]
     return tuple(each["labels"][names.ROUND_UID] for each in mine)
 
 
 async def remove(client: Api, uid: str) -> None:
     """Nothing is left of a round or push: no Secret, and nothing in the store."""
     await client.delete_if_exists(KIND, names.register_entry(uid))
-
-
-def _annotations(item: Object) -> Mapping[str, str]:
-    notes: Mapping[str, str] = item["metadata"].get("annotations") or {}
-    return notes

@@ -15,6 +15,7 @@ from wardround.documents.keys import Identity, Model
 from wardround.documents.pushes import SealedPush
 from wardround.hub import register
 from wardround.kube.errors import NotFound
+from wardround.kube.index import annotations_of
 from wardround.plans.round.types import StoredModel
 from wardround.ports import Api, Object, Objects
 from wardround.presign import Credentials
@@ -121,7 +122,7 @@ async def _register(client: Api, federated_round: FederatedRound) -> None:
 
 def noted(item: Object, annotation: str) -> str:
     """An annotation of a Secret; "" if it has none of this name."""
-    return str((item["metadata"].get("annotations") or {}).get(annotation, ""))
+    return annotations_of(item).get(annotation, "")
 
 
 async def note(client: Api, item: Object, notes: Mapping[str, str], *, emptied: bool = False) -> None:

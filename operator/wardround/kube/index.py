@@ -137,6 +137,11 @@ def place_of(item: Object) -> NamespacedName:
     return NamespacedName(item["metadata"]["namespace"], item["metadata"]["name"])
 
 
+def annotations_of(item: Object) -> Mapping[str, str]:
+    notes: Mapping[str, str] = item["metadata"].get("annotations") or {}
+    return notes
+
+
 def version_of(meta: Meta) -> int:
     """Versions of one kind are decimal numbers that grow (KEP-5504)."""
     return int(meta.resource_version)
