@@ -447,3 +447,7 @@ def trained(
     for _ in outcomes:
         world.run_next()
     return world
+
+
+def tasks(world: World) -> list[tuple[str, int]]:
+    return [(each.task, each.number) for each in world.series.rounds]
