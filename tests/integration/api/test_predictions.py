@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.api.admission import refusal
+from tests.integration.api.admission import refusal, until_admitted
 from tests.integration.api.apiserver import Api, Refused, account, until
 from tests.integration.api.attack import (
     COMMAND,
@@ -104,11 +104,18 @@ def asked(api: Api) -> Iterator[Object]:
     api.create(data_schema(NAMESPACE))
     made = api.create(prediction())
     job = prediction_job(made["metadata"]["uid"])
-    until("its Job is admitted", lambda: refusal(api, job, OPERATOR) == "")
+    until_admitted(api, job, OPERATOR)
     yield made
     api.delete("Prediction", "new-cases", NAMESPACE)
     api.delete("Dataset", "breast", NAMESPACE)
     api.delete("DataSchema", "breast-v1", NAMESPACE)
+
+
+def until_the_chart_is_back(api: Api, asked: Object) -> None:
+    """The API server may apply a changed policy of Jobs or pods later than the policy of Predictions."""
+    job = prediction_job(asked["metadata"]["uid"])
+    until_admitted(api, job, OPERATOR)
+    until_admitted(api, pod_of(job), JOBS)
 
 
 def asks(**spec: Any) -> Object:
@@ -195,10 +202,10 @@ def test_no_answer_goes_onto_the_claim_of_a_dataset(api: Api, helm: Helm, asked:
         api.delete("Dataset", "taken", NAMESPACE)
         helm.install(*release, site_values("site-a"), "--force-conflicts")
     until("the list is short again", lambda: "Add later" in refusal(api, onto))
+    until_the_chart_is_back(api, asked)
 
 
-@pytest.mark.usefixtures("asked")
-def test_no_prediction_reads_the_answer_of_another_one(api: Api, helm: Helm) -> None:
+def test_no_prediction_reads_the_answer_of_another_one(api: Api, helm: Helm, asked: Object) -> None:
     """An administrator lists the claim of old answers for rows. And no answer goes beside the rows of another one."""
     values = site_values("site-a")
     values["predictions"] = {"rowsClaimNames": ["answers", "more-cases"], "answersClaimNames": ["new-cases", "more"]}
@@ -215,6 +222,7 @@ def test_no_prediction_reads_the_answer_of_another_one(api: Api, helm: Helm) -> 
     finally:
         helm.install(*release, site_values("site-a"), "--force-conflicts")
     until("the lists are the old ones", lambda: "Add more" in refusal(api, apart))
+    until_the_chart_is_back(api, asked)
 
 
 def test_the_spec_of_a_prediction_is_immutable_and_its_status_is_the_operators(api: Api, asked: Object) -> None:
