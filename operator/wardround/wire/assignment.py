@@ -1,7 +1,7 @@
 """What a site is asked: one participant's part of one round, as the hub signs it. docs/contracts.md, section 3.
 
-Its texts come into logs, Events and objects of the hospital, so they have the patterns of the CRDs (test_crds.py). A
-hub that signs others steers no terminal there.
+Its texts come into logs, Events and objects of the hospital, so they have the patterns of the CRDs
+(test_crd_types.py). A hub that signs others steers no terminal there.
 """
 
 from __future__ import annotations

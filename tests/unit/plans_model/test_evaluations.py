@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.unit.crd_files import CRDS, root
 from tests.unit.plans_model.world import World, model
-from tests.unit.test_crds import CRDS, root
 from wardround.api import conditions
 from wardround.api.federatedmodel import Evaluation
 from wardround.api.federatedround import Quorum
