@@ -155,8 +155,8 @@ class FederatedRoundSpec:
 @dataclass(frozen=True, kw_only=True)
 class Counts:
     """`selected`: those that the hub asked, and before it asks, those that the round selects. `absent`: those that the
-    round selects, but the hub did not ask. `refused`: those of `failed` that would refuse each further round that asks
-    for the same."""
+    round selects, but the hub did not ask. `refused`: those of `failed` whose task would fail for the same reason
+    in each further round that asks for the same."""
 
     selected: int = 0
     absent: int = 0

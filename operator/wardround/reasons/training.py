@@ -198,7 +198,7 @@ _OUTPUT = (
         name="OutputLink",
         places=(Place.PREDICTION_FAILED,),
         reporters=("Pod", "Courier"),
-        meaning="The training code wrote a link in place of its output file.",
+        meaning="The training code left a link, a pipe, a socket or a device in place of its output file.",
         action="Let the training code write a regular file into out/. Wardround refuses links, because a link could "
         "point at the data.",
     ),
