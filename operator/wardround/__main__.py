@@ -31,11 +31,13 @@ VERBS = {
 }
 # Verbs for people, on machines of any kind. `confine` knows Linux only.
 FOR_PEOPLE = {"simulate": "wardround.simulate.main", "predict": "wardround.card.main"}
-# The verbs of `kubectl wardround`, for a computer without kubectl. `dataset check` asks no cluster at all.
+# The verbs of `kubectl wardround`, for a computer without kubectl. `dataset check` and `check-enrolment` ask no cluster
+# at all.
 COMMAND_LINE = (
     "enrol",
     "approve",
     "revoke",
+    "check-enrolment",
     "review",
     "deny",
     "withdraw",

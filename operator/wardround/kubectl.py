@@ -8,6 +8,7 @@ from wardround.cli.cluster import Cluster
 from wardround.cli.commands import (
     approvals,
     begin,
+    check_enrolment,
     dataschema,
     explain,
     hospitals,
@@ -24,6 +25,7 @@ from wardround.wire import codec
 # In the order of the help. A module with a verb has the function `add`.
 _COMMANDS = (
     hospitals,
+    check_enrolment,
     approvals,
     watch,
     results,

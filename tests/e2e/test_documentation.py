@@ -156,7 +156,7 @@ NOT_RUN_INLINE = {
     "helm install": "the tests of the charts run it",
     "helm template": "the tests of the charts run it",
     "helm upgrade wardround-hub charts/hub -n wardround-hub -f hub.yaml": UPGRADED,
-    "helm upgrade wardround-site charts/site -n SITE_NAMESPACE -f site.yaml -f from-hub.yaml": UPGRADED,
+    "helm upgrade wardround-site charts/site -n SITE_NAMESPACE -f from-hub.yaml -f site.yaml": UPGRADED,
     "helm rollback wardround-hub -n wardround-hub": "its twin at a site is run",
     "kubectl get configmap wardround-hub -n wardround-hub -o jsonpath='{.data.fingerprint}'": (
         "the ConfigMap is the hub's, and these commands run at a site: `enrol` reads it in all tests"
@@ -246,7 +246,10 @@ def shell(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> S
     """A reader's shell, with the files that the reader has written: the lab's values, DataSchema and Dataset."""
     made = Shell(tmp_path_factory.mktemp("reader"), tools())
     shutil.copy(WRITTEN / "values-hub-wardround-hub.yaml", made.folder / "hub.yaml")
-    shutil.copy(WRITTEN / "values-site-a-wardround-site.yaml", made.folder / "site.yaml")
+    own = yaml.safe_load((WRITTEN / "values-site-a-wardround-site.yaml").read_text())
+    # These come from the hub (from-hub.yaml).
+    del own["hub"], own["store"]
+    (made.folder / "site.yaml").write_text(yaml.safe_dump(own))
     (made.folder / "dataschema.yaml").write_text(yaml.safe_dump(demo_rounds.data_schema()))
     (made.folder / "dataset.yaml").write_text(yaml.safe_dump(demo_rounds.dataset()))
     for name in ("hub", "site-a"):
@@ -263,7 +266,7 @@ def at(cluster: str, shell: Shell, script: str) -> str:
 @pytest.fixture(scope="module")
 def statistics(shell: Shell, federation: Federation) -> str:
     """Runs the commands for separate clusters on the installed federation. Returns the last command's output."""
-    [hub], [hospital], [rounds] = section(*OWN_HUB), section(*OWN_HOSPITAL), section(*OWN_ROUNDS)
+    [hub], [check, hospital], [rounds] = section(*OWN_HUB), section(*OWN_HOSPITAL), section(*OWN_ROUNDS)
     before = _generation(federation)
     # An upgrade with the same values changes nothing.
     again = {"helm install": "helm upgrade --install"}
@@ -278,6 +281,7 @@ def statistics(shell: Shell, federation: Federation) -> str:
             }
         ),
     )
+    assert HUB_SERVER in at("no-cluster", shell, check.text)
     at("site-a", shell, hospital.filled(again))
     assert _generation(federation) == before, "what enrol prints is not what was there"
     return at("hub", shell, rounds.text)

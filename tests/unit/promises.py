@@ -10,6 +10,7 @@ from collections.abc import Mapping
 POLICIES = "integration/api/test_training_policies.py::"
 HUB, RIGHTS = "integration/api/test_hub_policies.py::", "integration/api/test_rights.py::"
 DATASET = "integration/api/test_training_dataset.py::"
+ENROLMENT = "unit/cli/test_check_enrolment.py::"
 SCORE, SEND = "unit/pod/test_score.py::", "unit/courier/test_send.py::"
 
 PROMISES: Mapping[str, tuple[str, ...]] = {
@@ -273,12 +274,19 @@ PROMISES: Mapping[str, tuple[str, ...]] = {
         "unit/store/test_listing.py::test_only_one_page_of_a_list_is_in_memory",
         "unit/store/test_listing.py::test_the_hub_gives_up_a_list_that_does_not_end",
     ),
+    "a file that passes cannot set another value of the site chart, and cannot bring another object": (
+        f"{ENROLMENT}test_values_of_the_site_chart_are_refused_by_their_paths",
+        f"{ENROLMENT}test_a_second_object_is_refused",
+        f"{ENROLMENT}test_another_secret_is_refused",
+        f"{ENROLMENT}test_another_notation_is_refused",
+    ),
 }
 
 # What the page admits, and who or what cannot do it.
 LIMITS: Mapping[str, str] = {
     "Wardround cannot prevent that people send the file away": "Wardround",
     "Wardround cannot recognise a header line": "Wardround",
+    "The command cannot know whether addresses, certificates and fingerprint are those of the hub": "the command",
     "A hospital cannot take its name back from a card": "a hospital",
     "A hospital cannot see which person controls this account": "a hospital",
     "nobody can take numbers back from that server": "everybody",

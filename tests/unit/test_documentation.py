@@ -32,6 +32,15 @@ def test_every_command_in_the_documentation_is_listed() -> None:
         assert parser().parse_args([verb, *(rest or ["NAME"])]), command
 
 
+def test_helm_gets_the_hospitals_own_values_after_those_of_the_hub() -> None:
+    """Helm takes a value of a later file first, and a dishonest hub would choose the hospital's policy."""
+    texts = [text for page in PAGES for text in (*(each.text for each in blocks(page)), *inline_commands(page))]
+    commands = [each for text in texts for each in text.replace("\\\n", "").split("\n") if "from-hub" in each]
+    files = [re.findall(r"-f \S*?(from-hub|site)\b", each) for each in commands if "helm " in each]
+    assert len(files) > 4
+    assert [each for each in files if each != ["from-hub", "site"]] == []
+
+
 def test_the_page_for_trying_names_the_kubeconfigs_and_namespaces_of_the_demo() -> None:
     page = (ROOT / "docs" / "try.md").read_text()
     rows = {row.split("|")[2].strip(" `"): row for row in page.splitlines() if row.startswith("| the ")}

@@ -8,6 +8,8 @@ import json
 import re
 from dataclasses import dataclass
 
+import yaml
+
 from wardround.api.meta import API_VERSION
 from wardround.api.names import HUB_CONFIG_MAP, HUB_CREDENTIALS, PARTICIPANT, SITE_ACCOUNT
 from wardround.cli.errors import CommandError
@@ -229,6 +231,11 @@ def site_values(participant: str, facts: HubFacts) -> Object:
         "hub": {"participantNamespace": participant, "fingerprint": facts.fingerprint},
         "store": {"origin": facts.store_origin, "caBundle": facts.store_ca_bundle},
     }
+
+
+def as_text(item: Object) -> str:
+    """The file with the first Secret or the values. The hospital's check accepts no other text for the same item."""
+    return yaml.safe_dump(item, sort_keys=False)
 
 
 def fingerprint_to_pin(participant: Object) -> str:

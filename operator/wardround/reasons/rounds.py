@@ -17,12 +17,13 @@ APPROVE = (
 )
 INSTALL = (
     "Ask the hub's administrator for the values that `kubectl wardround enrol PARTICIPANT --bootstrap FILE` printed on "
-    "the hub. Install the site chart with these values (docs/join.md)."
+    "the hub. Check these values, and install the site chart with them (docs/join.md)."
 )
 ENROL_AGAIN = (
     "To let the hospital in again, run `kubectl wardround enrol PARTICIPANT --apply --hub-server URL --bootstrap "
-    "FILE`, with the URL under which the site reaches the hub. Give FILE to the hospital's administrator, who runs "
-    "`kubectl apply -n SITE_NAMESPACE -f FILE` at the site."
+    "FILE`, with the URL under which the site reaches the hub. Give FILE to the hospital's administrator, who checks "
+    "FILE with `kubectl wardround check-enrolment from-hub.yaml FILE` and then runs `kubectl apply -n SITE_NAMESPACE "
+    "-f FILE` at the site."
 )
 
 _PARTICIPANTS = (

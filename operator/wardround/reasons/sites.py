@@ -16,7 +16,8 @@ SITES = (
         places=(Place.SITE, Place.CONNECTED),
         meaning="The site has no credentials for the hub.",
         action="Ask the hub's administrator to run `kubectl wardround enrol PARTICIPANT --hub-server URL "
-        "--bootstrap FILE`, and to send you FILE. Then run `kubectl apply -n SITE_NAMESPACE -f FILE` at the site.",
+        "--bootstrap FILE`, and to send you FILE. Check FILE with `kubectl wardround check-enrolment from-hub.yaml "
+        "FILE`. Then run `kubectl apply -n SITE_NAMESPACE -f FILE` at the site.",
     ),
     _hospital(
         name="EnrolmentExpired",
@@ -26,8 +27,8 @@ SITES = (
         "has revoked it.",
         action="Run `kubectl wardround enrol PARTICIPANT --apply --hub-server URL --bootstrap FILE`, with the URL "
         "under which the site reaches the hub. PARTICIPANT is hub.participantNamespace in the values of the site "
-        "chart. Give FILE to the hospital's administrator, who runs `kubectl apply -n SITE_NAMESPACE -f FILE` at the "
-        "site.",
+        "chart. Give FILE to the hospital's administrator, who checks FILE with `kubectl wardround check-enrolment "
+        "from-hub.yaml FILE` and then runs `kubectl apply -n SITE_NAMESPACE -f FILE` at the site.",
     ),
     _hospital(
         name="HubForbids",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.documentation import section
 from tests.integration.api.apiserver import Api
-from tests.integration.api.objects import HUB, ROOT, hub_values, pod_of, site_values, training_job
+from tests.integration.api.objects import DIGEST, HUB, ROOT, hub_values, pod_of, site_values, training_job
 from tests.integration.cluster import Helm
 
 Object = dict[str, Any]
@@ -40,6 +42,28 @@ def test_helm_refuses_a_misspelt_value(helm: Helm, chart: str) -> None:
     done = helm.run("template", "wardround", str(ROOT / "charts" / chart), "--values", helm.values(values))
     assert done.returncode != 0
     assert "netwrok" in done.stderr
+
+
+def test_values_of_the_hub_do_not_replace_the_hospitals(helm: Helm, tmp_path: Path) -> None:
+    """The command of docs/join.md, with a file of the hub that sets more than `enrol` writes."""
+    own = {key: value for key, value in VALUES["site"].items() if key not in ("hub", "store")}
+    own["policy"] = {**own["policy"], "approval": "Manual"}
+    evil = {"approval": "Policy", "images": [f"evil@{DIGEST}"], "minQuorum": 7}
+    from_hub = {key: VALUES["site"][key] for key in ("hub", "store")} | {"image": f"evil@{DIGEST}", "policy": evil}
+    for name, values in (("site.yaml", own), ("from-hub.yaml", from_hub)):
+        (tmp_path / name).write_text(yaml.safe_dump(values))
+    [command] = [
+        line
+        for block in section("docs/join.md", "Install")
+        for line in block.text.splitlines()
+        if line.startswith("helm install wardround-site ")
+    ]
+    arguments = command.replace("charts/site", str(ROOT / "charts/site")).replace("-f ", f"-f {tmp_path}/").split()[2:]
+    objects = [each for each in yaml.safe_load_all(helm.ok("template", *arguments)) if each]
+    policy = of_kind(objects, "Site")["site"]["spec"]["policy"]
+    assert {key: policy[key] for key in evil} == {key: own["policy"][key] for key in evil}
+    [container] = of_kind(objects, "Deployment")["site-operator"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == own["image"]
 
 
 def test_no_pod_with_keys_or_network_mounts_the_state_of_training(helm: Helm) -> None:

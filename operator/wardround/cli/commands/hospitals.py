@@ -116,12 +116,13 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
         return 0
     secret, values = verbs.bootstrap(hub, options.name, options.hub_server, options.hub_namespace)
     replaced = " in place of the file that was there" if options.bootstrap.exists() else ""
-    write_private(options.bootstrap, yaml.safe_dump(secret, sort_keys=False))
+    write_private(options.bootstrap, enrolment.as_text(secret))
     say(
         f"Wrote {options.bootstrap}{replaced}: the site's first credentials, valid for 24 hours.\n"
         "Send the file to the hospital, which has to apply it within 24 hours. Then delete the file here.\n"
-        "Send the hospital the values below, too. The hospital compares the hub's fingerprint in these values with "
-        "you by telephone."
+        "Send the hospital the values below, too. Change nothing in both files, because the hospital checks them with "
+        "`kubectl wardround check-enrolment`. The hospital compares the hub's fingerprint in these values with you by "
+        "telephone."
     )
     origin = (
         ""
@@ -130,7 +131,7 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
         "--hub-server URL"
     )
     say(f"In the file, the URL of the hub's API server is {secret['stringData']['server']}{origin}.")
-    print(yaml.safe_dump(values, sort_keys=False), end="")
+    print(enrolment.as_text(values), end="")
     return 0
 
 

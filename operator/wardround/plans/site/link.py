@@ -14,8 +14,9 @@ from wardround.reasons.registry import REASONS
 
 ENROL = (
     "Ask the hub's administrator to run `kubectl wardround enrol {name} --apply --hub-server URL --bootstrap FILE`, "
-    "and to send you FILE. URL is the address at which this site reaches the hub's API server. Then run `kubectl "
-    "apply -n {here} -f FILE` in this cluster."
+    "and to send you FILE. URL is the address at which this site reaches the hub's API server. Check FILE with "
+    "`kubectl wardround check-enrolment from-hub.yaml FILE`. Then run `kubectl apply -n {here} -f FILE` in this "
+    "cluster."
 )
 
 
