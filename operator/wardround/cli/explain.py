@@ -255,7 +255,7 @@ HEADLINES: tuple[Headline, ...] = (_complete, _failed, _stalled, _suspended, _ru
 def _absent(spec: FederatedRoundSpec, result: Result) -> str:
     if spec.task == "Statistics":
         return ""
-    return absent.sentences(spec.metrics, (each.name for each in result.metrics))
+    return absent.sentences(spec.metrics, (each.name for each in result.metrics), spec.task)
 
 
 def _took(federated_round: FederatedRound) -> str:

@@ -88,6 +88,15 @@ class ModelObjects:
         role = ", current" if name == status.current else ", candidate" if name == status.candidate else ""
         return f"{_numbers(version)}{role}"
 
+    def measuring_task(self, version: ModelVersion) -> str | None:
+        """The task of the first live round that measured the version on validation rows. None if no such round is
+        left."""
+        for each in self.rounds:
+            metrics = each.status.result.metrics if each.status.result else ()
+            if any(one.model == version.spec.round_name and one.rows == "Validation" for one in metrics):
+                return each.spec.task
+        return None
+
     def measured(self) -> Mapping[str, Mapping[str, ResultMetric]]:
         """The metrics of each model on validation rows, by the name of the round that made it, as the first live round
         that measured the model told them. Where no such round is left, those of the version."""

@@ -46,10 +46,11 @@ class Hospital:
 
 @dataclass(frozen=True)
 class Results:
-    """The numbers of one round. `declared`: names of its metrics. `rows`: in the order of COLUMNS. `hospitals`: those
-    in the result, and those whose RoundTask the reader may see."""
+    """The numbers of one round. `task`: of the round. `declared`: names of its metrics. `rows`: in the order of
+    COLUMNS. `hospitals`: those in the result, and those whose RoundTask the reader may see."""
 
     title: str
+    task: str
     declared: tuple[str, ...]
     result: Result
     rows: tuple[tuple[str, ...], ...]
@@ -66,7 +67,14 @@ def results(round_: Object, tasks: list[Object]) -> Results:
             f"federatedround/{shown.metadata.name} -n {shown.metadata.namespace}"
         )
     declared = () if shown.spec.task == "Statistics" else shown.spec.metrics
-    return Results(_title(name, shown, result), declared, result, result_rows(result), _hospitals(result, tasks))
+    return Results(
+        title=_title(name, shown, result),
+        task=shown.spec.task,
+        declared=declared,
+        result=result,
+        rows=result_rows(result),
+        hospitals=_hospitals(result, tasks),
+    )
 
 
 def result_rows(result: Result) -> tuple[tuple[str, ...], ...]:
@@ -105,7 +113,7 @@ def table(shown: Results) -> Table:
 
 def notes(shown: Results) -> list[str]:
     """What the table cannot show: which declared metrics have no number, and that numbers of people are rounded."""
-    missing = absent.sentences(shown.declared, (each.name for each in shown.result.metrics))
+    missing = absent.sentences(shown.declared, (each.name for each in shown.result.metrics), shown.task)
     return [each for each in (missing, ROUNDED if shown.rows else "") if each]
 
 

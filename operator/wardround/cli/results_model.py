@@ -69,8 +69,8 @@ def notes(shown: ModelObjects) -> list[str]:
     people are rounded."""
     made = []
     for each in shown.versions:
-        names = [metric.name for metric in each.status.metrics]
-        if names and (missing := absent.sentences(shown.model.spec.round.metrics, names)):
+        names, task = [metric.name for metric in each.status.metrics], shown.measuring_task(each)
+        if names and (missing := absent.sentences(shown.model.spec.round.metrics, names, task)):
             made.append(f"modelversion/{each.metadata.name}: {missing}")
         elif unmeasured := without_numbers(each):
             made.append(f"modelversion/{each.metadata.name}: {unmeasured.message}")

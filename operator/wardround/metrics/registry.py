@@ -69,6 +69,12 @@ EVALUATE = tuple(each.name for each in _ALL)
 TRAIN = tuple(each.name for each in _ALL if not each.histogram)
 
 
+def measurable(name: str, task: Literal["Train", "Evaluate"]) -> bool:
+    """Whether rounds of this task can have the metric. A Train round may declare more than it can measure, because a
+    FederatedModel declares the same metrics for all its rounds."""
+    return name in (TRAIN if task == "Train" else EVALUATE)
+
+
 def better(name: str) -> Better:
     """The direction in which a metric is better; "" for a metric that Wardround does not know."""
     known = METRICS.get(name)

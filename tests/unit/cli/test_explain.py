@@ -137,6 +137,8 @@ def test_a_gap_in_a_field_that_is_not_required_says_why_its_row_was_left_out() -
     [
         ("Train", ["loss", "f1"], " f1. "),
         ("Evaluate", ["loss", "auc"], " auc. "),
+        ("Train", ["sensitivityAtSpecificity"], " sensitivityAtSpecificity. Cause: a Train round cannot measure "),
+        ("Evaluate", ["sensitivityAtSpecificity"], " sensitivityAtSpecificity. Cause: too few people "),
         ("Train", ["loss"], ""),
         ("Statistics", ["f1"], ""),
     ],

@@ -133,6 +133,22 @@ def test_a_declared_metric_without_a_number_is_named_below_the_table() -> None:
     assert results.notes(results.results(declared, [])) == [results.ROUNDED]
 
 
+@pytest.mark.parametrize(
+    ("task", "cause"),
+    [("Train", "a Train round cannot measure the metric, and an Evaluate round does"), ("Evaluate", "too few people")],
+)
+def test_a_metric_that_only_evaluate_rounds_have_says_so_below_the_table_of_a_train_round(
+    task: str, cause: str
+) -> None:
+    declared = round_()
+    declared["spec"] |= {"task": task, "metrics": ["loss", "brier", "sensitivityAtSpecificity"]}
+    [missing, _] = results.notes(results.results(declared, []))
+    sentences = missing.split("The result of this round does not show these metrics that the round declares: ")[1:]
+    causes = {name: each for each in sentences for name in each.partition(". ")[0].split(", ")}
+    assert causes["sensitivityAtSpecificity"].partition("Cause: ")[2].startswith(cause)
+    assert causes["brier"].partition("Cause: ")[2].startswith("too few people")
+
+
 def test_below_the_table_stands_how_numbers_of_people_are_rounded() -> None:
     assert results.notes(shown()) == [results.ROUNDED]
     assert [rounded_count(each) for each in (99, 999.4, 9_994, 123_456)] == [99, 1000, 9990, 123_500]

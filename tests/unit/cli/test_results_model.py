@@ -140,6 +140,28 @@ def test_below_the_table_stand_the_declared_metrics_that_a_version_lacks() -> No
     assert rounded == ROUNDED
 
 
+@pytest.mark.parametrize(
+    ("task", "causes"),
+    [
+        ("Train", ["a Train round cannot measure the metric"]),
+        ("Evaluate", ["too few people"]),
+        (None, ["too few people", "Or a Train round has measured the model"]),
+    ],
+)
+def test_a_version_lacks_a_metric_because_of_the_task_that_measured_it(task: str | None, causes: list[str]) -> None:
+    """A series can end with the best of its models, which the Train round after it has measured."""
+    measured = federated_round("heart-s2-r2-0123abcd", 2, metrics=[LOSS])
+    model: Object = {**MODEL, "spec": {**MODEL["spec"]}}
+    model["spec"]["round"] = {**MODEL["spec"]["round"], "metrics": ["loss", "sensitivityAtSpecificity"]}
+    rounds = [{**measured, "spec": {**measured["spec"], "task": task}}] if task else []
+    missing, _ = results_model.notes(model_objects.read(model, VERSIONS, rounds))
+    assert "declares: sensitivityAtSpecificity. Cause: " in missing
+    cause = missing.partition("Cause: ")[2]
+    assert cause.startswith(causes[0])
+    assert all(each in cause for each in causes)
+    assert ("too few people" in cause) == (task != "Train")
+
+
 def test_below_the_table_stands_why_a_version_has_no_numbers() -> None:
     shown = objects()
     ready = Condition(type="Ready", status="True", reason="NumbersWithheld", message="No round has measured it.")
