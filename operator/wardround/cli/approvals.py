@@ -283,6 +283,8 @@ def state_in_words(task: SiteTask) -> str:
         return "is complete"
     if failed := find_true(known, "Failed"):
         return f"has failed ({failed.reason})"
+    if approvals.lacking(known):
+        return "is accepted, and waits until a person approves it, because policy.approval of the Site is Manual"
     if is_true(known, "Accepted"):
         return "is accepted, and has not ended"
     accepted = find(known, "Accepted")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from wardround.api.approval import Approval
-from wardround.api.conditions import Condition, find, find_true
+from wardround.api.conditions import Condition, find
 from wardround.api.dataset import Dataset
 from wardround.api.federatedmodel import FederatedModel
 from wardround.api.federatedround import BASE_DELETED, Attention, FederatedRound
@@ -23,7 +23,7 @@ from wardround.api.sitetask import SiteTask, approval, review
 from wardround.api.task import Failure
 from wardround.api.times import read_time
 from wardround.cli.objects import Task, assigned, seconds
-from wardround.plans.approval import LACKING
+from wardround.plans.approval import lacking
 from wardround.plans.link_local import CONDITION as LINK_LOCAL
 from wardround.plans.model.versions import WITHOUT_NUMBERS
 from wardround.reasons.parameter import UNNAMED, describe
@@ -105,8 +105,8 @@ def of_task(where: str, task: Task, *, participant: str, waits: bool = True) -> 
 
 def _lacking(where: str, task: Task, participant: str) -> list[Finding]:
     """The task is accepted, and waits for people all the same, whatever its pod does meanwhile."""
-    accepted = find_true(task.status.conditions, "Accepted")
-    if accepted is None or LACKING not in accepted.message:
+    accepted = lacking(task.status.conditions)
+    if accepted is None:
         return []
     advice = _with_names(_at_the_site(reason_for(WAITING), task), task)
     return [Finding(where, WAITING, advice, _without_commands(accepted.message), participant)]

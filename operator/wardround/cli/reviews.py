@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from wardround.api.approval import Approval
-from wardround.api.conditions import is_true
+from wardround.api.conditions import is_true, since
 from wardround.api.sitetask import SiteTask
+from wardround.api.timeline import reached
 from wardround.api.times import read_time, to_seconds
 from wardround.cli import approvals
 from wardround.cli.approvals import Reviewed
@@ -19,8 +20,8 @@ from wardround.plans.terms import SeriesTerms, SweepTerms
 from wardround.wire.assignment import AssignedDelivery, AssignedPushed, Assignment, Quorum
 from wardround.wire.models import ModelManifest
 
-# The largest deadlines.admissionSeconds of a round.
-LONGEST_ADMISSION = 2_592_000
+# The largest number of seconds in each field of a round's deadlines.
+LONGEST = 2_592_000
 NOT_BOUND = (
     "If you approve the model, the hub still chooses these things for each task: the weights and the state to start "
     "from, the seed, the deadlines, the threads, and how the hub combines updates."
@@ -65,11 +66,13 @@ def review(
 
 
 def _decide_soon(task: SiteTask, asks: Assignment) -> list[str]:
-    """How long the hub waits for an answer. An earlier hub does not say."""
+    """How long the task waits for an answer. An earlier hub does not say how long it waits."""
+    if plans.lacking(task.status.conditions):
+        return [f"  {each}" for each in _before_the_stage_ends(task, asks)]
     if is_true(task.status.conditions, "Accepted"):
         return []
     issued, seconds = read_time(asks.issued), asks.admission_seconds
-    if issued is None or not 0 < seconds <= LONGEST_ADMISSION:
+    if issued is None or not 0 < seconds <= LONGEST:
         return [
             "  Decide soon: the hub ends a task that nobody has approved within deadlines.admissionSeconds of the "
             f"round after {asks.issued}. The round's author knows the number."
@@ -79,6 +82,32 @@ def _decide_soon(task: SiteTask, asks: Assignment) -> list[str]:
         f"  Decide before {ends}: the hub then ends the task if nobody has approved it. deadlines.admissionSeconds of "
         f"the round is {seconds}."
     ]
+
+
+def _before_the_stage_ends(task: SiteTask, asks: Assignment) -> list[str]:
+    """Of a task that the site has accepted, and for which the courier waits for people. The site operator ends such a
+    task at the end of its stage, as plans/sitetask/stages.py says."""
+    known, ends = task.status.conditions, None
+    if (trained := since(known, "Trained")) is not None:
+        ends = _end(trained, asks.upload_seconds)
+    elif reached(task.status.timeline, "Started") is not None:
+        return [
+            f"The training pod has started, and goes on meanwhile. Decide at the latest {asks.upload_seconds} seconds "
+            "after training has ended: the site operator then ends the task if nobody has approved it."
+        ]
+    elif (accepted := since(known, "Accepted")) is not None:
+        ends = _end(accepted, asks.wait_seconds)
+    before = f"before {ends}" if ends else "soon"
+    return [
+        f"Decide {before}: the site operator then ends the task if nobody has approved it. If the round ends earlier, "
+        "the hub ends the task."
+    ]
+
+
+def _end(begun: datetime, seconds: int) -> str | None:
+    """When the time of a stage is over. None if the number is no time that a round may give: `wait_seconds` is the sum
+    of two deadlines."""
+    return to_seconds(begun + timedelta(seconds=seconds)) if 0 <= seconds <= 2 * LONGEST else None
 
 
 def _decided(task: SiteTask) -> list[str]:

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from wardround.api import conditions
 from wardround.api.approval import Approval, ApprovalStatus
+from wardround.api.conditions import Condition, Conditions
 from wardround.api.times import read_time, to_seconds
 from wardround.plans import terms
 from wardround.plans.schedules import scheduled
@@ -29,6 +30,13 @@ LACKING = (
     "The site has accepted this task, but policy.approval of the Site is Manual, and no approval applies to the task. "
     "So the courier neither fetches nor sends anything for the task until a person approves it."
 )
+
+
+def lacking(known: Conditions) -> Condition | None:
+    """The condition Accepted of a task that the site has accepted, and that waits for people all the same. None for
+    another task."""
+    accepted = conditions.find_true(known, "Accepted")
+    return accepted if accepted is not None and LACKING in accepted.message else None
 
 
 def task_key(assignment: Assignment, envelope: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from lab.topology import ROOT
 from tests.unit.plans_site.approved import EVALUATE, MANUAL, TRAIN, an_approval, key_of
 from tests.unit.plans_site.test_later_approval import DECISION, OTHER_TERMS, counts, look, rests_on, trained
-from tests.worlds.site import NOW, a_pod, a_site, ended, seen, tell_hub_action
+from tests.worlds.site import NOW, a_pod, a_site, ended, running, seen, tell_hub_action
 from wardround.api.approval import Approval
 from wardround.api.sitetask import SiteTask, TaskDecision
 from wardround.api.times import to_seconds
@@ -184,6 +184,47 @@ def test_people_read_why_an_accepted_task_waits_and_which_command_approves_it(ca
     [at_hub] = [each for each in action.status.conditions if each.type == "Accepted"]
     assert at_hub.message.endswith(LACKING), "the hub hears the sentence, and no name of the hospital's"
     assert "breast-s1" not in at_hub.message
+
+
+def before_training() -> SiteTask:
+    """The courier has fetched nothing yet, or the pod trains."""
+    known = trained()
+    kept = tuple(each for each in known.status.conditions if each.type != "Trained")
+    return dataclasses.replace(known, status=dataclasses.replace(known.status, conditions=kept))
+
+
+def reviewed(observation: Observation) -> str:
+    """What `review` shows after a look."""
+    task = dataclasses.replace(observation.task, status=plan(observation).status)
+    return "\n".join(reviews.review(approvals.reviewed({**codec.dump(task), "kind": "SiteTask"}, ()), NOW))
+
+
+# How far the task is when the policy changes, and until when people may decide.
+STAGES: dict[str, tuple[Observation, str]] = {
+    "before training": (
+        look(before_training()),
+        "Decide before 2026-11-24T12:14:00Z: the site operator then ends the task",
+    ),
+    "training": (
+        dataclasses.replace(look(before_training()), pod=a_pod(ended("prepare", 0), running("train"))),
+        "The training pod has started, and goes on meanwhile. Decide at the latest 600 seconds after training",
+    ),
+    "trained": (look(trained()), "Decide before 2026-11-24T12:09:00Z: the site operator then ends the task"),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_review_says_that_an_accepted_task_waits_for_people_and_until_when(stage: str) -> None:
+    observation, until = STAGES[stage]
+    assert until in reviewed(observation)
+    assert " is accepted, and waits until a person approves it, because policy.approval" in reviewed(observation)
+    for approved in (
+        dataclasses.replace(observation, approvals=(an_approval(),)),
+        dataclasses.replace(observation, site=a_site()),
+    ):
+        text = reviewed(approved)
+        assert "is accepted, and has not ended." in text
+        assert "Decide" not in text
 
 
 def test_explain_on_the_hub_says_that_an_accepted_task_waits_for_people_while_it_trains() -> None:
