@@ -36,13 +36,14 @@ NAME_LENGTH, DIGEST_DIGITS = 30, 8
 class Reviewed:
     """A SiteTask, its assignment, and the Approvals of the site. `earlier`: the tasks that the site holds, and that
     count for an Approval of their terms. `uncovered`: keys of those that lack an approval, so that an Approval may
-    cover them."""
+    cover them. `in_sweep`: whether `approve --sweep` finds other models beside the task's."""
 
     task: SiteTask
     assignment: Assignment
     approvals: tuple[Approval, ...]
     earlier: tuple[EarlierTask, ...] = ()
     uncovered: frozenset[str] = frozenset()
+    in_sweep: bool = False
 
     @property
     def where(self) -> str:

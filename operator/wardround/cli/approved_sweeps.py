@@ -7,7 +7,7 @@ covers no other model, whatever that one claims.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from wardround.api.approval import MOST_TASKS
@@ -72,6 +72,17 @@ def sweep(known: Reviewed, tasks: Sequence[Object]) -> Sweep:
             f"{own.model_name} of this task, use --model in place of --sweep."
         )
     return Sweep(made, tuple(each.model_name for each in series[room:]), gone)
+
+
+def with_tasks(known: Reviewed, tasks: Sequence[Object]) -> Reviewed:
+    """With all that a person reads before an Approval of the task's model or sweep. `tasks`: all SiteTasks of the
+    site."""
+    try:
+        sweep(known, tasks)
+        in_sweep = True
+    except CommandError:
+        in_sweep = False
+    return replace(approvals.with_tasks(known, tasks), in_sweep=in_sweep)
 
 
 def _newest(candidates: Collection[tuple[str, SeriesTerms]], own: SeriesTerms) -> list[SeriesTerms]:

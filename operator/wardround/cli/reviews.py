@@ -180,7 +180,7 @@ def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime
     arguments = f"--uid {known.task.metadata.uid} {approvals.bounds(most)}"
     command = f"kubectl wardround approve {known.where} --model {arguments}"
     yield from if_there_is_room(known, series, most, f"To approve the model: {command}")
-    if not approvals.has_ended(known.task):
+    if known.in_sweep:
         yield f"  To see and approve all models of the model's sweep: kubectl wardround approve {known.where} --sweep"
     yield f"  To deny the model: kubectl wardround deny {known.where} --model"
 

@@ -177,6 +177,21 @@ def test_a_task_that_has_ended_brings_no_model_into_the_list(kind: str) -> None:
     assert [each.name for each in chosen.terms.models] == ["breast-0", "breast-2"]
 
 
+@pytest.mark.parametrize(
+    ("others", "offered"),
+    [
+        ([], False),
+        ([site_task("other", member(1))], True),
+        ([site_task("over", member(1), ended("Complete"))], False),
+        ([site_task("further", member(0))], False),
+    ],
+    ids=["alone", "sweep", "ended", "the same model"],
+)
+def test_review_offers_the_sweep_only_of_a_model_that_is_in_one(others: list[Object], offered: bool) -> None:
+    known = approved_sweeps.with_tasks(approvals.reviewed(OWN, ()), [OWN, *others])
+    assert ("--sweep" in "\n".join(reviews.review(known, NOW))) == offered
+
+
 @pytest.mark.parametrize("kind", ["Complete", "Failed"])
 def test_a_sweep_is_not_approved_by_a_task_that_has_ended(kind: str) -> None:
     known = approvals.reviewed(site_task("own", member(0), ended(kind)), ())

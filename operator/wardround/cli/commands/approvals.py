@@ -208,7 +208,7 @@ def _withdrawal(meta: dict[str, str]) -> str:
 
 
 def _with_tasks(site: Cluster, known: Reviewed) -> Reviewed:
-    return approvals.with_tasks(known, _tasks(site, known))
+    return approved_sweeps.with_tasks(known, _tasks(site, known))
 
 
 def _tasks(site: Cluster, known: Reviewed) -> list[Object]:
