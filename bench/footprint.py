@@ -84,7 +84,7 @@ def _counts(name: str) -> Counter[Write]:
 
 
 def _resident(cluster: Cluster, deployment: str) -> tuple[float, float]:
-    """Megabytes now and at most of the first process in a deployment's pod."""
+    """Memory of the first process of a deployment, now and at most, in thousands of KiB, as in docs/figures.md."""
     into = HUB_NAMESPACE if cluster.is_hub else SITE_NAMESPACE
     status = kubectl(cluster, "exec", f"deployment/{deployment}", "-n", into, "--", "python", "-c", READ_STATUS)
     values = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB$", status, re.MULTILINE))

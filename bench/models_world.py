@@ -53,7 +53,7 @@ class Operator:
     report: Path
 
     def megabytes(self) -> tuple[float, float]:
-        """Resident memory, and the largest so far."""
+        """Resident memory, and the largest so far, in thousands of KiB, as in docs/figures.md."""
         values = dict(MEMORY.findall(Path(f"/proc/{self.process.pid}/status").read_text()))
         return int(values["VmRSS"]) / 1000, int(values["VmHWM"]) / 1000
 
