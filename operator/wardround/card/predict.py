@@ -25,6 +25,8 @@ from wardround.wire.card import CardMetric, ModelCard
 
 # The rows of an evaluation that choose the operating point: those that no training has seen, if there are any.
 ROWS = ("Test", "Validation")
+# How an evaluation names the numbers at the operating point.
+AT_POINT = {"sensitivity": registry.SENSITIVITY_THERE, "specificity": registry.AT_THRESHOLD}
 # A recalibration is fitted on validation rows alone, on which a model is chosen too. So numbers over test rows stay
 # those of rows that chose nothing.
 RECALIBRATED_ON = ("Validation",)
@@ -100,7 +102,7 @@ def operating_point(card: ModelCard) -> float | None:
 
 
 def notes(card: ModelCard) -> tuple[str, str]:
-    """Where the recalibration and the operating point come from, or what the card lacks. Two sentences for people."""
+    """Where the recalibration and the operating point come from, or what the card lacks. For people."""
     line, point = recalibration(card), _operating_point(card)
     recalibrated_by = (
         f"The column recalibrated uses {line.words}."
@@ -114,7 +116,7 @@ def notes(card: ModelCard) -> tuple[str, str]:
     positive_from = (
         f"The column positive is true where the probability is {point.value} or more. Round {point.round_name} chose "
         f"this threshold on the {_WORDS[point.rows]} rows of "
-        f"{_people(point.people, point.hospitals)}{_specificity_there(card, point)}."
+        f"{_people(point.people, point.hospitals)}. {_at_the_point(card, point)}"
         if point
         else "The columns operatingPoint and positive are empty, because the card lacks a threshold over enough "
         "hospitals: more than half of the number that trained the model. To fill these columns, ask the author of this "
@@ -128,10 +130,29 @@ def _operating_point(card: ModelCard) -> CardMetric | None:
     return card.steering(registry.THRESHOLD, ROWS)
 
 
-def _specificity_there(card: ModelCard, point: CardMetric) -> str:
-    """The specificity at the operating point. The evaluation's author chooses it, so the answer says it."""
-    there = card.metric(registry.AT_THRESHOLD, point.rows)
-    return f". The specificity there is {there.value}" if there and there.round_name == point.round_name else ""
+def _at_the_point(card: ModelCard, point: CardMetric) -> str:
+    """What the operating point is worth. The evaluation's author chooses it, and a high specificity can cost nearly all
+    sensitivity: a clinician may then read `false` as an all-clear."""
+    measured = {name: card.metric(metric, point.rows) for name, metric in AT_POINT.items()}
+    known = {name: each for name, each in measured.items() if each and each.round_name == point.round_name}
+    values = " and ".join(f"the {name} is {_value(each, point)}" for name, each in known.items())
+    below = (
+        "The sensitivity is the share of the positive people who reach the threshold. So all other positive people "
+        "have false too."
+        if "sensitivity" in known
+        else "The card does not say how many positive people are below the threshold."
+    )
+    return (
+        f"{f'There, {values}. ' if values else ''}The value false says only that the probability is below the "
+        f"threshold. It does not say that a person is negative. {below}"
+    )
+
+
+def _value(metric: CardMetric, point: CardMetric) -> str:
+    """With the people behind it, unless they are those of the threshold."""
+    if (metric.people, metric.hospitals) == (point.people, point.hospitals):
+        return metric.value
+    return f"{metric.value} (over {_people(metric.people, metric.hospitals)})"
 
 
 def _people(people: int, hospitals: int) -> str:

@@ -35,6 +35,7 @@ LOSS_DIFFERENCE = "lossDifference"
 REFERENCE_LOSS = "referenceLoss"
 
 THRESHOLD, AT_THRESHOLD = "threshold", "specificityAtThreshold"
+SENSITIVITY_THERE = "sensitivityAtSpecificity"
 # Recalibration on log odds. They come with `calibration`.
 INTERCEPT, SLOPE = "calibrationIntercept", "calibrationSlope"
 _ALL = (
@@ -47,7 +48,7 @@ _ALL = (
     Metric("auc", "Higher", "DeLong"),
     Metric("calibration", "", "LogNormal", companions=(INTERCEPT, SLOPE)),
     Metric(
-        "sensitivityAtSpecificity",
+        SENSITIVITY_THERE,
         "Higher",
         "Wilson",
         histogram=True,

@@ -263,8 +263,9 @@ def test_a_variable_that_cannot_be_read_ends_the_pod(root: Path, made: Made, nam
 
 def test_the_longest_report_fits_into_a_termination_message(made: Made) -> None:
     names = [replace(each, round_name="r" * 253, people=10**9) for each in line("Validation")]
-    threshold = replace(names[0], name="threshold", value="0.123456789")
-    notes = predict.notes(replace(made.card, metrics=(*names, threshold)))
+    at_point = ("threshold", "specificityAtThreshold", "sensitivityAtSpecificity")
+    point = [replace(names[0], name=name, value="0.123456789", people=10**9 + n) for n, name in enumerate(at_point)]
+    notes = predict.notes(replace(made.card, metrics=(*names, *point)))
     report = outcome.Outcome(
         prediction=outcome.Predicted(
             version="v999999999", digest="sha256:" + "a" * 64, answered=2**53, outside=2**53, notes=notes

@@ -180,19 +180,30 @@ def test_the_notes_say_on_which_rows_and_people_the_numbers_were_chosen(made: Ma
     assert positive_from == (
         "The column positive is true where the probability is 0.4 or more. Round evaluate chose this threshold "
         "on the test rows of 200 "
-        "people at 2 hospitals."
+        "people at 2 hospitals. The value false says only that the probability is below the threshold. It does not say "
+        "that a person is negative. The card does not say how many positive people are below the threshold."
     )
     for note in predict.notes(replace(made.card, metrics=())):
         assert "empty" in note
 
 
-def test_the_note_says_how_specific_the_operating_point_is(made: Made) -> None:
-    """The author of the evaluation chooses the operating point."""
-    there = replace(THRESHOLD, name="specificityAtThreshold", value="0.05")
-    _, note = predict.notes(replace(made.card, metrics=(THRESHOLD, there)))
-    assert note.endswith("at 2 hospitals. The specificity there is 0.05.")
-    _, other = predict.notes(replace(made.card, metrics=(THRESHOLD, replace(there, round_name="another"))))
+def test_the_note_says_what_the_operating_point_is_worth_and_what_false_does_not_mean(made: Made) -> None:
+    """The author of the evaluation chooses the operating point. A threshold that hardly anybody reaches makes false
+    nearly empty of meaning."""
+    specificity = replace(THRESHOLD, name="specificityAtThreshold", value="1")
+    sensitivity = replace(THRESHOLD, name="sensitivityAtSpecificity", value="0.05", people=80)
+    _, note = predict.notes(replace(made.card, metrics=(THRESHOLD, specificity, sensitivity)))
+    assert note.endswith(
+        " of 200 people at 2 hospitals. There, the sensitivity is 0.05 (over 80 people at 2 hospitals) and the "
+        "specificity is 1. The value false says only that the probability is below the threshold. It does not say that "
+        "a person is negative. The sensitivity is the share of the positive people who reach the threshold. So all "
+        "other positive people have false too."
+    )
+    others = tuple(replace(each, round_name="another") for each in (specificity, sensitivity))
+    _, other = predict.notes(replace(made.card, metrics=(THRESHOLD, *others)))
     assert "specificity" not in other
+    assert "sensitivity" not in other
+    assert "It does not say that a person is negative." in other
 
 
 @pytest.mark.parametrize("federation_rows", ["Test", "Validation"])
