@@ -325,7 +325,14 @@ def explain_model(item: Object, under_way: Mapping[str, Explanation]) -> Explana
     explained = _long_lived(federatedmodel.KIND, read(federatedmodel.parse, item), None, ())
     # Where a round names the people who act, "wait" is wrong.
     waits = {condition for condition, each in under_way.items() if any(f.advice.owner != NOBODY for f in each.findings)}
-    own = (each for each in explained.findings if each.where not in waits or each.advice.owner != NOBODY)
+    # The model repeats why the round of the series waits for people.
+    round_ = under_way.get("Reconciling", Explanation("", ()))
+    repeated = {("Stalled", each.reason) for each in round_.findings}
+    own = (
+        each
+        for each in explained.findings
+        if (each.where not in waits or each.advice.owner != NOBODY) and (each.where, each.reason) not in repeated
+    )
     headlines = (explained.headline, *(each.headline for each in under_way.values()))
     # A hospital that is silent is so in each round.
     findings = dict.fromkeys((*own, *(finding for each in under_way.values() for finding in each.findings)))

@@ -267,8 +267,9 @@ def _with_own_names(item: LongLived, condition: Condition) -> Reason:
 
 
 def _participant_of_message(message: str, reason: Reason) -> str:
-    """The hospital for which a FederatedModel waits. The hub's message about a hospital begins with its name."""
-    match = re.match(r"([a-z0-9][a-z0-9-]*): ", message)
+    """The hospital for which a FederatedModel waits. The hub's message about a hospital begins with its name. A
+    sentence that names the round can stand before it."""
+    match = re.search(r"(?:^|\. )([a-z0-9][a-z0-9-]*): ", message)
     return match[1] if match and "PARTICIPANT" in reason.text else ""
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wardround.api.conditions import find_true, is_over, is_true
-from wardround.api.federatedmodel import FederatedModel, FederatedModelSpec, SeriesRound, SeriesStatus
+from wardround.api.federatedmodel import FederatedModelSpec, SeriesRound, SeriesStatus
 from wardround.api.federatedround import FederatedRound, ResultMetric
 from wardround.api.times import read_time
 from wardround.cli.model_objects import ModelObjects, interval, task_and_number
@@ -50,9 +50,9 @@ class Screen:
 
 def view(seen: ModelObjects, now: datetime) -> Screen:
     """The view of a FederatedModel and its rounds."""
-    shown, measured = seen.model, seen.measured()
+    measured = seen.measured()
     rows = tuple(_row(each, seen, measured.get(each.name, {}), now) for each in seen.series_rounds)
-    return Screen(_title(seen, now), rows, _footer(shown), _exit_code(shown))
+    return Screen(_title(seen, now), rows, _footer(seen), _exit_code(seen))
 
 
 def deleted(before: Screen) -> Screen:
@@ -163,20 +163,20 @@ def _title(seen: ModelObjects, now: datetime) -> str:
         return seen.name
     began = f"{seen.name} series {series.number} (trigger: {series.trigger})"
     title = f"{began}, round {series.round} of at most {shown.spec.series.rounds}"
-    if _exit_code(shown) is not None:
+    if _exit_code(seen) is not None:
         return title
     age, left = seconds((now - begun).total_seconds()), _left(seen, now)
     remaining = f", up to about {seconds(left)} left" if left is not None else ""
     return f"{title}, {age}{remaining}"
 
 
-def _footer(shown: FederatedModel) -> str:
-    status = shown.status
+def _footer(seen: ModelObjects) -> str:
+    status = seen.model.status
     if stalled := find_true(status.conditions, "Stalled"):
         return f"stalled: {stalled.reason}: {stalled.message}"
     if is_true(status.conditions, "Suspended"):
         return "suspended"
-    if _exit_code(shown) == COMPLETE:
+    if _exit_code(seen) == COMPLETE:
         ending = [f"the series has ended. Current version: {status.current or 'none'}"]
         notes = (find_true(status.conditions, kind) for kind in ("Ready", "VersionWaits", "Scheduled"))
         return ". ".join((*ending, *(each.message.rstrip(".") for each in notes if each and each.message)))
@@ -184,10 +184,12 @@ def _footer(shown: FederatedModel) -> str:
     return (reconciling.message if reconciling else "") or "waits for the hub operator"
 
 
-def _exit_code(shown: FederatedModel) -> int | None:
-    if is_true(shown.status.conditions, "Stalled"):
-        return FAILED
-    series = shown.status.series
+def _exit_code(seen: ModelObjects) -> int | None:
+    """A round that waits for people may go on. So the series has not ended then."""
+    series = seen.model.status.series
+    if is_true(seen.model.status.conditions, "Stalled"):
+        last = seen.round(series.rounds[-1].name) if series else None
+        return None if last and not is_over(last.status.conditions) else FAILED
     ended = series is not None and series.stage == "Ended" and (series.version or series.skipped)
     return COMPLETE if ended else None
 

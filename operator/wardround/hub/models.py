@@ -59,7 +59,7 @@ logger = logging.getLogger(__name__)
 class ModelController:
     """`ended`: by model, a round that is over, as its event shows it, until the controller looks at the model. Such a
     round changes no more, so the controller need not read it. `waiting`: the models whose next round cannot ask each of
-    its hospitals."""
+    its hospitals. `_stalled`: by model, the UIDs of its rounds that wait for people, as their events show them."""
 
     kind = federatedmodel.KIND
     sources: Mapping[str, Source] = {
@@ -74,6 +74,7 @@ class ModelController:
         self._own_writes = OwnWrites(queue.add)
         self.waiting: set[Key] = set()
         self.ended: dict[Key, Object] = {}
+        self._stalled: dict[Key, set[str]] = {}
         # By the UID of a Deliver round that is over.
         # UIDs of rounds that an event has shown to be over and not cleaned up, the latest last.
         self._uncleaned: dict[str, bool] = {}
@@ -85,10 +86,11 @@ class ModelController:
             return () if self._own_writes.shown_by(key, item) else (Wake(key),)
         if kind == modelversion.KIND:
             return (Wake(Key(self.kind, meta["namespace"], item["spec"]["modelName"])),)
-        if _runs_as_made(item):
-            return ()
         owners = [each for each in meta.get("ownerReferences", ()) if each["kind"] == self.kind]
         models = [Key(self.kind, meta["namespace"], each["name"]) for each in owners]
+        waits = [model for model in models if self._waits_for_people(model, item)]
+        if _runs_as_made(item):
+            return tuple(map(Wake, waits))
         if not models or self._adds_clean_up(item):
             return ()
         for model in models:
@@ -106,6 +108,21 @@ class ModelController:
         if len(self._uncleaned) > MOST_UNCLEANED:
             del self._uncleaned[next(iter(self._uncleaned))]
         return False
+
+    def _waits_for_people(self, model: Key, federated_round: Object) -> bool:
+        """Whether a round that is under way waits for people, or has done so until this event."""
+        meta, known = federated_round["metadata"], self._stalled.get(model, set())
+        over = conditions.is_final(federated_round) or "deletionTimestamp" in meta
+        if conditions.shows(federated_round, "Stalled") and not over:
+            self._stalled[model] = known | {meta["uid"]}
+            return True
+        if meta["uid"] not in known:
+            return False
+        if left := known - {meta["uid"]}:
+            self._stalled[model] = left
+        else:
+            del self._stalled[model]
+        return True
 
     def _hold(self, model: Key, federated_round: Object) -> None:
         """Keeps a round that is over for the next look at its model."""
@@ -130,6 +147,7 @@ class ModelController:
         if item is None:
             self._own_writes.forget(key)
             self.waiting.discard(key)
+            self._stalled.pop(key, None)
             return None
         seen = await self._with_absence(key, await self._observe(federatedmodel.parse(item), ended))
         plan, written = await self._carry_out(key, item, seen)

@@ -114,6 +114,8 @@ class Reason:
         if self.wait is not None:
             places |= {Place.ACCEPTED} if self.wait.stage == "Acceptance" else set()
             places |= set() if self.wait.stalls else {Place.WAITS}
+        if Place.ROUND_STALLED in places:
+            places.add(Place.MODEL_STALLED)  # a model shows why its round waits
         if self.concerns in ("Objects", "Split", "File", "Limits"):
             places.add(Place.DATASET)
         elif self.concerns == "Rows":

@@ -118,7 +118,7 @@ REFUSALS = (
     _site(
         name="DatasetNotFound",
         owner=ROUND_OR_HOSPITAL,
-        places=(Place.ACCEPTED, Place.ROUND_STALLED, Place.MODEL_STALLED),
+        places=(Place.ACCEPTED, Place.ROUND_STALLED),
         concerns="Offer",
         meaning="The hospital offers no Dataset with the name DATASET.",
         action="The round's author: Ask the hospital which Datasets it offers. If datasetName is wrong, correct it "

@@ -47,7 +47,7 @@ _PARTICIPANTS = (
     ),
     _hub(
         name="FingerprintMismatch",
-        places=(Place.ROUND_STALLED, Place.ATTENTION, Place.PARTICIPANT, Place.MODEL_STALLED, Place.SITE),
+        places=(Place.ROUND_STALLED, Place.ATTENTION, Place.PARTICIPANT, Place.SITE),
         meaning="The hub does not ask the hospital, because the site publishes keys with another fingerprint than "
         "the one that the hub's administrator has approved (pinned).",
         action="Ask the hospital by telephone whether it has renewed its keys. If it has, run `kubectl wardround "
@@ -80,7 +80,7 @@ _PARTICIPANTS = (
     ),
     _round(
         name="ParticipantUnknown",
-        places=(Place.ROUND_FAILED, Place.ROUND_STALLED, Place.ATTENTION, Place.MODEL_STALLED, Place.SITE),
+        places=(Place.ROUND_FAILED, Place.ROUND_STALLED, Place.ATTENTION, Place.SITE),
         meaning="The hub has no Participant PARTICIPANT.",
         action="If the name is wrong, correct it in a new round, or in the FederatedModel that makes the rounds. If "
         "the hospital is new, ask the hub's administrator to enrol it (`kubectl wardround enrol PARTICIPANT "
@@ -88,13 +88,13 @@ _PARTICIPANTS = (
     ),
     _hub(
         name="ParticipantSuspended",
-        places=(Place.ROUND_FAILED, Place.ROUND_STALLED, Place.ATTENTION, Place.MODEL_STALLED),
+        places=(Place.ROUND_FAILED, Place.ROUND_STALLED, Place.ATTENTION),
         meaning="The hub does not ask the hospital, because spec.suspend of its Participant is true.",
         action="If the hospital may take part again, set spec.suspend of Participant PARTICIPANT to false.",
     ),
     _hub(
         name="ParticipantRevoked",
-        places=(Place.ROUND_STALLED, Place.ATTENTION, Place.MODEL_STALLED),
+        places=(Place.ROUND_STALLED, Place.ATTENTION),
         meaning="The hub does not ask the hospital, because the hub's administrator has ended all its tokens "
         "(kubectl wardround revoke).",
         action=ENROL_AGAIN,
@@ -102,20 +102,20 @@ _PARTICIPANTS = (
     _hub(
         name="ParticipantNoKeys",
         owner=HOSPITAL,
-        places=(Place.ROUND_STALLED, Place.ATTENTION, Place.MODEL_STALLED),
+        places=(Place.ROUND_STALLED, Place.ATTENTION),
         meaning="The hub does not ask the hospital, because its site has not published usable public keys.",
         action=INSTALL,
     ),
     _hub(
         name="ParticipantNotApproved",
-        places=(Place.ROUND_FAILED, Place.ROUND_STALLED, Place.ATTENTION, Place.MODEL_STALLED),
+        places=(Place.ROUND_FAILED, Place.ROUND_STALLED, Place.ATTENTION),
         meaning="The hub does not ask the hospital, because the hub's administrator has not approved (pinned) the "
         "fingerprint of the hospital's keys.",
         action=APPROVE,
     ),
     _hub(
         name="FederationNotAllowed",
-        places=(Place.ROUND_STALLED, Place.ATTENTION, Place.MODEL_STALLED),
+        places=(Place.ROUND_STALLED, Place.ATTENTION),
         meaning="The hub does not ask the hospital for rounds of namespace FEDERATION: spec.allowedFederations of "
         "its Participant does not list this namespace.",
         action="Ask the hospital whether it wants to take part in federation FEDERATION. If it wants to, run "
@@ -129,7 +129,6 @@ _UNEQUAL = (
     Place.ROUND_STALLED,
     Place.ATTENTION,
     Place.PARTICIPANT,
-    Place.MODEL_STALLED,
     Place.SITE,
 )
 _VERSIONS = (
@@ -157,7 +156,9 @@ _DATASETS = (
         name="RoundSchemaNotFound",
         places=(Place.ROUND_FAILED, Place.ROUND_STALLED),
         meaning="The DataSchema that schemaName of the round names does not exist in this namespace.",
-        action="Apply the federation's DataSchema in this namespace, or correct schemaName in a new round.",
+        action="Apply the federation's DataSchema in this namespace: then the round goes on. If schemaName is wrong, "
+        "correct it in a new round. In a FederatedModel, schemaName is immutable: delete the FederatedModel, and apply "
+        "a new one with the right name.",
     ),
     _round(
         name="RoundSchemaInvalid",
@@ -179,7 +180,7 @@ _DATASETS = (
     ),
     _round(
         name="DatasetUnknown",
-        places=(Place.ROUND_FAILED, Place.ROUND_STALLED, Place.MODEL_STALLED),
+        places=(Place.ROUND_FAILED, Place.ROUND_STALLED),
         concerns="Offer",
         meaning="No hospital of the round offers a Dataset DATASET.",
         action="Ask the hospitals which Datasets they offer to this federation. If datasetName is wrong, correct it "
@@ -309,7 +310,7 @@ _REFERENCES = (
 _QUORUM = (
     _round(
         name="TooFewParticipants",
-        places=(Place.ROUND_FAILED, Place.ROUND_STALLED, Place.MODEL_STALLED),
+        places=(Place.ROUND_FAILED, Place.ROUND_STALLED),
         meaning="The round's participants.selector matches fewer hospitals of federation FEDERATION than quorum.min "
         "asks for.",
         action="In a new round, correct participants.selector.matchLabels or lower quorum.min. Or ask the hub's "

@@ -14,6 +14,7 @@ from wardround.cli import explain
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands.explain import explanation
 from wardround.cli.errors import ForbiddenError
+from wardround.reasons.registry import advise
 
 
 def model(*conditions: dict[str, str], **status: Any) -> dict[str, Any]:
@@ -208,3 +209,17 @@ def test_a_version_without_numbers_does_not_look_as_if_all_were_well(kind: str) 
     assert "Ready: NumbersWithheld: The round has no numbers: too many hospitals withhold theirs" in shown
     assert "  says:   The version has no metrics: round heart-e1 has failed" in shown
     assert "  who:    the round's author" in shown
+
+
+def test_why_the_round_of_the_series_waits_stands_once_and_with_its_names() -> None:
+    """Also for a person who may not read the round."""
+    entry = {"name": "heart-r1", "task": "Train", "number": 1, "generation": 1, "outcome": "Running"}
+    series = {"number": 1, "stage": "Training", "started": stamp(50), "trigger": "Created", "rounds": [entry]}
+    words = advise("ParticipantUnknown", "site-x", federation="fed")
+    unknown = condition("Stalled", "True", "ParticipantUnknown", words)
+    waits = f"Round heart-r1 of the series waits for people (ParticipantUnknown). {words}"
+    item_ = model(condition("Stalled", "True", "ParticipantUnknown", waits), series=series)
+    for readable in (True, False):
+        text = Hub(item_, {"heart-r1": round_of("heart-r1", unknown)}, readable=readable).explained()
+        assert text.count("ParticipantUnknown: The hub has no Participant") == 1
+        assert "enrol site-x --federation fed --apply" in text

@@ -74,6 +74,14 @@ def test_the_page_is_well_formed_and_has_all_sections_with_headings_in_order() -
     assert root.get("lang") == "en"
 
 
+def test_the_report_says_that_the_model_waits_for_people_and_why() -> None:
+    items = reported.objects()
+    waits = {"type": "Stalled", "status": "True", "reason": "RoundSchemaNotFound", "message": "Apply the DataSchema."}
+    items["model"][0]["status"]["conditions"] = [waits]
+    assert "RoundSchemaNotFound: Apply the DataSchema." in written(items)
+    assert "waits for people" not in written()
+
+
 def test_names_are_used_once() -> None:
     names = [each.get("id") for each in parsed(written()).iter() if each.get("id")]
     assert len(names) == len(set(names))

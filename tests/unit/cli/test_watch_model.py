@@ -225,6 +225,12 @@ def test_watching_ends_when_a_person_has_to_act(
     assert "kubectl wardround explain federatedmodel/breast -n breast-cancer" in output.err
 
 
+def test_watching_goes_on_while_the_round_of_the_series_waits_for_people() -> None:
+    waits = condition("Stalled", "True", "RoundSchemaNotFound", "Round breast-s1-r2-0123abcd waits for people.")
+    screen = view(model(waits), START, live("breast-s1-r2-0123abcd", 0))
+    assert (screen.exit_code, screen.footer) == (None, f"stalled: RoundSchemaNotFound: {waits['message']}")
+
+
 def test_a_deleted_model_ends_the_watch_and_a_timeout_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -52,3 +52,29 @@ def test_a_series_from_the_current_version_stalls_with_other_columns_until_the_e
             assert shown(hub, "Stalled")[0] == "False"
 
     play(main)
+
+
+def test_a_model_says_that_its_round_waits_for_people_as_long_as_it_does() -> None:
+    """Its DataSchema does not exist yet. Nobody has to touch the model once somebody applies it."""
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        async with hub.running():
+            begin_series(hub, HOSPITALS, schema="applied-later")
+            await hub.settle()
+            [name] = named_rounds(hub)
+            status, reason, message = shown(hub, "Stalled")
+            assert (status, reason) == ("True", "RoundSchemaNotFound")
+            assert message.startswith(
+                f"Round {name} of the series waits for people (RoundSchemaNotFound). Namespace {FEDERATION} has no "
+                "DataSchema applied-later. The round's author: Apply"
+            )
+            assert shown(hub, "Reconciling")[0] == "False"
+
+            hub._create("wardround.io/v1alpha1", "DataSchema", "applied-later", FEDERATION, spec=DATA_SCHEMA)
+            await hub.settle()
+            assert (named_rounds(hub), list(hub.tasks(name))) == ([name], HOSPITALS)
+            assert shown(hub, "Stalled")[0] == "False"
+            assert shown(hub, "Reconciling")[:2] == ("True", "SeriesStatistics")
+
+    play(main)

@@ -57,6 +57,14 @@ def test_a_round_wakes_its_model_when_it_has_ended_or_somebody_has_changed_or_de
     assert woken(gone(series_round(1, runs), NOW)) == model
 
 
+def test_a_round_that_waits_for_people_wakes_its_model_until_it_goes_on() -> None:
+    controller = ModelController(cast(Any, None), WorkQueue(draw=system_draw))
+    runs = series_round(1, codec.dump(condition("Reconciling", True, "Collecting")))
+    waits = series_round(1, codec.dump(condition("Stalled", True, "RoundSchemaNotFound")))
+    shown = [bool(list(controller.keys(federatedround.KIND, each))) for each in (runs, waits, waits, runs, runs)]
+    assert shown == [False, True, True, True, False]
+
+
 def test_a_round_that_is_cleaned_up_wakes_only_a_model_that_does_not_know_its_end() -> None:
     controller = ModelController(cast(Any, None), WorkQueue(draw=system_draw))
 
@@ -146,12 +154,10 @@ def named_rounds(hub: LoneHub) -> list[str]:
 
 
 def test_a_round_of_a_series_costs_one_read_and_two_writes_of_its_model() -> None:
-    """No hospital is asked, so nothing else happens."""
-
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
         async with hub.running():
-            begin_series(hub, HOSPITALS, schema=NO_SCHEMA)
+            begin_series(hub, HOSPITALS)
             await hub.settle()
             await complete_newest(hub)
             hub.server.reads.clear()
@@ -228,7 +234,7 @@ def test_a_round_that_its_event_has_shown_to_be_over_is_not_read(monkeypatch: py
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
         async with hub.running():
-            begin_series(hub, HOSPITALS, schema=NO_SCHEMA)
+            begin_series(hub, HOSPITALS)
             await hub.settle()
             monkeypatch.setattr(models, "get_round", recorded)
             await complete_newest(hub)
@@ -428,6 +434,8 @@ def test_a_model_whose_dataset_no_hospital_offers_says_so_at_once_and_goes_on_wh
 
 
 def test_a_model_names_an_unknown_hospital_also_when_the_others_are_enough() -> None:
+    """The first round waits for the hospital."""
+
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
         async with hub.running():
@@ -436,10 +444,12 @@ def test_a_model_names_an_unknown_hospital_also_when_the_others_are_enough() -> 
             await hub.settle()
             [name] = named_rounds(hub)
             assert hub.round(name)["spec"]["participants"]["names"] == ["site-a", "siet-b"]
-            _, reason, message = shown(hub, "Reconciling")
-            assert (reason, "The hub has no Participant siet-b." in message) == ("SeriesStatistics", True)
+            status, reason, message = shown(hub, "Stalled")
+            assert (status, reason) == ("True", "ParticipantUnknown")
+            assert f"Round {name} of the series waits for people" in message
+            assert "siet-b: The hub has no Participant siet-b." in message
             hub.enrol("siet-b")
             await hub.settle()
-            assert "siet-b" not in shown(hub, "Reconciling")[2]
+            assert (shown(hub, "Stalled")[0], "siet-b" in shown(hub, "Reconciling")[2]) == ("False", False)
 
     play(main)

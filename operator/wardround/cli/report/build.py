@@ -1,5 +1,6 @@
 """Builds the document of a model's report from typed objects. Pure."""
 
+from wardround.api.conditions import find_true
 from wardround.api.federatedmodel import SeriesStatus
 from wardround.api.times import to_seconds
 from wardround.cli.model_objects import interval
@@ -18,11 +19,13 @@ def document(seen: ReportInput) -> Document:
     model = seen.model
     series, current = model.model.status.series, model.current
     metrics = {each.name: interval(each) for each in current.status.metrics} if current else {}
+    stalled = find_true(model.model.status.conditions, "Stalled")
     facts = (
         ("current version", str(current.spec.version) if current else "none yet"),
         ("log loss of the current version", metrics.get("loss", "")),
         ("AUC of the current version", metrics.get("auc", "")),
         ("series", _stage(series, model.model.spec.series.rounds) if series else "none yet"),
+        ("waits for people", f"{stalled.reason}: {stalled.message}" if stalled else ""),
         ("next series", model.model.status.next.at if model.model.status.next else ""),
         ("left out", "numbers of single hospitals" if seen.hidden else ""),
         ("written", f"{to_seconds(seen.now)}, from the objects of the hub's API server"),

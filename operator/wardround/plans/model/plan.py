@@ -259,7 +259,7 @@ def running(seen: Observation, series: SeriesStatus) -> Ruling | None:
     if seen.round is None or is_over(seen.round):
         return None
     suspend = seen.model.spec.suspend
-    ruling = _suspended(series) if suspend else _under_way(seen, series)
+    ruling = _suspended(series) if suspend else _waits_for_people(seen.round, series) or _under_way(seen, series)
     if seen.round.spec.suspend == suspend:
         return ruling
     return replace(ruling, actions=(SuspendRound(name=seen.round.metadata.name, suspend=suspend),))
@@ -388,6 +388,16 @@ def _no_evaluations(seen: Observation, series: SeriesStatus) -> str:
         f"Round {failed_rounds[-1]} has failed, and further Evaluate rounds would fail too. So this series makes no "
         f"Evaluate round before its last Train round. To see why: `kubectl wardround explain {where}`."
     )
+
+
+def _waits_for_people(federated_round: FederatedRound, series: SeriesStatus) -> Ruling | None:
+    """The model shows why its round waits: people look at the model, and did not make the round. The round's message
+    says who has to act. The series goes on as soon as the round does."""
+    stalled = conditions.find_true(federated_round.status.conditions, "Stalled")
+    if stalled is None:
+        return None
+    waits = f"Round {federated_round.metadata.name} of the series waits for people ({stalled.reason})."
+    return Ruling(course="Stalled", reason=stalled.reason, message=sentences(waits, stalled.message), series=series)
 
 
 def _suspended(series: SeriesStatus) -> Ruling:
