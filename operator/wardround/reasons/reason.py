@@ -43,6 +43,8 @@ RESTORE = (
     "Restore the Secret model-UID in the hub's namespace from your backup. UID is metadata.uid of the round that made "
     "the model (or the sums)."
 )
+# Where the author corrects a field: the author does not make the rounds of a FederatedModel.
+CORRECTED = "in a new round, or in the FederatedModel that makes the rounds"
 # A Prediction that has failed is not tried again.
 NEW_PREDICTION = "Then make a new Prediction, because one that has failed never continues."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from wardround.reasons.places import Place
-from wardround.reasons.reason import EXIT_DATA, HOSPITAL, HUB, ROUND, ROUND_OR_HOSPITAL, Reason, Wait
+from wardround.reasons.reason import CORRECTED, EXIT_DATA, HOSPITAL, HUB, ROUND, ROUND_OR_HOSPITAL, Reason, Wait
 
 _site = partial(Reason, failure_class="Site", places=(Place.ACCEPTED,))
 # Of what the round asks for: it stays refused as long as the round's text and the hospital's policy stay as they are.
@@ -100,8 +100,8 @@ REFUSALS = (
         owner=ROUND_OR_HOSPITAL,
         meaning="The site refused the task. Either policy.tasks of the hospital's Site does not list this kind of "
         "task, or the round asks for more than one node or for more than 256 threads.",
-        action="The round's author: Ask the hospital which kinds of tasks it allows. In a new round, set an allowed "
-        "task, resources.nodes to 1, and resources.threads to 256 or less. The hospital's administrator: If the "
+        action="The round's author: Ask the hospital which kinds of tasks it allows. Set an allowed task, "
+        f"resources.nodes to 1, and resources.threads to 256 or less {CORRECTED}. The hospital's administrator: If the "
         "hospital wants to allow this kind of task, add the kind to policy.tasks in the values of the site chart.",
     ),
     _lasting(
@@ -111,7 +111,7 @@ REFUSALS = (
         meaning="The site refused the task: policy.datasets of the hospital's Site does not let federation "
         "FEDERATION use Dataset DATASET.",
         action="The round's author: Ask the hospital which Datasets it offers. If datasetName is wrong, correct it "
-        "in a new round. The hospital's administrator: If the hospital agrees, list Dataset DATASET with federation "
+        f"{CORRECTED}. The hospital's administrator: If the hospital agrees, list Dataset DATASET with federation "
         "FEDERATION in policy.datasets in the values of the site chart. Then ask the round's author to apply a new "
         "round.",
     ),
@@ -122,7 +122,7 @@ REFUSALS = (
         concerns="Offer",
         meaning="The hospital offers no Dataset with the name DATASET.",
         action="The round's author: Ask the hospital which Datasets it offers. If datasetName is wrong, correct it "
-        "in a new round. The hospital's administrator: If the Dataset is missing, apply Dataset DATASET at the "
+        f"{CORRECTED}. The hospital's administrator: If the Dataset is missing, apply Dataset DATASET at the "
         "site, and list it with federation FEDERATION in policy.datasets in the values of the site chart.",
     ),
     _site(
@@ -142,7 +142,7 @@ REFUSALS = (
         owner=ROUND,
         meaning="The site refused the task: the round names its image by a tag, and a site accepts an image only by "
         "its digest.",
-        action="Write the image as REPOSITORY@sha256:... in a new round.",
+        action=f"Write the image as REPOSITORY@sha256:... {CORRECTED}.",
     ),
     _lasting(
         name="ImageNotAllowed",
@@ -150,7 +150,7 @@ REFUSALS = (
         places=(Place.ACCEPTED, Place.PREDICTION_STALLED),
         meaning="The site refused the task: policy.images of the hospital's Site does not list the round's image.",
         action="The round's author: Ask the hospital which image it has reviewed. If the round names another image "
-        "or digest, correct the image in a new round. The hospital's administrator: If the hospital wants to run "
+        f"or digest, correct the image {CORRECTED}. The hospital's administrator: If the hospital wants to run "
         "the round's image, review it, and add its REPOSITORY@sha256:... to policy.images in the values of the site "
         "chart. Then ask the round's author to apply a new round.",
     ),
@@ -161,7 +161,7 @@ REFUSALS = (
         meaning="The site refused the task: policy.commands of the hospital's Site does not list the round's "
         "command, word for word.",
         action="The round's author: Compare the command with the documentation of the image. If the command is "
-        "wrong, correct it in a new round. The hospital's administrator: If the command is right, review what it "
+        f"wrong, correct it {CORRECTED}. The hospital's administrator: If the command is right, review what it "
         "runs in the round's image. Then add the command to policy.commands in the values of the site chart, "
         "without a verb such as train at its end.",
     ),
@@ -171,7 +171,7 @@ REFUSALS = (
         meaning="The site refused the task: the round asks for IP sockets (resources.localSockets), and "
         "policy.localSockets of the hospital's Site is false.",
         action="The round's author: If the training code runs without IP sockets, set resources.localSockets to "
-        "false in a new round. The hospital's administrator: If the hospital wants to allow IP sockets, read "
+        f"false {CORRECTED}. The hospital's administrator: If the hospital wants to allow IP sockets, read "
         "docs/security.md, and set policy.localSockets to true in the values of the site chart. Then only the "
         "cluster's network isolates the training code.",
     ),
@@ -185,7 +185,7 @@ REFUSALS = (
         "does not list a parameter's name, a value is outside the bounds there, or a parameter that it requires is "
         "not set.",
         action="The round's author: The parameter is PARAMETER. Compare its name and value with the documentation "
-        "of the image (or with the training contract). If one of them is wrong, correct it in a new round. The "
+        f"of the image (or with the training contract). If one of them is wrong, correct it {CORRECTED}. The "
         "hospital's administrator: Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site to see every "
         "refused parameter. If the round needs them, read in docs/security.md what a parameter can reveal. Then "
         "allow them in policy.parameters in the values of the site chart.",
@@ -196,8 +196,8 @@ REFUSALS = (
         meaning="The site refused the task: the round's result could come from fewer hospitals than "
         "policy.minQuorum of this hospital's Site asks for. Either quorum.min of the round is lower, or the round's "
         "strategy is Krum, MultiKrum or GeometricMedian, which may use only some of the updates.",
-        action="Ask the hospital for the number in policy.minQuorum of its Site. In a new round, set quorum.min to "
-        "this number or more. If the strategy is MultiKrum, set chosen in spec.aggregation.parameters to this number "
+        action="Ask the hospital for the number in policy.minQuorum of its Site. Set quorum.min to this number or more "
+        f"{CORRECTED}. If the strategy is MultiKrum, set chosen in spec.aggregation.parameters to this number "
         "or more too. If the strategy is Krum or GeometricMedian, name another strategy.",
     ),
     _lasting(
@@ -205,9 +205,9 @@ REFUSALS = (
         owner=ROUND_OR_HOSPITAL,
         meaning="The site refused the task: the round has release: Readers, and policy.release of the hospital's "
         "Site lets only participants get the result.",
-        action="The round's author: Apply a new round with release: Participants. The hospital's administrator: If "
-        "people with the role wardround-model-reader may get the result too, set policy.release to Readers in the "
-        "values of the site chart.",
+        action="The round's author: Apply a new round, or a new FederatedModel, with release: Participants. "
+        "The hospital's administrator: If people with the role wardround-model-reader may get the result too, set "
+        "policy.release to Readers in the values of the site chart.",
     ),
     _lasting(
         name="PushedModelNotAllowed",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from wardround.reasons.places import Place
-from wardround.reasons.reason import HOSPITAL, HUB, NOBODY, RESTORE, ROUND, SUSPEND, Reason, Wait
+from wardround.reasons.reason import CORRECTED, HOSPITAL, HUB, NOBODY, RESTORE, ROUND, SUSPEND, Reason, Wait
 
 _hub = partial(Reason, owner=HUB)
 _round = partial(Reason, owner=ROUND)
@@ -82,7 +82,7 @@ _PARTICIPANTS = (
         name="ParticipantUnknown",
         places=(Place.ROUND_FAILED, Place.ROUND_STALLED, Place.ATTENTION, Place.SITE),
         meaning="The hub has no Participant PARTICIPANT.",
-        action="If the name is wrong, correct it in a new round, or in the FederatedModel that makes the rounds. If "
+        action=f"If the name is wrong, correct it {CORRECTED}. If "
         "the hospital is new, ask the hub's administrator to enrol it (`kubectl wardround enrol PARTICIPANT "
         "--federation FEDERATION --apply`).",
     ),
@@ -164,7 +164,7 @@ _DATASETS = (
         name="RoundSchemaInvalid",
         places=(Place.ROUND_FAILED,),
         meaning="The DataSchema that the round names is invalid.",
-        action="Apply a correct DataSchema with another name, and name it in a new round.",
+        action="Apply a correct DataSchema with another name, and name it in a new round, or in a new FederatedModel.",
     ),
     _round(
         name="SchemaDiffersFromBase",
@@ -184,7 +184,7 @@ _DATASETS = (
         concerns="Offer",
         meaning="No hospital of the round offers a Dataset DATASET.",
         action="Ask the hospitals which Datasets they offer to this federation. If datasetName is wrong, correct it "
-        "in a new round, or in the FederatedModel that makes the rounds. If it is right, ask a hospital to offer a "
+        f"{CORRECTED}. If it is right, ask a hospital to offer a "
         "Dataset of this name (policy.datasets in the values of the site chart).",
     ),
 )
@@ -313,7 +313,7 @@ _QUORUM = (
         places=(Place.ROUND_FAILED, Place.ROUND_STALLED),
         meaning="The round's participants.selector matches fewer hospitals of federation FEDERATION than quorum.min "
         "asks for.",
-        action="In a new round, correct participants.selector.matchLabels or lower quorum.min. Or ask the hub's "
+        action=f"Correct participants.selector.matchLabels or lower quorum.min {CORRECTED}. Or ask the hub's "
         "administrator to give these labels to more Participants, and to list FEDERATION in their "
         "spec.allowedFederations.",
     ),
@@ -323,7 +323,7 @@ _QUORUM = (
         places=(Place.ROUND_FAILED,),
         meaning="The quorum is impossible: quorum.min is larger than the number of hospitals that the round names, or "
         "quorum.required names a hospital that the round does not name.",
-        action="Apply a new round: lower quorum.min, correct quorum.required, or name more hospitals.",
+        action=f"Lower quorum.min, correct quorum.required, or name more hospitals {CORRECTED}.",
     ),
     _round(
         name="StrategyImpossible",
@@ -331,7 +331,7 @@ _QUORUM = (
         places=(Place.ROUND_FAILED,),
         meaning="The round's spec.aggregation is impossible: its strategy needs more hospitals, other parameters or "
         "another task, or its compression needs a Train round with a base.",
-        action="In a new round, correct spec.aggregation or raise quorum.min. docs/federation.md (How updates are "
+        action=f"Correct spec.aggregation or raise quorum.min {CORRECTED}. docs/federation.md (How updates are "
         "combined) says what each strategy and each compression needs.",
     ),
     _round(
@@ -360,7 +360,7 @@ _HUB = (
         places=(Place.ROUND_FAILED,),
         meaning="The round asks for more than one aggregation Job can combine: for more than 512 updates, or for a "
         "model that is too large for the round's strategy.",
-        action="In a new round, name at most 512 hospitals (or use a selector that matches fewer Participants). If "
+        action=f"Name at most 512 hospitals (or use a selector that matches fewer Participants) {CORRECTED}. If "
         "the model is too large, use the strategy FedAvg.",
     ),
     _hub(

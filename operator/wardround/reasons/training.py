@@ -8,6 +8,7 @@ from functools import partial
 from wardround.reasons.places import Place
 from wardround.reasons.reason import (
     CLUSTER,
+    CORRECTED,
     EXIT_CODE,
     EXIT_DATA,
     EXIT_TRY_AGAIN,
@@ -222,7 +223,7 @@ _OUTPUT = (
         meaning="The training code changed frozen tensors. Training has to leave these tensors as they are: those "
         "that exchange.frozen of the round names, and wardround.input.*.",
         action="Let the training code write the base's values, bit for bit, for each frozen tensor. Or ask the round's "
-        "author to freeze other tensors in a new round.",
+        f"author to freeze other tensors {CORRECTED}.",
     ),
     _output(
         name="NotFinite",
@@ -272,14 +273,14 @@ _CODE = (
         meaning="The training code refused a parameter of the round: it does not know the parameter, or cannot use "
         "its value.",
         action="The parameter is PARAMETER. Compare its name and value with the documentation of the image (or with "
-        "the training contract), and correct them in a new round. If you need to know more, ask the hospital for "
+        f"the training contract), and correct them {CORRECTED}. If you need to know more, ask the hospital for "
         "the log of the training pod (container train, or init in an initial round).",
     ),
     _code(
         name="TrainDeadline",
         owner=ROUND,
         meaning="Training took longer than deadlines.trainSeconds of the round, so the task failed.",
-        action="In a new round, raise deadlines.trainSeconds, or shorten training by its parameters, such as epochs.",
+        action=f"Raise deadlines.trainSeconds, or shorten training by its parameters, such as epochs, {CORRECTED}.",
     ),
 )
 _EVALUATIONS = (
