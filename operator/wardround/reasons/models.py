@@ -219,8 +219,8 @@ MODELS = (
     _author(
         name="VersionGone",
         places=(Place.MODEL_READY, Place.MODEL_DELIVERED, Place.MODEL_STALLED),
-        meaning="The current version of the model is missing: spec.current names a version that does not exist, or "
-        "somebody has deleted the current version.",
+        meaning="The current version of the model is missing: somebody has deleted it, or spec.current names a version "
+        "that somebody has deleted or that its series did not make.",
         action="Set spec.current.version to a version that status.versions of the FederatedModel lists, or remove "
         "spec.current.",
     ),
@@ -229,8 +229,8 @@ MODELS = (
         places=(Place.MODEL_READY, Place.MODEL_STALLED),
         meaning="spec.current of the FederatedModel named a version before this version existed, so nobody can have "
         "seen its metrics. The hub operator does not make this version the current one.",
-        action=f"Compare {_METRICS}. If the new version should become current, remove spec.current, and then set "
-        "spec.current.version to its number again.",
+        action=f"Remove spec.current. When the version exists, compare {_METRICS}. If the new version should become "
+        "current, set spec.current.version to its number then.",
     ),
     _nobody(
         name="VersionReady",

@@ -42,14 +42,27 @@ def test_after_people_go_back_to_an_earlier_version_the_later_one_does_not_wait_
         assert "VersionWaits" not in {each.type for each in world.model.status.conditions}
 
 
-def test_a_pinned_version_that_does_not_exist_is_told() -> None:
+def test_a_pinned_version_that_somebody_has_deleted_is_gone() -> None:
+    world = trained("Accepted")
+    world.pin(1)
+    world.run()
+    del world.versions["heart-v1-0123abcd"]
+    world.run()
+    status, reason, message = world.condition("Ready")
+    assert (status, reason) == ("False", "VersionGone")
+    assert message.startswith("spec.current names version 1, which does not exist.")
+    assert world.condition("Stalled") == ("True", "VersionGone", message)
+
+
+def test_a_pinned_version_that_does_not_exist_yet_is_pinned_early() -> None:
     world = trained("Accepted")
     world.pin(7)
     world.run()
     status, reason, message = world.condition("Ready")
-    assert (status, reason) == ("False", "VersionGone")
-    assert message.startswith("spec.current names version 7, which does not exist.")
-    assert world.condition("Stalled") == ("True", "VersionGone", message)
+    assert (status, reason) == ("False", "VersionPinnedEarly")
+    assert message.startswith("spec.current names version 7, which does not exist yet.")
+    assert "Remove spec.current. When the version exists, compare" in message
+    assert world.condition("Stalled") == ("True", "VersionPinnedEarly", message)
     world.run_next()
     assert world.series.number == 3
     world.pin(3)

@@ -62,6 +62,13 @@ def version_name(meta: Meta, version: int) -> str:
     return f"{_prefix(meta)}-v{version}-{_suffix(meta)}"
 
 
+def newest_version(series: SeriesStatus | None) -> int:
+    """The number of the last series that has made its version, or makes none."""
+    if series is None:
+        return 0
+    return series.number if series.version is not None or series.skipped else series.number - 1
+
+
 def delivery_name(meta: Meta, number: int) -> str:
     """The name of a Deliver round."""
     return f"{_prefix(meta)}-d{number}-{_suffix(meta)}"

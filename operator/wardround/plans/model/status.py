@@ -40,6 +40,12 @@ def version_gone(seen: Observation) -> Fault | None:
     """Why the version that should count does not: it does not exist, or nobody can have seen it before pinning it."""
     pinned, current = seen.model.spec.current, seen.model.status.current
     listed, advice = seen.model.status.versions, REASONS["VersionGone"].advice
+    if pinned and pinned.version > rounds.newest_version(seen.model.status.series):
+        message = (
+            f"spec.current names version {pinned.version}, which does not exist yet. When it exists, it does not "
+            "become the current one, because nobody can have seen its metrics."
+        )
+        return "VersionPinnedEarly", f"{message} {REASONS['VersionPinnedEarly'].advice}"
     if pinned and versions.pinned_name(seen) not in listed:
         return "VersionGone", f"spec.current names version {pinned.version}, which does not exist. {advice}"
     if pinned and _is_noted_early(seen):
