@@ -21,6 +21,7 @@ from wardround.api import (
     sitetask,
 )
 from wardround.api.conditions import Condition, Conditions, find, is_final, is_true
+from wardround.api.federatedmodel import FederatedModelStatus
 from wardround.api.federatedround import FederatedRound, FederatedRoundSpec, FederatedRoundStatus, Result
 from wardround.api.lease import Lease
 from wardround.api.meta import controller
@@ -300,18 +301,31 @@ def _task(kind: str, task: Task, participant: str, silent: Sequence[Finding], no
 # What is Ready or not
 
 
-def rounds_under_way(item: Object) -> dict[str, str]:
+def rounds_to_explain(item: Object) -> dict[str, str]:
     """The rounds of a FederatedModel that may wait or run: the name of each by the condition of the FederatedModel that
-    is about it. They are the round of the series, the delivery, and the measurement on test rows. Raises
-    codec.Malformed."""
+    is about it. They are the round of the series, the delivery, and the measurement on test rows. Also the round that
+    has failed to measure the current version: it says which hospitals are missing, and why. Raises codec.Malformed."""
     status = read(federatedmodel.parse, item).status
     series, testing = status.series.rounds if status.series else (), status.testing
     names = {
         "Reconciling": next((each.name for each in reversed(series) if each.outcome == "Running"), ""),
         "Delivered": status.delivery.round if status.delivery else "",
-        "Tested": testing.round if testing and testing.outcome == "Running" else "",
+        "Tested": testing.round if testing and (testing.outcome == "Running" or _has_failed(status)) else "",
     }
     return {condition: name for condition, name in names.items() if name}
+
+
+def _has_failed(status: FederatedModelStatus) -> bool:
+    """Whether the current version was not measured on test rows, because its round has failed for good."""
+    testing = status.testing
+    return testing is not None and testing.outcome == "Failed" and testing.version == status.current
+
+
+def is_explained(model: Object, round_: Object) -> bool:
+    """Whether one of `rounds_to_explain` says more than the FederatedModel. Raises codec.Malformed."""
+    status = read(federatedmodel.parse, model).status
+    measured = status.testing.round if status.testing and _has_failed(status) else ""
+    return not is_final(round_) or round_["metadata"]["name"] == measured
 
 
 def is_of(model: Object, round_: Object) -> bool:
@@ -320,8 +334,8 @@ def is_of(model: Object, round_: Object) -> bool:
 
 
 def explain_model(item: Object, under_way: Mapping[str, Explanation]) -> Explanation:
-    """A FederatedModel. `under_way`: the explanations of those `rounds_under_way` that have not ended, by condition.
-    Raises codec.Malformed."""
+    """A FederatedModel. `under_way`: the explanations of those `rounds_to_explain` that say more, by condition. Raises
+    codec.Malformed."""
     explained = _long_lived(federatedmodel.KIND, read(federatedmodel.parse, item), None, ())
     # Where a round names the people who act, "wait" is wrong.
     waits = {condition for condition, each in under_way.items() if any(f.advice.owner != NOBODY for f in each.findings)}

@@ -47,7 +47,7 @@ def test_the_explanation_of_a_model_has_that_of_the_round_that_runs() -> None:
     rounds[0]["outcome"] = "Complete"
     series = {"number": 1, "stage": "Training", "started": stamp(50), "trigger": "Created", "rounds": rounds}
     item_ = model(condition("Ready", "False", "NoVersionYet"), series=series)
-    assert explain.rounds_under_way(item_) == {"Reconciling": "heart-r2"}
+    assert explain.rounds_to_explain(item_) == {"Reconciling": "heart-r2"}
     stalled = condition("Stalled", "True", "DatasetUnknown", "Was breast meant?")
     round_ = item("FederatedRound", "heart-r2", "fed", {"conditions": [stalled]}, {"datasetName": "braest"})
     text = explain.text(explain.explain_model(item_, {"Reconciling": explain.explain_round(round_, [], {}, NOW)}))
@@ -174,7 +174,24 @@ def test_a_hospital_that_is_silent_in_two_rounds_stands_once() -> None:
 
 def test_a_measurement_on_test_rows_that_is_over_is_not_under_way() -> None:
     over = {**MEASUREMENT, "outcome": "Complete"}
-    assert explain.rounds_under_way(model(testing=over, delivery=DELIVERY)) == {"Delivered": "heart-d1"}
+    assert explain.rounds_to_explain(model(testing=over, delivery=DELIVERY)) == {"Delivered": "heart-d1"}
+
+
+def test_a_measurement_on_test_rows_that_has_failed_names_the_hospital_and_its_reason() -> None:
+    """As long as the round exists, and only for the current version."""
+    failed = {**MEASUREMENT, "outcome": "Failed"}
+    tested = condition("Tested", "False", "TestFailed", "The hub operator no longer tries.")
+    round_ = round_of("heart-t1", condition("Failed", "True", "QuorumNotMet", "0 of 2 hospitals sent an update."))
+    denied = advise("Denied", "site-a", federation="fed")
+    round_["status"]["attention"] = [{"participant": "site-a", "reason": "Denied", "message": denied}]
+    text = Hub(model(READY, tested, testing=failed, current="heart-v1"), {"heart-t1": round_}).explained()
+    assert "FederatedRound fed/heart-t1 has failed: QuorumNotMet." in text
+    assert "site-a: Denied: The hospital has denied the task" in text
+    assert "  who:    the hospital's administrator" in text
+    for current, rounds in (("heart-v1", {}), ("heart-v2", {"heart-t1": round_})):
+        text = Hub(model(READY, tested, testing=failed, current=current), rounds).explained()
+        assert "TestFailed" in text
+        assert "site-a" not in text
 
 
 def test_a_series_that_waits_for_another_try_names_the_round_that_failed_and_the_time() -> None:

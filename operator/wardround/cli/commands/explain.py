@@ -3,7 +3,6 @@
 import argparse
 from datetime import datetime
 
-from wardround.api.conditions import is_final
 from wardround.cli import explain, explain_requests, verbs
 from wardround.cli.arguments import Parsers, hint_of_namespace, target
 from wardround.cli.cluster import Cluster
@@ -49,14 +48,14 @@ def _explained(cluster: Cluster, item: Object, namespace: str, now: datetime) ->
 
 
 def _under_way(cluster: Cluster, model: Object, namespace: str, now: datetime) -> dict[str, explain.Explanation]:
-    """The explanations of the model's rounds that have not ended, by the condition of the model that is about each.
-    None of a round if the person may not read what it needs."""
+    """The explanations of the model's rounds that say more than the model, by the condition of the model that is about
+    each. None of a round if the person may not read what it needs."""
     explained = {}
-    for condition, name in explain.rounds_under_way(model).items():
+    for condition, name in explain.rounds_to_explain(model).items():
         try:
             round_ = cluster.get("FederatedRound", name, namespace)
             # The hub operator writes the name first. A round of somebody else may have it.
-            if round_ and explain.is_of(model, round_) and not is_final(round_):
+            if round_ and explain.is_of(model, round_) and explain.is_explained(model, round_):
                 explained[condition] = _round(cluster, round_, now)
         except ForbiddenError:
             continue
