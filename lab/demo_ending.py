@@ -15,7 +15,7 @@ PULLED = "pulled"
 _RELEASE = "wardround-site"
 _PULL = "in-lab kubectl wardround model pull"
 _DATASET = "examples/breast-cancer/dataset.yaml"
-_UPGRADE = (
+UPGRADE = (
     f"helm upgrade {_RELEASE} charts/site -n wardround-site --kubeconfig build/lab/{SITE}/kubeconfig "
     f"-f build/demo/values-{SITE}-{_RELEASE}.yaml"
 )
@@ -44,12 +44,12 @@ Make a round yourself. This one goes on from {last}:
   kubectl apply -f build/demo/{FURTHER_FILE}
   kubectl wardround watch federatedround/{FURTHER} -n {NAMESPACE}
 Then let a hospital ask for more partners than there are, and the same round under another name is refused:
-  {_UPGRADE} --set policy.minQuorum=4
+  {UPGRADE} --set policy.minQuorum=4
   sed s/{FURTHER}/{AGAIN}/ build/demo/{FURTHER_FILE} | kubectl apply -f -
   kubectl wardround watch federatedround/{AGAIN} -n {NAMESPACE}               # exit code 1, Failed
   kubectl wardround explain federatedround/{AGAIN} -n {NAMESPACE}             # why, and whose problem it is
 What else a hospital decides stands in charts/site/values.yaml under `policy`. To take it back:
-  {_UPGRADE}
+  {UPGRADE}
 `make down` stops the clusters and takes away all that the lab made.
 The report of the model, for a browser: build/demo/{REPORT}"""
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import yaml
 
-from lab import demo_rounds
+from lab import demo_ending, demo_rounds
 from lab.install import HUB_SERVER, SITE_NAMESPACE, WRITTEN
 from lab.topology import named
 from tests.documentation import Shell, section, tools
@@ -157,6 +157,9 @@ NOT_RUN_INLINE = {
     "helm template": "the tests of the charts run it",
     "helm upgrade wardround-hub charts/hub -n wardround-hub -f hub.yaml": UPGRADED,
     "helm upgrade wardround-site charts/site -n SITE_NAMESPACE -f from-hub.yaml -f site.yaml": UPGRADED,
+    f"{demo_ending.UPGRADE} --set policy.approval=Manual": (
+        "tests/e2e/test_demo_ending.py runs it with another change of the policy"
+    ),
     "helm rollback wardround-hub -n wardround-hub": "its twin at a site is run",
     "kubectl get configmap wardround-hub -n wardround-hub -o jsonpath='{.data.fingerprint}'": (
         "the ConfigMap is the hub's, and these commands run at a site: `enrol` reads it in all tests"

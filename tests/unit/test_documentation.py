@@ -51,6 +51,8 @@ def test_the_page_for_trying_names_the_kubeconfigs_and_namespaces_of_the_demo() 
     }.items():
         row = rows[f"{STATE.relative_to(ROOT)}/{name}/kubeconfig"]
         assert [each for each in namespaces if f"`{each}`" not in row] == []
+    for hospital in hospitals:
+        assert f"`build/demo/values-{hospital}-wardround-site.yaml`" in page
 
 
 def test_the_round_with_a_server_optimizer_has_all_parameters_of_its_strategy() -> None:
