@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from wardround.cli.arguments import unrecognized
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands import (
     approvals,
@@ -48,7 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def carry_out(arguments: list[str] | None) -> int:
     """The exit code of a command."""
-    options = parser().parse_args(arguments)
+    top = parser()
+    options, surplus = top.parse_known_args(arguments)
+    if surplus:
+        top.error(unrecognized(vars(options).get("target") or vars(options).get("name"), surplus))
     run: Callable[[Cluster, argparse.Namespace], int] = options.run
     try:
         return run(Cluster(options.kubeconfig, options.context), options)

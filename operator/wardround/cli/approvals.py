@@ -30,6 +30,12 @@ DAYS = 90
 # Evaluate rounds at the end of a series: of the last Train round, and of the comparison with other versions.
 LAST_EVALUATIONS = 2
 NAME_LENGTH, DIGEST_DIGITS = 30, 8
+# What a person who withdraws an Approval reads, by its verdict.
+AFTER_WITHDRAWAL = {
+    "Approve": "Tasks that need this approval and have not ended fail, and the site operator deletes their Jobs. "
+    "Updates that the courier has sent stay at the hub.",
+    "Deny": "The site may accept new tasks of the model again. Tasks that it has refused stay refused.",
+}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import TypeAlias
@@ -32,11 +32,15 @@ _ALIASES = {
 
 @contextmanager
 def hint_of_namespace(cluster: Cluster, options: argparse.Namespace, kind: str, name: str) -> Iterator[None]:
-    """Adds a hint about the namespace to a MissingError, unless the person named one. A Participant needs no hint: its
-    namespace is its name."""
+    """Adds a hint about the namespace to a MissingError: of a Participant in a namespace of another name, and of
+    another object if the person named no namespace."""
     try:
         yield
     except MissingError as error:
+        if kind == "Participant" and options.namespace not in (None, name):
+            raise MissingError(
+                f"{error} A Participant lies in the namespace of its own name: leave out -n, or give -n {name}."
+            ) from error
         if options.namespace or kind == "Participant":
             raise
         raise MissingError(f"{error} {verbs.elsewhere(cluster, kind, name, cluster.default_namespace)}") from error
@@ -88,6 +92,16 @@ def target(text: str) -> tuple[str, str]:
         f"{text!r} does not name an object. Write KIND/NAME, and for KIND one of: "
         f"{', '.join(each[0] for each in _ALIASES.values())}."
     )
+
+
+def unrecognized(before: str | None, surplus: Sequence[str]) -> str:
+    """The message about arguments that no verb knows. `before`: the object that the person has named. kubectl takes
+    KIND NAME too, and this command does not."""
+    message = f"unrecognized arguments: {' '.join(surplus)}"
+    kinds = {alias for aliases in _ALIASES.values() for alias in aliases}
+    if before is None or before.lower() not in kinds or surplus[0].startswith("-"):
+        return message
+    return f"{message}. Write {before}/{surplus[0]}"
 
 
 def hospital(text: str) -> str:

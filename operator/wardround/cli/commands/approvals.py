@@ -191,15 +191,21 @@ def run_withdraw(site: Cluster, options: argparse.Namespace) -> int:
         )
     _decide(site, known, approved=False)
     say(f"Withdrawn: {known.where}")
+    say(
+        "The task fails if it has not ended yet, and the site operator deletes its Job. An update that the courier has "
+        "sent stays at the hub. The withdrawal also counts for further attempts."
+    )
     return 0
 
 
 def _withdraw(site: Cluster, namespace: str, names: list[str]) -> int:
-    user = site.user()
+    user, verdicts = site.user(), set()
     for each in names:
-        verbs.needed(site, approval.KIND, each, namespace)
+        verdicts.add(verbs.needed(site, approval.KIND, each, namespace)["spec"]["verdict"])
         site.patch(approval.KIND, each, namespace, {"spec": {"withdrawnBy": user}})
         say(f"Withdrawn: approval/{each} -n {namespace}")
+    for verdict in sorted(verdicts):
+        say(approvals.AFTER_WITHDRAWAL[verdict])
     return 0
 
 

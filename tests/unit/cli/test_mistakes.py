@@ -1,0 +1,88 @@
+"""What a person reads who types an object as for kubectl, or names the wrong namespace."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, cast
+
+import pytest
+
+from wardround import kubectl
+from wardround.cli.cluster import Cluster
+from wardround.cli.commands import approvals
+from wardround.cli.commands.explain import run_explain
+from wardround.cli.errors import MissingError
+
+
+class Empty:
+    """A cluster without objects."""
+
+    default_namespace = "wardround-site"
+    server = "https://site.example"
+
+    def get(self, kind: str, name: str, namespace: str) -> None:
+        return None
+
+    def list(self, kind: str, namespace: str = "", **options: Any) -> list[dict[str, Any]]:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["explain", "fm", "nu-one"], ". Write fm/nu-one\n"),
+        (["results", "FederatedRound", "r1", "-n", "fed"], ". Write FederatedRound/r1\n"),
+        (["approve", "sitetask", "t1"], ". Write sitetask/t1\n"),
+        (["explain", "fm/nu-one", "more"], "arguments: more\n"),
+        (["explain", "fm", "--wide"], "arguments: --wide\n"),
+        (["explain", "pods", "p1"], "arguments: p1\n"),
+    ],
+)
+def test_kind_and_name_apart_are_refused_with_the_right_spelling(
+    arguments: list[str], advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        kubectl.main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(advice)
+
+
+@pytest.mark.parametrize(("namespace", "hint"), [("other", True), ("site-a", False), (None, False)])
+def test_a_participant_in_another_namespace_says_where_participants_lie(namespace: str | None, hint: bool) -> None:
+    options = argparse.Namespace(target="participant/site-a", namespace=namespace)
+    with pytest.raises(MissingError) as missing:
+        run_explain(cast(Cluster, Empty()), options)
+    assert (
+        "A Participant lies in the namespace of its own name: leave out -n, or give -n site-a." in str(missing.value)
+    ) == hint
+
+
+class Hospital(Empty):
+    """Holds one Approval."""
+
+    def __init__(self, verdict: str) -> None:
+        self.approval = {"spec": {"verdict": verdict}}
+
+    def get(self, kind: str, name: str, namespace: str) -> Any:
+        return self.approval
+
+    def user(self) -> str:
+        return "carla"
+
+    def patch(self, kind: str, name: str, namespace: str, change: dict[str, Any]) -> None:
+        self.approval["spec"] |= change["spec"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("Approve", "Tasks that need this approval and have not ended fail, and the site operator deletes their Jobs."),
+        ("Deny", "The site may accept new tasks of the model again. Tasks that it has refused stay refused."),
+    ],
+)
+def test_withdraw_says_what_becomes_of_tasks(verdict: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    site = Hospital(verdict)
+    options = kubectl.parser().parse_args(["withdraw", "approval/a"])
+    assert approvals.run_withdraw(cast(Cluster, site), options) == 0
+    assert site.approval["spec"]["withdrawnBy"] == "carla"
+    assert words in capsys.readouterr().err
