@@ -136,13 +136,16 @@ def _new_cases(progress: Progress) -> None:
 
 
 def _further_series(hub: Api, first: Trained, progress: Progress) -> Trained:
-    """The hub trains the current version further. While it does, the clinic asks that version about a new patient."""
+    """The hub trains the current version further. While it does, the clinic asks that version about a new patient.
+    Raises LabError if the gate does not accept the new model."""
     progress.step(f"New cases at {demo_data.GROWING}: the hub trains version 1 further. Meanwhile, the clinic uses it")
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(_ask, hub, first, progress)
         second = demo_model.follow(hub, progress, 2)
         asked.result()
     progress(demo_model.verdict(second))
+    if not second.promoted:
+        raise LabError(f"The gate did not accept version {second.made.spec.version}, which learned from new cases.")
     return second
 
 
