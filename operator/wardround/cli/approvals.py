@@ -5,8 +5,8 @@ plans/approval.py says what an Approval covers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from wardround.api import approval, sitetask
@@ -42,7 +42,8 @@ AFTER_WITHDRAWAL = {
 class Reviewed:
     """A SiteTask, its assignment, and the Approvals of the site. `earlier`: the tasks that the site holds, and that
     count for an Approval of their terms. `uncovered`: keys of those that lack an approval, so that an Approval may
-    cover them. `in_sweep`: whether `approve --sweep` finds other models beside the task's."""
+    cover them. `in_sweep`: whether `approve --sweep` finds other models beside the task's. `schemas`: the names of
+    the site's DataSchemas by digest, because the hub signs digests alone. Empty if the person may not list them."""
 
     task: SiteTask
     assignment: Assignment
@@ -50,6 +51,7 @@ class Reviewed:
     earlier: tuple[EarlierTask, ...] = ()
     uncovered: frozenset[str] = frozenset()
     in_sweep: bool = False
+    schemas: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def where(self) -> str:

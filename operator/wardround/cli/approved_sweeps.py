@@ -136,7 +136,7 @@ def review(
         f"{len(asks.models)} models of federation {asks.federation} ask for the same, but for {varied}:",
         *reviews.listed({each.name: f"{reviews.parameters(each.values)} (UID {each.uid})" for each in asks.models}),
         "Each of them:",
-        *reviews.listed(reviews.facts(asks)),
+        *reviews.listed(reviews.facts(asks, known.schemas)),
         f"  {reviews.NOT_BOUND}",
         f"The Approval of the sweep covers {approvals.limits_in_words(most)}. These limits are for all its models "
         "together, so one model can use them up. To set lower limits, give --rounds and --evaluations.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -70,6 +70,19 @@ def described(place: str, spec: Any) -> Described:
         return Described(place, dataschema.parse(spec))
     except dataschema.SchemaInvalid as error:
         raise CommandError(f"{place}: {error}") from error
+
+
+def names(items: Iterable[Object]) -> dict[str, str]:
+    """The names of DataSchemas by digest. Leaves out invalid ones. Several with one digest share an entry."""
+    known: dict[str, str] = {}
+    for item in sorted(items, key=lambda each: str(each["metadata"]["name"])):
+        try:
+            digest = dataschema.digest(dataschema.parse(item.get("spec")))
+        except dataschema.SchemaInvalid:
+            continue
+        name = item["metadata"]["name"]
+        known[digest] = f"{known[digest]}, {name}" if digest in known else name
+    return known
 
 
 def digests(one: Described) -> Answer:

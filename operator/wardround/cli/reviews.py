@@ -45,7 +45,7 @@ def review(
         "",
         f"This task: {_kind(asks)} in round {asks.round_name} of federation {asks.round_namespace}, attempt "
         f"{asks.attempt}. The assignment expires at {asks.expires}",
-        *listed(_of_task(asks)),
+        *listed(_of_task(asks, known.schemas)),
     ]
     if not approvals.has_ended(task):
         lines += [
@@ -126,7 +126,7 @@ def _pushed(models: Sequence[AssignedPushed]) -> str:
     return "; ".join(f"{each.digest}, pushed by {each.requested_by}" for each in models) or "no"
 
 
-def _of_task(asks: Assignment) -> Mapping[str, str]:
+def _of_task(asks: Assignment, schemas: Mapping[str, str]) -> Mapping[str, str]:
     if asks.delivery is not None:
         return _of_delivery(asks, asks.delivery)
     runs = asks.task != "Statistics"
@@ -134,7 +134,7 @@ def _of_task(asks: Assignment) -> Mapping[str, str]:
     return {
         "pushed weights": _pushed(asks.pushed),
         "Dataset": asks.dataset_name,
-        "DataSchema": asks.schema.digest,
+        "DataSchema": _schema(asks.schema.digest, schemas),
         "image": asks.image if runs else "Wardround's own",
         "command": " ".join(asks.command) if runs else "Wardround's own",
         "parameters": parameters(asks.parameters),
@@ -166,7 +166,7 @@ def _of_delivery(asks: Assignment, delivery: AssignedDelivery) -> Mapping[str, s
 
 def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime) -> Iterator[str]:
     yield f"Its model: {series.model_name} (UID {series.model_uid}) of federation {series.federation}"
-    yield from listed(facts(series))
+    yield from listed(facts(series, known.schemas))
     if names := plans.deviations(known.assignment):
         yield (
             "  No Approval of the model covers this task, because the task differs from what its series asks for "
@@ -201,15 +201,15 @@ def if_there_is_room(known: Reviewed, asks: SeriesTerms | SweepTerms, most: Obje
     return [f"  {each}" for each in approvals.used_up(known, asks, most) or [command]]
 
 
-def facts(series: SeriesTerms | SweepTerms) -> Mapping[str, str]:
-    """What a series asks for, or each series of a sweep."""
+def facts(series: SeriesTerms | SweepTerms, schemas: Mapping[str, str]) -> Mapping[str, str]:
+    """What a series asks for, or each series of a sweep. `schemas`: as of Reviewed."""
     return {
         "pushed weights": _pushed(series.pushed),
         "series": f"number {series.series}, at most {series.rounds} Train rounds",
         "tasks": ", ".join(series.tasks),
         "evaluations": _evaluations(series.evaluation_every),
         "Dataset": series.dataset_name,
-        "DataSchema": series.schema,
+        "DataSchema": _schema(series.schema, schemas),
         "image": series.image,
         "command": " ".join(series.command),
         "parameters": parameters(series.parameters),
@@ -244,6 +244,10 @@ def _approval_line(each: Approval, series: SeriesTerms, now: datetime) -> str:
     others = terms.differing(approved, series) if approved else ()
     differs = f"; its terms differ in {', '.join(others)}" if others else ""
     return f"{words}, until {spec.until}{over}, {counts}{differs}"
+
+
+def _schema(digest: str, schemas: Mapping[str, str]) -> str:
+    return f"{schemas[digest]} ({digest})" if digest in schemas else digest
 
 
 def parameters(values: Mapping[str, str]) -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.unit.plans_site.test_sweep_approval import member
-from tests.worlds.site import ASSIGNMENT, NOW, a_task, signed
+from tests.worlds.site import ASSIGNMENT, NOW, SCHEMA, a_task, signed
 from wardround.api.approval import MOST_TASKS
 from wardround.api.times import to_seconds
 from wardround.cli import approvals, approved_sweeps, reviews
-from wardround.cli.cluster import Object
-from wardround.cli.errors import CommandError
+from wardround.cli.cluster import Cluster, Object
+from wardround.cli.errors import CommandError, ForbiddenError
+from wardround.kubectl import parser
 from wardround.plans.terms import MOST_MODELS
 from wardround.sealing import body
 from wardround.wire import codec
@@ -190,6 +191,54 @@ def test_a_task_that_has_ended_brings_no_model_into_the_list(kind: str) -> None:
 def test_review_offers_the_sweep_only_of_a_model_that_is_in_one(others: list[Object], offered: bool) -> None:
     known = approved_sweeps.with_tasks(approvals.reviewed(OWN, ()), [OWN, *others])
     assert ("--sweep" in "\n".join(reviews.review(known, NOW))) == offered
+
+
+class Site:
+    """A site with one task, and with DataSchemas that a person may list or not."""
+
+    default_namespace = "hospital-a"
+    server = "https://site.example"
+
+    def __init__(self, schemas: list[Object] | None) -> None:
+        self.schemas = schemas
+
+    def get(self, kind: str, name: str, namespace: str) -> Object:
+        return OWN
+
+    def list(self, kind: str, namespace: str) -> Sequence[Object]:
+        if kind == "DataSchema" and self.schemas is None:
+            raise ForbiddenError("You may not list DataSchemas.")
+        return {"DataSchema": self.schemas or [], "SiteTask": [OWN]}.get(kind, [])
+
+
+def schema(name: str, spec: Mapping[str, Any] = SCHEMA) -> Object:
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("schemas", "name"),
+    [
+        (
+            [schema("breast-v1"), schema("other", {**SCHEMA, "fields": SCHEMA["fields"][:2]}), schema("bad", {})],
+            "breast-v1 ",
+        ),
+        ([schema("b"), schema("a")], "a, b "),
+        ([], ""),
+        (None, ""),
+    ],
+    ids=["one", "two", "none", "forbidden"],
+)
+def test_review_names_the_data_schema_of_the_site(
+    schemas: list[Object] | None, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The hub signs digests of the DataSchema, and no name."""
+    options = parser().parse_args(["review", "sitetask/own"])
+    assert options.run(cast(Cluster, Site(schemas)), options) == 0
+    shown = [
+        each.split(maxsplit=1)[1] for each in capsys.readouterr().out.splitlines() if each.startswith("  DataSchema")
+    ]
+    digest = ASSIGNMENT.schema.digest
+    assert shown == [f"{name}({digest})" if name else digest] * 2
 
 
 @pytest.mark.parametrize("kind", ["Complete", "Failed"])

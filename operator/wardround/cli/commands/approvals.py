@@ -1,14 +1,15 @@
 """The verbs review, deny and withdraw of a hospital, and approve for a task, a model or a sweep: read, ask, write."""
 
 import argparse
+from dataclasses import replace
 
-from wardround.api import approval, sitetask
+from wardround.api import approval, dataschema, sitetask
 from wardround.api.approval import MOST_TASKS
-from wardround.cli import approvals, approved_sweeps, reviews, verbs
+from wardround.cli import approvals, approved_sweeps, dataschemas, reviews, verbs
 from wardround.cli.approvals import Reviewed
 from wardround.cli.arguments import Parsers, hint_of_namespace, target
 from wardround.cli.cluster import Cluster, Object
-from wardround.cli.errors import CommandError
+from wardround.cli.errors import CommandError, ForbiddenError
 from wardround.cli.terminal import confirmed, say
 from wardround.clock import system_clock
 
@@ -137,7 +138,7 @@ def _approve_sweep(site: Cluster, options: argparse.Namespace) -> int:
     known, now = _reviewed(site, options, options.name), system_clock()
     bounds = {"rounds": options.rounds, "evaluations": options.evaluations, "until": options.until}
     tasks = _tasks(site, known)
-    known = approvals.with_tasks(known, tasks)
+    known = approvals.with_tasks(replace(known, schemas=_schemas(site, known)), tasks)
     chosen = approved_sweeps.sweep(known, tasks)
     if options.digest and options.digest != chosen.digest:
         raise CommandError(
@@ -214,7 +215,16 @@ def _withdrawal(meta: dict[str, str]) -> str:
 
 
 def _with_tasks(site: Cluster, known: Reviewed) -> Reviewed:
-    return approved_sweeps.with_tasks(known, _tasks(site, known))
+    shown = replace(known, schemas=_schemas(site, known))
+    return approved_sweeps.with_tasks(shown, _tasks(site, known))
+
+
+def _schemas(site: Cluster, known: Reviewed) -> dict[str, str]:
+    """A person who only approves may not list DataSchemas, and then reads digests alone."""
+    try:
+        return dataschemas.names(site.list(dataschema.KIND, known.task.metadata.namespace))
+    except ForbiddenError:
+        return {}
 
 
 def _tasks(site: Cluster, known: Reviewed) -> list[Object]:
