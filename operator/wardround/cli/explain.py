@@ -39,6 +39,7 @@ from wardround.cli.findings import (
     of_rows,
     of_silence,
     of_task,
+    of_verdict,
 )
 from wardround.cli.objects import Object, Task, began, created, metrics, printable, read, seconds, stages
 from wardround.plans.model.series import controls
@@ -353,13 +354,24 @@ def explain_model(item: Object, under_way: Mapping[str, Explanation]) -> Explana
     return Explanation("\n".join(headlines), tuple(findings))
 
 
+def explain_version(item: Object, model: Object | None) -> Explanation:
+    """A ModelVersion. `model`: its FederatedModel, None if it is gone or if the reader may not see it. Raises
+    codec.Malformed."""
+    version = read(modelversion.parse, item)
+    explained = _long_lived(modelversion.KIND, version, None, ())
+    verdict = version.status.verdict
+    if verdict is None:
+        return explained
+    headline = f"{explained.headline}\nThe gate's verdict is {verdict.outcome} ({verdict.reason})."
+    owner = read(federatedmodel.parse, model) if model else None
+    return Explanation(headline, (*explained.findings, *of_verdict(version, owner)))
+
+
 def explain_long_lived(item: Object, heartbeat: Object | None, now: datetime) -> Explanation:
-    """A Participant, Site, Dataset, Approval or ModelVersion. Raises codec.Malformed."""
+    """A Participant, Site, Dataset or Approval. Raises codec.Malformed."""
     kind = item["kind"]
     if kind == approval.KIND:
         return _long_lived(kind, read(approval.parse, item), None, ())
-    if kind == modelversion.KIND:
-        return _long_lived(kind, read(modelversion.parse, item), None, ())
     if kind == participant.KIND:
         hospital, renewed = read(participant.parse, item), _heartbeat(heartbeat)
         return _long_lived(kind, hospital, heard(renewed, now), of_silence(hospital.metadata.name, renewed, now))

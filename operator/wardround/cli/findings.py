@@ -141,6 +141,22 @@ def of_conditions(item: LongLived) -> list[Finding]:
     return findings
 
 
+def of_verdict(version: ModelVersion, model: FederatedModel | None) -> list[Finding]:
+    """What people can do about a version that the gate has not accepted, or that waits for their decision. Nothing
+    about the current version. `model`: None if it is gone, or if the reader may not see it."""
+    verdict, meta = version.status.verdict, version.metadata
+    if model is not None and model.status.current == meta.name:
+        return []
+    if model is not None and model.status.candidate == meta.name:
+        waits = [each for each in of_conditions(model) if each.where == "VersionWaits"]
+        if waits:
+            return waits
+    if verdict is None or verdict.outcome == "Accepted":
+        return []
+    advice = reason_for(verdict.reason).about(federation=meta.namespace, model=version.spec.model_name)
+    return [Finding("verdict", verdict.reason, advice, verdict.message)]
+
+
 def _is_unmeasured(item: LongLived, ready: Condition) -> bool:
     """Whether a version, or the current version of a model, counts although no round has measured it."""
     return isinstance(item, FederatedModel | ModelVersion) and ready.reason in WITHOUT_NUMBERS
@@ -254,7 +270,7 @@ def _with_own_names(item: LongLived, condition: Condition) -> Reason:
     if isinstance(item, Dataset):
         return at_a_dataset(reason).about(dataset=metadata.name, site_namespace=metadata.namespace)
     if isinstance(item, ModelVersion):
-        return reason.about(federation=metadata.namespace)
+        return reason.about(federation=metadata.namespace, model=item.spec.model_name)
     if isinstance(item, FederatedModel):
         series = item.status.series
         return reason.about(
@@ -262,6 +278,7 @@ def _with_own_names(item: LongLived, condition: Condition) -> Reason:
             metadata.namespace,
             item.spec.round.dataset_name,
             round_name=series.rounds[-1].name if series and series.rounds else "",
+            model=metadata.name,
         )
     return reason.about(site_namespace=metadata.namespace)
 

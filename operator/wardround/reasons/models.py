@@ -11,7 +11,10 @@ _nobody = partial(Reason, owner=NOBODY)
 _author = partial(Reason, owner=ROUND)
 _reader = partial(Reason, owner=READER)
 
-_METRICS = "the metrics of the new version with those of the current version"
+_METRICS = (
+    "the metrics of the new version with those of the current version (`kubectl wardround results "
+    "federatedmodel/MODEL_NAME -n FEDERATION` shows both)"
+)
 _DECIDE = (
     "Then decide whether the new version becomes current. If so, set spec.current.version of the FederatedModel to the "
     "number of the new version."

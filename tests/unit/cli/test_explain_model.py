@@ -96,17 +96,21 @@ class Hub:
     rounds: dict[str, dict[str, Any]] = field(default_factory=dict)
     tasks: list[dict[str, Any]] = field(default_factory=list)
     readable: bool = True
+    version: dict[str, Any] | None = None
 
     def get(self, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
         if kind == "FederatedRound" and not self.readable:
             raise ForbiddenError("not yours")
-        return {"FederatedModel": self.model, "FederatedRound": self.rounds.get(name), "Lease": lease(1)}[kind]
+        if kind == "FederatedModel" and (self.version and not self.readable):
+            raise ForbiddenError("not yours")
+        shown = {"FederatedModel": self.model, "FederatedRound": self.rounds.get(name), "Lease": lease(1)}
+        return {**shown, "ModelVersion": self.version}[kind]
 
     def list(self, kind: str, *, labels: str) -> list[dict[str, Any]]:
         return self.tasks
 
-    def explained(self) -> str:
-        return explain.text(explanation(cast(Cluster, self), "FederatedModel", "heart", "fed"))
+    def explained(self, kind: str = "FederatedModel") -> str:
+        return explain.text(explanation(cast(Cluster, self), kind, "heart", "fed"))
 
 
 READY = condition("Ready", "True", "VersionCurrent")
@@ -221,7 +225,7 @@ def test_a_version_without_numbers_does_not_look_as_if_all_were_well(kind: str) 
         spec = {**VERSION, "parents": [], "release": "Participants"}
         version = {"kind": kind, "metadata": {"name": "v", "namespace": "fed", "uid": "u"}, "spec": spec}
         version["status"] = {"conditions": [WITHHELD], "verdict": {"outcome": "Accepted", "reason": "FirstVersion"}}
-        shown = explain.text(explain.explain_long_lived(version, None, NOW))
+        shown = explain.text(explain.explain_version(version, None))
     assert shown.splitlines()[0].endswith(" is ready, but its version has no metrics: NumbersWithheld.")
     assert "Ready: NumbersWithheld: The round has no numbers: too many hospitals withhold theirs" in shown
     assert "  says:   The version has no metrics: round heart-e1 has failed" in shown
@@ -240,3 +244,49 @@ def test_why_the_round_of_the_series_waits_stands_once_and_with_its_names() -> N
         text = Hub(item_, {"heart-r1": round_of("heart-r1", unknown)}, readable=readable).explained()
         assert text.count("ParticipantUnknown: The hub has no Participant") == 1
         assert "enrol site-x --federation fed --apply" in text
+
+
+def version_2(outcome: str, reason: str) -> dict[str, Any]:
+    spec = {**VERSION, "version": 2, "parents": [], "release": "Participants"}
+    verdict = {"outcome": outcome, "reason": reason, "message": "site-b has no numbers."}
+    status = {"conditions": [condition("Ready", "True", "VersionReady")], "verdict": verdict}
+    metadata = {"name": "heart-v2", "namespace": "fed", "uid": "v"}
+    return {"kind": "ModelVersion", "metadata": metadata, "spec": spec, "status": status}
+
+
+UNDECIDED = condition("VersionWaits", "True", "PeopleDecide", "Version 2 is Undecided. Set spec.current.version to 2.")
+RESULTS = "`kubectl wardround results federatedmodel/heart -n fed` shows both"
+
+
+def test_a_version_that_waits_for_people_says_what_its_model_says() -> None:
+    owner = model(READY, UNDECIDED, candidate="heart-v2", current="heart-v1")
+    hub = Hub(owner, version=version_2("Undecided", "TooFewSeen"))
+    headline, verdict, _, *paragraph = hub.explained("ModelVersion").splitlines()
+    assert (headline, verdict) == (
+        "ModelVersion fed/heart-v2 is ready.",
+        "The gate's verdict is Undecided (TooFewSeen).",
+    )
+    assert "\n".join(paragraph) in hub.explained()
+    assert paragraph[0].startswith("VersionWaits: PeopleDecide: ")
+    assert RESULTS in paragraph[-1]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "readable", "current", "named"),
+    [
+        (("Undecided", "TooFewSeen"), False, "heart-v1", "verdict: TooFewSeen: The gate cannot decide"),
+        (("Worse", "WorseThanReference"), True, "heart-v1", "verdict: WorseThanReference: The gate refuses"),
+        (("Undecided", "TooFewSeen"), True, "heart-v2", ""),
+        (("Accepted", "NotWorse"), True, "heart-v1", ""),
+    ],
+)
+def test_the_explanation_of_a_version_has_the_verdict_and_what_people_can_do(
+    verdict: tuple[str, str], readable: bool, current: str, named: str
+) -> None:
+    """`readable`: whether the reader may see the model. Nobody has to act about the current version."""
+    owner = model(READY, candidate="heart-v2" if current == "heart-v1" else None, current=current)
+    text = Hub(owner, readable=readable, version=version_2(*verdict)).explained("ModelVersion")
+    assert f"The gate's verdict is {verdict[0]} ({verdict[1]})." in text
+    assert ("  who:    the round's author" in text) == bool(named)
+    assert named in text
+    assert "MODEL_NAME" not in text

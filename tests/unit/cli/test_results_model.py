@@ -220,3 +220,21 @@ def test_the_command_prints_a_model_and_takes_no_hospital(
     assert capsys.readouterr().out.startswith("object,place,metric,value,")
     with pytest.raises(CommandError, match="one round"):
         command.run_results(cast(Cluster, None), parser().parse_args([*words, "--by-hospital"]))
+
+
+@pytest.mark.parametrize(
+    ("pushed", "named"),
+    [
+        (None, "kubectl wardround results federatedmodel/heart -n fed"),
+        ({"by": "eve"}, "A person has pushed ModelVersion v, so it has no FederatedModel. Name a round"),
+    ],
+)
+def test_results_of_a_version_are_refused_with_the_command_that_has_them(
+    monkeypatch: pytest.MonkeyPatch, pushed: Object | None, named: str
+) -> None:
+    spec = {"modelName": "heart", "pushed": pushed}
+    version = {"kind": "ModelVersion", "metadata": {"name": "v", "namespace": "fed"}, "spec": spec}
+    monkeypatch.setattr(verbs, "needed", lambda *_: version)
+    with pytest.raises(CommandError) as refused:
+        command.run_results(cast(Cluster, None), parser().parse_args(["results", "mv/v", "-n", "fed"]))
+    assert named in str(refused.value)

@@ -62,6 +62,7 @@ def test_a_pinned_version_that_does_not_exist_yet_is_pinned_early() -> None:
     assert (status, reason) == ("False", "VersionPinnedEarly")
     assert message.startswith("spec.current names version 7, which does not exist yet.")
     assert "Remove spec.current. When the version exists, compare" in message
+    assert "`kubectl wardround results federatedmodel/heart -n federation`" in message
     assert world.condition("Stalled") == ("True", "VersionPinnedEarly", message)
     world.run_next()
     assert world.series.number == 3

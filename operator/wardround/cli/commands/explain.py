@@ -40,6 +40,8 @@ def _explained(cluster: Cluster, item: Object, namespace: str, now: datetime) ->
     beat = verbs.lease(cluster, namespace) if kind in ("Participant", "RoundTask") else None
     if kind == "FederatedModel":
         return explain.explain_model(item, _under_way(cluster, item, namespace, now))
+    if kind == "ModelVersion":
+        return explain.explain_version(item, _model(cluster, item, namespace))
     if kind in ("RoundTask", "SiteTask"):
         return explain.explain_task(item, beat, now)
     if kind in explain_requests.KINDS:
@@ -60,6 +62,16 @@ def _under_way(cluster: Cluster, model: Object, namespace: str, now: datetime) -
         except ForbiddenError:
             continue
     return explained
+
+
+def _model(cluster: Cluster, version: Object, namespace: str) -> Object | None:
+    """The FederatedModel of a ModelVersion; None also if the person may not read it. A pushed version has none."""
+    if version["spec"].get("pushed"):
+        return None
+    try:
+        return cluster.get("FederatedModel", version["spec"]["modelName"], namespace)
+    except ForbiddenError:
+        return None
 
 
 def _round(cluster: Cluster, round_: Object, now: datetime) -> explain.Explanation:

@@ -11,6 +11,7 @@ from wardround.cli.arguments import Parsers, hint_of_namespace, target
 from wardround.cli.cluster import Cluster
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import ModelObjects
+from wardround.cli.objects import Object, printable
 
 PIPE_WIDTH = 160
 # The rows of a model name an object too.
@@ -55,7 +56,23 @@ def run_results(hub: Cluster, options: argparse.Namespace) -> int:
             return _print_round(hub, name, namespace, options)
         if kind == "FederatedModel":
             return _print_model(hub, name, namespace, options)
+        if kind == "ModelVersion":
+            raise CommandError(_of_the_model(verbs.needed(hub, kind, name, namespace)))
     raise CommandError("`results` takes federatedround/NAME or federatedmodel/NAME, and shows its numbers.")
+
+
+def _of_the_model(version: Object) -> str:
+    """Where the numbers of a ModelVersion are."""
+    spec, meta = printable(version["spec"]), printable(version["metadata"])
+    if spec.get("pushed"):
+        return (
+            f"`results` takes federatedround/NAME or federatedmodel/NAME. A person has pushed ModelVersion "
+            f"{meta['name']}, so it has no FederatedModel. Name a round that has measured it."
+        )
+    return (
+        "`results` takes federatedround/NAME or federatedmodel/NAME. To see the numbers of all versions of the model: "
+        f"kubectl wardround results federatedmodel/{spec['modelName']} -n {meta['namespace']}"
+    )
 
 
 def _print_round(hub: Cluster, name: str, namespace: str, options: argparse.Namespace) -> int:

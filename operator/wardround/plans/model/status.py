@@ -40,12 +40,14 @@ def version_gone(seen: Observation) -> Fault | None:
     """Why the version that should count does not: it does not exist, or nobody can have seen it before pinning it."""
     pinned, current = seen.model.spec.current, seen.model.status.current
     listed, advice = seen.model.status.versions, REASONS["VersionGone"].advice
+    meta = seen.model.metadata
+    early = REASONS["VersionPinnedEarly"].about(federation=meta.namespace, model=meta.name).advice
     if pinned and pinned.version > rounds.newest_version(seen.model.status.series):
         message = (
             f"spec.current names version {pinned.version}, which does not exist yet. When it exists, it does not "
             "become the current one, because nobody can have seen its metrics."
         )
-        return "VersionPinnedEarly", f"{message} {REASONS['VersionPinnedEarly'].advice}"
+        return "VersionPinnedEarly", f"{message} {early}"
     if pinned and versions.pinned_name(seen) not in listed:
         return "VersionGone", f"spec.current names version {pinned.version}, which does not exist. {advice}"
     if pinned and _is_noted_early(seen):
@@ -53,7 +55,7 @@ def version_gone(seen: Observation) -> Fault | None:
             f"Version {pinned.version} does not become the current one: spec.current named it before it existed, so "
             "nobody can have seen its metrics."
         )
-        return "VersionPinnedEarly", f"{message} {REASONS['VersionPinnedEarly'].advice}"
+        return "VersionPinnedEarly", f"{message} {early}"
     if not pinned and current and current not in listed:
         return "VersionGone", f"ModelVersion {current} was the current one, and somebody deleted it. {advice}"
     return None
