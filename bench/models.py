@@ -56,7 +56,7 @@ def main() -> int:
 
 
 async def _measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    with cluster(folder) as api, serving(made(folder / "store")) as server:
+    with serving(made(folder / "store")) as server, cluster(folder, server.origin) as api:
         async with running(folder, api, server, trace=options.trace, search_seconds=options.search) as world:
             compared = await _compare(world, options.compared) if options.compared else None
             await _run_models(world, options)

@@ -96,11 +96,12 @@ class World:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[Api]:
+def cluster(folder: Path, store: str) -> Iterator[Api]:
+    """`store`: the origin of the store."""
     with apiserver(made(folder / "apiserver")) as server:
         api, helm = Api(server.kubeconfig), Helm(toolchain.tool("helm"), server.kubeconfig, folder)
         helm.install("wardround-crds", "crds", "default", {}, "--wait")
-        helm.install("wardround-hub", "hub", HUB, hub_values())
+        helm.install("wardround-hub", "hub", HUB, hub_values(store))
         api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": FEDERATION}})
         api.create(data_schema(FEDERATION))
         for name in PARTICIPANTS:

@@ -18,6 +18,7 @@ from tests.integration.api.objects import (
     PARTICIPANTS,
     ROOT,
     SITES,
+    STORE_ORIGIN,
     data_schema,
     hub_values,
     site_values,
@@ -67,8 +68,9 @@ def install(api: Api, helm: Helm) -> None:
     _namespace(api, FEDERATION)
     api.create(data_schema(FEDERATION))
     # The hub operator writes this when it starts.
-    published = {"metadata": {"name": "wardround-hub", "namespace": HUB}, "data": {"tokenAudiences": ISSUER}}
-    api.create({"apiVersion": "v1", "kind": "ConfigMap", **published})
+    published = {"storeOrigin": STORE_ORIGIN, "tokenAudiences": ISSUER}
+    metadata = {"name": "wardround-hub", "namespace": HUB}
+    api.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": published})
     for participant in PARTICIPANTS:
         enrol(api, participant)
     _wait_for_policies(api)

@@ -52,7 +52,8 @@ logger = logging.getLogger(__name__)
 async def publish(client: Api, identity: Identity, settings: Settings) -> None:
     """Writes what sites pin of this hub, for people and `enrol` to read. Nothing in it is secret. It also has the
     audiences of the hub operator's own token: a hospital's account gets tokens for these alone (policy
-    `token-audience`)."""
+    `token-audience`). An admission policy of the hub chart lets the hub operator write no other keys, so it removes
+    those that somebody has added."""
     data = {
         "fingerprint": identity.fingerprint,
         "storeOrigin": settings.store_origin,
@@ -63,8 +64,13 @@ async def publish(client: Api, identity: Identity, settings: Settings) -> None:
     created = await client.create_if_absent(
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
     )
-    if not created and (await client.get("ConfigMap", names.HUB_CONFIG_MAP)).get("data") != data:
-        await client.patch("ConfigMap", names.HUB_CONFIG_MAP, {"data": data})
+    if created:
+        return
+    item = await client.get("ConfigMap", names.HUB_CONFIG_MAP)
+    before = item.get("data") or {}
+    if before != data or item.get("binaryData"):
+        change = {"data": {**dict.fromkeys(before), **data}, "binaryData": None}
+        await client.patch("ConfigMap", names.HUB_CONFIG_MAP, change)
 
 
 def controllers(hub: Context, queue: WorkQueue[Key], draw: Draw) -> tuple[Controller, ...]:

@@ -50,7 +50,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         store_internal=environment.get("WARDROUND_STORE_INTERNAL_ENDPOINT") or origin,
         store_region=environment.get("WARDROUND_STORE_REGION") or "us-east-1",
         store_bucket=environment.get("WARDROUND_STORE_BUCKET") or "wardround",
-        store_ca=Path(ca_file).read_text() if ca_file else "",
+        # Each byte as in the chart's values: an admission policy compares the published bundle with them.
+        store_ca=Path(ca_file).read_bytes().decode() if ca_file else "",
         scratch_limit=_scratch_limit(environment.get("WARDROUND_AGGREGATION_SCRATCH_GIB", "")),
         early_seconds=_early_seconds(environment.get("WARDROUND_AGGREGATION_EARLY_SECONDS", "0")),
     )

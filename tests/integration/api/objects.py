@@ -13,6 +13,7 @@ Object = dict[str, Any]
 
 ROOT = Path(__file__).parents[3]
 HUB = "wardround-hub"
+STORE_ORIGIN = "https://203.0.113.1:30707"
 FEDERATION = "breast-cancer"
 # Two sites in the hub's cluster, as in most first trials. Each site has a namespace besides its participant namespace.
 PARTICIPANTS = ("site-a", "site-b")
@@ -23,10 +24,11 @@ DIGEST = "sha256:" + "c" * 64
 API = "wardround.io/v1alpha1"
 
 
-def hub_values() -> Object:
+def hub_values(store: str = STORE_ORIGIN) -> Object:
+    """`store`: the origin of the store. The hub operator may publish no other one."""
     return {
         "image": OURS,
-        "store": {"endpoint": "https://203.0.113.1:30707", "tls": {"existingSecret": "store-tls"}},
+        "store": {"endpoint": store, "tls": {"existingSecret": "store-tls"}},
         "network": {"kubernetesAPI": [{"cidr": "203.0.113.1/32", "port": 6443}]},
     }
 
@@ -35,7 +37,7 @@ def site_values(participant: str) -> Object:
     return {
         "image": OURS,
         "hub": {"participantNamespace": participant, "fingerprint": DIGEST},
-        "store": {"origin": "https://203.0.113.1:30707", "caBundle": "-----BEGIN CERTIFICATE-----\n"},
+        "store": {"origin": STORE_ORIGIN, "caBundle": "-----BEGIN CERTIFICATE-----\n"},
         "policy": {
             "approval": "Policy",
             "tasks": ["Train", "Statistics", "Evaluate", "Deliver"],

@@ -11,8 +11,8 @@ from typing import Any
 import pytest_asyncio
 
 from tests.integration.api.apiserver import HOSPITAL_MANAGER, Api, Refused
-from tests.integration.api.objects import HUB, OURS, PARTICIPANTS
-from tests.integration.cluster import authority, free_port, token
+from tests.integration.api.objects import HUB, OURS, PARTICIPANTS, hub_values
+from tests.integration.cluster import Helm, authority, free_port, token
 from tests.integration.hub.hospital import Hospital, until
 from tests.players.store import Server
 from wardround.api import names
@@ -92,7 +92,8 @@ class Running:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def world(api: Api, server: Server) -> AsyncIterator[World]:
+async def world(api: Api, helm: Helm, server: Server) -> AsyncIterator[World]:
+    helm.install("wardround-hub", "hub", HUB, hub_values(server.origin))
     settings = store_settings(api, server)
     running = Running(api, settings)
     await running.start()

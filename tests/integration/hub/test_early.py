@@ -24,10 +24,12 @@ SECONDS = 600
 @pytest_asyncio.fixture(loop_scope="session")
 async def early(world: World, helm: Helm) -> AsyncIterator[World]:
     """The hub with `aggregation.earlySeconds`."""
-    helm.install("wardround-hub", "hub", HUB, {**hub_values(), "aggregation": {"earlySeconds": SECONDS}})
+    helm.install(
+        "wardround-hub", "hub", HUB, {**hub_values(world.server.origin), "aggregation": {"earlySeconds": SECONDS}}
+    )
     await world.restart(early_seconds=SECONDS)
     yield world
-    helm.install("wardround-hub", "hub", HUB, hub_values())
+    helm.install("wardround-hub", "hub", HUB, hub_values(world.server.origin))
     await world.restart(early_seconds=0)
 
 

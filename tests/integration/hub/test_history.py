@@ -40,13 +40,13 @@ OPERATOR = account(HUB, "hub-operator")
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Iterator[Api]:
+def alone(tmp_path: Path, server: Server) -> Iterator[Api]:
     """The administrator of a hub of its own: the other tests' hub would look at every round too."""
-    with apiserver(tmp_path / "apiserver") as server:
-        api = Api(server.kubeconfig)
-        helm = Helm(toolchain.tool("helm"), server.kubeconfig, tmp_path)
+    with apiserver(tmp_path / "apiserver") as cluster:
+        api = Api(cluster.kubeconfig)
+        helm = Helm(toolchain.tool("helm"), cluster.kubeconfig, tmp_path)
         helm.install("wardround-crds", "crds", "default", {}, "--wait")
-        helm.install("wardround-hub", "hub", HUB, hub_values())
+        helm.install("wardround-hub", "hub", HUB, hub_values(server.origin))
         api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": FEDERATION}})
         for participant in PARTICIPANTS:
             enrol(api, participant)

@@ -1,4 +1,4 @@
-"""A hub's signing key can be renewed as docs/operations.md says: delete the Secret, restart the operator."""
+"""The hub operator publishes its facts, after a person has renewed its key (docs/operations.md) or added keys."""
 
 from __future__ import annotations
 
@@ -40,3 +40,17 @@ async def test_a_hub_replaces_its_deleted_key_and_publishes_the_fingerprint(worl
         world.admin.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": before["data"]})
         await world.restart()
         await published(pinned, other=False)
+
+
+async def test_keys_that_a_person_has_added_do_not_stop_the_hub_operator(world: World) -> None:
+    """Its admission policy lets it write no ConfigMap that keeps them."""
+    before = world.admin.get("ConfigMap", HUB_CONFIG_MAP, HUB)["data"]
+    added = {"data": {"note": "of a person", "storeOrigin": "https://old.example"}, "binaryData": {"more": "eA=="}}
+    world.admin.patch("ConfigMap", HUB_CONFIG_MAP, added, HUB)
+    await world.restart()
+
+    async def published() -> bool:
+        item = world.admin.get("ConfigMap", HUB_CONFIG_MAP, HUB)
+        return item["data"] == before and "binaryData" not in item
+
+    await until(published, "the hub operator publishes its facts and nothing else")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -383,6 +384,13 @@ def test_a_missing_setting_is_named() -> None:
         }
     )
     assert (settings.store_internal, settings.store_bucket, settings.store_ca) == ("https://s.example", "wardround", "")
+
+
+def test_the_ca_of_the_store_keeps_the_line_ends_of_the_charts_values(tmp_path: Path) -> None:
+    """An admission policy compares the published CA with them."""
+    (tmp_path / "ca.crt").write_bytes(b"one\r\ntwo\n")
+    known = {"WARDROUND_STORE_ENDPOINT": "x", "WARDROUND_NAMESPACE": "hub", "WARDROUND_OPERATOR_IMAGE": IMAGE}
+    assert read(known | {"WARDROUND_STORE_CA_FILE": str(tmp_path / "ca.crt")}).store_ca == "one\r\ntwo\n"
 
 
 def test_the_limit_of_scratch_is_in_gibibytes() -> None:
