@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 POLICIES = "integration/api/test_training_policies.py::"
 HUB, RIGHTS = "integration/api/test_hub_policies.py::", "integration/api/test_rights.py::"
+WRITES = "integration/api/test_hub_writes.py::"
 DATASET = "integration/api/test_training_dataset.py::"
 ENROLMENT = "unit/cli/test_check_enrolment.py::"
 SCORE, SEND = "unit/pod/test_score.py::", "unit/courier/test_send.py::"
@@ -94,9 +95,20 @@ PROMISES: Mapping[str, tuple[str, ...]] = {
         "integration/api/test_aggregation_policies.py::test_the_hub_operator_can_make_no_other_job",
         "integration/api/test_aggregation_policies.py::test_the_policy_refuses_any_other_pod_of_an_aggregation",
     ),
-    "the hub operator cannot make a Secret of the type": (f"{HUB}test_the_hub_operator_cannot_make_a_token_secret",),
-    "the hub operator cannot change or delete ConfigMaps that other programs in its namespace mount": (
-        f"{HUB}test_the_hub_operator_changes_no_configmap_of_others",
+    "the hub operator cannot make a Secret of the type": (f"{WRITES}test_the_hub_operator_cannot_make_a_token_secret",),
+    "the hub operator cannot change or delete Secrets and ConfigMaps that have other names": (
+        f"{WRITES}test_the_hub_operator_makes_no_object_of_others",
+        f"{WRITES}test_the_hub_operator_changes_and_deletes_no_object_of_others",
+        f"{WRITES}test_the_hub_operator_makes_its_signing_key_and_never_replaces_it",
+        f"{HUB}test_the_hub_operator_deletes_no_object_of_others_with_a_whole_collection",
+    ),
+    "the hub operator cannot make a release that Helm uses": (
+        f"{WRITES}test_the_hub_operator_makes_no_release_of_helm",
+        f"{WRITES}test_the_hub_operator_writes_no_notes_for_other_programs",
+    ),
+    "the hub operator cannot publish another address of the store": (
+        f"{WRITES}test_the_hub_operator_publishes_no_other_store",
+        f"{WRITES}test_the_hub_operator_publishes_no_other_ca_of_an_external_store",
     ),
     "an attacker who steals the hub operator's token cannot read keys that the hub operator has deleted": (
         "integration/hub/test_old_revisions.py::test_no_right_of_the_hub_operator_reads_a_deleted_key",

@@ -15,6 +15,26 @@ system:serviceaccount:{{ .Release.Namespace }}:hub-operator
 (request.userInfo.username == '{{ include "hub.user" . }}' || (request.userInfo.username.startsWith('system:serviceaccount:') && request.userInfo.username.endsWith(':site')))
 {{- end }}
 
+{{/* The form of UIDs of every API server, as a regular expression. */}}
+{{- define "hub.uid" -}}
+[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}
+{{- end }}
+
+{{/*
+A rule about labels and annotations. Helm reads its releases from all Secrets or ConfigMaps with the label `owner: helm`,
+whatever their names are. Other programs also choose objects by labels, or copy those with an annotation.
+*/}}
+{{- define "hub.ownNotes" -}}
+- expression: >-
+    request.operation == 'DELETE' || (object.metadata.?labels.orValue({}).all(key, key.startsWith('wardround.io/') ||
+    oldObject.?metadata.?labels[?key] == object.metadata.?labels[?key]) &&
+    object.metadata.?annotations.orValue({}).all(key, key.startsWith('wardround.io/') ||
+    oldObject.?metadata.?annotations[?key] == object.metadata.?annotations[?key]))
+  message: >-
+    The hub operator may write only labels and annotations whose names begin with wardround.io/, because other programs act on
+    other labels and annotations. Remove the others.
+{{- end }}
+
 {{- define "hub.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532

@@ -40,8 +40,8 @@ ALLOWED = [
     (HUB_OPERATOR, "watch", PUSHES, "", ""),
     (HUB_OPERATOR, "delete", PUSHES, FEDERATION, "pretrained"),
     (HUB_OPERATOR, "patch", f"{PUSHES}/status", FEDERATION, "pretrained"),
+    # Which ones it may write: test_hub_writes.py.
     *((HUB_OPERATOR, verb, "secrets", HUB, "any") for verb in ("get", "create", "patch", "delete")),
-    # Which ones it may change: test_hub_policies.py.
     *((HUB_OPERATOR, verb, "configmaps", HUB, "any") for verb in ("get", "list", "create", "patch", "delete")),
     (HUB_OPERATOR, "create", "jobs.batch", HUB, ""),
     *((HUB_OPERATOR, verb, "serviceaccounts", "", "site") for verb in ("get", "list", "watch")),
@@ -98,7 +98,7 @@ DENIED = [
     # With these verbs an account can ask for old revisions: tests/integration/hub/test_old_revisions.py.
     *(
         (HUB_OPERATOR, verb, "secrets", namespace, "")
-        for verb in ("list", "watch", "deletecollection")
+        for verb in ("list", "watch", "update", "deletecollection")
         for namespace in (HUB, FEDERATION, "site-a", "")
     ),
     *((HUB_OPERATOR, verb, "configmaps", HUB, "any") for verb in ("update", "deletecollection", "watch")),
