@@ -75,7 +75,6 @@ class ModelController:
         self.waiting: set[Key] = set()
         self.ended: dict[Key, Object] = {}
         self._stalled: dict[Key, set[str]] = {}
-        # By the UID of a Deliver round that is over.
         # UIDs of rounds that an event has shown to be over and not cleaned up, the latest last.
         self._uncleaned: dict[str, bool] = {}
 
