@@ -110,6 +110,9 @@ PROMISES: Mapping[str, tuple[str, ...]] = {
         f"{WRITES}test_the_hub_operator_publishes_no_other_store",
         f"{WRITES}test_the_hub_operator_publishes_no_other_ca_of_an_external_store",
     ),
+    "nobody can make or change `wardround-hub`": (
+        f"{WRITES}test_without_its_ca_of_the_store_the_cluster_writes_all_other_config_maps",
+    ),
     "an attacker who steals the hub operator's token cannot read keys that the hub operator has deleted": (
         "integration/hub/test_old_revisions.py::test_no_right_of_the_hub_operator_reads_a_deleted_key",
         f"{RIGHTS}test_an_account_may_do_nothing_else",

@@ -166,22 +166,58 @@ def test_the_hub_operator_publishes_nothing_else(api: Api) -> None:
         api.delete("ConfigMap", names.HUB_CONFIG_MAP, HUB, user=HUB_OPERATOR)
 
 
+@contextlib.contextmanager
+def external_store(api: Api, helm: Helm, bundle: str) -> Iterator[tuple[Object, Object]]:
+    """While the hub has an external store with this CA: the values of the hub chart, and the facts to publish."""
+    external, own = {"endpoint": "https://s3.example'&", "caBundle": bundle}, hub_values()
+    values = {**own, "store": {**own["store"], "external": external}}
+    facts = {"storeOrigin": external["endpoint"], "storeCABundle": bundle}
+    helm.install("wardround-hub", "hub", HUB, values)
+    try:
+        until("the policies are those of the external store", lambda: settled(api, facts))
+        yield values, facts
+    finally:
+        helm.install("wardround-hub", "hub", HUB, own)
+        until("the policies are those of the hub's own store", lambda: admitted(api, {"storeOrigin": STORE_ORIGIN}))
+
+
 @pytest.mark.parametrize("bundle", BUNDLES)
 def test_the_hub_operator_publishes_no_other_ca_of_an_external_store(api: Api, helm: Helm, bundle: str) -> None:
-    external = {"endpoint": "https://s3.example'&", "caBundle": bundle}
-    facts = {"storeOrigin": external["endpoint"], "storeCABundle": bundle}
-    values = hub_values()
-    helm.install("wardround-hub", "hub", HUB, {**values, "store": {**values["store"], "external": external}})
-    try:
-        until("the policy is that of the external store", lambda: admitted(api, facts))
+    with external_store(api, helm, bundle) as (_, facts):
         for other in ("PEM", f"{bundle}\n", bundle.replace("\r", "") or "x"):
+            changed = {**facts, "storeCABundle": other}
             with pytest.raises(Refused, match=r"has to be store\.external\.caBundle"):
-                publish(api, {**facts, "storeCABundle": other})
+                publish(api, changed)
+            with pytest.raises(Refused, match=r"has to be store\.external\.caBundle"):
+                api.create(
+                    {**item("ConfigMap", names.HUB_CONFIG_MAP), "data": changed}, user=HUB_OPERATOR, dry_run=True
+                )
         with pytest.raises(Refused, match="has to be the endpoint of the store"):
             publish(api, {**facts, "storeOrigin": STORE_ORIGIN})
-    finally:
+
+
+def test_without_its_ca_of_the_store_the_cluster_writes_all_other_config_maps(api: Api, helm: Helm) -> None:
+    """The API server evaluates no condition of a policy before it has the policy's parameter."""
+    with external_store(api, helm, BUNDLES[1]) as (values, facts):
+        api.delete("ConfigMap", "store-ca", HUB)
+        until("the policy has no parameter", lambda: not admitted(api, facts))
+        with pytest.raises(Refused, match="no params found"):
+            publish(api, facts)
+        with pytest.raises(Refused, match="no params found"):
+            api.patch("ConfigMap", names.HUB_CONFIG_MAP, {"data": facts}, HUB, dry_run=True)
+        for name, namespace in (("settings", HUB), ("settings", "default"), (names.HUB_CONFIG_MAP, "default")):
+            api.create(item("ConfigMap", name, namespace=namespace))
+            api.patch("ConfigMap", name, {"data": {"a": "b"}}, namespace)
+            api.delete("ConfigMap", name, namespace)
+        # As when somebody deletes the namespace.
+        api.call("DELETE", f"/api/v1/namespaces/{HUB}/configmaps/{names.HUB_CONFIG_MAP}?dryRun=All")
         helm.install("wardround-hub", "hub", HUB, values)
-        until("the policy is that of the hub's own store", lambda: admitted(api, {"storeOrigin": STORE_ORIGIN}))
+        until("the policy has its parameter", lambda: admitted(api, facts))
+
+
+def settled(api: Api, facts: Object) -> bool:
+    """Whether all policies of the external store work. They start to work one after the other."""
+    return admitted(api, facts) and not admitted(api, {**facts, "storeCABundle": "PEM"})
 
 
 def admitted(api: Api, facts: Object) -> bool:
