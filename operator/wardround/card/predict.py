@@ -137,8 +137,8 @@ def _at_the_point(card: ModelCard, point: CardMetric) -> str:
     known = {name: each for name, each in measured.items() if each and each.round_name == point.round_name}
     values = " and ".join(f"the {name} is {_value(each, point)}" for name, each in known.items())
     below = (
-        "The sensitivity is the share of the positive people who reach the threshold. So all other positive people "
-        "have false too."
+        "The sensitivity is the share of the positive people who reach the threshold. For all other "
+        "positive people, the column positive is false too."
         if "sensitivity" in known
         else "The card does not say how many positive people are below the threshold."
     )

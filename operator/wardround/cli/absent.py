@@ -9,7 +9,7 @@ from wardround.metrics.registry import METRICS, measurable
 FEW = "too few people are behind the metric, or only one hospital sent the metric"
 UNREPORTED = f"Wardround does not compute the metric, and no hospital's trainer reports it. Or {FEW}"
 NOT_IN_TRAIN = (
-    "a Train round cannot measure the metric, and an Evaluate round does. In a series of a FederatedModel, read the "
+    "a Train round cannot measure the metric, but an Evaluate round can. In a series of a FederatedModel, read the "
     "results of its Evaluate rounds. For a round of your own, apply an Evaluate round that declares the metric"
 )
 MAYBE_IN_TRAIN = f"{FEW}. Or a Train round has measured the model, and a Train round cannot measure the metric"

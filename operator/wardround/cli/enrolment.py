@@ -23,6 +23,10 @@ QUOTA = "participant"
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 # Defaults of the CRD. Manifests leave them out: in Git they would undo what people set at the hub.
 DEFAULTS: Object = {"suspend": False}
+# Parsers of YAML differ about such names: some read a number or a truth value.
+NO_TEXT = re.compile(
+    r"y|n|yes|no|on|off|true|false|null|nan|inf|[0-9]+(e-?[0-9]+)?|0[box][0-9a-f]+|[0-9]{4}(-[0-9]{1,2}){2}", re.ASCII
+)
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -40,8 +44,14 @@ def check_name(name: str, role: str) -> None:
 
 
 def check_hospital(name: str, hub_namespace: str) -> None:
-    """Raises CommandError if `name` is not a label, or if its namespace belongs to Kubernetes or to the hub."""
+    """Raises CommandError if `name` is not a label, if a file of YAML may not keep it as a text, or if its namespace
+    belongs to Kubernetes or to the hub."""
     check_name(name, "a hospital's name")
+    if NO_TEXT.fullmatch(name):
+        raise CommandError(
+            f"{name!r} cannot be a hospital's name: Helm or kubectl could read it as a number, or as true or false. "
+            "Give the hospital another name, such as site-a."
+        )
     owner = "Kubernetes' own" if name == "default" or name.startswith("kube-") else "the hub's own"
     if name == hub_namespace or owner == "Kubernetes' own":
         raise CommandError(

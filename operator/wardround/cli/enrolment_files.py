@@ -6,13 +6,15 @@ the same text: they could read another notation differently.
 """
 
 import re
-import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import zip_longest
 from typing import Any
 
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from wardround.cli import enrolment
 from wardround.cli.errors import CommandError
@@ -27,8 +29,9 @@ ANY = ""
 ORIGIN = re.compile(r"https://[A-Za-z0-9.:_\[\]-]+", re.ASCII)
 SERVER = re.compile(rf"{ORIGIN.pattern}(/[A-Za-z0-9./:_~-]*)?", re.ASCII)
 TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)
-CERTIFICATE = "-----BEGIN CERTIFICATE-----"
-SHOWN = 60  # characters of a key or a value in a message
+# Characters of a key or a value in a message. In a damaged file, these may be the first ones of the token: its header,
+# which is no secret.
+SHOWN = 30
 ADVICE = (
     "Do not apply credentials.yaml, and do not give from-hub.yaml to Helm. Ask the hub's administrator by telephone "
     "for both files exactly as `kubectl wardround enrol PARTICIPANT --bootstrap FILE` writes them. If the "
@@ -59,14 +62,26 @@ def report(values: File, credentials: File | None) -> list[str]:
 
     No line and no fault contains the token.
     """
+    if wrong := faults(values, credentials):
+        lines = (f"- {each}" for each in wrong)
+        raise CommandError("\n".join(["`kubectl wardround enrol` does not write such files.", *lines, ADVICE]))
+    names = " and ".join(file.name for file in (values, credentials) if file)
+    return [
+        f"{names}: as `kubectl wardround enrol` writes, and nothing else.",
+        *contents(values, credentials),
+        "The command cannot know whether these are the addresses, the certificates and the fingerprint of your hub. "
+        "Let the hub's administrator read them out by telephone, and compare.",
+    ]
+
+
+def faults(values: File, credentials: File | None) -> list[str]:
+    """All that `enrol` does not write, each with the name of its file."""
     forms = [(values, VALUES), *([(credentials, CREDENTIALS)] if credentials else [])]
-    faults = [f"- {file.name}: {fault}" for file, form in forms for fault in _faults(file.text, form)]
-    if not faults:
-        pins, *secrets = (yaml.safe_load(file.text) for file, _ in forms)
-        faults = [f"- {_other_participant(pins, each)}" for each in secrets if _other_participant(pins, each)]
-    if faults:
-        raise CommandError("\n".join(["`kubectl wardround enrol` does not write such files.", *faults, ADVICE]))
-    return _lines(" and ".join(file.name for file, _ in forms), pins, secrets)
+    wrong = [f"{file.name}: {fault}" for file, form in forms for fault in _faults(file.text, form)]
+    if wrong:
+        return wrong
+    pins, *secrets = (yaml.safe_load(file.text) for file, _ in forms)
+    return [_other_participant(pins, each) for each in secrets if _other_participant(pins, each)]
 
 
 def _faults(text: str, form: Form) -> list[str]:
@@ -75,7 +90,7 @@ def _faults(text: str, form: Form) -> list[str]:
         return [odd]
     try:
         item = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, ArithmeticError):
         return ["The file cannot be read as YAML."]
     faults = list(_faults_of_shape(item, form.shape, ""))
     return faults or [*form.faults(item), *_faults_of_text(text, item, form.shape)]
@@ -96,7 +111,7 @@ def _odd(text: str) -> str:
                 return "The file has a tag of YAML (!)."
             if depth > DEEPEST:
                 return f"The file has more than {DEEPEST} levels of keys."
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ArithmeticError):
         return "The file cannot be read as YAML."
     return "" if documents == 1 else f"The file has {documents} YAML documents instead of 1."
 
@@ -131,7 +146,8 @@ def _short(value: Any) -> str:
 def _faults_of_text(text: str, item: Object, shape: Object) -> Iterator[str]:
     """The first line that `enrol` would write differently. It may hold the token, so the fault only counts lines."""
     written = enrolment.as_text(_ordered(item, shape))
-    pairs = zip_longest(text.split("\n"), written.split("\n"))
+    # Some mail programs change the number of line ends after the last line.
+    pairs = zip_longest(text.rstrip("\n").split("\n"), written.rstrip("\n").split("\n"))
     for number, (here, there) in enumerate(pairs, 1):
         if here != there:
             yield (
@@ -168,12 +184,18 @@ def _faults_of_form(path: str, value: str, form: re.Pattern[str], noun: str) -> 
 
 
 def _faults_of_certificates(path: str, value: str) -> Iterator[str]:
-    """`value`: empty, or certificates that a program can trust. The site operator and the courier read them so."""
-    if value:
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=value)
-        except (ssl.SSLError, TypeError, ValueError):
-            yield f"{path} holds no PEM certificates."
+    """`value`: empty, or certificates in PEM."""
+    try:
+        _fingerprints(value)
+    except ValueError:
+        yield f"{path} holds no PEM certificates."
+
+
+def _fingerprints(bundle: str) -> list[str]:
+    """SHA-256 of each certificate, as `openssl x509 -fingerprint -sha256` has it, in another notation. Raises
+    ValueError."""
+    certificates = x509.load_pem_x509_certificates(bundle.encode()) if bundle else []
+    return [f"sha256:{sha256(each.public_bytes(Encoding.DER)).hexdigest()}" for each in certificates]
 
 
 VALUES = Form(enrolment.site_values(ANY, enrolment.HubFacts(ANY, ANY, ANY)), _faults_of_values)
@@ -185,22 +207,20 @@ def _other_participant(values: Object, secret: Object) -> str:
     return "" if one == other else f"The values are for participant {one}, and the credentials for participant {other}."
 
 
-def _lines(names: str, values: Object, secrets: list[Object]) -> list[str]:
-    hub, store = values["hub"], values["store"]
-    servers = [(each["stringData"]["server"], each["stringData"]["ca.crt"]) for each in secrets]
+def contents(values: File, credentials: File | None) -> list[str]:
+    """What files without faults hold, for two people who compare it by telephone."""
+    pins = yaml.safe_load(values.text)
+    hub, store = pins["hub"], pins["store"]
+    data = yaml.safe_load(credentials.text)["stringData"] if credentials else None
     return [
-        f"{names}: as `kubectl wardround enrol` writes, and nothing else.",
         f"  Your hospital's name on the hub:  {hub['participantNamespace']}",
-        *(f"  The hub's API server:             {server}, {_trust(ca)}" for server, ca in servers),
-        f"  The hub's store:                  {store['origin']}, {_trust(store['caBundle'])}",
+        *([f"  The hub's API server:             {data['server']}", *_trust(data["ca.crt"])] if data else []),
+        f"  The hub's store:                  {store['origin']}",
+        *_trust(store["caBundle"]),
         f"  The hub's fingerprint:            {hub['fingerprint']}",
-        "The command cannot know whether these addresses and this fingerprint are those of your hub. Let the hub's "
-        "administrator read out the fingerprint and the addresses by telephone, and compare.",
     ]
 
 
-def _trust(certificates: str) -> str:
-    if not certificates:
-        return "with a certificate of a public CA"
-    count = certificates.count(CERTIFICATE)
-    return f"with a certificate of {'the CA' if count == 1 else f'one of {count} CAs'} in the file"
+def _trust(bundle: str) -> list[str]:
+    names = _fingerprints(bundle) or ["a public CA"]
+    return [f"    its certificate is of:          {each}" for each in names]

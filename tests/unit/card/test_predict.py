@@ -196,8 +196,8 @@ def test_the_note_says_what_the_operating_point_is_worth_and_what_false_does_not
     assert note.endswith(
         " of 200 people at 2 hospitals. There, the sensitivity is 0.05 (over 80 people at 2 hospitals) and the "
         "specificity is 1. The value false says only that the probability is below the threshold. It does not say that "
-        "a person is negative. The sensitivity is the share of the positive people who reach the threshold. So all "
-        "other positive people have false too."
+        "a person is negative. The sensitivity is the share of the positive people who reach the threshold. For all "
+        "other positive people, the column positive is false too."
     )
     others = tuple(replace(each, round_name="another") for each in (specificity, sensitivity))
     _, other = predict.notes(replace(made.card, metrics=(THRESHOLD, *others)))

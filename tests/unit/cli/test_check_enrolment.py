@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +19,7 @@ from wardround import kubectl
 from wardround.cli import enrolment, verbs
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands.hospitals import run_enrol
+from wardround.cli.errors import CommandError
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQifQ.c2VjcmV0-_"
 FINGERPRINT = "sha256:" + "0a" * 32
@@ -77,10 +80,17 @@ def _enrolled(
 
     monkeypatch.setattr(verbs, "bootstrap", bootstrap)
     made = Received(folder / "from-hub.yaml", folder / "credentials.yaml", capsys)
-    arguments = ["enrol", "site-a", "--bootstrap", str(made.credentials), "--hub-server", "https://hub.example:6443"]
-    assert run_enrol(cast(Cluster, None), kubectl.parser().parse_args(arguments)) == 0
-    made.values.write_text(capsys.readouterr().out)
+    assert enrol(made, "https://hub.example:6443") == 0
+    printed = capsys.readouterr()
+    assert TOKEN not in printed.err
+    made.values.write_text(printed.out)
+    (folder / "message").write_text(printed.err)
     return made
+
+
+def enrol(made: Received, server: str) -> int:
+    arguments = ["enrol", "site-a", "--bootstrap", str(made.credentials), "--hub-server", server]
+    return run_enrol(cast(Cluster, None), kubectl.parser().parse_args(arguments))
 
 
 def test_the_files_of_enrol_pass_and_the_command_says_what_they_hold(received: Received) -> None:
@@ -88,7 +98,9 @@ def test_the_files_of_enrol_pass_and_the_command_says_what_they_hold(received: R
     assert code == 0
     for each in ("site-a", "https://hub.example:6443", "https://store.example:7070", FINGERPRINT, "by telephone"):
         assert each in output
-    assert output.count("with a certificate of the CA in the file") == 2
+    message = (received.values.parent / "message").read_text()
+    both = [each for each in output.splitlines() if each.startswith("  ")]
+    assert [each for each in message.splitlines() if each.startswith("  ")] == both, "people compare the same lines"
     code, output = received.check(alone=True)
     assert code == 0
     assert FINGERPRINT in output
@@ -106,12 +118,29 @@ def test_the_files_of_a_hub_with_public_or_several_cas_pass(
     bundle = "".join(f"# CA number {number}: {'long words ' * 20}\n{authority}" for number in range(copies))
     code, output = _enrolled(bundle, tmp_path, monkeypatch, capsys).check()
     assert code == 0
-    assert ("one of 2 CAs" if copies else "a public CA") in output
+    digest = sha256(ssl.PEM_cert_to_DER_cert(authority)).hexdigest()
+    assert output.count("a public CA") == (0 if copies else 2)
+    assert output.count(f"sha256:{digest}") == 2 * copies
+
+
+def test_enrol_writes_no_file_that_the_check_would_refuse(received: Received) -> None:
+    received.credentials.unlink()
+    for server in ("https://hub.example/a?b", "https://user@hub.example", "http://hub.example"):
+        with pytest.raises(CommandError, match=r"server is not an https URL\.\nCorrect --hub-server"):
+            enrol(received, server)
+    assert not received.credentials.exists()
 
 
 def test_the_files_pass_with_line_ends_of_another_system(received: Received) -> None:
     for each in (received.values, received.credentials):
         each.write_bytes(each.read_bytes().replace(b"\n", b"\r\n"))
+    assert received.check()[0] == 0
+
+
+@pytest.mark.parametrize("ends", ["", "\n\n"])
+def test_the_files_pass_with_fewer_or_more_line_ends_after_the_last_line(received: Received, ends: str) -> None:
+    for each in (received.values, received.credentials):
+        each.write_text(each.read_text().rstrip("\n") + ends)
     assert received.check()[0] == 0
 
 
@@ -233,7 +262,12 @@ NOTATIONS: dict[str, tuple[Callable[[str], str], str]] = {
     "a comment": (lambda text: f"# ours\n{text}", "Line 1 has another notation"),
     "quotes": (lambda text: text.replace("Opaque", '"Opaque"'), "Line 5 has another notation"),
     "another order": (lambda text: "kind: Secret\n" + text.replace("kind: Secret\n", ""), "Line 1 has another"),
-    "an empty line": (lambda text: f"{text}\n", "has another notation"),
+    "an empty line": (lambda text: text.replace("kind", "\nkind"), "has another notation"),
+    "no character": (lambda text: text.replace("Opaque", '"\\UFFFFFFFF"'), "cannot be read as YAML"),
+    "a number of endless size": (
+        lambda text: text.replace("Opaque", "1" + ":59" * 400 + ".5"),
+        "cannot be read as YAML",
+    ),
     "a mark of a document": (lambda text: f"---\n{text}", "Line 1 has another notation"),
     "a directive": (lambda text: f"%YAML 1.1\n---\n{text}", "Line 1 has another notation"),
     "JSON": (lambda text: json.dumps(yaml.safe_load(text)), "Line 1 has another notation"),
@@ -265,8 +299,9 @@ def test_another_notation_is_refused(change: Callable[[str], str], fault: str, r
 
 
 def test_a_file_that_cannot_be_read_is_an_error(received: Received) -> None:
-    received.credentials.write_bytes(b"\xff")
-    assert received.check()[0] == 2
+    received.credentials.write_bytes(received.credentials.read_text().encode("utf-16"))
+    code, output = received.check()
+    assert (code, "no text in UTF-8" in output) == (2, True)
     received.credentials.unlink()
     code, output = received.check()
     assert code == 2

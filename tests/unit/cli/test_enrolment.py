@@ -132,6 +132,12 @@ def test_a_name_that_is_no_valid_namespace_is_refused(name: str) -> None:
         run_enrol(cast(Cluster, None), parser().parse_args(["enrol", f"--federation={name}", "site-d"]))
 
 
+@pytest.mark.parametrize("name", ["y", "no", "null", "0", "08", "1e3", "0x1f", "0o17", "2026-01-01"])
+def test_a_name_that_yaml_may_read_as_no_text_is_refused(name: str) -> None:
+    with pytest.raises(CommandError, match="could read it as a number, or as true or false"):
+        run_enrol(cast(Cluster, None), parser().parse_args(["enrol", name]))
+
+
 @pytest.mark.parametrize("name", ["kube-system", "kube-node-lease", "kube-x", "default", "wardround-hub"])
 def test_a_namespace_of_kubernetes_or_the_hub_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     for more in ([], ["--apply"], ["--bootstrap", "/nonexistent"]):
@@ -232,7 +238,9 @@ def test_enrol_reports_the_hubs_url_and_a_replaced_file(
     hub_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def bootstrap(_: Cluster, name: str, server: str | None, namespace: str) -> tuple[Object, Object]:
-        return enrolment.credentials(name, server or "https://10.0.0.1:6443", "", "secret"), {"hub": namespace}
+        facts = enrolment.HubFacts(f"sha256:{'0a' * 32}", "https://store.example", "")
+        given = server or "https://10.0.0.1:6443"
+        return enrolment.credentials(name, given, "", "secret"), enrolment.site_values(name, facts)
 
     monkeypatch.setattr(verbs, "bootstrap", bootstrap)
     file = tmp_path / "site-a.yaml"

@@ -135,7 +135,7 @@ def test_a_declared_metric_without_a_number_is_named_below_the_table() -> None:
 
 @pytest.mark.parametrize(
     ("task", "cause"),
-    [("Train", "a Train round cannot measure the metric, and an Evaluate round does"), ("Evaluate", "too few people")],
+    [("Train", "a Train round cannot measure the metric, but an Evaluate round can"), ("Evaluate", "too few people")],
 )
 def test_a_metric_that_only_evaluate_rounds_have_says_so_below_the_table_of_a_train_round(
     task: str, cause: str

@@ -42,5 +42,10 @@ def read(path: Path) -> enrolment_files.File:
     """A file, with the line ends of this computer's kind: some mail programs change them. Raises CommandError."""
     try:
         return enrolment_files.File(str(path), path.read_bytes().decode("utf-8").replace("\r\n", "\n"))
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise CommandError(
+            f"{path} cannot be read: it is no text in UTF-8. In Windows PowerShell, `>` writes another encoding: let "
+            "the hub's administrator write the files anew on another system."
+        ) from error
+    except OSError as error:
         raise CommandError(f"{path} cannot be read: {error}") from error

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import yaml
 
-from wardround.cli import enrolment, verbs
+from wardround.cli import enrolment, enrolment_files, verbs
 from wardround.cli.arguments import Parsers, hospital
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.commands import approvals
+from wardround.cli.enrolment_files import File
+from wardround.cli.errors import CommandError
 from wardround.cli.objects import printable
 from wardround.cli.terminal import confirmed, say, write_private
 
@@ -115,24 +117,34 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
     if options.bootstrap is None:
         return 0
     secret, values = verbs.bootstrap(hub, options.name, options.hub_server, options.hub_namespace)
+    pins, credentials = (enrolment.as_text(each) for each in (values, secret))
+    _write_credentials(options, File("from-hub.yaml", pins), File(str(options.bootstrap), credentials))
+    print(pins, end="")
+    return 0
+
+
+def _write_credentials(options: argparse.Namespace, pins: File, credentials: File) -> None:
+    """Writes the file for the hospital, and says what both files hold. Raises CommandError if the hospital's check
+    would refuse one of them."""
+    if faults := enrolment_files.faults(pins, credentials):
+        advice = "Correct --hub-server, or the store's endpoint and caBundle in the values of the hub chart."
+        lines = (f"- {each}" for each in faults)
+        raise CommandError("\n".join(["The hospital's check would refuse these files.", *lines, advice]))
     replaced = " in place of the file that was there" if options.bootstrap.exists() else ""
-    write_private(options.bootstrap, enrolment.as_text(secret))
+    write_private(options.bootstrap, credentials.text)
     say(
         f"Wrote {options.bootstrap}{replaced}: the site's first credentials, valid for 24 hours.\n"
         "Send the file to the hospital, which has to apply it within 24 hours. Then delete the file here.\n"
-        "Send the hospital the values below, too. Change nothing in both files, because the hospital checks them with "
-        "`kubectl wardround check-enrolment`. The hospital compares the hub's fingerprint in these values with you by "
-        "telephone."
+        "Send the hospital the values below, too. Change neither file, because the hospital checks both with "
+        "`kubectl wardround check-enrolment`. The hospital then compares these lines with you by telephone:"
     )
-    origin = (
-        ""
-        if options.hub_server
-        else ", as in your kubeconfig. If the site reaches the hub under another URL, run the command again with "
-        "--hub-server URL"
-    )
-    say(f"In the file, the URL of the hub's API server is {secret['stringData']['server']}{origin}.")
-    print(enrolment.as_text(values), end="")
-    return 0
+    for line in enrolment_files.contents(pins, credentials):
+        say(line)
+    if not options.hub_server:
+        say(
+            "The address of the hub's API server is as in your kubeconfig. If the site reaches the hub under another "
+            "URL, run the command again with --hub-server URL."
+        )
 
 
 def say_changes(server: str, name: str, before: Object | None, items: list[Object], *, applied: bool) -> None:
