@@ -73,14 +73,20 @@ def model(federation: Federation, name: str, start: str, sites: tuple[str, ...])
     )
 
 
+@pytest.fixture(scope="module")
+def trained(federation: Federation, pushed: tuple[str, str]) -> Series:
+    """A model of pushed weights, at the hospital that allows them. Its series has ended."""
+    with allowed(federation, ALLOWS):
+        series = model(federation, "of-pushed", pushed[0], (ALLOWS,))
+        series.version()
+    return series
+
+
 def test_a_model_starts_from_pushed_weights_where_the_hospital_allows_it(
-    federation: Federation, pushed: tuple[str, str]
+    federation: Federation, pushed: tuple[str, str], trained: Series
 ) -> None:
     name, digest = pushed
-    with allowed(federation, ALLOWS):
-        series = model(federation, "of-pushed", name, (ALLOWS,))
-        first = series.round(0)
-        version = series.version()
+    first, version = trained.round(0), trained.version()
     assert first.round["spec"]["base"] == {"versionName": name}
     assert first.result["digest"] == digest, "the pod started from the pushed weights"
     assert version["spec"]["digest"] == digest
@@ -108,3 +114,21 @@ def test_a_hospital_refuses_pushed_weights_by_default_and_says_whose_they_are(
     refusal = federation.site_task(REFUSES, finished.task(REFUSES)["metadata"]["name"])["status"]["conditions"]
     [message] = [each["message"] for each in refusal if each["type"] == "Accepted"]
     assert f"weights {digest} pushed by " in message
+
+
+def test_a_deleted_model_leaves_its_current_version_and_that_one_keeps_the_result(
+    federation: Federation, trained: Series
+) -> None:
+    """With the garbage collector of a real cluster. A reader may need the version after nobody needs the model."""
+    hub, here = federation.kubectl("hub"), ("-n", federation.namespace)
+    version, made = trained.version(), trained.round(0)
+    others = [each["name"] for each in trained.live()["status"]["series"]["rounds"] if each["name"] != made.name]
+    key = ("secret", f"model-{made.uid}", "-n", install.HUB_NAMESPACE)
+    hub("delete", "federatedmodel", trained.name, *here)
+    eventually("the other rounds are gone", lambda: not any(hub.find("federatedround", name, *here) for name in others))
+    kept = hub.get("modelversion", version["metadata"]["name"], *here)
+    assert (kept["metadata"]["uid"], "ownerReferences" in kept["metadata"]) == (version["metadata"]["uid"], False)
+    assert hub.get(*key)["data"]
+    hub("delete", "modelversion", version["metadata"]["name"], *here)
+    eventually("the key of its result is gone", lambda: hub.find(*key) is None)
+    eventually("its round is gone", lambda: hub.find("federatedround", made.name, *here) is None)
