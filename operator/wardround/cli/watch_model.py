@@ -185,11 +185,12 @@ def _footer(seen: ModelObjects) -> str:
 
 
 def _exit_code(seen: ModelObjects) -> int | None:
-    """A round that waits for people may go on. So the series has not ended then."""
+    """A round that waits for people may go on. So the series has not ended then. A round that has just failed may get
+    another attempt: the status of the model says whether it does."""
     series = seen.model.status.series
     if is_true(seen.model.status.conditions, "Stalled"):
-        last = seen.round(series.rounds[-1].name) if series else None
-        return None if last and not is_over(last.status.conditions) else FAILED
+        last = series.rounds[-1] if series else None
+        return None if last and last.outcome == "Running" and seen.round(last.name) else FAILED
     ended = series is not None and series.stage == "Ended" and (series.version or series.skipped)
     return COMPLETE if ended else None
 

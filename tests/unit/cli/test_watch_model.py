@@ -231,6 +231,18 @@ def test_watching_goes_on_while_the_round_of_the_series_waits_for_people() -> No
     assert (screen.exit_code, screen.footer) == (None, f"stalled: RoundSchemaNotFound: {waits['message']}")
 
 
+def test_watching_ends_with_a_failed_round_only_when_the_model_says_that_no_other_attempt_follows() -> None:
+    """The round fails before the status of the model says so, and the model waited for people until then."""
+    waits = condition("Stalled", "True", "RoundSchemaNotFound", "Round breast-s1-r2-0123abcd waits for people.")
+    over = live("breast-s1-r2-0123abcd", 0)
+    over["status"]["conditions"] = [condition("Failed", "True", "RoundSchemaNotFound")]
+    assert view(model(waits), START, over).exit_code is None
+    last = entry(2, outcome="Failed")
+    retrying = condition("Reconciling", "True", "SeriesRetrying", "The next one comes at 12:00.")
+    assert view(model(retrying, rounds=[last]), START, over).exit_code is None
+    assert view(model(STALLED, rounds=[last]), START, over).exit_code == 1
+
+
 def test_a_deleted_model_ends_the_watch_and_a_timeout_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
