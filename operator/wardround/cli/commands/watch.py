@@ -29,7 +29,7 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         parents=[shared],
         help=f"follow a round or the series of a model while it runs; {ends}",
         description=f"Follows a round, or the rounds of a model: {ends}. A model that waits until a person acts counts "
-        "as Failed.",
+        "as Failed, unless one of its rounds exists and waits: the round may go on, so the command goes on too.",
     )
     watching.add_argument("target", metavar="federatedround/NAME", help="the round, or federatedmodel/NAME for a model")
     watching.add_argument(
