@@ -142,15 +142,15 @@ def of_conditions(item: LongLived) -> list[Finding]:
 
 
 def of_verdict(version: ModelVersion, model: FederatedModel | None) -> list[Finding]:
-    """What people can do about a version that the gate has not accepted, or that waits for their decision. Nothing
-    about the current version. `model`: None if it is gone, or if the reader may not see it."""
+    """What people can do about the candidate, if the gate has not accepted it or if it waits for their decision.
+    Nothing about other versions: people have decided about them, or a newer one has replaced them. `model`: None if it
+    is gone, or if the reader may not see it."""
     verdict, meta = version.status.verdict, version.metadata
-    if model is not None and model.status.current == meta.name:
+    if model is None or model.status.candidate != meta.name or meta.name in model.status.served:
         return []
-    if model is not None and model.status.candidate == meta.name:
-        waits = [each for each in of_conditions(model) if each.where == "VersionWaits"]
-        if waits:
-            return waits
+    waits = [each for each in of_conditions(model) if each.where == "VersionWaits"]
+    if waits:
+        return waits
     if verdict is None or verdict.outcome == "Accepted":
         return []
     advice = reason_for(verdict.reason).about(federation=meta.namespace, model=version.spec.model_name)

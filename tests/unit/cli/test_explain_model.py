@@ -272,19 +272,23 @@ def test_a_version_that_waits_for_people_says_what_its_model_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "readable", "current", "named"),
+    ("verdict", "readable", "of_model", "named"),
     [
-        (("Undecided", "TooFewSeen"), False, "heart-v1", "verdict: TooFewSeen: The gate cannot decide"),
-        (("Worse", "WorseThanReference"), True, "heart-v1", "verdict: WorseThanReference: The gate refuses"),
-        (("Undecided", "TooFewSeen"), True, "heart-v2", ""),
-        (("Accepted", "NotWorse"), True, "heart-v1", ""),
+        (("Undecided", "TooFewSeen"), True, {"candidate": "heart-v2"}, "verdict: TooFewSeen: The gate cannot decide"),
+        (("Worse", "WorseThanReference"), True, {"candidate": "heart-v2"}, "verdict: WorseThanReference: The gate"),
+        (("Accepted", "NotWorse"), True, {"candidate": "heart-v2"}, ""),
+        (("Undecided", "TooFewSeen"), False, {"candidate": "heart-v2"}, ""),
+        (("Undecided", "TooFewSeen"), True, {"current": "heart-v2"}, ""),
+        (("Undecided", "TooFewSeen"), True, {"candidate": "heart-v3"}, ""),
+        (("Undecided", "TooFewSeen"), True, {"candidate": "heart-v2", "served": ["heart-v1", "heart-v2"]}, ""),
     ],
+    ids=["undecided", "worse", "accepted", "no model", "current", "superseded", "served before"],
 )
-def test_the_explanation_of_a_version_has_the_verdict_and_what_people_can_do(
-    verdict: tuple[str, str], readable: bool, current: str, named: str
+def test_the_explanation_of_a_version_has_the_verdict_and_what_people_can_do_about_a_candidate(
+    verdict: tuple[str, str], readable: bool, of_model: dict[str, Any], named: str
 ) -> None:
-    """`readable`: whether the reader may see the model. Nobody has to act about the current version."""
-    owner = model(READY, candidate="heart-v2" if current == "heart-v1" else None, current=current)
+    """`readable`: whether the reader may see the model. Nobody has to act about versions that are no candidates."""
+    owner = model(READY, **{"current": "heart-v1", **of_model})
     text = Hub(owner, readable=readable, version=version_2(*verdict)).explained("ModelVersion")
     assert f"The gate's verdict is {verdict[0]} ({verdict[1]})." in text
     assert ("  who:    the round's author" in text) == bool(named)
