@@ -1,8 +1,10 @@
 """Which version counts when people decide: by spec.current, or because promotion is manual."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from tests.unit.plans_model.world import trained
+from wardround.plans.model import plan as model_plan
 
 
 def test_with_manual_promotion_each_version_waits_for_a_person() -> None:
@@ -69,6 +71,24 @@ def test_a_pinned_version_that_does_not_exist_yet_is_pinned_early() -> None:
     world.pin(3)
     world.run()
     assert (world.current, world.condition("Stalled")[0]) == (3, "False")
+
+
+def test_the_pinned_version_of_a_series_whose_result_is_gone_is_gone_too() -> None:
+    """The version will never exist, so the model says nothing of the time when it does."""
+    world = trained("Accepted")
+    world.pin(3)
+    world.now = datetime.fromisoformat(world.next_start)
+    world.settle()
+    while world.series.stage != "Comparing":
+        assert world.condition("Ready")[1] == "VersionPinnedEarly"
+        world.complete(world.created[-1])
+        world.step()
+    del world.rounds[model_plan.best_name(world.series)]
+    world.settle()
+    assert world.condition("Stalled")[:2] == ("True", "ResultGone")
+    status, reason, message = world.condition("Ready")
+    assert (status, reason) == ("False", "VersionGone")
+    assert message.startswith("spec.current names version 3, which does not exist. ")
 
 
 def test_a_version_that_was_pinned_before_it_existed_does_not_become_the_current_one() -> None:

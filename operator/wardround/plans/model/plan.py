@@ -139,12 +139,8 @@ def _due(seen: Observation, series: SeriesStatus) -> SeriesTrigger | None:
 def _in_order(seen: Observation, series: SeriesStatus) -> bool:
     """Whether the version of the series is listed and nothing is left to be deleted, or there will be no version."""
     if series.version is None and not series.skipped:
-        return _result_gone(seen)
+        return versions.result_gone(seen)
     return not versions.superfluous(seen, series)
-
-
-def _result_gone(seen: Observation) -> bool:
-    return seen.best is None or seen.best.status.result is None
 
 
 def series_over(seen: Observation, series: SeriesStatus) -> Ruling | None:
@@ -154,7 +150,7 @@ def series_over(seen: Observation, series: SeriesStatus) -> Ruling | None:
     if series.skipped:
         return _at_rest(seen, series)
     best, name = seen.best, rounds.version_name(seen.model.metadata, series.number)
-    if best is None or _result_gone(seen):
+    if best is None or versions.result_gone(seen):
         message = (
             f"The series makes no version, because round {best_name(series)}, which made its best model, is deleted "
             f"or has no result. {REASONS['ResultGone'].advice}"
@@ -310,7 +306,7 @@ def to_compare(seen: Observation, series: SeriesStatus) -> Ruling | None:
     if series.stage != "Comparing" or rounds.last(series).references:
         return None
     why_not = versions.not_compared(seen)
-    if why_not or _result_gone(seen):
+    if why_not or versions.result_gone(seen):
         if rounds.last(series).task == "Train":
             return _progressing(rounds.evaluate_last(seen.model, series), at_once=True)
         return _progressing(replace(series, stage="Ended", not_compared=why_not), at_once=True)

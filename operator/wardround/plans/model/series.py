@@ -62,11 +62,13 @@ def version_name(meta: Meta, version: int) -> str:
     return f"{_prefix(meta)}-v{version}-{_suffix(meta)}"
 
 
-def newest_version(series: SeriesStatus | None) -> int:
-    """The number of the last series that has made its version, or makes none."""
+def newest_version(series: SeriesStatus | None, *, result_gone: bool = False) -> int:
+    """The number of the last series that has made its version, or makes none. `result_gone`: whether the series, if it
+    has ended without a version, makes none because the result of its best model is gone."""
     if series is None:
         return 0
-    return series.number if series.version is not None or series.skipped else series.number - 1
+    over = series.version is not None or series.skipped or (series.stage == "Ended" and result_gone)
+    return series.number if over else series.number - 1
 
 
 def delivery_name(meta: Meta, number: int) -> str:

@@ -22,8 +22,11 @@ Fault = tuple[str, str]
 
 def status(seen: Observation, ruling: Ruling) -> FederatedModelStatus:
     """The whole status."""
-    made = _without_conditions(seen, ruling)
-    return replace(made, conditions=_conditions(_after(seen, made), ruling))
+    made, before = _without_conditions(seen, ruling), seen.model.status.series
+    # Only a series that has ended already shows whether its result is gone.
+    lost = before is not None and before.stage == "Ended" and versions.result_gone(seen)
+    after = _after(seen, made)
+    return replace(made, conditions=_conditions(after, ruling, version_gone(after, result_gone=lost)))
 
 
 def ownership(seen: Observation, made: FederatedModelStatus) -> tuple[OwnVersion, ...]:
@@ -36,13 +39,14 @@ def ownership(seen: Observation, made: FederatedModelStatus) -> tuple[OwnVersion
     )
 
 
-def version_gone(seen: Observation) -> Fault | None:
-    """Why the version that should count does not: it does not exist, or nobody can have seen it before pinning it."""
+def version_gone(seen: Observation, *, result_gone: bool = False) -> Fault | None:
+    """Why the version that should count does not: it does not exist, or nobody can have seen it before pinning it.
+    `result_gone`: as of `newest_version`."""
     pinned, current = seen.model.spec.current, seen.model.status.current
     listed, advice = seen.model.status.versions, REASONS["VersionGone"].advice
     meta = seen.model.metadata
     early = REASONS["VersionPinnedEarly"].about(federation=meta.namespace, model=meta.name).advice
-    if pinned and pinned.version > rounds.newest_version(seen.model.status.series):
+    if pinned and pinned.version > rounds.newest_version(seen.model.status.series, result_gone=result_gone):
         message = (
             f"spec.current names version {pinned.version}, which does not exist yet. When it exists, it does not "
             "become the current one, because nobody can have seen its metrics."
@@ -165,10 +169,10 @@ def _next_start(seen: Observation, ruling: Ruling) -> NextStart | None:
         return None
 
 
-def _conditions(after: Observation, ruling: Ruling) -> Conditions:
-    """`after`: with the status as it will be."""
+def _conditions(after: Observation, ruling: Ruling, gone: Fault | None) -> Conditions:
+    """`after`: with the status as it will be. `gone`: why the version that should count does not."""
     now, generation = after.now, after.model.metadata.generation
-    gone, current = version_gone(after), after.model.status.current
+    current = after.model.status.current
     unmeasured = versions.without_numbers(versions.current(after))
     known = (unmeasured.reason, unmeasured.message) if unmeasured else ("VersionCurrent", "")
     reason, message = gone or (known if current else ("NoVersionYet", ""))

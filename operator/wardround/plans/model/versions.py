@@ -95,6 +95,12 @@ def verdict(seen: Observation, series: SeriesStatus) -> VersionVerdict:
     return VersionVerdict(outcome=decided.outcome, reason=decided.reason, message=" ".join(filter(None, sentences)))
 
 
+def result_gone(seen: Observation) -> bool:
+    """Whether a series that compares or has ended can make no version: nobody can restore the result of its best
+    model."""
+    return seen.best is None or seen.best.status.result is None
+
+
 def readiness(seen: Observation, series: SeriesStatus) -> tuple[str, str]:
     """Reason and message of the condition `Ready` of the version of a series that has ended. A version without metrics
     says why: otherwise it looks as if it were good."""
