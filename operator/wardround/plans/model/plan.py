@@ -32,7 +32,7 @@ from wardround.plans.model.types import (
     SuspendRound,
 )
 from wardround.plans.round.rulings import sentences
-from wardround.plans.round.status import is_over
+from wardround.plans.round.status import ATTENTION_LIMIT, is_over
 from wardround.reasons.registry import REASONS
 
 FIRST_SERIES = 1
@@ -388,12 +388,22 @@ def _no_evaluations(seen: Observation, series: SeriesStatus) -> str:
 
 def _waits_for_people(federated_round: FederatedRound, series: SeriesStatus) -> Ruling | None:
     """The model shows why its round waits: people look at the model, and did not make the round. The round's message
-    says who has to act. The series goes on as soon as the round does."""
+    says who has to act. The series goes on as soon as the round does. A round that continues without the hospitals for
+    which it waits needs nobody."""
     stalled = conditions.find_true(federated_round.status.conditions, "Stalled")
-    if stalled is None:
+    if stalled is None or _continues(federated_round, stalled.reason):
         return None
     waits = f"Round {federated_round.metadata.name} of the series waits for people ({stalled.reason})."
     return Ruling(course="Stalled", reason=stalled.reason, message=sentences(waits, stalled.message), series=series)
+
+
+def _continues(federated_round: FederatedRound, reason: str) -> bool:
+    """Whether a round that has asked nobody waits, for this reason, only for hospitals without which it has its quorum.
+    A round with a selector waits for a quorum alone. A full list of attention may lack hospitals: then nobody knows."""
+    quorum, absent = federated_round.spec.quorum, federated_round.status.attention
+    present = set(federated_round.spec.participants.names or ()).difference(each.participant for each in absent)
+    has_quorum = len(present) >= quorum.min and present.issuperset(quorum.required)
+    return len(absent) < ATTENTION_LIMIT and has_quorum and any(each.reason == reason for each in absent)
 
 
 def _suspended(series: SeriesStatus) -> Ruling:
