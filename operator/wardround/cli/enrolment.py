@@ -43,11 +43,16 @@ def check_name(name: str, role: str) -> None:
         )
 
 
+def is_ambiguous(name: str) -> bool:
+    """Whether a parser may read no text where `as_text` writes this name. It quotes some of these names."""
+    return NO_TEXT.fullmatch(name) is not None and yaml.safe_dump(name)[0] not in "'\""
+
+
 def check_hospital(name: str, hub_namespace: str) -> None:
     """Raises CommandError if `name` is not a label, if a file of YAML may not keep it as a text, or if its namespace
     belongs to Kubernetes or to the hub."""
     check_name(name, "a hospital's name")
-    if NO_TEXT.fullmatch(name):
+    if is_ambiguous(name):
         raise CommandError(
             f"{name!r} cannot be a hospital's name: Helm or kubectl could read it as a number, or as true or false. "
             "Give the hospital another name, such as site-a."

@@ -6,6 +6,7 @@ the same text: they could read another notation differently.
 """
 
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -29,6 +30,7 @@ ANY = ""
 ORIGIN = re.compile(r"https://[A-Za-z0-9.:_\[\]-]+", re.ASCII)
 SERVER = re.compile(rf"{ORIGIN.pattern}(/[A-Za-z0-9./:_~-]*)?", re.ASCII)
 TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)
+BEGINNING = "-----BEGIN "  # of each item of PEM, for every parser
 # Characters of a key or a value in a message. In a damaged file, these may be the first ones of the token: its header,
 # which is no secret.
 SHOWN = 30
@@ -111,7 +113,7 @@ def _odd(text: str) -> str:
                 return "The file has a tag of YAML (!)."
             if depth > DEEPEST:
                 return f"The file has more than {DEEPEST} levels of keys."
-    except (yaml.YAMLError, ArithmeticError):
+    except (yaml.YAMLError, ValueError, ArithmeticError):
         return "The file cannot be read as YAML."
     return "" if documents == 1 else f"The file has {documents} YAML documents instead of 1."
 
@@ -122,7 +124,7 @@ def _faults_of_shape(item: Any, shape: Object | str, path: str) -> Iterator[str]
         if type(item) is not str:
             yield f"{path} is not a text."
         elif shape not in (ANY, item):
-            yield f"{path} is {_short(item)} instead of {shape!r}."
+            yield f"{path} is not {shape!r}."
         return
     if not isinstance(item, dict):
         yield f"{path or 'The file'} has no keys."
@@ -164,7 +166,7 @@ def _ordered(item: Any, shape: Any) -> Any:
 
 def _faults_of_values(values: Object) -> Iterator[str]:
     hub, store = values["hub"], values["store"]
-    yield from _faults_of_form("hub.participantNamespace", hub["participantNamespace"], enrolment.LABEL, "a name")
+    yield from _faults_of_name("hub.participantNamespace", hub["participantNamespace"])
     yield from _faults_of_form("hub.fingerprint", hub["fingerprint"], DIGEST, "a fingerprint (sha256:<64 hex>)")
     yield from _faults_of_form("store.origin", store["origin"], ORIGIN, "an https origin without a path")
     yield from _faults_of_certificates("store.caBundle", store["caBundle"])
@@ -172,10 +174,16 @@ def _faults_of_values(values: Object) -> Iterator[str]:
 
 def _faults_of_credentials(secret: Object) -> Iterator[str]:
     data = secret["stringData"]
-    yield from _faults_of_form("stringData.namespace", data["namespace"], enrolment.LABEL, "a name")
+    yield from _faults_of_name("stringData.namespace", data["namespace"])
     yield from _faults_of_form("stringData.server", data["server"], SERVER, "an https URL")
     yield from _faults_of_form("stringData.token", data["token"], TOKEN, "a token")
     yield from _faults_of_certificates("stringData.ca.crt", data["ca.crt"])
+
+
+def _faults_of_name(path: str, value: str) -> Iterator[str]:
+    yield from _faults_of_form(path, value, enrolment.LABEL, "a name")
+    if enrolment.is_ambiguous(value):
+        yield f"{path} is a name that Helm or kubectl could read as a number, or as true or false."
 
 
 def _faults_of_form(path: str, value: str, form: re.Pattern[str], noun: str) -> Iterator[str]:
@@ -184,17 +192,26 @@ def _faults_of_form(path: str, value: str, form: re.Pattern[str], noun: str) -> 
 
 
 def _faults_of_certificates(path: str, value: str) -> Iterator[str]:
-    """`value`: empty, or certificates in PEM."""
+    """`value`: empty, or certificates in PEM. The site operator and the courier trust what OpenSSL reads in it, and
+    people compare what `_fingerprints` reads. A text that the two read differently could hide a certificate from
+    people: OpenSSL reads a long line in pieces, and finds a beginning within it."""
+    if not value:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        _fingerprints(value)
-    except ValueError:
+        context.load_verify_locations(cadata=value)
+        shown = _fingerprints(value)
+    except (ssl.SSLError, TypeError, ValueError):
         yield f"{path} holds no PEM certificates."
+        return
+    if value.count(BEGINNING) != len(shown) or context.cert_store_stats()["x509"] != len(set(shown)):
+        yield f"{path} holds certificates that some programs read and others do not."
 
 
 def _fingerprints(bundle: str) -> list[str]:
     """SHA-256 of each certificate, as `openssl x509 -fingerprint -sha256` has it, in another notation. Raises
     ValueError."""
-    certificates = x509.load_pem_x509_certificates(bundle.encode()) if bundle else []
+    certificates = x509.load_pem_x509_certificates(bundle.encode("ascii")) if bundle else []
     return [f"sha256:{sha256(each.public_bytes(Encoding.DER)).hexdigest()}" for each in certificates]
 
 
@@ -213,7 +230,7 @@ def contents(values: File, credentials: File | None) -> list[str]:
     hub, store = pins["hub"], pins["store"]
     data = yaml.safe_load(credentials.text)["stringData"] if credentials else None
     return [
-        f"  Your hospital's name on the hub:  {hub['participantNamespace']}",
+        f"  The hospital's name on the hub:   {hub['participantNamespace']}",
         *([f"  The hub's API server:             {data['server']}", *_trust(data["ca.crt"])] if data else []),
         f"  The hub's store:                  {store['origin']}",
         *_trust(store["caBundle"]),
@@ -222,5 +239,4 @@ def contents(values: File, credentials: File | None) -> list[str]:
 
 
 def _trust(bundle: str) -> list[str]:
-    names = _fingerprints(bundle) or ["a public CA"]
-    return [f"    its certificate is of:          {each}" for each in names]
+    return [f"    trusted CA:                     {each}" for each in _fingerprints(bundle) or ["a public CA"]]

@@ -126,7 +126,7 @@ def test_the_files_of_a_hub_with_public_or_several_cas_pass(
 def test_enrol_writes_no_file_that_the_check_would_refuse(received: Received) -> None:
     received.credentials.unlink()
     for server in ("https://hub.example/a?b", "https://user@hub.example", "http://hub.example"):
-        with pytest.raises(CommandError, match=r"server is not an https URL\.\nCorrect --hub-server"):
+        with pytest.raises(CommandError, match=r"server is not an https URL\.\nCorrect the address"):
             enrol(received, server)
     assert not received.credentials.exists()
 
@@ -194,18 +194,18 @@ def test_a_second_object_is_refused(received: Received) -> None:
     )
     faults = received.faults()
     assert "- credentials.yaml: The key items must not be there." in faults
-    assert "- credentials.yaml: kind is List instead of 'Secret'." in faults
+    assert "- credentials.yaml: kind is not 'Secret'." in faults
 
 
 SECRETS: dict[str, tuple[Change, str]] = {
-    "name": (into("metadata", name="courier-keys"), "metadata.name is courier-keys instead of 'hub-credentials'."),
+    "name": (into("metadata", name="courier-keys"), "metadata.name is not 'hub-credentials'."),
     "namespace": (into("metadata", namespace="kube-system"), "The key metadata.namespace must not be there."),
     "labels": (into("metadata", labels={"owner": "helm"}), "The key metadata.labels must not be there."),
     "annotations": (into("metadata", annotations={}), "The key metadata.annotations must not be there."),
     "owners": (into("metadata", ownerReferences=[]), "The key metadata.ownerReferences must not be there."),
-    "type": (into(type="helm.sh/release.v1"), "type is helm.sh/release.v1 instead of 'Opaque'."),
-    "kind": (into(kind="ConfigMap"), "kind is ConfigMap instead of 'Secret'."),
-    "group": (into(apiVersion="v2"), "apiVersion is v2 instead of 'v1'."),
+    "type": (into(type="helm.sh/release.v1"), "type is not 'Opaque'."),
+    "kind": (into(kind="ConfigMap"), "kind is not 'Secret'."),
+    "group": (into(apiVersion="v2"), "apiVersion is not 'v1'."),
     "data": (into(data={"signing": "AAAA"}), "The key data must not be there."),
     "immutable": (into(immutable=True), "The key immutable must not be there."),
     "more data": (into("stringData", signing="AAAA"), "The key stringData.signing must not be there."),
@@ -237,6 +237,10 @@ VALUES: dict[str, tuple[Change, str]] = {
         "store.origin is not an https origin without a path.",
     ),
     "bundle": (into("store", caBundle="\u00e9"), "store.caBundle holds no PEM certificates."),
+    "a name like a number": (
+        into("hub", participantNamespace="1e3"),
+        "hub.participantNamespace is a name that Helm or kubectl could read as a number, or as true or false.",
+    ),
     "missing": (lambda item: item["store"].pop("caBundle"), "The key store.caBundle is missing."),
 }
 
@@ -245,6 +249,22 @@ VALUES: dict[str, tuple[Change, str]] = {
 def test_other_values_are_refused(change: Change, fault: str, received: Received) -> None:
     changed(received.values, change)
     assert received.faults() == [f"- from-hub.yaml: {fault}"]
+
+
+def test_no_certificate_is_hidden_from_people(received: Received, authority: str, tmp_path: Path) -> None:
+    """OpenSSL reads a long line in pieces, so it finds a certificate where other parsers see none."""
+    other = Authority(tmp_path, "other", NOW).certificate.read_text()
+    third = Authority(tmp_path, "third", NOW).certificate.read_text()
+    hidden = f"{authority}{'x' * 253}-{other}"
+    context = ssl.create_default_context(cadata=hidden)
+    assert context.cert_store_stats()["x509"] == 2, "the site would trust both"
+    # Of the second bundle, people would see two certificates, and OpenSSL reads two others. Of the third one, OpenSSL
+    # reads the first certificate alone.
+    for bundle in (hidden, f"{hidden}\n  {third}", f"{authority}  {third}"):
+        changed(received.values, into("store", caBundle=bundle))
+        assert received.faults() == [
+            "- from-hub.yaml: store.caBundle holds certificates that some programs read and others do not."
+        ]
 
 
 def test_files_for_two_hospitals_are_refused(received: Received) -> None:
@@ -264,6 +284,7 @@ NOTATIONS: dict[str, tuple[Callable[[str], str], str]] = {
     "another order": (lambda text: "kind: Secret\n" + text.replace("kind: Secret\n", ""), "Line 1 has another"),
     "an empty line": (lambda text: text.replace("kind", "\nkind"), "has another notation"),
     "no character": (lambda text: text.replace("Opaque", '"\\UFFFFFFFF"'), "cannot be read as YAML"),
+    "a character after the last one": (lambda text: text.replace("Opaque", '"\\U00110000"'), "cannot be read as YAML"),
     "a number of endless size": (
         lambda text: text.replace("Opaque", "1" + ":59" * 400 + ".5"),
         "cannot be read as YAML",
@@ -301,7 +322,7 @@ def test_another_notation_is_refused(change: Callable[[str], str], fault: str, r
 def test_a_file_that_cannot_be_read_is_an_error(received: Received) -> None:
     received.credentials.write_bytes(received.credentials.read_text().encode("utf-16"))
     code, output = received.check()
-    assert (code, "no text in UTF-8" in output) == (2, True)
+    assert (code, "not UTF-8 text" in output) == (2, True)
     received.credentials.unlink()
     code, output = received.check()
     assert code == 2

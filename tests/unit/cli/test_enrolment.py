@@ -132,7 +132,7 @@ def test_a_name_that_is_no_valid_namespace_is_refused(name: str) -> None:
         run_enrol(cast(Cluster, None), parser().parse_args(["enrol", f"--federation={name}", "site-d"]))
 
 
-@pytest.mark.parametrize("name", ["y", "no", "null", "0", "08", "1e3", "0x1f", "0o17", "2026-01-01"])
+@pytest.mark.parametrize("name", ["y", "n", "08", "1e3", "17e5", "0o17", "0b2"])
 def test_a_name_that_yaml_may_read_as_no_text_is_refused(name: str) -> None:
     with pytest.raises(CommandError, match="could read it as a number, or as true or false"):
         run_enrol(cast(Cluster, None), parser().parse_args(["enrol", name]))
@@ -188,7 +188,7 @@ def test_a_hospital_is_named_by_name_or_kind_and_name(argument: str) -> None:
             hospital(wrong)
 
 
-@pytest.mark.parametrize("name", ["a", "site-d", "0-0", "a" * 63, "kubernetes", "default-clinic"])
+@pytest.mark.parametrize("name", ["a", "site-d", "0-0", "4711", "0x1f", "a" * 63, "kubernetes", "default-clinic"])
 def test_a_valid_namespace_is_a_valid_hospital(name: str) -> None:
     enrolment.check_hospital(name, "wardround-hub")
 

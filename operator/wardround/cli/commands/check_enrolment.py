@@ -16,8 +16,8 @@ def add(parsers: Parsers, _: argparse.ArgumentParser) -> None:
         description="Reads the two files that the hub's administrator has sent, on this computer and without a "
         "cluster. The command fails if a file holds anything that `kubectl wardround enrol` does not write: another "
         "value of the site chart, such as `policy`, or another object, such as a ClusterRoleBinding. If the files hold "
-        "nothing else, the command prints the addresses and the hub's fingerprint, which you compare by telephone. "
-        "The command never prints the token.",
+        "nothing else, the command prints the addresses, the CAs and the hub's fingerprint. You compare them by "
+        "telephone. The command never prints the token.",
     )
     checking.add_argument(
         "values", type=Path, metavar="from-hub.yaml", help="the file with the values `hub` and `store`"
@@ -44,7 +44,7 @@ def read(path: Path) -> enrolment_files.File:
         return enrolment_files.File(str(path), path.read_bytes().decode("utf-8").replace("\r\n", "\n"))
     except UnicodeDecodeError as error:
         raise CommandError(
-            f"{path} cannot be read: it is no text in UTF-8. In Windows PowerShell, `>` writes another encoding: let "
+            f"{path} cannot be read: it is not UTF-8 text. In Windows PowerShell, `>` writes another encoding: let "
             "the hub's administrator write the files anew on another system."
         ) from error
     except OSError as error:

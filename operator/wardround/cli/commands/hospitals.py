@@ -127,7 +127,10 @@ def _write_credentials(options: argparse.Namespace, pins: File, credentials: Fil
     """Writes the file for the hospital, and says what both files hold. Raises CommandError if the hospital's check
     would refuse one of them."""
     if faults := enrolment_files.faults(pins, credentials):
-        advice = "Correct --hub-server, or the store's endpoint and caBundle in the values of the hub chart."
+        advice = (
+            "Correct the address and the CA of the hub's API server (--hub-server or your kubeconfig), or the store's "
+            "endpoint and CA in the values of the hub chart."
+        )
         lines = (f"- {each}" for each in faults)
         raise CommandError("\n".join(["The hospital's check would refuse these files.", *lines, advice]))
     replaced = " in place of the file that was there" if options.bootstrap.exists() else ""
