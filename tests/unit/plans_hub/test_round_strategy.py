@@ -155,7 +155,7 @@ def test_a_round_whose_selector_matches_more_hospitals_than_an_aggregation_combi
     assert len(of_type(made, Dispatch)) == asked
     if not asked:
         assert condition_of(made, "Failed") == ("True", "TooMuchToAggregate")
-        assert message_of(made, "Failed").startswith("The round would ask 513 hospitals. The round's author: In a new")
+        assert message_of(made, "Failed").startswith("The round would ask 513 hospitals. The round's author: Name")
 
 
 @pytest.mark.parametrize(
