@@ -179,6 +179,13 @@ async def test_a_round_in_the_place_of_one_of_the_series_becomes_no_version(worl
     name = first["metadata"]["name"]
     await end(world, first, "Complete")
     second = await newest(world, "replaced", 3)
+
+    async def began() -> bool:
+        item = await world.client.get("FederatedRound", second["metadata"]["name"], FEDERATION)
+        return conditions(item).get("Reconciling") != ("True", "Pending")
+
+    # A round that has not looked at its base yet would fail, because it would find hers (BaseReplaced).
+    await until(began, "the second round has its base")
     await world.client.delete("FederatedRound", name, FEDERATION)
 
     async def gone() -> bool:
