@@ -31,8 +31,8 @@ ORIGIN = re.compile(r"https://[A-Za-z0-9.:_\[\]-]+", re.ASCII)
 SERVER = re.compile(rf"{ORIGIN.pattern}(/[A-Za-z0-9./:_~-]*)?", re.ASCII)
 TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)
 BEGINNING = "-----BEGIN "  # of each item of PEM, for every parser
-# Characters of a key or a value in a message. In a damaged file, these may be the first ones of the token: its header,
-# which is no secret.
+# Characters of a key in a message. In a damaged file, these may be the first ones of the token: its header, which is no
+# secret.
 SHOWN = 30
 ADVICE = (
     "Do not apply credentials.yaml, and do not give from-hub.yaml to Helm. Ask the hub's administrator by telephone "
@@ -140,8 +140,8 @@ def _faults_of_shape(item: Any, shape: Object | str, path: str) -> Iterator[str]
             yield f"The key {prefix}{key} is missing."
 
 
-def _short(value: Any) -> str:
-    text = printable(str(value)) if isinstance(value, str) else f"({type(value).__name__})"
+def _short(key: object) -> str:
+    text = printable(key) if isinstance(key, str) else f"({type(key).__name__})"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
