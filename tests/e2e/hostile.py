@@ -19,6 +19,8 @@ from typing import Any
 from unittest import mock
 
 SECONDS = 2.0
+# Characters.
+LONGEST_LINE = 8000
 # Folders that may belong to the whole pod.
 SHARED = ("/dev/shm", "/dev/mqueue")
 # In the name of each file that code leaves for the code of another model.
@@ -171,23 +173,30 @@ def models() -> dict[str, str]:
     return {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths}
 
 
+def report(findings: dict[str, Any]) -> None:
+    """Prints them for `tests.probes.findings`, in lines that the container runtime does not divide."""
+    text = json.dumps(findings)
+    for start in range(0, len(text), LONGEST_LINE):
+        print("FOUND " + text[start : start + LONGEST_LINE], flush=True)
+
+
 def beside() -> None:
     """Looks for other models of the same evaluation. Then leaves a mark in each folder that takes one."""
     if sys.argv[-1] == "predict":
-        report = {
+        seen = {
             "files": sorted(files()),
             "models": models(),
             "mounts": Path("/proc/self/mounts").read_text().splitlines(),
             "processes": processes(),
         }
-        print("FOUND " + json.dumps({**report, "marked": marked()}), flush=True)
+        report({**seen, "marked": marked()})
     work()
 
 
 def predicting(targets: list[tuple[str, str, int]]) -> None:
     """Looks at everything in the pod of a Prediction, leaves marks, and reports its end in words of its own."""
     if sys.argv[-1] == "predict":
-        print("FOUND " + json.dumps({**everything(targets), "marked": marked()}), flush=True)
+        report({**everything(targets), "marked": marked()})
         forged = {"reason": "AnswerExists", "message": MARK}
         Path("/dev/termination-log").write_text(json.dumps(forged))
         # A file beside the predictions, and a link to the rows.
@@ -197,7 +206,7 @@ def predicting(targets: list[tuple[str, str, int]]) -> None:
 
 def main(targets: list[tuple[str, str, int]]) -> None:
     if sys.argv[-1] == "train":
-        print("FOUND " + json.dumps(everything(targets)), flush=True)
+        report(everything(targets))
     work()
 
 

@@ -25,6 +25,7 @@ from tests.e2e.accounts import administrator
 from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import PATIENCE_SECONDS, eventually
 from tests.e2e.federation import LOCAL_SOCKETS, SCHEMA, UNTRAINED, Federation, Finished
+from tests.probes.findings import findings
 from wardround.api.names import task_name
 from wardround.api.times import parse_time
 from wardround.plans import assignment, link_local
@@ -400,8 +401,7 @@ def _round(federation: Federation, name: str, call: str, **spec: Any) -> Object:
 def _inside(federation: Federation, finished: Finished) -> Inside:
     task = finished.task(SITE)["metadata"]["name"]
     log = federation.kubectl(SITE)("logs", "-n", federation.site_namespace, f"job/{task}", "-c", "train")
-    [line] = [each for each in log.splitlines() if each.startswith("FOUND ")]
-    return Inside(json.loads(line.removeprefix("FOUND ")))
+    return Inside(findings(log))
 
 
 def _source(call: str) -> str:

@@ -20,6 +20,7 @@ from tests.e2e import hostile
 from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, Federation
+from tests.probes.findings import findings
 from tests.unit.card.models import making
 from tests.unit.plans_hub.builders import NOW
 from wardround import tensors
@@ -167,22 +168,21 @@ def test_hostile_code_brings_its_probabilities_into_the_answer_and_nothing_else(
 
 def test_hostile_code_finds_features_alone(federation: Federation, hostile_answer: Asked) -> None:
     log = federation.kubectl(SITE)("logs", "-n", SITE_NAMESPACE, hostile_answer.job, "-c", "model")
-    [line] = [each for each in log.splitlines() if each.startswith("FOUND ")]
-    findings = json.loads(line.removeprefix("FOUND "))
-    assert [each for each in findings["reached"] if each[3] == "open"] == []
-    made = dict(findings["sockets"])
+    seen = findings(log)
+    assert [each for each in seen["reached"] if each[3] == "open"] == []
+    made = dict(seen["sockets"])
     assert made.pop("AF_UNIX") == "open"
     assert set(made.values()) == {"EAFNOSUPPORT"}
-    assert sorted(each for each in findings["files"] if each.startswith("/wardround")) == [
+    assert sorted(each for each in seen["files"] if each.startswith("/wardround")) == [
         "/wardround/base/model.safetensors",
         "/wardround/data/evaluation.parquet",
         "/wardround/task/task.json",
     ]
-    mounted = {line.split()[1] for line in findings["mounts"] if line.split()[1].startswith("/wardround/")}
+    mounted = {line.split()[1] for line in seen["mounts"] if line.split()[1].startswith("/wardround/")}
     assert mounted == {f"/wardround/{each}" for each in ("task", "data", "base", "out", "state/in")}
-    assert findings["marked"] == ["/wardround/out", "/tmp", "/dev/shm"]
-    assert len(findings["processes"]) == 1
-    everything = json.dumps(findings)
+    assert seen["marked"] == ["/wardround/out", "/tmp", "/dev/shm"]
+    assert len(seen["processes"]) == 1
+    everything = json.dumps(seen)
     assert not [each for each in hostile_answer.identifiers if each in everything]
-    assert "WARDROUND" not in json.dumps(findings["environment"])
-    assert "secrets" not in "\n".join(findings["mounts"])
+    assert "WARDROUND" not in json.dumps(seen["environment"])
+    assert "secrets" not in "\n".join(seen["mounts"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +10,7 @@ from lab import install, lifecycle
 from tests.e2e import prepared
 from tests.e2e.federation import UNTRAINED, Federation
 from tests.probes import calls
+from tests.probes.findings import findings
 
 SITE = "site-b"
 STARTED = ("init", "train")
@@ -55,6 +55,5 @@ def test_code_of_an_image_cannot_redirect_a_later_containers_mount(logs: dict[st
 
 
 def _answers(log: str) -> dict[str, str]:
-    [line] = [each for each in log.splitlines() if each.startswith("FOUND ")]
-    answers: dict[str, str] = json.loads(line.removeprefix("FOUND "))["said"]
+    answers: dict[str, str] = findings(log)["said"]
     return answers

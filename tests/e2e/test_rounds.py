@@ -1,6 +1,5 @@
 """Rounds of three real hospitals, from apply to result, also during restarts, network cuts and upgrades."""
 
-import json
 import math
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, DELIVERED, UNTRAINED, Federation, Finished
 from tests.e2e.models import Caught, result
 from tests.e2e.series import Series
+from tests.probes.findings import findings
 from wardround.card import folder
 from wardround.metrics import digits
 
@@ -215,8 +215,7 @@ def assert_alone(report: dict[str, Any], own: Finished) -> None:
 def beside(federation: Federation, task: str, container: str) -> dict[str, Any]:
     """The findings of the code of one model, in an evaluation at site-a."""
     log = federation.kubectl("site-a")("logs", "-n", federation.site_namespace, f"job/{task}", "-c", container)
-    [line] = [each for each in log.splitlines() if each.startswith("FOUND ")]
-    report: dict[str, Any] = json.loads(line.removeprefix("FOUND "))
+    report: dict[str, Any] = findings(log)
     return report
 
 

@@ -19,6 +19,7 @@ from tests.e2e.clusters import eventually
 from tests.e2e.federation import PARAMETERS, ROUND_SECONDS, Federation, Finished
 from tests.e2e.played import Played, enrolled
 from tests.e2e.troubles import change_a_byte, nothing_restarts
+from tests.probes.findings import findings
 
 Object = dict[str, Any]
 # In the second round, the update of one of two real hospitals is changed in the store.
@@ -124,8 +125,7 @@ def log(federation: Federation, site: str, round_: Finished) -> str:
 
 def printed_state(federation: Federation, site: str, round_: Finished) -> Object:
     """The state that a round's training printed."""
-    [line] = [each for each in log(federation, site, round_).splitlines() if each.startswith("FOUND ")]
-    answer: Object = json.loads(line.removeprefix("FOUND "))
+    answer: Object = findings(log(federation, site, round_))
     return answer
 
 

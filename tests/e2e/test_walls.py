@@ -6,7 +6,6 @@ open here for any other reason.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from lab.images import Images
 from tests.e2e.clusters import PATIENCE_SECONDS, Kubectl
 from tests.e2e.federation import Federation
 from tests.probes import calls
+from tests.probes.findings import findings
 from wardround.api.names import USER
 
 Object = dict[str, Any]
@@ -113,8 +113,7 @@ def test_the_log_names_a_command_that_the_image_lacks(answers: dict[str, str]) -
 
 
 def _answers(text: str) -> dict[str, str]:
-    [line] = [each for each in text.splitlines() if each.startswith("FOUND ")]
-    results: dict[str, str] = json.loads(line.removeprefix("FOUND "))["said"]
+    results: dict[str, str] = findings(text)["said"]
     return results
 
 
