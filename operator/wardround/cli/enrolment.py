@@ -27,6 +27,10 @@ DEFAULTS: Object = {"suspend": False}
 NO_TEXT = re.compile(
     r"y|n|yes|no|on|off|true|false|null|nan|inf|[0-9]+(e-?[0-9]+)?|0[box][0-9a-f]+|[0-9]{4}(-[0-9]{1,2}){2}", re.ASCII
 )
+OTHERS_STOP = (
+    "Enrolling gives the hospital's namespace a quota of one Lease and the Pod Security level `restricted`, which "
+    "would stop other people's programs there. Give the hospital a name that no namespace has yet, such as site-a."
+)
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -59,11 +63,19 @@ def check_hospital(name: str, hub_namespace: str) -> None:
         )
     owner = "Kubernetes' own" if name == "default" or name.startswith("kube-") else "the hub's own"
     if name == hub_namespace or owner == "Kubernetes' own":
-        raise CommandError(
-            f"{name!r} cannot be a hospital's name: the namespace {name} is {owner}. Enrolling gives the hospital's "
-            "namespace a quota of one Lease and the Pod Security level `restricted`, which would stop the programs in "
-            f"{name}. Give the hospital a name that no namespace has yet, such as site-a."
-        )
+        raise CommandError(f"{name!r} cannot be a hospital's name: the namespace {name} is {owner}. {OTHERS_STOP}")
+
+
+def check_namespace(namespace: Object, server: str) -> None:
+    """Raises CommandError unless this existing namespace is a hospital's."""
+    name = namespace["metadata"]["name"]
+    if PARTICIPANT in namespace["metadata"].get("labels", {}):
+        return
+    raise CommandError(
+        f"{server} has a namespace {name} already, and it is not a hospital's. {OTHERS_STOP} If you have made this "
+        f"namespace for the hospital, run `kubectl label namespace {name} {PARTICIPANT}={name}`, and then this command "
+        "again."
+    )
 
 
 def participant(name: str, display_name: str, federations: list[str], before: Object | None) -> Object:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.integration.api.apiserver import Api, until
+from tests.integration.api.apiserver import Api, Refused, until
 from tests.integration.api.objects import DIGEST
 from wardround.kubectl import main
 
@@ -76,6 +76,25 @@ def test_a_flag_of_enrol_changes_only_its_field_and_is_reported(admin: Admin) ->
     assert f"applied Participant {NAME}" in report
     both = [{"namespace": "breast-cancer"}, {"namespace": "lung"}]
     assert admin.participant()["spec"] == {**before, "allowedFederations": both}
+
+
+def test_enrol_does_not_take_over_a_namespace_of_another_team(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    administrator = ("--kubeconfig", str(api.kubeconfig))
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "of-a-team"}})
+    for more in ([], ["--apply"]):
+        assert main(["enrol", "of-a-team", *more, *administrator]) == 2
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert "has a namespace of-a-team already" in output.err
+    with pytest.raises(Refused) as absent:
+        api.get("ResourceQuota", "participant", "of-a-team")
+    assert absent.value.status == 404
+    # As the message advises, if the namespace was made for the hospital.
+    assert "kubectl label namespace of-a-team wardround.io/participant=of-a-team" in output.err
+    api.patch("Namespace", "of-a-team", {"metadata": {"labels": {"wardround.io/participant": "of-a-team"}}}, "")
+    assert main(["enrol", "of-a-team", *administrator]) == 0
+    assert "kind: Participant" in capsys.readouterr().out
+    api.delete("Namespace", "of-a-team", "")
 
 
 def bearer(api: Api, folder: Path, namespace: str) -> Path:

@@ -105,7 +105,7 @@ def test_enrol_without_rights_for_flow_control_can_omit_it(forbidden: str, capsy
     class Hub:
         server = "https://hub.example"
 
-        def get(self, kind: str, name: str, namespace: str) -> None:
+        def get(self, kind: str, name: str, namespace: str | None = None) -> None:
             return None
 
         def apply(self, item: Object) -> None:
@@ -122,6 +122,20 @@ def test_enrol_without_rights_for_flow_control_can_omit_it(forbidden: str, capsy
     assert "applied RoleBinding" in capsys.readouterr().err
     assert run_enrol(hub, parser().parse_args(["enrol", "site-d", "--no-flow-control"])) == 0
     assert "flowcontrol" not in capsys.readouterr().out
+
+
+def test_enrol_says_that_it_could_not_see_whose_the_namespace_is(capsys: pytest.CaptureFixture[str]) -> None:
+    class Hub:
+        server = "https://hub.example"
+
+        def get(self, kind: str, name: str, namespace: str | None = None) -> None:
+            if kind == "Namespace":
+                raise ForbiddenError("You may not.")
+
+    assert run_enrol(cast(Cluster, Hub()), parser().parse_args(["enrol", "site-d"])) == 0
+    output = capsys.readouterr()
+    assert "does not know whether this namespace belongs to somebody else" in output.err
+    assert "kind: Participant" in output.out
 
 
 @pytest.mark.parametrize("name", ["Site_D", "", "-a", "a-", "a.b", "a" * 64, "ä", "site-a\n"])

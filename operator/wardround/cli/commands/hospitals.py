@@ -10,7 +10,7 @@ from wardround.cli.arguments import Parsers, hospital
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.commands import approvals
 from wardround.cli.enrolment_files import File
-from wardround.cli.errors import CommandError
+from wardround.cli.errors import CommandError, ForbiddenError
 from wardround.cli.objects import printable
 from wardround.cli.terminal import confirmed, say, write_private
 
@@ -105,6 +105,8 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
     hospital = (options.name, options.display_name, options.federation)
     if options.apply or options.bootstrap is None:
         before = None if options.new else verbs.enrolled(hub, options.name)
+        if before is None and not options.new:
+            _refuse_foreign_namespace(hub, options.name)
         items = enrolment.manifests(*hospital, before=before, flow_control=options.flow_control)
         if not options.new:
             say_changes(hub.server, options.name, before, items, applied=options.apply)
@@ -121,6 +123,20 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
     _write_credentials(options, File("from-hub.yaml", pins), File(str(options.bootstrap), credentials))
     print(pins, end="")
     return 0
+
+
+def _refuse_foreign_namespace(hub: Cluster, name: str) -> None:
+    """Raises CommandError if the namespace of a new hospital exists already and is not a hospital's."""
+    try:
+        namespace = hub.get("Namespace", name)
+    except ForbiddenError:
+        say(
+            f"You may not read the namespace {name} at {hub.server}. So the command does not know whether this "
+            "namespace belongs to somebody else. Ask the hub's administrator before you apply the manifests."
+        )
+        return
+    if namespace is not None:
+        enrolment.check_namespace(namespace, hub.server)
 
 
 def _write_credentials(options: argparse.Namespace, pins: File, credentials: File) -> None:
