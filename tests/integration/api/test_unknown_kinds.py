@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
+from lab import toolchain
+from tests.documentation import inline_commands
 from tests.integration.api.apiserver import Api, Refused, until
 from tests.integration.api.objects import ROOT, site_values
 from tests.integration.cluster import Helm
@@ -51,10 +54,20 @@ def unknowing(bare: Api, helm: Helm) -> Iterator[Api]:
     for each in made:
         bare.call("POST", PATHS[each["kind"]], each)
     yield bare
-    for each in reversed(made):
-        bare.call("DELETE", f"{PATHS[each['kind']]}/{each['metadata']['name']}")
+    _run_the_documented_deletion(bare)
+    left = [item for path in PATHS.values() for item in bare.call("GET", path)["items"]]
+    assert [each["metadata"]["name"] for each in left if HERE in each["metadata"]["name"]] == []
     for namespace in (HERE, ELSEWHERE):
         bare.delete("Namespace", namespace, "")
+
+
+def _run_the_documented_deletion(api: Api) -> None:
+    [command] = [each for each in inline_commands("docs/operations.md") if each.startswith("kubectl get validating")]
+    kubectl = toolchain.tool("kubectl")
+    environment = {"KUBECONFIG": str(api.kubeconfig), "PATH": f"{kubectl.parent}:/usr/bin:/bin", "HOME": "/nonexistent"}
+    script = f"set -o pipefail; {command.replace('NAMESPACE', HERE)}"
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def refusal(api: Api, resource: str, namespace: str) -> str:
