@@ -122,6 +122,14 @@ system:serviceaccount:{{ .Release.Namespace }}:courier
 {{- end }}
 
 {{/*
+Whether a request only ends a deletion, in CEL: it removes a finalizer, for example of the garbage collector. If the API server
+refused it, the object would stay.
+*/}}
+{{- define "site.endsADeletion" -}}
+(request.operation == 'UPDATE' && has(oldObject.metadata.deletionTimestamp) && object.spec == oldObject.spec)
+{{- end }}
+
+{{/*
 The text of policy.parameters in the environment of prepare. wardround.api.parameters_text writes the same text from the
 Site. CEL limits the length of an expression, in which each character may be an escape, so the text's length is limited.
 */}}

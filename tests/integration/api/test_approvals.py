@@ -14,6 +14,7 @@ import pytest
 from tests.integration.api.apiserver import Api, Refused, account, until
 from tests.integration.api.objects import approval, site_task
 from wardround.api.approval import MOST_TASKS
+from wardround.kube.resources import RESOURCES
 from wardround.plans.terms import LONGEST_TERMS
 
 Object = dict[str, Any]
@@ -75,6 +76,22 @@ def test_no_process_deletes_one_and_a_person_does(site: Api, user: str) -> None:
 def test_the_controllers_that_end_a_namespace_delete_one(site: Api, user: str) -> None:
     site.create(approval("ends"), user="alice")
     site.delete("Approval", "ends", SITE, user=user)
+
+
+def test_the_garbage_collector_ends_a_deletion_that_waits_for_it(site: Api) -> None:
+    """As after `kubectl delete --cascade=foreground`. It can change nothing else meanwhile."""
+    item, path = approval("waits"), RESOURCES["Approval"].path(SITE, "waits")
+    item["metadata"]["finalizers"] = ["foregroundDeletion"]
+    site.create(item, user="alice")
+    site.call("DELETE", path, user="alice")
+    assert "deletionTimestamp" in site.get("Approval", "waits", SITE)["metadata"]
+    collector = CONTROLLERS[-1]
+    with pytest.raises(Refused, match="Only people approve or deny the tasks of a model"):
+        site.patch("Approval", "waits", {"spec": {"withdrawnBy": collector}}, SITE, user=collector)
+    site.patch("Approval", "waits", {"metadata": {"finalizers": []}}, SITE, user=collector)
+    with pytest.raises(Refused) as gone:
+        site.get("Approval", "waits", SITE)
+    assert gone.value.status == 404
 
 
 @pytest.mark.parametrize("user", PROCESSES)
