@@ -183,6 +183,27 @@ def test_pods_keep_to_the_restricted_standard(api: Api, helm: Helm, chart: str) 
         api.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}, dry_run=True)
 
 
+@pytest.mark.parametrize("namespace", ["default", "kube-system"])
+@pytest.mark.parametrize("chart", ["hub", "site"])
+def test_a_chart_that_ends_other_pods_of_its_namespace_refuses_that_of_a_cluster(
+    helm: Helm, chart: str, namespace: str
+) -> None:
+    folder, values = str(ROOT / "charts" / chart), helm.values(VALUES[chart])
+    done = helm.run("template", "wardround", folder, "--namespace", namespace, "--values", values)
+    assert done.returncode != 0
+    assert f"Install it into a namespace of its own, and not into {namespace}" in done.stderr
+
+
+def test_each_policy_and_each_binding_of_a_site_names_its_namespace(helm: Helm) -> None:
+    """Why both: charts/site/templates/admission.yaml."""
+    here = {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACES["site"]}}
+    objects = render(helm, "site")
+    policies = of_kind(objects, "ValidatingAdmissionPolicy").values()
+    bindings = of_kind(objects, "ValidatingAdmissionPolicyBinding").values()
+    assert [each for each in policies if each["spec"]["matchConstraints"]["namespaceSelector"] != here] == []
+    assert [each for each in bindings if each["spec"]["matchResources"]["namespaceSelector"] != here] == []
+
+
 @pytest.mark.parametrize("chart", ["hub", "site"])
 def test_only_pods_with_a_named_role_have_a_network_policy_that_allows_traffic(helm: Helm, chart: str) -> None:
     policies = of_kind(render(helm, chart), "NetworkPolicy")
