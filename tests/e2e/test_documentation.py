@@ -181,7 +181,9 @@ NOT_RUN_INLINE = {
         "would delete the federation that runs, as in docs/one-cluster.md"
     ),
     "kubectl get validatingadmissionpolicy,validatingadmissionpolicybinding -o name | "
-    "grep '\\.NAMESPACE\\.wardround\\.io$' | xargs kubectl delete": "tests/integration/api/test_unknown_kinds.py runs it",
+    "grep '\\.NAMESPACE\\.wardround\\.io$' | xargs kubectl delete": (
+        "tests/integration/api/test_unknown_kinds.py runs it"
+    ),
     "kubectl delete federatedround ROUND -n FEDERATION": "tests/integration/hub/test_lost_keys.py deletes one",
     "kubectl diff -f -": "reads what `enrol` prints, which tests/integration/api/test_enrolment.py applies",
     "kind load": "no command of ours: says what does not work",
