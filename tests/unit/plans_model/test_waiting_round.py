@@ -48,6 +48,7 @@ ALL = ATTENTION_LIMIT * 2
 def test_a_model_is_stalled_only_if_its_round_needs_people(task: str) -> None:
     world = started(task)
     assert waiting(world, PENDING, "site-1", quorum=Quorum(min=ALL - 1))[0] == "False", "it continues without site-1"
+    assert "Somebody has to act." in world.condition("Reconciling")[2]
     assert waiting(world, PENDING, "site-1", quorum=Quorum(min=ALL)) == ("True", PENDING)
     assert waiting(world, PENDING, "site-1", quorum=Quorum(min=1, required=("site-2",)))[0] == "False"
     assert waiting(world, PENDING, "site-1", quorum=Quorum(min=1, required=("site-1",))) == ("True", PENDING)

@@ -255,7 +255,7 @@ def running(seen: Observation, series: SeriesStatus) -> Ruling | None:
     if seen.round is None or is_over(seen.round):
         return None
     suspend = seen.model.spec.suspend
-    ruling = _suspended(series) if suspend else _waits_for_people(seen.round, series) or _under_way(seen, series)
+    ruling = _suspended(series) if suspend else _waits_for_people(seen.round, series) or _goes_on(seen, series)
     if seen.round.spec.suspend == suspend:
         return ruling
     return replace(ruling, actions=(SuspendRound(name=seen.round.metadata.name, suspend=suspend),))
@@ -372,6 +372,15 @@ def _under_way(seen: Observation, series: SeriesStatus) -> Ruling:
     ruling = _progressing(series)
     absent = seen.absence.message if seen.absence else ""
     return replace(ruling, message=sentences(ruling.message, _no_evaluations(seen, series), absent))
+
+
+def _goes_on(seen: Observation, series: SeriesStatus) -> Ruling:
+    """The message names hospitals for which the round waits, also if it is an Evaluate round, which has no absence."""
+    ruling = _under_way(seen, series)
+    stalled = conditions.find_true(seen.round.status.conditions, "Stalled") if seen.round else None
+    if stalled is None or seen.absence is not None:
+        return ruling
+    return replace(ruling, message=sentences(ruling.message, stalled.message))
 
 
 def _no_evaluations(seen: Observation, series: SeriesStatus) -> str:
