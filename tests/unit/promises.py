@@ -102,6 +102,10 @@ PROMISES: Mapping[str, tuple[str, ...]] = {
         f"{WRITES}test_the_hub_operator_makes_its_signing_key_and_never_replaces_it",
         f"{HUB}test_the_hub_operator_deletes_no_object_of_others_with_a_whole_collection",
     ),
+    "The hub operator cannot write owners into these Secrets and ConfigMaps, so it cannot let the garbage collector": (
+        f"{WRITES}test_the_hub_operator_makes_nothing_that_the_garbage_collector_deletes",
+        f"{WRITES}test_the_hub_operator_lets_the_garbage_collector_delete_nothing",
+    ),
     "the hub operator cannot make a release that Helm uses": (
         f"{WRITES}test_the_hub_operator_makes_no_release_of_helm",
         f"{WRITES}test_the_hub_operator_writes_no_notes_for_other_programs",

@@ -21,8 +21,9 @@ system:serviceaccount:{{ .Release.Namespace }}:hub-operator
 {{- end }}
 
 {{/*
-A rule about labels and annotations. Helm reads its releases from all Secrets or ConfigMaps with the label `owner: helm`,
-whatever their names are. Other programs also choose objects by labels, or copy those with an annotation.
+Rules about labels, annotations and owners. Helm reads its releases from all Secrets or ConfigMaps with the label `owner: helm`,
+whatever their names are. Other programs also choose objects by labels, or copy those with an annotation. The garbage collector
+deletes an object whose owners are gone, also one that the hub operator itself may not delete.
 */}}
 {{- define "hub.ownNotes" -}}
 - expression: >-
@@ -33,6 +34,9 @@ whatever their names are. Other programs also choose objects by labels, or copy 
   message: >-
     The hub operator may write only labels and annotations whose names begin with wardround.io/, because other programs act on
     other labels and annotations. Remove the others.
+- expression: >-
+    request.operation == 'DELETE' || object.metadata.?ownerReferences == oldObject.?metadata.?ownerReferences
+  message: The hub operator may not write the owners of a Secret or ConfigMap. Leave ownerReferences as they are.
 {{- end }}
 
 {{- define "hub.podSecurity" -}}

@@ -124,6 +124,24 @@ def test_the_hub_operator_writes_no_notes_for_other_programs(api: Api, kind: str
                 api.patch(kind, name, {"metadata": {notes: change}}, HUB, user=HUB_OPERATOR)
 
 
+GONE: Object = {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": UID}]}
+NO_OWNERS = "may not write the owners of a Secret or ConfigMap"
+
+
+@pytest.mark.parametrize(("kind", "name"), [*OWN, ("Secret", names.HUB_SIGNING_KEY)])
+def test_the_hub_operator_makes_nothing_that_the_garbage_collector_deletes(api: Api, kind: str, name: str) -> None:
+    with pytest.raises(Refused, match=NO_OWNERS):
+        api.create(item(kind, name, **GONE), user=HUB_OPERATOR, dry_run=True)
+
+
+@pytest.mark.parametrize(("kind", "name"), OWN)
+def test_the_hub_operator_lets_the_garbage_collector_delete_nothing(api: Api, kind: str, name: str) -> None:
+    with of_a_person(api, item(kind, name)), pytest.raises(Refused, match=NO_OWNERS):
+        api.patch(kind, name, {"metadata": GONE}, HUB, user=HUB_OPERATOR)
+    with pytest.raises(Refused, match=NO_OWNERS):
+        api.patch("ConfigMap", names.HUB_CONFIG_MAP, {"metadata": GONE}, HUB, user=HUB_OPERATOR)
+
+
 def test_the_hub_operator_makes_no_release_of_helm(api: Api, helm: Helm) -> None:
     """Helm takes Secrets of type Opaque by their labels, whatever their names are."""
     [real, *_] = api.call("GET", f"/api/v1/namespaces/{HUB}/secrets?labelSelector=owner=helm")["items"]
