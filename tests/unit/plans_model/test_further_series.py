@@ -267,6 +267,13 @@ def test_an_undecided_candidate_waits_for_a_person_and_says_why() -> None:
     world.run()
     assert world.current == 2
     assert world.condition("VersionWaits")[:2] == ("False", "NoVersionWaits")
+    status, reason, message = world.condition("Ready")
+    assert (status, reason) == ("True", "VersionCurrent")
+    assert message.startswith("Version 2 is Undecided.")
+    assert message.endswith("It is the current version because spec.current has named it.")
+    world.pin(1)
+    world.run()
+    assert world.condition("Ready") == ("True", "VersionCurrent", "")
 
 
 def test_the_status_shows_a_deleted_current_version_and_no_candidate_silently_replaces_it() -> None:

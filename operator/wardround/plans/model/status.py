@@ -174,7 +174,7 @@ def _conditions(after: Observation, ruling: Ruling, gone: Fault | None) -> Condi
     now, generation = after.now, after.model.metadata.generation
     current = after.model.status.current
     unmeasured = versions.without_numbers(versions.current(after))
-    known = (unmeasured.reason, unmeasured.message) if unmeasured else ("VersionCurrent", "")
+    known = (unmeasured.reason, unmeasured.message) if unmeasured else ("VersionCurrent", _against_the_gate(after))
     reason, message = gone or (known if current else ("NoVersionYet", ""))
     result = conditions.set_condition(
         after.model.status.conditions,
@@ -194,6 +194,19 @@ def _conditions(after: Observation, ruling: Ruling, gone: Fault | None) -> Condi
     if ruling.course == "Stalled":
         return conditions.stalled(result, ruling.reason, ruling.message, now=now, generation=generation)
     return conditions.settled(result, ruling.reason, now=now, generation=generation)
+
+
+def _against_the_gate(after: Observation) -> str:
+    """What the gate says about the current version, if only people have made it the current one."""
+    version = versions.current(after)
+    verdict = version.status.verdict if version else None
+    if version is None or verdict is None or verdict.outcome == "Accepted":
+        return ""
+    number = version.spec.version
+    return (
+        f"Version {number} is {verdict.outcome}. {verdict.message} It is the current version because spec.current has "
+        "named it."
+    )
 
 
 _Condition = tuple[str, bool, str, str]
