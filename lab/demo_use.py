@@ -43,6 +43,7 @@ def predict(progress: Progress) -> None:
     """The clinic asks the current version about its new patient. Raises LabError if there is no answer."""
     demo_data.write(demo_data.new_patient(demo_data.tables()), install.claim_folder(ASKING, install.ROWS_CLAIM) / ROWS)
     manifest = demo_rounds.prediction(ROWS, install.ROWS_CLAIM, install.ANSWERS_CLAIM)
+    manifest["metadata"]["namespace"] = SITE_NAMESPACE
     file = WRITTEN / "prediction.yaml"
     file.write_text(demo_rounds.text([manifest]), encoding="utf-8")
     kubectl(named(ASKING), "apply", "-n", SITE_NAMESPACE, "-f", str(file))
