@@ -107,8 +107,9 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
     uid = known.task.metadata.uid
     if options.uid and options.uid != uid:
         raise CommandError(
-            f"Nothing was written: the SiteTask now has the UID {uid}, and not the one after --uid, because the hub "
-            f"has replaced the SiteTask. Read what the new one asks for: kubectl wardround review {known.where}."
+            f"Nothing was written: this SiteTask has the UID {uid}, and not the one after --uid. Either that is the "
+            "UID of another task or hospital, or the hub has replaced the SiteTask since you have reviewed it. "
+            f"Read what this one asks for: kubectl wardround review {known.where}."
         )
     made = None
     if options.model:
