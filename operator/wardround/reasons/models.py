@@ -225,7 +225,8 @@ MODELS = (
         meaning="The current version of the model is missing: somebody has deleted it, or spec.current names a version "
         "that somebody has deleted or that its series did not make.",
         action="Set spec.current.version to a version that status.versions of the FederatedModel lists, or remove "
-        "spec.current.",
+        "spec.current. If status.versions lists no version, begin a new series: `kubectl wardround begin "
+        "fm/MODEL_NAME -n FEDERATION`.",
     ),
     _author(
         name="VersionPinnedEarly",

@@ -43,9 +43,11 @@ def version_gone(seen: Observation, *, result_gone: bool = False) -> Fault | Non
     """Why the version that should count does not: it does not exist, or nobody can have seen it before pinning it.
     `result_gone`: as of `newest_version`."""
     pinned, current = seen.model.spec.current, seen.model.status.current
-    listed, advice = seen.model.status.versions, REASONS["VersionGone"].advice
-    meta = seen.model.metadata
-    early = REASONS["VersionPinnedEarly"].about(federation=meta.namespace, model=meta.name).advice
+    listed, meta = seen.model.status.versions, seen.model.metadata
+    advice, early = (
+        REASONS[name].about(federation=meta.namespace, model=meta.name).advice
+        for name in ("VersionGone", "VersionPinnedEarly")
+    )
     if pinned and pinned.version > rounds.newest_version(seen.model.status.series, result_gone=result_gone):
         message = (
             f"spec.current names version {pinned.version}, which does not exist yet. When it exists, it does not "
