@@ -410,6 +410,8 @@ def _readiness(conditions: Conditions, heard_ago: float | None, silent: Sequence
         )
     if ready.reason in WITHOUT_NUMBERS:
         return f"is ready, but its version has no metrics: {ready.reason}."
+    if ready.reason == "VersionCurrent" and ready.message:
+        return f"is ready. {ready.message}"
     if ready.reason == "NotReadYet":
         return f"is ready. {ready.message or REASONS['NotReadYet'].meaning}"
     heartbeat = f" The hub heard from the hospital's site {seconds(heard_ago)} ago." if heard_ago is not None else ""

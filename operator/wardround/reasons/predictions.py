@@ -103,7 +103,7 @@ PREDICTIONS = (
 
 def at_a_prediction(known: Reason) -> Reason:
     """A reason in the words of a Prediction: no round and no SiteTask belongs to it."""
-    if known.name in {each.name for each in PREDICTIONS}:
+    if known.name in {"Pending", *(each.name for each in PREDICTIONS)}:
         return known
     if known.at_prediction is not None:
         return replace(known, meaning=known.at_prediction.meaning, action=known.at_prediction.action)

@@ -32,6 +32,11 @@ def test_a_version_that_waits_for_people_and_a_wrong_cron_line_stand_in_the_expl
     assert "a minute of 61" in text
 
 
+def test_the_headline_of_a_model_says_that_its_gate_refused_the_current_version() -> None:
+    ready = condition("Ready", "True", "VersionCurrent", "Version 3 is Worse.")
+    assert "is ready. Version 3 is Worse." in explain.text(explain.explain_model(model(ready), {}))
+
+
 @pytest.mark.parametrize("also", [(), (condition("Stalled", "True", "VersionGone", "spec.current names version 9."),)])
 def test_the_explanation_says_once_which_version_is_missing(also: tuple[dict[str, Any], ...]) -> None:
     """A series that runs is no reason to keep quiet: the model is not Stalled then."""

@@ -101,3 +101,7 @@ def test_an_approval_that_covers_no_further_task_says_what_to_do() -> None:
     shown = explain.text(explain.explain_long_lived(made, None, NOW))
     assert shown.startswith("Approval clinic/x is not ready: ApprovalUsedUp.")
     assert REASONS["ApprovalUsedUp"].about(site_namespace="clinic").action in shown
+
+
+def test_a_prediction_that_no_operator_has_seen_may_be_in_the_wrong_namespace() -> None:
+    assert "in the right cluster and namespace" in at_a_prediction(REASONS["Pending"]).action
