@@ -408,6 +408,9 @@ def _readiness(conditions: Conditions, heard_ago: float | None, silent: Sequence
         return (
             f"is approved. {silent[0].advice.meaning} A round that asks this hospital waits for the hospital's answer."
         )
+    delivered = find(conditions, "Delivered")
+    if delivered is not None and delivered.status != "True" and delivered.reason in ("DeliveryFailed", "NameTaken"):
+        return f"is ready, but hospitals do not get its current version: {delivered.reason}."
     if ready.reason in WITHOUT_NUMBERS:
         return f"is ready, but its version has no metrics: {ready.reason}."
     if ready.reason == "VersionCurrent" and ready.message:

@@ -166,6 +166,12 @@ def test_a_round_that_has_ended_or_that_nobody_may_read_leaves_the_words_of_the_
     assert "Round heart-d1 waits or runs." in text
 
 
+def test_the_headline_of_a_model_says_that_its_delivery_failed() -> None:
+    failed = condition("Delivered", "False", "DeliveryFailed", "Each hospital refused it (ModelNameTaken).")
+    text = explain.text(explain.explain_model(model(READY, failed), {}))
+    assert "is ready, but hospitals do not get its current version: DeliveryFailed." in text
+
+
 def test_a_delivery_that_needs_nobody_says_that_nobody_has_to_act() -> None:
     text = Hub(model(READY, DELIVERING, delivery=DELIVERY), {"heart-d1": round_of("heart-d1")}).explained()
     assert "FederatedRound fed/heart-d1 runs" in text
