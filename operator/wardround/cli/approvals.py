@@ -13,6 +13,7 @@ from wardround.api import approval, sitetask
 from wardround.api.approval import MOST_TASKS, Approval
 from wardround.api.conditions import find, find_true, is_true
 from wardround.api.meta import API_VERSION
+from wardround.api.site import Policy
 from wardround.api.sitetask import SiteTask, TaskDecision
 from wardround.api.times import LAST_YEAR, read_time, to_seconds
 from wardround.cli.cluster import Object
@@ -43,7 +44,8 @@ class Reviewed:
     """A SiteTask, its assignment, and the Approvals of the site. `earlier`: the tasks that the site holds, and that
     count for an Approval of their terms. `uncovered`: keys of those that lack an approval, so that an Approval may
     cover them. `in_sweep`: whether `approve --sweep` finds other models beside the task's. `schemas`: the names of
-    the site's DataSchemas by digest, because the hub signs digests alone. Empty if the person may not list them."""
+    the site's DataSchemas by digest, because the hub signs digests alone. Empty if the person may not list them.
+    `policy`: the Site's, None if there is no Site that the person may read."""
 
     task: SiteTask
     assignment: Assignment
@@ -52,6 +54,7 @@ class Reviewed:
     uncovered: frozenset[str] = frozenset()
     in_sweep: bool = False
     schemas: Mapping[str, str] = field(default_factory=dict)
+    policy: Policy | None = None
 
     @property
     def where(self) -> str:

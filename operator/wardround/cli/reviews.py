@@ -16,6 +16,7 @@ from wardround.cli.cluster import Object
 from wardround.cli.objects import parsed_payload, printable
 from wardround.plans import approval as plans
 from wardround.plans import terms
+from wardround.plans.assignment import Terms, refused_in_series
 from wardround.plans.terms import SeriesTerms, SweepTerms
 from wardround.wire.assignment import AssignedDelivery, AssignedPushed, Assignment, Quorum
 from wardround.wire.models import ModelManifest
@@ -167,6 +168,7 @@ def _of_delivery(asks: Assignment, delivery: AssignedDelivery) -> Mapping[str, s
 def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime) -> Iterator[str]:
     yield f"Its model: {series.model_name} (UID {series.model_uid}) of federation {series.federation}"
     yield from listed(facts(series, known.schemas))
+    yield from _refused_by_policy(known)
     if names := plans.deviations(known.assignment):
         yield (
             "  No Approval of the model covers this task, because the task differs from what its series asks for "
@@ -181,8 +183,32 @@ def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime
     command = f"kubectl wardround approve {known.where} --model {arguments}"
     yield from if_there_is_room(known, series, most, f"To approve the model: {command}")
     if known.in_sweep:
-        yield f"  To see and approve all models of the model's sweep: kubectl wardround approve {known.where} --sweep"
+        yield (
+            "  Other models ask for the same, but for some parameters, for example those of a sweep. To see and "
+            f"approve them all: kubectl wardround approve {known.where} --sweep"
+        )
     yield f"  To deny the model: kubectl wardround deny {known.where} --model"
+
+
+def _refused_by_policy(known: Reviewed) -> Iterator[str]:
+    """Tasks of the series that fail at this hospital, also if people approve them."""
+    if known.policy is None:
+        return
+    asks, task = known.assignment, known.task
+    own = Terms(
+        participant=asks.participant,
+        task_name=task.metadata.name,
+        policy=known.policy,
+        schemas={},
+        taken=0,
+        accepted=(),
+        approved=False,
+    )
+    refused = refused_in_series(asks, own)
+    if refused:
+        yield "  The policy of this hospital refuses tasks of this series, whatever you approve:"
+    for kind, acceptance in refused.items():
+        yield f"    {kind}: {acceptance.message_at(task.metadata.name, task.metadata.namespace or '')}"
 
 
 def what_counts(known: Reviewed, asks: SeriesTerms | SweepTerms) -> list[str]:

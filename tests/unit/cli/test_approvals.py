@@ -9,9 +9,11 @@ from typing import Any, cast
 
 import pytest
 
+from tests.unit.plans_site.approved import STATISTICS
 from tests.unit.plans_site.test_sweep_approval import member
-from tests.worlds.site import ASSIGNMENT, NOW, SCHEMA, a_task, signed
+from tests.worlds.site import ASSIGNMENT, IMAGE, NOW, SCHEMA, a_task, signed
 from wardround.api.approval import MOST_TASKS
+from wardround.api.site import Policy
 from wardround.api.times import to_seconds
 from wardround.cli import approvals, approved_sweeps, reviews
 from wardround.cli.cluster import Cluster, Object
@@ -20,7 +22,7 @@ from wardround.kubectl import parser
 from wardround.plans.terms import MOST_MODELS
 from wardround.sealing import body
 from wardround.wire import codec
-from wardround.wire.assignment import AssignedBase, AssignedDelivery, Assignment
+from wardround.wire.assignment import AssignedBase, AssignedDelivery, AssignedSchedule, AssignedStep, Assignment
 from wardround.wire.envelope import Envelope
 from wardround.wire.models import ModelManifest
 
@@ -71,6 +73,50 @@ def test_a_series_that_reads_test_rows_says_so_and_has_one_evaluation_more() -> 
     spec = approvals.approve_model(known, **options, author="carla", now=NOW)["spec"]
     assert spec["maxEvaluations"] == 2 * 3
     assert "Evaluate Validation, Evaluate Test" in "\n".join(reviews.review(known, NOW))
+
+
+def reviewed_under(policy: Policy | None, **model: Any) -> str:
+    """The review of the first task of a series, at a hospital with this policy. `model`: what the series asks for."""
+    known = approvals.reviewed(site_task("own", member(0, STATISTICS, **model)), ())
+    return "\n".join(reviews.review(replace(known, policy=policy), NOW))
+
+
+REFUSED = "The policy of this hospital refuses tasks of this series, whatever you approve:"
+ALLOWING = Policy(images=(IMAGE,))
+STEPS = (
+    AssignedSchedule(
+        parameter="learningRate",
+        steps=(AssignedStep(from_round=1, value="0.1"), AssignedStep(from_round=3, value="30")),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("policy", "model", "words"),
+    [
+        (ALLOWING, {"parameters": {"epochs": "5", "hiden": "4"}}, "hiden"),
+        (ALLOWING, {"parameters": {"epochs": "5"}, "schedules": STEPS}, "learningRate"),
+        (Policy(), {}, IMAGE),
+        (replace(ALLOWING, commands=()), {}, "wardround_trainer"),
+        (replace(ALLOWING, min_quorum=9), {}, "policy.minQuorum of this hospital's Site is 9"),
+        (replace(ALLOWING, tasks=("Statistics", "Evaluate")), {}, "policy.tasks"),
+    ],
+    ids=["parameter", "step of a schedule", "image", "command", "quorum", "task"],
+)
+def test_review_says_which_tasks_of_the_series_the_hospitals_policy_refuses(
+    policy: Policy, model: Any, words: str
+) -> None:
+    text = reviewed_under(policy, **model)
+    assert REFUSED in text
+    assert words in next(line for line in text.splitlines() if line.startswith("    Train: "))
+
+
+def test_review_names_no_refusal_of_a_series_that_the_hospitals_policy_allows() -> None:
+    for policy in (ALLOWING, None):
+        assert REFUSED not in reviewed_under(policy)
+    [schedule] = STEPS
+    first = replace(schedule, steps=schedule.steps[:1])
+    assert REFUSED not in reviewed_under(ALLOWING, parameters={"epochs": "5"}, schedules=(first,))
 
 
 @pytest.mark.parametrize("given", GIVEN, ids=str)
@@ -202,8 +248,8 @@ class Site:
     def __init__(self, schemas: list[Object] | None) -> None:
         self.schemas = schemas
 
-    def get(self, kind: str, name: str, namespace: str) -> Object:
-        return OWN
+    def get(self, kind: str, name: str, namespace: str) -> Object | None:
+        return None if kind == "Site" else OWN
 
     def list(self, kind: str, namespace: str) -> Sequence[Object]:
         if kind == "DataSchema" and self.schemas is None:

@@ -4,8 +4,10 @@ import argparse
 from dataclasses import replace
 
 from wardround.api import approval, dataschema, sitetask
+from wardround.api import site as sites
 from wardround.api.approval import MOST_TASKS
-from wardround.cli import approvals, approved_sweeps, dataschemas, reviews, verbs
+from wardround.api.site import Policy
+from wardround.cli import approvals, approved_sweeps, dataschemas, objects, reviews, verbs
 from wardround.cli.approvals import Reviewed
 from wardround.cli.arguments import Parsers, hint_of_namespace, target
 from wardround.cli.cluster import Cluster, Object
@@ -216,7 +218,7 @@ def _withdrawal(meta: dict[str, str]) -> str:
 
 
 def _with_tasks(site: Cluster, known: Reviewed) -> Reviewed:
-    shown = replace(known, schemas=_schemas(site, known))
+    shown = replace(known, schemas=_schemas(site, known), policy=_policy(site, known))
     return approved_sweeps.with_tasks(shown, _tasks(site, known))
 
 
@@ -226,6 +228,12 @@ def _schemas(site: Cluster, known: Reviewed) -> dict[str, str]:
         return dataschemas.names(site.list(dataschema.KIND, known.task.metadata.namespace))
     except ForbiddenError:
         return {}
+
+
+def _policy(site: Cluster, known: Reviewed) -> Policy | None:
+    """A person who may not read the Site does not see what its policy refuses."""
+    item = verbs.site_of(site, known.task.metadata.namespace or "")
+    return None if item is None else objects.read(sites.parse, item).spec.policy
 
 
 def _tasks(site: Cluster, known: Reviewed) -> list[Object]:
