@@ -15,8 +15,10 @@ from wardround.api.roundtask import RoundTask
 from wardround.api.sitetask import SiteTask
 from wardround.api.timeline import Timeline
 from wardround.api.times import parse_time, read_time
+from wardround.wire import card as cards
 from wardround.wire import codec, versions
 from wardround.wire.assignment import LABEL, Assignment
+from wardround.wire.card import ModelCard
 from wardround.wire.envelope import Envelope
 
 Object = dict[str, Any]
@@ -47,6 +49,14 @@ def parsed_payload(form: type[T], envelope: str) -> T | None:
     try:
         return codec.parse(form, json.loads(codec.read_document(Envelope, envelope).payload))
     except (ValueError, RecursionError):
+        return None
+
+
+def card_of(envelope: str) -> ModelCard | None:
+    """The model card in a DSSE envelope of any signer; None if it cannot be read."""
+    try:
+        return cards.read(json.loads(codec.read_document(Envelope, envelope).payload))
+    except (AttributeError, ValueError, RecursionError, versions.NotUnderstood):
         return None
 
 

@@ -13,12 +13,13 @@ from wardround.api.times import read_time, to_seconds
 from wardround.cli import approvals
 from wardround.cli.approvals import Reviewed
 from wardround.cli.cluster import Object
-from wardround.cli.objects import parsed_payload, printable
+from wardround.cli.objects import card_of, parsed_payload, printable
 from wardround.plans import approval as plans
 from wardround.plans import terms
 from wardround.plans.assignment import Terms, refused_in_series
 from wardround.plans.terms import SeriesTerms, SweepTerms
 from wardround.wire.assignment import AssignedDelivery, AssignedPushed, Assignment, Quorum
+from wardround.wire.card import ModelCard
 from wardround.wire.models import ModelManifest
 
 # The largest number of seconds in each field of a round's deadlines.
@@ -159,10 +160,20 @@ def _of_delivery(asks: Assignment, delivery: AssignedDelivery) -> Mapping[str, s
         "file": manifest.digest
         if manifest
         else ("unknown, because the model's manifest cannot be read. So the courier refuses the task"),
+        "log loss": _loss(card_of(delivery.card)),
         "becomes": "the model's current version at the hospital. If the hospital has the version already, the task "
         "brings a newer card, which can change the threshold and the recalibration",
         "keeps": f"the newest {delivery.keep} versions of the model. The courier deletes older ones",
     }
+
+
+def _loss(card: ModelCard | None) -> str:
+    """Of the version that comes: its author may have made a version current that the gate refused."""
+    if card is None:
+        return "unknown, because the model's card cannot be read. So the courier refuses the task"
+    metrics = filter(None, (card.metric("loss", rows) for rows in ("Validation", "Test")))
+    known = [f"{each.value} on {each.rows.lower()} rows of {each.people} people" for each in metrics]
+    return f"{', '.join(known)} (lower is better)" if known else "not measured"
 
 
 def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime) -> Iterator[str]:

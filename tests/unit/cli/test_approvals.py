@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.unit.card.models import making
 from tests.unit.plans_site.approved import STATISTICS
 from tests.unit.plans_site.test_sweep_approval import member
 from tests.worlds.site import ASSIGNMENT, IMAGE, NOW, SCHEMA, a_task, signed
@@ -18,11 +19,15 @@ from wardround.api.times import to_seconds
 from wardround.cli import approvals, approved_sweeps, reviews
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError, ForbiddenError
+from wardround.documents import cards
 from wardround.kubectl import parser
 from wardround.plans.terms import MOST_MODELS
 from wardround.sealing import body
+from wardround.sealing.keys import generate_signing_key
+from wardround.sealing.manifests import sign_card
 from wardround.wire import codec
 from wardround.wire.assignment import AssignedBase, AssignedDelivery, AssignedSchedule, AssignedStep, Assignment
+from wardround.wire.card import CardMetric
 from wardround.wire.envelope import Envelope
 from wardround.wire.models import ModelManifest
 
@@ -396,6 +401,21 @@ def test_a_delivery_whose_manifest_cannot_be_read_says_so() -> None:
     known = approvals.reviewed(site_task("brings", delivery()), ())
     text = "\n".join(reviews.review(known, NOW))
     assert "the model's manifest cannot be read" in text
+
+
+def test_the_text_of_a_delivery_has_the_log_loss_of_its_card() -> None:
+    loss = CardMetric(name="loss", value="2.3", people=150, hospitals=3, rows="Validation", round_name="train-5")
+    shown = []
+    made = cards.first(making(), NOW)
+    made = replace(made, model=replace(made.model, schema_digest="sha256:" + "a" * 64))
+    for metrics in ((), (loss, replace(loss, value="2.4", rows="Test", people=90))):
+        card = sign_card(replace(made, metrics=metrics), generate_signing_key())
+        asks = delivery()
+        assert asks.delivery is not None
+        asks = replace(asks, delivery=replace(asks.delivery, card=card))
+        shown.append("\n".join(reviews.review(approvals.reviewed(site_task("brings", asks), ()), NOW)))
+    assert "not measured" in shown[0]
+    assert "2.3 on validation rows of 150 people, 2.4 on test rows of 90 people (lower is better)" in shown[1]
 
 
 def test_a_delivery_does_not_deny_or_approve_its_model() -> None:
