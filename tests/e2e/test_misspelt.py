@@ -47,7 +47,8 @@ def test_a_misspelt_value_is_refused_by_name(chart: str) -> None:
     """The other values are those of the installed release, which are valid."""
     cluster, release, value, name = CHARTS[chart]
     given = WRITTEN / f"values-{cluster}-{release}.yaml"
-    render = [str(toolchain.tool("helm")), "template", release, f"{ROOT}/charts/{chart}", "--values", str(given)]
+    helm, place = str(toolchain.tool("helm")), ("--namespace", release)
+    render = [helm, "template", release, f"{ROOT}/charts/{chart}", *place, "--values", str(given)]
     taken = subprocess.run(render, capture_output=True, text=True)
     assert taken.returncode == 0, taken.stderr
     refused = subprocess.run([*render, "--set", value], capture_output=True, text=True)
