@@ -47,9 +47,9 @@ PREDICTIONS = (
         places=(Place.PREDICTION_FAILED,),
         meaning="The site does not have the model or the version in spec.model of the Prediction: it is not on the "
         "claim of models (models.claimName in the values of the site chart).",
-        action="If spec.model is wrong, correct it in a new Prediction. If a delivery of the model waits for people of "
-        "this hospital, `kubectl get sitetasks -n SITE_NAMESPACE` lists its task: approve the task. Otherwise ask the "
-        "author of the FederatedModel to deliver the version. Make a new Prediction after the delivery.",
+        action="If spec.model is wrong, correct it in a new Prediction. If a delivery of the model waits until people "
+        "of this hospital approve it, approve it. Otherwise ask the author of the FederatedModel to deliver the "
+        "version. Make a new Prediction after the delivery.",
     ),
     _hospital(
         name="ModelRefused",

@@ -17,7 +17,7 @@ PROGRESS = (
         meaning="The operator has not looked at the object yet.",
         action="Wait. If this lasts for minutes, check that the operator runs: the site operator at a hospital, the "
         "hub operator on the hub. Check too that the object is in the right cluster and namespace: an object of a "
-        "hospital belongs into the namespace of the hospital's Site.",
+        "hospital belongs in the namespace of the hospital's Site.",
     ),
     _nobody(
         name="Fetching",

@@ -119,7 +119,7 @@ _PARTICIPANTS = (
         meaning="The hub does not ask the hospital for rounds of namespace FEDERATION: spec.allowedFederations of "
         "its Participant does not list this namespace.",
         action="Ask the round's author whether namespace FEDERATION was meant: a round or a FederatedModel belongs "
-        "into the namespace of its federation. If it was meant, ask the hospital whether it wants to take part in "
+        "in the namespace of its federation. If it was meant, ask the hospital whether it wants to take part in "
         "federation FEDERATION. If it wants to, run `kubectl wardround enrol PARTICIPANT --federation FEDERATION "
         "--apply`. If it does not, there is nothing to do.",
     ),
