@@ -98,9 +98,8 @@ class ModelObjects:
         return None
 
     def measured(self) -> Mapping[str, Mapping[str, ResultMetric]]:
-        """The metrics of each model on validation rows, by the name of the round that made it: those of the version,
-        or, where it has none, as the first live round that measured the model told them. The first Train round of the
-        next series measures the model too, on rows that may be other ones by then."""
+        """The metrics of each model on validation rows, by the name of the round that made it, as the first live round
+        that measured the model told them. Where no such round is left, those of the version."""
         known: dict[str, dict[str, ResultMetric]] = {}
         for each in self.rounds:
             own: dict[str, dict[str, ResultMetric]] = {}
@@ -108,12 +107,15 @@ class ModelObjects:
                 if metric.rows == "Validation":
                     own.setdefault(metric.model, {})[metric.name] = metric
             known = {**own, **known}
-        versions = {
-            each.spec.round_name: {one.name: one for one in each.status.metrics}
-            for each in self.versions
-            if each.status.metrics
-        }
-        return {**known, **versions}
+        return {**self._of_versions(), **known}
+
+    def course(self) -> Mapping[str, Mapping[str, ResultMetric]]:
+        """As `measured`, but a version keeps its own numbers. The first Train round of the next series measures the
+        version too, on rows that may be other ones by then, and may be the only live round that did."""
+        return {**self.measured(), **{name: own for name, own in self._of_versions().items() if own}}
+
+    def _of_versions(self) -> dict[str, dict[str, ResultMetric]]:
+        return {each.spec.round_name: {one.name: one for one in each.status.metrics} for each in self.versions}
 
 
 def read(model: Object, versions: list[Object], rounds: list[Object]) -> ModelObjects:

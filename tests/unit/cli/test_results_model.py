@@ -103,8 +103,8 @@ def test_each_number_says_whose_it_is_and_what_it_is_over() -> None:
 def test_a_model_keeps_its_numbers_when_the_next_series_measures_it_on_other_rows() -> None:
     """The round that compared it is gone. The next Train round has measured its base on labels that were flipped."""
     later = federated_round("heart-s3-r1-0123abcd", 9, metrics=[{**LOSS, "value": "2.3"}])
-    assert objects(rounds=[later]).measured()[TRAINED]["loss"].value == "0.31"
-    alone = objects(versions=[version(2, TRAINED)], rounds=[later]).measured()
+    assert objects(rounds=[later]).course()[TRAINED]["loss"].value == "0.31"
+    alone = objects(versions=[version(2, TRAINED)], rounds=[later]).course()
     assert alone[TRAINED]["loss"].value == "2.3", "no version has other numbers"
 
 

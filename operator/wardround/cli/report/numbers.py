@@ -53,7 +53,7 @@ Measured = tuple[int, SeriesRound, ResultMetric]
 
 
 def _measured_rounds(seen: ReportInput, name: str) -> list[Measured]:
-    measured = seen.model.measured()
+    measured = seen.model.course()
     return [
         (series, each, metric)
         for series, each in seen.model.trained()
