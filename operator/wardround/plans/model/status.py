@@ -14,6 +14,7 @@ from wardround.plans.model import request as requests
 from wardround.plans.model import series as rounds
 from wardround.plans.model.suspension import once_resumed
 from wardround.plans.model.types import Observation, OwnVersion, Ruling
+from wardround.plans.round.rulings import sentences
 from wardround.reasons.registry import REASONS
 
 # A reason, and a message for people.
@@ -204,11 +205,7 @@ def _against_the_gate(after: Observation) -> str:
     verdict = version.status.verdict if version else None
     if version is None or verdict is None or verdict.outcome == "Accepted":
         return ""
-    number = version.spec.version
-    return (
-        f"Version {number} is {verdict.outcome}. {verdict.message} It is the current version because spec.current has "
-        "named it."
-    )
+    return f"{_outcome(version)} It is the current version because spec.current has named it."
 
 
 _Condition = tuple[str, bool, str, str]
@@ -226,9 +223,15 @@ def _waits(after: Observation) -> _Condition:
 
 
 def _decide(version: ModelVersion) -> str:
-    verdict, number = version.status.verdict, version.spec.version
-    outcome = f"Version {number} is {verdict.outcome}. {verdict.message} " if verdict else ""
-    return f"{outcome}To make version {number} the current one, set spec.current.version to {number}."
+    number = version.spec.version
+    return sentences(
+        _outcome(version), f"To make version {number} the current one, set spec.current.version to {number}."
+    )
+
+
+def _outcome(version: ModelVersion) -> str:
+    verdict = version.status.verdict
+    return f"Version {version.spec.version} is {verdict.outcome}. {verdict.message}" if verdict else ""
 
 
 def _asked(after: Observation, series: SeriesStatus) -> str:
