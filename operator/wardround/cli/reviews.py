@@ -16,7 +16,8 @@ from wardround.cli.cluster import Object
 from wardround.cli.objects import card_of, parsed_payload, printable
 from wardround.plans import approval as plans
 from wardround.plans import terms
-from wardround.plans.assignment import Terms, refused_in_series
+from wardround.plans.assignment import Terms
+from wardround.plans.series_refusals import refused_in_series
 from wardround.plans.terms import SeriesTerms, SweepTerms
 from wardround.wire.assignment import AssignedDelivery, AssignedPushed, Assignment, Quorum
 from wardround.wire.card import ModelCard

@@ -17,7 +17,7 @@ from wardround.api.approval import Approval, ApprovalStatus
 from wardround.api.conditions import Condition, Conditions
 from wardround.api.times import read_time, to_seconds
 from wardround.plans import terms
-from wardround.plans.schedules import scheduled
+from wardround.plans.schedules import scheduled, variants
 from wardround.plans.terms import SeriesTerms
 from wardround.reasons.registry import REASONS
 from wardround.sealing.manifests import assignment_digest
@@ -94,9 +94,14 @@ def _quorum(task: Assignment, model: AssignedModel) -> bool:
     return same and task.quorum.min >= approved.min
 
 
-def _resources(task: Assignment, model: AssignedModel) -> bool:
+def resources(task: str, model: AssignedModel) -> Resources:
+    """What a task of this kind asks for in the series."""
     # Statistics runs our own code, which needs neither accelerators nor sockets.
-    return task.resources == (Resources(1, 0, local_sockets=False) if task.task == "Statistics" else model.resources)
+    return Resources(1, 0, local_sockets=False) if task == "Statistics" else model.resources
+
+
+def _resources(task: Assignment, model: AssignedModel) -> bool:
+    return task.resources == resources(task.task, model)
 
 
 def _compression(task: Assignment, model: AssignedModel) -> bool:
@@ -109,8 +114,7 @@ def _references(task: Assignment, model: AssignedModel) -> bool:
 
 def _made_by_the_series(reference: AssignedReference, model: AssignedModel) -> bool:
     """Whether the model of a reference was made as a round of this series makes one."""
-    starts = {1, *(step.from_round for each in model.schedules for step in each.steps)}
-    possible = [scheduled(model.parameters, model.schedules, number) for number in starts]
+    possible = variants(model.parameters, model.schedules)
     same = (reference.image, reference.command) == (model.image, model.command)
     return same and dict(reference.parameters) in possible
 

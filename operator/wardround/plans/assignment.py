@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -28,8 +28,8 @@ from wardround.sealing.keys import hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import open_assignment, open_model
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
-from wardround.wire.assignment import MOST_THREADS, MOST_VERSIONS, AssignedModel, AssignedReference, Assignment
-from wardround.wire.compression import NONE, used
+from wardround.wire.assignment import MOST_THREADS, MOST_VERSIONS, AssignedReference, Assignment
+from wardround.wire.compression import used
 
 BY_DIGEST = re.compile(rf".+@({digests.DIGEST.pattern})", re.ASCII)
 UNREADABLE, NOT_UNDERSTOOD = "AssignmentUnreadable", "AssignmentNotUnderstood"
@@ -260,7 +260,7 @@ def decide(received: ReceivedAssignment, terms: Terms) -> Acceptance:
         assignment = verify(received)
     except Refused as refused:
         return Acceptance("Refused", refused.reason, field=refused.field)
-    if refusal := _first_refusal(REFUSALS, assignment, terms):
+    if refusal := first_refusal(REFUSALS, assignment, terms):
         return refusal
     if untrusted.time(assignment.issued, UNREADABLE) > received.now + AHEAD:
         return Acceptance("Waiting", AHEAD_REASON, assignment)
@@ -269,41 +269,8 @@ def decide(received: ReceivedAssignment, terms: Terms) -> Acceptance:
     return Acceptance("Accepted", "Accepted", assignment)
 
 
-def refused_in_series(assignment: Assignment, terms: Terms) -> dict[str, Acceptance]:
-    """The tasks of the assignment's series that the site's policy refuses, whatever people approve: by the kind of
-    task, as the series names it, the first refusal. Empty if the assignment belongs to no series."""
-    series, refusals = assignment.model, dict[str, Acceptance]()
-    if series is None:
-        return refusals
-    for kind in series.tasks:
-        for planned in _planned(assignment, series, kind):
-            if refusal := _first_refusal(OF_POLICY, planned, terms):
-                refusals.setdefault(kind, refusal)
-    return refusals
-
-
-def _planned(assignment: Assignment, series: AssignedModel, task: str) -> Iterator[Assignment]:
-    """What the tasks of this kind ask for: one for the beginning of the series, and one for each step of a schedule."""
-    kind, *_ = task.split()
-    named = BY_DIGEST.fullmatch(series.image)
-    steps = {each.parameter: sorted(each.steps, key=lambda step: step.from_round) for each in series.schedules}
-    first = {parameter: ordered[0].value for parameter, ordered in steps.items() if ordered}
-    for changed in ({}, *({parameter: step.value} for parameter, ordered in steps.items() for step in ordered)):
-        yield replace(
-            assignment,
-            task=kind,
-            image=series.image,
-            image_digest=named[1] if named else "",
-            command=series.command,
-            parameters={**first, **series.parameters, **changed},
-            quorum=series.evaluation_quorum if kind == "Evaluate" else series.quorum,
-            resources=series.resources,
-            compression=NONE,
-            references=(),
-        )
-
-
-def _first_refusal(rules: Sequence[Rule], assignment: Assignment, terms: Terms) -> Acceptance | None:
+def first_refusal(rules: Sequence[Rule], assignment: Assignment, terms: Terms) -> Acceptance | None:
+    """The refusal by the first of these rules that gives a reason."""
     reasons = (rule(assignment, terms) for rule in rules)
     reason = next((each for each in reasons if each), "")
     return _refused(assignment, terms, reason) if reason else None

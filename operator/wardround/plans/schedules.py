@@ -37,6 +37,12 @@ def scheduled(
     return result
 
 
+def variants(parameters: Mapping[str, str], schedules: Sequence[ParameterSchedule]) -> list[dict[str, str]]:
+    """The parameters of the first Train round, and of each one at which a step begins, in order."""
+    starts = {1, *(step.from_round for each in schedules for step in each.steps)}
+    return [scheduled(parameters, schedules, number) for number in sorted(starts)]
+
+
 def evaluation_follows(every: int, round_number: int) -> bool:
     """Whether an Evaluate round follows the Train round of this number, if that is not the last one. `every`: as in
     spec.evaluation of a FederatedModel."""

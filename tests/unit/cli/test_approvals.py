@@ -26,7 +26,14 @@ from wardround.sealing import body
 from wardround.sealing.keys import generate_signing_key
 from wardround.sealing.manifests import sign_card
 from wardround.wire import codec
-from wardround.wire.assignment import AssignedBase, AssignedDelivery, AssignedSchedule, AssignedStep, Assignment
+from wardround.wire.assignment import (
+    AssignedBase,
+    AssignedDelivery,
+    AssignedSchedule,
+    AssignedStep,
+    Assignment,
+    Resources,
+)
 from wardround.wire.card import CardMetric
 from wardround.wire.envelope import Envelope
 from wardround.wire.models import ModelManifest
@@ -114,6 +121,12 @@ def test_review_says_which_tasks_of_the_series_the_hospitals_policy_refuses(
     text = reviewed_under(policy, **model)
     assert REFUSED in text
     assert words in next(line for line in text.splitlines() if line.startswith("    Train: "))
+
+
+def test_review_names_no_refusal_of_statistics_for_what_only_the_rounds_code_asks_for() -> None:
+    text = reviewed_under(ALLOWING, resources=Resources(1, 0, local_sockets=True))
+    assert "    Train: " in text
+    assert "    Statistics: " not in text
 
 
 def test_review_names_no_refusal_of_a_series_that_the_hospitals_policy_allows() -> None:
