@@ -12,11 +12,12 @@ ARG OPERATOR_BASE=base.invalid/give-build-arg-operator-base-by-digest
 ARG LAUNCHER_BASE=base.invalid/give-build-arg-launcher-base-by-digest
 ARG TRAINER_BASE=base.invalid/give-build-arg-trainer-base-by-digest
 
-# The program that starts training code without a network (launcher/launch.c). It depends on no other source, so a change
-# of other sources does not compile it again.
-FROM ${LAUNCHER_BASE} AS launcher
-COPY launcher /src
-RUN /src/build /launch
+# The program that starts training code without a network (launcher/launch.c), and the inner loop of an aggregation
+# (kernels/weighted.c). They depend on no other source, so a change of other sources does not compile them again.
+FROM ${LAUNCHER_BASE} AS compiled
+COPY launcher /src/launcher
+COPY kernels /src/kernels
+RUN /src/launcher/build /launch && /src/kernels/build /kernels.so
 
 # Bytecode is compiled here, because the root file system is read-only at run time and a round lasts only seconds. It is
 # unchecked, because sources cannot change. Removed: pip, headers, tests, and Arrow's clients of remote storage (Flight,
@@ -39,14 +40,16 @@ RUN /opt/venv/bin/python -m compileall -qq --invalidation-mode unchecked-hash /o
 
 FROM ${OPERATOR_BASE} AS operator
 COPY --from=operator-packages /opt/venv /opt/venv
-COPY --from=launcher /launch /opt/launcher/launch
+COPY --from=compiled /launch /opt/launcher/launch
+COPY --from=compiled /kernels.so /opt/kernels/kernels.so
 COPY --from=operator-sources /opt/app /opt/app
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/app \
     PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    WARDROUND_LAUNCHER=/opt/launcher/launch
+    WARDROUND_LAUNCHER=/opt/launcher/launch \
+    WARDROUND_KERNELS=/opt/kernels/kernels.so
 USER 65532:65532
 WORKDIR /
 ENTRYPOINT ["python", "-m", "wardround"]

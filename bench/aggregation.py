@@ -1,10 +1,10 @@
 """Measures an aggregation: `python -m bench.aggregation --participants 4 --parameters 1000000`. Asserts nothing.
 
-The store is real, with TLS on loopback, and the aggregation runs as in its Job: a process of its own that reads
-plan.json. Each run measures in turn: the fetch floor (curl, four connections, the same ciphertext, written to the
-scratch file system and synced), the time to read and decrypt what curl wrote, in two threads, the aggregation, Flower
-and NVFLARE (bench/peers.py). Then each robust strategy is measured in turn with that of Flower. The last line is JSON
-with the medians.
+The store is real, with TLS on loopback. The aggregation runs as in its Job: a process of its own that reads plan.json,
+with the compiled loop of the operator image. Each run measures in turn: the fetch floor (curl, four connections, the
+same ciphertext, written to the scratch file system and synced), the time to read and decrypt what curl wrote, in two
+threads, the aggregation, Flower and NVFLARE (bench/peers.py). Then each robust strategy is measured in turn with that
+of Flower. The last line is JSON with the medians.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from bench.peers import HOSTILE_SHARE, PEERS, arrays
 from lab.topology import ROOT
 from tests.players.store import Server, serving
 from tests.players.stored_round import Round
+from wardround.aggregate import weighted
 from wardround.sealing.body import (
     SEALED_SEGMENT,
     SEGMENT,
@@ -82,9 +83,13 @@ def main() -> None:
     parser.add_argument("--no-peers", action="store_true", help="measure neither Flower nor NVFLARE")
     parser.add_argument("--compared", nargs="*", default=list(COMPARED), choices=COMPARED, help="with Flower's")
     parser.add_argument("--compared-runs", type=int, default=1)
+    parser.add_argument("--numpy", action="store_true", help="without the compiled loop, which the operator image has")
     parser.add_argument("--early", action="store_true", help="also measure closing after updates were read early")
     options = parser.parse_args()
     with TemporaryDirectory(dir=options.folder, prefix="wardround-bench-") as name:
+        if not options.numpy:
+            os.environ[weighted.VARIABLE] = str(Path(name) / "kernels.so")
+            _run([str(ROOT / "kernels/build"), os.environ[weighted.VARIABLE]])
         times = asyncio.run(_measure(Path(name), options))
     for label, values in times.items():
         spread = f"min {min(values):8.2f}   max {max(values):8.2f}   n={len(values)}"

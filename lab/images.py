@@ -49,7 +49,7 @@ class BuildTarget:
 OPERATOR = BuildTarget(
     "operator",
     {"OPERATOR_BASE": images_base.OPERATOR, "LAUNCHER_BASE": images_base.LAUNCHER},
-    ("Dockerfile", ".dockerignore", "requirements/operator.txt", "operator/wardround", "launcher"),
+    ("Dockerfile", ".dockerignore", "requirements/operator.txt", "operator/wardround", "launcher", "kernels"),
 )
 TRAINER = BuildTarget(
     "trainer",

@@ -13,7 +13,10 @@ FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ +(?P<text>.*)$", re.MULTILINE)
 NAMED_PAGE = re.compile(r"\bdocs/[a-z-]+\.md\b")
 # The roots of what git tracks, so that no virtual environment and no build folder is read.
-SOURCES = ("charts", "crds", "docs", "examples", "lab", "launcher", "operator", "tests", "trainer_image", "bench")
+SOURCES = (
+    *("bench", "charts", "crds", "docs", "examples", "kernels", "lab", "launcher", "operator", "tests"),
+    "trainer_image",
+)
 READ = {".py", ".yaml", ".md", ".c", ".tpl", ".json"}
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from wardround.aggregate import sorting
+from wardround.aggregate import sorting, weighted
 from wardround.tensors import DTYPES, FLOATS, HALF_PRECISION, Array, narrow_into, widen, widen_into
 
 RuleName = Literal["Delta", "Mean", "Sum", "Pairs", "Equal", "Largest", "KeepBase"]
@@ -64,6 +64,7 @@ class WeightedSum(Rule):
 
     def __init__(self, dtype: str, size: int) -> None:
         super().__init__(dtype, size)
+        self._add = weighted.adding()
         self._sum = np.zeros(size, np.float64)
         self._product = np.empty(min(size, SLICE), np.float64)
         self._reduced = np.empty(size, DTYPES[dtype])
@@ -74,13 +75,8 @@ class WeightedSum(Rule):
     def add(self, block: Sequence[Array], shares: Sequence[float]) -> None:
         # A sum that overflows is refused when it is complete.
         with np.errstate(over="ignore", invalid="ignore"):
-            for start in range(0, self.size, SLICE):
-                total = self._sum[start : start + SLICE]
-                product = self._product[: total.size]
-                for values, share in zip(block, shares, strict=True):
-                    widen_into(values[start : start + SLICE], self.dtype, product)
-                    np.multiply(product, share, out=product)
-                    np.add(total, product, out=total)
+            for values, share in zip(block, shares, strict=True):
+                self._add(self._sum, values, self.dtype, share, self._product)
 
     def result(self, base: Array | None) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):

@@ -21,6 +21,8 @@ from wardround.aggregate.sealed_file import HashesOnly
 from wardround.aggregate.slices import NotFinite, runs
 from wardround.tensors import Array, Layout, Tensor
 
+pytestmark = pytest.mark.usefixtures("loop")
+
 # Half a unit in the last place, relative, and the least positive number that the dtype holds.
 UNIT = {"F64": Fraction(1, 2**53), "F32": Fraction(1, 2**24), "F16": Fraction(1, 2**11), "BF16": Fraction(1, 2**8)}
 

@@ -10,6 +10,8 @@ import pytest
 from wardround.aggregate.rules import RULES, Differs, RuleName, finite, rule_for
 from wardround.tensors import DTYPES, narrow, widen
 
+pytestmark = pytest.mark.usefixtures("loop")
+
 SHARES = [0.5, 0.3125, 0.1875]
 
 
