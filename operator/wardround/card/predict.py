@@ -23,14 +23,8 @@ from wardround.tabular import schema
 from wardround.tabular.problems import ROW_MALFORMED
 from wardround.wire.card import CardMetric, ModelCard
 
-# The rows of an evaluation that choose the operating point: those that no training has seen, if there are any.
-ROWS = ("Test", "Validation")
 # How an evaluation names the numbers at the operating point.
 AT_POINT = {"sensitivity": registry.SENSITIVITY_THERE, "specificity": registry.AT_THRESHOLD}
-# A recalibration is fitted on validation rows alone, on which a model is chosen too. So numbers over test rows stay
-# those of rows that chose nothing.
-RECALIBRATED_ON = ("Validation",)
-_WORDS = {"Validation": "validation", "Test": "test"}
 
 
 @dataclass(frozen=True)
@@ -59,12 +53,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Recalibration:
-    """`rows`, `people`, `hospitals`: the rows that it was fitted on, and who is behind it. `round_name`: the round that
-    measured the model."""
+    """`people`, `hospitals`: who is behind it. `round_name`: the round that measured the model."""
 
     intercept: float
     slope: float
-    rows: str
     people: int
     hospitals: int
     round_name: str
@@ -74,7 +66,7 @@ class Recalibration:
         """Where it comes from, for people."""
         return (
             f"intercept {self.intercept} and slope {self.slope}, fitted by the round {self.round_name} on the "
-            f"{_WORDS[self.rows]} rows of {_people(self.people, self.hospitals)}"
+            f"validation rows of {_people(self.people, self.hospitals)}"
         )
 
 
@@ -84,12 +76,12 @@ def recalibration(card: ModelCard) -> Recalibration | None:
 
     Raises FolderRefused.
     """
-    slope = card.steering(registry.SLOPE, RECALIBRATED_ON)
+    slope = card.steering(registry.SLOPE)
     intercept = card.metric(registry.INTERCEPT, slope.rows) if slope else None
     if slope is None or intercept is None or intercept.round_name != slope.round_name:
         return None
     values = _number(intercept), _number(slope)
-    return Recalibration(*values, slope.rows, slope.people, slope.hospitals, slope.round_name)
+    return Recalibration(*values, slope.people, slope.hospitals, slope.round_name)
 
 
 def operating_point(card: ModelCard) -> float | None:
@@ -115,19 +107,19 @@ def notes(card: ModelCard) -> tuple[str, str]:
     )
     positive_from = (
         f"The column positive is true where the probability is {point.value} or more. Round {point.round_name} chose "
-        f"this threshold on the {_WORDS[point.rows]} rows of "
+        "this threshold on the validation rows of "
         f"{_people(point.people, point.hospitals)}. {_at_the_point(card, point)}"
         if point
-        else "The columns operatingPoint and positive are empty, because the card lacks a threshold over enough "
-        "hospitals: more than half of the number that trained the model. To fill these columns, ask the author of this "
-        "model's rounds for an Evaluate round with the metric sensitivityAtSpecificity over these hospitals. Then pull "
-        "the model again."
+        else "The columns operatingPoint and positive are empty, because the card lacks a threshold over validation "
+        "rows of enough hospitals: more than half of the number that trained the model. To fill these columns, ask the "
+        "author of this model's rounds for an Evaluate round with rows: Validation and the metric "
+        "sensitivityAtSpecificity over these hospitals. Then pull the model again."
     )
     return recalibrated_by, positive_from
 
 
 def _operating_point(card: ModelCard) -> CardMetric | None:
-    return card.steering(registry.THRESHOLD, ROWS)
+    return card.steering(registry.THRESHOLD)
 
 
 def _at_the_point(card: ModelCard, point: CardMetric) -> str:

@@ -181,18 +181,15 @@ class ModelCard:
         """The number of this name over these rows."""
         return next((each for each in self.metrics if (each.name, each.rows) == (name, rows)), None)
 
-    def steering(self, name: str, preferred: tuple[str, ...]) -> CardMetric | None:
-        """The number of this name by which predictions may be made.
+    def steering(self, name: str) -> CardMetric | None:
+        """The number of this name by which predictions may be made: over validation rows, because test rows choose
+        nothing.
 
-        It is the one over the most hospitals, and of these the one over the rows that come first in `preferred`. More
-        than half as many hospitals as trained the model have to be behind it: else one hospital and an author of rounds
-        would set it for all.
+        More than half as many hospitals as trained the model have to be behind it: else one hospital and an author of
+        rounds would set it for all.
         """
-        over_most = [each for rows in preferred if (each := self.metric(name, rows))]
-        most = max((each.hospitals for each in over_most), default=0)
-        if 2 * most <= self.hospitals:
-            return None
-        return next(each for each in over_most if each.hospitals == most)
+        number = self.metric(name, "Validation")
+        return number if number and 2 * number.hospitals > self.hospitals else None
 
 
 def version(compression: Compression, hospital_names: tuple[str, ...] = ()) -> int:

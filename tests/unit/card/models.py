@@ -47,7 +47,7 @@ DATASET: dict[str, Any] = {
     "split": {"validation": "0.15", "test": "0.2"},
 }
 HIDDEN = (4, 3)
-THRESHOLD = CardMetric(name="threshold", value="0.4", people=200, hospitals=2, rows="Test", round_name="evaluate")
+THRESHOLD = CardMetric(name="threshold", value="0.4", people=200, hospitals=2, rows="Validation", round_name="evaluate")
 
 
 def weights(hidden: tuple[int, ...] = HIDDEN) -> dict[str, np.ndarray[Any, Any]]:

@@ -162,7 +162,7 @@ def test_only_a_whole_line_over_validation_rows_recalibrates(made: Made) -> None
 
     both = recalibration(*(replace(each, hospitals=1) for each in line("Test", "9", "9")), *line("Validation"))
     assert both is not None
-    assert (both.rows, both.people, both.hospitals, both.round_name) == ("Validation", 2300, 2, "evaluate")
+    assert (both.intercept, both.people, both.hospitals, both.round_name) == (-0.5, 2300, 2, "evaluate")
     assert recalibration(*line("Test")) is None
     over_more = (replace(each, hospitals=1) for each in line("Validation"))
     assert recalibration(*line("Test"), *over_more) is None
@@ -179,7 +179,7 @@ def test_the_notes_say_on_which_rows_and_people_the_numbers_were_chosen(made: Ma
     )
     assert positive_from == (
         "The column positive is true where the probability is 0.4 or more. Round evaluate chose this threshold "
-        "on the test rows of 200 "
+        "on the validation rows of 200 "
         "people at 2 hospitals. The value false says only that the probability is below the threshold. It does not say "
         "that a person is negative. The card does not say how many positive people are below the threshold."
     )
@@ -206,23 +206,26 @@ def test_the_note_says_what_the_operating_point_is_worth_and_what_false_does_not
     assert "It does not say that a person is negative." in other
 
 
-@pytest.mark.parametrize("federation_rows", ["Test", "Validation"])
-def test_one_hospital_of_three_sets_neither_operating_point_nor_recalibration(made: Made, federation_rows: str) -> None:
-    """It measures the model alone, over rows that the federation has not evaluated. An author makes its round."""
-    other = "Validation" if federation_rows == "Test" else "Test"
-    federation = (replace(THRESHOLD, rows=federation_rows), *line(federation_rows))
-    numbers = (replace(THRESHOLD, rows=other, value="0.97"), *line(other, "-6", "0.1", "alone"))
-    alone = tuple(replace(each, hospitals=1) for each in numbers)
+def test_test_rows_choose_no_operating_point(made: Made) -> None:
+    """They are for the report only."""
+    over_test_rows = replace(THRESHOLD, rows="Test", value="0.7", hospitals=2)
+    both = replace(made.card, metrics=(over_test_rows, THRESHOLD))
+    assert predict.operating_point(both) == 0.4
+    only = replace(made.card, metrics=(over_test_rows,))
+    assert predict.operating_point(only) is None
+    assert "lacks a threshold over validation rows" in predict.notes(only)[1]
+
+
+def test_one_hospital_of_three_sets_neither_operating_point_nor_recalibration(made: Made) -> None:
+    """It measures the model alone. An author makes its round."""
     card = replace(made.card, hospitals=3)
-    for metrics in (federation + alone, alone + federation):
-        both = replace(card, metrics=metrics)
-        assert predict.operating_point(both) == 0.4
-        recalibration = predict.recalibration(both)
-        fitted = None if recalibration is None else recalibration.intercept
-        assert fitted == (-0.5 if federation_rows == "Validation" else None)
+    alone = tuple(replace(each, hospitals=1) for each in (THRESHOLD, *line("Validation")))
     only = replace(card, metrics=alone)
     assert (predict.operating_point(only), predict.recalibration(only)) == (None, None)
     assert all("more than half of the number that trained the model" in each for each in predict.notes(only))
+    federation = replace(card, metrics=(THRESHOLD, *line("Validation")))
+    assert predict.operating_point(federation) == 0.4
+    assert predict.recalibration(federation) is not None
 
 
 @pytest.mark.parametrize("value", ["1.5", "-0.1", "1e999"])
