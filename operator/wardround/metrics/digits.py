@@ -74,10 +74,25 @@ def rounded_count(count: float) -> int:
     return int(Decimal(f"{count:.{decimals(count)}g}"))
 
 
+def fewest(count: float) -> int:
+    """The fewest people that a result may tell like this number of people, or fewer."""
+    return math.ceil(_least_alike(count))
+
+
+def most(count: float) -> int:
+    """The most people that a result may tell like this number of people, or more."""
+    return math.floor(rounded_count(count) + _half_step(count))
+
+
 def _least_alike(count: float) -> float:
     """The least number of people that has the same text as `count`, or less."""
+    return rounded_count(count) - _half_step(count)
+
+
+def _half_step(count: float) -> float:
+    """Half of the last digit that a result tells of this number of people."""
     rounded = rounded_count(count)
-    return rounded - 0.5 * 10.0 ** (Decimal(rounded).adjusted() - decimals(rounded) + 1)
+    return 0.5 * 10.0 ** (Decimal(rounded).adjusted() - decimals(rounded) + 1)
 
 
 def decimals(people: float) -> int:

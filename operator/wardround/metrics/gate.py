@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from wardround.metrics import digits
 from wardround.metrics.differences import entropy
-from wardround.metrics.digits import rounded_count
 
 Outcome = Literal["Accepted", "Worse", "Undecided"]
 # A candidate may lose so much of log loss in nats, or this share of what the reference gains over the prevalence.
@@ -44,12 +44,11 @@ class Paired:
 
     @property
     def rarer_class(self) -> int:
-        """The people of the rarer class, as people see their number.
+        """The fewest people of the rarer class that the numbers which a result tells allow.
 
         With the exact number, one evaluation for each minEvents would find out how many people have a positive row.
         """
-        people, events = rounded_count(self.people), rounded_count(self.events)
-        return min(events, people - events)
+        return min(digits.fewest(self.events), digits.fewest(self.people) - digits.most(self.events))
 
     @property
     def gain(self) -> float:
@@ -98,7 +97,7 @@ class GateVerdict:
 
 
 def judge(evidence: Evidence, min_events: int) -> GateVerdict:
-    """The verdict. `min_events`: how many people of either class the gate has to see, as results tell their number.
+    """The verdict. `min_events`: how many people of either class the gate has to see (see Paired.rarer_class).
 
     A candidate within the bounds is accepted also if it is worse by so little for sure: with many people, each
     difference is significant. A candidate beyond a bound is worse if it is surely so, and else nobody knows.

@@ -295,6 +295,22 @@ def test_a_verdict_names_the_reference_that_decided() -> None:
 
 
 def test_the_number_of_events_counts_as_results_tell_it() -> None:
-    """104 events are told as 100. By the exact number, one evaluation for each minEvents would find it."""
-    few = evidence(people=300, events=104)
-    assert [outcome(few, min_events=number) for number in (100, 101, 104, 105)] == ["Accepted"] + ["Undecided"] * 3
+    """96 to 104 events are told as 100. By the exact number, one evaluation for each minEvents would find it."""
+    for events in (100, 104):
+        few = evidence(people=300, events=events)
+        assert [outcome(few, min_events=number) for number in (95, 96, 104)] == ["Accepted"] + ["Undecided"] * 2
+
+
+@pytest.mark.parametrize("least", [20, 200])
+@pytest.mark.parametrize("people", [*range(20, 260), 995, 1000, 1004, 1005, 10_004])
+def test_no_rounding_makes_a_class_large_enough(people: int, least: int) -> None:
+    """Of 116 people, 105 have a positive row. A result tells 120 and 100, and the other class has 11."""
+    for events in range(max(1, people - 220), people):
+        if min(events, people - events) < least:
+            assert outcome(evidence(people=people, events=events), min_events=least) == "Undecided"
+
+
+def test_below_100_people_each_one_counts() -> None:
+    assert [outcome(evidence(people=99, events=events)) for events in (19, 20, 79, 80)] == [
+        *("Undecided", "Accepted", "Accepted", "Undecided")
+    ]
