@@ -13,6 +13,7 @@ import yaml
 from lab import demo_rounds
 from tests.integration.api.apiserver import Api, Refused, account
 from tests.integration.api.objects import FEDERATION, HUB, ROOT, federated_model, model_version
+from tests.players.patience import LARGEST
 from wardround.api.federatedmodel import SeriesRound, SeriesStatus
 from wardround.api.federatedround import Task
 from wardround.api.meta import Meta
@@ -52,7 +53,6 @@ def test_a_model_gets_its_defaults(api: Api) -> None:
             },
             "Duplicate value",
         ),
-        ({"stop": {"patience": 2}}, "could never end the series"),
         ({"stop": {"minDelta": "0.001"}}, "minDelta has no effect without stop.patience"),
         (
             {
@@ -82,12 +82,25 @@ def test_a_series_that_cannot_be_meant_is_refused(api: Api, series: dict[str, An
                 {"parameter": "rate", "steps": [{"fromRound": 2, "value": "2"}, {"fromRound": 1, "value": "1"}]}
             ]
         },
-        {"stop": {"patience": 1, "minDelta": "0.001"}},
+        {"rounds": 4, "stop": {"patience": 1, "minDelta": "0.001"}},
         {"stop": {"seconds": 60, "minDelta": "0.00"}},
     ],
 )
 def test_a_series_whose_parameters_all_have_a_value_in_round_1_is_taken(api: Api, series: dict[str, Any]) -> None:
     api.create(federated_model(**series), dry_run=True)
+
+
+@pytest.mark.parametrize(("rounds", "every"), LARGEST)
+def test_a_patience_that_cannot_end_the_series_early_is_refused(api: Api, rounds: int, every: int) -> None:
+    largest = LARGEST[rounds, every]
+    for patience in range(largest + 2):
+        model = federated_model(rounds=rounds, stop={"patience": patience})
+        model["spec"]["evaluation"] = {"every": every}
+        if patience <= largest:
+            api.create(model, dry_run=True)
+        else:
+            with pytest.raises(Refused, match=r"series\.stop\.patience.*could never end the series"):
+                api.create(model, dry_run=True)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.players.patience import LARGEST
 from tests.unit.crd_files import CRDS, root
 from tests.unit.plans_model.world import World, model
 from wardround.api import conditions
@@ -181,6 +182,16 @@ def test_patience_ends_a_series_right_after_the_evaluate_round_that_measured_no_
     later = evaluated(0, losses, rounds=9, stop={"patience": 2})
     later.run()
     assert places(later)[-2:] == ["Train 4", "Evaluate 4"]
+
+
+@pytest.mark.parametrize(("rounds", "every"), LARGEST)
+def test_a_series_without_gain_ends_early_by_the_largest_patience_and_by_no_larger_one(rounds: int, every: int) -> None:
+    """The API server refuses larger ones (tests/integration/api/test_models.py)."""
+    for patience in range(1, rounds + 1):
+        world = evaluated(every, ["0.5"] * rounds, rounds=rounds, stop={"patience": patience})
+        world.run()
+        ends_early = f"Train {rounds}" not in places(world)
+        assert ends_early == (patience <= LARGEST[rounds, every])
 
 
 def test_patience_ends_a_series_between_the_evaluate_rounds_with_one_of_the_last_model() -> None:
