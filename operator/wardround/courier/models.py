@@ -98,7 +98,7 @@ class ModelsVolume:
 
     def _remove(self, version: Path) -> None:
         """A reader never sees a part of it: first it loses its name."""
-        leaving = self.root / f"{UNFINISHED}{version.parent.name}-{version.name}"
+        leaving = self.root / f"{UNFINISHED}{version.name}"  # the name of a model may be as long as a file's
         version.rename(leaving)
         shutil.rmtree(leaving)
 
@@ -120,7 +120,7 @@ class ModelsVolume:
         )
 
     def _add(self, wanted: Package, model: BinaryIO, version: Path, stop: threading.Event) -> None:
-        partial = self.root / f"{UNFINISHED}{wanted.owner.name}"
+        partial = self.root / f"{UNFINISHED}{version.name}"
         partial.mkdir()
         if _copy(model, partial / MODEL_FILE, stop) != wanted.digest:
             shutil.rmtree(partial)

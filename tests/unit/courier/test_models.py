@@ -309,9 +309,18 @@ def test_a_delivery_that_is_cancelled_leaves_no_version(claim: ModelsVolume, del
     assert not (claim.root / "breast/v1").exists()
 
 
+def test_a_model_with_the_longest_name_is_delivered_whole(claim: ModelsVolume, delivered: Delivered) -> None:
+    """A name of Kubernetes may have 253 characters, and the name of a file 255."""
+    name = "m" * 253
+    for version in (1, 2, 3):
+        wanted = replace(delivered.package(keep=1), version=version)
+        claim.put(replace(wanted, owner=replace(wanted.owner, name=name)), delivered.file, GO_ON)
+    assert (claim.root / name / "current").read_text() == "v3\n"
+
+
 def test_the_next_delivery_deletes_the_folders_of_a_killed_courier(claim: ModelsVolume, delivered: Delivered) -> None:
-    (claim.root / ".unfinished-breast").mkdir()
-    (claim.root / ".unfinished-breast" / "model.safetensors").write_bytes(b"half")
+    (claim.root / ".unfinished-v1").mkdir()
+    (claim.root / ".unfinished-v1" / "model.safetensors").write_bytes(b"half")
     (claim.root / "breast").mkdir()
     put(claim, delivered)
     assert listing(claim) == FIRST
