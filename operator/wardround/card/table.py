@@ -44,4 +44,5 @@ def _cells(answer: Answer) -> tuple[str, ...]:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.9g}"
+    """Nine decimals, and no sign of zero: code that names a float's exponent hides more about the row in it."""
+    return "" if value is None else f"{round(value, 9) + 0.0:.9g}"

@@ -135,6 +135,14 @@ def test_the_answer_holds_the_operating_point_with_which_it_was_decided(made: Ma
         assert (each["operatingPoint"], each["positive"]) == ("", "")
 
 
+def test_a_probability_has_nine_decimals_and_no_exponent_that_could_hide_more(tmp_path: Path) -> None:
+    """Code of a model answers such floats to hide bits of a row in exponent and sign."""
+    hiding = [5e-324, 2.2250738585072014e-308, -0.0, 0.1234567891, 1.0, 1.9e-9]
+    answers = [predict.Answer(2, "p1", each, each, None) for each in hiding]
+    for column in ("probability", "recalibrated"):
+        assert [each[column] for each in table_of(answers)] == ["0", "0", "0", "0.123456789", "1", "2e-09"]
+
+
 def line(rows: str, intercept: str = "-0.5", slope: str = "0.8", round_name: str = "evaluate") -> list[CardMetric]:
     """A recalibration as an Evaluate round puts it on the card."""
     return [
