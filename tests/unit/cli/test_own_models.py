@@ -60,6 +60,11 @@ def test_a_model_with_rows_of_others_behind_it_is_nobodys_own(name: str, spec: O
     assert nothing(with_spec(name, **spec))
 
 
+def test_numbers_of_pushed_weights_with_the_name_of_an_own_models_round_are_nobodys_own() -> None:
+    """Whoever may push chooses the name, so the numbers would stand beside a hospital that never trained them."""
+    assert nothing(with_spec("own-models", base={"versionName": reported.OWN}))
+
+
 def test_a_model_that_goes_on_from_an_own_model_is_an_own_model() -> None:
     objects = with_spec("own-models", base={"roundName": "north-again"})
     again = reported.own_rounds()[1]

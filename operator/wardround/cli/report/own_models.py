@@ -3,7 +3,7 @@
 Its numbers are over several hospitals, as all numbers of the report: the people of all of them measured both models.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from wardround.api.federatedround import FederatedRound, ResultDifference, base_name, base_version
 from wardround.api.timeline import reached
@@ -76,11 +76,17 @@ def is_earlier(named: FederatedRound, used_by: FederatedRound) -> bool:
     return asked is not None and used is not None and asked < used
 
 
+def _measuring(seen: ReportInput) -> Iterator[tuple[str, FederatedRound]]:
+    """Rounds that can have measured an own model, with their names. A person may push weights under the name of a
+    round, so no number of pushed weights is one of an own model."""
+    return ((name, each) for name, each in seen.namespace_rounds.items() if not base_version(each))
+
+
 def _differences(seen: ReportInput, owners: Mapping[str, str]) -> dict[ResultDifference, str]:
     """Each comparison of an own model with a shown version, with the name of the newest round that made it."""
     shown = {each.spec.round_name for each in seen.shown_versions()}
     newest: dict[tuple[str, str], tuple[ResultDifference, str]] = {}
-    for name, each in seen.namespace_rounds.items():
+    for name, each in _measuring(seen):
         for difference in each.status.result.differences if each.status.result else ():
             pair = difference.model, difference.reference
             # A version can be an own model too.
@@ -92,7 +98,7 @@ def _differences(seen: ReportInput, owners: Mapping[str, str]) -> dict[ResultDif
 
 def _numbers(seen: ReportInput, owners: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
     newest: dict[tuple[str, str], tuple[str, ...]] = {}
-    for name, each in seen.namespace_rounds.items():
+    for name, each in _measuring(seen):
         for metric in each.status.result.metrics if each.status.result else ():
             if metric.model in owners and is_earlier(seen.namespace_rounds[metric.model], each):
                 hospital = seen.hospital(owners[metric.model])
