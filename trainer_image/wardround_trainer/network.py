@@ -86,9 +86,9 @@ def hidden_widths(tensors: Mapping[str, Array], features: int) -> tuple[int, ...
         widths = tuple(tensors[f"hidden.{position}.weight"].shape[0] for position in range(layers))
     except KeyError:
         raise TrainerError("BaseDiffers", "the base model's hidden layers are not numbered from 0") from None
-    expected = shapes(features, widths)
-    actual = {name: tensor.shape for name, tensor in tensors.items()}
-    if actual != expected or any(tensor.dtype != np.float32 for tensor in tensors.values()):
+    expected = {name: (shape, np.dtype(np.float32)) for name, shape in shapes(features, widths).items()}
+    actual = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+    if actual != expected:
         names = {name for name in actual.keys() | expected.keys() if actual.get(name) != expected.get(name)}
         raise TrainerError(
             "BaseDiffers",
