@@ -108,6 +108,8 @@ def test_a_network_of_the_built_in_trainer_is_known_by_all_of_its_tensors(
     assert hidden({**NETWORK, **change}, 2) is None
 
 
-def test_the_tensors_of_another_image_are_compared_by_the_training_pods() -> None:
+def test_the_hub_keeps_a_push_with_the_tensors_of_another_image() -> None:
+    """Only the code of that image knows its tensors. A training container refuses a base that does not fit its code
+    (tests/unit/simulation/test_foreign_base.py)."""
     other = replace(EXAMINED, tensors={"encoder.weight": ("F64", (3, 3))})
     assert does(plan(replace(SEEN, push=UPLOADED, examined=other))) == ["keep"]
