@@ -42,7 +42,7 @@ def played() -> Played:
     async def main(loop: VirtualLoop, folder: Path) -> Played:
         federation = Federation(loop, folder, LIMITED, 1, hospitals=HOSPITALS)
 
-        def stages() -> set[str]:
+        def stages() -> set[str | None]:
             models = federation.hub.select("FederatedModel", FEDERATION)
             return {((each.get("status") or {}).get("series") or {}).get("stage") for each in models}
 
