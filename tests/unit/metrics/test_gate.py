@@ -174,50 +174,6 @@ def test_the_best_of_thirty_bad_rounds_on_the_same_rows_does_not_pass(prevalence
     assert max(passed.values()) / TRIALS < 0.01, passed
 
 
-def year(seed: int, *, with_best: bool) -> float:
-    """The share of the first version's gain over the prevalence that is left after 52 gates, each with a candidate that
-    is a little worse than the current version, on the same validation rows."""
-    prevalence, people = 0.1, 10_000
-    draw = np.random.default_rng(seed)
-    odds, truth = cohort(draw, prevalence)
-    everybody = draw.normal(size=people) * SPREAD + centre(prevalence)
-
-    def true_loss(damping: float) -> float:
-        """The expected log loss of log odds that are damped towards their centre."""
-        middle = centre(prevalence)
-        predicted, real = probability(middle + (everybody - middle) * damping), probability(everybody)
-        return float(
-            (real * losses(predicted, np.ones(people)) + (1 - real) * losses(predicted, np.zeros(people))).mean()
-        )
-
-    def predict(damping: float) -> Array:
-        middle = centre(prevalence)
-        return probability(middle + (odds - middle) * damping)
-
-    best = current = 1.0
-    for _ in range(52):
-        candidate = current * 0.97
-        against = [paired(predict(candidate), predict(current), truth)]
-        if with_best:
-            against.append(paired(predict(candidate), predict(best), truth, "best"))
-        if outcome(*against) == "Accepted":
-            current = candidate
-    nothing = true_loss(0.0)
-    return (nothing - true_loss(current)) / (nothing - true_loss(1.0))
-
-
-def test_fifty_two_gates_in_a_row_keep_the_gain_on_average() -> None:
-    """The mean of 40 years. In a single year, chance can cost more."""
-    kept = [year(seed, with_best=True) for seed in range(40)]
-    assert float(np.mean(kept)) >= 0.95
-
-
-def test_without_the_best_version_fifty_two_gates_lose_the_gain() -> None:
-    """Why there are two references."""
-    lost = [year(seed, with_best=False) for seed in range(40)]
-    assert float(np.mean(lost)) < 0.5
-
-
 def evidence(**changes: float) -> Paired:
     values = {"low": -0.01, "high": 0.001, "reference_loss": 0.2, "people": 1000, "events": 100} | changes
     return Paired(
