@@ -25,10 +25,12 @@ LIMITED = replace(ALL_TASKS, policy={**ALL_TASKS.policy, "maxEvaluations": ALLOW
 
 @dataclass(frozen=True)
 class Played:
-    """`rounds`: of all models of the sweep. `budgets`: of each hospital's Dataset, by the side of its split."""
+    """`rounds`: of all models of the sweep. `budgets`: of each hospital's Dataset, by the side of its split. `ranked`:
+    as the command `sweep` ranks the models."""
 
     rounds: list[Object]
     budgets: list[dict[str, Any]]
+    ranked: tuple[sweeps.RankedModel, ...]
 
     def of(self, task: str) -> list[Object]:
         return [each for each in self.rounds if each["spec"]["task"] == task]
@@ -51,7 +53,9 @@ def played() -> Played:
             await federation.until("all series have ended", lambda: stages() == {"Ended"})
             datasets = [site.read(Place("Dataset", SITE_NAMESPACE, "breast")) for site in federation.sites.values()]
             budgets = [{each["rows"]: each for each in dataset["status"]["evaluations"]} for dataset in datasets]
-            return Played(federation.hub.select("FederatedRound", FEDERATION), budgets)
+            live = {each["metadata"]["name"]: each for each in federation.hub.select("FederatedModel", FEDERATION)}
+            ranked = sweeps.ranking(members, live, federation.hub.select("ModelVersion", FEDERATION))
+            return Played(federation.hub.select("FederatedRound", FEDERATION), budgets, ranked)
 
     with scratch() as folder:
         return play(lambda loop: main(loop, Path(folder)))
@@ -77,3 +81,10 @@ def test_the_losses_of_the_train_rounds_of_a_sweep_count_in_no_budget() -> None:
         assert is_true(each, "Complete")
         told = {one["rows"] for one in each["status"]["result"]["metrics"] if one["name"] == "loss"}
         assert told == {"Validation"}
+
+
+def test_a_model_without_its_evaluate_round_is_ranked_by_an_earlier_round() -> None:
+    """Nobody measured the model of its last Train round. This Train round measured the model of the one before."""
+    assert all(each.compared for each in played().ranked)
+    measured = {each.loss.model.split("-")[-2] for each in played().ranked if each.loss}
+    assert measured == {"r1", "r2"}
