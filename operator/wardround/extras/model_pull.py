@@ -12,6 +12,7 @@ from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError, MissingError
 from wardround.cli.objects import printable
 from wardround.clock import NONCE_BYTES, system_random_bytes
+from wardround.extras import model_standing
 from wardround.extras.model_requests import check_fingerprint, is_complete, wait_for
 from wardround.sealing.keys import DecryptionKey
 from wardround.wire import canonical
@@ -47,7 +48,8 @@ def pull(hub: Cluster, kind: str, name: str, namespace: str, path: Path, fingerp
         raise CommandError(f"Nothing was written: {failure}.") from None
     finally:
         hub.delete(modeltransfer.KIND, made["metadata"]["name"], namespace)
-    return [f"Wrote {path}: {_described(card)}, {len(card.metrics)} numbers on its card (revision {card.revision})"]
+    wrote = f"Wrote {path}: {_described(card)}, {len(card.metrics)} numbers on its card (revision {card.revision})"
+    return [wrote, *model_standing.lines(hub, namespace, card.round_uid)]
 
 
 def _described(card: ModelCard) -> str:

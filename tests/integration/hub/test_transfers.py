@@ -296,7 +296,7 @@ async def test_after_a_power_cut_the_folder_is_complete_or_absent(
 
 
 async def test_the_command_finds_the_version_of_a_model(
-    world: World, released: Object, kubeconfig: Path, tmp_path: Path
+    world: World, released: Object, kubeconfig: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A deleted model of this name has left a version of the same number."""
     model = federated_model("versioned")
@@ -317,6 +317,8 @@ async def test_the_command_finds_the_version_of_a_model(
     for number, target in enumerate(("mv/versioned-v1", "fm/versioned@1")):
         assert await pulled(kubeconfig, target, tmp_path / str(number), hub) == 0, target
         assert folder.load(tmp_path / str(number), hub).card.round_name == "readers"
+        told = "version 1 of federatedmodel/versioned: no verdict of the gate yet, not the current version (none)"
+        assert told in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
