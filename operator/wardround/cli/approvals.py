@@ -15,6 +15,7 @@ from wardround.api.conditions import find, find_true, is_true
 from wardround.api.meta import API_VERSION
 from wardround.api.site import Policy
 from wardround.api.sitetask import SiteTask, TaskDecision
+from wardround.api.timeline import reached
 from wardround.api.times import LAST_YEAR, read_time, to_seconds
 from wardround.cli.cluster import Object
 from wardround.cli.errors import CommandError
@@ -101,9 +102,29 @@ def approved(known: Reviewed) -> str:
     if has_ended(known.task):
         return (
             f"You have ended the denial of {known.where} for further attempts: the hospital may take them. This "
-            "task has ended, and stays refused."
+            f"task {state_in_words(known.task)}, and stays so."
         )
     return f"Approved: {known.where}"
+
+
+def denied(known: Reviewed) -> str:
+    """What the denial of this task alone has done."""
+    if not has_ended(known.task):
+        return f"Denied: {known.where}"
+    return (
+        f"Denied for further attempts only: {known.where}. This task {state_in_words(known.task)}, and stays so."
+        f"{_has_left(known)}"
+    )
+
+
+def _has_left(known: Reviewed) -> str:
+    """What a task that has ended has done already."""
+    if known.assignment.delivery is not None:
+        complete = is_true(known.task.status.conditions, "Complete")
+        return " Its model is on the hospital's claim of models." if complete else ""
+    # A Failed task can have sent its update before.
+    sent = is_true(known.task.status.conditions, "Complete") or reached(known.task.status.timeline, "Sent") is not None
+    return " Its update is at the hub, and stays there." if sent else ""
 
 
 def series_terms(known: Reviewed) -> SeriesTerms:

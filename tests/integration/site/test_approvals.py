@@ -300,7 +300,7 @@ async def test_a_task_can_be_approved_denied_and_withdrawn_alone(manual: Site, p
     await reason(site, other, "Failed", "Denied")
     decision = site.task(other)["status"]["decision"]
     assert (decision["verdict"], decision["by"]) == ("Deny", PERSON)
-    assert "stays refused" in await person.runs("approve", f"st/{other}", "--yes")
+    assert "This task has failed (Denied), and stays so." in await person.runs("approve", f"st/{other}", "--yes")
     assert site.task(other)["spec"]["denied"] is False
     for words in ((), ("--yes",)):
         refused = await person.runs("approve", f"st/{other}", *words, code=2)

@@ -275,6 +275,24 @@ class Site:
         return {"DataSchema": self.schemas or [], "SiteTask": [OWN]}.get(kind, [])
 
 
+class Deciding(Site):
+    """A site with one task, about which a person decides."""
+
+    def __init__(self, task: Object) -> None:
+        super().__init__([])
+        self.task = task
+        self.decision: Object = {}
+
+    def get(self, kind: str, name: str, namespace: str) -> Object | None:
+        return None if kind == "Site" else self.task
+
+    def user(self) -> str:
+        return "carla"
+
+    def patch(self, kind: str, name: str, namespace: str, change: Object) -> None:
+        self.decision = change["spec"]
+
+
 def schema(name: str, spec: Mapping[str, Any] = SCHEMA) -> Object:
     return {"metadata": {"name": name}, "spec": spec}
 
@@ -334,9 +352,43 @@ def test_an_approval_of_a_task_that_was_denied_ends_the_denial_and_review_shows_
     task = site_task("own", member(0), ended("Failed"))
     denied = approvals.reviewed(task | {"spec": task["spec"] | {"denied": True, "decidedBy": "carla"}}, ())
     approvals.require_open(denied)
-    assert "stays refused" in approvals.approved(denied)
+    assert "This task has failed (Failed), and stays so." in approvals.approved(denied)
     uid = denied.task.metadata.uid
     assert f"approve sitetask/own -n hospital-a --uid {uid}" in "\n".join(reviews.review(denied, NOW))
+
+
+SENT: Object = {"timeline": [{"stage": "Sent", "time": "2026-11-24T12:00:00.000000Z"}]}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "status", "words"),
+    [
+        (member(0), {}, "Denied: sitetask/own -n hospital-a"),
+        (member(0), ended("Complete"), "task is complete, and stays so. Its update is at the hub, and stays there."),
+        (member(0), ended("Failed") | SENT, "has failed (Failed), and stays so. Its update is at the hub, and stays"),
+        (member(0), ended("Failed"), "This task has failed (Failed), and stays so.\n"),
+        (delivery(), ended("Complete"), "is complete, and stays so. Its model is on the hospital's claim of models."),
+        (delivery(), ended("Failed"), "This task has failed (Failed), and stays so.\n"),
+    ],
+    ids=["open", "complete", "sent", "failed", "delivered", "not delivered"],
+)
+def test_a_denial_that_comes_too_late_says_so(
+    assignment: Assignment, status: Object, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = Deciding(site_task("own", assignment, status))
+    options = parser().parse_args(["deny", "sitetask/own"])
+    assert options.run(cast(Cluster, site), options) == 0
+    assert site.decision == {"approved": False, "denied": True, "decidedBy": "carla"}
+    shown = capsys.readouterr().err
+    assert words in shown
+    assert shown.startswith("Denied for further attempts only: sitetask/own -n hospital-a. ") == bool(status)
+
+
+def test_the_approval_of_a_denied_task_that_is_complete_calls_it_complete() -> None:
+    """A person denied the task after the courier had sent its update."""
+    task = site_task("own", member(0), ended("Complete"))
+    denied = approvals.reviewed(task | {"spec": task["spec"] | {"denied": True, "decidedBy": "carla"}}, ())
+    assert approvals.approved(denied).endswith("This task is complete, and stays so.")
 
 
 def test_withdrawing_the_approvals_of_a_model_leaves_its_denial() -> None:

@@ -166,7 +166,7 @@ def run_deny(site: Cluster, options: argparse.Namespace) -> int:
     known = _reviewed(site, options, options.target)
     if not options.model:
         _decide(site, known, approved=False)
-        say(f"Denied: {known.where}")
+        say(approvals.denied(known))
         return 0
     made = approvals.deny_model(known, site.user())
     site.create(made)
