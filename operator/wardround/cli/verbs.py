@@ -71,9 +71,8 @@ def bootstrap(hub: Cluster, name: str, server: str | None, hub_namespace: str) -
 def participant(hub: Cluster, name: str) -> Object:
     item = hub.get("Participant", name, name)
     if item is None:
-        raise CommandError(
-            f"There is no Participant {name} on {hub.server}. Enrol the hospital first: kubectl wardround enrol "
-            f"{name} --apply."
+        raise MissingError(
+            f"There is no Participant {name} on {hub.server}. To see the hospitals' names: kubectl get participants -A."
         )
     return item
 

@@ -33,8 +33,8 @@ def _model(hub: Cluster, version: ModelVersion) -> FederatedModel | None:
 def _line(version: ModelVersion, model: FederatedModel | None, listed: list[ModelVersion]) -> str:
     """`version 3 of federatedmodel/heart: Worse, not the current version (2)`, and how to see why."""
     meta, spec, verdict = version.metadata, version.spec, version.status.verdict
-    found = verdict.outcome if verdict else "no verdict of the gate yet"
-    line = f"version {spec.version} of federatedmodel/{spec.model_name}: {found}, {_role(version, model, listed)}"
+    outcome = verdict.outcome if verdict else "no verdict of the gate yet"
+    line = f"version {spec.version} of federatedmodel/{spec.model_name}: {outcome}, {_role(version, model, listed)}"
     if verdict is None or verdict.outcome == "Accepted":
         return line
     return f"{line}. To see why: kubectl wardround explain modelversion/{meta.name} -n {meta.namespace}"

@@ -317,8 +317,8 @@ async def test_the_command_finds_the_version_of_a_model(
     for number, target in enumerate(("mv/versioned-v1", "fm/versioned@1")):
         assert await pulled(kubeconfig, target, tmp_path / str(number), hub) == 0, target
         assert folder.load(tmp_path / str(number), hub).card.round_name == "readers"
-        told = "version 1 of federatedmodel/versioned: no verdict of the gate yet, not the current version (none)"
-        assert told in capsys.readouterr().out
+        line = "version 1 of federatedmodel/versioned: no verdict of the gate yet, not the current version (none)"
+        assert line in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from wardround import kubectl
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands import approvals
 from wardround.cli.commands.explain import run_explain
-from wardround.cli.errors import MissingError
+from wardround.cli.commands.hospitals import run_approve
+from wardround.cli.errors import ForbiddenError, MissingError
 
 
 class Empty:
@@ -86,3 +87,53 @@ def test_withdraw_says_what_becomes_of_tasks(verdict: str, words: str, capsys: p
     assert approvals.run_withdraw(cast(Cluster, site), options) == 0
     assert site.approval["spec"]["withdrawnBy"] == "carla"
     assert words in capsys.readouterr().err
+
+
+class WithTask(Empty):
+    """A hospital's cluster with the SiteTask t1. `rights`: what the person may do."""
+
+    def __init__(self, *rights: str) -> None:
+        self.rights = rights
+
+    def get(self, kind: str, name: str, namespace: str) -> Any:
+        if "participants" not in self.rights and kind == "Participant":
+            raise ForbiddenError("You may not read Participant.")
+        known = (kind, name, namespace) == ("SiteTask", "t1", "wardround-site")
+        return {"metadata": {"name": "t1"}} if known else None
+
+    def list(self, kind: str, namespace: str | None = "", **options: Any) -> list[dict[str, Any]]:
+        if "all namespaces" not in self.rights and not namespace:
+            raise ForbiddenError("You may not list SiteTasks.")
+        known = options["fields"] == "metadata.name=t1" and namespace in (None, "wardround-site")
+        return [{"metadata": {"name": "t1", "namespace": "wardround-site"}}] if known else []
+
+
+@pytest.mark.parametrize("rights", [(), ("all namespaces",), ("participants",), ("participants", "all namespaces")])
+def test_a_task_that_is_approved_by_its_name_alone_is_recognised(rights: tuple[str, ...]) -> None:
+    """Nobody advises to enrol a hospital of that name."""
+    options = kubectl.parser().parse_args(["approve", "t1"])
+    with pytest.raises(MissingError) as missing:
+        run_approve(cast(Cluster, WithTask(*rights)), options)
+    assert str(missing.value) == (
+        "t1 is no hospital, but a task: there is a SiteTask t1 in wardround-site. To approve the task: kubectl "
+        "wardround approve sitetask/t1 -n wardround-site"
+    )
+
+
+def test_a_name_that_neither_a_hospital_nor_a_task_has_may_be_one_of_both() -> None:
+    options = kubectl.parser().parse_args(["approve", "t2"])
+    with pytest.raises(MissingError) as missing:
+        run_approve(cast(Cluster, WithTask("participants")), options)
+    text = str(missing.value)
+    assert "neither a Participant t2 nor, in namespace wardround-site, a SiteTask t2." in text
+    assert "kubectl get participants -A" in text
+    assert "kubectl get sitetasks -n wardround-site" in text
+    assert "enrol" not in text
+    with pytest.raises(ForbiddenError):
+        run_approve(cast(Cluster, WithTask()), options)
+
+
+def test_a_hospital_that_is_named_as_one_is_no_task() -> None:
+    options = kubectl.parser().parse_args(["approve", "participant/t1"])
+    with pytest.raises(MissingError, match=r"There is no Participant t1 on .* kubectl get participants -A\.$"):
+        run_approve(cast(Cluster, WithTask("participants")), options)

@@ -94,6 +94,20 @@ def names_a_task(text: str) -> bool:
     return "/" in text and target(text)[0] == sitetask.KIND
 
 
+def namespaces_with_task(cluster: Cluster, name: str, namespace: str | None) -> list[str]:
+    """The namespaces that have a SiteTask of this name, as far as the person may see them. `namespace`: None to look in
+    all of them."""
+    try:
+        listed = cluster.list(sitetask.KIND, namespace, fields=f"metadata.name={name}")
+        return sorted(each["metadata"]["namespace"] for each in listed)
+    except CommandError:  # for example a hub, which has no SiteTasks
+        own = namespace or cluster.default_namespace
+    try:
+        return [own] if cluster.get(sitetask.KIND, name, own) else []
+    except CommandError:
+        return []
+
+
 def run_review(site: Cluster, options: argparse.Namespace) -> int:
     print("\n".join(reviews.review(_with_tasks(site, _reviewed(site, options, options.target)), system_clock())))
     return 0

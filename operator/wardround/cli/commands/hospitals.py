@@ -10,7 +10,7 @@ from wardround.cli.arguments import Parsers, hospital
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.commands import approvals
 from wardround.cli.enrolment_files import File
-from wardround.cli.errors import CommandError, ForbiddenError
+from wardround.cli.errors import CommandError, ForbiddenError, MissingError
 from wardround.cli.objects import printable
 from wardround.cli.terminal import confirmed, say, write_private
 
@@ -192,7 +192,7 @@ def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
     if approvals.names_a_task(options.name):
         return approvals.run_approve(hub, options)
     name = hospital(options.name)
-    participant = printable(verbs.participant(hub, name))
+    participant = printable(_participant(hub, options, name))
     computed = enrolment.fingerprint_to_pin(participant)
     pinned = participant["spec"].get("keyFingerprint")
     say(f"{name} ({participant['spec'].get('displayName', '')}) publishes keys with the fingerprint {computed}")
@@ -217,6 +217,29 @@ def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
         f"of Participant {name} can ask this hospital."
     )
     return 0
+
+
+def _participant(hub: Cluster, options: argparse.Namespace, name: str) -> Object:
+    """Raises CommandError. A person who has given a name alone may have meant a task at a hospital."""
+    try:
+        return verbs.participant(hub, name)
+    except (MissingError, ForbiddenError) as error:
+        if options.name != name:
+            raise
+        namespaces = approvals.namespaces_with_task(hub, name, options.namespace)
+        if namespaces:
+            raise MissingError(
+                f"{name} is no hospital, but a task: there is a SiteTask {name} in {', '.join(namespaces)}. To approve "
+                f"the task: kubectl wardround approve sitetask/{name} -n {namespaces[0]}"
+            ) from error
+        if isinstance(error, ForbiddenError):
+            raise
+        namespace = options.namespace or hub.default_namespace
+        raise MissingError(
+            f"{hub.server} has neither a Participant {name} nor, in namespace {namespace}, a SiteTask {name}. `approve "
+            "NAME` approves a hospital at the hub. To see the hospitals' names: kubectl get participants -A. `approve "
+            f"sitetask/NAME` approves a task at a hospital. To see the tasks: kubectl get sitetasks -n {namespace}"
+        ) from error
 
 
 def run_revoke(hub: Cluster, options: argparse.Namespace) -> int:
