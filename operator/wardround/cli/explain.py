@@ -50,6 +50,11 @@ from wardround.reasons.registry import REASONS, reason_for
 
 WORTH_TELLING_SECONDS = 2  # until a round is taken up; objects have whole seconds for when they were made
 
+SUSPENDED_MODEL = (
+    "The FederatedModel is suspended, so the hub operator begins no series and asks no hospital. "
+    f"{REASONS['Suspended'].action}"
+)
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -337,7 +342,11 @@ def is_of(model: Object, round_: Object) -> bool:
 def explain_model(item: Object, under_way: Mapping[str, Explanation]) -> Explanation:
     """A FederatedModel. `under_way`: the explanations of those `rounds_to_explain` that say more, by condition. Raises
     codec.Malformed."""
-    explained = _long_lived(federatedmodel.KIND, read(federatedmodel.parse, item), None, ())
+    model = read(federatedmodel.parse, item)
+    explained = _long_lived(federatedmodel.KIND, model, None, ())
+    # The condition Suspended is about a series that is under way.
+    if model.spec.suspend and not is_true(model.status.conditions, "Suspended"):
+        explained = replace(explained, headline=f"{explained.headline} {SUSPENDED_MODEL}")
     # Where a round names the people who act, "wait" is wrong.
     waits = {condition for condition, each in under_way.items() if any(f.advice.owner != NOBODY for f in each.findings)}
     # The model repeats why the round of the series waits for people.

@@ -37,6 +37,24 @@ def test_the_headline_of_a_model_says_that_its_gate_refused_the_current_version(
     assert "is ready. Version 3 is Worse." in explain.text(explain.explain_model(model(ready), {}))
 
 
+@pytest.mark.parametrize(
+    ("conditions", "words"),
+    [
+        ((condition("Ready", "True", "VersionCurrent"),), "is ready. The FederatedModel is suspended, so the hub"),
+        ((condition("Ready", "False", "NoVersionYet"),), "is not ready: NoVersionYet. The FederatedModel is suspended"),
+        ((condition("Suspended", "True", "Suspended"),), "Model fed/heart is suspended. To continue, set spec"),
+    ],
+)
+def test_the_headline_of_a_suspended_model_says_so_also_after_its_series_has_ended(
+    conditions: tuple[dict[str, str], ...], words: str
+) -> None:
+    suspended = model(*conditions)
+    assert "uspended" not in explain.text(explain.explain_model(model(condition("Ready", "True", "Ready")), {}))
+    text = explain.text(explain.explain_model({**suspended, "spec": {**suspended["spec"], "suspend": True}}, {}))
+    assert words in text
+    assert text.count("To continue, set spec.suspend of this object to false.") == 1
+
+
 @pytest.mark.parametrize("also", [(), (condition("Stalled", "True", "VersionGone", "spec.current names version 9."),)])
 def test_the_explanation_says_once_which_version_is_missing(also: tuple[dict[str, Any], ...]) -> None:
     """A series that runs is no reason to keep quiet: the model is not Stalled then."""
