@@ -11,7 +11,7 @@ from wardround.api.meta import API_VERSION
 from wardround.api.modelversion import ModelVersion
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import ModelObjects
-from wardround.cli.objects import Object
+from wardround.cli.objects import Object, printable
 from wardround.documents.measurements import measurement
 from wardround.wire import codec
 
@@ -20,8 +20,11 @@ MODELS_AND_CODE = ("task", "rows", "base", "references", "image", "command", "pa
 COMPARED = (*MODELS_AND_CODE, "datasetName", "schemaName", "participants", "quorum")
 
 
-def version(shown: ModelObjects) -> ModelVersion:
-    """The current version of a model, or the newest one without a current version. Raises CommandError."""
+def version(shown: ModelObjects, number: str = "") -> ModelVersion:
+    """The version of a model with this number. Without a number, the current version, or the newest one if none is
+    current. Raises CommandError."""
+    if number:
+        return _numbered(shown, number)
     chosen = shown.current or (shown.versions[-1] if shown.versions else None)
     if chosen is None:
         meta = shown.model.metadata
@@ -32,15 +35,23 @@ def version(shown: ModelObjects) -> ModelVersion:
     return chosen
 
 
-def federated_round(one: ModelObjects, other: ModelObjects) -> Object:
+def _numbered(shown: ModelObjects, number: str) -> ModelVersion:
+    chosen = next((each for each in shown.versions if str(each.spec.version) == number), None)
+    if chosen is None:
+        known = ", ".join(str(each.spec.version) for each in shown.versions) or "none"
+        raise CommandError(f"Model {shown.name} has no version {printable(number)}. Name one of its versions: {known}.")
+    return chosen
+
+
+def federated_round(one: ModelObjects, other: ModelObjects, numbers: tuple[str, str] = ("", "")) -> Object:
     """The round that measures the version of `one`, with that of `other` as its reference, by the code that made the
     version of `one`. Its name comes from both rounds, so a repeated command measures nothing again: each comparison
-    counts against the hospitals' budgets. Raises CommandError."""
-    first, second = version(one), version(other)
+    counts against the hospitals' budgets. `numbers`: of the versions, as for `version`. Raises CommandError."""
+    first, second = version(one, numbers[0]), version(other, numbers[1])
     if first.spec.round_uid == second.spec.round_uid:
         raise CommandError(
             f"There is nothing to compare: both models are the result of round {first.spec.round_name}. Name two "
-            "other models."
+            "other models or versions."
         )
     if differs := _differing(one.model, other.model):
         raise CommandError(
@@ -78,8 +89,8 @@ def _made_by(shown: ModelObjects, version: ModelVersion) -> FederatedRound:
     if made_by is None or made_by.metadata.uid != version.spec.round_uid:
         raise CommandError(
             f"The command cannot measure version {version.spec.version} of model {shown.name}, because somebody "
-            f"deleted round {version.spec.round_name}, which made the version. To compare another version, set "
-            "spec.current.version of the FederatedModel."
+            f"deleted round {version.spec.round_name}, which made the version. To compare another version, name it: "
+            f"federatedmodel/{shown.model.metadata.name}@VERSION."
         )
     return made_by
 

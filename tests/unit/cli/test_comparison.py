@@ -93,8 +93,26 @@ def test_a_version_whose_round_is_gone_is_not_measured_with_other_code(replaced:
     live = one.rounds.pop(name)
     if replaced:
         one.rounds[name] = replace(live, metadata=replace(live.metadata, uid="eve"))
-    with pytest.raises(CommandError, match=f"somebody deleted round {name}, which made the version"):
+    with pytest.raises(CommandError, match=f"deleted round {name}, which .* name it: federatedmodel/heart@VERSION"):
         compared(one)
+
+
+def test_a_comparison_measures_the_versions_that_a_person_names() -> None:
+    """Also two of one model: nobody has to make a version current for it, which would deliver the version."""
+    models = shown(trained("Worse", rounds=1))
+    made_by = {each.spec.version: each.spec.round_name for each in models.versions}
+    spec = federated_round(models, models, ("2", "1"))["spec"]
+    assert (spec["base"], spec["references"]) == ({"roundName": made_by[2]}, [made_by[1]])
+    spec = federated_round(models, models, ("2", ""))["spec"]
+    assert spec["references"] == [made_by[1]], "the current version"
+
+
+def test_a_version_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    models = shown(trained("Worse", rounds=1))
+    with pytest.raises(CommandError, match=r"has no version 7\. Name one of its versions: 1, 2\."):
+        federated_round(models, models, ("7", "1"))
+    with pytest.raises(CommandError, match="nothing to compare"):
+        federated_round(models, models)
 
 
 def test_models_of_two_schemas_are_not_compared() -> None:
@@ -163,7 +181,7 @@ def test_a_comparison_says_what_it_waits_for(
     worlds = {each: renamed(trained(rounds=1), each) for each in ("one", "two")}
     worlds["two"].versions = {name: with_round_uid(each, name) for name, each in worlds["two"].versions.items()}
     hub = Hub(worlds, iter([runs, runs, over]), [waiting])
-    options = program.parser().parse_args(["compare", "fm/one", "fm/two"])
+    options = program.parser().parse_args(["compare", "fm/one@1", "fm/two"])
     assert command.run_compare(cast(Cluster, hub), options) == 0
     output = capsys.readouterr()
     assert output.err.splitlines()[1:] == [

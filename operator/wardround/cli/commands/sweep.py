@@ -12,6 +12,7 @@ from wardround.cli.arguments import Parsers, add_timeout, hint_of_namespace, tar
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.commands.results import WIDE_PIPE
 from wardround.cli.errors import CommandError
+from wardround.cli.model_objects import ModelObjects
 from wardround.cli.terminal import say
 from wardround.clock import system_clock
 
@@ -42,15 +43,15 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     comparing = parsers.add_parser(
         "compare",
         parents=[shared],
-        help="compare the models of two FederatedModels in pairs",
+        help="compare two models or versions in pairs",
         description="Compares two models: makes one Evaluate round that measures both on the validation rows of the "
         "same patients, waits for it, and shows the difference between their losses. While the command waits, it says "
-        "on stderr what the round and each hospital do. Of each model, it takes the current version, or the newest one "
-        "if none is current. Each comparison uses up a part of the hospitals' evaluation budgets "
-        "(policy.maxEvaluations).",
+        "on stderr what the round and each hospital do. Of each model, it takes the version that you name, or else the "
+        "current version, or the newest one if none is current. Each comparison uses up a part of the hospitals' "
+        "evaluation budgets (policy.maxEvaluations).",
     )
-    comparing.add_argument("one", metavar="federatedmodel/NAME")
-    comparing.add_argument("other", metavar="federatedmodel/NAME")
+    comparing.add_argument("one", metavar="federatedmodel/NAME[@VERSION]")
+    comparing.add_argument("other", metavar="federatedmodel/NAME[@VERSION]")
     add_timeout(comparing, 3600.0, "the round")
     comparing.set_defaults(run=run_compare)
 
@@ -73,14 +74,8 @@ def run_sweep(hub: Cluster, options: argparse.Namespace) -> int:
 
 def run_compare(hub: Cluster, options: argparse.Namespace) -> int:
     namespace = options.namespace or hub.default_namespace
-    shown = []
-    for text in (options.one, options.other):
-        kind, name = target(text)
-        if kind != federatedmodel.KIND:
-            raise CommandError("`compare` takes two names: federatedmodel/NAME federatedmodel/NAME.")
-        with hint_of_namespace(hub, options, kind, name):
-            shown.append(model_objects.read(*verbs.model_with_rounds(hub, name, namespace)))
-    planned = comparison.federated_round(*shown)
+    (one, first), (other, second) = (_model(hub, options, text, namespace) for text in (options.one, options.other))
+    planned = comparison.federated_round(one, other, (first, second))
     name = planned["metadata"]["name"]
     live = hub.get(federatedround.KIND, name, namespace)
     if live is None:
@@ -92,6 +87,19 @@ def run_compare(hub: Cluster, options: argparse.Namespace) -> int:
     console = console if console.is_terminal else Console(width=WIDE_PIPE)
     console.print(results.table(results.results(ended, [])))
     return 0
+
+
+def _model(hub: Cluster, options: argparse.Namespace, text: str, namespace: str) -> tuple[ModelObjects, str]:
+    """A model and the number of its version that the person names; empty without one. Raises CommandError."""
+    kind, name = target(text)
+    if kind != federatedmodel.KIND:
+        raise CommandError(
+            "`compare` takes two models: federatedmodel/NAME federatedmodel/NAME. To name a version: "
+            "federatedmodel/NAME@VERSION."
+        )
+    name, _, number = name.partition("@")
+    with hint_of_namespace(hub, options, kind, name):
+        return model_objects.read(*verbs.model_with_rounds(hub, name, namespace)), number
 
 
 def _ended(hub: Cluster, live: Object, timeout: float) -> Object:
