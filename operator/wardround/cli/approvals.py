@@ -287,6 +287,20 @@ def limits_in_words(most: Object) -> str:
     )
 
 
+def too_low(asks: SeriesTerms | SweepTerms, most: Object) -> list[str]:
+    """A warning about each kind of task of which the series can have more than an Approval with these limits covers."""
+    models = len(asks.models) if isinstance(asks, SweepTerms) else 1
+    subject = f"The series of these {models} models together have" if models > 1 else "The series has"
+    planned = {"rounds": models * planned_rounds(asks), "evaluations": models * planned_evaluations(asks)}
+    return [
+        f"Warning: {subject} up to {planned[option]} {kind} tasks, and the Approval covers {most[limited] or 'none'} "
+        "of them. Each further task waits until a person at the hospital approves it. To cover all of them, leave out "
+        f"--{option}. Each attempt counts."
+        for _, kind, option, limited in COUNTED
+        if most[limited] < min(planned[option], MOST_TASKS)
+    ]
+
+
 def limit(option: str, wanted: int | None, default: int) -> int:
     """Raises CommandError."""
     if wanted is None:

@@ -140,6 +140,7 @@ def review(
         f"  {reviews.NOT_BOUND}",
         f"The Approval of the sweep covers {approvals.limits_in_words(most)}. These limits are for all its models "
         "together, so one model can use them up. To set lower limits, give --rounds and --evaluations.",
+        *(f"  {each}" for each in approvals.too_low(asks, most)),
     ]
     if chosen.omitted:
         lines.append(

@@ -188,6 +188,7 @@ def _of_series(known: Reviewed, series: SeriesTerms, most: Object, now: datetime
         )
     yield f"  {NOT_BOUND}"
     yield f"  If you approve the model, the Approval covers {approvals.limits_in_words(most)}."
+    yield from (f"  {each}" for each in approvals.too_low(series, most))
     yield from what_counts(known, series)
     for each in approvals.of_the_model(known):
         yield f"  {_approval_line(each, series, now)}"

@@ -18,6 +18,7 @@ from wardround.api.site import Policy
 from wardround.api.times import to_seconds
 from wardround.cli import approvals, approved_sweeps, reviews
 from wardround.cli.cluster import Cluster, Object
+from wardround.cli.commands import approvals as commands
 from wardround.cli.errors import CommandError, ForbiddenError
 from wardround.documents import cards
 from wardround.kubectl import parser
@@ -150,6 +151,44 @@ def test_the_text_of_a_model_shows_the_limits_of_its_approval(given: dict[str, A
     assert words in "\n".join(reviews.review(known, NOW, **given))
 
 
+ROUNDS = "The series has up to 4 Train and Statistics tasks, and the Approval covers 1 of them."
+EVALUATIONS = "The series has up to 2 Evaluate tasks, and the Approval covers none of them."
+SWEPT = "The series of these 2 models together have up to 8 Train and Statistics tasks, and the Approval covers 7 of"
+
+
+@pytest.mark.parametrize(
+    ("options", "others", "words"),
+    [
+        (["--model", "--rounds", "1", "--evaluations", "0"], [], [ROUNDS, EVALUATIONS]),
+        (["--model", "--rounds", "1"], [], [ROUNDS]),
+        (["--model", "--rounds", "4", "--evaluations", "2"], [], []),
+        (["--model"], [], []),
+        (["--sweep", "--rounds", "7"], [site_task("other", member(1))], [SWEPT]),
+        (["--sweep"], [site_task("other", member(1))], []),
+    ],
+    ids=["both", "rounds", "enough", "default", "sweep", "default of a sweep"],
+)
+@pytest.mark.parametrize("asked", [False, True])
+def test_an_approval_of_less_than_the_series_needs_is_written_with_a_warning(
+    options: list[str],
+    others: list[Object],
+    words: list[str],
+    asked: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = Deciding(OWN, *others)
+    monkeypatch.setattr(commands, "confirmed", lambda *_: True)
+    parsed = parser().parse_args(["approve", "sitetask/own", *options, *([] if asked else ["--yes"])])
+    assert parsed.run(cast(Cluster, site), parsed) == 0
+    [made] = site.made
+    assert made["spec"]["verdict"] == "Approve"
+    output = capsys.readouterr()
+    shown = output.out if asked else output.err
+    assert [each in shown for each in words] == [True] * len(words)
+    assert shown.count("Warning: ") == len(words)
+
+
 @pytest.mark.parametrize(
     ("every", "evaluations", "words"),
     [
@@ -278,13 +317,20 @@ class Site:
 class Deciding(Site):
     """A site with one task, about which a person decides."""
 
-    def __init__(self, task: Object) -> None:
+    def __init__(self, task: Object, *others: Object) -> None:
         super().__init__([])
-        self.task = task
+        self.task, self.tasks = task, [task, *others]
         self.decision: Object = {}
+        self.made: Sequence[Object] = ()
 
     def get(self, kind: str, name: str, namespace: str) -> Object | None:
         return None if kind == "Site" else self.task
+
+    def list(self, kind: str, namespace: str) -> Sequence[Object]:
+        return self.tasks if kind == "SiteTask" else []
+
+    def create(self, item: Object) -> None:
+        self.made = (*self.made, item)
 
     def user(self) -> str:
         return "carla"

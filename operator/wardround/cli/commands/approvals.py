@@ -14,6 +14,7 @@ from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError, ForbiddenError
 from wardround.cli.terminal import confirmed, say
 from wardround.clock import system_clock
+from wardround.plans.terms import SeriesTerms, SweepTerms
 
 NO_TERMINAL = (
     "The command cannot ask you, because standard input is not a terminal. The lines above say what the task asks "
@@ -85,7 +86,9 @@ def add_to_approve(approve: argparse.ArgumentParser) -> None:
         "--evaluations", type=int, metavar="N", help=f"how many Evaluate tasks the Approval covers: {most}"
     )
     approve.add_argument(
-        "--until", metavar="YYYY-MM-DD", help=f"when the Approval ends; default: in {approvals.DAYS} days"
+        "--until",
+        metavar="YYYY-MM-DD",
+        help=f"the Approval ends at the beginning of this day in UTC; default: in {approvals.DAYS} days",
     )
 
 
@@ -138,6 +141,8 @@ def run_approve(site: Cluster, options: argparse.Namespace) -> int:
         if not confirmed("Does the hospital agree? [y/N] ", NO_TERMINAL):
             say("Nothing is approved.")
             return 2
+    elif made is not None:
+        _warn(approvals.series_terms(known), made)
     if made is None:
         _decide(site, known, approved=True)
         say(approvals.approved(known))
@@ -168,12 +173,20 @@ def _approve_sweep(site: Cluster, options: argparse.Namespace) -> int:
         if not confirmed("Does the hospital agree? [y/N] ", NO_TERMINAL_FOR_A_SWEEP):
             say("Nothing is approved.")
             return 2
+    else:
+        _warn(chosen.terms, made)
     site.create(made)
     say(
         f"Approved {len(chosen.terms.models)} models until {made['spec']['until']}. To end the approval: "
         f"{_withdrawal(made['metadata'])}"
     )
     return 0
+
+
+def _warn(asks: SeriesTerms | SweepTerms, made: Object) -> None:
+    """For a person who is not asked, and does not read what the Approval covers."""
+    for line in approvals.too_low(asks, made["spec"]):
+        say(line)
 
 
 def run_deny(site: Cluster, options: argparse.Namespace) -> int:
