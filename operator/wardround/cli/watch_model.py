@@ -17,10 +17,13 @@ from wardround.api.times import read_time
 from wardround.cli.model_objects import ModelObjects, interval, task_and_number
 from wardround.cli.objects import began, seconds, stages
 from wardround.cli.watch import COMPLETE, DELETED, FAILED, GONE, View
+from wardround.plans.model.suspension import once_resumed
 from wardround.plans.schedules import evaluations_before
 
 COLOURS = {"Running": "cyan", "Complete": "green", "Failed": "red"}
 BEST = "lowest"
+# How the hub's message about the next series begins.
+NOBODY_ACTS = once_resumed("", suspended=False).removesuffix(".")
 
 
 @dataclass(frozen=True)
@@ -178,10 +181,19 @@ def _footer(seen: ModelObjects) -> str:
         return "suspended"
     if _exit_code(seen) == COMPLETE:
         ending = [f"the series has ended. Current version: {status.current or 'none'}"]
-        notes = (find_true(status.conditions, kind) for kind in ("Ready", "VersionWaits", "Scheduled"))
-        return ". ".join((*ending, *(each.message.rstrip(".") for each in notes if each and each.message)))
+        known = (find_true(status.conditions, kind) for kind in ("Ready", "VersionWaits", "Scheduled"))
+        notes = [each.message.rstrip(".") for each in known if each and each.message]
+        if find_true(status.conditions, "VersionWaits"):
+            notes = [_without_nobody(each) for each in notes]
+        return ". ".join((*ending, *notes))
     reconciling = find_true(status.conditions, "Reconciling")
     return (reconciling.message if reconciling else "") or "waits for the hub operator"
+
+
+def _without_nobody(note: str) -> str:
+    """Beside a note that says what a person has to do, "Nobody has to act" about the next series is wrong."""
+    event = note.removeprefix(NOBODY_ACTS)
+    return note if event == note else event[:1].upper() + event[1:]
 
 
 def _exit_code(seen: ModelObjects) -> int | None:

@@ -15,6 +15,7 @@ from wardround.cli import explain, model_objects, verbs, watch_model
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands import watch as command
 from wardround.cli.errors import MissingError
+from wardround.plans.model.suspension import once_resumed
 
 TRAINING = condition("Reconciling", "True", "SeriesTraining", "Round breast-s1-r2-0123abcd waits or runs.")
 STALLED = condition("Stalled", "True", "SeriesRoundFailed", "Round breast-s1-r2-0123abcd has failed (QuorumNotMet).")
@@ -205,7 +206,8 @@ def test_watching_ends_with_the_series(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_the_end_of_a_series_says_which_version_waits_for_people_and_when_the_next_series_begins() -> None:
     waits = condition("VersionWaits", "True", "PeopleDecide", "Version 2 is Undecided. To use it, set this.")
-    scheduled = condition("Scheduled", "True", "NextSeries", "Series 3 begins at 2026-11-30T01:00:00Z.")
+    follows = once_resumed("series 3 begins at 2026-11-30T01:00:00Z", suspended=False)
+    scheduled = condition("Scheduled", "True", "NextSeries", follows)
     compared = entry(2, "Evaluate", name="breast-s2-c2-0123abcd", references=["breast-s1-r1-0123abcd"])
     item = model(waits, scheduled, stage="Ended", rounds=[entry(2), compared], version="breast-v2-0123abcd")
     text = watch_model.lines(None, view(item, START))
@@ -214,6 +216,10 @@ def test_the_end_of_a_series_says_which_version_waits_for_people_and_when_the_ne
         "Series 3 begins at 2026-11-30T01:00:00Z"
     )
     assert "breast-s2-c2-0123abcd: Compare Complete" in text
+    nobody = model(scheduled, stage="Ended", rounds=[entry(2), compared], version="breast-v2-0123abcd")
+    assert watch_model.lines(None, view(nobody, START))[-1].endswith(
+        "none. Nobody has to act: series 3 begins at 2026-11-30T01:00:00Z"
+    )
 
 
 def test_watching_ends_when_a_person_has_to_act(
