@@ -139,6 +139,11 @@ def place(uri: str) -> str:
 
     Raises CommandError if the text is no tracking URI.
     """
+    if not uri:
+        raise CommandError(
+            "`results -o mlflow` needs the address of an MLflow server or database. Give it after --tracking-uri, or "
+            "set the variable MLFLOW_TRACKING_URI: for example https://mlflow.example or sqlite:////path/to/mlflow.db."
+        )
     wrong = CommandError(
         "--tracking-uri takes the address of an MLflow server or database, such as https://mlflow.example or "
         "sqlite:////path/to/mlflow.db. In a user or password, write / as %2F, # as %23, ? as %3F, [ as %5B and @ as "

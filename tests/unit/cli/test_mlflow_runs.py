@@ -84,7 +84,13 @@ def test_people_see_the_server_without_user_password_and_query(uri: str, shown: 
     assert mlflow_runs.place(uri) == shown
 
 
-@pytest.mark.parametrize("uri", ["", "mlruns", "file:///data", "databricks"])
+def test_without_an_address_the_option_and_the_variable_are_named() -> None:
+    with pytest.raises(CommandError, match="--tracking-uri, or set the variable MLFLOW_TRACKING_URI") as refused:
+        mlflow_runs.place("")
+    assert "password" not in str(refused.value)
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "file:///data", "databricks"])
 def test_a_text_that_is_no_server_or_database_is_refused(uri: str) -> None:
     with pytest.raises(CommandError, match="takes the address of an MLflow server or database"):
         mlflow_runs.place(uri)
