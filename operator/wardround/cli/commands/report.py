@@ -13,6 +13,7 @@ from wardround.cli.cluster import Cluster
 from wardround.cli.errors import CommandError
 from wardround.cli.hospital_report import build as hospital_build
 from wardround.cli.hospital_report import seen as hospital_seen
+from wardround.cli.objects import pull_command
 from wardround.cli.report import build, page, seen
 from wardround.clock import system_clock
 
@@ -84,8 +85,8 @@ def html(hub: Cluster, name: str, namespace: str, signed: seen.SignedCard | None
         made_by = f"{signed.card.round_namespace}/{signed.card.round_name}"
         raise CommandError(
             f"Wrote no report, because the file after --card is of another model: round {made_by} made it, and no "
-            f"version of federatedmodel/{name} in {namespace}. Pull the model again: kubectl wardround model pull "
-            f"federatedmodel/{name} -n {namespace}."
+            f"version of federatedmodel/{name} in {namespace}. Pull the model again: "
+            f"{pull_command(f'federatedmodel/{name}', namespace)}"
         )
     return page.page(build.document(replace(known, signed=signed)))
 

@@ -3,6 +3,7 @@
 from wardround.api.dataschema import DataSchemaSpec, SchemaField
 from wardround.api.federatedround import base_name, base_version
 from wardround.api.modelversion import ModelVersion
+from wardround.cli.objects import pull_command
 from wardround.cli.report.document import Block, Facts, Paragraph, Section, Table
 from wardround.cli.report.seen import ReportInput
 
@@ -15,6 +16,7 @@ def card(seen: ReportInput) -> Section:
     """What a person has to know before using the model."""
     model = seen.model.model
     use, template, version = model.spec.card, model.spec.round, seen.model.current
+    pull = pull_command(f"federatedmodel/{model.metadata.name}", model.metadata.namespace)
     result = _result_of(seen, version.spec.round_name) if version else None
     facts = (
         ("intended use", use.intended_use or NOT_STATED),
@@ -35,8 +37,8 @@ def card(seen: ReportInput) -> Section:
     blocks: list[Block] = [
         Paragraph(
             "People wrote the first four entries of this table, and Wardround has not checked them. Nobody has "
-            "signed this page. To show the card that the hub has signed, pull the model (kubectl wardround model "
-            "pull), and write the report with --card."
+            "signed this page. To show the card that the hub has signed, pull the model "
+            f"({pull}), and write the report with --card."
         ),
         Facts(tuple((name, value) for name, value in facts if value)),
     ]

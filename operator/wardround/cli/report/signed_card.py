@@ -3,7 +3,7 @@
 As everywhere in the report, no number of a single hospital and no exact number of samples of a round stands in it.
 """
 
-from wardround.cli.objects import printable
+from wardround.cli.objects import printable, pull_command
 from wardround.cli.report.card import NOT_STATED
 from wardround.cli.report.document import Block, Facts, Paragraph, Section, Table
 from wardround.cli.report.seen import ReportInput, SignedCard, version_of_card
@@ -20,6 +20,7 @@ def signed_card(signed: SignedCard, seen: ReportInput) -> Section:
     """What the hub says of the model. The page does not carry the signature, so it says how to verify the card."""
     card = signed.card
     use, code = card.use, card.code
+    pull = printable(pull_command(f"federatedround/{card.round_name}", card.round_namespace))
     facts = (
         ("intended use", use.intended_use or NOT_STATED),
         ("limits", use.limits or NOT_STATED),
@@ -42,8 +43,8 @@ def signed_card(signed: SignedCard, seen: ReportInput) -> Section:
         Paragraph(
             f"This section shows the card that the hub has signed (key fingerprint {signed.fingerprint}). The "
             "command that wrote this page has verified the signature. Nobody has signed the page itself. To verify "
-            "the card yourself, pull the model: kubectl wardround model pull. People wrote the first four entries, "
-            "and Wardround has not checked them."
+            f"the card yourself, pull the model ({pull}). People wrote the first four "
+            "entries, and Wardround has not checked them."
         ),
         Facts(tuple((name, printable(value)) for name, value in facts if value)),
     ]
