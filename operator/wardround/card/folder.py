@@ -29,7 +29,10 @@ CARD_FILE, MODEL_FILE = "card.json", "model.safetensors"
 # A card fits into a Secret, 1 MiB. Written for people, each character can take six.
 CARD_BYTES = 8 << 20
 COPIED_AT_ONCE = 1 << 20
-AGAIN = "Pull the model again: kubectl wardround model pull"
+AGAIN = (
+    "Pull the model again: kubectl wardround model pull federatedmodel/NAME -n FEDERATION -o FOLDER --hub-fingerprint "
+    "sha256:.."
+)
 
 
 class FolderRefused(Exception):
@@ -75,7 +78,7 @@ def signed(card_envelope: str, hub_key: bytes) -> SignedCard:
 def load(path: Path, fingerprint: str) -> Folder:
     """The folder's model and card. `fingerprint`: of the hub's key. Raises FolderRefused."""
     card = load_card(path, fingerprint)
-    model = read_file(path, MODEL_FILE, card.model.bytes)
+    model = read_file(path, MODEL_FILE, card.model.bytes, _longer_model(path))
     if digests.digest(model) != card.model.digest:
         raise _another_model(path)
     return Folder(path, card, model)
@@ -88,7 +91,7 @@ def load_card(path: Path, fingerprint: str) -> ModelCard:
             f"{fingerprint!r} is no fingerprint of a hub's key, which is sha256: and 64 hexadecimal digits. Ask the "
             "hub's administrator for the fingerprint"
         )
-    return _verified(path, read_file(path, CARD_FILE, CARD_BYTES), fingerprint)
+    return _verified(path, _card_file(path), fingerprint)
 
 
 def described(path: Path) -> ModelCard | None:
@@ -97,7 +100,7 @@ def described(path: Path) -> ModelCard | None:
     if not os.path.lexists(path / CARD_FILE):
         return None
     try:
-        return cards.read(codec.read_document(CardFile, read_file(path, CARD_FILE, CARD_BYTES)).card)
+        return cards.read(codec.read_document(CardFile, _card_file(path)).card)
     except codec.Malformed:
         raise FolderRefused(f"{path / CARD_FILE} is no card that this program can read. {AGAIN}") from None
 
@@ -107,7 +110,7 @@ def hold_card(path: Path, model: bytes) -> None:
     another file than `model`."""
     if not os.path.lexists(path / CARD_FILE):
         return
-    card = _verified(path, read_file(path, CARD_FILE, CARD_BYTES), None)
+    card = _verified(path, _card_file(path), None)
     if digests.digest(model) != card.model.digest:
         raise _another_model(path)
 
@@ -122,17 +125,26 @@ def copy_model(path: Path, card: ModelCard, target: Path) -> None:
         while chunk := _read(path, model, min(COPIED_AT_ONCE, left + 1)):
             left -= len(chunk)
             if left < 0:
-                raise _too_long(path, MODEL_FILE, card.model.bytes)
+                raise _longer_model(path)
             digest.update(chunk)
             copy.write(chunk)
     if digest.text != card.model.digest:
         raise _another_model(path)
 
 
-def _another_model(path: Path) -> FolderRefused:
-    return FolderRefused(
-        f"{path / MODEL_FILE} is not the model that {CARD_FILE} describes: its SHA-256 is another one. {AGAIN}"
-    )
+def _another_model(path: Path, differs: str = "its SHA-256 is another one") -> FolderRefused:
+    return FolderRefused(f"{path / MODEL_FILE} is not the model that {CARD_FILE} describes: {differs}. {AGAIN}")
+
+
+def _longer_model(path: Path) -> FolderRefused:
+    return _another_model(path, "it is longer than that model")
+
+
+def _card_file(path: Path) -> bytes:
+    """Raises FolderRefused."""
+    place = path / CARD_FILE
+    longer = FolderRefused(f"{place} is not the card of a model: it is longer than {CARD_BYTES} bytes. {AGAIN}")
+    return read_file(path, CARD_FILE, CARD_BYTES, longer)
 
 
 def _verified(path: Path, content: bytes, fingerprint: str | None) -> ModelCard:
@@ -201,24 +213,25 @@ def _at_once(name: str, flags: int) -> int:
     return os.open(name, flags | os.O_NONBLOCK)
 
 
-def read_file(path: Path, name: str, limit: int) -> bytes:
-    """The content of a file. `limit`: bytes. Nothing longer is read, because nothing of it is verified yet."""
-    with _opened(path, name) as file:
+def read_file(path: Path, name: str, limit: int, longer: FolderRefused, missing: str = AGAIN) -> bytes:
+    """The content of a file. `limit`: bytes. Nothing longer is read, because nothing of it is verified yet, and
+    `longer` is raised. `missing`: what a person can do about a folder without the file. Raises FolderRefused."""
+    with _opened(path, name, missing) as file:
         content = _read(path, file, limit + 1)
     if len(content) > limit:
-        raise _too_long(path, name, limit)
+        raise longer
     return content
 
 
 @contextmanager
-def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
+def _opened(path: Path, name: str, missing: str = AGAIN) -> Iterator[BinaryIO]:
     try:
         file = open(path / name, "rb", opener=_at_once)  # noqa: SIM115 (closed below)
     except OSError as error:
-        raise _unreadable(path, name, error) from None
+        raise _unreadable(path, name, error, missing) from None
     with file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise FolderRefused(f"{path / name} is not a file. {AGAIN}")
+            raise FolderRefused(f"{path / name} is not a file. {missing}")
         yield file
 
 
@@ -226,15 +239,14 @@ def _read(path: Path, file: BinaryIO, size: int) -> bytes:
     try:
         return file.read(size)
     except OSError as error:
-        raise _unreadable(path, Path(file.name).name, error) from None
+        raise _unreadable(path, Path(file.name).name, error, AGAIN) from None
 
 
-def _unreadable(path: Path, name: str, error: OSError) -> FolderRefused:
-    return FolderRefused(
-        f"{path} has no readable {name} ({type(error).__name__}). A model's folder holds {CARD_FILE} and {MODEL_FILE}. "
-        f"{AGAIN}"
-    )
-
-
-def _too_long(path: Path, name: str, limit: int) -> FolderRefused:
-    return FolderRefused(f"{path / name} is longer than a file of this name can be, {limit} bytes. {AGAIN}")
+def _unreadable(path: Path, name: str, error: OSError, missing: str) -> FolderRefused:
+    if isinstance(error, FileNotFoundError) and not os.path.lexists(path):
+        return FolderRefused(f"there is no folder {path}. Name the folder of a model")
+    if isinstance(error, NotADirectoryError):
+        return FolderRefused(f"{path} is not a folder. Name the folder of a model, and not a file in it")
+    if isinstance(error, FileNotFoundError):
+        return FolderRefused(f"the folder {path} has no file {name}. {missing}")
+    return FolderRefused(f"{path / name} cannot be read: {error.strerror or type(error).__name__}. {missing}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +51,9 @@ def _answer(path: Path, file: Path, manifest: Path, fingerprint: str) -> int:
     from wardround.pod.outcome import PodError
     from wardround.tabular.schema import SchemaInvalid
 
+    for each in (manifest, file):
+        if fault := _fault(each):
+            return _failed(fault)
     spec = _dataset(manifest)
     if spec is None:
         return _failed(f"{manifest} does not hold exactly one object of kind Dataset. Give the hospital's file")
@@ -66,6 +70,15 @@ def _answer(path: Path, file: Path, manifest: Path, fingerprint: str) -> int:
         rows = written.answered + written.outside
         print(f"{written.outside} of {rows} rows have no answer. The column named fault says why", file=sys.stderr)
     return SOME_WITHOUT_ANSWER if written.outside else 0
+
+
+def _fault(file: Path) -> str:
+    """Why this computer cannot read a file; empty if nothing speaks against it."""
+    if not os.path.lexists(file):
+        return f"there is no file {file}"
+    if file.is_dir():
+        return f"{file} is a folder. Name a file in it"
+    return "" if os.access(file, os.R_OK) else f"you may not read {file}"
 
 
 def _dataset(manifest: Path) -> dict[str, Any] | None:

@@ -27,6 +27,7 @@ from wardround.wire.grants import PushGrants, PushOffer, Put
 
 # As the kind ModelPush takes it.
 LARGEST = 256 << 20
+SAVE = f"Save the weights to push as {folder.MODEL_FILE} in this folder"
 
 
 class UploadFailed(Exception):
@@ -47,7 +48,8 @@ def prepare(path: Path, scratch: Path) -> PreparedFile:
     """The model of a folder, which matches its card if it has one. A file in another form is written anew into
     `scratch`. Raises FolderRefused."""
     source = path / folder.MODEL_FILE
-    content = folder.read_file(path, folder.MODEL_FILE, LARGEST)
+    longer = FolderRefused(f"{source} has more than {LARGEST} bytes, the most that a hub takes. Push a smaller model")
+    content = folder.read_file(path, folder.MODEL_FILE, LARGEST, longer, SAVE)
     _hold_card(path, content)
     try:
         layout = tensors.layout(content)

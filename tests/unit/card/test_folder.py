@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import replace
@@ -123,7 +124,8 @@ def test_nothing_but_a_file_of_a_possible_length_is_read(made: Made, name: str) 
     (made.path / name).unlink()
     with (made.path / name).open("wb") as file:
         file.truncate(1 << 40)
-    assert "is longer than" in refusal(made)
+    words = "it is longer than that model" if name == folder.MODEL_FILE else "it is longer than 8388608 bytes"
+    assert words in refusal(made)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"card": 1}', '{"card": {"a": 0.5}, "hubKey": "", "signature": ""}'])
@@ -135,7 +137,30 @@ def test_a_file_that_is_no_card_is_refused(made: Made, text: str) -> None:
 @pytest.mark.parametrize("name", [folder.CARD_FILE, folder.MODEL_FILE])
 def test_a_folder_that_lacks_a_file_is_refused_with_its_name(made: Made, name: str) -> None:
     (made.path / name).unlink()
-    assert f"has no readable {name}" in refusal(made)
+    assert f"the folder {made.path} has no file {name}. Pull the model again: kubectl wardround" in refusal(made)
+
+
+@pytest.mark.parametrize("name", [folder.CARD_FILE, folder.MODEL_FILE])
+def test_a_folder_that_does_not_exist_is_called_so(made: Made, name: str) -> None:
+    """No name of a Python exception, and no card that is missing."""
+    path = made.path / "typo"
+    assert refusal(replace(made, path=path)) == f"there is no folder {path}. Name the folder of a model"
+    path = made.path / name
+    assert refusal(replace(made, path=path)).startswith(f"{path} is not a folder. Name the folder of a model")
+
+
+def test_a_file_that_nobody_may_read_says_so(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refused)
+    assert f"{made.path / folder.CARD_FILE} cannot be read: Permission denied." in refusal(made)
+
+
+def test_a_file_with_more_bytes_than_its_card_says_is_another_model(made: Made) -> None:
+    with (made.path / folder.MODEL_FILE).open("ab") as file:
+        file.write(b"!")
+    assert "is not the model that card.json describes: it is longer than that model." in refusal(made)
 
 
 @pytest.mark.parametrize("fingerprint", ["sha256:", "sha256:" + "A" * 64, "abc"])

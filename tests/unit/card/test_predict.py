@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -322,6 +323,24 @@ def test_the_command_says_what_is_wrong_with_the_file(
 ) -> None:
     assert run(made, written(tmp_path / "new.csv", line), tmp_path) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["file", "dataset", "folder", "unreadable"])
+def test_the_command_names_what_is_not_there(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """On a laptop, there is no volume, and people do not know Python's exceptions."""
+    file, typo = written(tmp_path / "new.csv", HEADER, *cases(1)), tmp_path / "typo"
+    places = {"folder": made.path, "file": file, "dataset": tmp_path / "dataset.yaml"}
+    places["dataset"].write_text(yaml.safe_dump({"kind": "Dataset", "spec": DATASET}))
+    if name == "unreadable":
+        monkeypatch.setattr(os, "access", lambda *_: False)
+    else:
+        places[name] = typo
+    words = ["predict", str(places["folder"]), str(places["file"]), "--dataset", str(places["dataset"])]
+    assert main([*words, "--hub-fingerprint", made.identity.fingerprint]) == 2
+    error = {"unreadable": f"you may not read {places['dataset']}", "folder": f"there is no folder {typo}. Name the"}
+    assert capsys.readouterr().err.startswith(f"error: {error.get(name, f'there is no file {typo}.')}")
 
 
 def test_the_command_predicts_nothing_for_another_hub(

@@ -32,6 +32,22 @@ def test_weights_without_a_card_are_pushed(made: Made, tmp_path: Path) -> None:
     assert prepared(made, tmp_path).digest == made.card.model.digest
 
 
+def test_a_folder_without_weights_asks_for_them_and_not_for_a_pull(made: Made, tmp_path: Path) -> None:
+    (made.path / folder.MODEL_FILE).unlink()
+    with pytest.raises(FolderRefused) as refused:
+        prepared(made, tmp_path)
+    words = f"the folder {made.path} has no file model.safetensors. Save the weights to push as model.safetensors in"
+    assert str(refused.value).startswith(words)
+    assert "pull" not in str(refused.value)
+
+
+def test_a_model_that_is_too_large_for_a_hub_is_called_so(made: Made, tmp_path: Path) -> None:
+    with (made.path / folder.MODEL_FILE).open("ab") as file:
+        file.truncate(push.LARGEST + 1)
+    with pytest.raises(FolderRefused, match="has more than 268435456 bytes, the most that a hub takes"):
+        prepared(made, tmp_path)
+
+
 def test_a_folder_whose_card_describes_another_file_is_not_pushed(made: Made, tmp_path: Path) -> None:
     (made.path / folder.MODEL_FILE).unlink()
     tensors.write(made.path / folder.MODEL_FILE, weights((5,)))
