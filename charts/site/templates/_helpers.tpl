@@ -130,6 +130,21 @@ refused it, the object would stay.
 {{- end }}
 
 {{/*
+The rule that an object of this kind gets no finalizers and no owners. Takes the kind. The garbage collector deletes an object
+whose owners are gone, also for a user without the right to delete it. The API server itself writes the finalizers of a deletion
+(foregroundDeletion, orphan), and shows them to no policy. To remove finalizers and owners is admitted, so that a deletion ends.
+*/}}
+{{- define "site.heldByNothing" -}}
+- expression: >-
+    object.metadata.?finalizers.orValue([]).all(each, each in oldObject.?metadata.?finalizers.orValue([])) &&
+    (object.metadata.?ownerReferences.orValue([]).size() == 0 ||
+    object.metadata.?ownerReferences == oldObject.?metadata.?ownerReferences)
+  message: >-
+    {{ . }}s get no finalizers and no ownerReferences: nothing may delete one, or hold up a deletion, without the right to delete
+    it. Leave both fields as they are, or remove them.
+{{- end }}
+
+{{/*
 The text of policy.parameters in the environment of prepare. wardround.api.parameters_text writes the same text from the
 Site. CEL limits the length of an expression, in which each character may be an escape, so the text's length is limited.
 */}}

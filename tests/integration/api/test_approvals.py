@@ -80,12 +80,15 @@ def test_the_controllers_that_end_a_namespace_delete_one(site: Api, user: str) -
 
 def test_the_garbage_collector_ends_a_deletion_that_waits_for_it(site: Api) -> None:
     """As after `kubectl delete --cascade=foreground`. It can change nothing else meanwhile."""
-    item, path = approval("waits"), RESOURCES["Approval"].path(SITE, "waits")
-    item["metadata"]["finalizers"] = ["foregroundDeletion"]
-    site.create(item, user="alice")
-    site.call("DELETE", path, user="alice")
-    assert "deletionTimestamp" in site.get("Approval", "waits", SITE)["metadata"]
+    site.create(approval("waits"), user="alice")
+    site.call("DELETE", RESOURCES["Approval"].path(SITE, "waits") + "?propagationPolicy=Foreground", user="alice")
+    waits = site.get("Approval", "waits", SITE)["metadata"]
+    assert "deletionTimestamp" in waits
+    assert waits["finalizers"] == ["foregroundDeletion"]
     collector = CONTROLLERS[-1]
+    owned = {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "x"}]}
+    with pytest.raises(Refused, match="get no finalizers and no ownerReferences"):
+        site.patch("Approval", "waits", {"metadata": owned}, SITE, user=collector)
     with pytest.raises(Refused, match="Only people approve or deny the tasks of a model"):
         site.patch("Approval", "waits", {"spec": {"withdrawnBy": collector}}, SITE, user=collector)
     site.patch("Approval", "waits", {"metadata": {"finalizers": []}}, SITE, user=collector)

@@ -257,3 +257,19 @@ def test_a_model_writer_may_push_in_the_namespace_and_nothing_else(api: Api) -> 
         ("get", "secrets", FEDERATION),
     ]:
         assert not api.may("wilma", verb, resource, namespace), (verb, resource)
+
+
+# Who may patch an object can give it an owner that does not exist, and the garbage collector deletes the object. The
+# Role of docs/operations.md is the exception: test_owners.py.
+def test_each_role_that_may_change_objects_may_delete_them(api: Api) -> None:
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    ours = "labelSelector=app.kubernetes.io/name=wardround"
+    roles = [each for kind in ("clusterroles", "roles") for each in api.call("GET", f"{rbac}/{kind}?{ours}")["items"]]
+    assert {"wardround-federation-editor", "wardround-model-writer", "site-operator"} <= {
+        each["metadata"]["name"] for each in roles
+    }
+    for role in roles:
+        for rule in role["rules"]:
+            written = [each for each in rule["resources"] if not each.endswith("/status")]
+            if "wardround.io" in rule["apiGroups"] and written and {"patch", "update"} & set(rule["verbs"]):
+                assert "delete" in rule["verbs"], (role["metadata"]["name"], rule)
