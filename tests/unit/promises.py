@@ -10,6 +10,7 @@ from collections.abc import Mapping
 POLICIES = "integration/api/test_training_policies.py::"
 HUB, RIGHTS = "integration/api/test_hub_policies.py::", "integration/api/test_rights.py::"
 WRITES = "integration/api/test_hub_writes.py::"
+OWNERS = "integration/api/test_owners.py::"
 DATASET = "integration/api/test_training_dataset.py::"
 ENROLMENT = "unit/cli/test_check_enrolment.py::"
 SCORE, SEND = "unit/pod/test_score.py::", "unit/courier/test_send.py::"
@@ -151,6 +152,18 @@ PROMISES: Mapping[str, tuple[str, ...]] = {
     ),
     "Service accounts cannot delete Approvals": (
         "integration/api/test_approvals.py::test_no_process_deletes_one_and_a_person_does",
+    ),
+    "Nobody can give an Approval or a SiteTask an owner": (
+        f"{OWNERS}test_nobody_lets_the_garbage_collector_delete_an_approval_or_a_task",
+        f"{OWNERS}test_neither_the_site_operator_nor_a_program_of_the_role_does_so_to_a_task",
+        f"{OWNERS}test_none_is_made_with_owners_or_finalizers",
+        f"{OWNERS}test_who_writes_a_status_writes_no_metadata",
+        "integration/api/test_garbage_collection.py::test_a_right_to_patch_is_no_right_to_delete",
+    ),
+    "nobody can change labels or annotations of an Approval or a SiteTask": (
+        f"{OWNERS}test_labels_and_annotations_by_which_programs_delete_never_change",
+        f"{OWNERS}test_nobody_removes_a_label_or_an_annotation",
+        f"{OWNERS}test_the_site_operator_makes_no_task_with_notes_for_other_programs",
     ),
     "No service account can do this": ("integration/api/test_site_policies.py::test_no_process_decides_about_a_task",),
     "an attacker who controls the site operator cannot write another person's name beside an Approval that exists": (
