@@ -20,6 +20,7 @@ from tests.integration.api.objects import ROOT
 
 Object = dict[str, Any]
 
+ANOTHER_OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "courier-pins", "uid": "any"}
 OTHER = "registry.example/other@sha256:" + "d" * 64
 # How own-claims begins for a claim that a Dataset of the tests has.
 PATIENT_DATA = "The claim breast-data has the patient data of Dataset"
@@ -81,6 +82,13 @@ def claims_a_device(job: Object) -> None:
 def is_of_another_task(job: Object) -> None:
     [owner] = job["metadata"]["ownerReferences"]
     owner["uid"] = "00000000-0000-0000-0000-000000000000"
+
+
+def is_owned_also_by(owner: Object) -> Change:
+    def change(job: Object) -> None:
+        job["metadata"]["ownerReferences"].append(owner)
+
+    return change
 
 
 def restarts(job: Object) -> None:

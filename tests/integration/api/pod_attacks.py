@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.integration.api.attack import (
     ACCOUNT,
+    ANOTHER_OWNER,
     DEVICES,
     DISRUPTED,
     FAILURES,
@@ -38,6 +39,7 @@ from tests.integration.api.attack import (
     failures,
     first,
     is_of_another_task,
+    is_owned_also_by,
     restarts,
 )
 from tests.integration.api.jobs import (
@@ -52,6 +54,8 @@ from tests.integration.api.jobs import (
     spec,
     template,
 )
+
+BLOCKS = {"blockOwnerDeletion": True}
 
 POD = [
     *(
@@ -197,4 +201,7 @@ JOB = [
     Attack("removes itself", STAYS, sets(spec, {"ttlSecondsAfterFinished": 0})),
     Attack("belongs to no task", OWNER, lambda job: sets(lambda _: job["metadata"], {"ownerReferences": GONE})(job)),
     Attack("belongs to another task", OWNER, is_of_another_task),
+    Attack("has a second owner", OWNER, is_owned_also_by(ANOTHER_OWNER)),
+    Attack("holds up the deletion of another object", OWNER, is_owned_also_by({**ANOTHER_OWNER, **BLOCKS})),
+    Attack("holds up the deletion of its task", OWNER, sets(lambda job: job["metadata"]["ownerReferences"][0], BLOCKS)),
 ]
