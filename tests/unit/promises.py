@@ -14,6 +14,7 @@ OWNERS = "integration/api/test_owners.py::"
 DATASET = "integration/api/test_training_dataset.py::"
 ENROLMENT = "unit/cli/test_check_enrolment.py::"
 SCORE, SEND = "unit/pod/test_score.py::", "unit/courier/test_send.py::"
+SITE_WRITES = "integration/api/test_site_writes.py::"
 
 PROMISES: Mapping[str, tuple[str, ...]] = {
     "if `prepare` cannot test, `prepare` fails the pod": (
@@ -107,6 +108,17 @@ PROMISES: Mapping[str, tuple[str, ...]] = {
         f"{WRITES}test_the_hub_operator_makes_nothing_that_the_garbage_collector_deletes",
         f"{WRITES}test_the_hub_operator_lets_the_garbage_collector_delete_nothing",
     ),
+    "the site operator and the courier cannot make a release that Helm uses": (
+        f"{SITE_WRITES}test_no_account_of_a_site_forges_a_release_of_helm",
+        f"{SITE_WRITES}test_no_kind_of_patch_makes_a_secret_one_of_helms",
+        f"{SITE_WRITES}test_an_account_of_a_site_makes_and_deletes_no_secret_and_no_config_map",
+    ),
+    "courier cannot let the garbage collector delete a Secret, and cannot make a Secret stay": (
+        f"{SITE_WRITES}test_an_account_of_a_site_changes_no_notes_of_its_secret",
+        f"{SITE_WRITES}test_an_account_of_a_site_replaces_nothing_but_values",
+        f"{SITE_WRITES}test_an_account_of_a_site_writes_no_other_secret_or_config_map",
+    ),
+    "The courier cannot replace its keys": (f"{SITE_WRITES}test_the_courier_fills_its_empty_secret_once",),
     "the hub operator cannot make a release that Helm uses": (
         f"{WRITES}test_the_hub_operator_makes_no_release_of_helm",
         f"{WRITES}test_the_hub_operator_writes_no_notes_for_other_programs",
