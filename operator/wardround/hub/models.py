@@ -23,7 +23,7 @@ from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import AlreadyExists, Forbidden, Invalid
 from wardround.kube.own_writes import OwnWrites
 from wardround.kube.queue import WorkQueue
-from wardround.plans.model import delivery, patients, selection, testing
+from wardround.plans.model import delivery, patients, selection, testing, versions
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.absence import absence, waits_for_hospitals
@@ -192,17 +192,39 @@ class ModelController:
         )
         seen = await self._with_test(await self._with_delivery(seen), ended_round)
         if series.stage not in ("Comparing", "Ended"):
-            return seen
-        best = model_plan.best_name(series)
-        seen = replace(seen, best=await self._own_round(meta, best) if best else None)
+            current = versions.current(seen)
+            return replace(seen, gone=await self._gone([current] if current else []))
+        best, own_rounds = model_plan.best_name(series), await self._rounds(model)
+        # People can take the label from a round, so the list may lack one.
+        unseen = [each for each in versions.own(seen) if own_rounds.get(each.spec.round_name) != each.spec.round_uid]
+        seen = replace(
+            seen,
+            best=await self._own_round(meta, best) if best else None,
+            rounds=own_rounds,
+            gone=await self._gone(unseen),
+        )
         if not ended:
             return seen
         return replace(
             seen,
             measuring=await self._measuring(meta, series),
-            rounds=await self._rounds(model),
+            pushed_gone=await self._pushed_gone(model),
             patients=await self._patients(model),
         )
+
+    async def _gone(self, candidates: Iterable[ModelVersion]) -> frozenset[str]:
+        """Names of those of these versions whose round is deleted or replaced."""
+        gone = []
+        for each in candidates:
+            live = await self._round(each.metadata.namespace, each.spec.round_name)
+            meta = live.metadata if live else None
+            if meta is None or meta.uid != each.spec.round_uid or meta.deletion_timestamp is not None:
+                gone.append(each.metadata.name)
+        return frozenset(gone)
+
+    async def _pushed_gone(self, model: FederatedModel) -> bool:
+        name, namespace = model.spec.initial.pushed, model.metadata.namespace
+        return name is not None and await self._hub.client.get_if_exists(modelversion.KIND, name, namespace) is None
 
     async def _with_absence(self, key: Key, seen: Observation) -> Observation:
         """The observation with the hospitals that the round cannot ask. Until it is over, a Participant that changes
@@ -291,16 +313,16 @@ class ModelController:
         namespace, client = model.metadata.namespace, self._hub.client
         labels = f"{names.MODEL_UID}={model.metadata.uid}"
         listed = [modelversion.parse(each) for each in await client.list(modelversion.KIND, namespace, labels=labels)]
-        versions = {each.metadata.name: each for each in listed}
+        known = {each.metadata.name: each for each in listed}
         series = model.status.series
         if series is None or not ended:
-            return versions
+            return known
         pushed = series.pushed if series.version is None else None
         for name in (rounds.version_name(model.metadata, series.number), pushed):
-            if name is not None and name not in versions:
+            if name is not None and name not in known:
                 item = await client.get_if_exists(modelversion.KIND, name, namespace)
-                versions |= {name: modelversion.parse(item)} if item else {}
-        return versions
+                known |= {name: modelversion.parse(item)} if item else {}
+        return known
 
     async def _rounds(self, model: FederatedModel) -> dict[str, str]:
         """UIDs of the model's rounds by name, without rounds that are being deleted.

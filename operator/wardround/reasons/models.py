@@ -29,14 +29,23 @@ VERDICTS = (
     _nobody(
         name="FirstVersion",
         places=(Place.VERSION_VERDICT,),
-        meaning="This version is the model's first one, so the hub operator compares it with no other version.",
+        meaning="The model has no other version, so the hub operator compares this version with none.",
         action="Nothing to do.",
+    ),
+    _author(
+        name="NoCurrentVersion",
+        places=(Place.VERSION_VERDICT,),
+        meaning="The hub operator compares this version with no other version, because no version of the model is or "
+        "was the current one.",
+        action="Compare the metrics of the versions that wait (`kubectl wardround results federatedmodel/MODEL_NAME -n "
+        "FEDERATION` shows them). Then set spec.current.version of the FederatedModel to the number of the version "
+        "that becomes the current one.",
     ),
     _author(
         name="ReferencesGone",
         places=(Place.VERSION_VERDICT,),
-        meaning="The hub operator cannot compare the new version: somebody has deleted all versions that were current "
-        "before.",
+        meaning="The hub operator cannot compare the new version: somebody has deleted the current version, or the "
+        "round that made it, so the hub has no model to compare with.",
         action=f"Read the metrics of the new version. {_DECIDE}",
     ),
     _author(
@@ -50,7 +59,8 @@ VERDICTS = (
         name="ComparisonFailed",
         places=(Place.VERSION_VERDICT,),
         meaning="The hub operator could not compare the new version with other versions: the round for the comparison "
-        "has failed in all tries that series.onFailure.retries allows.",
+        "has failed. Either all tries that series.onFailure.retries allows have failed, or each further try would fail "
+        "for the same reason.",
         action="Run `kubectl wardround explain federatedround/ROUND -n FEDERATION`: it says why the round has failed. "
         "status.verdict.message of the ModelVersion has the name ROUND. Compare "
         f"{_METRICS}. {_DECIDE}",
@@ -179,6 +189,16 @@ MODELS = (
         action="Run `kubectl wardround explain federatedround/ROUND -n FEDERATION`: it says why that round failed, and "
         "what to do before the next series. ROUND is the last name in status.series.rounds of the FederatedModel.",
     ),
+    _author(
+        name="SeriesBaseGone",
+        places=(Place.MODEL_RECONCILING, Place.MODEL_STALLED, Place.MODEL_SCHEDULED),
+        meaning="The series has ended without a version, or the next series does not begin: somebody has deleted or "
+        "replaced the round or the pushed ModelVersion that it starts from.",
+        action="If the model starts from a pushed ModelVersion (initial.pushed) that is missing, push the model again "
+        "under the same name (command `model push`). If no trigger begins the next series, run `kubectl "
+        "wardround begin federatedmodel/MODEL_NAME -n FEDERATION`. From now on, delete no round that a FederatedModel "
+        "has made.",
+    ),
     _nobody(
         name="NextSeries",
         places=(Place.MODEL_SCHEDULED,),
@@ -227,6 +247,17 @@ MODELS = (
         action="Set spec.current.version to a version that status.versions of the FederatedModel lists, or remove "
         "spec.current. If status.versions lists no version, begin a new series: `kubectl wardround begin "
         "fm/MODEL_NAME -n FEDERATION`.",
+    ),
+    _author(
+        name="VersionRoundGone",
+        places=(Place.MODEL_READY, Place.MODEL_SCHEDULED, Place.MODEL_STALLED),
+        meaning="The hub has no model of the current version any more, because somebody has deleted the round that "
+        "made this version, or has applied another round under its name. So no series starts from this version, and "
+        "nobody gets it from the hub.",
+        action="Set spec.current.version to another version. Or set series.from to Scratch, and when the new version "
+        "is ready, set spec.current.version to its number. If no trigger begins the next series, run `kubectl "
+        "wardround begin federatedmodel/MODEL_NAME -n FEDERATION`. From now on, delete no round that a FederatedModel "
+        "has made.",
     ),
     _author(
         name="VersionPinnedEarly",
@@ -379,7 +410,7 @@ MODELS = (
         places=(Place.MODEL_STALLED,),
         meaning="The series cannot end with a version: somebody has deleted the round that made its best model, or "
         "this round has no result.",
-        action="Apply the FederatedModel again under another name. Do not delete the rounds that the hub operator then "
-        "makes for it.",
+        action="If no trigger begins the next series, run `kubectl wardround begin federatedmodel/MODEL_NAME -n "
+        "FEDERATION`. From now on, delete no round that a FederatedModel has made.",
     ),
 )

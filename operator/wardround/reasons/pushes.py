@@ -100,6 +100,7 @@ PUSHES = (
     ),
     Reason(
         name="PushedVersionNotFound",
+        ends_series=True,
         owner=ROUND,
         places=(Place.ROUND_FAILED, Place.ROUND_STALLED),
         meaning="This namespace has no pushed ModelVersion with the name in base.versionName.",

@@ -80,7 +80,9 @@ class Reason:
     `failure_class`: the class of a task that fails for this reason; None if no task does. `exit_code`: the exit code of
     our container that ends for this reason; None if none does. `retried`: whether the hub makes another attempt after a
     site's task failed for this reason; the exit code does not decide it. `lasting`: whether each further round that
-    asks for the same fails for this reason too, so that a series makes none until people have acted. `explained`:
+    asks for the same fails for this reason too, so that a series makes none until people have acted. `ends_series`:
+    whether a series ends when its Train round fails for this reason, because nobody can bring back what the round
+    starts from. `explained`:
     whether `explain` of a FederatedModel shows this reason although nobody has to act, because the message says what
     the model waits for. `places`: where the reason stands, beside the places that `stands_in` derives from other
     fields. `wait`: how a task waits with this reason; None if no task does. `reporters`: the processes on whose word a
@@ -97,6 +99,7 @@ class Reason:
     exit_code: int | None = None
     retried: bool = False
     lasting: bool = False
+    ends_series: bool = False
     explained: bool = False
     places: tuple[Place, ...] = ()
     wait: Wait | None = None

@@ -74,6 +74,11 @@ def is_lasting(reason: str) -> bool:
     return reason in REASONS and REASONS[reason].lasting
 
 
+def ends_series(reason: str) -> bool:
+    """Whether a series ends when its Train round fails for this reason."""
+    return reason in REASONS and REASONS[reason].ends_series
+
+
 def is_retried(reason: str, failure_class: str) -> bool:
     """Whether the hub makes another attempt after a site's failure. The site's `failure_class` counts only for a
     reason that this version does not know."""

@@ -189,13 +189,32 @@ _DATASETS = (
         "Dataset of this name (policy.datasets in the values of the site chart).",
     ),
 )
+_ASK_MODEL = (
+    "Run `kubectl wardround explain federatedmodel/MODEL_NAME -n FEDERATION`: it says how the FederatedModel goes on "
+    "without the lost result."
+)
+_PRUNE = (
+    "From now on, delete no round that a FederatedModel has made: the hub operator deletes each one that the model no "
+    "longer needs."
+)
 _BASES = (
     _round(
         name="BaseNotFound",
+        ends_series=True,
         places=(Place.ROUND_FAILED, Place.ROUND_STALLED),
         meaning="The round that this round starts from does not exist in this namespace.",
-        action="If the name is right, apply that other round in this namespace. If the name is wrong, correct "
-        "base.roundName or initial.statisticsRoundName in a new round.",
+        action="If the name is right, and people apply this other round, apply it in this namespace. If a "
+        "FederatedModel made this other round, nobody can bring it back: apply a new round that starts from another "
+        "round. If the name is wrong, correct base.roundName or initial.statisticsRoundName in a new round.",
+    ),
+    _round(
+        name="BaseGone",
+        lasting=True,
+        ends_series=True,
+        places=(Place.ROUND_FAILED,),
+        meaning="This round needs the result of an earlier round of its FederatedModel, and somebody has deleted that "
+        "earlier round. Nobody can bring the result back.",
+        action=f"{_ASK_MODEL} {_PRUNE}",
     ),
     _round(
         name="BaseFailed",
@@ -232,6 +251,7 @@ _BASES = (
     ),
     _round(
         name="BaseUnusable",
+        ends_series=True,
         places=(Place.ROUND_FAILED, Place.ROUND_STALLED),
         meaning="This round cannot start. It names a base (the round whose result it starts from) that somebody had "
         "deleted before this round was applied.",
@@ -247,12 +267,13 @@ _BASES = (
     ),
     _round(
         name="BaseReplaced",
+        lasting=True,
+        ends_series=True,
         places=(Place.ROUND_FAILED,),
         meaning="This round starts from (or delivers the result of) an earlier round of its FederatedModel. "
         "Somebody has deleted that earlier round, and has applied another round under the same name.",
         action="Find out who did this: the API server's audit log shows who deleted and applied rounds in this "
-        "namespace. Delete the round that took the name. If the FederatedModel needs the lost result, apply the "
-        "FederatedModel again under another name.",
+        f"namespace. Delete the round that took the name. {_ASK_MODEL}",
     ),
     _hub(
         name="BaseLost",
@@ -269,8 +290,17 @@ _REFERENCES = (
         name="ReferenceNotFound",
         places=(Place.ROUND_FAILED, Place.ROUND_STALLED),
         meaning="A round that spec.references names does not exist in this namespace, or has no result.",
-        action="If the name is right, apply that round in this namespace. If the name is wrong, correct "
-        "spec.references in a new round.",
+        action="If the name is right, and people apply this other round, apply it in this namespace. If a "
+        "FederatedModel made this other round, nobody can bring it back: apply a new round with other references. If "
+        "the name is wrong, correct spec.references in a new round.",
+    ),
+    _round(
+        name="ReferenceGone",
+        lasting=True,
+        places=(Place.ROUND_FAILED,),
+        meaning="This round compares its model with the model of an earlier round of its FederatedModel, and somebody "
+        "has deleted that earlier round. Nobody can bring the result back.",
+        action=f"{_ASK_MODEL} {_PRUNE}",
     ),
     _round(
         name="ReferenceFailed",
@@ -286,11 +316,12 @@ _REFERENCES = (
     ),
     _round(
         name="ReferenceReplaced",
+        lasting=True,
         places=(Place.ROUND_FAILED,),
         meaning="This round compares its model with the model of an earlier round of its FederatedModel. Somebody "
         "has deleted that earlier round, and has applied another round under the same name.",
         action="Find out who did this: the API server's audit log shows who deleted and applied rounds in this "
-        "namespace. Delete the round that took the name.",
+        f"namespace. Delete the round that took the name. {_ASK_MODEL}",
     ),
     _round(
         name="ReferenceDiffers",

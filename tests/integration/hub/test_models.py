@@ -331,3 +331,47 @@ async def test_a_second_series_is_compared_and_what_nothing_needs_is_deleted(wor
 def _number(model: Object) -> int:
     number: int = ((model.get("status") or {}).get("series") or {}).get("number", 0)
     return number
+
+
+async def test_a_series_whose_base_somebody_deletes_ends_and_the_next_one_starts_from_what_is_there(
+    world: World,
+) -> None:
+    """As a GitOps tool may prune it. Whoever deletes the waiting round then gets no round that waits for the base."""
+    world.admin.create(federated_model("pruned", rounds=1))
+    for number in (1, 2, 3):
+        await end(world, await newest(world, "pruned", number), "Complete")
+    model = await until_model(world, "pruned", "Ready", ("True", "VersionCurrent"))
+    version = await world.client.get("ModelVersion", model["status"]["current"], FEDERATION)
+    base = version["spec"]["roundName"]
+    begin(world, "pruned", "1")
+    waits = (await newest(world, "pruned", 1, series=2))["metadata"]
+    assert (await world.client.get("FederatedRound", waits["name"], FEDERATION))["spec"]["base"]["roundName"] == base
+    world.admin.delete("FederatedRound", base, FEDERATION)
+    await until_model(world, "pruned", "Ready", ("False", "VersionRoundGone"))
+    world.admin.delete("FederatedRound", waits["name"], FEDERATION)
+    model = await until_model(world, "pruned", "Stalled", ("True", "VersionRoundGone"))
+    series = model["status"]["series"]
+    assert (series["stage"], series["skipped"], len(series["rounds"])) == ("Ended", True, 1)
+    failed = await world.client.get("FederatedRound", waits["name"], FEDERATION)
+    assert failed["metadata"]["uid"] != waits["uid"]
+    assert conditions(failed)["Failed"] == ("True", "BaseGone")
+    [message] = [each["message"] for each in model["status"]["conditions"] if each["type"] == "Stalled"]
+    assert message.startswith(f"Series 2 has ended without a version: its round {waits['name']} has failed (BaseGone)")
+    assert f"round {base}, which made version 1, the current one" in message
+    begin(world, "pruned", "2")
+    await until_model(world, "pruned", "Scheduled", ("False", "VersionRoundGone"))
+    world.admin.patch("FederatedModel", "pruned", {"spec": {"series": {"from": "Scratch"}}}, FEDERATION)
+    assert (await newest(world, "pruned", 1, series=3))["spec"]["task"] == "Statistics"
+
+
+def begin(world: World, model: str, request: str) -> None:
+    world.admin.patch("FederatedModel", model, {"metadata": {"annotations": {names.BEGIN: request}}}, FEDERATION)
+
+
+async def until_model(world: World, name: str, kind: str, shown: tuple[str, str]) -> Object:
+    async def shows() -> Object | None:
+        item = await world.client.get("FederatedModel", name, FEDERATION)
+        return item if conditions(item).get(kind) == shown else None
+
+    model: Object = await until(shows, f"{kind} of {name} is {shown}")
+    return model

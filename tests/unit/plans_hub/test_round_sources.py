@@ -278,6 +278,51 @@ def test_a_round_of_a_model_is_not_compared_with_a_round_that_somebody_has_put_t
     assert READY.name in message_of(made, "Failed")
 
 
+MODEL_SAYS = "Run `kubectl wardround explain federatedmodel/heart -n breast-cancer`"
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+@pytest.mark.parametrize("task", ["Train", "Evaluate", "Deliver"])
+def test_a_round_of_a_model_whose_base_is_gone_fails_at_once(task: str, deleted: bool) -> None:
+    """The base was there before, and nobody can make it again."""
+    seen = observation(federated_round(task=task, initial=None, base={"roundName": "train-0"}), base_deleted=deleted)
+    made = plan(replace(seen, round=owned(HEART, seen.round)))
+    assert condition_of(made, "Failed") == ("True", "BaseGone")
+    assert message_of(made, "Failed").startswith("Somebody deleted round train-0, whose result this round needs.")
+    assert MODEL_SAYS in message_of(made, "Failed")
+    assert condition_of(plan(seen), "Stalled")[0] == "True", "the round of a person waits"
+
+
+def test_an_initial_round_of_a_model_whose_statistics_are_gone_fails_at_once() -> None:
+    seen = observation(federated_round(initial={"statisticsRoundName": "stats"}))
+    made = plan(replace(seen, round=owned(HEART, seen.round)))
+    assert condition_of(made, "Failed") == ("True", "BaseGone")
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_round_of_a_model_whose_reference_is_gone_fails_at_once(deleted: bool) -> None:
+    seen = comparing(Reference(name="heart-2", deleted=deleted))
+    base = owned(HEART, seen.base) if seen.base else None
+    made = plan(replace(seen, round=owned(HEART, seen.round), base=base))
+    assert condition_of(made, "Failed") == ("True", "ReferenceGone")
+    assert message_of(made, "Failed").startswith("Somebody deleted round heart-2 of spec.references")
+    assert MODEL_SAYS in message_of(made, "Failed")
+
+
+@pytest.mark.parametrize("name", ["BaseGone", "BaseReplaced", "ReferenceGone", "ReferenceReplaced"])
+def test_nobody_is_told_to_apply_a_round_in_the_place_of_one_of_a_model(name: str) -> None:
+    assert "apply" not in REASONS[name].action.lower()
+    assert REASONS[name].lasting
+
+
+@pytest.mark.parametrize("name", ["BaseNotFound", "ReferenceNotFound"])
+def test_the_advice_about_a_missing_round_tells_rounds_of_people_from_those_of_a_model(name: str) -> None:
+    """A person's round may name the round of a ModelVersion."""
+    action = REASONS[name].action
+    assert action.startswith("If the name is right, and people apply this other round, apply it in this namespace.")
+    assert "If a FederatedModel made this other round, nobody can bring it back" in action
+
+
 def test_a_round_of_a_model_starts_from_another_round_of_the_model_and_is_compared_with_one() -> None:
     base = owned(HEART, over(federated_round("train-0", "uid-0"), "Complete"))
     seen = with_base(base=base, base_model=STORED)

@@ -106,6 +106,7 @@ def test_a_series_from_scratch_has_new_statistics_and_first_weights() -> None:
 @pytest.mark.parametrize("start", ["Scratch", "Current"])
 def test_a_series_from_scratch_starts_from_the_pushed_version_again(start: str) -> None:
     world = trained(initial={"pushed": "pretrained"})
+    world.versions["pretrained"] = pushed_version("pretrained")
     world.change(start=start)
     world.run_next()
     base = world.rounds[world.series.rounds[0].name].spec.base
@@ -317,18 +318,6 @@ def test_a_version_has_the_numbers_of_the_comparison_unless_they_are_over_fewer_
     smaller = replace(comparison, status=replace(comparison.status, result=replace(result, metrics=fewer)))
     assert model_plan.measuring([smaller, train], best) is train
     assert model_plan.measuring([smaller, train], "heart-s2-r7-0123abcd") is None
-
-
-def test_a_deleted_base_fails_the_rounds_of_a_series_and_is_told() -> None:
-    world = trained()
-    world.now = world.now.replace(day=30)
-    world.settle()
-    for _ in range(3):
-        world.fail(world.created[-1], "BaseNotFound")
-        world.settle()
-    status, reason, message = world.condition("Stalled")
-    assert (status, reason) == ("True", "SeriesRoundFailed")
-    assert "heart-s2-r1-t3-0123abcd has failed (BaseNotFound)" in message
 
 
 def test_a_series_that_fails_for_good_is_skipped_if_the_spec_says_so() -> None:

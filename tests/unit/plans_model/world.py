@@ -153,14 +153,17 @@ class World:
         named = self.model.status.testing if testing.is_open(self.model) else None
         test = self.rounds.get(named.round) if named else None
         version = self.versions.get(named.version) if named else None
+        pushed = self.model.spec.initial.pushed
         creates = test is None and version is not None and named is not None and not named.begun
         return Observation(
             model=self.model,
             round=self.rounds.get(rounds.last(series).name),
-            best=self.rounds.get(model_plan.best_name(series)) if known else None,
+            best=self._own(model_plan.best_name(series)) if known else None,
             measuring=self._measuring(series) if ended else None,
             versions=dict(self.versions),
-            rounds={name: each.metadata.uid for name, each in self.rounds.items()} if ended else {},
+            rounds={name: live.metadata.uid for name in self.rounds if (live := self._own(name))} if known else {},
+            gone=frozenset(name for name, each in self.versions.items() if self._is_gone(each)),
+            pushed_gone=ended and pushed is not None and pushed not in self.versions,
             patients=self.patients,
             delivery=delivery,
             test=test,
@@ -173,8 +176,16 @@ class World:
             now=self.now,
         )
 
+    def _own(self, name: str) -> FederatedRound | None:
+        live = self.rounds.get(name)
+        return live if live and rounds.controls(self.model.metadata, live.metadata) else None
+
+    def _is_gone(self, version: ModelVersion) -> bool:
+        live = self.rounds.get(version.spec.round_name)
+        return version.spec.pushed is None and (live is None or live.metadata.uid != version.spec.round_uid)
+
     def _measuring(self, series: SeriesStatus) -> FederatedRound | None:
-        live = (self.rounds.get(name) for name in model_plan.measuring_names(series))
+        live = (self._own(name) for name in model_plan.measuring_names(series))
         return model_plan.measuring(filter(None, live), model_plan.best_name(series))
 
     def step(self, *, writes: int | None = None) -> Plan:

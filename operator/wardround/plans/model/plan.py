@@ -17,7 +17,7 @@ from wardround.plans.model import delivery, patients, schedule, testing, version
 from wardround.plans.model import request as requests
 from wardround.plans.model import series as rounds
 from wardround.plans.model import status as statuses
-from wardround.plans.model.refusal import hopeless
+from wardround.plans.model.refusal import base_gone, hopeless
 from wardround.plans.model.suspension import once_resumed
 from wardround.plans.model.types import (
     Added,
@@ -31,6 +31,7 @@ from wardround.plans.model.types import (
     Ruling,
     SuspendRound,
 )
+from wardround.plans.round.base import named_base
 from wardround.plans.round.rulings import sentences
 from wardround.plans.round.status import ATTENTION_LIMIT, is_over
 from wardround.reasons.registry import REASONS
@@ -38,6 +39,8 @@ from wardround.reasons.registry import REASONS
 FIRST_SERIES = 1
 # A sleep that is much longer would not notice that the clock was set.
 LONGEST_SLEEP = timedelta(hours=1)
+# While the pushed version is missing from which the next series starts.
+PUSH_WAIT = timedelta(minutes=1)
 # After the API server has refused a round, or while another object has a name that the model needs.
 REFUSED_SECONDS = 60.0
 PROGRESS: dict[Stage, str] = {
@@ -108,9 +111,10 @@ def _requeue_after(now: datetime, ruling: Ruling, made: FederatedModelStatus) ->
 
 
 def next_series(seen: Observation, series: SeriesStatus) -> Ruling | None:
-    """The next series begins, once what the last one has left is in order. Series never overlap."""
+    """The next series begins, once what the last one has left is in order, and if there is what it starts from. Series
+    never overlap."""
     trigger = _due(seen, series) if series.stage == "Ended" else None
-    if trigger is None or not _in_order(seen, series):
+    if trigger is None or not _in_order(seen, series) or statuses.start_fault(seen):
         return None
     if seen.model.spec.suspend:
         return _suspended(series)
@@ -151,9 +155,11 @@ def series_over(seen: Observation, series: SeriesStatus) -> Ruling | None:
         return _at_rest(seen, series)
     best, name = seen.best, rounds.version_name(seen.model.metadata, series.number)
     if best is None or versions.result_gone(seen):
+        if series.version is not None:
+            return _at_rest(seen, series)
         message = (
             f"The series makes no version, because round {best_name(series)}, which made its best model, is deleted "
-            f"or has no result. {REASONS['ResultGone'].advice}"
+            f"or has no result. {statuses.advice_for(seen.model.metadata, 'ResultGone')}"
         )
         return Ruling(course="Stalled", reason="ResultGone", message=message, series=series)
     version = seen.versions.get(name)
@@ -196,15 +202,30 @@ def _at_rest(seen: Observation, series: SeriesStatus) -> Ruling:
     left = versions.superfluous(seen, series)
     if left:
         return Ruling(course="Progressing", reason="SeriesEnded", series=series, actions=left, at_once=True)
-    if fault := statuses.version_gone(seen) or statuses.trigger_fault(seen):
+    lost = _ended_without_base(seen, series)
+    if fault := statuses.version_gone(seen) or statuses.trigger_fault(seen) or statuses.start_fault(seen):
         reason, message = fault
-        return Ruling(course="Stalled", reason=reason, message=message, series=series)
+        stalled = Ruling(course="Stalled", reason=reason, message=sentences(lost, message), series=series)
+        # No event of a ModelVersion that somebody pushes wakes the model.
+        return replace(stalled, requeue_at=seen.now + PUSH_WAIT if seen.pushed_gone else None)
     series = replace(series, training_patients=patients.first_number(series, seen.patients))
-    return Ruling(
-        course="Settled",
-        reason="SeriesSkipped" if series.skipped else "SeriesEnded",
-        series=series,
-        requeue_at=_requeue_at(seen),
+    if lost and seen.model.spec.trigger is None:
+        message = sentences(lost, statuses.advice_for(seen.model.metadata, "SeriesBaseGone"))
+        return Ruling(course="Stalled", reason="SeriesBaseGone", message=message, series=series)
+    ended = ("SeriesBaseGone" if lost else "SeriesSkipped") if series.skipped else "SeriesEnded"
+    return Ruling(course="Settled", reason=ended, series=series, requeue_at=_requeue_at(seen))
+
+
+def _ended_without_base(seen: Observation, series: SeriesStatus) -> str:
+    """A sentence about a series that has ended because nobody can bring back what its last round had to start from;
+    empty of another series."""
+    own = seen.round is not None and rounds.controls(seen.model.metadata, seen.round.metadata)
+    reason = base_gone(seen.round) if series.skipped and seen.round is not None and own else None
+    if seen.round is None or reason is None:
+        return ""
+    return (
+        f"Series {series.number} has ended without a version: its round {seen.round.metadata.name} has failed "
+        f"({reason.reason}), because {named_base(seen.round)} is gone."
     )
 
 
@@ -265,6 +286,9 @@ def failed(seen: Observation, series: SeriesStatus) -> Ruling | None:
     """The last round has failed. It is tried again as often as the spec says, unless each further attempt would fail
     too, and anew when the spec changes.
 
+    If what a Train round starts from is gone, the series ends, whatever the spec says: no change of the spec gives this
+    series another base.
+
     An Evaluate round that fails for good does not end the series: the trained models are there. If it is between Train
     rounds, the next Train round measures the same model. If further attempts would fail too, so would the Evaluate
     rounds after further Train rounds, for example because hospitals allow no more evaluations.
@@ -274,6 +298,8 @@ def failed(seen: Observation, series: SeriesStatus) -> Ruling | None:
     over, model = rounds.ended(series, seen.round), seen.model
     newest, generation = rounds.last(over), model.metadata.generation
     failures = rounds.failures(over, generation)
+    if newest.task != "Evaluate" and base_gone(seen.round):
+        return _progressing(replace(over, stage="Ended", skipped=True), at_once=True)
     why_hopeless = hopeless(seen.round) if newest.generation == generation else ""
     if why_hopeless or failures > model.spec.series.on_failure.retries:
         if newest.task == "Evaluate":

@@ -1,9 +1,16 @@
 """Decides whether each further attempt at a round that has failed would fail too, and says why. Pure."""
 
 from wardround.api import conditions
+from wardround.api.conditions import Condition
 from wardround.api.federatedround import FederatedRound
 from wardround.plans.round.rulings import list_of, sentences
-from wardround.reasons.registry import REASONS, is_lasting
+from wardround.reasons.registry import REASONS, ends_series, is_lasting
+
+
+def base_gone(federated_round: FederatedRound) -> Condition | None:
+    """The condition of a round that has failed because nobody can bring back what it starts from; None of another."""
+    failed = conditions.find_true(federated_round.status.conditions, "Failed")
+    return failed if failed is not None and ends_series(failed.reason) else None
 
 
 def hopeless(federated_round: FederatedRound) -> str:

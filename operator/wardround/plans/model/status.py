@@ -7,6 +7,7 @@ from wardround.api import conditions
 from wardround.api.conditions import Conditions
 from wardround.api.federatedmodel import FederatedModelStatus, NextStart, SeriesStatus, Summary
 from wardround.api.federatedround import ResultMetric
+from wardround.api.meta import Meta
 from wardround.api.modelversion import ModelVersion
 from wardround.api.times import to_seconds
 from wardround.plans.model import patients, schedule, versions
@@ -41,14 +42,11 @@ def ownership(seen: Observation, made: FederatedModelStatus) -> tuple[OwnVersion
 
 
 def version_gone(seen: Observation, *, result_gone: bool = False) -> Fault | None:
-    """Why the version that should count does not: it does not exist, or nobody can have seen it before pinning it.
-    `result_gone`: as of `newest_version`."""
+    """Why the version that should count does not: it does not exist, its round does not, or nobody can have seen it
+    before pinning it. `result_gone`: as of `newest_version`."""
     pinned, current = seen.model.spec.current, seen.model.status.current
     listed, meta = seen.model.status.versions, seen.model.metadata
-    advice, early = (
-        REASONS[name].about(federation=meta.namespace, model=meta.name).advice
-        for name in ("VersionGone", "VersionPinnedEarly")
-    )
+    advice, early = (advice_for(meta, name) for name in ("VersionGone", "VersionPinnedEarly"))
     if pinned and pinned.version > rounds.newest_version(seen.model.status.series, result_gone=result_gone):
         message = (
             f"spec.current names version {pinned.version}, which does not exist yet. When it exists, it does not "
@@ -65,7 +63,41 @@ def version_gone(seen: Observation, *, result_gone: bool = False) -> Fault | Non
         return "VersionPinnedEarly", f"{message} {early}"
     if not pinned and current and current not in listed:
         return "VersionGone", f"ModelVersion {current} was the current one, and somebody deleted it. {advice}"
-    return None
+    return round_gone(seen)
+
+
+def round_gone(seen: Observation) -> Fault | None:
+    """Why the hub has no model of the current version."""
+    current = versions.current(seen)
+    if current is None or not versions.is_gone(seen, current):
+        return None
+    others = [str(each.spec.version) for each in versions.with_rounds(seen) if each is not current]
+    message = sentences(
+        f"Somebody deleted or replaced round {current.spec.round_name}, which made version {current.spec.version}, the "
+        "current one. So the hub has no model of this version any more, and no series starts from it.",
+        f"The hub has the models of these versions: {', '.join(others)}." if others else "",
+        advice_for(seen.model.metadata, "VersionRoundGone"),
+    )
+    return "VersionRoundGone", message
+
+
+def start_fault(seen: Observation) -> Fault | None:
+    """Why the next series would have nothing to start from. Known once a series has ended."""
+    spec = seen.model.spec
+    if spec.series.start == "Current" and versions.current(seen) is not None:
+        return round_gone(seen)
+    if not seen.pushed_gone:
+        return None
+    message = (
+        f"The next series starts from the pushed ModelVersion {spec.initial.pushed} (initial.pushed), which does not "
+        f"exist. {advice_for(seen.model.metadata, 'SeriesBaseGone')}"
+    )
+    return "SeriesBaseGone", message
+
+
+def advice_for(meta: Meta, reason: str) -> str:
+    """What people have to do, with the names of the FederatedModel."""
+    return REASONS[reason].about(federation=meta.namespace, model=meta.name).advice
 
 
 def trigger_fault(seen: Observation) -> Fault | None:
@@ -247,6 +279,9 @@ def _scheduled(after: Observation, ruling: Ruling) -> _Condition:
     if fault or (start is None and more is None and not asked):
         reason, message = fault or ("NoTrigger", "")
         return "Scheduled", False, reason, message
+    if ruling.series.stage == "Ended" and (stuck := start_fault(after)):
+        reason, message = stuck
+        return "Scheduled", False, reason, f"Series {ruling.series.number + 1} does not begin. {message}"
     if asked:
         return "Scheduled", True, "NextSeries", _asked(after, ruling.series)
     ways = [f"at {start.at}"] if start is not None else []

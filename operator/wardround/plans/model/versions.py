@@ -28,6 +28,11 @@ def own(seen: Observation) -> list[ModelVersion]:
     return sorted((each for name, each in seen.versions.items() if name in listed), key=_number)
 
 
+def with_rounds(seen: Observation) -> list[ModelVersion]:
+    """Those of which the hub has the model, as far as the rounds of the model are known."""
+    return [each for each in own(seen) if seen.rounds.get(each.spec.round_name) == each.spec.round_uid]
+
+
 def pinned_name(seen: Observation) -> str:
     """The name of the version in spec.current; empty without one."""
     pinned = seen.model.spec.current
@@ -39,13 +44,18 @@ def current(seen: Observation) -> ModelVersion | None:
     return seen.versions.get(seen.model.status.current or "")
 
 
+def is_gone(seen: Observation, version: ModelVersion) -> bool:
+    """Whether the hub has no model of a version, because the round that made it is deleted or replaced."""
+    return version.metadata.name in seen.gone
+
+
 def best(seen: Observation) -> ModelVersion | None:
     """The version with the lowest loss among those that are or were current, and whose losses are over equally many
-    hospitals. Among equals, the earlier.
+    hospitals. Among equals, the earlier. A version whose round is gone has no model to compare with.
 
     Others do not count: a model of flipped labels has a low loss at the hospital that flipped them.
     """
-    served = [each for each in own(seen) if each.metadata.name in seen.model.status.served]
+    served = [each for each in own(seen) if each.metadata.name in seen.model.status.served and not is_gone(seen, each)]
     measured = [(each, loss) for each in served if (loss := _loss(each)) is not None]
     usual = usual_number(loss.hospitals for _, loss in measured)
     known = [(Decimal(loss.value), _number(each), each) for each, loss in measured if loss.hospitals == usual]
@@ -70,9 +80,13 @@ def parents(seen: Observation, series: SeriesStatus) -> tuple[Parent, ...]:
 
 
 def not_compared(seen: Observation) -> str | None:
-    """Why the gate compares nothing, or None if it has to compare."""
+    """Why the gate compares nothing, or None if it has to compare. Without the model of the current version, people
+    decide: the best other one may be worse than the current one."""
     if not seen.model.status.served:
-        return "FirstVersion"
+        return "NoCurrentVersion" if own(seen) else "FirstVersion"
+    counts = current(seen)
+    if counts is not None and is_gone(seen, counts):
+        return "ReferencesGone"
     compared = [each for each in (current(seen), best(seen)) if each is not None]
     if not compared:
         return "ReferencesGone"
@@ -84,8 +98,10 @@ def not_compared(seen: Observation) -> str | None:
 def verdict(seen: Observation, series: SeriesStatus) -> VersionVerdict:
     """What the gate says of the candidate of a series that has ended."""
     if series.not_compared is not None:
-        outcome: Outcome = "Accepted" if series.not_compared == "FirstVersion" else "Undecided"
-        return VersionVerdict(outcome=outcome, reason=series.not_compared, message=_words(series.not_compared))
+        outcome: Outcome = "Accepted" if series.not_compared in ("FirstVersion", "NoCurrentVersion") else "Undecided"
+        waits = _undecided(seen, series) if series.not_compared == "NoCurrentVersion" else ""
+        message = " ".join(filter(None, (_words(series.not_compared), waits)))
+        return VersionVerdict(outcome=outcome, reason=series.not_compared, message=message)
     result = seen.round.status.result if seen.round and rounds.last(series).references else None
     if result is None:
         return VersionVerdict(outcome="Undecided", reason="ComparisonFailed", message=_failure(seen, series))
@@ -161,6 +177,16 @@ def superfluous(seen: Observation, series: SeriesStatus) -> tuple[Delete, ...]:
         if name not in needed
     )
     return (*versions, *unneeded)
+
+
+def _undecided(seen: Observation, series: SeriesStatus) -> str:
+    """Which earlier versions wait for people, as the new one of the series does."""
+    others = [str(_number(each)) for each in own(seen) if _number(each) != series.number and not _is_worse(each)]
+    return f"These earlier versions wait for a person's decision too: {', '.join(others)}." if others else ""
+
+
+def _is_worse(version: ModelVersion) -> bool:
+    return version.status.verdict is not None and version.status.verdict.outcome == "Worse"
 
 
 def _kept_versions(seen: Observation) -> frozenset[str]:

@@ -10,6 +10,7 @@ from wardround.plans.round.columns import base_differs
 from wardround.plans.round.rulings import advice, failed
 from wardround.plans.round.types import Ruling, StoredModel
 from wardround.plans.round.view import View
+from wardround.reasons.registry import REASONS
 
 # No event of a ModelVersion wakes the rounds that wait for it.
 PUSH_WAIT = timedelta(seconds=10)
@@ -80,8 +81,8 @@ def _unfit_base(view: View, name: str) -> Ruling | None:
             f"Round {name} has failed, so this round has nothing to start from. {advice('BaseFailed')}",
         )
     if not of_the_same_model(view, base, model):
-        message = f"Round {name} is not a round of the FederatedModel of this round. {advice('BaseReplaced')}"
-        return failed(view, "BaseReplaced", message)
+        message = f"Round {name} is not a round of the FederatedModel of this round."
+        return failed(view, "BaseReplaced", f"{message} {model_advice(view, 'BaseReplaced')}")
     needed = "Train" if view.round.spec.base else "Statistics"
     task = base.spec.task if base is not None else model.task if model else ""
     if task == needed:
@@ -97,6 +98,12 @@ def model_uid(federated_round: FederatedRound) -> str:
     """UID of the FederatedModel that controls a round; empty if a person has made the round."""
     owner = controller(federated_round.metadata, federatedmodel.KIND)
     return owner.uid if owner is not None else ""
+
+
+def model_advice(view: View, reason: str) -> str:
+    """The advice of a round that a FederatedModel controls."""
+    owner, namespace = controller(view.round.metadata, federatedmodel.KIND), view.round.metadata.namespace
+    return REASONS[reason].about(federation=namespace, model=owner.name if owner else "").advice
 
 
 def of_the_same_model(view: View, other: FederatedRound | None, result: StoredModel | None) -> bool:
@@ -123,7 +130,11 @@ def _base_under_way(view: View, name: str) -> Ruling | None:
 
 
 def _no_base(view: View, name: str) -> Ruling:
-    """The base may still be applied: tools apply many objects in any order."""
+    """The base may still be applied: tools apply many objects in any order. The base of a round that a FederatedModel
+    controls was there before, and nobody can make it again."""
+    if model_uid(view.round):
+        message = f"Somebody deleted round {name}, whose result this round needs. {model_advice(view, 'BaseGone')}"
+        return failed(view, "BaseGone", message)
     until = applied_until(view)
     if view.seen.base_deleted:
         reason = "BaseUnusable"

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from wardround.api import conditions
 from wardround.api.times import parse_time, to_seconds
-from wardround.plans.round.base import named_base, of_the_same_model
+from wardround.plans.round.base import model_advice, model_uid, named_base, of_the_same_model
 from wardround.plans.round.rulings import advice, failed
 from wardround.plans.round.types import Reference, Ruling
 from wardround.plans.round.view import View
@@ -25,7 +25,14 @@ def _not_ready(view: View, reference: Reference) -> Ruling | None:
 
 
 def _missing(view: View, reference: Reference) -> Ruling:
-    """The round may still be applied: tools apply many objects in any order."""
+    """The round may still be applied: tools apply many objects in any order. A FederatedModel names only rounds that
+    were there, and nobody can make one of them again."""
+    if model_uid(view.round):
+        message = (
+            f"Somebody deleted round {reference.name} of spec.references, with whose model this round compares its "
+            f"model. {model_advice(view, 'ReferenceGone')}"
+        )
+        return failed(view, "ReferenceGone", message)
     created = parse_time(view.round.metadata.creation_timestamp)
     until = created + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
     if reference.deleted:
@@ -54,7 +61,7 @@ def _unfit(view: View, reference: Reference) -> Ruling | None:
     if not of_the_same_model(view, live, reference.model):
         message = (
             f"Round {reference.name} of spec.references is not a round of the FederatedModel of this round. "
-            f"{advice('ReferenceReplaced')}"
+            f"{model_advice(view, 'ReferenceReplaced')}"
         )
         return failed(view, "ReferenceReplaced", message)
     task = live.spec.task if live is not None else reference.model.task if reference.model else ""
