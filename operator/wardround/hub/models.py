@@ -193,7 +193,10 @@ class ModelController:
         seen = await self._with_test(await self._with_delivery(seen), ended_round)
         if series.stage not in ("Comparing", "Ended"):
             current = versions.current(seen)
-            return replace(seen, gone=await self._gone([current] if current else []))
+            ready = conditions.find(model.status.conditions, "Ready")
+            # With every look at a series under way, each of its rounds would cost several requests more.
+            known = current is not None and ready is not None and ready.reason == "VersionRoundGone"
+            return replace(seen, gone=await self._gone([current])) if current and known else seen
         best, own_rounds = model_plan.best_name(series), await self._rounds(model)
         # People can take the label from a round, so the list may lack one.
         unseen = [each for each in versions.own(seen) if own_rounds.get(each.spec.round_name) != each.spec.round_uid]

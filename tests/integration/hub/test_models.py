@@ -347,9 +347,9 @@ async def test_a_series_whose_base_somebody_deletes_ends_and_the_next_one_starts
     waits = (await newest(world, "pruned", 1, series=2))["metadata"]
     assert (await world.client.get("FederatedRound", waits["name"], FEDERATION))["spec"]["base"]["roundName"] == base
     world.admin.delete("FederatedRound", base, FEDERATION)
-    await until_model(world, "pruned", "Ready", ("False", "VersionRoundGone"))
     world.admin.delete("FederatedRound", waits["name"], FEDERATION)
     model = await until_model(world, "pruned", "Stalled", ("True", "VersionRoundGone"))
+    await until_model(world, "pruned", "Ready", ("False", "VersionRoundGone"))
     series = model["status"]["series"]
     assert (series["stage"], series["skipped"], len(series["rounds"])) == ("Ended", True, 1)
     failed = await world.client.get("FederatedRound", waits["name"], FEDERATION)
@@ -362,6 +362,7 @@ async def test_a_series_whose_base_somebody_deletes_ends_and_the_next_one_starts
     await until_model(world, "pruned", "Scheduled", ("False", "VersionRoundGone"))
     world.admin.patch("FederatedModel", "pruned", {"spec": {"series": {"from": "Scratch"}}}, FEDERATION)
     assert (await newest(world, "pruned", 1, series=3))["spec"]["task"] == "Statistics"
+    await until_model(world, "pruned", "Ready", ("False", "VersionRoundGone"))
 
 
 def begin(world: World, model: str, request: str) -> None:

@@ -29,12 +29,13 @@ class Observation:
     needs, and the pushed one from which the series started, until the series has its version; `measuring` is the round
     that has measured the best model, or None if none has. Once a series compares or has ended, `rounds` has the UIDs of
     all live rounds of this model by name. `gone`: names of versions whose round is deleted or replaced: of all versions
-    once a series compares or has ended, and of the current one before. `pushed_gone`: whether the pushed version that
-    the spec names does not exist, once the series has ended. `delivery`: the live round under the name of the newest
-    Deliver round. Once it is over, `receivers` are the hospitals that a delivery of its version would ask now, and
-    `asked` those that this one asked, unless the status names them. `test`: the live round under the name of the
-    measurement on test rows that is not over. As long as it was not made, `tested` is the live round that made the
-    version, and `askable` are the hospitals that the measurement would ask now."""
+    once a series compares or has ended, and of the current one before if the condition Ready says so already.
+    `pushed_gone`: whether the pushed version that the spec names does not exist, once the series has ended.
+    `delivery`: the live round under the name of the newest Deliver round. Once it is over, `receivers` are the
+    hospitals that a delivery of its version would ask now, and `asked` those that this one asked, unless the status
+    names them. `test`: the live round under the name of the measurement on test rows that is not over. As long as it
+    was not made, `tested` is the live round that made the version, and `askable` are the hospitals that the
+    measurement would ask now."""
 
     model: FederatedModel
     round: FederatedRound | None = None
