@@ -76,7 +76,7 @@ VERDICTS = (
         name="WorseThanReference",
         places=(Place.VERDICT, Place.VERSION_VERDICT),
         meaning="The gate refuses the new model: it is worse than one of its references (earlier models), and the "
-        "difference is beyond chance. The current version stays.",
+        "difference is beyond chance.",
         action="Ask the hospitals whether labels or units in their data have changed: flipped labels or a wrong "
         "unit make a model worse. If a hospital finds an error, it corrects its data before the next series.",
     ),

@@ -37,6 +37,18 @@ def test_a_further_series_begins_at_its_time_from_the_current_version() -> None:
     assert world.model.status.versions == tuple(world.versions)
 
 
+def test_a_start_that_is_due_while_a_series_runs_is_not_told_as_a_time_in_the_past() -> None:
+    world = trained()
+    world.now = datetime.fromisoformat(world.next_start)
+    world.settle()
+    due = world.next_start
+    world.now = datetime.fromisoformat(due) + timedelta(hours=1)
+    world.complete(world.created[-1])
+    world.settle()
+    words = f"Nobody has to act: series 3 begins when series 2 has ended (due since {due})."
+    assert world.condition("Scheduled") == ("True", "NextSeries", words)
+
+
 def parents(world: World, number: int) -> tuple[Parent, ...]:
     return world.versions[f"heart-v{number}-0123abcd"].spec.parents
 

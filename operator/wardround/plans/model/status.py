@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import datetime
 
 from wardround.api import conditions
 from wardround.api.conditions import Conditions
@@ -9,7 +10,7 @@ from wardround.api.federatedmodel import FederatedModelStatus, NextStart, Series
 from wardround.api.federatedround import ResultMetric
 from wardround.api.meta import Meta
 from wardround.api.modelversion import ModelVersion
-from wardround.api.times import to_seconds
+from wardround.api.times import read_time, to_seconds
 from wardround.plans.model import patients, schedule, versions
 from wardround.plans.model import request as requests
 from wardround.plans.model import series as rounds
@@ -272,6 +273,14 @@ def _asked(after: Observation, series: SeriesStatus) -> str:
     return once_resumed(text, suspended=after.model.spec.suspend)
 
 
+def _at(start: NextStart, series: SeriesStatus, now: datetime) -> str:
+    """When the trigger begins the next series. Series never overlap, so it can be due while another one runs."""
+    due = read_time(start.at)
+    if series.stage == "Ended" or due is None or due > now:
+        return f"at {start.at}"
+    return f"when series {series.number} has ended (due since {start.at})"
+
+
 def _scheduled(after: Observation, ruling: Ruling) -> _Condition:
     start, fault, trigger = after.model.status.next, trigger_fault(after), after.model.spec.trigger
     more = trigger.new_patients if trigger and not fault else None
@@ -284,7 +293,7 @@ def _scheduled(after: Observation, ruling: Ruling) -> _Condition:
         return "Scheduled", False, reason, f"Series {ruling.series.number + 1} does not begin. {message}"
     if asked:
         return "Scheduled", True, "NextSeries", _asked(after, ruling.series)
-    ways = [f"at {start.at}"] if start is not None else []
+    ways = [_at(start, ruling.series, after.now)] if start is not None else []
     if more is not None:
         known = ruling.series.training_patients
         than = (
