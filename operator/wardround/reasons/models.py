@@ -196,8 +196,8 @@ MODELS = (
         "replaced the round or the pushed ModelVersion that it starts from.",
         action="If the model starts from a pushed ModelVersion (initial.pushed) that is missing, push the model again "
         "under the same name (command `model push`). If no trigger begins the next series, run `kubectl "
-        "wardround begin federatedmodel/MODEL_NAME -n FEDERATION`. From now on, delete no round that a FederatedModel "
-        "has made.",
+        "wardround begin federatedmodel/MODEL_NAME -n FEDERATION`. From now on, delete no Statistics or "
+        "Train round that a FederatedModel has made.",
     ),
     _nobody(
         name="NextSeries",
@@ -256,8 +256,8 @@ MODELS = (
         "nobody gets it from the hub.",
         action="Set spec.current.version to another version. Or set series.from to Scratch, and when the new version "
         "is ready, set spec.current.version to its number. If no trigger begins the next series, run `kubectl "
-        "wardround begin federatedmodel/MODEL_NAME -n FEDERATION`. From now on, delete no round that a FederatedModel "
-        "has made.",
+        "wardround begin federatedmodel/MODEL_NAME -n FEDERATION`. From now on, delete no Statistics or "
+        "Train round that a FederatedModel has made.",
     ),
     _author(
         name="VersionPinnedEarly",
@@ -411,6 +411,7 @@ MODELS = (
         meaning="The series cannot end with a version: somebody has deleted the round that made its best model, or "
         "this round has no result.",
         action="If no trigger begins the next series, run `kubectl wardround begin federatedmodel/MODEL_NAME -n "
-        "FEDERATION`. From now on, delete no round that a FederatedModel has made.",
+        "FEDERATION`. From now on, delete no Statistics or Train round that a "
+        "FederatedModel has made.",
     ),
 )

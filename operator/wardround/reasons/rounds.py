@@ -194,8 +194,8 @@ _ASK_MODEL = (
     "without the lost result."
 )
 _PRUNE = (
-    "From now on, delete no round that a FederatedModel has made: the hub operator deletes each one that the model no "
-    "longer needs."
+    "From now on, delete no Statistics or Train round that a FederatedModel has made: the hub operator deletes each "
+    "one that the model no longer needs."
 )
 _BASES = (
     _round(

@@ -130,16 +130,30 @@ def test_a_current_version_without_its_round_is_not_ready(lose_it: Any) -> None:
     assert world.condition("Stalled") == ("True", "VersionRoundGone", message)
 
 
-def test_a_running_series_says_that_the_current_version_has_lost_its_round() -> None:
-    """The running round keeps the result that it has."""
+def test_a_series_that_runs_goes_on_and_at_its_end_the_current_version_has_lost_its_round() -> None:
+    """Its rounds keep the result that they have. Then nothing is left to compare with, so people decide."""
     world = trained()
     world.now = datetime.fromisoformat(world.next_start)
     world.settle()
     lose(world, 1)
     world.settle()
-    assert world.condition("Ready")[:2] == ("False", "VersionRoundGone")
     assert world.condition("Reconciling")[:2] == ("True", "SeriesTraining")
     assert world.condition("Scheduled")[:2] == ("True", "NextSeries")
+    world.run()
+    assert world.condition("Ready")[:2] == ("False", "VersionRoundGone")
+    verdict = world.versions["heart-v2-0123abcd"].status.verdict
+    assert verdict is not None
+    assert (verdict.outcome, verdict.reason) == ("Undecided", "ReferencesGone")
+
+
+def test_a_further_series_still_says_that_the_current_version_has_lost_its_round() -> None:
+    world = trained()
+    lose(world, 1)
+    wait(world)
+    world.change(start="Scratch")
+    world.settle()
+    assert world.condition("Reconciling")[:2] == ("True", "SeriesStatistics")
+    assert world.condition("Ready")[:2] == ("False", "VersionRoundGone")
 
 
 def test_the_next_series_starts_from_the_version_that_the_author_pins() -> None:

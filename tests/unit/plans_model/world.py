@@ -162,7 +162,7 @@ class World:
             measuring=self._measuring(series) if ended else None,
             versions=dict(self.versions),
             rounds={name: live.metadata.uid for name in self.rounds if (live := self._own(name))} if known else {},
-            gone=frozenset(name for name, each in self.versions.items() if self._is_gone(each)),
+            gone=self._gone(known),
             pushed_gone=ended and pushed is not None and pushed not in self.versions,
             patients=self.patients,
             delivery=delivery,
@@ -179,6 +179,13 @@ class World:
     def _own(self, name: str) -> FederatedRound | None:
         live = self.rounds.get(name)
         return live if live and rounds.controls(self.model.metadata, live.metadata) else None
+
+    def _gone(self, known: bool) -> frozenset[str]:
+        """While a series runs, the hub operator looks for the round of the current version only if it was gone."""
+        ready = conditions.find(self.model.status.conditions, "Ready")
+        looks = known or (ready is not None and ready.reason == "VersionRoundGone")
+        candidates = [name for name in self.versions if known or name == self.model.status.current]
+        return frozenset(name for name in candidates if looks and self._is_gone(self.versions[name]))
 
     def _is_gone(self, version: ModelVersion) -> bool:
         live = self.rounds.get(version.spec.round_name)
