@@ -31,7 +31,7 @@ LEAST_KEPT, MOST_KEPT = 0.94, 1.0
 
 def version(number: int, loss: str) -> ModelVersion:
     """`loss`: as the result tells it."""
-    told = ResultMetric(name="loss", value=loss, people=90, hospitals=len(HOSPITALS), rows="Validation", model="")
+    measured = ResultMetric(name="loss", value=loss, people=90, hospitals=len(HOSPITALS), rows="Validation", model="")
     return ModelVersion(
         metadata=Meta(name=f"heart-v{number}", namespace="federation", uid=f"uid-{number}"),
         spec=ModelVersionSpec(
@@ -44,7 +44,7 @@ def version(number: int, loss: str) -> ModelVersion:
             parents=(),
             release="Participants",
         ),
-        status=ModelVersionStatus(metrics=(told,)),
+        status=ModelVersionStatus(metrics=(measured,)),
     )
 
 

@@ -112,6 +112,6 @@ def test_a_hospital_reads_that_the_training_code_failed_and_which_log_says_why(p
 
 
 def test_the_author_of_the_round_hears_the_reason_and_not_the_log(played: Played) -> None:
-    told = {each["participant"]: each["reason"] for each in played.round["status"]["attention"]}
-    assert told == {each.name: "TrainerFailed" for each in HOSPITALS}
+    reasons = {each["participant"]: each["reason"] for each in played.round["status"]["attention"]}
+    assert reasons == {each.name: "TrainerFailed" for each in HOSPITALS}
     assert "BaseDiffers" not in json.dumps(played.round)

@@ -32,7 +32,7 @@ class Played:
     budgets: list[dict[str, Any]]
     ranked: tuple[sweeps.RankedModel, ...]
 
-    def of(self, task: str) -> list[Object]:
+    def rounds_with(self, task: str) -> list[Object]:
         return [each for each in self.rounds if each["spec"]["task"] == task]
 
 
@@ -64,7 +64,7 @@ def played() -> Played:
 def test_each_model_of_a_sweep_counts_in_the_evaluation_budget_of_the_hospitals() -> None:
     """The hospitals allow one evaluation fewer than the sweep has models, so one model stays without its Evaluate
     round."""
-    evaluations = played().of("Evaluate")
+    evaluations = played().rounds_with("Evaluate")
     assert len(evaluations) == len(STEPS)
     [refused] = [each for each in evaluations if not is_true(each, "Complete")]
     assert {each["reason"] for each in refused["status"]["attention"]} == {"EvaluationsUsedUp"}
@@ -75,12 +75,12 @@ def test_each_model_of_a_sweep_counts_in_the_evaluation_budget_of_the_hospitals(
 
 def test_the_losses_of_the_train_rounds_of_a_sweep_count_in_no_budget() -> None:
     """Each Train round measures its base on validation rows, and these are more models than the hospitals allow."""
-    trainings = played().of("Train")
+    trainings = played().rounds_with("Train")
     assert len(trainings) == 2 * len(STEPS)
     for each in trainings:
         assert is_true(each, "Complete")
-        told = {one["rows"] for one in each["status"]["result"]["metrics"] if one["name"] == "loss"}
-        assert told == {"Validation"}
+        measured_rows = {one["rows"] for one in each["status"]["result"]["metrics"] if one["name"] == "loss"}
+        assert measured_rows == {"Validation"}
 
 
 def test_a_model_without_its_evaluate_round_is_ranked_by_an_earlier_round() -> None:
