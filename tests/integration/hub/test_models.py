@@ -347,6 +347,7 @@ async def test_a_series_whose_base_somebody_deletes_ends_and_the_next_one_starts
     waits = (await newest(world, "pruned", 1, series=2))["metadata"]
     assert (await world.client.get("FederatedRound", waits["name"], FEDERATION))["spec"]["base"]["roundName"] == base
     world.admin.delete("FederatedRound", base, FEDERATION)
+    await until_gone(world, base)  # as long as the API server has it, another round can start from it
     world.admin.delete("FederatedRound", waits["name"], FEDERATION)
     model = await until_model(world, "pruned", "Stalled", ("True", "VersionRoundGone"))
     await until_model(world, "pruned", "Ready", ("False", "VersionRoundGone"))
@@ -367,6 +368,13 @@ async def test_a_series_whose_base_somebody_deletes_ends_and_the_next_one_starts
 
 def begin(world: World, model: str, request: str) -> None:
     world.admin.patch("FederatedModel", model, {"metadata": {"annotations": {names.BEGIN: request}}}, FEDERATION)
+
+
+async def until_gone(world: World, name: str) -> None:
+    async def is_gone() -> bool:
+        return await world.client.get_if_exists("FederatedRound", name, FEDERATION) is None
+
+    await until(is_gone, f"round {name} is gone")
 
 
 async def until_model(world: World, name: str, kind: str, shown: tuple[str, str]) -> Object:
