@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from wardround import confine
-from wardround.__main__ import CLI_PACKAGES, COMMAND_LINE, FOR_PEOPLE, VERBS, main
+from wardround.__main__ import CLI_PACKAGES, COMMAND_LINE, FOR_PEOPLE, LONG, VERBS, main
 from wardround.kubectl import parser
 
 
@@ -129,6 +129,16 @@ def test_no_other_process_of_the_user_reads_the_memory_of_a_verb() -> None:
 
 def test_numpy_adds_no_threads_to_those_of_a_verb() -> None:
     assert held("import os", "os.environ.pop('OPENBLAS_NUM_THREADS', None)")["threads"] == 1
+
+
+def test_python_looks_for_no_cycles_among_what_a_short_verb_imports() -> None:
+    short, long = held(), held("entry.LONG = ('held',)")
+    assert short["collects"]
+    assert long["collects"]
+    assert short["frozen"] > 10_000
+    # Verbs that live long first drop what their imports leave behind (kube/process.py).
+    assert long["frozen"] == 0
+    assert {*LONG} <= {*VERBS}
 
 
 def test_a_hard_limit_of_0_is_kept() -> None:
