@@ -22,8 +22,6 @@ from wardround.aggregate.job import aggregate, store_failed
 from wardround.aggregate.scratch import Scratch
 from wardround.clock import Clock, system_clock, system_draw
 from wardround.ports import OpenStore
-from wardround.reasons.reason import EXIT_OUR_FAULT
-from wardround.reasons.registry import REASONS
 from wardround.store.errors import StoreError
 from wardround.store.transfer import StoreClient
 from wardround.threads import beside
@@ -97,6 +95,10 @@ def _our_fault(error: Exception) -> AggregationFailure:
 def end(answer: AggregationAnswer) -> int:
     """Log the answer, and return the exit code."""
     if isinstance(answer, AggregationFailure):
+        # Only a failure needs the texts of all reasons.
+        from wardround.reasons.reason import EXIT_OUR_FAULT
+        from wardround.reasons.registry import REASONS
+
         print(f"no result: {answer.reason}: {answer.message}", file=sys.stderr)
         return REASONS[answer.reason].exit_code or EXIT_OUR_FAULT
     for left_out in answer.left_out:

@@ -111,9 +111,9 @@ class Optimized(Delta):
         super().__init__(dtype, size)
         self._optimizer = optimizer
 
-    def moved(self, base: Array, before: Sequence[Array] | None) -> list[Array]:
-        """Return the reduced values, and then each moment after the step, all in the file's dtype. `before`: the
-        moments of the round before; None begins anew."""
+    def moved(self, base: Array | None, before: Sequence[Array] | None) -> list[Array]:
+        """Return the reduced values, and then each moment after the step, all in the file's dtype."""
+        assert base is not None
         optimizer = self._optimizer
         made = [np.empty(self.size, DTYPES[self.dtype]) for _ in range(1 + optimizer.moments)]
         # A number that overflows is refused when the segment is complete.
@@ -134,5 +134,4 @@ class Optimized(Delta):
 
     def result(self, base: Array | None) -> Array:
         """Return the reduced values of a first step."""
-        assert base is not None
         return self.moved(base, None)[0]

@@ -54,6 +54,11 @@ class Rule(ABC):
     def result(self, base: Array | None) -> Array:
         """Return the reduced values, in the file's dtype. The array may change after `restart`."""
 
+    def moved(self, base: Array | None, before: Sequence[Array] | None) -> list[Array]:
+        """Return the result, and then each moment of a server optimizer, if the rule has one (optimizers.py). `before`:
+        the moments of the round before; None begins anew."""
+        return [self.result(base)]
+
     @abstractmethod
     def restart(self) -> None:
         """Forget the values that were added."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wardround.aggregate.optimizers import Optimized
 from wardround.aggregate.rules import RULES, SLICE, Rule, RuleName, Rules, finite
 from wardround.tensors import DTYPES, FLOATS, Array, Layout, widen_into
 
@@ -123,10 +122,7 @@ class SegmentReduction:
             each[: len(head)] = head
         for run, rule in self._rules:
             old = None if base is None else values(base, run)
-            if isinstance(rule, Optimized) and old is not None:
-                made = rule.moved(old, [values(each, run) for each in before] if before else None)
-            else:
-                made = [rule.result(old)]
+            made = rule.moved(old, [values(each, run) for each in before] if before else None)
             for place, each in enumerate(into):
                 room = values(each, run)
                 np.copyto(room, made[place] if place < len(made) else 0, casting="same_kind")
