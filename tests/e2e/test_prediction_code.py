@@ -28,8 +28,8 @@ from wardround.api.federatedround import DEFAULT_COMMAND
 from wardround.api.names import HUB_SIGNING_KEY
 from wardround.card import folder, predict
 from wardround.documents import cards
+from wardround.sealing.cards import sign_card
 from wardround.sealing.keys import dump_verification_key, hub_fingerprint, load_signing_key
-from wardround.sealing.manifests import sign_card
 from wardround.tabular import schema
 from wardround.wire.card import CardArchitecture
 from wardround_trainer import network

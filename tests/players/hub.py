@@ -22,8 +22,9 @@ from wardround.plans.schema import assigned
 from wardround.ports import Store
 from wardround.presign import Presigner
 from wardround.sealing import body
+from wardround.sealing.assignments import sign_assignment
 from wardround.sealing.keyed_digest import keyed_digest
-from wardround.sealing.manifests import sign_assignment, sign_model
+from wardround.sealing.manifests import sign_model
 from wardround.sealing.wrap import base_context, unwrap, update_context, wrap
 from wardround.simulate import hub
 from wardround.wire import canonical, digests

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wardround.sealing import envelope
+from wardround.sealing.cards import parse_card
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
-from wardround.sealing.manifests import parse_card
 from wardround.sealing.refused import Refused
 from wardround.tabular import dataschema
 from wardround.wire import canonical, codec, digests, model_folder

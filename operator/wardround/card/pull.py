@@ -15,8 +15,9 @@ from wardround.card.folder import FolderRefused, SignedCard
 from wardround.card.own_request import SILENCE_SECONDS, OwnRequest, unopened, unreachable
 from wardround.sealing import untrusted
 from wardround.sealing.body import Body, part_lengths
+from wardround.sealing.grants import open_transfer
 from wardround.sealing.keys import load_verification_key
-from wardround.sealing.manifests import open_model, open_transfer
+from wardround.sealing.manifests import open_model
 from wardround.sealing.opener import FileOpener
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import transfer_context, unwrap

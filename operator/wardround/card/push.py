@@ -18,8 +18,8 @@ from wardround.card.folder import FolderRefused
 from wardround.card.own_request import SILENCE_SECONDS, OwnRequest, unopened, unreachable
 from wardround.sealing.body import SEALED_SEGMENT, part_lengths
 from wardround.sealing.files import seal_file
+from wardround.sealing.grants import open_offer, open_push
 from wardround.sealing.keys import load_verification_key
-from wardround.sealing.manifests import open_offer, open_push
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import transfer_context, unwrap
 from wardround.tensors import HALF_PRECISION, NotTensors

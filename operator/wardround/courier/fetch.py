@@ -19,8 +19,7 @@ from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import base_context, unwrap
 from wardround.store.errors import SHORT, TOO_SLOW, StoreError
 from wardround.threads import beside
-from wardround.wire.grants import Get
-from wardround.wire.models import ModelManifest
+from wardround.wire.models import Get, ModelManifest
 
 # Parts that are fetched at once. Each needs 2 MiB of memory.
 PARTS = 2

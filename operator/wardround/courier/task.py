@@ -48,8 +48,8 @@ from wardround.plans.courier.types import (
 )
 from wardround.ports import Api, Object, Store
 from wardround.sealing import untrusted
+from wardround.sealing.grants import open_grants
 from wardround.sealing.keys import load_verification_key
-from wardround.sealing.manifests import open_grants
 from wardround.sealing.refused import Refused
 from wardround.store.errors import StoreError
 from wardround.threads import beside, beside_until_cancelled

@@ -13,9 +13,10 @@ from wardround.api.times import to_microseconds, to_seconds
 from wardround.documents.keys import Identity, Model
 from wardround.plans.round.types import Dispatch
 from wardround.presign import Presigner
+from wardround.sealing.assignments import sign_assignment
 from wardround.sealing.body import PART, part_lengths, part_name
+from wardround.sealing.grants import seal_grants
 from wardround.sealing.keys import SUITE, RecipientKey
-from wardround.sealing.manifests import seal_grants, sign_assignment
 from wardround.sealing.wrap import base_context, wrap
 from wardround.wire import canonical, versions
 from wardround.wire.assignment import (
@@ -28,7 +29,8 @@ from wardround.wire.assignment import (
     Quorum,
     Resources,
 )
-from wardround.wire.grants import Get, Grants, Put
+from wardround.wire.grants import Grants, Put
+from wardround.wire.models import Get
 from wardround.wire.strategy_terms import mixes
 
 GRANT_SECONDS = 3600

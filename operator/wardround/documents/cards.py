@@ -16,7 +16,7 @@ from wardround.documents.keys import Identity, Model
 from wardround.metrics.digits import rounded_count
 from wardround.plans.push import ExaminedFile, hidden
 from wardround.plans.round.types import StoredModel
-from wardround.sealing.manifests import open_card
+from wardround.sealing.cards import open_card
 from wardround.tabular import dataschema
 from wardround.wire import card, codec, digests
 from wardround.wire.assignment import AssignedSchema

@@ -20,9 +20,11 @@ from wardround.plans.request import expires
 from wardround.plans.round.types import StoredModel
 from wardround.presign import Presigner
 from wardround.sealing.body import MODEL, new_header, part_lengths, part_name, segment_count
+from wardround.sealing.cards import sign_card
 from wardround.sealing.files import HASH_BYTES
+from wardround.sealing.grants import seal_push, sign_offer
 from wardround.sealing.keys import RecipientKey
-from wardround.sealing.manifests import seal_push, sign_card, sign_model, sign_offer
+from wardround.sealing.manifests import sign_model
 from wardround.sealing.wrap import transfer_context, wrap
 from wardround.wire import canonical, codec
 from wardround.wire.assignment import AssignedPushed, AssignedSchema

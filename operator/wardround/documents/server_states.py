@@ -25,9 +25,8 @@ from wardround.wire.aggregation import (
     PlannedUpload,
     PlannedUploads,
 )
-from wardround.wire.grants import Get
 from wardround.wire.kept_plan import KeptMoment, KeptPlan
-from wardround.wire.models import ModelManifest
+from wardround.wire.models import Get, ModelManifest
 from wardround.wire.server_state import StateManifest, StateMoment
 from wardround.wire.strategy_terms import moments
 

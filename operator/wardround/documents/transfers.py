@@ -10,8 +10,8 @@ from wardround.documents.assignments import fetch
 from wardround.documents.keys import Identity, Model
 from wardround.plans.request import expires
 from wardround.presign import Presigner
+from wardround.sealing.grants import seal_transfer
 from wardround.sealing.keys import RecipientKey
-from wardround.sealing.manifests import seal_transfer
 from wardround.sealing.wrap import transfer_context, wrap
 from wardround.wire import canonical
 from wardround.wire.grants import TransferGrants

@@ -50,7 +50,8 @@ from wardround.plans.round.types import (
 from wardround.plans.round.upload import granted_text
 from wardround.plans.schema import assigned
 from wardround.ports import Object
-from wardround.sealing.manifests import open_assignment, open_card, sign_card
+from wardround.sealing.assignments import open_assignment
+from wardround.sealing.cards import open_card, sign_card
 from wardround.sealing.refused import Refused
 from wardround.store.errors import StoreError
 from wardround.store.put_each import put_each

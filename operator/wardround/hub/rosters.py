@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 from wardround.api.roundtask import RoundTask
 from wardround.documents.keys import Identity
+from wardround.sealing.assignments import open_assignment
 from wardround.sealing.keys import load_verification_key
-from wardround.sealing.manifests import open_assignment
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import Assignment
 

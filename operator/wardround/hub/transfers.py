@@ -17,7 +17,7 @@ from wardround.kube.controller import Key, Source, Wake
 from wardround.plans import transfer as transfer_plan
 from wardround.plans.transfer import Observation
 from wardround.ports import Object
-from wardround.sealing.manifests import open_card
+from wardround.sealing.cards import open_card
 from wardround.sealing.refused import Refused
 from wardround.threads import beside
 

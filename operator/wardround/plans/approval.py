@@ -20,7 +20,7 @@ from wardround.plans import terms
 from wardround.plans.schedules import scheduled, variants
 from wardround.plans.terms import SeriesTerms
 from wardround.reasons.registry import REASONS
-from wardround.sealing.manifests import assignment_digest
+from wardround.sealing.assignments import assignment_digest
 from wardround.wire.assignment import AssignedModel, AssignedReference, Assignment, Resources
 from wardround.wire.compression import used
 from wardround.wire.strategy_terms import evaluated

@@ -24,8 +24,9 @@ from wardround.plans.schema import difference
 from wardround.reasons.parameter import describe
 from wardround.reasons.registry import REASONS
 from wardround.sealing import untrusted
+from wardround.sealing.assignments import open_assignment
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
-from wardround.sealing.manifests import open_assignment, open_model
+from wardround.sealing.manifests import open_model
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
 from wardround.wire.assignment import MOST_THREADS, MOST_VERSIONS, AssignedReference, Assignment

@@ -21,7 +21,7 @@ from wardround.plans import dataset as dataset_plan
 from wardround.plans.assignment import ReceivedAssignment
 from wardround.plans.site import report as site_report
 from wardround.sealing import untrusted
-from wardround.sealing.manifests import open_grants
+from wardround.sealing.grants import open_grants
 from wardround.simulate.errors import SimulationError
 from wardround.simulate.store import ORIGIN
 from wardround.wire.grants import Grants

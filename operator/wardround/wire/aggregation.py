@@ -12,8 +12,7 @@ from typing import Literal
 
 from wardround.wire import codec
 from wardround.wire.compression import Compression
-from wardround.wire.grants import Get
-from wardround.wire.models import Header, ModelManifest
+from wardround.wire.models import Get, Header, ModelManifest
 from wardround.wire.server_state import StateManifest
 
 

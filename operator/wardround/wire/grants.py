@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wardround.wire.models import Header
-
-
-@dataclass(frozen=True)
-class Get:
-    """Presigned URLs of a model."""
-
-    segments: str
-    parts: tuple[str, ...]
+from wardround.wire.models import Get, Header
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The header of a sealed file, and the manifests of models and updates. docs/contracts.md, section 3."""
+"""The header of a sealed file, manifests of models and updates, and URLs of models. docs/contracts.md, section 3."""
 
 from __future__ import annotations
 
@@ -63,3 +63,11 @@ class UpdateManifest:
     sealed_sums: bytes | None
     bytes: int
     expires: str
+
+
+@dataclass(frozen=True)
+class Get:
+    """Presigned URLs of a model."""
+
+    segments: str
+    parts: tuple[str, ...]

@@ -16,8 +16,9 @@ from tests.players.thief import keys_that_unwrap
 from wardround.api.roundtask import RoundTask
 from wardround.ports import Object
 from wardround.sealing import untrusted
+from wardround.sealing.assignments import open_assignment
 from wardround.sealing.keys import load_verification_key
-from wardround.sealing.manifests import open_assignment, open_model
+from wardround.sealing.manifests import open_model
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import base_context
 from wardround.wire.assignment import Assignment

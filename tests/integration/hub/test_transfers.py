@@ -26,8 +26,9 @@ from wardround.kube.errors import NotFound
 from wardround.kubectl import main
 from wardround.ports import Object
 from wardround.sealing.body import Body
+from wardround.sealing.grants import open_transfer
 from wardround.sealing.keys import DecryptionKey, hub_fingerprint, load_verification_key
-from wardround.sealing.manifests import open_model, open_transfer
+from wardround.sealing.manifests import open_model
 from wardround.sealing.opener import FileOpener
 from wardround.sealing.refused import Refused as Unopened
 from wardround.sealing.wrap import transfer_context, unwrap

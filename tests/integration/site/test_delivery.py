@@ -24,7 +24,7 @@ from wardround.card import folder
 from wardround.documents import cards
 from wardround.documents.keys import Model
 from wardround.reasons.registry import REASONS
-from wardround.sealing.manifests import sign_card
+from wardround.sealing.cards import sign_card
 from wardround.wire.assignment import AssignedDelivery, Quorum
 from wardround.wire.card import CardModel
 

@@ -18,8 +18,9 @@ from tests.players.thief import keys_that_open
 from tests.worlds.site import HUB, accepted
 from wardround.courier.workspace import TaskFolder
 from wardround.sealing import untrusted
+from wardround.sealing.assignments import open_assignment
 from wardround.sealing.keys import load_verification_key
-from wardround.sealing.manifests import open_assignment, open_update
+from wardround.sealing.manifests import open_update
 from wardround.wire import canonical, digests
 
 OPERATOR = account(NAMESPACE, "site-operator")

@@ -17,7 +17,7 @@ from wardround.documents import cards
 from wardround.documents.keys import Identity
 from wardround.plans.round.types import StoredModel
 from wardround.sealing.body import MODEL, new_header
-from wardround.sealing.manifests import sign_card
+from wardround.sealing.cards import sign_card
 from wardround.tabular import dataschema
 from wardround.wire.card import CardMetric, ModelCard
 from wardround.wire.digests import digest

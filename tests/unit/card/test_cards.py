@@ -15,7 +15,7 @@ from wardround.api.federatedround import Result, ResultMetric, Task
 from wardround.api.variable_text import MOST_BYTES
 from wardround.documents import cards
 from wardround.documents.keys import Identity, Model
-from wardround.sealing.manifests import sign_card
+from wardround.sealing.cards import sign_card
 from wardround.tabular import dataschema
 from wardround.wire import card as card_wire
 from wardround.wire.card import CardArchitecture, CardParent

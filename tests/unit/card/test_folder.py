@@ -16,7 +16,7 @@ from wardround.card import folder
 from wardround.card.folder import FolderRefused
 from wardround.documents.keys import Identity
 from wardround.sealing import envelope
-from wardround.sealing.manifests import sign_card
+from wardround.sealing.cards import sign_card
 from wardround.wire import canonical, card, codec
 from wardround.wire.card import KNOWN, CardField
 

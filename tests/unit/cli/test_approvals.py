@@ -24,8 +24,8 @@ from wardround.documents import cards
 from wardround.kubectl import parser
 from wardround.plans.terms import MOST_MODELS
 from wardround.sealing import body
+from wardround.sealing.cards import sign_card
 from wardround.sealing.keys import generate_signing_key
-from wardround.sealing.manifests import sign_card
 from wardround.wire import codec
 from wardround.wire.assignment import (
     AssignedBase,

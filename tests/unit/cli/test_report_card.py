@@ -17,7 +17,7 @@ from wardround.cli.cluster import Cluster
 from wardround.cli.errors import CommandError
 from wardround.documents.keys import Identity
 from wardround.kubectl import parser
-from wardround.sealing.manifests import sign_card
+from wardround.sealing.cards import sign_card
 from wardround.wire import card as cards
 from wardround.wire.card import CardMetric, ModelCard
 from wardround.wire.digests import digest

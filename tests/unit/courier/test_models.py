@@ -25,7 +25,7 @@ from wardround.card import folder
 from wardround.courier.models import ModelsUnusable, ModelsVolume, package
 from wardround.plans.courier.delivery import Package
 from wardround.sealing import envelope
-from wardround.sealing.manifests import sign_card
+from wardround.sealing.cards import sign_card
 from wardround.sealing.refused import Refused
 from wardround.wire import card as cards
 from wardround.wire.assignment import AssignedBase, AssignedDelivery, Assignment

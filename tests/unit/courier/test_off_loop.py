@@ -20,7 +20,7 @@ from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.plans.courier.step import inputs
 from wardround.plans.courier.types import Fetch
-from wardround.wire.grants import Get
+from wardround.wire.models import Get
 
 PLAIN = bytes(range(256)) * 10_000
 Waits = Callable[[], None]

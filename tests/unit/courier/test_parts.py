@@ -18,7 +18,8 @@ from wardround.plans.courier.step import inputs
 from wardround.plans.courier.types import Fetch
 from wardround.simulate.store import MemoryStore
 from wardround.store.errors import UNREACHABLE, StoreError
-from wardround.wire.grants import Get, Put
+from wardround.wire.grants import Put
+from wardround.wire.models import Get
 
 
 class Breaking(MemoryStore):

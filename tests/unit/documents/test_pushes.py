@@ -17,8 +17,8 @@ from wardround.documents.keys import Identity
 from wardround.documents.pushes import SealedPush
 from wardround.presign import Credentials, Presigner
 from wardround.sealing.body import PART, new_file_key, part_lengths
+from wardround.sealing.grants import open_offer, open_push
 from wardround.sealing.keys import DecryptionKey
-from wardround.sealing.manifests import open_offer, open_push
 from wardround.sealing.refused import Refused
 from wardround.wire import canonical
 from wardround.wire.grants import PushGrants

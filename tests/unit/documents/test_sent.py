@@ -43,14 +43,16 @@ from wardround.plans.round.scratch import Scratch
 from wardround.plans.round.types import Aggregate, Dispatch, Observation
 from wardround.presign import Credentials, Presigner
 from wardround.sealing import untrusted
+from wardround.sealing.assignments import open_assignment
 from wardround.sealing.body import PART, ciphertext_length, part_lengths
+from wardround.sealing.grants import open_grants
 from wardround.sealing.keys import (
     DecryptionKey,
     RecipientKey,
     hub_fingerprint,
     load_verification_key,
 )
-from wardround.sealing.manifests import open_assignment, open_grants, open_model, sign_model
+from wardround.sealing.manifests import open_model, sign_model
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import base_context, unwrap
 from wardround.store.transfer import StoreClient

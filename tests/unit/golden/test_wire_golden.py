@@ -62,9 +62,9 @@ from wardround.wire.card import (
 )
 from wardround.wire.collected import ClosedList, CollectedPage
 from wardround.wire.envelope import Envelope, Signature
-from wardround.wire.grants import Get, Grants, PushGrants, PushOffer, Put, TransferGrants
+from wardround.wire.grants import Grants, PushGrants, PushOffer, Put, TransferGrants
 from wardround.wire.model_folder import CardFile, FolderOwner
-from wardround.wire.models import Header, ModelManifest, UpdateManifest
+from wardround.wire.models import Get, Header, ModelManifest, UpdateManifest
 from wardround.wire.outcome import (
     EvaluationBudget,
     IgnoredColumn,

@@ -15,7 +15,7 @@ from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.plans_hub.builders import condition
 from wardround.hub import rounds
 from wardround.ports import Object
-from wardround.sealing import manifests
+from wardround.sealing import assignments
 from wardround.sealing.keys import VerificationKey
 from wardround.wire import codec
 from wardround.wire.assignment import Assignment
@@ -198,7 +198,7 @@ def test_a_signed_assignment_is_opened_once_for_all_looks(monkeypatch: pytest.Mo
         opened.append(text)
         return original(text, key)
 
-    original = manifests._open_assignment
-    monkeypatch.setattr(manifests, "_open_assignment", counted)
+    original = assignments._open_assignment
+    monkeypatch.setattr(assignments, "_open_assignment", counted)
     asked_with(0)
     assert len(opened) == len(set(opened)) > 0

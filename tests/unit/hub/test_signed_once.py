@@ -9,7 +9,7 @@ from tests.simulation.apiserver import Place
 from tests.simulation.hub import LoneHub
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.ports import Object
-from wardround.sealing.manifests import assignment_digest
+from wardround.sealing.assignments import assignment_digest
 
 NAMES = ["site-a", "site-b"]
 # Longer than grants hold.

@@ -64,7 +64,8 @@ from wardround.plans.terms import text as terms_text
 from wardround.sealing.keys import hub_fingerprint
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import AssignedBase, AssignedDelivery, AssignedModel, Assignment
-from wardround.wire.grants import Get, Grants, Put
+from wardround.wire.grants import Grants, Put
+from wardround.wire.models import Get
 from wardround.wire.versions import LATEST
 
 # The base of an initial round is the result of a Statistics round. Only the step that fetches it reads its manifest.

@@ -26,9 +26,9 @@ from wardround.api.meta import RoundRef
 from wardround.plans.assignment import AHEAD, REMEMBERED, Acceptance, ReceivedAssignment, Terms, decide, verify
 from wardround.reasons.registry import COURIER, REASONS
 from wardround.sealing import envelope
+from wardround.sealing.assignments import sign_assignment
 from wardround.sealing.envelope import sign_envelope
 from wardround.sealing.keys import dump_verification_key, generate_signing_key, hub_fingerprint
-from wardround.sealing.manifests import sign_assignment
 from wardround.sealing.refused import Refused
 from wardround.wire import codec
 from wardround.wire.assignment import (

@@ -34,8 +34,8 @@ from wardround.plans.assignment import AHEAD, REMEMBERED
 from wardround.plans.sitetask.memory import KEPT, MOST, dispensable, live_rounds, live_states, surplus
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.state import is_accepted
+from wardround.sealing.assignments import sign_assignment
 from wardround.sealing.keys import dump_verification_key, generate_signing_key, hub_fingerprint
-from wardround.sealing.manifests import sign_assignment
 from wardround.wire.canonical import encode
 
 PIN = hub_fingerprint(HUB_DER)

@@ -16,7 +16,8 @@ import pytest
 from tests.unit.sealing.noise import TIMES, documents, noise, refuses
 from tests.unit.sealing.test_manifests import ASSIGNMENT, EXPECTED, HEADER, NOW, PUBLIC, SIGNING, UPDATE
 from wardround.plans.courier.claims import read_claims
-from wardround.sealing import body, envelope, keys, manifests, wrap
+from wardround.sealing import assignments, body, envelope, keys, manifests, wrap
+from wardround.sealing.grants import open_grants, seal_grants
 from wardround.sealing.opener import FileOpener
 from wardround.wire import canonical, codec, digests, versions
 from wardround.wire.grants import Grants, Put
@@ -33,7 +34,7 @@ def signed(document: dict[str, Any], kind: str) -> str | None:
 
 READERS: list[tuple[str, dict[str, Any], Callable[[str], object]]] = [
     (envelope.UPDATE, codec.dump_document(UPDATE), lambda text: manifests.verify_update(text, PUBLIC, EXPECTED, NOW)),
-    (envelope.ASSIGNMENT, versions.write(ASSIGNMENT), lambda text: manifests.open_assignment(text, PUBLIC)),
+    (envelope.ASSIGNMENT, versions.write(ASSIGNMENT), lambda text: assignments.open_assignment(text, PUBLIC)),
     (
         envelope.MODEL,
         codec.dump_document(ModelManifest(Header(**{**vars(HEADER), "kind": body.MODEL}), "d", "l", "m/1", 21)),
@@ -93,12 +94,12 @@ def test_changed_wrapped_keys_grants_and_keys_are_refused() -> None:
     context = wrap.update_context("uid", 1, "site-a", "sha256:d")
     wrapped = wrap.wrap(bytes(32), pair.public, context)
     grants = Grants("2026-01-01T01:00:00Z", None, (Put("https://s.example/u", 21, {"a": "b"}),))
-    sealed = manifests.seal_grants(grants, pair.public, round_uid="uid", attempt=1, participant="site-a")
+    sealed = seal_grants(grants, pair.public, round_uid="uid", attempt=1, participant="site-a")
     for data in noise(5, wrapped):
         assert data == wrapped or refuses(lambda data=data: wrap.unwrap(data, pair, context))  # type: ignore[misc]
     for data in noise(6, sealed):
         assert data == sealed or refuses(
-            lambda data=data: manifests.open_grants(data, pair, round_uid="uid", attempt=1, participant="site-a")  # type: ignore[misc]
+            lambda data=data: open_grants(data, pair, round_uid="uid", attempt=1, participant="site-a")  # type: ignore[misc]
         )
     for document in documents(7, codec.dump_document(grants)):
         try:
@@ -107,7 +108,7 @@ def test_changed_wrapped_keys_grants_and_keys_are_refused() -> None:
             continue
         own = wrap.wrap(plain, pair.public, wrap.grants_context("uid", 1, "site-a"))
         refuses(
-            lambda own=own: manifests.open_grants(own, pair, round_uid="uid", attempt=1, participant="site-a")  # type: ignore[misc]
+            lambda own=own: open_grants(own, pair, round_uid="uid", attempt=1, participant="site-a")  # type: ignore[misc]
         )
     spki = keys.dump_verification_key(PUBLIC)
     for data in noise(8, spki):

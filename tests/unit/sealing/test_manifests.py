@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from wardround.plans.round.parts import LARGEST_MANIFEST
-from wardround.sealing import body, envelope, keys, manifests
+from wardround.sealing import assignments, body, envelope, keys, manifests
+from wardround.sealing.grants import open_grants, seal_grants
 from wardround.sealing.opened import OpenedTexts
 from wardround.sealing.refused import Refused
 from wardround.sealing.sums import LARGEST_SEALED
@@ -24,8 +25,8 @@ from wardround.wire.assignment import (
     Quorum,
     Resources,
 )
-from wardround.wire.grants import Get, Grants, Put
-from wardround.wire.models import ModelManifest, UpdateManifest
+from wardround.wire.grants import Grants, Put
+from wardround.wire.models import Get, ModelManifest, UpdateManifest
 from wardround.wire.versions import LATEST, critical
 
 SIGNING = keys.generate_signing_key()
@@ -172,7 +173,7 @@ def test_a_manifest_with_and_without_sums_is_accepted_and_fits_a_round_task(chan
 
 
 def test_a_signed_assignment_opens_unchanged() -> None:
-    assert manifests.open_assignment(manifests.sign_assignment(ASSIGNMENT, SIGNING), PUBLIC) == ASSIGNMENT
+    assert assignments.open_assignment(assignments.sign_assignment(ASSIGNMENT, SIGNING), PUBLIC) == ASSIGNMENT
 
 
 # Only a round of a FederatedModel has the field model, and only a delivery has the field delivery.
@@ -183,8 +184,8 @@ OPTIONAL = ("model", "delivery", "evaluationEvery", "keyedDigest", "admissionSec
     "text",
     [
         "",
-        manifests.sign_assignment(ASSIGNMENT, keys.generate_signing_key()),
-        manifests.sign_assignment(dataclasses.replace(ASSIGNMENT, suite="other"), SIGNING),
+        assignments.sign_assignment(ASSIGNMENT, keys.generate_signing_key()),
+        assignments.sign_assignment(dataclasses.replace(ASSIGNMENT, suite="other"), SIGNING),
         *(
             sign({k: v for k, v in ASSIGNED.items() if k != f}, envelope.ASSIGNMENT)
             for f in ASSIGNED
@@ -196,7 +197,7 @@ OPTIONAL = ("model", "delivery", "evaluationEvery", "keyedDigest", "admissionSec
 )
 def test_an_assignment_with_a_missing_or_mistyped_field_is_unreadable(text: str) -> None:
     with pytest.raises(Refused, match="AssignmentUnreadable"):
-        manifests.open_assignment(text, PUBLIC)
+        assignments.open_assignment(text, PUBLIC)
 
 
 def test_a_signed_model_manifest_opens_unchanged() -> None:
@@ -221,10 +222,10 @@ def test_grants_open_only_for_their_courier_and_task() -> None:
         Get("https://store.example/s", ("https://store.example/p",)),
         (Put("https://store.example/u", 21, {"If-None-Match": "*"}),),
     )
-    sealed = manifests.seal_grants(grants, pair.public, round_uid="uid", attempt=1, participant="site-a")
-    assert manifests.open_grants(sealed, pair, round_uid="uid", attempt=1, participant="site-a") == grants
+    sealed = seal_grants(grants, pair.public, round_uid="uid", attempt=1, participant="site-a")
+    assert open_grants(sealed, pair, round_uid="uid", attempt=1, participant="site-a") == grants
     with pytest.raises(Refused, match="KeyUnusable"):
-        manifests.open_grants(sealed, pair, round_uid="uid", attempt=2, participant="site-a")
+        open_grants(sealed, pair, round_uid="uid", attempt=2, participant="site-a")
 
 
 def test_field_names_are_those_of_the_contract() -> None:
@@ -237,19 +238,19 @@ def test_field_names_are_those_of_the_contract() -> None:
 
 
 def test_an_assignment_that_was_opened_before_still_needs_the_key_that_signed_it() -> None:
-    text = manifests.sign_assignment(ASSIGNMENT, SIGNING)
+    text = assignments.sign_assignment(ASSIGNMENT, SIGNING)
     for _ in range(2):
-        assert manifests.open_assignment(text, PUBLIC) == ASSIGNMENT
+        assert assignments.open_assignment(text, PUBLIC) == ASSIGNMENT
         with pytest.raises(Refused, match="AssignmentUnreadable"):
-            manifests.open_assignment(text, keys.generate_signing_key().public_key())
+            assignments.open_assignment(text, keys.generate_signing_key().public_key())
 
 
 def test_an_assignment_is_opened_once_however_long_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     long = dataclasses.replace(ASSIGNMENT, parameters={f"p{number}": "x" * 1024 for number in range(64)})
-    text = manifests.sign_assignment(long, SIGNING)
-    assert manifests.open_assignment(text, PUBLIC) == long
-    monkeypatch.setattr(manifests, "_open_assignment", None)
-    assert manifests.open_assignment(text, PUBLIC) == long
+    text = assignments.sign_assignment(long, SIGNING)
+    assert assignments.open_assignment(text, PUBLIC) == long
+    monkeypatch.setattr(assignments, "_open_assignment", None)
+    assert assignments.open_assignment(text, PUBLIC) == long
 
 
 def test_only_so_much_text_is_kept_open() -> None:
@@ -269,11 +270,13 @@ def test_only_so_much_text_is_kept_open() -> None:
 
 
 def test_a_process_that_opens_many_assignments_grows_by_little() -> None:
-    texts = [manifests.sign_assignment(dataclasses.replace(ASSIGNMENT, attempt=each), SIGNING) for each in range(1000)]
+    texts = [
+        assignments.sign_assignment(dataclasses.replace(ASSIGNMENT, attempt=each), SIGNING) for each in range(1000)
+    ]
     tracemalloc.start()
     try:
         for text in texts:
-            manifests.open_assignment(text, PUBLIC)
+            assignments.open_assignment(text, PUBLIC)
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -281,6 +284,6 @@ def test_a_process_that_opens_many_assignments_grows_by_little() -> None:
 
 
 def test_no_reader_changes_an_assignment_for_the_next_one() -> None:
-    opened = manifests.open_assignment(manifests.sign_assignment(ASSIGNMENT, SIGNING), PUBLIC)
+    opened = assignments.open_assignment(assignments.sign_assignment(ASSIGNMENT, SIGNING), PUBLIC)
     with pytest.raises(TypeError):
         opened.parameters["steps"] = "1"  # type: ignore[index]

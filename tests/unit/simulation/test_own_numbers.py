@@ -26,8 +26,8 @@ from wardround.cli.hospital_report import build, seen
 from wardround.cli.report import page
 from wardround.hub import vault
 from wardround.ports import Object
+from wardround.sealing.cards import open_card
 from wardround.sealing.keys import load_signing_key
-from wardround.sealing.manifests import open_card
 from wardround.simulate.containers import Container
 from wardround.wire import outcome
 from wardround.wire.card import ModelCard

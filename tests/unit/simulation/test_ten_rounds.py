@@ -21,9 +21,11 @@ from wardround.hub import vault
 from wardround.metrics.digits import rounded_count
 from wardround.plans.assignment import open_signed
 from wardround.plans.schema import assigned
+from wardround.sealing.assignments import open_assignment
 from wardround.sealing.body import Body
+from wardround.sealing.cards import open_card
 from wardround.sealing.keys import load_signing_key, load_verification_key
-from wardround.sealing.manifests import open_assignment, open_card, open_model, open_update
+from wardround.sealing.manifests import open_model, open_update
 from wardround.simulate.play import Finished, play
 from wardround.simulate.prepared import prepared
 from wardround.tensors import parse_header

@@ -22,7 +22,7 @@ from tests.simulation.apart import Half, play_halves, series_over
 from tests.simulation.rounds import OWN, documents, scratch
 from tests.unit.card.models import write_folder
 from tests.unit.simulation.test_model import model
-from wardround.sealing.manifests import sign_card
+from wardround.sealing.cards import sign_card
 from wardround.wire import canonical
 from wardround.wire.versions import KNOWN
 

@@ -35,7 +35,8 @@ from wardround.plans.sitetask.state import is_accepted, is_final
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import Assignment
 from wardround.wire.digests import CONTENT_MD5
-from wardround.wire.grants import Get, Grants, Put
+from wardround.wire.grants import Grants, Put
+from wardround.wire.models import Get
 from wardround.wire.mounts import INPUT, REFERENCES
 
 POLL_SECONDS = 0.2

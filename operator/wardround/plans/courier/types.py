@@ -11,7 +11,8 @@ from wardround.api.approval import Approval
 from wardround.api.sitetask import CourierReport, SiteTask
 from wardround.api.task import Update, Upload
 from wardround.wire.assignment import Assignment
-from wardround.wire.grants import Get, Grants, Put
+from wardround.wire.grants import Grants, Put
+from wardround.wire.models import Get
 
 
 @dataclass(frozen=True, kw_only=True)
