@@ -20,9 +20,15 @@ COPY kernels /src/kernels
 RUN /src/launcher/build /launch && /src/kernels/build /kernels.so
 
 # Bytecode is compiled here, because the root file system is read-only at run time and a round lasts only seconds. It is
-# unchecked, because sources cannot change. Removed: pip, headers, tests, and Arrow's clients of remote storage (Flight,
-# S3), which nothing uses.
-FROM ${OPERATOR_BASE} AS operator-packages
+# unchecked, because sources cannot change. The `python` images of Docker Hub hold no bytecode of Python's own modules:
+# each process would compile them, and so take twice as long to start.
+FROM ${OPERATOR_BASE} AS operator-python
+RUN python3 -B -m compileall -qq --invalidation-mode unchecked-hash -x '/(site|dist)-packages/' \
+    "$(python3 -B -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
+
+# Removed: pip, headers, tests, and Arrow's clients of remote storage (Flight, S3), which nothing uses. All bytecode is
+# compiled again (-f): pip has written some of it, for attrs, which is valid only with the sources' timestamps.
+FROM operator-python AS operator-packages
 COPY requirements/operator.txt /tmp/requirements.txt
 RUN python3 -m venv /opt/venv \
  && /opt/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-compile \
@@ -32,13 +38,13 @@ RUN python3 -m venv /opt/venv \
  && rm -rf pyarrow/include pyarrow/src pyarrow/tests pyarrow/*flight* pyarrow/*s3* pyarrow/*.pyx pyarrow/*.pxi \
  && find . -type d -name tests -path './numpy/*' -prune -exec rm -rf {} + \
  && find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 -exec rm -rf {} + \
- && /opt/venv/bin/python -m compileall -qq --invalidation-mode unchecked-hash /opt/venv/lib
+ && /opt/venv/bin/python -m compileall -f -qq --invalidation-mode unchecked-hash /opt/venv/lib
 
 FROM operator-packages AS operator-sources
 COPY operator/wardround /opt/app/wardround
 RUN /opt/venv/bin/python -m compileall -qq --invalidation-mode unchecked-hash /opt/app
 
-FROM ${OPERATOR_BASE} AS operator
+FROM operator-python AS operator
 COPY --from=operator-packages /opt/venv /opt/venv
 COPY --from=compiled /launch /opt/launcher/launch
 COPY --from=compiled /kernels.so /opt/kernels/kernels.so
@@ -64,7 +70,7 @@ RUN python3 -m venv --system-site-packages /opt/venv \
  && /opt/venv/bin/python -m pip uninstall --quiet --yes pip \
  && cd /opt/venv/lib/python3*/site-packages \
  && rm -rf pyarrow/include pyarrow/src pyarrow/tests pyarrow/*flight* pyarrow/*s3* pyarrow/*.pyx pyarrow/*.pxi \
- && /opt/venv/bin/python -m compileall -qq --invalidation-mode unchecked-hash /opt/venv/lib
+ && /opt/venv/bin/python -m compileall -f -qq --invalidation-mode unchecked-hash /opt/venv/lib
 
 FROM trainer-packages AS trainer-sources
 COPY trainer_image/wardround_trainer /opt/app/wardround_trainer

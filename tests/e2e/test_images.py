@@ -76,6 +76,21 @@ print("all imported")
     assert "all imported" in images.run_in(images.OPERATOR, ["python", "-c", script], (), progress)
 
 
+def test_a_process_of_the_operator_image_compiles_nothing() -> None:
+    """The root file system is read-only, so each process would compile the same modules again: those of Python, where
+    the base image has no bytecode, and 13 modules of attrs, whose bytecode had another timestamp than their sources."""
+    script = """
+import subprocess, sys
+program = [sys.executable, "-v", "-c", "import wardround.__main__, wardround.aggregate.main, wardround.hub.operator"]
+lines = subprocess.run(program, check=True, capture_output=True, text=True).stderr.splitlines()
+print("loaded", sum(".pyc'" in line for line in lines if line.startswith("# code object from '/")))
+print("compiled", [line for line in lines if line.startswith("# code object from /") and line.endswith(".py")])
+"""
+    loaded, compiled = images.run_in(images.OPERATOR, ["python", "-c", script], (), progress).splitlines()
+    assert int(loaded.removeprefix("loaded ")) > 500
+    assert compiled == "compiled []"
+
+
 def test_the_trainer_passes_its_tests_inside_its_image() -> None:
     borrowed = []
     for name in BORROWED:
