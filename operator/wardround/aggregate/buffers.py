@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
+
 from wardround.sealing.body import SEALED_SEGMENT
 
 
@@ -43,4 +45,5 @@ class Buffers:
 
     def _new(self) -> memoryview:
         self._made += 1
-        return memoryview(bytearray(SEALED_SEGMENT))
+        # Not a bytearray, which fills itself with zeros: a small model uses few pages of its buffers.
+        return np.empty(SEALED_SEGMENT, np.uint8).data

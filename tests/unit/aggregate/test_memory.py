@@ -3,6 +3,7 @@ much that is."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,22 @@ def test_no_reduction_borrows_more_than_the_examination(others: int) -> None:
     assert memory.LARGEST == 12 * SEALED_SEGMENT
     for fetched in (0, memory.fetched_at_once(others)):
         assert memory.borrowed_bytes(fetched, others) <= memory.LARGEST
+
+
+def resident() -> int:
+    """Bytes of this process."""
+    size = re.search(r"VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert size
+    return int(size[1]) * 1024
+
+
+def test_a_small_model_takes_a_small_part_of_a_buffer() -> None:
+    before = resident()
+    lent = Buffers().lend(32)
+    for each in lent:
+        assert (each.nbytes, each.format, each.readonly) == (SEALED_SEGMENT, "B", False)
+        each[:4096] = bytes(4096)
+    assert resident() - before < 8 * SEALED_SEGMENT
 
 
 def test_each_thread_fetches_two_updates_at_once() -> None:
