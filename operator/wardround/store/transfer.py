@@ -129,7 +129,7 @@ class StoreClient:
                 self._check(response, {206})
                 if response.headers.get("Content-Range", "").split("/")[0] != f"bytes {first}-{last}":
                     raise StoreError(SHORT, response.status)
-                async for chunk in response.content.iter_chunked(_CHUNK):
+                async for chunk, _ in response.content.iter_chunks():
                     if received + len(chunk) > length:
                         raise StoreError(REFUSED, response.status)
                     pace.moved(len(chunk))
