@@ -3,8 +3,9 @@
 The store is real, with TLS on loopback. The aggregation runs as in its Job: a process of its own that reads plan.json,
 with the compiled loop of the operator image. Each run measures in turn: the fetch floor (curl, four connections, the
 same ciphertext, written to the scratch file system and synced), the time to read and decrypt what curl wrote, in two
-threads, the aggregation, Flower and NVFLARE (bench/peers.py). Then each robust strategy is measured in turn with that
-of Flower. The last line is JSON with the medians.
+threads, the transfer of one of these files to the store, which is as large as the result (curl, four connections), the
+aggregation, Flower and NVFLARE (bench/peers.py). Then each robust strategy is measured in turn with that of Flower. The
+last line is JSON with the medians.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ RESULT = {
     "closing_s": "closing",
     "early_s": "early",
     "fetch_floor_s": "floor",
+    "opening_s": "opening",
+    "transfer_s": "transfer",
     "rss_mb": "rss",
     "scratch_mb": "scratch",
     "flower_s": "flower",
@@ -115,16 +118,17 @@ async def _measure(folder: Path, options: argparse.Namespace) -> Times:
         async with server.client() as store:
             await admin.ensure_bucket(store, server.presigner, datetime.now(UTC))
             played = await _round(server, store, folder, options.participants, options.parameters)
+            compared = await _compared(played, options)
             played.strategy = options.strategy
             played.strategy_parameters = dict(each.split("=", 1) for each in options.given)
             plans = [await played.plan(number + 1) for number in range(options.runs)]
-            compared = await _compared(played, options)
         peers = {} if options.no_peers else dict(_peers(folder, options.participants, options.parameters))
         print(f"{options.participants} updates of {options.parameters} float32 in {TENSORS} tensors", flush=True)
         for plan in plans:
             with _scratch(folder) as scratch:
                 times["floor"].append(_fetch_floor(played, server, scratch))
                 times["opening"].append(_opening(played, scratch))
+                times["transfer"].append(_transfer(played, server, scratch, len(times["transfer"])))
             with _scratch(folder) as scratch:
                 _aggregate(plan, scratch, times)
             if options.early:
@@ -196,8 +200,25 @@ def _fetch_floor(played: Round, server: Server, scratch: Path) -> float:
             url = server.presigner.get(key, datetime.now(UTC), 3600)
             lines.append(f'url = "{url}"\noutput = "{scratch}/{name}-{index}"\n')
     listed.write_text("".join(lines))
-    curl = f"curl --silent --show-error --fail --cacert {ca} --parallel --parallel-immediate --parallel-max 4"
-    return _process(["sh", "-c", f"{curl} --config {listed} && sync --file-system {scratch}"]).seconds
+    return _process(["sh", "-c", f"{_curl(ca, listed)} && sync --file-system {scratch}"]).seconds
+
+
+def _curl(ca: Path, listed: Path) -> str:
+    options = "--silent --show-error --fail --parallel --parallel-immediate --parallel-max 4"
+    return f"curl {options} --cacert {ca} --config {listed}"
+
+
+def _transfer(played: Round, server: Server, scratch: Path, number: int) -> float:
+    """Seconds that curl takes to store the parts of one update that it fetched. `number`: of the run."""
+    listed, lines = scratch / "uploads", []
+    name = min(played.sent)
+    for path in sorted(scratch.glob(f"{name}-*")):
+        upload = server.presigner.put(f"transfers/{number}/{path.name}", datetime.now(UTC), 3600, path.stat().st_size)
+        headers = "".join(f'header = "{key}: {value}"\n' for key, value in upload.headers.items())
+        # Behind `next`, curl forgets the options of its command line that are about one transfer.
+        lines.append(f'fail\ncacert = "{scratch}/ca.crt"\nurl = "{upload.url}"\nupload-file = "{path}"\n{headers}')
+    listed.write_text("next\n".join(lines))
+    return _process(["sh", "-c", _curl(scratch / "ca.crt", listed)]).seconds
 
 
 def _opening(played: Round, scratch: Path) -> float:
