@@ -21,9 +21,9 @@ from wardround.tensors import DTYPES, FLOATS, HALF_PRECISION, Array, narrow_into
 RuleName = Literal["Delta", "Mean", "Sum", "Pairs", "Equal", "Largest", "KeepBase"]
 # The tensor of an evaluation whose elements are over pairs of people: pairs, pairs in order, and the variance term.
 PAIRS = "pairs"
-# Elements. A slice's sum and product, both of float64, take 2 MiB: they stay in a processor's caches, and numpy's calls
-# take less time than the work.
-SLICE = 1 << 17
+# Elements. Sum and product of a slice, both of float64, take 512 KiB: they stay in the caches of a processor, and the
+# calls of numpy take less time than the work.
+SLICE = 1 << 15
 # Elements of all participants that are copied at once to be sorted, 1 MiB or 2 MiB. And the fewest of one participant:
 # with fewer, the calls take longer than the work.
 _COPIED, _LEAST_COPIED = 1 << 18, 1 << 9
