@@ -61,10 +61,9 @@ def require_complete(closed: ClosedList, listed: dict[str, str]) -> None:
 
 
 class UpdateCollection:
-    """The list of one aggregation. Once `updates` has ended: `closed` is what its last page says, and `closed_after`
-    is how many seconds after the first look that page came."""
+    """The list of one aggregation. Once the last page has come, `closed` is what it says, and `closed_after` is
+    how many seconds after the first look it came."""
 
-    closed: ClosedList
     closed_after: float
 
     def __init__(self, store: Store, plan: AggregationPlan, terms: PlannedCollection) -> None:
@@ -72,6 +71,18 @@ class UpdateCollection:
         self._key, self._most = plan.listed.key, plan.listed.updates
         self._terms = terms
         self._listed: dict[str, str] = {}
+        self._closed: ClosedList | None = None
+
+    @property
+    def closed(self) -> ClosedList:
+        """See the class. Before the last page has come, `counted` is None."""
+        assert self._closed is not None
+        return self._closed
+
+    @property
+    def counted(self) -> Collection[str] | None:
+        """The identities of the updates that are combined, if the last page has come."""
+        return None if self._closed is None else self._closed.counted
 
     async def updates(self) -> AsyncGenerator[PlannedUpdate, None]:
         """Yield each update when its page is there. Raises AggregationError and StoreError."""
@@ -91,12 +102,14 @@ class UpdateCollection:
                     )
                 await asyncio.sleep(pause(clock() - came))
                 continue
-            for name, update in new_updates(page, self._listed, self._most).items():
-                self._listed[name] = update.participant
-                yield update
+            new = new_updates(page, self._listed, self._most)
+            self._listed |= {name: update.participant for name, update in new.items()}
             if page.closed is not None:
                 require_complete(page.closed, self._listed)
-                self.closed, self.closed_after = page.closed, clock() - begun
+                self._closed, self.closed_after = page.closed, clock() - begun
+            for update in new.values():
+                yield update
+            if page.closed is not None:
                 return
             number, url, came = number + 1, page.next, clock()
 

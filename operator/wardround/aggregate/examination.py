@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -92,6 +92,43 @@ class ExaminedUpdates:
         return len(self.uncounted) + sum(each.withheld for each in self.usable)
 
 
+class KnownUpdates:
+    """What is known of each update, by identity: of one that still arrives, what `updates.examine` says of it then.
+
+    As soon as each update that counts arrives or has arrived, `expect` is called once. It gets the updates that are
+    combined if the examination refuses none of those that still arrive.
+    """
+
+    def __init__(
+        self,
+        counting: Callable[[Collection[str]], Collection[str] | None],
+        expect: Callable[[Sequence[Usable]], None],
+    ) -> None:
+        """`counting`: returns the identities of the updates that count, if they are known. It gets the identities of
+        the known updates."""
+        self._counting = counting
+        self._expect: Callable[[Sequence[Usable]], None] | None = expect
+        self._updates: dict[str, Usable | LeftOut] = {}
+
+    def add(self, identity: str, update: Usable | LeftOut) -> None:
+        """An update begins to arrive, or is examined."""
+        self._updates[identity] = update
+        self.look()
+
+    def look(self) -> None:
+        """Call `expect` if it is time."""
+        counted = self._counting(self._updates)
+        if self._expect and counted is not None and all(name in self._updates for name in counted):
+            expect, self._expect = self._expect, None
+            expect([each for each in self.counted() if isinstance(each, Usable)])
+
+    def counted(self) -> list[Usable | LeftOut]:
+        """The updates that count, sorted by participant."""
+        counted = self._counting(self._updates)
+        assert counted is not None
+        return sorted((self._updates[name] for name in counted), key=lambda each: each.participant)
+
+
 async def examine_all(
     store: Store,
     plan: AggregationPlan,
@@ -101,24 +138,28 @@ async def examine_all(
     base: SealedFile | None,
     buffers: Buffers,
     collection: UpdateCollection | None,
+    expect: Callable[[Sequence[Usable]], None],
 ) -> ExaminedUpdates:
     """Read all updates, and a `base` that scratch is to keep. Raises AggregationError if no update can be combined.
-    `collection`: the list of updates, if the round still collects. Its last page says which of them count.
+    `collection`: the list of updates, if the round still collects. Its last page says which of them count. `expect`:
+    see KnownUpdates.
 
-    The reduction reads them again, from scratch or from the store. The result is uploaded part by part, so a fault in
-    an update's last byte must be known before its first byte is added.
+    The reduction reads them again, from scratch or from the store. A fault in an update's last byte must be known
+    before the first byte of the result is uploaded.
     """
     key = DecryptionKey.load(plan.private_key)
-    answers: dict[str, Usable | LeftOut] = {}
+    listed = plan.listed.updates
+    known = KnownUpdates(
+        lambda names: collection.counted if collection else (names if len(names) == listed else None), expect
+    )
 
     async def one(update: PlannedUpdate) -> None:
         expected = expected_update(plan, update, form)
         try:
-            answer = await examine(store, update, expected, form, key, now, keeping, buffers)
+            begun = partial(known.add, identity_of(update))
+            begun(await examine(store, update, expected, form, key, now, keeping, buffers, begun))
         except Refused as refused:
-            answers[identity_of(update)] = LeftOut(update.participant, refused.reason)
-        else:
-            answers[identity_of(update)] = answer
+            known.add(identity_of(update), LeftOut(update.participant, refused.reason))
 
     async def keep(base: SealedFile) -> None:
         try:
@@ -133,12 +174,12 @@ async def examine_all(
         async with aclosing(listed) as updates:
             async for update in updates:
                 yield partial(one, update)
+        known.look()
 
     # After an error, no thread may still write into scratch, because the caller closes it: run_all waits for all jobs.
     async with aclosing(jobs()) as examinations:
         await run_all(examinations, EXAMINED_AT_ONCE)
-    counted = collection.closed.counted if collection else answers
-    in_order = sorted((answers[name] for name in counted), key=lambda each: each.participant)
+    in_order = known.counted()
     if collection:
         in_order = without_expired(in_order, now + timedelta(seconds=collection.closed_after))
     read = [each for each in in_order if isinstance(each, Usable)]

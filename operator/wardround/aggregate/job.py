@@ -7,23 +7,22 @@ segments in each thread of the reduction. Ciphertext waits in scratch, that of t
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, aclosing, contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 from types import TracebackType
 
 from wardround.aggregate import gate, metrics
-from wardround.aggregate.advice import CHECK_IMAGE
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.collection import UpdateCollection
 from wardround.aggregate.counts import evaluation_layout
 from wardround.aggregate.examination import (
     CHANGED_MEANWHILE,
+    BaseModel,
     ExaminedUpdates,
     agree,
     agreed_layout,
@@ -39,10 +38,11 @@ from wardround.aggregate.resealed import Resealing
 from wardround.aggregate.rules import Differs, rule_for
 from wardround.aggregate.scratch import Region, Scratch
 from wardround.aggregate.sealed_file import HashesOnly, Keeping, SealedFile
+from wardround.aggregate.sealed_result import SealedResult
 from wardround.aggregate.slices import NotFinite, Run, runs
 from wardround.aggregate.state import open_moments
 from wardround.aggregate.strategies import Facts, strategy
-from wardround.aggregate.updates import Form
+from wardround.aggregate.updates import Form, Usable
 from wardround.aggregate.weights import limits, scales, shares
 from wardround.ports import Store
 from wardround.sealing import body as bodies
@@ -51,12 +51,10 @@ from wardround.sealing.refused import Refused
 from wardround.sealing.slices import slice_bytes
 from wardround.store.errors import StoreError
 from wardround.tensors import Layout
-from wardround.threads import beside
-from wardround.wire import digests, strategy_terms
+from wardround.wire import strategy_terms
 from wardround.wire.aggregation import (
     AggregationPlan,
     AggregationResult,
-    PlannedUpload,
     PlannedUploads,
 )
 from wardround.wire.collected import closed_digest
@@ -75,34 +73,128 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
             "store twice"
         )
     try:
-        kept = _for_ciphertext(plan, scratch)
-        base = await open_base(store, plan, kept)
-        evaluated = evaluation_layout(len(plan.references)) if plan.task == "Evaluate" else None
-        known = evaluated or (base.layout if base else None)
-        form = Form(plan.task, plan.least_cell, known, plan.frozen, plan.compression)
-        places = _for_updates(plan, scratch, kept)
-        also = base.file if base and not plan.reads_twice else None
-        collects = plan.listed.collects
-        collection = UpdateCollection(store, plan, collects) if collects else None
-        examined = await examine_all(store, plan, form, now, places, also, Buffers(), collection)
-        if collection:
-            plan = replace(plan, max_samples=collection.closed.max_samples)
-        if strategy(plan.strategy, plan.parameters).wants_steps:
-            examined = with_local_steps(examined)
-        examined = without_outliers(examined, plan.max_samples)
-        require_enough(plan, examined)
-        examined_at = time.perf_counter()
-        agree(examined.usable, examined.left_out, initial=plan.base_digest is None)
-        layout = form.layout or await agreed_layout(examined.usable)
-        old, moments = base.file if base else None, await open_moments(store, plan)
-        result = await Aggregation(store, plan, layout, old, moments, examined, scratch).run()
-        if collection:
-            result = replace(result, closed=closed_digest(collection.closed))
+        job = _Job(plan, store, scratch, await open_base(store, plan, _for_ciphertext(plan, scratch)))
+        async with Anticipation(job.expected) as anticipation:
+            examined = await job.examined(now, anticipation.begin if anticipates(plan) else lambda updates: None)
+            examined_at = time.perf_counter()
+            aggregation = await job.aggregation_of(examined)
+            result = aggregation.answer(await anticipation.combined(aggregation))
+        if job.collection:
+            result = replace(result, closed=closed_digest(job.collection.closed))
     except StoreError as error:
         raise store_failed(error) from None
     closing = time.perf_counter() - examined_at
     logger.info("closing took %.3f s, scratch held %d bytes", closing, scratch.reserved)
     return result
+
+
+class _Job:
+    """What one Job has. `base`: the model that the plan names, if it names one."""
+
+    def __init__(self, plan: AggregationPlan, store: Store, scratch: Scratch, base: BaseModel | None) -> None:
+        self._plan = plan
+        self._store = store
+        self._scratch = scratch
+        self._base = base
+        self._buffers = Buffers()
+        self._places = ResultPlaces(scratch, whole=not plan.reads_twice)
+        evaluated = evaluation_layout(len(plan.references)) if plan.task == "Evaluate" else None
+        known = evaluated or (base.layout if base else None)
+        self._form = Form(plan.task, plan.least_cell, known, plan.frozen, plan.compression)
+        collects = plan.listed.collects
+        self.collection = UpdateCollection(store, plan, collects) if collects else None
+
+    async def examined(self, now: datetime, expect: Callable[[Sequence[Usable]], None]) -> ExaminedUpdates:
+        """Examine all updates. `expect`: see examination.KnownUpdates. Raises AggregationError if too few are left."""
+        plan, base, collection = self._plan, self._base, self.collection
+        kept = _for_updates(plan, self._scratch, _for_ciphertext(plan, self._scratch))
+        also = base.file if base and not plan.reads_twice else None
+        examined = await examine_all(self._store, plan, self._form, now, kept, also, self._buffers, collection, expect)
+        examined = without_outliers(self._with_steps(examined), self._limited.max_samples)
+        require_enough(plan, examined)
+        return examined
+
+    async def aggregation_of(self, examined: ExaminedUpdates) -> Aggregation:
+        """Return the aggregation of examined updates. Raises AggregationError if they do not agree."""
+        agree(examined.usable, examined.left_out, initial=self._plan.base_digest is None)
+        layout = self._form.layout or await agreed_layout(examined.usable)
+        return self._aggregation(examined, layout, await open_moments(self._store, self._plan))
+
+    def expected(self, updates: Sequence[Usable]) -> Aggregation:
+        """Return the aggregation of updates some of which still arrive. Raises AggregationError if they are too few."""
+        assert self._form.layout is not None
+        examined = self._with_steps(ExaminedUpdates(updates, (), ()))
+        require_enough(self._plan, examined)
+        return self._aggregation(examined, self._form.layout, ())
+
+    def _aggregation(self, examined: ExaminedUpdates, layout: Layout, moments: Sequence[SealedFile]) -> Aggregation:
+        base = self._base.file if self._base else None
+        return Aggregation(self._store, self._limited, layout, base, moments, examined, self._places, self._buffers)
+
+    def _with_steps(self, examined: ExaminedUpdates) -> ExaminedUpdates:
+        wanted = strategy(self._plan.strategy, self._plan.parameters).wants_steps
+        return with_local_steps(examined) if wanted else examined
+
+    @property
+    def _limited(self) -> AggregationPlan:
+        """The plan, with the limits of the last page of a list that grew."""
+        closed = self.collection.closed if self.collection else None
+        return replace(self._plan, max_samples=closed.max_samples) if closed else self._plan
+
+
+def anticipates(plan: AggregationPlan) -> bool:
+    """Whether updates can be combined while they arrive: everything but their bytes has to be known before, and scratch
+    has to keep them as they arrive. The keys of a server state seal only once."""
+    return (
+        plan.task == "Train"
+        and plan.base is not None
+        and plan.state is None
+        and plan.compression == NONE
+        and not plan.reads_twice
+        and not strategy(plan.strategy, plan.parameters).wants_norms
+    )
+
+
+class Anticipation:
+    """Combines updates while the last of them still arrive, as an async context manager.
+
+    What it makes waits in scratch. It is uploaded only if the examination leaves out none of these updates.
+    """
+
+    def __init__(self, expected: Callable[[Sequence[Usable]], Aggregation]) -> None:
+        """`expected`: returns the aggregation of updates some of which still arrive. Raises AggregationError."""
+        self._expected = expected
+        self._confirmed = asyncio.Event()
+        self._begun: tuple[Aggregation, asyncio.Future[Combined]] | None = None
+
+    async def __aenter__(self) -> Anticipation:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    def begin(self, updates: Sequence[Usable]) -> None:
+        """Begin to combine the updates."""
+        with suppress(AggregationError):  # when the examination has ended, it says which error the Job has
+            aggregation = self._expected(updates)
+            self._begun = aggregation, asyncio.ensure_future(aggregation.combine(self._confirmed))
+
+    async def combined(self, final: Aggregation) -> Combined:
+        """Return what the final aggregation makes. Raises AggregationError and StoreError."""
+        if self._begun and self._begun[0].adds_the_same(final):
+            self._confirmed.set()
+            return await self._begun[1]
+        await self._stop()
+        self._confirmed.set()
+        return await final.combine(self._confirmed)
+
+    async def _stop(self) -> None:
+        """End what was begun, with its error if it has one: it makes nothing that anybody uses."""
+        if self._begun:
+            self._begun[1].cancel()
+            await asyncio.gather(self._begun[1], return_exceptions=True)
 
 
 def _for_ciphertext(plan: AggregationPlan, scratch: Scratch) -> Scratch | HashesOnly:
@@ -152,6 +244,35 @@ def _failures() -> Iterator[None]:
         raise AggregationError("StoreInconsistent", CHANGED_MEANWHILE) from None
 
 
+class ResultPlaces:
+    """Where files that are made wait in scratch for their upload. A second try finds the places of the first one.
+    `whole`: scratch has room for whole files. Otherwise it has room for two parts of each: the one that is uploaded,
+    and the one that is made."""
+
+    def __init__(self, scratch: Scratch, *, whole: bool) -> None:
+        self._scratch = scratch
+        self._whole = whole
+        self._regions: list[Region] = []
+
+    def place(self, number: int, length: int) -> Region:
+        """Return the place of file `number` with `length` bytes of ciphertext."""
+        if number == len(self._regions):
+            self._regions.append(self._scratch.region(length if self._whole else min(2 * bodies.PART, length)))
+        return self._regions[number]
+
+
+@dataclass(frozen=True)
+class Combined:
+    """A result that is stored. `moments`: the digests of the lists of segments of the server state's moments.
+    `weights`: of the updates."""
+
+    header: Header
+    digest: str
+    segments_digest: str
+    moments: tuple[str, ...]
+    weights: Sequence[float]
+
+
 class Aggregation:
     """The second pass: reduces the usable updates and uploads the result."""
 
@@ -163,7 +284,8 @@ class Aggregation:
         base: SealedFile | None,
         moments: Sequence[SealedFile],
         examined: ExaminedUpdates,
-        scratch: Scratch,
+        places: ResultPlaces,
+        buffers: Buffers,
     ) -> None:
         self._store = store
         self._moments = moments
@@ -172,9 +294,8 @@ class Aggregation:
         self._layout = layout
         self._base = base
         self._examined = examined
-        self._scratch = scratch
-        # The examination's buffers are free by now. They were more than the reduction needs.
-        self._buffers = Buffers()
+        self._places = places
+        self._buffers = buffers
         self._usable = usable = examined.usable
         stated = [max(each.samples, each.counted) for each in usable]
         known = [plan.max_samples.get(each.participant) for each in usable]
@@ -185,30 +306,36 @@ class Aggregation:
         exact = shares([each.samples for each in usable], self._samples, Fraction(plan.max_weight_share))
         self._shares = [float(share) for share in exact]
 
-    async def run(self) -> AggregationResult:
-        """Reduce, seal and upload. Raises AggregationError and StoreError."""
+    def adds_the_same(self, other: Aggregation) -> bool:
+        """Whether both add the same updates with the same weights."""
+        return self._added == other._added
+
+    @property
+    def _added(self) -> tuple[object, ...]:
+        """What decides the result's bits, beside the plan."""
+        files = [(each.file, each.local_steps) for each in self._usable]
+        return files, self._shares, self._scales, self._layout, tuple(self._moments)
+
+    async def combine(self, confirmed: asyncio.Event) -> Combined:
+        """Reduce, seal and, when it is `confirmed`, upload. Raises AggregationError and StoreError."""
         header = self._header()
         with _failures():
             weights = await self._weights()
             async with AsyncExitStack() as stack:
                 files = [(self._plan.put, bodies.Body(self._plan.data_key, header)), *self._planned_moments()]
+                length = ciphertext_length(self._layout.length)
                 sealed, *moments = [
-                    await stack.enter_async_context(SealedResult(self._store, put, each, self._region(number)))
+                    await stack.enter_async_context(
+                        SealedResult(self._store, put, each, self._places.place(number, length), confirmed)
+                    )
                     for number, (put, each) in enumerate(files)
                 ]
                 await self._reduce([sealed, *moments], weights)
                 # The result's list of segments comes last: if it is there, everything else is.
                 for each in (*moments, sealed):
                     await each.finish()
-        return self._answer(header, sealed, moments, weights)
-
-    def _region(self, number: int) -> Region:
-        """Where a file that is made waits for its upload: over an update, because a segment of an update is not read
-        again when that segment of the result is made. So the kernel has its pages already. Without an update in
-        scratch, there is room for two parts: the one that is uploaded, and the one that is made."""
-        length = ciphertext_length(self._layout.length)
-        kept = self._usable[number].file.kept_region if number < len(self._usable) else None
-        return kept if kept and kept.length >= length else self._scratch.region(min(2 * bodies.PART, length))
+        stored = tuple(each.segments_digest for each in moments)
+        return Combined(header, sealed.digest, sealed.segments_digest, stored, weights)
 
     def _header(self) -> Header:
         plan, layout = self._plan, self._layout
@@ -229,17 +356,17 @@ class Aggregation:
         planned = self._plan.state.moments if self._plan.state else ()
         return [(each.put, bodies.Body(each.data_key, each.header)) for each in planned]
 
-    def _answer(
-        self, header: Header, sealed: SealedResult, moments: Sequence[SealedResult], weights: Sequence[float]
-    ) -> AggregationResult:
+    def answer(self, made: Combined) -> AggregationResult:
+        """Return the answer of the Job about a result that is stored."""
         plan, parts = self._plan, self._parts()
         # The number that a hospital writes into its RoundTask is not signed, and it has no limit.
-        counted = tuple(samples if weight > 0 else 0 for samples, weight in zip(self._samples, weights, strict=True))
+        weighted = zip(self._samples, made.weights, strict=True)
+        counted = tuple(samples if weight > 0 else 0 for samples, weight in weighted)
         combined = metrics.combine(parts, plan.metrics, float(plan.specificity), plan.references)
         return AggregationResult(
-            header=header,
-            digest=sealed.digest,
-            segments_digest=sealed.segments_digest,
+            header=made.header,
+            digest=made.digest,
+            segments_digest=made.segments_digest,
             bytes=ciphertext_length(self._layout.length),
             samples=sum(counted),
             metrics=combined.metrics,
@@ -252,7 +379,7 @@ class Aggregation:
             aggregated=tuple(each.participant for each in self._usable),
             counted=counted if plan.task == "Train" else (),
             left_out=self._examined.left_out,
-            state=tuple(each.segments_digest for each in moments),
+            state=made.moments,
             closed=None,
         )
 
@@ -322,94 +449,4 @@ class Aggregation:
             lambda name, dtype: (
                 "KeepBase" if keeps and is_frozen(name, plan.frozen) else rule_for(plan.task, plan.initial, name, dtype)
             ),
-        )
-
-
-class SealedResult:
-    """Seals the result's segments, and uploads each part while the next one is made, as an async context manager.
-
-    `region`: room for the whole ciphertext, or for two parts: the one that is uploaded, and the one that is made.
-    """
-
-    def __init__(self, store: Store, put: PlannedUploads, body: bodies.Body, region: Region) -> None:
-        self._store = store
-        self._put = put
-        self._body = body
-        self._lengths = bodies.part_lengths(body.length)
-        if len(self._lengths) > len(put.parts):
-            raise AggregationError(
-                "PlanUnreadable",
-                f"This aggregation Job has written no result: the result has {len(self._lengths)} parts, and the "
-                f"plan has upload addresses for only {len(put.parts)}. {CHECK_IMAGE}",
-            )
-        self._region = region
-        self._sealed = memoryview(bytearray(min(bodies.SEALED_SEGMENT, ciphertext_length(body.length))))
-        self._index = 0
-        self._plain = digests.Digest()
-        self._hashes = bytearray()
-        self._uploading: asyncio.Future[None] | None = None
-
-    async def __aenter__(self) -> SealedResult:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._uploading is not None:
-            self._uploading.cancel()
-            await asyncio.gather(self._uploading, return_exceptions=True)
-
-    @property
-    def digest(self) -> str:
-        """`sha256:<hex>` of the appended plaintext."""
-        return self._plain.text
-
-    @property
-    def segments_digest(self) -> str:
-        """`sha256:<hex>` of the list of ciphertext hashes of the appended segments."""
-        return digests.digest(self._hashes)
-
-    async def append(self, segment: memoryview) -> None:
-        """Seal the next segment, and begin to upload the part that it completes. Raises AggregationError and
-        StoreError, for that part or the one before."""
-        part, offset, size = bodies.sealed_place(self._index, self._body.length)
-        place = part % -(-self._region.length // bodies.PART) * bodies.PART
-        await beside(self._seal, segment, place + offset)
-        self._index += 1
-        if offset + size == self._lengths[part]:
-            await self._uploaded()
-            self._uploading = asyncio.ensure_future(self._upload(self._put.parts[part], place, self._lengths[part]))
-
-    async def finish(self) -> None:
-        """Upload the list of segments. It comes last: if it is there, all parts are. Raises AggregationError and
-        StoreError."""
-        assert self._index == self._body.segments
-        await self._uploaded()
-        stored = await self._store.put_bytes(self._put.segments.url, self._put.segments.headers, bytes(self._hashes))
-        _require_stored(stored)
-
-    def _seal(self, segment: memoryview, place: int) -> None:
-        self._plain.update(segment)
-        sealed = self._sealed[: len(segment) + bodies.TAG]
-        self._body.seal_into(self._index, segment, sealed)
-        self._hashes += hashlib.sha256(sealed).digest()
-        self._region.write(place, sealed)
-
-    async def _uploaded(self) -> None:
-        if self._uploading is not None:
-            await self._uploading
-
-    async def _upload(self, upload: PlannedUpload, place: int, length: int) -> None:
-        region = self._region
-        _require_stored(
-            await self._store.put_file(upload.url, upload.headers, region.path, region.start + place, length)
-        )
-
-
-def _require_stored(stored: bool) -> None:
-    if not stored:
-        raise AggregationError(
-            "ResultExists",
-            "This aggregation Job has written no result, because another Job has already written one to the same "
-            "place. Nobody has to act: the hub operator tries again at another place.",
         )

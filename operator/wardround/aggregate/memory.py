@@ -1,7 +1,8 @@
 """Decides how many updates an aggregation reads at once, by the memory of its segments; pure arithmetic, no I/O.
 
-Examination and reduction borrow buffers of one segment each. The reduction begins when the examination has given its
-buffers back, and needs no more of them. So any number of updates of any size takes the same memory for segments.
+Examination and reduction borrow buffers of one segment each, from one lender. A reduction that reads scratch may begin
+while the last updates are examined. One that reads the store begins later. So any number of updates of any size takes
+the same memory for segments.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 from wardround.sealing.body import SEALED_SEGMENT
 
 # Updates whose segments arrive at once while they are examined, and the buffers of each (sealed_file.py).
-EXAMINED_AT_ONCE = 4
+EXAMINED_AT_ONCE = 3
 ARRIVING = 3
 # Threads of the reduction.
 THREADS = 2
-# The reduction may borrow so many bytes in all its threads: 12 MiB.
-LARGEST = EXAMINED_AT_ONCE * ARRIVING * SEALED_SEGMENT
+# A reduction may borrow so many bytes in all its threads: 12 MiB.
+LARGEST = 12 * SEALED_SEGMENT
 # More updates at once would not arrive faster.
 MOST_FETCHED = 2
 

@@ -179,8 +179,13 @@ class SliceReduction:
         return lambda: work(index)
 
     async def _apart(self, index: int) -> Array:
+        await self._wait_for(index)
         with self._buffers.lent(1 + self._needed()) as (room, *plain):
             return await beside(self._measured, index, plain, room)
+
+    async def _wait_for(self, index: int) -> None:
+        """Wait until scratch has a segment of all updates."""
+        await _fetch([each.file for each in self._updates], index, ())
 
     def _measured(self, index: int, plain: Sequence[memoryview], room: memoryview) -> Array:
         count = len(self._updates)
@@ -196,6 +201,7 @@ class SliceReduction:
 
     async def _segment(self, index: int) -> _Made:
         _, size = segment_span(index, self._layout.length)
+        await self._wait_for(index)
         [buffer] = self._buffers.lend(1)
         made = _Made(buffer, size)
         with self._buffers.lent(2 + self._needed()) as (room, old, *plain):
@@ -276,7 +282,11 @@ class _Made:
 
 
 async def _fetch(files: Sequence[SealedFile], index: int, rooms: Sequence[memoryview]) -> None:
-    """Fetch a segment of each file that scratch does not have, at once. After an error, no fetch uses a room."""
+    """Wait until scratch has a segment of the files that it keeps, and fetch it of the other files, at once. After an
+    error, no fetch uses a room."""
+    for file in files:
+        if file.kept:
+            await file.arrived(index)
     missing = [(file, room) for file, room in zip(files, rooms, strict=False) if not file.kept]
     if missing:
         await run_all([partial(file.fetch, index, room) for file, room in missing], len(missing))

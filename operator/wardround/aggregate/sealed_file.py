@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -66,15 +67,18 @@ class SealedFile:
             self._region = keeping.region(ciphertext_length(body.length))
         elif keeping is not None and hashes is None:
             self._hashes = keeping.scratch.region(HASH_BYTES * body.segments)
+        self._arrivals: _Arrivals | None = None
         self._read = False
 
     async def read_through(self, take: Callable[[memoryview], None], buffers: Buffers) -> None:
         """Fetch all parts in order, and pass each opened segment to `take`, in a thread. `take` must not keep it.
 
+        Meanwhile, `arrived` waits for segments. After an error, it waits for ever: whoever waits has to be cancelled.
         Raises Refused("Altered"), StoreError, and whatever `take` raises.
         """
+        self._arrivals = _Arrivals()
         with buffers.lent(ARRIVING) as lent:
-            arriving = _Arriving(self, take, lent)
+            arriving = _Arriving(self, take, lent, self._arrivals)
             try:
                 for part, length in enumerate(part_lengths(self.body.length)):
                     await self._store.get(self._urls[part], length, arriving.feed)
@@ -82,19 +86,20 @@ class SealedFile:
             finally:
                 await arriving.settle()
         self._read = True
+        self._arrivals.complete()
         if self.kept:
             self._urls = _Urls(())
 
     @property
     def kept(self) -> bool:
-        """Whether scratch has all segments."""
-        return self.kept_region is not None
+        """Whether scratch has the segments, or gets them now. See `arrived`."""
+        return self._arrivals is not None and (self._region is not None or self._resealed is not None)
 
-    @property
-    def kept_region(self) -> Region | None:
-        """The region of scratch that has all segments, each at the place of its ciphertext or behind."""
-        resealed = self._resealed.region if self._resealed else None
-        return self._region or resealed if self._read else None
+    async def arrived(self, index: int) -> None:
+        """Wait until scratch has a segment of a file that it keeps."""
+        assert self.kept
+        assert self._arrivals is not None
+        await self._arrivals.reach(index)
 
     async def segment(self, index: int) -> bytes:
         """Return the plaintext of one segment. Raises Refused("Altered") and StoreError."""
@@ -105,8 +110,10 @@ class SealedFile:
         return bytes(into)
 
     async def fetch(self, index: int, room: memoryview) -> None:
-        """Fetch the ciphertext of a segment from the store into a buffer, unless scratch has it. Raises StoreError."""
+        """Fetch the ciphertext of a segment from the store into a buffer, or wait until scratch has it. Raises
+        StoreError."""
         if self.kept:
+            await self.arrived(index)
             return
         part, offset, size = sealed_place(index, self.body.length)
         place = 0
@@ -181,12 +188,45 @@ class _Urls:
         return self._url
 
 
+class _Arrivals:
+    """How many segments of a file scratch has. Only the event loop's thread may use it."""
+
+    def __init__(self) -> None:
+        self._count = 0.0
+        self._changed = asyncio.Event()
+
+    def add(self) -> None:
+        """One more segment has arrived."""
+        self._set(self._count + 1)
+
+    def complete(self) -> None:
+        """All segments have arrived."""
+        self._set(math.inf)
+
+    async def reach(self, index: int) -> None:
+        """Wait for a segment."""
+        while self._count <= index:
+            await self._changed.wait()
+
+    def _set(self, count: float) -> None:
+        self._count = count
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
 class _Arriving:
     """Cuts arriving ciphertext into segments. A thread opens a segment while the next one arrives, and no more."""
 
-    def __init__(self, file: SealedFile, take: Callable[[memoryview], None], buffers: Sequence[memoryview]) -> None:
+    def __init__(
+        self,
+        file: SealedFile,
+        take: Callable[[memoryview], None],
+        buffers: Sequence[memoryview],
+        arrivals: _Arrivals,
+    ) -> None:
         self._file = file
         self._take = take
+        self._arrivals = arrivals
         self._filling, self._opening, self._plain = buffers
         self._filled = 0
         self._index = 0
@@ -222,9 +262,13 @@ class _Arriving:
         if self._running is not None:
             await self._running
         self._filling, self._opening = self._opening, self._filling
-        self._running = asyncio.ensure_future(beside(self._open, self._index, size))
+        self._running = asyncio.ensure_future(self._take_filled(self._index, size))
         self._filled = 0
         self._index += 1
+
+    async def _take_filled(self, index: int, size: int) -> None:
+        await beside(self._open, index, size)
+        self._arrivals.add()
 
     def _open(self, index: int, size: int) -> None:
         self._file.open_arrived(index, self._opening[: size + TAG], self._plain[:size])

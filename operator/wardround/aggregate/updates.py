@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -111,39 +111,53 @@ async def examine(
     now: datetime,
     keeping: Keeping,
     buffers: Buffers,
+    begun: Callable[[Usable], None],
 ) -> Usable:
     """Read one update completely, and keep in scratch what the second reading needs (`keeping`). Raises
-    Refused if the update cannot be used, StoreError if the store fails."""
+    Refused if the update cannot be used, StoreError if the store fails.
+
+    `begun`: is called when the file of an update of a Train round begins to arrive. It gets what is known by then,
+    which is everything but `norm` and `frozen_digest`. The update may still be refused.
+    """
     manifest = verify_update(update.manifest, load_verification_key(update.signing_key), expected, now)
     _check_claims(form, manifest)
     context = update_context(expected.round_uid, expected.attempt, expected.participant, manifest.digest)
     file_key = unwrap(manifest.wrapped_key, key, context)
     body = Body(file_key, manifest.header)
     _check_size(form, body, parts=len(update.get))
+    train = form.task == "Train"
+    with _possible():
+        validation = _validation(file_key, manifest) if train else _Sums()
     file = _file(store, update.get, body, form, keeping)
-    first_pass = _first_pass(file, form)
-    with _refusals():
-        await file.read_through(first_pass.add, buffers)
-        layout = first_pass.finish()
-        _check_digest(first_pass.digest, file_key, manifest)
-        numbers = {} if form.task == "Train" else await _numbers(file, layout, form.task)
-    _check_layout(form, layout, manifest.header)
-    read = _sums(form.task, file_key, numbers, manifest)
-    return Usable(
+    usable = Usable(
         participant=update.participant,
         header=manifest.header,
         samples=manifest.samples,
         withheld=manifest.withheld,
         tells=manifest.tells,
         min_cell=manifest.min_cell,
-        counted=read.counted,
-        sums=read.sums,
-        reported=read.reported,
+        counted=validation.counted,
+        sums=validation.sums,
+        reported=validation.reported,
         file=file,
-        norm=math.sqrt(first_pass.squares),
-        frozen_digest=first_pass.frozen_digest,
+        norm=0.0,
+        frozen_digest="",
         expires=parse_time(manifest.expires),
     )
+    if train:
+        begun(usable)
+    first_pass = _first_pass(file, form)
+    with _refusals():
+        await file.read_through(first_pass.add, buffers)
+        layout = first_pass.finish()
+        _check_digest(first_pass.digest, file_key, manifest)
+        numbers = {} if train else await _numbers(file, layout, form.task)
+    _check_layout(form, layout, manifest.header)
+    if train:
+        return replace(usable, norm=math.sqrt(first_pass.squares), frozen_digest=first_pass.frozen_digest)
+    with _possible():
+        read = _counted(form.task, numbers, manifest)
+    return replace(usable, counted=read.counted, sums=read.sums)
 
 
 def _check_size(form: Form, body: Body, parts: int) -> None:
@@ -212,11 +226,11 @@ def _check_claims(form: Form, manifest: UpdateManifest) -> None:
         raise Refused("CountsInvalid")
 
 
-def _sums(task: str, file_key: bytes, numbers: Mapping[str, Array], manifest: UpdateManifest) -> _Sums:
-    """What the update counts. `numbers`: the tensors of a Statistics or Evaluate update. Raises Refused: Altered,
-    CountsInvalid."""
+@contextmanager
+def _possible() -> Iterator[None]:
+    """Raises Refused("CountsInvalid") for counts that no people can have."""
     try:
-        return _validation(file_key, manifest) if task == "Train" else _counted(task, numbers, manifest)
+        yield
     except counts.Impossible:
         raise Refused("CountsInvalid") from None
 

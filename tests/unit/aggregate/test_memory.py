@@ -1,5 +1,4 @@
-"""The reduction borrows no more memory than the examination, however many updates there are, and computes how
-much that is."""
+"""The reduction borrows a bounded number of bytes, however many updates there are, and computes how many."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ from wardround.tensors import Tensor
 
 
 @pytest.mark.parametrize("others", range(4))
-def test_no_reduction_borrows_more_than_the_examination(others: int) -> None:
+def test_no_reduction_borrows_more_than_its_limit(others: int) -> None:
     assert memory.LARGEST == 12 * SEALED_SEGMENT
     for fetched in (0, memory.fetched_at_once(others)):
         assert memory.borrowed_bytes(fetched, others) <= memory.LARGEST

@@ -1,4 +1,4 @@
-"""The result's parts are uploaded while later ones are made, from a scratch that holds two of them, or over updates."""
+"""The result's parts are uploaded while later ones are made, from a scratch that holds all or two of them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,11 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tests.unit.aggregate.updates import file_of
-from tests.unit.aggregate.updates import sealed as sealed_update
-from wardround import tensors
-from wardround.aggregate.buffers import Buffers
-from wardround.aggregate.job import SealedResult
 from wardround.aggregate.plan import AggregationError
-from wardround.aggregate.reduction import Reduction, SliceReduction, WeightedFile
-from wardround.aggregate.resealed import Resealing
 from wardround.aggregate.scratch import Scratch
-from wardround.aggregate.slices import runs
-from wardround.aggregate.strategies import TrimmedMeans
+from wardround.aggregate.sealed_result import SealedResult
 from wardround.sealing import body
 from wardround.simulate.store import MemoryStore
 from wardround.wire import digests
@@ -30,6 +21,18 @@ KEY = bytes(32)
 PUT = PlannedUploads(
     parts=tuple(PlannedUpload(body.part_name(index), {}) for index in range(3)), segments=PlannedUpload("segments", {})
 )
+
+
+class NotingStore(MemoryStore):
+    """`urls`: of what was stored, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.urls: list[str] = []
+
+    async def put_bytes(self, url: str, headers: Mapping[str, str], data: bytes) -> bool:
+        self.urls.append(url)
+        return await super().put_bytes(url, headers, data)
 
 
 class SlowStore(MemoryStore):
@@ -50,6 +53,12 @@ def result_body(length: int) -> body.Body:
     return body.Body(KEY, body.new_header(KEY, kind=body.MODEL, attempt=1, length=length, **names))
 
 
+def confirmed() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 def numbered(index: int, size: int) -> memoryview:
     return memoryview(bytes([index % 251]) * size)
 
@@ -60,7 +69,7 @@ async def test_a_part_is_made_while_the_one_before_is_uploaded(tmp_path: Path, w
     sealer, store, hashes, plain = result_body(length), SlowStore(), b"", digests.Digest()
     with Scratch(tmp_path) as scratch:
         region = scratch.region(body.ciphertext_length(length) if whole else 2 * body.PART)
-        async with SealedResult(store, PUT, sealer, region) as sealed:
+        async with SealedResult(store, PUT, sealer, region, confirmed()) as sealed:
             for index in range(sealer.segments):
                 if index == 2 * body.SEGMENTS_PER_PART - 1:
                     store.go_on.set()
@@ -77,41 +86,36 @@ async def test_a_part_is_made_while_the_one_before_is_uploaded(tmp_path: Path, w
     assert (sealed.segments_digest, sealed.digest) == (digests.digest(hashes), plain.text)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("strategy", [None, TrimmedMeans(1)])
-async def test_a_result_that_lies_over_an_update_is_the_same(
-    tmp_path: Path, strategy: TrimmedMeans | None, threads: int
-) -> None:
-    """The strategy needs all updates at once, or (None) takes them one by one."""
-    layout = tensors.canonical_layout([tensors.Tensor("huge", "F32", (9 * body.SEGMENT // 8,))])
-    dice = np.random.default_rng(7)
-    updates = [file_of(layout, {"huge": dice.standard_normal(9 * body.SEGMENT // 8, np.float32)}) for _ in range(3)]
-    results = set()
+async def test_nothing_is_uploaded_before_it_is_confirmed(tmp_path: Path) -> None:
+    length = 2 * body.SEGMENTS_PER_PART * body.SEGMENT + 5
+    sealer, store, may_upload = result_body(length), NotingStore(), asyncio.Event()
     with Scratch(tmp_path) as scratch:
-        for over in (False, True):
-            keeping = Resealing(scratch, 1 << 14) if strategy else scratch
-            files = [WeightedFile(await sealed_update(each, keeping), 1 / 3) for each in updates]
-            region = files[0].file.kept_region if over else scratch.region(2 * body.PART)
-            every = runs(layout, lambda name, dtype: "Mean")
-            reduction = (
-                SliceReduction(files, None, layout, every, Buffers(), 1 << 14, rules=strategy.rules(), threads=threads)
-                if strategy
-                else Reduction(files, None, layout, every, Buffers(), threads=threads)
-            )
-            assert region
-            async with SealedResult(MemoryStore(), PUT, result_body(layout.length), region) as result:
-                async for [segment] in reduction.segments():
-                    await result.append(segment)
-                await result.finish()
-            results.add(result.digest)
-    assert len(results) == 1
+        region = scratch.region(body.ciphertext_length(length))
+        async with SealedResult(store, PUT, sealer, region, may_upload) as sealed:
+            for index in range(sealer.segments):
+                await sealed.append(numbered(index, body.segment_span(index, length)[1]))
+            finishing = asyncio.ensure_future(sealed.finish())
+            await asyncio.sleep(0.1)
+            assert (store.urls, finishing.done()) == ([], False)
+            may_upload.set()
+            await finishing
+    assert sorted(store.urls[:-1]) == [each.url for each in PUT.parts]
+    assert store.urls[-1] == "segments"
+
+
+async def test_a_result_that_is_not_confirmed_is_never_uploaded(tmp_path: Path) -> None:
+    store = NotingStore()
+    with Scratch(tmp_path) as scratch:
+        async with SealedResult(store, PUT, result_body(5), scratch.region(21), asyncio.Event()) as sealed:
+            await sealed.append(memoryview(b"model"))
+    assert store.urls == []
 
 
 async def test_a_part_that_exists_ends_the_aggregation(tmp_path: Path) -> None:
     store = MemoryStore()
     await store.put_bytes(body.part_name(0), {}, b"of another aggregation")
     with Scratch(tmp_path) as scratch:
-        async with SealedResult(store, PUT, result_body(5), scratch.region(21)) as sealed:
+        async with SealedResult(store, PUT, result_body(5), scratch.region(21), confirmed()) as sealed:
             await sealed.append(memoryview(b"model"))
             with pytest.raises(AggregationError, match="ResultExists"):
                 await sealed.finish()

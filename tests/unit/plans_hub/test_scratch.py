@@ -7,7 +7,7 @@ from wardround.sealing.body import MOST_PARTS, PART, ciphertext_length
 from wardround.sealing.slices import slice_bytes
 
 UPDATE = ciphertext_length(102_400_000)
-ROOM = 20 * UPDATE + UPDATE + UPDATE + SPARE  # updates, base, a result of less than two parts
+ROOM = 20 * UPDATE + UPDATE + UPDATE + SPARE  # updates, base, result
 
 
 def test_there_is_room_for_updates_base_and_result() -> None:
@@ -30,7 +30,11 @@ def test_updates_that_are_read_at_once_are_sealed_in_smaller_slices() -> None:
     assert [slice_bytes(hospitals) >> 10 for hospitals in (1, 4, 5, 20, 512, 10_000)] == [1024, 1024, 512, 128, 8, 4]
 
 
-def test_the_result_never_needs_more_than_two_parts() -> None:
+def test_a_large_result_has_room_beside_its_updates() -> None:
+    assert scratch([3 * PART] * 2, 10, GIB * 20, moments=2).bytes == (2 + 3) * 3 * PART + 26 + SPARE
+
+
+def test_where_the_store_is_read_twice_the_result_needs_two_parts() -> None:
     hashes = 512 * 640 * 32
     assert scratch([10 * PART] * 512, 10, GIB) == Scratch(2 * PART + SPARE + hashes, reads_twice=True)
     assert scratch([MOST_PARTS * PART] * 512, 10, GIB).bytes < GIB  # the least limit that the hub chart takes

@@ -1,4 +1,4 @@
-"""Decides how much scratch an aggregation has: room for all ciphertext, or for two parts of its result. No I/O."""
+"""Decides how much scratch an aggregation has: room for all ciphertext, or only for two parts of its result. No I/O."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SPARE = 16 << 20
 
 @dataclass(frozen=True)
 class Scratch:
-    """`bytes`: the volume's size. `reads_twice`: the volume has no room for the ciphertext of updates and base, so the
-    Job reads them from the store when it examines them, and again when it combines them. Then the volume has room for
-    the hash of each segment of the updates."""
+    """`bytes`: the volume's size. `reads_twice`: the volume has no room for the ciphertext of updates, base and result,
+    so the Job reads updates and base from the store when it examines them, and again when it combines them. Then the
+    volume has room for the hash of each segment of the updates."""
 
     bytes: int
     reads_twice: bool
@@ -33,11 +33,11 @@ def scratch(
     `at_once`: the strategy needs all updates at once, so they are sealed again in small slices. `moments`: files of the
     result's size that the strategy stores beside the result."""
     sizes = list(updates)
-    # The part of the result that is uploaded, and the part that is made. A result is no larger than an update.
-    parts = (1 + moments) * min(2 * PART, max(sizes, default=0)) + SPARE
+    made, largest = 1 + moments, max(sizes, default=0)  # a result is no larger than an update
     kept = [resealed_length(size, slice_bytes(len(sizes))) for size in sizes] if at_once else sizes
-    whole = sum(kept) + (0 if base is None else ciphertext_length(base)) + parts
+    whole = sum(kept) + (0 if base is None else ciphertext_length(base)) + made * largest + SPARE
     if whole <= limit:
         return Scratch(whole, reads_twice=False)
     hashes = HASH_BYTES * sum(-(-size // SEALED_SEGMENT) for size in sizes)
-    return Scratch(parts + hashes, reads_twice=True)
+    # The part of the result that is uploaded, and the part that is made.
+    return Scratch(made * min(2 * PART, largest) + SPARE + hashes, reads_twice=True)

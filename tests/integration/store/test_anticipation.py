@@ -1,0 +1,235 @@
+"""An aggregation combines updates while the last of them arrive: with the same result, and nothing leaves too early."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.integration.store.updates import BASE, weights
+from tests.players.early_round import EarlyRound
+from tests.players.stored_round import Round
+from wardround.aggregate import job, main
+from wardround.aggregate.buffers import Buffers
+from wardround.aggregate.sealed_result import SealedResult
+from wardround.clock import system_clock, system_draw
+from wardround.sealing.body import SEALED_SEGMENT
+from wardround.store.transfer import StoreClient
+from wardround.wire import codec
+from wardround.wire.aggregation import AggregationResult
+from wardround.wire.update import ValidationSums
+
+SIZE = 1_100_000  # five segments
+SITES = ("site-a", "site-b", "site-c", "site-d", "site-e")
+LAST = "site-e"
+# By strategy, its parameters.
+ANTICIPATING: dict[str, dict[str, str]] = {
+    "FedAvg": {},
+    "FedNova": {},
+    "Median": {},
+    "TrimmedMean": {"trimmed": "1"},
+    "Krum": {"hostile": "1"},
+    "GeometricMedian": {},
+}
+# They make the result when they have the distances between whole updates.
+NEED_DISTANCES = ("Krum", "GeometricMedian")
+
+
+class HeldStore(StoreClient):
+    """Holds back the end of one participant's update. `stored`: the names of all that was stored since then."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.held, self.go_on = asyncio.Event(), asyncio.Event()
+        self.stored: list[str] = []
+
+    async def get(self, url: str, length: int, sink: Callable[[bytes], Awaitable[None]], *, offset: int = 0) -> None:
+        if f"/{LAST}/" not in url or offset or length < SEALED_SEGMENT:
+            await super().get(url, length, sink, offset=offset)
+            return
+        await super().get(url, length - 1, sink)
+        self.held.set()
+        await self.go_on.wait()
+        await super().get(url, 1, sink, offset=length - 1)
+
+    async def put_file(self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int) -> bool:
+        self.stored.append(url)
+        return await super().put_file(url, headers, path, offset, length)
+
+
+class Held:
+    """An aggregation, up to the last byte of the last update. `segments`: how many the result has so far."""
+
+    def __init__(self, train: Round, patch: pytest.MonkeyPatch) -> None:
+        self.train = train
+        self.segments = 0
+        append = SealedResult.append
+
+        async def counted(sealed: SealedResult, segment: memoryview) -> None:
+            await append(sealed, segment)
+            self.segments += 1
+
+        patch.setattr(SealedResult, "append", counted)
+        self.buffers = Buffers()
+        patch.setattr(job, "Buffers", lambda: self.buffers)
+
+    async def begin(self, number: int, plan: bytes) -> None:
+        self.store = HeldStore(self.train.server.origin, self.train.server.ca, draw=system_draw)
+        folder = self.train.folder / f"scratch-{number}"
+        folder.mkdir()
+        (folder / "plan.json").write_bytes(plan)
+        self.running = asyncio.create_task(
+            main.carry_out(folder / "plan.json", folder, open_store=lambda *_: self.store, clock=system_clock)
+        )
+
+    async def has_made(self, segments: int) -> None:
+        """Wait until all but the last byte has arrived, and the result has so many segments."""
+        async with asyncio.timeout(60):
+            await self.store.held.wait()
+            while self.segments < segments:
+                assert not self.running.done(), self.running.result()
+                await asyncio.sleep(0.01)
+
+    async def end(self) -> AggregationResult:
+        self.store.go_on.set()
+        answer = await self.running
+        assert isinstance(answer, AggregationResult), answer
+        return answer
+
+
+async def begun(train: Round, patch: pytest.MonkeyPatch, made: int) -> Held:
+    """Wait until the result has this many segments while the last byte is held back."""
+    held = Held(train, patch)
+    await held.begin(1, await train.plan(1))
+    await held.has_made(made)
+    return held
+
+
+async def without_anticipation(train: Round, patch: pytest.MonkeyPatch, number: int = 2) -> AggregationResult:
+    patch.setattr(job, "anticipates", lambda plan: False)
+    held = Held(train, patch)
+    await held.begin(number, await train.plan(number))
+    return await held.end()
+
+
+async def sent(train: Round, last: Mapping[str, Any] | None = None) -> None:
+    """`last`: the update of the last participant, if it is special."""
+    await train.with_base(BASE | weights(0, SIZE))
+    for number, name in enumerate(SITES):
+        reported = ValidationSums(people=40, sums={}, reported={"steps": f"{10 + number}.0"})
+        claims = {"sums": codec.write_document(reported)} if train.strategy == "FedNova" else {}
+        update = last if last and name == LAST else weights(number + 1, SIZE)
+        await train.update(name, update, 100 + number, claims=claims)
+
+
+@pytest.mark.parametrize("strategy", ANTICIPATING)
+async def test_updates_are_combined_while_the_last_one_arrives_and_nothing_leaves_before(
+    train: Round, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    train.strategy, train.strategy_parameters = strategy, ANTICIPATING[strategy]
+    if strategy == "FedNova":
+        train.metrics = ("loss", "steps")
+    await sent(train)
+    held = await begun(train, monkeypatch, made=0 if strategy in NEED_DISTANCES else 4)
+    await asyncio.sleep(0.2)
+    assert held.store.stored == []
+    early = await held.end()
+    assert early.aggregated == SITES
+    assert held.segments == 5
+    late = await without_anticipation(train, monkeypatch)
+    assert (early.digest, early.counted, early.samples) == (late.digest, late.counted, late.samples)
+    assert early.header != late.header
+    assert held.buffers.bytes <= 23 * SEALED_SEGMENT
+
+
+async def test_an_aggregation_that_begins_early_combines_nothing_before_its_list_is_complete(
+    train: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sent(train)
+    early, held = EarlyRound(train, most=len(SITES)), Held(train, monkeypatch)
+    await held.begin(0, early.plan())
+    await early.list_updates(*SITES)
+    await held.has_made(0)
+    await asyncio.sleep(0.5)
+    assert held.segments == 0
+    await early.list_updates(counted=SITES)
+    await held.has_made(4)
+    assert held.store.stored == []
+    answer = await held.end()
+    late = await without_anticipation(train, monkeypatch)
+    assert (answer.digest, answer.counted) == (late.digest, late.counted)
+
+
+def not_finite() -> dict[str, Any]:
+    update = weights(9, SIZE)
+    update["layer.weight"][-1] = np.nan
+    return update
+
+
+def too_large() -> dict[str, Any]:
+    update = weights(9, SIZE)
+    update["layer.weight"][-1000:] *= 1e6
+    return update
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"), [(not_finite(), "NotFinite"), (too_large(), "UpdateTooLarge"), (None, "Altered")]
+)
+@pytest.mark.parametrize("strategy", ["FedAvg", "Median"])
+async def test_an_update_whose_last_bytes_are_bad_leaves_nothing_in_the_result(
+    train: Round, monkeypatch: pytest.MonkeyPatch, strategy: str, last: dict[str, Any] | None, reason: str
+) -> None:
+    train.strategy = strategy
+    await sent(train, last)
+    if last is None:
+        with train.stored(LAST).open("r+b") as file:
+            file.seek(-1, 2)
+            byte = file.read(1)
+            file.seek(-1, 2)
+            file.write(bytes([byte[0] ^ 1]))
+    held = await begun(train, monkeypatch, made=4)
+    early = await held.end()
+    assert [(each.participant, each.reason) for each in early.left_out] == [(LAST, reason)]
+    assert len(held.store.stored) == 1
+    del train.sent[LAST]
+    late = await without_anticipation(train, monkeypatch)
+    assert (early.digest, early.counted) == (late.digest, late.counted)
+
+
+async def test_an_aggregation_that_fails_ends_what_it_began(train: Round, monkeypatch: pytest.MonkeyPatch) -> None:
+    await sent(train)
+    before = asyncio.all_tasks()
+    held = await begun(train, monkeypatch, made=4)
+    assert asyncio.all_tasks() > before
+    held.running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await held.running
+    assert held.store.stored == []
+    assert asyncio.all_tasks() == before
+    assert not (train.folder / "scratch-1" / "ciphertext").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"strategy": "NormBounding", "strategy_parameters": {"largestNorm": "1"}},
+        {"strategy": "FedAvgM", "strategy_parameters": {"serverLearningRate": "1", "momentum": "0.9"}},
+        {"compression": "Int8"},
+        {"scratch_limit": 1 << 20},
+    ],
+)
+async def test_what_the_last_bytes_decide_is_not_anticipated(
+    train: Round, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    for name, value in changes.items():
+        setattr(train, name, value)
+    await sent(train)
+    held = await begun(train, monkeypatch, made=0)
+    await asyncio.sleep(0.5)
+    assert (held.segments, held.store.stored) == (0, [])
+    await held.end()
+    assert held.segments >= 5
