@@ -27,8 +27,9 @@ from wardround.sealing.files import read_at, write_at
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
 
-# Segments of other parts that a part reads back to the digest for each of its own.
-READ_BACK = 2
+# Segments that a thread adds to the digest at once at most: its part and its caller wait for that long. Two threads are
+# done soonest if one of them stays at the digest while the other opens.
+HASHED_AT_ONCE = SEGMENTS_PER_PART
 
 
 class FileOpener:
@@ -143,32 +144,36 @@ class FileOpener:
         plain = room[:size]
         self.body.open_into(index, sealed, plain)
         write_at(self._descriptor, plain, start)
-        self._hash(index, plain)
         self._opened[part] += 1
+        self._hash(index, plain)
         if self._resumable and self._opened[part] == self._segments[part] and not self.whole:
             self._note_whole_parts()
 
     def _hash(self, index: int = -1, plain: memoryview | None = None, *, wait: bool = False) -> None:
         """Add to the digest what is next in the file. `plain`: segment `index`, which is not read back if it is next.
 
-        One thread adds at a time. It adds a few segments of other parts too, so that little is left for `finish`, which
-        waits and adds the rest.
+        One thread adds at a time. It adds segments of other parts too, so that little is left for `finish`, which waits
+        and adds the rest.
         """
         if not self._hashing.acquire(blocking=wait):
             return
         try:
-            if plain is not None and index == self._hashed:
-                self._plain.update(plain)
-                self._hashed += 1
-                return
-            last = self.body.segments if wait else self._hashed + READ_BACK
+            last = self.body.segments if wait else self._hashed + HASHED_AT_ONCE
             while self._hashed < last and self._is_there(self._hashed):
-                start, size = segment_span(self._hashed, self.body.length)
-                read_at(self._descriptor, self._read_back[:size], start)
-                self._plain.update(self._read_back[:size])
+                if plain is None or index != self._hashed:
+                    self._plain.update(self._back(self._hashed))
+                else:
+                    self._plain.update(plain)
                 self._hashed += 1
         finally:
             self._hashing.release()
+
+    def _back(self, index: int) -> memoryview:
+        """The plaintext of a segment, from the file. The next call overwrites it."""
+        start, size = segment_span(index, self.body.length)
+        plain = self._read_back[:size]
+        read_at(self._descriptor, plain, start)
+        return plain
 
     def _is_there(self, index: int) -> bool:
         part, number = divmod(index, SEGMENTS_PER_PART)

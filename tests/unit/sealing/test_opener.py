@@ -7,12 +7,14 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from tests.players import segments
 from wardround.sealing import body
-from wardround.sealing.files import seal_file
+from wardround.sealing import opener as opener_module
+from wardround.sealing.files import read_at, seal_file
 from wardround.sealing.opener import FileOpener, PartOpener
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
@@ -55,6 +57,20 @@ def test_parts_that_arrive_at_once_make_the_model(sealed: Sealed, tmp_path: Path
         opener.finish()
     assert (tmp_path / "model").read_bytes() == PLAIN
     assert [each.name for each in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(("at_once", "left"), [(opener_module.HASHED_AT_ONCE, 0), (1, 2)])
+def test_a_thread_adds_segments_of_other_parts_to_the_digest_up_to_a_bound(
+    sealed: Sealed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int, left: int
+) -> None:
+    monkeypatch.setattr(opener_module, "HASHED_AT_ONCE", at_once)
+    with sealed.opener(tmp_path / "model") as opener:
+        for number in (1, 0):
+            feed(opener.part(number), sealed.parts[number])
+        reads = Mock(wraps=read_at)
+        monkeypatch.setattr(opener_module, "read_at", reads)
+        opener.finish()
+    assert reads.call_count == left
 
 
 def test_an_interrupted_part_goes_on_at_the_segment_that_it_reached(sealed: Sealed, tmp_path: Path) -> None:
