@@ -11,7 +11,7 @@ from wardround.sealing.body import SEALED_SEGMENT
 
 # Updates whose segments arrive at once while they are examined, and the buffers of each (sealed_file.py).
 EXAMINED_AT_ONCE = 3
-ARRIVING = 3
+ARRIVING = 2
 # Threads of the reduction.
 THREADS = 2
 # A reduction may borrow so many bytes in all its threads: 12 MiB.

@@ -79,12 +79,9 @@ class SealedFile:
         self._arrivals = _Arrivals()
         with buffers.lent(ARRIVING) as lent:
             arriving = _Arriving(self, take, lent, self._arrivals)
-            try:
-                for part, length in enumerate(part_lengths(self.body.length)):
-                    await self._store.get(self._urls[part], length, arriving.feed)
-                await arriving.finish()
-            finally:
-                await arriving.settle()
+            for part, length in enumerate(part_lengths(self.body.length)):
+                await self._store.get(self._urls[part], length, arriving.feed)
+            arriving.finish()
         self._read = True
         self._arrivals.complete()
         if self.kept:
@@ -215,7 +212,8 @@ class _Arrivals:
 
 
 class _Arriving:
-    """Cuts arriving ciphertext into segments. A thread opens a segment while the next one arrives, and no more."""
+    """Cuts arriving ciphertext into segments. While a thread opens a segment, the next bytes wait in the connection:
+    other updates arrive meanwhile."""
 
     def __init__(
         self,
@@ -227,49 +225,31 @@ class _Arriving:
         self._file = file
         self._take = take
         self._arrivals = arrivals
-        self._filling, self._opening, self._plain = buffers
+        self._sealed, self._plain = buffers
         self._filled = 0
         self._index = 0
-        self._running: asyncio.Future[None] | None = None
 
     async def feed(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises Refused("Altered") and what `take` raises, for an earlier segment."""
+        """Take the next bytes. Raises Refused("Altered") and what `take` raises. Also after an error, no thread uses
+        the buffers."""
         rest = memoryview(chunk)
         while rest:
             _, size = segment_span(self._index, self._file.body.length)
             count = min(len(rest), size + TAG - self._filled)
-            self._filling[self._filled : self._filled + count] = rest[:count]
+            self._sealed[self._filled : self._filled + count] = rest[:count]
             self._filled += count
             rest = rest[count:]
             if self._filled == size + TAG:
-                await self._open_filled(size)
+                await beside(self._open, size)
+                self._arrivals.add()
+                self._filled = 0
+                self._index += 1
 
-    async def finish(self) -> None:
-        """Wait for the last segment. Raises like `feed`, and Refused("Missing") if segments are missing."""
-        if self._running is not None:
-            await self._running
+    def finish(self) -> None:
+        """Raises Refused("Missing") if segments are missing."""
         if self._index < self._file.body.segments:
             raise Refused("Missing")
 
-    async def settle(self) -> None:
-        """Wait until no thread uses the buffers, also after an error."""
-        if self._running is not None:
-            await asyncio.wait((self._running,))
-            if not self._running.cancelled():
-                self._running.exception()  # retrieved, so that asyncio does not log it
-
-    async def _open_filled(self, size: int) -> None:
-        if self._running is not None:
-            await self._running
-        self._filling, self._opening = self._opening, self._filling
-        self._running = asyncio.ensure_future(self._take_filled(self._index, size))
-        self._filled = 0
-        self._index += 1
-
-    async def _take_filled(self, index: int, size: int) -> None:
-        await beside(self._open, index, size)
-        self._arrivals.add()
-
-    def _open(self, index: int, size: int) -> None:
-        self._file.open_arrived(index, self._opening[: size + TAG], self._plain[:size])
+    def _open(self, size: int) -> None:
+        self._file.open_arrived(self._index, self._sealed[: size + TAG], self._plain[:size])
         self._take(self._plain[:size])

@@ -143,7 +143,7 @@ async def test_updates_are_combined_while_the_last_one_arrives_and_nothing_leave
     late = await without_anticipation(train, monkeypatch)
     assert (early.digest, early.counted, early.samples) == (late.digest, late.counted, late.samples)
     assert early.header != late.header
-    assert held.buffers.bytes <= 23 * SEALED_SEGMENT
+    assert held.buffers.bytes <= 20 * SEALED_SEGMENT
 
 
 async def test_an_aggregation_that_begins_early_combines_nothing_before_its_list_is_complete(
