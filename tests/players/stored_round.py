@@ -43,7 +43,6 @@ from wardround.wire import canonical
 from wardround.wire.aggregation import AggregationAnswer, PlannedList, StoreAccess
 from wardround.wire.compression import NONE, Compression
 from wardround.wire.models import Header
-from wardround.wire.strategy_terms import STRATEGIES
 
 IMAGE = "sha256:" + "1" * 64
 
@@ -181,11 +180,8 @@ class Round:
 
     def scratch(self, sizes: Sequence[int]) -> Scratch:
         """For updates of so many bytes."""
-        terms = STRATEGIES[self.strategy]
         base = self.base.manifest.header.length if self.base else None
-        if base is not None and self.compression != NONE:
-            sizes = [body.ciphertext_length(base)] * len(sizes)
-        return scratch(sizes, base, self.scratch_limit, at_once=terms.at_once, moments=terms.moments)
+        return scratch(self.object.spec, sizes, base, self.scratch_limit)
 
     async def plan(self, number: int = 1) -> bytes:
         """`plan.json` of the Job that combines what was sent. `number`: of the aggregation."""

@@ -15,7 +15,8 @@ from wardround.sealing.body import SEALED_SEGMENT
 
 
 class Buffers:
-    """Buffers of one sealed segment each. Only as many are made as are lent at once."""
+    """Buffers of one sealed segment each. Only as many are made as are lent at once, and as a reduction had lent
+    without an end when it was stopped: at most three."""
 
     def __init__(self) -> None:
         self._free: list[memoryview] = []

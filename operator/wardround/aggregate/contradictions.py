@@ -62,6 +62,17 @@ def _second_reading(plan: AggregationPlan) -> str:
     )
 
 
+def _anticipation(plan: AggregationPlan) -> str:
+    can = strategy_terms.anticipating(plan.strategy, plan.compression, task=plan.task, initial=plan.initial)
+    if not plan.anticipates or (can and not plan.reads_twice):
+        return ""
+    return (
+        "This Job cannot use its plan, which says to combine updates while the last of them arrive. For this, the "
+        "round needs a base, room for all updates on the scratch volume, no compression, and a strategy without server "
+        f"state that uses no norms. One of them is missing. {CHECK_IMAGE}"
+    )
+
+
 def _growing_list(plan: AggregationPlan) -> str:
     at_once = strategy_terms.STRATEGIES[plan.strategy].at_once
     if not plan.listed.collects or not (plan.reads_twice or plan.initial or at_once):
@@ -98,6 +109,7 @@ _RULES: tuple[Callable[[AggregationPlan], str], ...] = (
     _initial_differences,
     _impossible_compression,
     _second_reading,
+    _anticipation,
     _growing_list,
     _gate_without_references,
     _base,

@@ -75,7 +75,7 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
     try:
         job = _Job(plan, store, scratch, await open_base(store, plan, _for_ciphertext(plan, scratch)))
         async with Anticipation(job.expected) as anticipation:
-            examined = await job.examined(now, anticipation.begin if anticipates(plan) else lambda updates: None)
+            examined = await job.examined(now, anticipation.begin if plan.anticipates else lambda updates: None)
             examined_at = time.perf_counter()
             aggregation = await job.aggregation_of(examined)
             result = aggregation.answer(await anticipation.combined(aggregation))
@@ -97,7 +97,7 @@ class _Job:
         self._scratch = scratch
         self._base = base
         self._buffers = Buffers()
-        self._places = ResultPlaces(scratch, whole=not plan.reads_twice)
+        self._places = ResultPlaces(scratch, whole=plan.anticipates)
         evaluated = evaluation_layout(len(plan.references)) if plan.task == "Evaluate" else None
         known = evaluated or (base.layout if base else None)
         self._form = Form(plan.task, plan.least_cell, known, plan.frozen, plan.compression)
@@ -142,19 +142,6 @@ class _Job:
         return replace(self._plan, max_samples=closed.max_samples) if closed else self._plan
 
 
-def anticipates(plan: AggregationPlan) -> bool:
-    """Whether updates can be combined while they arrive: everything but their bytes has to be known before, and scratch
-    has to keep them as they arrive. The keys of a server state seal only once."""
-    return (
-        plan.task == "Train"
-        and plan.base is not None
-        and plan.state is None
-        and plan.compression == NONE
-        and not plan.reads_twice
-        and not strategy(plan.strategy, plan.parameters).wants_norms
-    )
-
-
 class Anticipation:
     """Combines updates while the last of them still arrive, as an async context manager.
 
@@ -191,10 +178,13 @@ class Anticipation:
         return await final.combine(self._confirmed)
 
     async def _stop(self) -> None:
-        """End what was begun, with its error if it has one: it makes nothing that anybody uses."""
+        """End what was begun. It makes nothing that anybody uses, so its error ends nothing: a full disk, or a sum that
+        is not finite, may be due to an update that is left out."""
         if self._begun:
             self._begun[1].cancel()
-            await asyncio.gather(self._begun[1], return_exceptions=True)
+            [error] = await asyncio.gather(self._begun[1], return_exceptions=True)
+            if isinstance(error, Exception) and not isinstance(error, AggregationError | OSError):
+                logger.error("what the Job had combined before all updates had come is lost", exc_info=error)
 
 
 def _for_ciphertext(plan: AggregationPlan, scratch: Scratch) -> Scratch | HashesOnly:
@@ -256,8 +246,10 @@ class ResultPlaces:
 
     def place(self, number: int, length: int) -> Region:
         """Return the place of file `number` with `length` bytes of ciphertext."""
+        length = length if self._whole else min(2 * bodies.PART, length)
         if number == len(self._regions):
-            self._regions.append(self._scratch.region(length if self._whole else min(2 * bodies.PART, length)))
+            self._regions.append(self._scratch.region(length))
+        assert self._regions[number].length == length
         return self._regions[number]
 
 
@@ -312,7 +304,7 @@ class Aggregation:
 
     @property
     def _added(self) -> tuple[object, ...]:
-        """What decides the result's bits, beside the plan."""
+        """What decides the result's bits, beside the plan. All but the files follows from them, or should."""
         files = [(each.file, each.local_steps) for each in self._usable]
         return files, self._shares, self._scales, self._layout, tuple(self._moments)
 
@@ -359,6 +351,9 @@ class Aggregation:
     def answer(self, made: Combined) -> AggregationResult:
         """Return the answer of the Job about a result that is stored."""
         plan, parts = self._plan, self._parts()
+        unused = [each.participant for each, weight in zip(self._usable, made.weights, strict=True) if weight == 0]
+        if unused:
+            logger.info("%s gives no weight to the updates of %s", plan.strategy, ", ".join(unused))
         # The number that a hospital writes into its RoundTask is not signed, and it has no limit.
         weighted = zip(self._samples, made.weights, strict=True)
         counted = tuple(samples if weight > 0 else 0 for samples, weight in weighted)
@@ -407,9 +402,6 @@ class Aggregation:
             distances = await self._in_slices([WeightedFile(each.file, 1.0) for each in self._usable]).distances()
         local = [each.local_steps for each in self._usable]
         weights = self._strategy.weights(Facts(self._shares, [each.norm for each in self._usable], distances, local))
-        unused = [each.participant for each, weight in zip(self._usable, weights, strict=True) if weight == 0]
-        if unused:
-            logger.info("%s gives no weight to the updates of %s", self._plan.strategy, ", ".join(unused))
         return weights
 
     async def _reduce(self, sealed: Sequence[SealedResult], weights: Sequence[float]) -> None:

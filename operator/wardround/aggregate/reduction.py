@@ -185,7 +185,8 @@ class SliceReduction:
 
     async def _wait_for(self, index: int) -> None:
         """Wait until scratch has a segment of all updates."""
-        await _fetch([each.file for each in self._updates], index, ())
+        for each in self._updates:
+            await each.file.arrived(index)
 
     def _measured(self, index: int, plain: Sequence[memoryview], room: memoryview) -> Array:
         count = len(self._updates)

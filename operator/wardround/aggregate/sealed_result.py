@@ -98,6 +98,7 @@ class SealedResult:
             if each.done():
                 each.result()
         if part >= self._rooms:
+            assert self._confirmed.is_set()
             await self._uploads[part - self._rooms]
 
     def _seal(self, segment: memoryview, place: int) -> None:

@@ -40,10 +40,8 @@ class Facts:
 
 
 class Strategy(ABC):
-    """The arithmetic of a strategy. Its terms: wire/strategy_terms.py. `wants_norms`, `wants_distances`, `wants_steps`:
-    which of Facts it uses."""
+    """The arithmetic of a strategy. Its terms: wire/strategy_terms.py. `wants_distances`, `wants_steps`: see Facts."""
 
-    wants_norms: bool = False
     wants_distances: bool = False
     wants_steps: bool = False
 
@@ -82,8 +80,6 @@ class NormBounding(Strategy):
     """FedAvg of differences, each of which is scaled down to `largest_norm` if it is longer (Sun et al., 2019)."""
 
     largest_norm: float
-
-    wants_norms = True
 
     def weights(self, facts: Facts) -> list[float]:
         return [

@@ -67,7 +67,8 @@ class Form:
 
 @dataclass(frozen=True)
 class Usable:
-    """An update that was read completely: it opens, is finite, and has the layout of its schema.
+    """An update that was read completely: it opens, is finite, and has the layout of its schema. Or, for `begun` of
+    `examine`, one that begins to arrive.
 
     `withheld`: its sums are withheld, because too few people are in a class. `counted`: the number that a
     limit of the participant reduces in its sums: rows of Statistics, people of Evaluate and of the validation rows of

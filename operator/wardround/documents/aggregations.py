@@ -89,6 +89,7 @@ def plan(
         compression=spec.aggregation.compression,
         location=location,
         reads_twice=action.scratch.reads_twice,
+        anticipates=action.scratch.anticipates,
         base_digest=_base_digest(federated_round, base),
         base=_base(trained, presigner, now, url_seconds) if trained else None,
         listed=listed,

@@ -149,9 +149,9 @@ class AggregationPlan:
     models an Evaluate round compares its own. `gate`: None if the round asks for no verdict. `frozen`: patterns
     of the names of tensors that training must not change (wire/frozen.py). `compression`: of the updates.
     `reads_twice`: scratch has no room for the ciphertext of base and updates, so the Job reads them from the store a
-    second time. `listed`: the updates. Their
-    list is in the store, because a Secret has no room for the URLs of many large updates. `state`: only of a strategy
-    with a server optimizer."""
+    second time. `anticipates`: scratch has room for the whole result, so the Job combines updates while the last of
+    them arrive. `listed`: the updates. Their list is in the store, because a Secret has no room for the URLs of many
+    large updates. `state`: only of a strategy with a server optimizer."""
 
     round: PlannedRound
     task: str
@@ -173,6 +173,7 @@ class AggregationPlan:
     compression: Compression
     location: str
     reads_twice: bool
+    anticipates: bool
     base_digest: str | None
     base: PlannedBase | None
     listed: PlannedList

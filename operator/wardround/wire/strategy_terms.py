@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from wardround.wire.compression import NONE, Compression
+
 FEDAVG = "FedAvg"
 WHOLE = re.compile(r"[1-9][0-9]{0,2}", re.ASCII)
 DECIMAL = re.compile(r"(?=.*[1-9])[0-9]{1,6}([.][0-9]{1,6})?", re.ASCII)
@@ -23,9 +25,9 @@ class Terms:
     `parameters`: pattern and words for each value; all of them are required. `fewest`: the fewest updates that it can
     combine. `mixes`: the fewest hospitals of a quorum whose updates make up the result. `weighted`: updates count by
     samples, else each update counts once. `differences`: it needs differences from a base, not first weights.
-    `at_once`: it reads all updates at once, from scratch. `moments`: how many numbers its server optimizer remembers
-    for each number of the model, from one round to the next. `metrics`: what the round has to declare among its
-    metrics, because the strategy needs it from the training code.
+    `at_once`: it reads all updates at once, from scratch. `norms`: its weights depend on the norms of the updates.
+    `moments`: how many numbers its server optimizer remembers for each number of the model, from one round to the next.
+    `metrics`: what the round has to declare among its metrics, because the strategy needs it from the training code.
     """
 
     parameters: Mapping[str, tuple[re.Pattern[str], str]]
@@ -34,6 +36,7 @@ class Terms:
     weighted: bool = False
     differences: bool = False
     at_once: bool = True
+    norms: bool = False
     moments: int = 0
     metrics: tuple[str, ...] = ()
 
@@ -67,7 +70,7 @@ STEPS = "steps"
 STRATEGIES: Mapping[str, Terms] = {
     FEDAVG: Terms({}, _constant(1), _everybody, weighted=True, at_once=False),
     "NormBounding": Terms(
-        {"largestNorm": _POSITIVE}, _constant(1), _everybody, weighted=True, differences=True, at_once=False
+        {"largestNorm": _POSITIVE}, _constant(1), _everybody, weighted=True, differences=True, at_once=False, norms=True
     ),
     "FedAvgM": _optimizer(1, momentum=_FRACTION),
     "FedAdagrad": _optimizer(2, beta1=_FRACTION, tau=_POSITIVE),
@@ -158,3 +161,10 @@ def impossible(
             f"quorum.min is {quorum}: raise quorum.min, or change the parameters."
         )
     return ""
+
+
+def anticipating(strategy: str, compression: Compression, *, task: str, initial: bool) -> bool:
+    """Whether an aggregation can combine updates while they arrive: everything but their bytes is known before, and
+    scratch keeps them as they arrive. A server state has keys that seal only once, so it is made only once."""
+    terms = STRATEGIES[strategy]
+    return task == "Train" and not initial and compression == NONE and not terms.norms and not terms.moments

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from tests.players.early_round import EarlyRound
 from tests.players.stored_round import Round
 from wardround.aggregate import job, main
 from wardround.aggregate.buffers import Buffers
+from wardround.aggregate.memory import EXAMINED_AT_ONCE
+from wardround.aggregate.reduction import SliceReduction
 from wardround.aggregate.sealed_result import SealedResult
 from wardround.clock import system_clock, system_draw
-from wardround.sealing.body import SEALED_SEGMENT
+from wardround.ports import Store
+from wardround.sealing.body import SEALED_SEGMENT, SEGMENT, Body
 from wardround.store.transfer import StoreClient
-from wardround.wire import codec
-from wardround.wire.aggregation import AggregationResult
+from wardround.wire import canonical, codec
+from wardround.wire.aggregation import AggregationAnswer, AggregationFailure, AggregationResult, PlannedUploads
 from wardround.wire.update import ValidationSums
 
 SIZE = 1_100_000  # five segments
@@ -35,20 +39,20 @@ ANTICIPATING: dict[str, dict[str, str]] = {
     "Krum": {"hostile": "1"},
     "GeometricMedian": {},
 }
-# They make the result when they have the distances between whole updates.
-NEED_DISTANCES = ("Krum", "GeometricMedian")
 
 
 class HeldStore(StoreClient):
-    """Holds back the end of one participant's update. `stored`: the names of all that was stored since then."""
+    """Holds back the end of some participants' updates, by default that of the last one. `stored`: the URLs of all
+    files that were stored."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self.held, self.go_on = asyncio.Event(), asyncio.Event()
         self.stored: list[str] = []
+        self.names: Collection[str] = (LAST,)
 
     async def get(self, url: str, length: int, sink: Callable[[bytes], Awaitable[None]], *, offset: int = 0) -> None:
-        if f"/{LAST}/" not in url or offset or length < SEALED_SEGMENT:
+        if not any(f"/{name}/" in url for name in self.names) or offset or length < SEALED_SEGMENT:
             await super().get(url, length, sink, offset=offset)
             return
         await super().get(url, length - 1, sink)
@@ -62,11 +66,12 @@ class HeldStore(StoreClient):
 
 
 class Held:
-    """An aggregation, up to the last byte of the last update. `segments`: how many the result has so far."""
+    """An aggregation, up to the last byte of the last update. `segments`: how many the result has so far. `measured`:
+    in how many the distances between updates are known."""
 
     def __init__(self, train: Round, patch: pytest.MonkeyPatch) -> None:
         self.train = train
-        self.segments = 0
+        self.segments = self.measured = 0
         append = SealedResult.append
 
         async def counted(sealed: SealedResult, segment: memoryview) -> None:
@@ -74,6 +79,14 @@ class Held:
             self.segments += 1
 
         patch.setattr(SealedResult, "append", counted)
+        apart = SliceReduction._apart
+
+        async def measured(reduction: SliceReduction, index: int) -> Any:
+            distances = await apart(reduction, index)
+            self.measured += 1
+            return distances
+
+        patch.setattr(SliceReduction, "_apart", measured)
         self.buffers = Buffers()
         patch.setattr(job, "Buffers", lambda: self.buffers)
 
@@ -90,15 +103,18 @@ class Held:
         """Wait until all but the last byte has arrived, and the result has so many segments."""
         async with asyncio.timeout(60):
             await self.store.held.wait()
-            while self.segments < segments:
+            while max(self.segments, self.measured) < segments:
                 assert not self.running.done(), self.running.result()
                 await asyncio.sleep(0.01)
 
     async def end(self) -> AggregationResult:
-        self.store.go_on.set()
-        answer = await self.running
+        answer = await self.ended()
         assert isinstance(answer, AggregationResult), answer
         return answer
+
+    async def ended(self) -> AggregationAnswer:
+        self.store.go_on.set()
+        return await self.running
 
 
 async def begun(train: Round, patch: pytest.MonkeyPatch, made: int) -> Held:
@@ -109,21 +125,22 @@ async def begun(train: Round, patch: pytest.MonkeyPatch, made: int) -> Held:
     return held
 
 
-async def without_anticipation(train: Round, patch: pytest.MonkeyPatch, number: int = 2) -> AggregationResult:
-    patch.setattr(job, "anticipates", lambda plan: False)
+async def without_anticipation(train: Round, patch: pytest.MonkeyPatch) -> AggregationResult:
     held = Held(train, patch)
-    await held.begin(number, await train.plan(number))
+    plan = json.loads(await train.plan(2))
+    await held.begin(2, canonical.dumps(plan | {"anticipates": False}))
     return await held.end()
 
 
-async def sent(train: Round, last: Mapping[str, Any] | None = None) -> None:
-    """`last`: the update of the last participant, if it is special."""
+async def sent(train: Round, last: Mapping[str, Any] | None = None, *, expired: str = "") -> None:
+    """`last`: the update of the last participant, if it is special. `expired`: whose update is too old."""
     await train.with_base(BASE | weights(0, SIZE))
     for number, name in enumerate(SITES):
         reported = ValidationSums(people=40, sums={}, reported={"steps": f"{10 + number}.0"})
         claims = {"sums": codec.write_document(reported)} if train.strategy == "FedNova" else {}
         update = last if last and name == LAST else weights(number + 1, SIZE)
-        await train.update(name, update, 100 + number, claims=claims)
+        manifest = {"expires": "2020-01-01T00:00:00Z"} if name == expired else {}
+        await train.update(name, update, 100 + number, claims=claims, manifest=manifest)
 
 
 @pytest.mark.parametrize("strategy", ANTICIPATING)
@@ -134,16 +151,62 @@ async def test_updates_are_combined_while_the_last_one_arrives_and_nothing_leave
     if strategy == "FedNova":
         train.metrics = ("loss", "steps")
     await sent(train)
-    held = await begun(train, monkeypatch, made=0 if strategy in NEED_DISTANCES else 4)
-    await asyncio.sleep(0.2)
+    held = await begun(train, monkeypatch, made=4)
     assert held.store.stored == []
     early = await held.end()
     assert early.aggregated == SITES
     assert held.segments == 5
+    assert held.measured == (5 if strategy in ("Krum", "GeometricMedian") else 0)
     late = await without_anticipation(train, monkeypatch)
     assert (early.digest, early.counted, early.samples) == (late.digest, late.counted, late.samples)
     assert early.header != late.header
     assert held.buffers.bytes <= 20 * SEALED_SEGMENT
+
+
+async def test_eight_hospitals_take_no_more_buffers_than_the_contract_says(
+    train: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train.strategy = "Median"
+    await sent(train)
+    for number in range(3):
+        await train.update(f"site-0{number}", weights(20 + number, SIZE))
+    held = Held(train, monkeypatch)
+    await held.begin(1, await train.plan(1))
+    held.store.names = SITES[-EXAMINED_AT_ONCE:]
+    await held.has_made(4)
+    assert (await held.end()).left_out == ()
+    assert held.buffers.bytes == 20 * SEALED_SEGMENT
+
+
+async def test_a_whole_result_waits_for_the_examination(train: Round, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last page does not count the update that is held back."""
+    await sent(train)
+    early, held = EarlyRound(train, most=len(SITES)), Held(train, monkeypatch)
+    await held.begin(0, early.plan())
+    await early.list_updates(*SITES)
+    await early.list_updates(counted=SITES[:-1])
+    await held.has_made(5)
+    await asyncio.sleep(0.3)
+    assert held.store.stored == []
+    assert (await held.end()).aggregated == SITES[:-1]
+    assert len(held.store.stored) == 1
+
+
+async def test_no_key_seals_two_results(train: Round, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one key and one nonce, equal segments would have equal ciphertext."""
+    await sent(train, too_large())
+    bodies: list[Body] = []
+    init = SealedResult.__init__
+
+    def noted(result: SealedResult, store: Store, put: PlannedUploads, body: Body, *rest: Any) -> None:
+        bodies.append(body)
+        init(result, store, put, body, *rest)
+
+    monkeypatch.setattr(SealedResult, "__init__", noted)
+    held = await begun(train, monkeypatch, made=4)
+    await held.end()
+    first, second = (body.seal(0, bytes(SEGMENT)) for body in bodies)
+    assert first != second
 
 
 async def test_an_aggregation_that_begins_early_combines_nothing_before_its_list_is_complete(
@@ -162,6 +225,13 @@ async def test_an_aggregation_that_begins_early_combines_nothing_before_its_list
     answer = await held.end()
     late = await without_anticipation(train, monkeypatch)
     assert (answer.digest, answer.counted) == (late.digest, late.counted)
+
+
+def spoil(train: Round, name: str) -> None:
+    """Change the last byte of a stored update."""
+    path = train.stored(name)
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
 
 
 def not_finite() -> dict[str, Any]:
@@ -186,11 +256,7 @@ async def test_an_update_whose_last_bytes_are_bad_leaves_nothing_in_the_result(
     train.strategy = strategy
     await sent(train, last)
     if last is None:
-        with train.stored(LAST).open("r+b") as file:
-            file.seek(-1, 2)
-            byte = file.read(1)
-            file.seek(-1, 2)
-            file.write(bytes([byte[0] ^ 1]))
+        spoil(train, LAST)
     held = await begun(train, monkeypatch, made=4)
     early = await held.end()
     assert [(each.participant, each.reason) for each in early.left_out] == [(LAST, reason)]
@@ -198,6 +264,34 @@ async def test_an_update_whose_last_bytes_are_bad_leaves_nothing_in_the_result(
     del train.sent[LAST]
     late = await without_anticipation(train, monkeypatch)
     assert (early.digest, early.counted) == (late.digest, late.counted)
+
+
+async def test_too_few_updates_after_a_refusal_give_no_result(train: Round, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that is held back is one of too few."""
+    train.strategy, train.strategy_parameters = "Krum", {"hostile": "1"}
+    await sent(train, expired="site-a")
+    held = await begun(train, monkeypatch, made=0)
+    answer = await held.ended()
+    assert isinstance(answer, AggregationFailure)
+    assert answer.reason == "TooFewForStrategy"
+    assert (held.measured, held.store.stored) == (0, [])
+
+
+async def test_a_result_that_is_not_finite_counts_only_if_its_updates_do(
+    train: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = BASE | weights(0, SIZE)
+    base["layer.weight"][0] = np.float32(3e38)
+    await train.with_base(base)
+    for number, name in enumerate(SITES):
+        update = weights(number + 1, SIZE)
+        update["layer.weight"][0] = np.float32(1e38)
+        await train.update(name, update, 100 + number)
+    held = await begun(train, monkeypatch, made=0)
+    answer = await held.ended()
+    assert isinstance(answer, AggregationFailure)
+    assert answer.reason == "ResultNotFinite"
+    assert held.store.stored == []
 
 
 async def test_an_aggregation_that_fails_ends_what_it_began(train: Round, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,19 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "compressed weights": ({"initial": True, "base": None, "compression": "Int8"}, "compression Int8"),
     "all updates at once, twice": ({"strategy": "Median", "reads_twice": True}, "from the store twice"),
     "compressed updates, twice": ({"compression": "Int8", "reads_twice": True}, "from the store twice"),
+    "a result before the updates, twice": ({"anticipates": True, "reads_twice": True}, "while the last of them arrive"),
+    "a result before its norms": (
+        {"anticipates": True, "strategy": "NormBounding", "parameters": {"largestNorm": "1"}},
+        "while the last of them arrive",
+    ),
+    "a compressed result before its updates": (
+        {"anticipates": True, "compression": "Int8"},
+        "while the last of them arrive",
+    ),
+    "weights before they have come": (
+        {"anticipates": True, "initial": True, "base": None},
+        "while the last of them arrive",
+    ),
     "a growing list, twice": ({"listed": GROWING, "reads_twice": True}, "while the round still collects"),
     "a growing list of weights": ({"listed": GROWING, "initial": True, "base": None}, "while the round still collects"),
     "a growing list, at once": ({"listed": GROWING, "strategy": "Median"}, "while the round still collects"),
@@ -80,6 +93,8 @@ def test_the_hubs_plan_of_each_kind_of_round_has_no_contradiction() -> None:
         initial,
         {"task": "Evaluate", "base": None},
         {"reads_twice": True},
+        {"anticipates": True},
+        {"anticipates": True, "strategy": "Median"},
         {"listed": GROWING},
     ]
     assert [contradiction(replace(PLAN, **each)) for each in kinds] == [""] * len(kinds)

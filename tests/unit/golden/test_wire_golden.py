@@ -345,6 +345,7 @@ FORMATS: dict[str, Any] = {
         compression="Int8",
         location=f"models/{UID}/1",
         reads_twice=False,
+        anticipates=True,
         base_digest=digest("b"),
         base=PlannedBase(MODEL, b"base", GET),
         listed=PlannedList(b"list", 1, (PlannedPage(f"{STORE}/page-00000", 700),)),

@@ -45,7 +45,6 @@ from wardround.plans.round.types import (
 from wardround.plans.round.view import View, hospitals, left_out, shortfall
 from wardround.reasons.registry import REASONS
 from wardround.reasons.transfers import NO_RESULT
-from wardround.sealing.body import ciphertext_length
 from wardround.wire.aggregation import (
     AggregationFailure,
     AggregationResult,
@@ -54,7 +53,6 @@ from wardround.wire.aggregation import (
     LeftOut,
 )
 from wardround.wire.compression import NONE
-from wardround.wire.strategy_terms import STRATEGIES
 
 # The tries that a store ended before the round's deadline do not count.
 AGGREGATION_TRIES = 3
@@ -156,12 +154,7 @@ def _scratch(view: View) -> Scratch:
     sent = view.having(PartState.SENT)
     base = view.seen.base_model if view.round.spec.task == "Train" and view.round.spec.initial is None else None
     sizes = [part.task.status.upload.bytes for part in sent if part.task.status.upload]
-    aggregation = view.round.spec.aggregation
-    terms = STRATEGIES[aggregation.strategy]
-    whole = base.result.bytes if base else None
-    if whole is not None and aggregation.compression != NONE:
-        sizes = [ciphertext_length(whole)] * len(sizes)
-    return scratch(sizes, whole, view.seen.scratch_limit, at_once=terms.at_once, moments=terms.moments)
+    return scratch(view.round.spec, sizes, base.result.bytes if base else None, view.seen.scratch_limit)
 
 
 def _reading(view: View) -> str:

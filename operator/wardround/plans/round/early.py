@@ -84,7 +84,7 @@ def _begin(view: View) -> Aggregate | None:
         return None
     most, largest = len(view.parts) + len(view.unasked), largest_upload(view.round, base)
     whole = base.result.bytes if base else None
-    room = scratch([largest] * most, whole, seen.scratch_limit, moments=terms.moments)
+    room = scratch(spec, [largest] * most, whole, seen.scratch_limit)
     if room.reads_twice:
         return None
     return Aggregate(

@@ -1,13 +1,16 @@
-"""Decides how much scratch an aggregation has: room for all ciphertext, or only for two parts of its result. No I/O."""
+"""Decides how much scratch an aggregation has, and what the aggregation does with it. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from wardround.api.federatedround import FederatedRoundSpec
 from wardround.sealing.body import PART, SEALED_SEGMENT, ciphertext_length
 from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.slices import resealed_length, slice_bytes
+from wardround.wire.compression import NONE
+from wardround.wire.strategy_terms import STRATEGIES, anticipating
 
 GIB = 1 << 30
 # In bytes, if the hub chart does not say otherwise.
@@ -18,26 +21,31 @@ SPARE = 16 << 20
 
 @dataclass(frozen=True)
 class Scratch:
-    """`bytes`: the volume's size. `reads_twice`: the volume has no room for the ciphertext of updates, base and result,
-    so the Job reads updates and base from the store when it examines them, and again when it combines them. Then the
-    volume has room for the hash of each segment of the updates."""
+    """`bytes`: the volume's size. `reads_twice`: the volume has no room for the ciphertext of updates and base, so the
+    Job reads them from the store when it examines them, and again when it combines them. Then the volume has room for
+    the hash of each segment of the updates. `anticipates`: the volume also has room for the whole result, so the Job
+    combines updates while the last of them arrive. Otherwise it has room for two parts of each file that is made: the
+    one that is uploaded, and the one that is made."""
 
     bytes: int
     reads_twice: bool
+    anticipates: bool = False
 
 
-def scratch(
-    updates: Iterable[int], base: int | None, limit: int, *, at_once: bool = False, moments: int = 0
-) -> Scratch:
-    """`updates`: bytes of ciphertext of each. `base`: bytes of plaintext of the model that the round starts from.
-    `at_once`: the strategy needs all updates at once, so they are sealed again in small slices. `moments`: files of the
-    result's size that the strategy stores beside the result."""
+def scratch(spec: FederatedRoundSpec, updates: Iterable[int], base: int | None, limit: int) -> Scratch:
+    """`updates`: bytes of ciphertext of each. `base`: bytes of plaintext of the model that the round starts from."""
+    strategy, compression, initial = spec.aggregation.strategy, spec.aggregation.compression, spec.initial is not None
+    terms = STRATEGIES[strategy]
     sizes = list(updates)
-    made, largest = 1 + moments, max(sizes, default=0)  # a result is no larger than an update
-    kept = [resealed_length(size, slice_bytes(len(sizes))) for size in sizes] if at_once else sizes
-    whole = sum(kept) + (0 if base is None else ciphertext_length(base)) + made * largest + SPARE
-    if whole <= limit:
-        return Scratch(whole, reads_twice=False)
+    if base is not None and compression != NONE:
+        sizes = [ciphertext_length(base)] * len(sizes)  # the Job keeps the expanded updates
+    largest = max(sizes, default=0)  # a result is no larger than an update
+    kept = sum(resealed_length(size, slice_bytes(len(sizes))) for size in sizes) if terms.at_once else sum(sizes)
+    read = kept + (0 if base is None else ciphertext_length(base)) + SPARE
+    if anticipating(strategy, compression, task=spec.task, initial=initial) and read + largest <= limit:
+        return Scratch(read + largest, reads_twice=False, anticipates=True)
+    parts = (1 + terms.moments) * min(2 * PART, largest)
+    if read + parts <= limit:
+        return Scratch(read + parts, reads_twice=False)
     hashes = HASH_BYTES * sum(-(-size // SEALED_SEGMENT) for size in sizes)
-    # The part of the result that is uploaded, and the part that is made.
-    return Scratch(made * min(2 * PART, largest) + SPARE + hashes, reads_twice=True)
+    return Scratch(parts + SPARE + hashes, reads_twice=True)

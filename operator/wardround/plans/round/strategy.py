@@ -69,8 +69,7 @@ def _beyond_scratch(view: View, updates: int) -> Ruling | None:
     if view.dispatched or spec.base is None or base is None or not needs_scratch(spec.aggregation):
         return None
     sizes = [ciphertext_length(base.result.bytes)] * updates
-    at_once = STRATEGIES[spec.aggregation.strategy].at_once
-    if not scratch(sizes, base.result.bytes, view.seen.scratch_limit, at_once=at_once).reads_twice:
+    if not scratch(spec, sizes, base.result.bytes, view.seen.scratch_limit).reads_twice:
         return None
     return failed(view, "TooMuchForScratch", too_much_for_scratch(view, updates))
 
