@@ -19,7 +19,7 @@ from wardround.threads import beside
 from wardround.wire import digests
 from wardround.wire.aggregation import PlannedUploads
 
-# More parts at once would not arrive faster.
+# One part can arrive at the store while the store commits another one.
 UPLOADED_AT_ONCE = 2
 
 
