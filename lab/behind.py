@@ -46,12 +46,14 @@ def main(command: list[str]) -> int:
         if signal.getsignal(each) is not signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(each, forward)
     os.setpriority(os.PRIO_PROCESS, 0, NICEST)
-    # File descriptors stay open: make passes its jobserver to a child make by them.
-    with subprocess.Popen(command, start_new_session=True, close_fds=False) as child:
+    # The child sets the niceness of its own session before the command starts: this process may then wait long for a
+    # processor. File descriptors stay open: make passes its jobserver to a child make by them.
+    with subprocess.Popen(
+        command, start_new_session=True, preexec_fn=lambda: share_niceness(os.getpid()), close_fds=False
+    ) as child:
         group.append(child.pid)
         for number in early:
             forward(number, None)
-        share_niceness(child.pid)
         code = child.wait()
     return code if code >= 0 else 128 - code
 
