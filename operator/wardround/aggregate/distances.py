@@ -13,8 +13,8 @@ import numpy as np
 from wardround.aggregate.slices import Run, values
 from wardround.tensors import FLOATS, Array, widen_into
 
-# Float64 values of all participants that are held at once: 2 MiB.
-_AT_ONCE = 1 << 18
+# Float64 values of all participants that are held at once: 1 MiB.
+_AT_ONCE = 1 << 17
 _FEWEST = 1 << 8
 # A squared distance that is a smaller part of the squared norms has lost more than 20 of 53 bits.
 _CANCELLED = 2.0**-20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
@@ -13,7 +14,7 @@ from wardround.aggregate import steps
 from wardround.aggregate.advice import CHECK_STORE
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.collection import UpdateCollection
-from wardround.aggregate.memory import EXAMINED_AT_ONCE
+from wardround.aggregate.memory import ARRIVING_AT_ONCE
 from wardround.aggregate.outliers import Size, too_large
 from wardround.aggregate.plan import AggregationError
 from wardround.aggregate.sealed_file import Keeping, SealedFile
@@ -148,7 +149,7 @@ async def examine_all(
     before the first byte of the result is uploaded.
     """
     key = DecryptionKey.load(plan.private_key)
-    listed = plan.listed.updates
+    listed, turns = plan.listed.updates, asyncio.Semaphore(ARRIVING_AT_ONCE)
     known = KnownUpdates(
         lambda names: collection.counted if collection else (names if len(names) == listed else None), expect
     )
@@ -157,13 +158,13 @@ async def examine_all(
         expected = expected_update(plan, update, form)
         try:
             begun = partial(known.add, identity_of(update))
-            begun(await examine(store, update, expected, form, key, now, keeping, buffers, begun))
+            begun(await examine(store, update, expected, form, key, now, keeping, buffers, turns, begun))
         except Refused as refused:
             known.add(identity_of(update), LeftOut(update.participant, refused.reason))
 
     async def keep(base: SealedFile) -> None:
         try:
-            await base.read_through(lambda segment: None, buffers)
+            await base.read_through(lambda segment: None, buffers, turns)
         except Refused:
             raise _base_changed("content") from None
 
@@ -176,9 +177,11 @@ async def examine_all(
                 yield partial(one, update)
         known.look()
 
+    # Updates that all arrive side by side can be combined as they arrive. One job more reads the base.
+    at_once = 1 + listed if plan.anticipates else ARRIVING_AT_ONCE
     # After an error, no thread may still write into scratch, because the caller closes it: run_all waits for all jobs.
     async with aclosing(jobs()) as examinations:
-        await run_all(examinations, EXAMINED_AT_ONCE)
+        await run_all(examinations, at_once)
     in_order = known.counted()
     if collection:
         in_order = without_expired(in_order, now + timedelta(seconds=collection.closed_after))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -32,11 +33,13 @@ class ExpandedFile(SealedFile):
         self._length = length
         self._written = 0
 
-    async def read_through(self, take: Callable[[memoryview], None], buffers: Buffers) -> None:
+    async def read_through(
+        self, take: Callable[[memoryview], None], buffers: Buffers, turns: asyncio.Semaphore
+    ) -> None:
         """See SealedFile.read_through. `take` gets the segments of the expanded file. Raises
         Refused("CompressionInvalid") for bytes that no compression writes."""
         with buffers.lent(1) as (segment,):
-            await super().read_through(partial(self._expand, take, segment), buffers)
+            await super().read_through(partial(self._expand, take, segment), buffers, turns)
         if not self._expansion.complete:
             raise Refused("CompressionInvalid")
         self._resealed = self._expanded

@@ -10,8 +10,11 @@ from __future__ import annotations
 from wardround.sealing.body import SEALED_SEGMENT
 
 # Updates whose segments arrive at once while they are examined, and the buffers of each (sealed_file.py).
-EXAMINED_AT_ONCE = 3
+ARRIVING_AT_ONCE = 3
 ARRIVING = 2
+# So many segments of an update one request fetches. Then other updates have their turn. STRETCH divides the segments of
+# a part. With 8, closing takes as long; with 64, half as long again.
+STRETCH = 16
 # Threads of the reduction.
 THREADS = 2
 # A reduction may borrow so many bytes in all its threads: 12 MiB.

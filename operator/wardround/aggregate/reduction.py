@@ -205,24 +205,23 @@ class SliceReduction:
         await self._wait_for(index)
         [buffer] = self._buffers.lend(1)
         made = _Made(buffer, size)
-        with self._buffers.lent(2 + self._needed()) as (room, old, *plain):
+        with self._buffers.lent(1 + self._needed()) as (room, *plain):
             if self._base is not None:
                 await self._base.fetch(index, room)
-            await beside(self._reduce, index, old, plain, room, made.content)
+            await beside(self._reduce, index, plain, room, made.content)
         return made
 
-    def _reduce(
-        self, index: int, old: memoryview, plain: Sequence[memoryview], room: memoryview, into: memoryview
-    ) -> None:
-        first, size = segment_span(index, self._layout.length)
+    def _reduce(self, index: int, plain: Sequence[memoryview], room: memoryview, into: memoryview) -> None:
+        """Write the result over the base, slice by slice."""
+        first, _ = segment_span(index, self._layout.length)
         if self._base is not None:
-            self._base.open_fetched(index, old[:size], room)
+            self._base.open_fetched(index, into, room)
         shares = [each.share for each in self._updates]
         for start, stop, block in self._opened(index, plain, room):
             reduction = self._idle.reduction_for(list(within(self._runs, start, stop)))
             reduction.add(block, shares)
             place = slice(start - first, stop - first)
-            base = old[place] if self._base is not None else None
+            base = into[place] if self._base is not None else None
             reduction.result(self._layout.header[start:stop], base, [into[place]])
             self._idle.add(reduction)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wardround.aggregate.buffers import Buffers
-from wardround.aggregate.memory import ARRIVING
+from wardround.aggregate.memory import ARRIVING, STRETCH
 from wardround.aggregate.resealed import Resealed, Resealing
 from wardround.aggregate.scratch import Region, Scratch
 from wardround.ports import Store
@@ -21,7 +21,6 @@ from wardround.sealing.body import (
     TAG,
     Body,
     ciphertext_length,
-    part_lengths,
     sealed_place,
     segment_span,
 )
@@ -70,22 +69,33 @@ class SealedFile:
         self._arrivals: _Arrivals | None = None
         self._read = False
 
-    async def read_through(self, take: Callable[[memoryview], None], buffers: Buffers) -> None:
-        """Fetch all parts in order, and pass each opened segment to `take`, in a thread. `take` must not keep it.
+    async def read_through(
+        self, take: Callable[[memoryview], None], buffers: Buffers, turns: asyncio.Semaphore
+    ) -> None:
+        """Fetch all segments in order, and pass each opened one to `take`, in a thread. `take` must not keep it. Each
+        stretch of segments waits for its turn, so files that arrive at once advance side by side.
 
         Meanwhile, `arrived` waits for segments. After an error, it waits for ever: whoever waits has to be cancelled.
         Raises Refused("Altered"), StoreError, and whatever `take` raises.
         """
         self._arrivals = _Arrivals()
-        with buffers.lent(ARRIVING) as lent:
-            arriving = _Arriving(self, take, lent, self._arrivals)
-            for part, length in enumerate(part_lengths(self.body.length)):
-                await self._store.get(self._urls[part], length, arriving.feed)
-            arriving.finish()
+        for first in range(0, self.body.segments, STRETCH):
+            async with turns:
+                with buffers.lent(ARRIVING) as lent:
+                    part, offset, length = self._stretch(first)
+                    arriving = _Arriving(self, take, lent, self._arrivals, first)
+                    await self._store.get(self._urls[part], length, arriving.feed, offset=offset)
         self._read = True
         self._arrivals.complete()
         if self.kept:
             self._urls = _Urls(())
+
+    def _stretch(self, first: int) -> tuple[int, int, int]:
+        """Return the part, the offset in it and the length of the ciphertext of a stretch."""
+        last = min(first + STRETCH, self.body.segments) - 1
+        part, offset, _ = sealed_place(first, self.body.length)
+        _, start, size = sealed_place(last, self.body.length)
+        return part, offset, start + size - offset
 
     @property
     def kept(self) -> bool:
@@ -221,13 +231,15 @@ class _Arriving:
         take: Callable[[memoryview], None],
         buffers: Sequence[memoryview],
         arrivals: _Arrivals,
+        first: int,
     ) -> None:
+        """`first`: the segment that comes first."""
         self._file = file
         self._take = take
         self._arrivals = arrivals
         self._sealed, self._plain = buffers
         self._filled = 0
-        self._index = 0
+        self._index = first
 
     async def feed(self, chunk: bytes) -> None:
         """Take the next bytes. Raises Refused("Altered") and what `take` raises. Also after an error, no thread uses
@@ -244,11 +256,6 @@ class _Arriving:
                 self._arrivals.add()
                 self._filled = 0
                 self._index += 1
-
-    def finish(self) -> None:
-        """Raises Refused("Missing") if segments are missing."""
-        if self._index < self._file.body.segments:
-            raise Refused("Missing")
 
     def _open(self, size: int) -> None:
         self._file.open_arrived(self._index, self._sealed[: size + TAG], self._plain[:size])

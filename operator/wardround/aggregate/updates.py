@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 
@@ -64,6 +66,18 @@ class Form:
         """Bytes of an update; None if its layout is not known."""
         return None if self.layout is None else sent_length(self.layout, self.compression, self.frozen)
 
+    @property
+    def frozen_patterns(self) -> tuple[str, ...] | None:
+        """`frozen` of a Train round; None in other rounds."""
+        return self.frozen if self.task == "Train" else None
+
+    @cached_property
+    def runs(self) -> Sequence[Run]:
+        """The runs of `layout`, which all updates share: many may be examined at once, and a model may have many
+        runs."""
+        assert self.layout is not None
+        return _checked_runs(self.layout, self.frozen_patterns)
+
 
 @dataclass(frozen=True)
 class Usable:
@@ -112,6 +126,7 @@ async def examine(
     now: datetime,
     keeping: Keeping,
     buffers: Buffers,
+    turns: asyncio.Semaphore,
     begun: Callable[[Usable], None],
 ) -> Usable:
     """Read one update completely, and keep in scratch what the second reading needs (`keeping`). Raises
@@ -149,7 +164,7 @@ async def examine(
         begun(usable)
     first_pass = _first_pass(file, form)
     with _refusals():
-        await file.read_through(first_pass.add, buffers)
+        await file.read_through(first_pass.add, buffers, turns)
         layout = first_pass.finish()
         _check_digest(first_pass.digest, file_key, manifest)
         numbers = {} if train else await _numbers(file, layout, form.task)
@@ -180,9 +195,9 @@ def _file(store: Store, urls: Sequence[str], body: Body, form: Form, keeping: Ke
 
 
 def _first_pass(file: SealedFile, form: Form) -> _FirstPass:
-    frozen = form.frozen if form.task == "Train" else None
     sent = file.sent if isinstance(file, ExpandedFile) else None
-    return _FirstPass(file.body.length, form.layout, frozen, sent)
+    shared = None if form.layout is None else form.runs
+    return _FirstPass(file.body.length, form.layout, form.frozen_patterns, sent, shared)
 
 
 @contextmanager
@@ -298,7 +313,9 @@ class _FirstPass:
         known: Layout | None = None,
         frozen: Sequence[str] | None = None,
         sent: digests.Digest | None = None,
+        shared: Sequence[Run] | None = None,
     ) -> None:
+        """`shared`: the runs of the known layout, if somebody has them."""
         self.squares = 0.0
         self._frozen = frozen
         self._frozen_bytes = digests.Digest()
@@ -308,7 +325,8 @@ class _FirstPass:
         self._plain = digests.Digest()
         self._waiting = bytearray()  # the first segments, until the header is complete (at most 8 MiB)
         self._layout: Layout | None = None
-        self._runs: list[Run] = []
+        self._runs: Sequence[Run] = ()
+        self._shared = shared
         self._start = 0
 
     def add(self, segment: bytes | memoryview) -> None:
@@ -322,12 +340,7 @@ class _FirstPass:
             if self._layout is None:
                 return
             self._waiting.clear()
-            # A frozen tensor keeps the base's values. For the others, only the dtypes matter here.
-            patterns = self._frozen
-            self._runs = runs(
-                self._layout,
-                lambda name, dtype: "KeepBase" if patterns is not None and is_frozen(name, patterns) else "Delta",
-            )
+            self._runs = self._shared or _checked_runs(self._layout, self._frozen)
         pieces = list(within(self._runs, self._start, self._start + len(segment)))
         try:
             check_finite(segment, pieces)
@@ -371,6 +384,12 @@ class _FirstPass:
         if self._layout is None:
             raise Refused("WrongSchema")
         return self._layout
+
+
+def _checked_runs(layout: Layout, frozen: Sequence[str] | None) -> list[Run]:
+    """Return the runs that a first pass checks. A frozen tensor keeps the base's values. For the others, only the
+    dtypes matter here."""
+    return runs(layout, lambda name, dtype: "KeepBase" if frozen is not None and is_frozen(name, frozen) else "Delta")
 
 
 def _layout(prefix: bytes, length: int) -> Layout | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ import pytest
 from tests.integration.store.updates import BASE, weights
 from tests.players.early_round import EarlyRound
 from tests.players.stored_round import Round
-from wardround.aggregate import job, main
+from wardround.aggregate import job, main, sealed_file
 from wardround.aggregate.buffers import Buffers
-from wardround.aggregate.memory import EXAMINED_AT_ONCE
+from wardround.aggregate.memory import ARRIVING_AT_ONCE
 from wardround.aggregate.reduction import SliceReduction
 from wardround.aggregate.sealed_result import SealedResult
 from wardround.clock import system_clock, system_draw
@@ -42,12 +43,13 @@ ANTICIPATING: dict[str, dict[str, str]] = {
 
 
 class HeldStore(StoreClient):
-    """Holds back the end of some participants' updates, by default that of the last one. `stored`: the URLs of all
-    files that were stored."""
+    """Holds back the end of some participants' updates, by default that of the last one. `held`: one is held back.
+    `all_held`: all are. `stored`: the URLs of all files that were stored."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.held, self.go_on = asyncio.Event(), asyncio.Event()
+        self.held, self.all_held, self.go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._holding = 0
         self.stored: list[str] = []
         self.names: Collection[str] = (LAST,)
 
@@ -56,13 +58,33 @@ class HeldStore(StoreClient):
             await super().get(url, length, sink, offset=offset)
             return
         await super().get(url, length - 1, sink)
+        self._holding += 1
         self.held.set()
+        if self._holding == len(self.names):
+            self.all_held.set()
         await self.go_on.wait()
         await super().get(url, 1, sink, offset=length - 1)
 
     async def put_file(self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int) -> bool:
         self.stored.append(url)
         return await super().put_file(url, headers, path, offset, length)
+
+
+class StretchedStore(HeldStore):
+    """Holds back the end of the last update, by whole requests. `offsets`: of the requests for updates, in order."""
+
+    def __init__(self, end: int, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._end = end
+        self.offsets: list[int] = []
+
+    async def get(self, url: str, length: int, sink: Callable[[bytes], Awaitable[None]], *, offset: int = 0) -> None:
+        if any(f"/{name}/" in url for name in SITES):
+            self.offsets.append(offset)
+        if f"/{LAST}/" in url and offset == self._end:
+            self.held.set()
+            await self.go_on.wait()
+        await StoreClient.get(self, url, length, sink, offset=offset)
 
 
 class Held:
@@ -90,8 +112,8 @@ class Held:
         self.buffers = Buffers()
         patch.setattr(job, "Buffers", lambda: self.buffers)
 
-    async def begin(self, number: int, plan: bytes) -> None:
-        self.store = HeldStore(self.train.server.origin, self.train.server.ca, draw=system_draw)
+    async def begin(self, number: int, plan: bytes, store: Callable[..., HeldStore] = HeldStore) -> None:
+        self.store = store(self.train.server.origin, self.train.server.ca, draw=system_draw)
         folder = self.train.folder / f"scratch-{number}"
         folder.mkdir()
         (folder / "plan.json").write_bytes(plan)
@@ -160,7 +182,7 @@ async def test_updates_are_combined_while_the_last_one_arrives_and_nothing_leave
     late = await without_anticipation(train, monkeypatch)
     assert (early.digest, early.counted, early.samples) == (late.digest, late.counted, late.samples)
     assert early.header != late.header
-    assert held.buffers.bytes <= 20 * SEALED_SEGMENT
+    assert held.buffers.bytes <= 18 * SEALED_SEGMENT
 
 
 async def test_eight_hospitals_take_no_more_buffers_than_the_contract_says(
@@ -170,12 +192,50 @@ async def test_eight_hospitals_take_no_more_buffers_than_the_contract_says(
     await sent(train)
     for number in range(3):
         await train.update(f"site-0{number}", weights(20 + number, SIZE))
-    held = Held(train, monkeypatch)
+    held, wait_for = Held(train, monkeypatch), SliceReduction._wait_for
+
+    async def late(reduction: SliceReduction, index: int) -> None:
+        await held.store.all_held.wait()
+        await wait_for(reduction, index)
+
+    monkeypatch.setattr(SliceReduction, "_wait_for", late)
     await held.begin(1, await train.plan(1))
-    held.store.names = SITES[-EXAMINED_AT_ONCE:]
+    held.store.names = SITES[-ARRIVING_AT_ONCE:]
     await held.has_made(4)
     assert (await held.end()).left_out == ()
-    assert held.buffers.bytes == 20 * SEALED_SEGMENT
+    assert held.buffers.bytes == 18 * SEALED_SEGMENT
+
+
+@pytest.mark.parametrize("strategy", ["FedAvg", "Median"])
+async def test_updates_arrive_side_by_side_stretch_by_stretch(
+    train: Round, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    train.strategy = strategy
+    await sent(train)
+    monkeypatch.setattr(sealed_file, "STRETCH", 2)
+    held, end = Held(train, monkeypatch), 4 * SEALED_SEGMENT
+    await held.begin(1, await train.plan(1), partial(StretchedStore, end))
+    await held.has_made(4)
+    assert isinstance(held.store, StretchedStore)
+    # The end of no update is asked for before the beginning of all.
+    assert held.store.offsets[: len(SITES)] == [0] * len(SITES)
+    assert sorted(held.store.offsets) == [part * end // 2 for part in range(3) for _ in SITES]
+    early = await held.end()
+    late = await without_anticipation(train, monkeypatch)
+    assert (early.digest, early.counted) == (late.digest, late.counted)
+
+
+async def test_a_growing_list_is_read_on_while_as_many_updates_arrive_as_may(
+    train: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sent(train)
+    early, held = EarlyRound(train, most=len(SITES)), Held(train, monkeypatch)
+    await held.begin(0, early.plan())
+    held.store.names = SITES[-ARRIVING_AT_ONCE:]
+    await early.list_updates(*SITES)
+    await early.list_updates(counted=SITES)
+    await held.has_made(4)
+    assert (await held.end()).aggregated == SITES
 
 
 async def test_a_whole_result_waits_for_the_examination(train: Round, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -309,7 +310,7 @@ async def test_the_aggregation_leaves_out_a_second_update_in_the_place_of_the_fi
     sealer = train.hub.opener(manifests.open_update(text.manifest, key))
     with Scratch(train.folder) as scratch:
         opened = SealedFile(train.store, (url,), sealer, HashesOnly(scratch))
-        await opened.read_through(lambda segment: None, Buffers())
+        await opened.read_through(lambda segment: None, Buffers(), asyncio.Semaphore())
         first = await opened.segment(0)
         train.stored("site-a").write_bytes(sealer.seal(0, first[:-16] + b"\x7f" * 16))
         with pytest.raises(Refused, match="Altered"):

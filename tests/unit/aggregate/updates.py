@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -40,7 +41,7 @@ async def sealed(plain: bytes, keeping: Keeping) -> SealedFile:
     made, store = body.Body(KEY, header), MemoryStore()
     await store.put_bytes("part", {}, b"".join(segments.sealed(made, plain)))
     file = SealedFile(store, ("part",), made, keeping)
-    await file.read_through(lambda segment: None, Buffers())
+    await file.read_through(lambda segment: None, Buffers(), asyncio.Semaphore())
     return file
 
 
