@@ -19,6 +19,7 @@ from yarl import URL
 from wardround.clock import Draw
 from wardround.store.errors import MISSING, NOT_PINNED, REFUSED, SHORT, TOO_SLOW, UNREACHABLE, UNTRUSTED, StoreError
 from wardround.store.http import aiohttp
+from wardround.store.sockets import Sockets
 from wardround.threads import beside
 from wardround.wire.digests import CONTENT_MD5
 
@@ -94,10 +95,11 @@ class StoreClient:
         self._tries = tries
         self._draw = draw
         self._session: aiohttp.ClientSession | None = None
+        self._sockets = Sockets()
 
     async def __aenter__(self) -> StoreClient:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._tls, limit=16),
+            connector=aiohttp.TCPConnector(ssl=self._tls, limit=16, socket_factory=self._sockets.make),
             timeout=_TIMEOUT,
             trust_env=False,
             auto_decompress=False,
@@ -111,6 +113,7 @@ class StoreClient:
         if self._session is not None:
             await self._session.close()
             self._session = None
+            await self._sockets.end()
 
     async def get(self, url: str, length: int, sink: Callable[[bytes], Awaitable[None]], *, offset: int = 0) -> None:
         """Pass exactly `length` bytes of an object, from `offset`, to `sink`, in order.
