@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from statistics import fmean, stdev
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -29,7 +28,6 @@ from bench import accuracy
 from lab import splits
 from lab.splits import Array, Cases, Split, Truth
 from wardround.aggregate import steps
-from wardround.aggregate.optimizers import Optimized
 from wardround.aggregate.strategies import Facts, FedAvg, strategy
 from wardround.aggregate.weights import shares
 
@@ -150,7 +148,8 @@ def trained(cases: Cases, split: Split, tries: Sequence[Try], seed: int) -> Arra
     counts = [len(own) for own in split.train.values()]
     local = steps.counted([EPOCHS * -(-count // BATCH) for count in counts])
     facts = Facts([float(each) for each in shares(counts, counts, Fraction(1))], [1.0] * len(counts), None, local)
-    models, moments = np.zeros((len(tries), rows.shape[1] + 1), "<f4"), [None] * len(tries)
+    models = np.zeros((len(tries), rows.shape[1] + 1), "<f4")
+    moments: list[list[Array]] = [[] for _ in tries]
     for number in range(ROUNDS):
         differences = [
             _trained(models, inputs[each], cases.malignant[own], tries, seed + number) - models
@@ -159,12 +158,9 @@ def trained(cases: Cases, split: Split, tries: Sequence[Try], seed: int) -> Arra
         for place, (name, setting) in enumerate(tries):
             # The first round sends weights, so it is FedAvg with every strategy. The first weights are zero.
             used = strategy(name, setting.server) if number else FedAvg()
-            rule: Any = used.rules()["Delta"]("F32", models.shape[1])
+            rule = used.rules()["Delta"]("F32", models.shape[1])
             rule.add([each[place] for each in differences], used.weights(facts))
-            if isinstance(rule, Optimized):
-                models[place], *moments[place] = rule.moved(models[place], moments[place])  # type: ignore[call-overload]
-            else:
-                models[place] = rule.result(models[place])
+            models[place], *moments[place] = rule.moved(models[place], moments[place] or None)
     return probability(models, (cases.values[split.test] - mean) / std)
 
 
