@@ -177,8 +177,9 @@ async def examine_all(
                 yield partial(one, update)
         known.look()
 
-    # Updates that all arrive side by side can be combined as they arrive. One job more reads the base.
-    at_once = 1 + listed if plan.anticipates else ARRIVING_AT_ONCE
+    # Updates that all arrive side by side can be combined as they arrive. One job more reads the base, and with one
+    # place more, the rest of the list is read while the base and all updates arrive.
+    at_once = 2 + listed if plan.anticipates else ARRIVING_AT_ONCE
     # After an error, no thread may still write into scratch, because the caller closes it: run_all waits for all jobs.
     async with aclosing(jobs()) as examinations:
         await run_all(examinations, at_once)

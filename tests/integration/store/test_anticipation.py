@@ -15,7 +15,7 @@ import pytest
 from tests.integration.store.updates import BASE, weights
 from tests.players.early_round import EarlyRound
 from tests.players.stored_round import Round
-from wardround.aggregate import job, main, sealed_file
+from wardround.aggregate import examination, job, main, sealed_file
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.memory import ARRIVING_AT_ONCE
 from wardround.aggregate.reduction import SliceReduction
@@ -85,6 +85,22 @@ class StretchedStore(HeldStore):
             self.held.set()
             await self.go_on.wait()
         await StoreClient.get(self, url, length, sink, offset=offset)
+
+
+class BaseHeldStore(HeldStore):
+    """Holds back the end of the base too, and of all updates."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.names = SITES
+
+    async def get(self, url: str, length: int, sink: Callable[[bytes], Awaitable[None]], *, offset: int = 0) -> None:
+        if length > SEALED_SEGMENT and "/models/" in url:
+            await StoreClient.get(self, url, length - 1, sink)
+            await self.go_on.wait()
+            await StoreClient.get(self, url, 1, sink, offset=length - 1)
+            return
+        await super().get(url, length, sink, offset=offset)
 
 
 class Held:
@@ -232,6 +248,19 @@ async def test_a_growing_list_is_read_on_while_as_many_updates_arrive_as_may(
     early, held = EarlyRound(train, most=len(SITES)), Held(train, monkeypatch)
     await held.begin(0, early.plan())
     held.store.names = SITES[-ARRIVING_AT_ONCE:]
+    await early.list_updates(*SITES)
+    await early.list_updates(counted=SITES)
+    await held.has_made(4)
+    assert (await held.end()).aggregated == SITES
+
+
+async def test_a_growing_list_is_read_on_while_the_base_and_all_updates_arrive(
+    train: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sent(train)
+    monkeypatch.setattr(examination, "ARRIVING_AT_ONCE", 1 + len(SITES))
+    early, held = EarlyRound(train, most=len(SITES)), Held(train, monkeypatch)
+    await held.begin(0, early.plan(), BaseHeldStore)
     await early.list_updates(*SITES)
     await early.list_updates(counted=SITES)
     await held.has_made(4)
