@@ -10,7 +10,7 @@ import pytest
 from tests.unit.plans_hub.builders import federated_round
 from wardround.plans.round import scratch as rooms
 from wardround.plans.round.scratch import GIB, SPARE, Scratch
-from wardround.sealing.body import MOST_PARTS, PART, ciphertext_length
+from wardround.sealing.body import MOST_PARTS, PART, SEGMENT, SEGMENTS_PER_PART, ciphertext_length
 from wardround.sealing.slices import slice_bytes
 
 MODEL = 102_400_000
@@ -24,6 +24,11 @@ def scratch(updates: Sequence[int], base: int | None, limit: int, **aggregation:
     return rooms.scratch(federated_round(**start, aggregation=aggregation).spec, updates, base, limit)
 
 
+def base_of(parts: int) -> int:
+    """The length of a model whose ciphertext is whole parts."""
+    return parts * SEGMENTS_PER_PART * SEGMENT
+
+
 def test_there_is_room_for_updates_base_and_result() -> None:
     assert scratch([UPDATE] * 20, MODEL, GIB * 20) == Scratch(ROOM, reads_twice=False, anticipates=True)
 
@@ -33,8 +38,7 @@ def test_a_round_without_base_needs_less() -> None:
 
 
 def test_without_room_for_the_whole_result_updates_are_combined_when_all_have_come() -> None:
-    large = 3 * PART
-    base = large - 64 * 3 * 16
+    large, base = 3 * PART, base_of(3)
     whole = 20 * large + large + large + SPARE
     assert scratch([large] * 20, base, whole) == Scratch(whole, reads_twice=False, anticipates=True)
     assert scratch([large] * 20, base, whole - 1) == Scratch(whole - PART, reads_twice=False)
@@ -78,5 +82,14 @@ def test_compressed_updates_need_the_room_of_expanded_ones() -> None:
 
 def test_where_the_store_is_read_twice_the_result_needs_two_parts() -> None:
     hashes = 512 * 640 * 32
-    assert scratch([10 * PART] * 512, 10, GIB) == Scratch(2 * PART + SPARE + hashes, reads_twice=True)
-    assert scratch([MOST_PARTS * PART] * 512, 10, GIB).bytes < GIB  # the least limit that the hub chart takes
+    assert scratch([0] * 512, base_of(10), GIB) == Scratch(2 * PART + SPARE + hashes, reads_twice=True)
+    assert scratch([0] * 512, base_of(MOST_PARTS), GIB).bytes < GIB  # the least limit that the hub chart takes
+
+
+@pytest.mark.parametrize("claimed", [1, 8 << 30])
+@pytest.mark.parametrize("aggregation", [{}, {"strategy": "Median"}, {"compression": "Int8"}])
+def test_what_a_hospital_says_of_the_size_changes_nothing_if_the_base_is_known(
+    claimed: int, aggregation: dict[str, Any]
+) -> None:
+    honest = scratch([UPDATE] * 3, MODEL, GIB, **aggregation)
+    assert scratch([UPDATE, claimed, UPDATE], MODEL, GIB, **aggregation) == honest

@@ -9,7 +9,6 @@ from wardround.api.federatedround import FederatedRoundSpec
 from wardround.sealing.body import PART, SEALED_SEGMENT, ciphertext_length
 from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.slices import resealed_length, slice_bytes
-from wardround.wire.compression import NONE
 from wardround.wire.strategy_terms import STRATEGIES, anticipating
 
 GIB = 1 << 30
@@ -33,12 +32,14 @@ class Scratch:
 
 
 def scratch(spec: FederatedRoundSpec, updates: Iterable[int], base: int | None, limit: int) -> Scratch:
-    """`updates`: bytes of ciphertext of each. `base`: bytes of plaintext of the model that the round starts from."""
+    """`updates`: bytes of ciphertext of each, as the hospitals say. `base`: bytes of plaintext of the model that a
+    Train round starts from: each of its updates is as long."""
     strategy, compression, initial = spec.aggregation.strategy, spec.aggregation.compression, spec.initial is not None
     terms = STRATEGIES[strategy]
     sizes = list(updates)
-    if base is not None and compression != NONE:
-        sizes = [ciphertext_length(base)] * len(sizes)  # the Job keeps the expanded updates
+    if base is not None:
+        # What hospitals say of the size is not signed. The Job keeps compressed updates expanded.
+        sizes = [ciphertext_length(base)] * len(sizes)
     largest = max(sizes, default=0)  # a result is no larger than an update
     kept = sum(resealed_length(size, slice_bytes(len(sizes))) for size in sizes) if terms.at_once else sum(sizes)
     read = kept + (0 if base is None else ciphertext_length(base)) + SPARE
