@@ -96,8 +96,8 @@ class ExaminedUpdates:
 class KnownUpdates:
     """What is known of each update, by identity: of one that still arrives, what `updates.examine` says of it then.
 
-    As soon as each update that counts arrives or has arrived, `expect` is called once. It gets the updates that are
-    combined if the examination refuses none of those that still arrive.
+    As soon as each update that counts arrives or has arrived, `expect` is called, and again when one of them is
+    refused. It gets the updates that are combined if the examination refuses none of those that still arrive.
     """
 
     def __init__(
@@ -108,7 +108,8 @@ class KnownUpdates:
         """`counting`: returns the identities of the updates that count, if they are known. It gets the identities of
         the known updates."""
         self._counting = counting
-        self._expect: Callable[[Sequence[Usable]], None] | None = expect
+        self._expect = expect
+        self._expected: list[str] = []
         self._updates: dict[str, Usable | LeftOut] = {}
 
     def add(self, identity: str, update: Usable | LeftOut) -> None:
@@ -119,9 +120,13 @@ class KnownUpdates:
     def look(self) -> None:
         """Call `expect` if it is time."""
         counted = self._counting(self._updates)
-        if self._expect and counted is not None and all(name in self._updates for name in counted):
-            expect, self._expect = self._expect, None
-            expect([each for each in self.counted() if isinstance(each, Usable)])
+        if counted is None or not all(name in self._updates for name in counted):
+            return
+        expected = [each for each in self.counted() if isinstance(each, Usable)]
+        names = [each.participant for each in expected]
+        if names != self._expected:
+            self._expected = names
+            self._expect(expected)
 
     def counted(self) -> list[Usable | LeftOut]:
         """The updates that count, sorted by participant."""

@@ -64,6 +64,10 @@ from wardround.wire.models import Header
 
 logger = logging.getLogger(__name__)
 
+# An update that is refused while others arrive makes what was combined useless. After so many beginnings, the Job waits
+# until it has examined all updates: each beginning repeats work, and hospitals cause it.
+MOST_BEGINNINGS = 4
+
 
 async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: datetime) -> AggregationResult:
     """Carry out the plan. Raises AggregationError."""
@@ -152,7 +156,8 @@ class Anticipation:
         """`expected`: returns the aggregation of updates some of which still arrive. Raises AggregationError."""
         self._expected = expected
         self._confirmed = asyncio.Event()
-        self._begun: tuple[Aggregation, asyncio.Future[Combined]] | None = None
+        self._last: Aggregation | None = None
+        self._begun: list[asyncio.Future[Combined]] = []
 
     async def __aenter__(self) -> Anticipation:
         return self
@@ -163,16 +168,25 @@ class Anticipation:
         await self._stop()
 
     def begin(self, updates: Sequence[Usable]) -> None:
-        """Begin to combine the updates."""
+        """Begin to combine the updates, and no longer those of an earlier call."""
+        for each in self._begun:
+            each.cancel()
+        if len(self._begun) == MOST_BEGINNINGS:
+            return
         with suppress(AggregationError):  # when the examination has ended, it says which error the Job has
-            aggregation = self._expected(updates)
-            self._begun = aggregation, asyncio.ensure_future(aggregation.combine(self._confirmed))
+            self._last = self._expected(updates)
+            self._begun.append(asyncio.ensure_future(self._combine(self._last, tuple(self._begun))))
+
+    async def _combine(self, aggregation: Aggregation, before: Sequence[asyncio.Future[Combined]]) -> Combined:
+        """Combine when the others have ended, because all use the same places in scratch."""
+        await asyncio.gather(*before, return_exceptions=True)
+        return await aggregation.combine(self._confirmed)
 
     async def combined(self, final: Aggregation) -> Combined:
         """Return what the final aggregation makes. Raises AggregationError and StoreError."""
-        if self._begun and self._begun[0].adds_the_same(final):
+        if self._last and self._last.adds_the_same(final):
             self._confirmed.set()
-            return await self._begun[1]
+            return await self._begun[-1]
         await self._stop()
         self._confirmed.set()
         return await final.combine(self._confirmed)
@@ -180,9 +194,9 @@ class Anticipation:
     async def _stop(self) -> None:
         """End what was begun. It makes nothing that anybody uses, so its error ends nothing: a full disk, or a sum that
         is not finite, may be due to an update that is left out."""
-        if self._begun:
-            self._begun[1].cancel()
-            [error] = await asyncio.gather(self._begun[1], return_exceptions=True)
+        for each in self._begun:
+            each.cancel()
+        for error in await asyncio.gather(*self._begun, return_exceptions=True):
             if isinstance(error, Exception) and not isinstance(error, AggregationError | OSError):
                 logger.error("what the Job had combined before all updates had come is lost", exc_info=error)
 

@@ -130,7 +130,8 @@ class Reduction:
 class SliceReduction:
     """Reduces updates that were sealed again in scratch, slice by slice, with all participants at once.
 
-    `slice_size`: see sealing.slices.slice_bytes. It changes no bit of a result.
+    `slice_size`: see sealing.slices.slice_bytes. It changes no bit of a median or a trimmed mean. Distances are sums
+    over slices, so it changes their last bits.
     """
 
     def __init__(

@@ -105,11 +105,21 @@ class BaseHeldStore(HeldStore):
 
 class Held:
     """An aggregation, up to the last byte of the last update. `segments`: how many the result has so far. `measured`:
-    in how many the distances between updates are known."""
+    in how many the distances between updates are known. `beginnings`: how many times the Job began to combine.
+    `parts_of`: whose updates it combined last."""
 
     def __init__(self, train: Round, patch: pytest.MonkeyPatch) -> None:
         self.train = train
-        self.segments = self.measured = 0
+        self.segments = self.measured = self.beginnings = 0
+        self.parts_of: tuple[str, ...] = ()
+        combine = job.Aggregation.combine
+
+        async def noted(aggregation: job.Aggregation, confirmed: asyncio.Event) -> job.Combined:
+            self.beginnings, self.segments = self.beginnings + 1, 0
+            self.parts_of = tuple(each.participant for each in aggregation._usable)
+            return await combine(aggregation, confirmed)
+
+        patch.setattr(job.Aggregation, "combine", noted)
         append = SealedResult.append
 
         async def counted(sealed: SealedResult, segment: memoryview) -> None:
@@ -137,11 +147,12 @@ class Held:
             main.carry_out(folder / "plan.json", folder, open_store=lambda *_: self.store, clock=system_clock)
         )
 
-    async def has_made(self, segments: int) -> None:
-        """Wait until all but the last byte has arrived, and the result has so many segments."""
+    async def has_made(self, segments: int, of: tuple[str, ...] = ()) -> None:
+        """Wait until all but the last byte has arrived, and the result (`of` these participants) has so many
+        segments."""
         async with asyncio.timeout(60):
             await self.store.held.wait()
-            while max(self.segments, self.measured) < segments:
+            while max(self.segments, self.measured) < segments or (of and of != self.parts_of):
                 assert not self.running.done(), self.running.result()
                 await asyncio.sleep(0.01)
 
@@ -353,6 +364,35 @@ async def test_an_update_whose_last_bytes_are_bad_leaves_nothing_in_the_result(
     del train.sent[LAST]
     late = await without_anticipation(train, monkeypatch)
     assert (early.digest, early.counted) == (late.digest, late.counted)
+
+
+async def test_an_update_that_is_refused_while_others_arrive_leaves_time_to_combine_the_others(
+    train: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sent(train)
+    spoil(train, "site-b")
+    held = await begun(train, monkeypatch, made=0)
+    await held.has_made(4, of=(*SITES[:1], *SITES[2:]))
+    assert held.store.stored == []
+    early = await held.end()
+    assert [(each.participant, each.reason) for each in early.left_out] == [("site-b", "Altered")]
+    del train.sent["site-b"]
+    late = await without_anticipation(train, monkeypatch)
+    assert (early.digest, early.counted) == (late.digest, late.counted)
+
+
+async def test_hospitals_make_the_job_begin_only_a_few_times(train: Round, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three are refused, and then no more is combined before the end."""
+    monkeypatch.setattr(job, "MOST_BEGINNINGS", 2)
+    await sent(train)
+    for name in SITES[:3]:
+        spoil(train, name)
+    held = await begun(train, monkeypatch, made=0)
+    await asyncio.sleep(1)
+    assert (held.beginnings <= 2, held.parts_of == SITES[3:], held.store.stored) == (True, False, [])
+    early = await held.end()
+    assert held.parts_of == SITES[3:]
+    assert early.aggregated == SITES[3:]
 
 
 async def test_too_few_updates_after_a_refusal_give_no_result(train: Round, monkeypatch: pytest.MonkeyPatch) -> None:
