@@ -111,9 +111,11 @@ class StoreClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._session is not None:
-            await self._session.close()
-            self._session = None
-            await self._sockets.end()
+            try:
+                await self._session.close()
+            finally:
+                self._session = None
+                await self._sockets.end()
 
     async def get(self, url: str, length: int, sink: Callable[[bytes], Awaitable[None]], *, offset: int = 0) -> None:
         """Pass exactly `length` bytes of an object, from `offset`, to `sink`, in order.
