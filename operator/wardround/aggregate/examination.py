@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,7 +19,7 @@ from wardround.aggregate.outliers import Size, too_large
 from wardround.aggregate.plan import AggregationError
 from wardround.aggregate.sealed_file import Keeping, SealedFile
 from wardround.aggregate.update_list import listed_updates
-from wardround.aggregate.updates import Form, Usable, examine, read_layout
+from wardround.aggregate.updates import REFUSALS, Form, Usable, examine, read_layout
 from wardround.parallel import Job, run_all
 from wardround.ports import Store
 from wardround.sealing import body as bodies
@@ -27,6 +27,7 @@ from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.keys import DecryptionKey
 from wardround.sealing.manifests import ExpectedUpdate
 from wardround.sealing.refused import Refused
+from wardround.store.errors import StoreError
 from wardround.tensors import Layout
 from wardround.wire import digests, strategy_terms
 from wardround.wire.aggregation import AggregationPlan, LeftOut, PlannedUpdate
@@ -52,7 +53,8 @@ async def open_base(store: Store, plan: AggregationPlan, keeping: Keeping) -> Ba
     if base is None:
         return None
     body = bodies.Body(base.data_key, base.manifest.header)
-    hashes = await store.get_bytes(base.get.segments, HASH_BYTES * body.segments)
+    with _base_there():
+        hashes = await store.get_bytes(base.get.segments, HASH_BYTES * body.segments)
     if digests.digest(hashes) != base.manifest.segments_digest:
         raise _base_changed("list of segments")
     file = SealedFile(store, base.get.parts, body, keeping, hashes)
@@ -62,12 +64,28 @@ async def open_base(store: Store, plan: AggregationPlan, keeping: Keeping) -> Ba
         "(docs/contracts.md). The round's author has to start from another base.",
     )
     try:
-        layout = await read_layout(file)
+        with _base_there():
+            layout = await read_layout(file)
     except Refused as refused:
         raise (another if refused.reason == "WrongSchema" else _base_changed("content")) from None
     if not layout.canonical or layout.schema_digest != base.manifest.header.schema_digest:
         raise another
     return BaseModel(file, layout)
+
+
+@contextmanager
+def _base_there() -> Iterator[None]:
+    """Raises AggregationError for a base that the store no longer has as a whole: the store has answered, so it is no
+    use to wait for it."""
+    try:
+        yield
+    except StoreError as error:
+        if error.reason not in REFUSALS:
+            raise
+        raise AggregationError(
+            "StoreInconsistent",
+            f"The store no longer has the base of this round, or has only a part of it ({error}). {CHECK_STORE}",
+        ) from None
 
 
 def _base_changed(part: str) -> AggregationError:
@@ -169,7 +187,8 @@ async def examine_all(
 
     async def keep(base: SealedFile) -> None:
         try:
-            await base.read_through(lambda segment: None, buffers, turns)
+            with _base_there():
+                await base.read_through(lambda segment: None, buffers, turns)
         except Refused:
             raise _base_changed("content") from None
 

@@ -237,6 +237,23 @@ async def test_a_base_that_changed_behind_its_header_is_not_used(train: Round, s
     assert (code, answer["reason"]) == (75, "StoreInconsistent")
 
 
+@pytest.mark.parametrize("lost", ["part-00000", "segments"])
+@pytest.mark.parametrize("left", [None, 10])
+async def test_a_base_that_the_store_has_lost_is_named(train: Round, lost: str, left: int | None) -> None:
+    """The store answers, so the hub operator does not wait for it until the deadline of the round."""
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    assert train.base is not None
+    file = train.server.folder / "wardround" / train.base.manifest.location / lost
+    if left is None:
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:left])
+    code, answer = await train.aggregate()
+    assert (code, answer["reason"]) == (75, "StoreInconsistent")
+    assert answer["message"].startswith("The store no longer has the base of this round")
+
+
 async def test_a_full_disk_is_named(train: Round) -> None:
     await train.with_base(BASE)
     await train.update("site-a", weights(1))
