@@ -210,10 +210,15 @@ async def examine_all(
     in_order = known.counted()
     if collection:
         in_order = without_expired(in_order, now + timedelta(seconds=collection.closed_after))
-    read = [each for each in in_order if isinstance(each, Usable)]
-    uncounted = tuple(each.participant for each in read if plan.task == "Evaluate" and each.withheld)
+    return _sorted_out(plan.task, in_order)
+
+
+def _sorted_out(task: str, examined: Sequence[Usable | LeftOut]) -> ExaminedUpdates:
+    """Raises AggregationError if no update can be combined."""
+    read = [each for each in examined if isinstance(each, Usable)]
+    uncounted = tuple(each.participant for each in read if task == "Evaluate" and each.withheld)
     usable = [each for each in read if each.participant not in uncounted]
-    left_out = tuple(each for each in in_order if isinstance(each, LeftOut))
+    left_out = tuple(each for each in examined if isinstance(each, LeftOut))
     if not usable:
         raise AggregationError("NothingToAggregate", "", left_out, len(uncounted))
     return ExaminedUpdates(usable, uncounted, left_out)

@@ -147,12 +147,12 @@ class Held:
             main.carry_out(folder / "plan.json", folder, open_store=lambda *_: self.store, clock=system_clock)
         )
 
-    async def has_made(self, segments: int, of: tuple[str, ...] = ()) -> None:
-        """Wait until all but the last byte has arrived, and the result (`of` these participants) has so many
+    async def has_made(self, segments: int, sites: tuple[str, ...] = ()) -> None:
+        """Wait until all but the last byte has arrived, and the result (of these sites) has so many
         segments."""
         async with asyncio.timeout(60):
             await self.store.held.wait()
-            while max(self.segments, self.measured) < segments or (of and of != self.parts_of):
+            while max(self.segments, self.measured) < segments or (sites and sites != self.parts_of):
                 assert not self.running.done(), self.running.result()
                 await asyncio.sleep(0.01)
 
@@ -372,7 +372,7 @@ async def test_an_update_that_is_refused_while_others_arrive_leaves_time_to_comb
     await sent(train)
     spoil(train, "site-b")
     held = await begun(train, monkeypatch, made=0)
-    await held.has_made(4, of=(*SITES[:1], *SITES[2:]))
+    await held.has_made(4, sites=(*SITES[:1], *SITES[2:]))
     assert held.store.stored == []
     early = await held.end()
     assert [(each.participant, each.reason) for each in early.left_out] == [("site-b", "Altered")]
