@@ -16,7 +16,7 @@ from wardround.sealing.body import SEALED_SEGMENT
 
 class Buffers:
     """Buffers of one sealed segment each. Only as many are made as are lent at once, and as a reduction had lent
-    without an end when it was stopped: at most three."""
+    without an end when it was stopped: at most three each time. Nobody holds these, so their memory is free."""
 
     def __init__(self) -> None:
         self._free: list[memoryview] = []
