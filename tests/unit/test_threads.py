@@ -18,7 +18,8 @@ async def test_the_event_loop_runs_while_work_blocks() -> None:
     assert await blocked
 
 
-async def test_a_cancelled_caller_waits_for_its_thread() -> None:
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_a_cancelled_caller_waits_for_its_thread(times: int) -> None:
     begun, free, over = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
@@ -28,8 +29,9 @@ async def test_a_cancelled_caller_waits_for_its_thread() -> None:
 
     running = asyncio.create_task(beside(work))
     await asyncio.to_thread(begun.wait, 30)
-    running.cancel()
-    await asyncio.sleep(0.05)
+    for _ in range(times):
+        running.cancel()
+        await asyncio.sleep(0.05)
     assert not running.done()
     free.set()
     with pytest.raises(asyncio.CancelledError):
