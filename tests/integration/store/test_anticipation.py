@@ -181,6 +181,12 @@ async def without_anticipation(train: Round, patch: pytest.MonkeyPatch) -> Aggre
     return await held.end()
 
 
+async def compare_with_late(early: AggregationResult, train: Round, patch: pytest.MonkeyPatch) -> None:
+    """The same updates give the same result if they are combined when all have come."""
+    late = await without_anticipation(train, patch)
+    assert (early.digest, early.counted) == (late.digest, late.counted)
+
+
 async def sent(train: Round, last: Mapping[str, Any] | None = None, *, expired: str = "") -> None:
     """`last`: the update of the last participant, if it is special. `expired`: whose update is too old."""
     await train.with_base(BASE | weights(0, SIZE))
@@ -246,10 +252,9 @@ async def test_updates_arrive_side_by_side_stretch_by_stretch(
     assert isinstance(held.store, StretchedStore)
     # The end of no update is asked for before the beginning of all.
     assert held.store.offsets[: len(SITES)] == [0] * len(SITES)
-    assert sorted(held.store.offsets) == [part * end // 2 for part in range(3) for _ in SITES]
     early = await held.end()
-    late = await without_anticipation(train, monkeypatch)
-    assert (early.digest, early.counted) == (late.digest, late.counted)
+    assert sorted(held.store.offsets) == [part * end // 2 for part in range(3) for _ in SITES]
+    await compare_with_late(early, train, monkeypatch)
 
 
 async def test_a_growing_list_is_read_on_while_as_many_updates_arrive_as_may(
@@ -323,8 +328,7 @@ async def test_an_aggregation_that_begins_early_combines_nothing_before_its_list
     await held.has_made(4)
     assert held.store.stored == []
     answer = await held.end()
-    late = await without_anticipation(train, monkeypatch)
-    assert (answer.digest, answer.counted) == (late.digest, late.counted)
+    await compare_with_late(answer, train, monkeypatch)
 
 
 def spoil(train: Round, name: str) -> None:
@@ -362,8 +366,7 @@ async def test_an_update_whose_last_bytes_are_bad_leaves_nothing_in_the_result(
     assert [(each.participant, each.reason) for each in early.left_out] == [(LAST, reason)]
     assert len(held.store.stored) == 1
     del train.sent[LAST]
-    late = await without_anticipation(train, monkeypatch)
-    assert (early.digest, early.counted) == (late.digest, late.counted)
+    await compare_with_late(early, train, monkeypatch)
 
 
 async def test_an_update_that_is_refused_while_others_arrive_leaves_time_to_combine_the_others(
@@ -377,8 +380,7 @@ async def test_an_update_that_is_refused_while_others_arrive_leaves_time_to_comb
     early = await held.end()
     assert [(each.participant, each.reason) for each in early.left_out] == [("site-b", "Altered")]
     del train.sent["site-b"]
-    late = await without_anticipation(train, monkeypatch)
-    assert (early.digest, early.counted) == (late.digest, late.counted)
+    await compare_with_late(early, train, monkeypatch)
 
 
 async def test_hospitals_make_the_job_begin_only_a_few_times(train: Round, monkeypatch: pytest.MonkeyPatch) -> None:
