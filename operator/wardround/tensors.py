@@ -8,16 +8,17 @@ a cut at a multiple of 8 bytes, such as a 1 MiB segment, splits no element.
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class NotTensors(Exception):
     """A file is not safetensors, or not in the expected form. The text never quotes the file."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tensor:
     """Name, dtype (in safetensors' spelling) and shape of a tensor."""
 
@@ -79,12 +80,14 @@ class Layout:
     @property
     def canonical(self) -> bool:
         """Whether the header is that of `canonical_layout`."""
-        try:
-            return self.header == canonical_layout(self.tensors).header
-        except NotTensors:
-            return False  # in canonical order the offsets have more digits, and the header is too long
+        position = 8
+        for piece in _spelt(_in_order(self.tensors)):
+            if not self.header.startswith(piece, position):
+                return False
+            position += len(piece)
+        return self.header[position:] == _padding(position)
 
-    @property
+    @cached_property
     def schema_digest(self) -> str:
         """See `schema_digest`."""
         return schema_digest(self.tensors)
@@ -99,32 +102,54 @@ class Layout:
 
 def schema_digest(tensors: Iterable[Tensor]) -> str:
     """Return `sha256:<hex>` over names, dtypes and shapes, in an order independent of the file."""
-    rows = sorted([tensor.name, tensor.dtype, list(tensor.shape)] for tensor in tensors)
-    return digests.digest(canonical.dumps(rows))
+    digest, before = digests.Digest(), b"["
+    for tensor in sorted(tensors, key=lambda tensor: (tensor.name, tensor.dtype, tensor.shape)):
+        digest.update(before + canonical.dumps([tensor.name, tensor.dtype, tensor.shape]))
+        before = b","
+    digest.update(b"[]" if before == b"[" else b"]")
+    return digest.text
 
 
 def canonical_layout(tensors: Iterable[Tensor]) -> Layout:
     """Return the canonical layout of these tensors. Raises NotTensors."""
-    ordered = sorted(tensors, key=lambda tensor: (-tensor.item_bytes, tensor.name))
-    entries: dict[str, object] = {}
-    offset = 0
-    for tensor in ordered:
-        entries[tensor.name] = {
-            "dtype": tensor.dtype,
-            "shape": list(tensor.shape),
-            "data_offsets": [offset, offset + tensor.nbytes],
-        }
-        offset += tensor.nbytes
-    if len(entries) != len(ordered):
+    ordered = _in_order(tensors)
+    if len({tensor.name for tensor in ordered}) != len(ordered):
         raise NotTensors("two tensors have one name")
-    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
+    text = b"".join(_spelt(ordered))
+    text += _padding(len(text))
     if len(text) > LARGEST_HEADER:
         raise NotTensors(f"the header is longer than {LARGEST_HEADER} bytes")
     header = len(text).to_bytes(8, "little") + text
-    stops = [len(header) + stop for stop in itertools.accumulate(tensor.nbytes for tensor in ordered)]
-    places = tuple((tensor, stop - tensor.nbytes, stop) for tensor, stop in zip(ordered, stops, strict=True))
-    return Layout(places, header, len(header) + offset)
+    places = tuple((tensor, len(header) + start, len(header) + stop) for tensor, start, stop in _offsets(ordered))
+    return Layout(places, header, places[-1][2] if places else len(header))
+
+
+def _in_order(tensors: Iterable[Tensor]) -> list[Tensor]:
+    return sorted(tensors, key=lambda tensor: (-tensor.item_bytes, tensor.name))
+
+
+def _offsets(ordered: Iterable[Tensor]) -> Iterator[tuple[Tensor, int, int]]:
+    """Yield (tensor, start, stop) for tensors without gaps between them."""
+    stop = 0
+    for tensor in ordered:
+        start, stop = stop, stop + tensor.nbytes
+        yield tensor, start, stop
+
+
+def _spelt(ordered: Iterable[Tensor]) -> Iterator[bytes]:
+    """Yield the pieces of a canonical header's JSON. The whole text as objects takes far more memory than its bytes."""
+    before = "{"
+    for tensor, start, stop in _offsets(ordered):
+        entry = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": (start, stop)}
+        name, value = (json.dumps(each, separators=(",", ":"), ensure_ascii=False) for each in (tensor.name, entry))
+        yield f"{before}{name}:{value}".encode()
+        before = ","
+    yield b"{}" if before == "{" else b"}"
+
+
+def _padding(length: int) -> bytes:
+    """Return the spaces that follow so many bytes of a canonical header."""
+    return b" " * (-length % 8)
 
 
 def header_bytes(prefix: bytes) -> int:
@@ -150,7 +175,7 @@ def parse_header(header: bytes, length: int) -> Layout:
     if not _HEADER.fullmatch(header, 8):
         raise NotTensors("the header is not a JSON object of tensors")
     try:
-        entries = json.loads(header[8:], object_pairs_hook=_no_duplicates)
+        entries = json.loads(header[8:], object_pairs_hook=_packed)
     except (ValueError, RecursionError):
         raise NotTensors("the header is not JSON") from None
     if not isinstance(entries, dict):
@@ -306,27 +331,38 @@ def _dtype(array: Array) -> str:
     raise NotTensors(f"safetensors files cannot hold arrays of {array.dtype}")
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _packed(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Entry:
+    """Return a JSON object. A tensor's entry is packed at once: a dictionary and two lists for each tensor of the file
+    would take three times as much memory."""
     entries = dict(pairs)
     if len(entries) != len(pairs):
         raise ValueError("duplicate key")
+    match entries:
+        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [start, stop], **rest} if not rest:
+            return _Entry(dtype, tuple(shape), start, stop)
     return entries
 
 
+class _Entry(NamedTuple):
+    """What a header says of a tensor. Nothing of it has been checked."""
+
+    dtype: str
+    shape: tuple[Any, ...]
+    start: Any
+    stop: Any
+
+
 def _place(name: str, entry: object, data: int) -> tuple[Tensor, int, int]:
-    match entry:
-        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [start, stop], **rest} if not rest:
-            pass
-        case _:
-            raise NotTensors("a tensor's entry is malformed")
-    numbers: list[object] = [*shape, start, stop]
+    if not isinstance(entry, _Entry):
+        raise NotTensors("a tensor's entry is malformed")
+    dtype, shape, start, stop = entry
     if dtype not in DTYPES:
         raise NotTensors(f"a tensor has an unsupported dtype: only {', '.join(DTYPES)} are supported")
-    if len(shape) > 8 or not all(_count(number) for number in numbers):
+    if len(shape) > 8 or not all(map(_count, (*shape, start, stop))):
         raise NotTensors("a tensor has an unsupported shape or offset")
     if not name.isprintable():  # a lone surrogate, which UTF-8 cannot encode, is not printable either
         raise NotTensors("a tensor's name is not printable")
-    tensor = Tensor(name, dtype, tuple(shape))
+    tensor = Tensor(name, sys.intern(dtype), shape)
     if stop - start != tensor.nbytes:
         raise NotTensors("a tensor's offsets do not fit its shape")
     return tensor, data + start, data + stop

@@ -12,7 +12,8 @@ import pytest
 import safetensors.numpy
 
 from wardround import tensors
-from wardround.wire import digests
+from wardround.tensors import Tensor
+from wardround.wire import canonical, digests
 
 
 def test_the_reference_implementation_reads_our_files(tmp_path: Path) -> None:
@@ -161,3 +162,61 @@ def test_names_and_metadata_may_contain_json_syntax(name: str) -> None:
     text = json.dumps({"__metadata__": {name: name}, name: GOOD}, indent=2).encode()
     read = tensors.parse_header(len(text).to_bytes(8, "little") + text, 16 + len(text))
     assert [tensor.name for tensor in read.tensors] == [name]
+
+
+def many(count: int) -> list[Tensor]:
+    """Tensors of some dtypes, with names and shapes of a large network; some are empty or scalars."""
+    dice = random.Random(11)
+    dtypes = dice.choices(list(tensors.DTYPES), k=count)
+    shapes = [tuple(dice.randrange(30) for _ in range(dice.randrange(4))) for _ in range(count)]
+    names = [f'model.layers.{number:05d}.attention.w\u00e9ight"' for number in range(count)]
+    return [Tensor(*each) for each in zip(names, dtypes, shapes, strict=True)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 10_000])
+def test_a_canonical_header_and_its_digest_are_spelt_as_one_document(count: int) -> None:
+    """Both are made in pieces. The whole document takes more memory."""
+    layout = tensors.canonical_layout(many(count))
+    first = len(layout.header)
+    document = {
+        tensor.name: {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [start - first, stop - first]}
+        for tensor, start, stop in layout.places
+    }
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    assert layout.header == len(text).to_bytes(8, "little") + text
+    assert tensors.parse_header(layout.header, layout.length) == layout
+    assert layout.canonical
+    rows = sorted([tensor.name, tensor.dtype, list(tensor.shape)] for tensor in layout.tensors)
+    assert layout.schema_digest == digests.digest(canonical.dumps(rows))
+
+
+@pytest.mark.parametrize("change", ["swapped", "spaced", "unpadded", "padded"])
+def test_another_spelling_of_a_canonical_header_is_not_canonical(change: str) -> None:
+    layout = tensors.canonical_layout([Tensor("a", "F32", (2,)), Tensor("b", "F32", (2,))])
+    text = layout.header[8:].rstrip()
+    padding = layout.header[8 + len(text) :]
+    changed = {
+        "swapped": text.replace(b'"b"', b'"c"').replace(b'"a"', b'"b"').replace(b'"c"', b'"a"') + padding,
+        "spaced": text.replace(b":", b": ", 1) + padding,
+        "unpadded": text,
+        "padded": text + padding + b" " * 8,
+    }[change]
+    assert changed != layout.header[8:]
+    read = tensors.parse_header(len(changed).to_bytes(8, "little") + changed, 8 + len(changed) + 16)
+    assert not read.canonical
+    assert read.schema_digest == layout.schema_digest
+
+
+def test_the_header_of_many_tensors_takes_little_memory() -> None:
+    """An aggregation Job reads the header of its base while its buffers wait."""
+    made = tensors.canonical_layout(many(10_000))
+    header, length = made.header, made.length
+    tracemalloc.start()
+    read = tensors.parse_header(header, length)
+    assert read.canonical
+    assert read.schema_digest == made.schema_digest
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 4 * len(header)
+    assert peak < 7 * len(header)
