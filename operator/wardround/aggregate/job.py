@@ -42,7 +42,7 @@ from wardround.aggregate.sealed_result import SealedResult
 from wardround.aggregate.slices import NotFinite, Run, runs
 from wardround.aggregate.state import open_moments
 from wardround.aggregate.strategies import Facts, strategy
-from wardround.aggregate.updates import Form, Usable
+from wardround.aggregate.updates import REFUSALS, Form, Usable
 from wardround.aggregate.weights import limits, scales, shares
 from wardround.ports import Store
 from wardround.sealing import body as bodies
@@ -245,6 +245,11 @@ def _failures() -> Iterator[None]:
         ) from None
     except Refused:
         # Every segment opened in the first pass.
+        raise AggregationError("StoreInconsistent", CHANGED_MEANWHILE) from None
+    except StoreError as error:
+        if error.reason not in REFUSALS:
+            raise
+        # The store has answered, so it is no use to wait for it.
         raise AggregationError("StoreInconsistent", CHANGED_MEANWHILE) from None
 
 

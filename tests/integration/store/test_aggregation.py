@@ -254,6 +254,20 @@ async def test_a_base_that_the_store_has_lost_is_named(train: Round, lost: str, 
     assert answer["message"].startswith("The store no longer has the base of this round")
 
 
+async def test_a_base_that_is_lost_behind_its_header_counts_as_changed(train: Round) -> None:
+    """This Job reads the store twice, and the header of the base is all that it has read of it before."""
+    train.scratch_limit = 1
+    size = 500_000  # two segments
+    await train.with_base(weights(0, size))
+    await train.update("site-a", weights(1, size))
+    assert train.base is not None
+    part = train.server.folder / "wardround" / train.base.manifest.location / "part-00000"
+    part.write_bytes(part.read_bytes()[: body.SEALED_SEGMENT + 10])
+    code, answer = await train.aggregate()
+    assert (code, answer["reason"]) == (75, "StoreInconsistent")
+    assert "changed in the store" in answer["message"]
+
+
 async def test_a_full_disk_is_named(train: Round) -> None:
     await train.with_base(BASE)
     await train.update("site-a", weights(1))
