@@ -42,7 +42,6 @@ from wardround.wire import digests
 from wardround.wire.models import UpdateManifest
 from wardround.wire.strategy_terms import FEDAVG, STRATEGIES
 
-TENSORS = 267
 INITIAL = digests.digest(b"the weights before training")
 
 
@@ -50,13 +49,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--participants", type=int, default=512)
     parser.add_argument("--mebibytes", type=int, default=16, help="of each update")
+    parser.add_argument("--tensors", type=int, default=267, help="of each update")
     parser.add_argument("--seconds", type=float, help="end the Job after so long")
     parser.add_argument("--segments", type=int, default=8, help="how many segments to reduce then")
     parser.add_argument("--scratch-gib", type=int, default=20, help="aggregation.scratchGiB of the hub chart")
     parser.add_argument("--strategy", choices=STRATEGIES, default=FEDAVG)
     parser.add_argument("--given", nargs="*", default=[], metavar="NAME=VALUE", help="parameters of the strategy")
     options = parser.parse_args()
-    plain = Plain(_layout(options.mebibytes))
+    plain = Plain(_layout(options.mebibytes, options.tensors))
     with TemporaryDirectory(prefix="wardround-bench-") as name:
         folder = Path(name)
         with serving(GeneratedStore(plain), folder) as store:
@@ -99,10 +99,10 @@ async def _measure(folder: Path, store: GeneratedStore, options: argparse.Namesp
     return measured
 
 
-def _layout(mebibytes: int) -> Layout:
-    """One model of float32 of about so many MiB."""
-    count = (mebibytes << 20) // 4 // TENSORS
-    return tensors.canonical_layout([Tensor(f"layer-{number:03d}", "F32", (count,)) for number in range(TENSORS)])
+def _layout(mebibytes: int, count: int) -> Layout:
+    """One model of `count` tensors of float32, of about so many MiB."""
+    shape = ((mebibytes << 20) // 4 // count,)
+    return tensors.canonical_layout([Tensor(f"layer-{number:05d}", "F32", shape) for number in range(count)])
 
 
 async def _send_all(played: Round, store: GeneratedStore, participants: int, *, whole: bool) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 
@@ -49,34 +50,53 @@ NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,24})?([eE][+-]?[0-9]{1,3})?", re.A
 REFUSALS = {MISSING: "Missing", SHORT: "Altered"}
 
 
+class ParsedHeaders:
+    """Equal headers share one layout: the objects of a layout take several times the memory of its header, and
+    hospitals of an initial round send equal headers. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._last: Layout | None = None
+
+    def layout(self, header: bytes, length: int) -> Layout:
+        """See tensors.parse_header."""
+        with self._lock:
+            last = self._last
+            if last is None or last.header != header or last.length != length:
+                self._last = last = parse_header(header, length)
+            return last
+
+
 @dataclass(frozen=True)
 class Form:
     """The expected tensors and claims of an update. `least_cell`: the least `min_cell` that a hospital may claim.
     `layout`: None for initial weights and for Statistics. `frozen`: patterns of a Train round's frozen tensors.
-    `compression`: of the updates of a Train round with a base."""
+    `compression`: of the updates of a Train round with a base. `headers`: of updates whose layout is not known."""
 
     task: str
     least_cell: int
     layout: Layout | None = None
     frozen: tuple[str, ...] = ()
     compression: Compression = NONE
+    headers: ParsedHeaders = field(default_factory=ParsedHeaders, compare=False)
 
     @property
     def length(self) -> int | None:
         """Bytes of an update; None if its layout is not known."""
         return None if self.layout is None else sent_length(self.layout, self.compression, self.frozen)
 
-    @property
-    def frozen_patterns(self) -> tuple[str, ...] | None:
-        """`frozen` of a Train round; None in other rounds."""
-        return self.frozen if self.task == "Train" else None
-
     @cached_property
     def runs(self) -> Sequence[Run]:
         """The runs of `layout`, which all updates share: many may be examined at once, and a model may have many
         runs."""
         assert self.layout is not None
-        return _checked_runs(self.layout, self.frozen_patterns)
+        return self.runs_of(self.layout)
+
+    def runs_of(self, layout: Layout) -> Sequence[Run]:
+        """The runs that a first pass checks. A frozen tensor keeps the base's values. For the others, only the dtypes
+        matter here."""
+        train = self.task == "Train"
+        return runs(layout, lambda name, dtype: "KeepBase" if train and is_frozen(name, self.frozen) else "Delta")
 
 
 @dataclass(frozen=True)
@@ -162,7 +182,7 @@ async def examine(
     )
     if train:
         begun(usable)
-    first_pass = _first_pass(file, form)
+    first_pass = FirstPass(body.length, form, file.sent if isinstance(file, ExpandedFile) else None)
     with _refusals():
         await file.read_through(first_pass.add, buffers, turns)
         layout = first_pass.finish()
@@ -192,12 +212,6 @@ def _file(store: Store, urls: Sequence[str], body: Body, form: Form, keeping: Ke
     assert isinstance(keeping, Resealing), "plan.parse refuses other plans"
     expansion = Expansion(form.layout, form.compression, form.frozen)
     return ExpandedFile(store, urls, body, keeping, form.layout.length, expansion)
-
-
-def _first_pass(file: SealedFile, form: Form) -> _FirstPass:
-    sent = file.sent if isinstance(file, ExpandedFile) else None
-    shared = None if form.layout is None else form.runs
-    return _FirstPass(file.body.length, form.layout, form.frozen_patterns, sent, shared)
 
 
 @contextmanager
@@ -299,62 +313,64 @@ async def _numbers(file: SealedFile, layout: Layout, task: str) -> dict[str, Arr
     return {tensor.name: np.frombuffer(data[start:stop], "<f8") for tensor, start, stop in layout.places}
 
 
-class _FirstPass:
+class FirstPass:
     """Checks an update's segments in order: header, finite values, frozen tensors, digest.
 
-    `frozen`: the patterns of a Train round, None in other rounds. Against a `known` layout, the update of a Train round
-    is a difference from a base, so its frozen tensors are zero. `squares`: the sum of squares of the floats of a Train
-    round that are not frozen. `sent`: digest of the file as it was sent, if the segments are of an expanded one.
+    Against a known layout, the update of a Train round is a difference from a base, so its frozen tensors are zero.
+    `squares`: the sum of squares of the floats of a Train round that are not frozen.
     """
 
-    def __init__(
-        self,
-        length: int,
-        known: Layout | None = None,
-        frozen: Sequence[str] | None = None,
-        sent: digests.Digest | None = None,
-        shared: Sequence[Run] | None = None,
-    ) -> None:
-        """`shared`: the runs of the known layout, if somebody has them."""
+    def __init__(self, length: int, form: Form, sent: digests.Digest | None = None) -> None:
+        """`length`: of the file. `sent`: digest of the file as it was sent, if the segments are of an expanded one."""
         self.squares = 0.0
-        self._frozen = frozen
+        self._form = form
         self._frozen_bytes = digests.Digest()
         self._length = length
-        self._known = known
         self._sent = sent
         self._plain = digests.Digest()
-        self._waiting = bytearray()  # the first segments, until the header is complete (at most 8 MiB)
+        # The first segments of an unknown layout, until the header is complete (at most 8 MiB).
+        self._waiting = bytearray()
         self._layout: Layout | None = None
         self._runs: Sequence[Run] = ()
-        self._shared = shared
         self._start = 0
 
     def add(self, segment: bytes | memoryview) -> None:
         """Check the next segment. Raises Refused: WrongSchema, NotFinite or FrozenNotZero."""
         if self._sent is None:
             self._plain.update(segment)
-        if self._layout is None:
+        if self._form.layout is not None:
+            self._check_header(segment, self._form.layout)
+        elif self._layout is None:
             self._waiting += segment
             segment = bytes(self._waiting)
-            self._layout = self._read_header(segment)
+            self._layout = _layout(segment, self._length, self._form.headers.layout)
             if self._layout is None:
                 return
             self._waiting.clear()
-            self._runs = self._shared or _checked_runs(self._layout, self._frozen)
+            self._runs = self._form.runs_of(self._layout)
         pieces = list(within(self._runs, self._start, self._start + len(segment)))
         try:
             check_finite(segment, pieces)
         except NotFinite:
             raise Refused("NotFinite") from None
-        if self._frozen is not None:
+        if self._form.task == "Train":
             self._check_frozen(segment, [run for run in pieces if run.rule == "KeepBase"])
             self.squares += squares(segment, [run for run in pieces if run.rule != "KeepBase"])
         self._start += len(segment)
 
+    def _check_header(self, segment: bytes | memoryview, known: Layout) -> None:
+        """A known header is compared, not parsed: parsing the header of millions of tensors needs far more memory than
+        its bytes."""
+        if self._start < len(known.header):
+            expected = memoryview(known.header)[self._start : self._start + len(segment)]
+            if segment[: len(expected)] != expected:
+                raise Refused("WrongSchema")
+        self._runs = self._form.runs
+
     def _check_frozen(self, segment: bytes | memoryview, pieces: Sequence[Run]) -> None:
         for run in pieces:
             content = memoryview(segment)[run.start : run.stop]
-            if self._known is None:
+            if self._form.layout is None:
                 self._frozen_bytes.update(content)
             elif np.any(np.frombuffer(content, np.uint8)):
                 raise Refused("FrozenNotZero")
@@ -362,17 +378,7 @@ class _FirstPass:
     @property
     def frozen_digest(self) -> str:
         """The digest of the frozen tensors of initial weights, in the file's order; "" of other updates."""
-        return self._frozen_bytes.text if self._frozen is not None and self._known is None else ""
-
-    def _read_header(self, prefix: bytes) -> Layout | None:
-        """Return the layout once the header is complete. A known header is compared, not parsed: parsing the header of
-        millions of tensors needs far more memory than its bytes."""
-        if self._known is None:
-            return _layout(prefix, self._length)
-        length = min(len(prefix), len(self._known.header))
-        if prefix[:length] != self._known.header[:length]:
-            raise Refused("WrongSchema")
-        return self._known if length == len(self._known.header) else None
+        return self._frozen_bytes.text if self._form.task == "Train" and self._form.layout is None else ""
 
     @property
     def digest(self) -> str:
@@ -381,23 +387,18 @@ class _FirstPass:
 
     def finish(self) -> Layout:
         """Return the layout. Raises Refused: WrongSchema."""
-        if self._layout is None:
+        layout = self._form.layout or self._layout
+        if layout is None or self._start < len(layout.header):
             raise Refused("WrongSchema")
-        return self._layout
+        return layout
 
 
-def _checked_runs(layout: Layout, frozen: Sequence[str] | None) -> list[Run]:
-    """Return the runs that a first pass checks. A frozen tensor keeps the base's values. For the others, only the
-    dtypes matter here."""
-    return runs(layout, lambda name, dtype: "KeepBase" if frozen is not None and is_frozen(name, frozen) else "Delta")
-
-
-def _layout(prefix: bytes, length: int) -> Layout | None:
+def _layout(prefix: bytes, length: int, parse: Callable[[bytes, int], Layout] = parse_header) -> Layout | None:
     """Return the layout once the header is complete. Refuses a header of more than LARGEST_HEADER bytes."""
     try:
         size = header_bytes(prefix)
         if size > length:
             raise Refused("WrongSchema")
-        return parse_header(prefix[:size], length) if size <= len(prefix) else None
+        return parse(prefix[:size], length) if size <= len(prefix) else None
     except NotTensors:
         raise Refused("WrongSchema") from None

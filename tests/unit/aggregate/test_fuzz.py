@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.sealing.noise import documents, noise, refuses
 from wardround.aggregate import counts, plan
-from wardround.aggregate.updates import _FirstPass
+from wardround.aggregate.updates import FirstPass, Form
 from wardround.sealing.body import SEGMENT
 from wardround.tensors import Layout, Tensor, canonical_layout
 from wardround.wire import digests
@@ -41,7 +41,7 @@ def test_any_bytes_are_read_or_refused(known: Layout | None) -> None:
         for cut in (SEGMENT, 24):
 
             def read(data: bytes = data, cut: int = cut) -> None:
-                first_pass = _FirstPass(len(data), known)
+                first_pass = FirstPass(len(data), Form("Evaluate", 11, known))
                 for start in range(0, len(data), cut):
                     first_pass.add(data[start : start + cut])
                 layout = first_pass.finish()
