@@ -53,7 +53,6 @@ from wardround.store.transfer import StoreClient
 from wardround.wire.strategy_terms import FEDAVG, STRATEGIES, fewest
 
 Times = dict[str, list[float]]
-TENSORS = 267
 # The number of the first aggregation that begins early. Each aggregation has its own place for its result.
 EARLY_NUMBER = 1000
 # Strategies that Flower has too.
@@ -79,6 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--participants", type=int, default=20)
     parser.add_argument("--parameters", type=int, default=25_600_000)
+    parser.add_argument("--tensors", type=int, default=267, help="of the model, which share the parameters")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the store and scratch lie; default: the system's temporary")
     parser.add_argument("--strategy", choices=STRATEGIES, default=FEDAVG)
@@ -117,13 +117,15 @@ async def _measure(folder: Path, options: argparse.Namespace) -> Times:
     with serving(folder / "store") as server:
         async with server.client() as store:
             await admin.ensure_bucket(store, server.presigner, datetime.now(UTC))
-            played = await _round(server, store, folder, options.participants, options.parameters)
+            played = await _round(server, store, folder, options)
             compared = await _compared(played, options)
             played.strategy = options.strategy
             played.strategy_parameters = dict(each.split("=", 1) for each in options.given)
             plans = [await played.plan(number + 1) for number in range(options.runs)]
-        peers = {} if options.no_peers else dict(_peers(folder, options.participants, options.parameters))
-        print(f"{options.participants} updates of {options.parameters} float32 in {TENSORS} tensors", flush=True)
+        peers = {} if options.no_peers else dict(_peers(folder, options))
+        print(
+            f"{options.participants} updates of {options.parameters} float32 in {options.tensors} tensors", flush=True
+        )
         for plan in plans:
             with _scratch(folder) as scratch:
                 times["floor"].append(_fetch_floor(played, server, scratch))
@@ -164,20 +166,20 @@ def _aggregate_by_peer(program: Path, peer: str, updates: Path, strategy: str) -
     return float(_run([str(program), "-m", "bench.peers", peer, "aggregate", str(updates), strategy]).stdout)
 
 
-async def _round(server: Server, store: StoreClient, folder: Path, participants: int, parameters: int) -> Round:
+async def _round(server: Server, store: StoreClient, folder: Path, options: argparse.Namespace) -> Round:
     """A round whose updates and base are stored."""
     (folder / "round").mkdir()
     played = Round(server, store, folder / "round")
-    await played.with_base(_tensors(0, parameters))
-    for number in range(participants):
+    await played.with_base(_tensors(0, options))
+    for number in range(options.participants):
         name = f"site-{number:04d}"
-        await played.update(name, _tensors(number + 1, parameters), samples=100 + number)
+        await played.update(name, _tensors(number + 1, options), samples=100 + number)
         shutil.rmtree(folder / "round" / name)
     return played
 
 
-def _tensors(seed: int, parameters: int) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
-    return dict(arrays(seed, parameters, TENSORS))
+def _tensors(seed: int, options: argparse.Namespace) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    return dict(arrays(seed, options.parameters, options.tensors))
 
 
 @contextmanager
@@ -295,7 +297,7 @@ def _run(command: list[str], environment: dict[str, str] | None = None) -> subpr
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
 
 
-def _peers(folder: Path, participants: int, parameters: int) -> Iterator[tuple[str, Path]]:
+def _peers(folder: Path, options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
     """Install each peer into a throw-away environment, and let it write its own updates."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for peer in PEERS:
@@ -305,7 +307,7 @@ def _peers(folder: Path, participants: int, parameters: int) -> Iterator[tuple[s
         try:
             _run([sys.executable, "-m", "venv", str(environment)])
             _run([str(program), "-m", "pip", "install", "--quiet", *extras[f"peer-{peer}"]])
-            counts = [str(participants), str(parameters), str(TENSORS)]
+            counts = [str(each) for each in (options.participants, options.parameters, options.tensors)]
             _run([str(program), "-m", "bench.peers", peer, "write", str(updates), *counts])
         except subprocess.CalledProcessError as failed:
             print(f"{peer} cannot be measured here: {failed.stderr.strip()[-500:]}", flush=True)
