@@ -203,6 +203,7 @@ NOT_RUN_INLINE = {
     "make -s bench-aggregation ARGS='--participants 20 --parameters 25600000'": MINUTES,
     "python -m bench.large --mebibytes 1024 --seconds 30 --segments 3": MINUTES,
     "python -m bench.large --mebibytes 16": MINUTES,
+    "python -m bench.large --mebibytes 17 --participants 128 --tensors 10000": MINUTES,
     "python -m bench.sealing 512 11": MINUTES,
     "python -m bench.aggregation_pod": MINUTES,
     "make lint unit": "part of make test",
