@@ -66,9 +66,13 @@ def _answer(path: Path, file: Path, manifest: Path, fingerprint: str) -> int:
         return _failed(f"{failure.reason}: {failure.message}")
     for line in predict.notes(loaded.card):
         print(line, file=sys.stderr)
+    rows = written.answered + written.outside
+    if not rows:
+        return _failed(f"{file} has no rows, so there is no answer. Name a file with a header and at least one row")
     if written.outside:
-        rows = written.answered + written.outside
-        print(f"{written.outside} of {rows} rows have no answer. The column named fault says why", file=sys.stderr)
+        print(f"{written.outside} of {rows} rows have no answer. The column named fault says why.", file=sys.stderr)
+    if not written.answered:
+        return _failed(f"no row has an answer. Correct {file}, or how {manifest} describes it")
     return SOME_WITHOUT_ANSWER if written.outside else 0
 
 

@@ -217,7 +217,11 @@ def _ended(seen: Observation, made: ObservedJob) -> PredictionStatus:
     if fault is not None:
         return _failed(seen, *fault)
     predicted = _answer(made)
-    return _complete(seen, predicted) if predicted is not None else _failed(seen, *_no_report(made))
+    if predicted is None:
+        return _failed(seen, *_no_report(made))
+    if not predicted.answered:
+        return dataclasses.replace(_failed(seen, "NoRowAnswered", _unanswered(seen, predicted)), answer=predicted)
+    return _complete(seen, predicted)
 
 
 def _reported(made: ObservedJob) -> Fault | None:
@@ -254,6 +258,20 @@ def _advised(reason: str, message: str) -> str:
     """The pod's own words, and what to do. Reasons that only Predictions have say it in general."""
     own = {each.name: each for each in PREDICTIONS}
     return f"{message}. {own[reason].action}" if reason in own else message
+
+
+def _unanswered(seen: Observation, predicted: Predicted) -> str:
+    """The message if the model has computed no probability. The file of answers stays, because it names the faults."""
+    spec, namespace = seen.prediction.spec, seen.prediction.metadata.namespace
+    if not predicted.outside:
+        fault = f"the file {spec.rows.path} on the claim {spec.rows.claim_name} has no rows"
+    else:
+        fault = (
+            f"all {predicted.outside} rows of {spec.rows.path} break the DataSchema: the column `fault` of the answer "
+            f"{spec.answer.path} on the claim {spec.answer.claim_name} says why"
+        )
+    advice = REASONS["NoRowAnswered"].about(dataset=spec.dataset_name, site_namespace=namespace)
+    return f"No row has a probability, because {fault}. {advice.action}"
 
 
 def _complete(seen: Observation, predicted: Predicted) -> PredictionStatus:

@@ -27,6 +27,14 @@ PREDICTIONS = (
         action="Nothing to do.",
     ),
     _hospital(
+        name="NoRowAnswered",
+        places=(Place.PREDICTION_FAILED,),
+        meaning="The model has computed no probability: the file of rows is empty, or every row breaks the DataSchema "
+        "on the model's card.",
+        action="Correct the file of rows, or how the Dataset describes it: `kubectl edit dataset DATASET -n "
+        "SITE_NAMESPACE`. Then make a new Prediction with another answer.path.",
+    ),
+    _hospital(
         name="ClaimNotListed",
         places=(Place.PREDICTION_STALLED,),
         meaning=(

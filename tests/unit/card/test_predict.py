@@ -312,6 +312,22 @@ def test_the_command_ends_with_0_if_every_row_has_an_answer(made: Made, tmp_path
 
 
 @pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["p1,links,,1.5,", "p2,links,150,1.5,"], "no row has an answer. Correct"),
+        ([], "has no rows, so there is no answer"),
+    ],
+)
+def test_the_command_ends_with_2_if_no_row_has_an_answer(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: list[str], words: str
+) -> None:
+    assert run(made, written(tmp_path / "new.csv", WITHOUT_TARGET, *rows), tmp_path) == 2
+    shown = capsys.readouterr()
+    assert words in shown.err
+    assert [each["row"] for each in csv.DictReader(shown.out.splitlines())] == [str(2 + n) for n in range(len(rows))]
+
+
+@pytest.mark.parametrize(
     ("line", "words"),
     [
         ("patient,side,age,seen", "ColumnMissing: the data has no column RADIUS_CM (field radius)"),

@@ -149,6 +149,26 @@ def test_an_answer_is_complete_and_counts_its_rows() -> None:
 
 
 @pytest.mark.parametrize(
+    ("outside", "words"),
+    [
+        (
+            42,
+            "all 42 rows of cases.csv break the DataSchema: the column `fault` of the answer answers.csv on the claim",
+        ),
+        (0, "the file cases.csv on the claim new-cases has no rows"),
+    ],
+)
+def test_a_prediction_that_answers_no_row_has_failed(outside: int, words: str) -> None:
+    planned = plans.plan(seen(made=made({"prediction": {**PREDICTED, "answered": 0, "outside": outside}})))
+    reason, message = shown(planned, "Failed")
+    assert reason == "NoRowAnswered"
+    assert words in message
+    assert "kubectl edit dataset breast -n hospital-a" in message
+    assert planned.status.answer is not None
+    assert (planned.status.answer.answered, planned.status.answer.outside) == (0, outside)
+
+
+@pytest.mark.parametrize(
     ("outcome", "words"),
     [
         (
