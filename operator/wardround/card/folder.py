@@ -29,14 +29,18 @@ CARD_FILE, MODEL_FILE = "card.json", "model.safetensors"
 # A card fits into a Secret, 1 MiB. Written for people, each character can take six.
 CARD_BYTES = 8 << 20
 COPIED_AT_ONCE = 1 << 20
-AGAIN = (
-    "Pull the model again: kubectl wardround model pull federatedmodel/NAME -n FEDERATION -o FOLDER --hub-fingerprint "
-    "sha256:.."
-)
+AGAIN = f"Pull the model again: {model_folder.pull_command('federatedmodel/NAME', 'FEDERATION')}"
 
 
 class FolderRefused(Exception):
-    """A folder is not a model of this hub. The message says what is wrong, and what to do."""
+    """A folder is not a model of this hub. The message says what is wrong, and what to do.
+
+    `fault`: the message without the advice to a person who has pulled the folder. At a hospital, the courier wrote it.
+    """
+
+    def __init__(self, fault: str, advice: str = "") -> None:
+        super().__init__(f"{fault}. {advice}" if advice else fault)
+        self.fault = fault
 
 
 class CardTooNew(FolderRefused):
@@ -102,7 +106,7 @@ def described(path: Path) -> ModelCard | None:
     try:
         return cards.read(codec.read_document(CardFile, _card_file(path)).card)
     except codec.Malformed:
-        raise FolderRefused(f"{path / CARD_FILE} is no card that this program can read. {AGAIN}") from None
+        raise FolderRefused(f"{path / CARD_FILE} is no card that this program can read", AGAIN) from None
 
 
 def hold_card(path: Path, model: bytes) -> None:
@@ -133,7 +137,7 @@ def copy_model(path: Path, card: ModelCard, target: Path) -> None:
 
 
 def _another_model(path: Path, differs: str = "its SHA-256 is another one") -> FolderRefused:
-    return FolderRefused(f"{path / MODEL_FILE} is not the model that {CARD_FILE} describes: {differs}. {AGAIN}")
+    return FolderRefused(f"{path / MODEL_FILE} is not the model that {CARD_FILE} describes: {differs}", AGAIN)
 
 
 def _longer_model(path: Path) -> FolderRefused:
@@ -143,7 +147,7 @@ def _longer_model(path: Path) -> FolderRefused:
 def _card_file(path: Path) -> bytes:
     """Raises FolderRefused."""
     place = path / CARD_FILE
-    longer = FolderRefused(f"{place} is not the card of a model: it is longer than {CARD_BYTES} bytes. {AGAIN}")
+    longer = FolderRefused(f"{place} is not the card of a model: it is longer than {CARD_BYTES} bytes", AGAIN)
     return read_file(path, CARD_FILE, CARD_BYTES, longer)
 
 
@@ -154,7 +158,7 @@ def _verified(path: Path, content: bytes, fingerprint: str | None) -> ModelCard:
         file = codec.read_document(CardFile, content)
         signed_card = _envelope(file)
     except (ValueError, TypeError, RecursionError):
-        raise FolderRefused(f"this program cannot read {place} as the card of a model. {AGAIN}") from None
+        raise FolderRefused(f"this program cannot read {place} as the card of a model", AGAIN) from None
     actual = hub_fingerprint(file.hub_key)
     if fingerprint is not None and actual != fingerprint:
         raise FolderRefused(
@@ -165,7 +169,7 @@ def _verified(path: Path, content: bytes, fingerprint: str | None) -> ModelCard:
         verified = _opened_card(signed_card, file.hub_key, str(place))
     except Refused as refusal:
         raise FolderRefused(
-            f"{place} is not what the hub signed: somebody has changed it ({refusal.reason}). {AGAIN}"
+            f"{place} is not what the hub signed: somebody has changed it ({refusal.reason})", AGAIN
         ) from None
     _hold_columns(verified)
     return verified
@@ -231,7 +235,7 @@ def _opened(path: Path, name: str, missing: str = AGAIN) -> Iterator[BinaryIO]:
         raise _unreadable(path, name, error, missing) from None
     with file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise FolderRefused(f"{path / name} is not a file. {missing}")
+            raise FolderRefused(f"{path / name} is not a file", missing)
         yield file
 
 
@@ -248,5 +252,5 @@ def _unreadable(path: Path, name: str, error: OSError, missing: str) -> FolderRe
     if isinstance(error, NotADirectoryError):
         return FolderRefused(f"{path} is not a folder. Name the folder of a model, and not a file in it")
     if isinstance(error, FileNotFoundError):
-        return FolderRefused(f"the folder {path} has no file {name}. {missing}")
-    return FolderRefused(f"{path / name} cannot be read: {error.strerror or type(error).__name__}. {missing}")
+        return FolderRefused(f"the folder {path} has no file {name}", missing)
+    return FolderRefused(f"{path / name} cannot be read: {error.strerror or type(error).__name__}", missing)

@@ -99,7 +99,7 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except FolderRefused as refusal:
-        raise PredictionRefused("ModelRefused", str(refusal)) from None
+        raise PredictionRefused("ModelRefused", refusal.fault) from None
     except SchemaInvalid as fault:
         raise PredictionRefused("SchemaInvalid", str(fault)) from None
 

@@ -101,11 +101,6 @@ def metrics(result: Result) -> str:
     return " ".join(f"{each.name}={each.value}" for each in result.metrics)
 
 
-def pull_command(target: str, namespace: str) -> str:
-    """The command that gets a model out of the hub. `target`: federatedmodel/NAME or federatedround/NAME."""
-    return f"kubectl wardround model pull {target} -n {namespace} -o FOLDER --hub-fingerprint sha256:.."
-
-
 def printable(value: T) -> T:
     """An object or a text that cannot control a terminal: control characters, overrides of the writing direction and
     line breaks become spaces. People other than the reader wrote the texts of an object."""

@@ -34,3 +34,8 @@ class FolderOwner:
 def text(file: CardFile | FolderOwner) -> str:
     """The content of the file, as people read it."""
     return json.dumps(codec.dump_document(file), indent=2, ensure_ascii=False) + "\n"
+
+
+def pull_command(target: str, namespace: str) -> str:
+    """The command that writes a model's folder on a laptop. `target`: federatedmodel/NAME or federatedround/NAME."""
+    return f"kubectl wardround model pull {target} -n {namespace} -o FOLDER --hub-fingerprint sha256:.."

@@ -13,9 +13,9 @@ from wardround.cli.cluster import Cluster
 from wardround.cli.errors import CommandError
 from wardround.cli.hospital_report import build as hospital_build
 from wardround.cli.hospital_report import seen as hospital_seen
-from wardround.cli.objects import pull_command
 from wardround.cli.report import build, page, seen
 from wardround.clock import system_clock
+from wardround.wire.model_folder import pull_command
 
 
 def add(parsers: Parsers, shared: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -3,9 +3,9 @@
 from wardround.api.dataschema import DataSchemaSpec, SchemaField
 from wardround.api.federatedround import base_name, base_version
 from wardround.api.modelversion import ModelVersion
-from wardround.cli.objects import pull_command
 from wardround.cli.report.document import Block, Facts, Paragraph, Section, Table
 from wardround.cli.report.seen import ReportInput
+from wardround.wire.model_folder import pull_command
 
 NOT_STATED = "not stated"
 # Only numbers are inputs of a model.

@@ -3,7 +3,7 @@
 As everywhere in the report, no number of a single hospital and no exact number of samples of a round stands in it.
 """
 
-from wardround.cli.objects import printable, pull_command
+from wardround.cli.objects import printable
 from wardround.cli.report.card import NOT_STATED
 from wardround.cli.report.document import Block, Facts, Paragraph, Section, Table
 from wardround.cli.report.seen import ReportInput, SignedCard, version_of_card
@@ -11,6 +11,7 @@ from wardround.cli.shared_numbers import FEWEST_HOSPITALS
 from wardround.metrics.digits import rounded_count
 from wardround.wire import card as cards
 from wardround.wire.card import CardField, ModelCard
+from wardround.wire.model_folder import pull_command
 
 GAPS = {"NoPrediction": "the row gets no prediction", "Allowed": "allowed"}
 ROLES = {"Feature": "input", "Target": "target", "Ignored": "not read by the model"}
