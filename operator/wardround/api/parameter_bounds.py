@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 
+from wardround.api.nearest import nearest
 from wardround.api.site import AllowedParameter
 
 # A JSON number (RFC 8259), so that every trainer reads the same value: no blanks, no leading zero (octal for some), no
@@ -52,14 +53,21 @@ def _is_visible(value: str) -> bool:
 
 def first_outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> tuple[str, str]:
     """Name and bound of the first refused parameter with a plain name, for the round's author; ("", "") if there is
-    none. The bound is "" if the site's list lacks the name, or if the bound does not match PLAIN_BOUND. A required
-    parameter that is missing has no name here: only names that the round itself has written leave the hospital."""
+    none. If the site's list lacks the name, the bound is the name on the list that the author probably meant, if there
+    is one. The bound is "" if it does not match PLAIN_BOUND. A required parameter that is missing has no name here:
+    only names that the round itself has written, or nearly written, leave the hospital."""
     known = {each.name: each for each in allowed}
     for name, _ in _outside(task, given, known):
         if PLAIN.fullmatch(name):
-            bound = _bound(known[name]) if name in known else ""
+            bound = _bound(known[name]) if name in known else _meant(name, known)
             return name, bound if PLAIN_BOUND.fullmatch(bound) else ""
     return "", ""
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    """The name on the site's list that is nearly `name`, in words; "" if there is none."""
+    near = nearest(name, known)
+    return f"the name {near}" if near else ""
 
 
 def _bound(allowed: AllowedParameter) -> str:
@@ -75,13 +83,16 @@ def _outside(
 ) -> Iterator[tuple[str, str]]:
     """Names of refused parameters that the round sets, in order, each with the cause."""
     for name in sorted(given) if task != "Statistics" else ():
-        if cause := _refusal(given[name], known.get(name)):
+        if cause := _refusal(given[name], known[name]) if name in known else _unlisted(name, known):
             yield name, cause
 
 
-def _refusal(value: object, allowed: AllowedParameter | None) -> str:
-    if allowed is None:
-        return "which is not listed"
+def _unlisted(name: str, known: Collection[str]) -> str:
+    near = nearest(name, known)
+    return f"which is not listed (the list has {_shown(near)})" if near else "which is not listed"
+
+
+def _refusal(value: object, allowed: AllowedParameter) -> str:
     if not isinstance(value, str):
         return "which is not a string, as every parameter must be"
     if allowed.enum is not None and value not in allowed.enum:

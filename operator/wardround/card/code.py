@@ -42,7 +42,8 @@ def hold(card: ModelCard, named: NamedCode, allowed: Iterable[AllowedParameter])
         raise PodError(
             "ParametersNotAllowed",
             f"policy.parameters of the Site does not allow {'; '.join(refused)}. The model was trained with these "
-            "parameters, and its code reads them",
+            "parameters, and its code reads them. If the hospital wants to allow them, add them to policy.parameters "
+            "in the values of the site chart, and run `helm upgrade`. Then make a new Prediction",
         )
 
 

@@ -21,11 +21,11 @@ from wardround.api import conditions, federatedmodel, modelversion, names
 from wardround.api.federatedmodel import FederatedModel, FederatedModelSpec
 from wardround.api.federatedround import ResultMetric
 from wardround.api.modelversion import ModelVersion
+from wardround.api.nearest import nearest
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import interval
 from wardround.cli.objects import Object, printable, read
 from wardround.plans.model.comparable import usual_number
-from wardround.plans.round.view import nearest
 from wardround.reasons.registry import meant
 from wardround.wire import canonical, codec
 

@@ -68,7 +68,8 @@ def test_a_refused_task_has_failed_with_the_reason_on_both_sides(change: Any, re
 @pytest.mark.parametrize(
     ("parameters", "name", "bound"),
     [
-        ({"epochs": "5", "learningrate": "0.1"}, "learningrate", None),
+        ({"epochs": "5", "learningrate": "0.1"}, "learningrate", "the name learningRate"),
+        ({"epochs": "5", "dropout": "0.1"}, "dropout", None),
         ({"epochs": "5", "batchSize": "1"}, "batchSize", "minimum 16"),
         ({"epochs": "0"}, "epochs", "minimum 1, maximum 1000"),
         ({"epochs": "5", "optimizer": "adam"}, "optimizer", "one of Adam, SGD"),

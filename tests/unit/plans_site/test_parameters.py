@@ -102,6 +102,16 @@ def test_the_name_of_a_missing_parameter_stays_at_the_hospital() -> None:
     assert first_outside("Train", {}, demanded) == ("", "")
 
 
+def test_a_misspelt_parameter_gets_the_listed_name_that_was_meant() -> None:
+    """The round's author reads the bound on the hub. A name that nobody has nearly written stays at the hospital."""
+    listed = [AllowedParameter(name="learningRate", maximum="1"), AllowedParameter(name="batchSize")]
+    [message] = outside("Train", {"learningrate": "2"}, listed)
+    assert message == '"learningrate": "2", which is not listed (the list has "learningRate")'
+    assert first_outside("Train", {"learningrate": "2"}, listed) == ("learningrate", "the name learningRate")
+    assert first_outside("Train", {"momentum": "1"}, listed) == ("momentum", "")
+    assert outside("Train", {"momentum": "1"}, listed) == ('"momentum": "1", which is not listed',)
+
+
 @pytest.mark.parametrize(
     "value",
     [

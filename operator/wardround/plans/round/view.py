@@ -1,11 +1,11 @@
 """An observation of a round with what its rules need: which hospitals are in, which are missing, until when."""
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from wardround.api.federatedround import Attention, FederatedRound
+from wardround.api.nearest import nearest
 from wardround.api.participant import Participant
 from wardround.api.timeline import reached
 from wardround.plans import versions
@@ -21,7 +21,6 @@ from wardround.wire.aggregation import LeftOut
 from wardround.wire.compression import NONE
 
 NAMED = 8  # in one message; all stand in status.attention
-NEAR = 0.8  # similarity of two names by difflib: short names that differ in one or two letters
 
 
 @dataclass(frozen=True)
@@ -203,12 +202,6 @@ def guess(view: View, reason: str, name: str) -> str:
     if reason in ("DatasetNotFound", "DatasetNotAllowed") and participant is not None:
         return nearest(view.round.spec.dataset_name, offered(participant))
     return ""
-
-
-def nearest(word: str, known: Collection[str]) -> str:
-    """The name that a person who wrote `word` probably meant, or nothing."""
-    near = difflib.get_close_matches(word, sorted(set(known) - {word}), 1, NEAR)
-    return near[0] if near else ""
 
 
 def named(entries: Sequence[Attention | LeftOut]) -> str:
