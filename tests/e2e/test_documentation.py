@@ -167,6 +167,8 @@ NOT_RUN_INLINE = {
     "kubectl get fm -n FEDERATION": (
         "the kind is the hub's, and these commands run at a site: tests/integration/hub/test_models.py reads it"
     ),
+    "kubectl edit dataset DATASET -n SITE_NAMESPACE": "opens an editor",
+    "kubectl describe prediction NAME -n SITE_NAMESPACE": "the site has no Prediction: `kubectl get prediction` is run",
     "kubectl delete modelversion NAME -n FEDERATION": "tests/integration/hub/test_pushes.py deletes one",
     "kubectl delete federatedmodel NAME -n FEDERATION": "tests/integration/hub/test_lost_keys.py deletes one",
     "kubectl delete federatedmodels,federatedrounds,modelversions --all -n FEDERATION": (

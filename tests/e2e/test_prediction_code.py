@@ -120,7 +120,7 @@ def ask(federation: Federation, base: str, parameters: dict[str, str], command: 
             made(),
             f"job/predict-{made()['metadata']['uid']}",
             install.claim_folder(SITE, install.ANSWERS_CLAIM) / rows.name,
-            list(predict.answers(built_in, spec, rows)),
+            list(predict.Answers(built_in, spec, rows)),
             [each[identifier] for each in csv.DictReader([header, *lines[:ROWS]])],
         )
     finally:

@@ -29,8 +29,9 @@ def answer(folders: Folders, asked: PredictionRequest) -> Predicted:
     with volumes.refusals():
         loaded = folder.load(folders.models / asked.model / version, asked.fingerprint)
         try:
+            answers = predict.Answers(loaded, asked.dataset, rows)
             with volumes.whole(target, asked.uid, asked.answer) as file:
-                written = table.write(predict.answers(loaded, asked.dataset, rows), file)
+                written = table.write(answers, file)
         except NotBuiltIn as other:
             raise PredictionRefused("CodeNotNamed", code.needed(loaded.card, other)) from None
     return Predicted(
@@ -38,5 +39,6 @@ def answer(folders: Folders, asked: PredictionRequest) -> Predicted:
         digest=loaded.card.model.digest,
         answered=written.answered,
         outside=written.outside,
-        notes=predict.notes(loaded.card),
+        far_columns=len(answers.distances.columns),
+        notes=(*answers.distances.notes, *predict.notes(loaded.card)),
     )

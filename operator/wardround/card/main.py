@@ -59,11 +59,14 @@ def _answer(path: Path, file: Path, manifest: Path, fingerprint: str) -> int:
         return _failed(f"{manifest} does not hold exactly one object of kind Dataset. Give the hospital's file")
     try:
         loaded = folder.load(path, fingerprint)
-        written = table.write(predict.answers(loaded, spec, file), sys.stdout)
+        answers = predict.Answers(loaded, spec, file)
+        written = table.write(answers, sys.stdout)
     except (folder.FolderRefused, SchemaInvalid) as refusal:
         return _failed(str(refusal))
     except PodError as failure:
         return _failed(f"{failure.reason}: {failure.message}")
+    for warning in answers.distances.notes:
+        print(f"warning: {warning}", file=sys.stderr)
     for line in predict.notes(loaded.card):
         print(line, file=sys.stderr)
     rows = written.answered + written.outside

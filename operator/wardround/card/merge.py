@@ -23,6 +23,11 @@ from wardround.wire import prediction as wire
 from wardround.wire.outcome import Outcome, Predicted
 from wardround.wire.prediction import PreparedPrediction
 
+NOT_COMPARED = (
+    "Nobody has compared the rows with those that trained the model, because the model's own code has answered. "
+    "Compare the units of the file with the card (fields in card.json) yourself."
+)
+
 
 def main(argv: Sequence[str]) -> int:
     def body() -> Outcome:
@@ -52,7 +57,7 @@ def merge(places: Folders, pod: pod_folders.Folders, uid: str, path: str) -> Pre
         digest=card.model.digest,
         answered=written.answered,
         outside=written.outside,
-        notes=predict.notes(card),
+        notes=(*predict.notes(card), NOT_COMPARED),
     )
 
 

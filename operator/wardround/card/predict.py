@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wardround.card import network
+from wardround.card.distances import Distances
 from wardround.card.folder import Folder, FolderRefused
 from wardround.metrics import registry
 from wardround.metrics.recalibration import recalibrated
@@ -205,14 +206,21 @@ class Rules:
         return Answer(row.number, row.identifier, probability, better, self.point)
 
 
-def answers(folder: Folder, spec: Mapping[str, Any], file: Path) -> Iterator[Answer]:
-    """One answer for each row of the file, in its order. `spec`: of the hospital's Dataset.
+class Answers:
+    """One answer for each row of the file, in its order. `distances`: of the rows that have been answered so far."""
 
-    Raises FolderRefused, SchemaInvalid, and PodError (ColumnMissing, DataUnreadable, DataReplaced).
-    """
-    model, rules = network.network(folder), Rules.named_by(folder.card)
-    for batch in batches(inputs(folder.card, folder.path, spec), spec, file):
-        yield from rules.answers(batch.rows, network.probabilities(model, batch.inputs).tolist())
+    def __init__(self, folder: Folder, spec: Mapping[str, Any], file: Path) -> None:
+        """`spec`: of the hospital's Dataset. Raises FolderRefused, SchemaInvalid."""
+        self._model, self._rules = network.network(folder), Rules.named_by(folder.card)
+        self._table, self._spec, self._file = inputs(folder.card, folder.path, spec), spec, file
+        names = [each.name for each in self._table.features]
+        self.distances = Distances(names, self._model.tensors["mean"], self._model.tensors["deviation"])
+
+    def __iter__(self) -> Iterator[Answer]:
+        """Raises PodError (ColumnMissing, DataUnreadable, DataReplaced)."""
+        for batch in batches(self._table, self._spec, self._file):
+            self.distances.add(batch.inputs)
+            yield from self._rules.answers(batch.rows, network.probabilities(self._model, batch.inputs).tolist())
 
 
 def inputs(card: ModelCard, path: Path, spec: Mapping[str, Any]) -> schema.Schema:

@@ -17,6 +17,8 @@ from wardround.reasons.registry import POD, reason_for
 NOTE_BYTES = 1024  # the API server takes no longer note
 # Under way, but not as it should be.
 TROUBLE = waits.TROUBLE | {"HubUnreachable", "ActionFailed"}
+# Complete, but a person should look.
+DOUBTFUL = "ColumnsUnlikeTraining"
 # Conditions that are told when they get this status, whatever the headline is.
 BESIDE: Mapping[str, conditions.Status] = {BASE_DELETED: "True", link_local.CONDITION: "False"}
 
@@ -78,7 +80,7 @@ def _key(condition: Condition) -> tuple[str, str, str]:
 
 def _is_trouble(condition: Condition) -> bool:
     ended_badly = condition.type in ("Failed", "Stalled", *BESIDE) and condition.reason != "Cancelled"
-    return ended_badly or condition.reason in TROUBLE
+    return ended_badly or condition.reason in TROUBLE or condition.reason == DOUBTFUL
 
 
 def _is_step(condition: Condition) -> bool:

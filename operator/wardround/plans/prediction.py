@@ -284,7 +284,22 @@ def _complete(seen: Observation, predicted: Predicted) -> PredictionStatus:
             f" {predicted.outside} rows have no probability, because they break the DataSchema: the column `fault` "
             "of the answer says why."
         )
-    return dataclasses.replace(_over(seen, "Complete", "Predicted", message), answer=predicted)
+    reason = "Predicted"
+    if predicted.far_columns:
+        reason, message = "ColumnsUnlikeTraining", f"{message} {_far(seen, predicted.far_columns)}"
+    return dataclasses.replace(_over(seen, "Complete", reason, message), answer=predicted)
+
+
+def _far(seen: Observation, columns: int) -> str:
+    """Without the columns' names: these tell something about the patients, and an Event goes further than a status."""
+    meta = seen.prediction.metadata
+    reason = REASONS["ColumnsUnlikeTraining"]
+    advice = reason.about(dataset=seen.prediction.spec.dataset_name, site_namespace=meta.namespace)
+    return (
+        f"But {columns} {'columns lie' if columns > 1 else 'column lies'} far from the rows that trained the model, so "
+        f"the probabilities may be worthless. `kubectl describe prediction {meta.name} -n {meta.namespace}` shows "
+        f"which: the first text of Notes. {advice.action}"
+    )
 
 
 def _failed(seen: Observation, reason: str, message: str) -> PredictionStatus:

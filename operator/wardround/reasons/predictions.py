@@ -27,6 +27,16 @@ PREDICTIONS = (
         action="Nothing to do.",
     ),
     _hospital(
+        name="ColumnsUnlikeTraining",
+        places=(Place.PREDICTION_COMPLETE,),
+        meaning="The pod has written the file of answers, but columns of the rows lie far from the rows that trained "
+        "the model. Often a column has another unit, and then the probabilities are worthless.",
+        action="Compare the units of these columns in the file with the units on the model's card (fields in "
+        "card.json). If one differs, correct the file, or scale of the column: `kubectl edit dataset DATASET -n "
+        "SITE_NAMESPACE`. Then make a new Prediction with another answer.path. If all units are right, these patients "
+        "are unlike those who trained the model: do not rely on the answer.",
+    ),
+    _hospital(
         name="NoRowAnswered",
         places=(Place.PREDICTION_FAILED,),
         meaning="The model has computed no probability: the file of rows is empty, or every row breaks the DataSchema "

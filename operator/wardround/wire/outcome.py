@@ -112,14 +112,16 @@ class OwnMetric:
 class Predicted:
     """A written answer. `version`, `digest`: of the model that answered. `answered`: rows with a probability.
 
-    `outside`: rows that break the DataSchema; the answer names their faults. `notes`: where recalibration and operating
-    point come from.
+    `outside`: rows that break the DataSchema; the answer names their faults. `far_columns`: how many columns lie far
+    from the rows that trained the model; None if nobody has compared them. `notes`: which columns these are, and where
+    recalibration and operating point come from.
     """
 
     version: str
     digest: str
     answered: int
     outside: int
+    far_columns: int | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -19,6 +19,7 @@ from tests.unit.card.test_predict import HEADER, WITHOUT_TARGET, cases, line, wr
 from wardround.__main__ import main
 from wardround.api import dataset_text
 from wardround.card import answer, predict, volumes
+from wardround.card.distances import Distances
 from wardround.card.volumes import Folders, PredictionRefused
 from wardround.pod.outcome import PodError
 from wardround.wire import outcome
@@ -73,8 +74,19 @@ def test_the_answer_is_that_of_the_laptop_to_the_last_bit(
     assert (predicted.version, predicted.answered, predicted.outside) == ("v3", 2, 1)
     assert predicted.digest == made.card.model.digest
     assert predicted.notes == predict.notes(made.card)
+    assert predicted.far_columns == 0
     assert left(root) == ["2026/answers.csv"]
     assert stat.S_IMODE((root / "answers/2026/answers.csv").stat().st_mode) & 0o007 == 0
+
+
+def test_a_file_in_another_unit_is_told_with_its_column(root: Path, made: Made) -> None:
+    """The Dataset says centimetres, and the file has millimetres."""
+    written(root / "raw" / "new.csv", WITHOUT_TARGET, "p1,links,50,15,", "p2,rechts,60,17.5,")
+    predicted = answer.answer(Folders.below(root), asked(made))
+    assert predicted.far_columns == 1
+    assert 'in the column "radius"' in predicted.notes[0]
+    assert not any(value in "".join(predicted.notes) for value in ("17.5", "150", "175"))
+    assert predicted.notes[1:] == predict.notes(made.card)
 
 
 def test_a_version_by_name_answers_though_another_one_is_current(root: Path, made: Made) -> None:
@@ -163,13 +175,13 @@ def test_no_answer_replaces_a_file_also_if_it_is_made_meanwhile(
 ) -> None:
     written(root / "raw" / "new.csv", HEADER, *cases(3))
     target = root / "answers/2026/answers.csv"
-    compute = predict.answers
+    batches = predict.batches
 
-    def slow(*arguments: Any) -> Iterator[predict.Answer]:
+    def slow(*arguments: Any) -> Iterator[predict.Batch]:
         target.write_text("of another program")
-        return compute(*arguments)
+        return batches(*arguments)
 
-    monkeypatch.setattr(predict, "answers", slow)
+    monkeypatch.setattr(predict, "batches", slow)
     for _ in range(2):
         with pytest.raises(PredictionRefused) as refused:
             answer.answer(Folders.below(root), asked(made))
@@ -267,10 +279,18 @@ def test_the_longest_report_fits_into_a_termination_message(made: Made) -> None:
     names = [replace(each, round_name="r" * 253, people=10**9) for each in line("Validation")]
     at_point = ("threshold", "specificityAtThreshold", "sensitivityAtSpecificity")
     point = [replace(names[0], name=name, value="0.123456789", people=10**9 + n) for n, name in enumerate(at_point)]
-    notes = predict.notes(replace(made.card, metrics=(*names, *point)))
+    columns = ["\u00e9" * 128] * 300
+    distances = Distances(columns, np.zeros(300), np.ones(300))
+    distances.add(np.full((9, 300), 99.0))
+    notes = (*distances.notes, *predict.notes(replace(made.card, metrics=(*names, *point))))
     report = outcome.Outcome(
         prediction=outcome.Predicted(
-            version="v999999999", digest="sha256:" + "a" * 64, answered=2**53, outside=2**53, notes=notes
+            version="v999999999",
+            digest="sha256:" + "a" * 64,
+            answered=2**53,
+            outside=2**53,
+            far_columns=300,
+            notes=notes,
         )
     )
     assert len(outcome.write(report)) < 4096

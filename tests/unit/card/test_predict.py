@@ -47,7 +47,7 @@ def made(tmp_path: Path) -> Made:
 
 
 def answers(made: Made, file: Path, spec: dict[str, Any] = DATASET) -> list[predict.Answer]:
-    return list(predict.answers(folder.load(made.path, made.identity.fingerprint), spec, file))
+    return list(predict.Answers(folder.load(made.path, made.identity.fingerprint), spec, file))
 
 
 @pytest.mark.parametrize("hidden", [(), (4,), (4, 3)])
@@ -110,7 +110,7 @@ def test_a_row_is_positive_from_the_cards_operating_point_on(made: Made, tmp_pat
     loaded = folder.load(made.path, made.identity.fingerprint)
     highest = max(each.probability or 0 for each in answers(made, file))
     threshold = replace(THRESHOLD, value=repr(highest))
-    given = list(predict.answers(replace(loaded, card=replace(loaded.card, metrics=(threshold,))), DATASET, file))
+    given = list(predict.Answers(replace(loaded, card=replace(loaded.card, metrics=(threshold,))), DATASET, file))
     assert {each.positive for each in given} == {True, False}
     assert all(each.positive == (each.probability == highest) for each in given)
     assert {each.operating_point for each in given} == {highest}
@@ -128,11 +128,11 @@ def test_the_answer_holds_the_operating_point_with_which_it_was_decided(made: Ma
     file = written(tmp_path / "new.csv", WITHOUT_TARGET, "p1,links,50,1.5,", "p2,links,,1.5,")
     loaded = folder.load(made.path, made.identity.fingerprint)
     card = replace(loaded.card, metrics=(replace(THRESHOLD, value="0.123456789012"),))
-    answered, outside = table_of(list(predict.answers(replace(loaded, card=card), DATASET, file)))
+    answered, outside = table_of(list(predict.Answers(replace(loaded, card=card), DATASET, file)))
     assert [each["operatingPoint"] for each in (answered, outside)] == ["0.123456789012"] * 2
     assert (answered["positive"], outside["positive"]) == ("true", "")
     bare = replace(loaded, card=replace(loaded.card, metrics=()))
-    for each in table_of(list(predict.answers(bare, DATASET, file))):
+    for each in table_of(list(predict.Answers(bare, DATASET, file))):
         assert (each["operatingPoint"], each["positive"]) == ("", "")
 
 
@@ -156,7 +156,7 @@ def test_a_probability_is_recalibrated_by_the_line_on_the_card(made: Made, tmp_p
     file = written(tmp_path / "cases.csv", HEADER, *cases(40))
     loaded = folder.load(made.path, made.identity.fingerprint)
     card = replace(loaded.card, metrics=(THRESHOLD, *line("Test", "9", "9"), *line("Validation")))
-    given = list(predict.answers(replace(loaded, card=card), DATASET, file))
+    given = list(predict.Answers(replace(loaded, card=card), DATASET, file))
     assert [replace(each, recalibrated=None) for each in given] == answers(made, file)
     odds = np.log([each.probability / (1 - each.probability) for each in given if each.probability])
     expected = 1 / (1 + np.exp(-(-0.5 + 0.8 * odds)))
@@ -253,7 +253,7 @@ def test_without_an_operating_point_no_row_is_called_positive(tmp_path: Path) ->
     loaded = folder.load(made.path, made.identity.fingerprint)
     bare = replace(loaded, card=replace(loaded.card, metrics=()))
     file = written(tmp_path / "new.csv", HEADER, *cases(3))
-    assert [each.positive for each in predict.answers(bare, DATASET, file)] == [None] * 3
+    assert [each.positive for each in predict.Answers(bare, DATASET, file)] == [None] * 3
 
 
 @pytest.mark.parametrize(
@@ -309,6 +309,23 @@ def test_the_command_prints_one_line_for_each_row(
 
 def test_the_command_ends_with_0_if_every_row_has_an_answer(made: Made, tmp_path: Path) -> None:
     assert run(made, written(tmp_path / "new.csv", HEADER, *cases(3)), tmp_path) == 0
+
+
+def test_the_command_warns_of_a_file_in_another_unit(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The Dataset says centimetres, and the file has millimetres."""
+    file = written(tmp_path / "new.csv", WITHOUT_TARGET, "p1,links,50,15,2024-02-29", "p2,rechts,60,17.5,")
+    assert run(made, file, tmp_path) == 0
+    shown = capsys.readouterr()
+    [warning] = [each for each in shown.err.splitlines() if each.startswith("warning: ")]
+    assert (
+        'more than 8 standard deviations from the mean of the rows that trained the model, in the column "radius"'
+        in (warning)
+    )
+    assert len(shown.out.splitlines()) == 3
+    assert run(made, written(tmp_path / "right.csv", WITHOUT_TARGET, "p1,links,50,1.5,"), tmp_path) == 0
+    assert "warning" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from wardround.api import conditions, prediction
 from wardround.api.prediction import PREDICT_SECONDS, Code, PredictionStatus
 from wardround.api.site import PredictionVolumeClaims, Site
 from wardround.manifests.prediction import build
-from wardround.plans import closed_job
+from wardround.plans import closed_job, events
 from wardround.plans import prediction as plans
 from wardround.plans.pod import Job
 from wardround.plans.prediction import Observation, ObservedJob, Plan
@@ -146,6 +146,23 @@ def test_an_answer_is_complete_and_counts_its_rows() -> None:
     over = dataclasses.replace(ASKED, status=planned.status)
     # Later looks change nothing, though somebody deletes the Job.
     assert plans.plan(seen(prediction=over)) == Plan(status=planned.status)
+
+
+@pytest.mark.parametrize(("columns", "words"), [(1, "But 1 column lies far"), (3, "But 3 columns lie far")])
+def test_an_answer_with_columns_unlike_training_is_complete_and_warns(columns: int, words: str) -> None:
+    """Its message becomes an Event, so it names no column: the name tells something about the patients."""
+    note = 'More than half of the rows lie more than 3 standard deviations from the mean, in the column "radius".'
+    predicted = {**PREDICTED, "farColumns": columns, "notes": [note]}
+    planned = plans.plan(seen(made=made({"prediction": predicted})))
+    reason, message = shown(planned, "Complete")
+    assert reason == "ColumnsUnlikeTraining"
+    assert words in message
+    assert "kubectl describe prediction new-cases -n hospital-a" in message
+    assert "radius" not in message
+    [event] = events.transitions((), planned.status.conditions)
+    assert (event.type, event.reason) == ("Warning", reason)
+    assert planned.status.answer is not None
+    assert planned.status.answer.notes == (note,)
 
 
 @pytest.mark.parametrize(
