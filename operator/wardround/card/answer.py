@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from wardround.card import code, folder, predict, table, volumes
+from wardround.card import code, columns, folder, predict, table, volumes
 from wardround.card.network import NotBuiltIn
 from wardround.card.volumes import Folders, PredictionRefused, PredictionRequest
 from wardround.wire.outcome import Outcome, Predicted
@@ -28,6 +28,7 @@ def answer(folders: Folders, asked: PredictionRequest) -> Predicted:
     target = volumes.inside(folders.answers, asked.answer, "answer")
     with volumes.refusals():
         loaded = folder.load(folders.models / asked.model / version, asked.fingerprint)
+        columns.hold(loaded.card, asked.schema)
         try:
             answers = predict.Answers(loaded, asked.dataset, rows)
             with volumes.whole(target, asked.uid, asked.answer) as file:

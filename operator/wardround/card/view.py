@@ -17,7 +17,7 @@ import pyarrow as pa
 from wardround import durable
 from wardround.api import parameters_text, variable_text
 from wardround.api.site import AllowedParameter
-from wardround.card import code, folder, predict, volumes
+from wardround.card import code, columns, folder, predict, volumes
 from wardround.card.code import NamedCode
 from wardround.card.predict import Batch
 from wardround.card.volumes import Folders, PredictionRequest
@@ -90,6 +90,7 @@ def view(places: Folders, pod: pod_folders.Folders, asked: PredictionRequest, na
     with volumes.refusals():
         card = folder.load_card(home, asked.fingerprint)
         code.hold(card, named.code, named.allowed)
+        columns.hold(card, asked.schema)
         predict.Rules.named_by(card)
         table = predict.inputs(card, home, asked.dataset)
         _copy_model(home, card, pod.base)

@@ -17,6 +17,7 @@ from typing import Any, TextIO, TypeVar
 from wardround import durable
 from wardround.api import variable_text
 from wardround.api.names import UID
+from wardround.card.columns import ColumnsDiffer
 from wardround.card.folder import FolderRefused
 from wardround.pod.outcome import UNREADABLE, PodError, log, run
 from wardround.reasons.reason import EXIT_DATA
@@ -24,7 +25,7 @@ from wardround.tabular.schema import SchemaInvalid
 from wardround.wire import digests, mounts
 from wardround.wire import prediction as wire
 from wardround.wire.outcome import Outcome
-from wardround.wire.training import DATASET_TEXT
+from wardround.wire.training import DATASET_TEXT, SCHEMA_TEXT
 
 # As the kind Prediction takes them.
 _MODEL = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
@@ -47,7 +48,7 @@ class PredictionRefused(Exception):
 class PredictionRequest:
     """The Prediction, from the pod's environment. `uid`: of the Prediction. `rows`, `answer`: paths on their claims.
 
-    `fingerprint`: of the hub. `dataset`: the spec of the Dataset.
+    `fingerprint`: of the hub. `dataset`, `schema`: the specs of the Dataset and of its DataSchema.
     """
 
     uid: str
@@ -57,6 +58,7 @@ class PredictionRequest:
     answer: str
     fingerprint: str
     dataset: Mapping[str, Any]
+    schema: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ def refusals() -> Iterator[None]:
     """Raises PredictionRefused where a model's folder or a Dataset is unusable."""
     try:
         yield
+    except ColumnsDiffer as difference:
+        raise PredictionRefused("DatasetDiffersFromModel", str(difference)) from None
     except FolderRefused as refusal:
         raise PredictionRefused("ModelRefused", refusal.fault) from None
     except SchemaInvalid as fault:
@@ -118,6 +122,7 @@ def read(environment: Mapping[str, str]) -> PredictionRequest:
         answer=value(wire.ANSWER_PATH, bool),
         fingerprint=value(wire.HUB_FINGERPRINT, digests.DIGEST.fullmatch),
         dataset=variable(environment, DATASET_TEXT, variable_text.load),
+        schema=variable(environment, SCHEMA_TEXT, variable_text.load),
     )
 
 

@@ -7,7 +7,7 @@ The shape is what the site chart's ValidatingAdmissionPolicy admits and nothing 
 
 from __future__ import annotations
 
-from wardround.api import dataset_text, names
+from wardround.api import dataset_text, names, schema_text
 from wardround.api.prediction import KIND, PREDICT_SECONDS
 from wardround.manifests import pod, prediction_code
 from wardround.manifests.closed import (
@@ -23,7 +23,7 @@ from wardround.manifests.closed import (
 from wardround.manifests.pod import Manifest
 from wardround.manifests.prediction_job import PredictionJob
 from wardround.wire import prediction as wire
-from wardround.wire.training import DATASET_TEXT
+from wardround.wire.training import DATASET_TEXT, SCHEMA_TEXT
 
 CONTAINER = "predict"
 
@@ -77,6 +77,7 @@ def _asked(job: PredictionJob) -> list[Manifest]:
         pod.variable(wire.ANSWER_PATH, job.spec.answer.path),
         pod.variable(wire.HUB_FINGERPRINT, job.hub_fingerprint),
         pod.variable(DATASET_TEXT, dataset_text.dump(job.dataset)),
+        pod.variable(SCHEMA_TEXT, schema_text.dump(job.schema)),
     ]
 
 

@@ -14,14 +14,16 @@ from wardround.wire.isolation import IsolationTarget
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionJob:
-    """All that the Job depends on. `dataset`: the spec as it stands in the API. `hub_fingerprint`: of the hub whose
-    card the model has to have. `participant`: the hospital's name at the hub. `parameters`: what the Site allows."""
+    """All that the Job depends on. `dataset`, `schema`: the specs of the Dataset and of its DataSchema, as they stand
+    in the API. `hub_fingerprint`: of the hub whose card the model has to have. `participant`: the hospital's name at
+    the hub. `parameters`: what the Site allows."""
 
     namespace: str
     name: str
     uid: str
     spec: PredictionSpec
     dataset: Mapping[str, Any]
+    schema: Mapping[str, Any]
     models_claim: str
     hub_fingerprint: str
     participant: str

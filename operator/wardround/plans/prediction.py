@@ -19,7 +19,7 @@ from wardround.plans.pod import Job, Pod, Step, out_of_time
 from wardround.plans.sitetask.failure import failure, not_pulled
 from wardround.plans.sitetask.job import workload
 from wardround.plans.sitetask.types import Control
-from wardround.reasons.predictions import PREDICTIONS
+from wardround.reasons.predictions import PREDICTIONS, at_a_prediction
 from wardround.reasons.registry import REASONS
 from wardround.wire.outcome import Predicted
 
@@ -53,13 +53,15 @@ class ObservedJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """`dataset`: its spec as it stands in the API, None if it is missing. `site`: None if there is no Site.
+    """`dataset`, `schema`: specs of the Dataset and its DataSchema as they stand in the API, None for a missing one.
+    `site`: None if there is no Site.
 
     `control`: None if the site operator has not taken it for this look. `operator_image`: the image of the pod.
     """
 
     prediction: Prediction
     dataset: Mapping[str, Any] | None
+    schema: Mapping[str, Any] | None
     site: Site | None
     made: ObservedJob | None
     control: Control | None = None
@@ -123,7 +125,15 @@ def _listed(seen: Observation, site: Site) -> Fault | None:
 
 
 def _described(seen: Observation, site: Site) -> Fault | None:
-    return ("NoDataset", REASONS["NoDataset"].text) if seen.dataset is None else None
+    if seen.dataset is None:
+        return "NoDataset", REASONS["NoDataset"].text
+    if seen.schema is None:
+        name, schema = seen.prediction.spec.dataset_name, seen.dataset["schemaName"]
+        reason = at_a_prediction(REASONS["SchemaNotFound"]).about(
+            dataset=name, site_namespace=seen.prediction.metadata.namespace
+        )
+        return "SchemaNotFound", f"{reason.meaning} The name of the DataSchema is {schema}. {reason.action}"
+    return None
 
 
 def _code_allowed(seen: Observation, site: Site) -> Fault | None:
@@ -154,12 +164,14 @@ def job(seen: Observation, site: Site, control: Control) -> PredictionJob:
     """All that the Job of the Prediction depends on."""
     meta = seen.prediction.metadata
     assert seen.dataset is not None, "an earlier rule"
+    assert seen.schema is not None, "an earlier rule"
     return PredictionJob(
         namespace=meta.namespace,
         name=meta.name,
         uid=meta.uid,
         spec=seen.prediction.spec,
         dataset=seen.dataset,
+        schema=seen.schema,
         models_claim=site.spec.workload.models_claim_name,
         hub_fingerprint=site.spec.hub.fingerprint,
         participant=site.spec.hub.participant_namespace,

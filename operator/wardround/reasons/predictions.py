@@ -80,6 +80,15 @@ PREDICTIONS = (
         "version.",
     ),
     _hospital(
+        name="DatasetDiffersFromModel",
+        places=(Place.PREDICTION_FAILED,),
+        meaning="The DataSchema of the Prediction's Dataset lacks a column that the model reads, or has it in another "
+        "unit. So the Dataset does not say how the file writes the model's columns.",
+        action="Compare the DataSchema with the fields on the model's card (card.json). Then make a new Prediction "
+        "with a Dataset that names a DataSchema with the model's columns and units, or with another version of the "
+        "model.",
+    ),
+    _hospital(
         name="CodeNotNamed",
         places=(Place.PREDICTION_FAILED,),
         meaning="The Prediction needs the model's own code in spec.code, because the built-in trainer did not make "

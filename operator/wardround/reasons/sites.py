@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from wardround.reasons.places import Place
-from wardround.reasons.reason import CLUSTER, HOSPITAL, HUB, NOBODY, Reason
+from wardround.reasons.reason import CLUSTER, HOSPITAL, HUB, NOBODY, Reason, Words
 
 _hospital = partial(Reason, owner=HOSPITAL)
 _nobody = partial(Reason, owner=NOBODY)
@@ -57,8 +57,14 @@ SITES = (
     _hospital(
         name="SchemaNotFound",
         concerns="Objects",
+        places=(Place.PREDICTION_STALLED,),
         meaning="The DataSchema that spec.schemaName of the Dataset names does not exist in this namespace.",
         action="Apply the federation's DataSchema in this namespace, or correct spec.schemaName of the Dataset.",
+        at_prediction=Words(
+            meaning="The Prediction waits: the DataSchema that its Dataset names does not exist in this namespace.",
+            action="Apply the federation's DataSchema in this namespace, or correct spec.schemaName: `kubectl edit "
+            "dataset DATASET -n SITE_NAMESPACE`. The Prediction then continues.",
+        ),
     ),
     _hospital(
         name="OneClass",

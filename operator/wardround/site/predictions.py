@@ -31,10 +31,13 @@ class PredictionReconciler:
         if conditions.is_over(observed.status.conditions):
             return None
         dataset = await self._context.own.get_if_exists("Dataset", observed.spec.dataset_name)
+        schema_name = dataset["spec"]["schemaName"] if dataset else ""
+        schema = await self._context.own.get_if_exists("DataSchema", schema_name) if schema_name else None
         site_item = await self._context.own.get_if_exists("Site", names.SITE)
         seen = Observation(
             prediction=observed,
             dataset=dataset["spec"] if dataset else None,
+            schema=schema["spec"] if schema else None,
             site=sites.parse(site_item) if site_item else None,
             made=await self._made(observed),
             operator_image=self._context.operator_image,

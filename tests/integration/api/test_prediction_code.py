@@ -215,6 +215,7 @@ JOB = (
     Attack("another answer", OF_PREDICTION, says("WARDROUND_ANSWER_PATH", "2025/answers.csv", "merge")),
     Attack("another UID", OF_PREDICTION, says("WARDROUND_PREDICTION_UID", NOBODYS, "merge")),
     Attack("other columns", "WARDROUND_DATASET of view differs", says("WARDROUND_DATASET", "{}")),
+    Attack("other units", "WARDROUND_SCHEMA of view differs", says("WARDROUND_SCHEMA", "{}")),
     Attack("no code", OF_CODE, unnamed),
     Attack("other code", ANY, other_listed_code),
 )

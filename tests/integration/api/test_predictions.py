@@ -310,6 +310,7 @@ JOB = (
     Attack("another UID", OF_PREDICTION, says("WARDROUND_PREDICTION_UID", NOBODYS)),
     Attack("a model twice", OF_PREDICTION, says_twice),
     Attack("other columns", "WARDROUND_DATASET of predict differs", says("WARDROUND_DATASET", "{}")),
+    Attack("other units", "WARDROUND_SCHEMA of predict differs", says("WARDROUND_SCHEMA", "{}")),
     # Two policies refuse these, and any of them may answer.
     Attack("is of another Prediction", "ValidatingAdmissionPolicy", is_owned_by(uid=NOBODYS)),
     Attack("is of a Prediction by name", OF_OWNER, is_owned_by(name="another")),

@@ -47,6 +47,13 @@ DATASET: dict[str, Any] = {
     "split": {"validation": "0.15", "test": "0.2"},
 }
 HIDDEN = (4, 3)
+
+
+def changed(name: str, /, **field: Any) -> dict[str, Any]:
+    """The DataSchema with other entries of a field."""
+    return SCHEMA | {"fields": [each | field if each["name"] == name else each for each in SCHEMA["fields"]]}
+
+
 THRESHOLD = CardMetric(name="threshold", value="0.4", people=200, hospitals=2, rows="Validation", round_name="evaluate")
 
 

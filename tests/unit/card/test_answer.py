@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.unit.card.models import DATASET, Made, write_folder
+from tests.unit.card.models import DATASET, SCHEMA, Made, changed, write_folder
 from tests.unit.card.test_predict import HEADER, WITHOUT_TARGET, cases, line, written
 from wardround.__main__ import main
-from wardround.api import dataset_text
+from wardround.api import dataset_text, schema_text
 from wardround.card import answer, predict, volumes
 from wardround.card.distances import Distances
 from wardround.card.volumes import Folders, PredictionRefused
@@ -51,6 +51,7 @@ def asked(made: Made, **changes: Any) -> volumes.PredictionRequest:
         "answer": "2026/answers.csv",
         "fingerprint": made.identity.fingerprint,
         "dataset": DATASET,
+        "schema": SCHEMA,
     }
     return volumes.PredictionRequest(**(known | changes))
 
@@ -107,6 +108,8 @@ def test_a_version_by_name_answers_though_another_one_is_current(root: Path, mad
         ({"answer": "link/answers.csv"}, "PathOutside", "Prediction.spec.answer.path"),
         ({"rows": "link/new.csv"}, "PathOutside", "Prediction.spec.rows.path"),
         ({"dataset": {**DATASET, "fields": [{"name": "unknown"}]}}, "SchemaInvalid", "unknown"),
+        ({"schema": changed("radius", unit="cm")}, "DatasetDiffersFromModel", '"radius" in another unit'),
+        ({"schema": changed("age", name="years")}, "DatasetDiffersFromModel", '"age", and the DataSchema'),
     ],
 )
 def test_there_is_no_answer_without_a_model_or_a_place(
@@ -226,6 +229,7 @@ def environment(made: Made, root: Path, **changes: str) -> dict[str, str]:
         "WARDROUND_ANSWER_PATH": "answers.csv",
         "WARDROUND_HUB_FINGERPRINT": made.identity.fingerprint,
         "WARDROUND_DATASET": dataset_text.dump(DATASET),
+        "WARDROUND_SCHEMA": schema_text.dump(SCHEMA),
         "WARDROUND_ROOT": str(root),
         "WARDROUND_TERMINATION_LOG": str(root / "log"),
         **changes,
@@ -268,6 +272,7 @@ def test_the_verb_reports_the_answer_and_each_refusal(root: Path, made: Made, mo
         ("WARDROUND_ROWS_PATH", ""),
         ("WARDROUND_HUB_FINGERPRINT", "any"),
         ("WARDROUND_DATASET", "[]"),
+        ("WARDROUND_SCHEMA", ""),
     ],
 )
 def test_a_variable_that_cannot_be_read_ends_the_pod(root: Path, made: Made, name: str, value: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from tests.unit.card.models import DATASET, OWN_CODE, THRESHOLD, Made, write_folder, write_own
+from tests.unit.card.models import DATASET, OWN_CODE, SCHEMA, THRESHOLD, Made, write_folder, write_own
 from tests.unit.card.scored import built_in, own_image, scored
 from tests.unit.card.test_answer import UID, environment, left, report
 from tests.unit.card.test_predict import HEADER, WITHOUT_TARGET, cases, line, written
@@ -55,6 +55,7 @@ def asked(made: Made, **changes: Any) -> PredictionRequest:
         "answer": "answers.csv",
         "fingerprint": made.identity.fingerprint,
         "dataset": DATASET,
+        "schema": SCHEMA,
     }
     return PredictionRequest(**(known | changes))
 

@@ -15,7 +15,7 @@ import yaml
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
-from tests.unit.card.models import DATASET, THRESHOLD, Made, write_folder
+from tests.unit.card.models import DATASET, SCHEMA, THRESHOLD, Made, changed, write_folder
 from tests.unit.card.scored import scored
 from wardround.__main__ import main
 from wardround.card import folder, predict, table
@@ -283,11 +283,57 @@ def test_a_model_that_gives_no_numbers_is_refused(tmp_path: Path, name: str, val
         answers(made, written(tmp_path / "new.csv", HEADER, *cases(1)))
 
 
-def run(made: Made, file: Path, tmp_path: Path, fingerprint: str = "") -> int:
+def run(made: Made, file: Path, tmp_path: Path, fingerprint: str = "", *more: str) -> int:
     manifest = tmp_path / "dataset.yaml"
     manifest.write_text(yaml.safe_dump({"kind": "Dataset", "spec": DATASET}))
-    words = ["predict", str(made.path), str(file), "--dataset", str(manifest)]
+    words = ["predict", str(made.path), str(file), "--dataset", str(manifest), *more]
     return main([*words, "--hub-fingerprint", fingerprint or made.identity.fingerprint])
+
+
+def schema_file(path: Path, spec: dict[str, Any], name: str = "breast-v1") -> Path:
+    path.write_text(yaml.safe_dump({"kind": "DataSchema", "metadata": {"name": name}, "spec": spec}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "code", "words"),
+    [
+        (SCHEMA, "breast-v1", 0, ""),
+        (changed("radius", unit="cm"), "breast-v1", 2, 'the model reads the column "radius" in another unit'),
+        (SCHEMA, "breast-v2", 2, "has no DataSchema breast-v1, which the Dataset names"),
+    ],
+)
+def test_the_command_compares_the_dataschema(
+    made: Made,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    spec: dict[str, Any],
+    name: str,
+    code: int,
+    words: str,
+) -> None:
+    file = written(tmp_path / "new.csv", HEADER, *cases(3))
+    described = schema_file(tmp_path / "schema.yaml", spec, name)
+    assert run(made, file, tmp_path, "", "--schema", str(described)) == code
+    shown = capsys.readouterr()
+    assert words in shown.err
+    assert "Nobody has compared" not in shown.err
+    assert bool(shown.out) is (code == 0)
+
+
+def test_the_command_takes_the_dataschema_beside_the_dataset_and_says_if_there_is_none(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, manifest = written(tmp_path / "new.csv", HEADER, *cases(3)), tmp_path / "both.yaml"
+    words = ["predict", str(made.path), str(file), "--dataset", str(manifest)]
+    words += ["--hub-fingerprint", made.identity.fingerprint]
+    beside = {"kind": "DataSchema", "metadata": {"name": "breast-v1"}, "spec": changed("radius", unit="cm")}
+    manifest.write_text(yaml.safe_dump_all([{"kind": "Dataset", "spec": DATASET}, beside]))
+    assert main(words) == 2
+    assert "in another unit" in capsys.readouterr().err
+    manifest.write_text(yaml.safe_dump({"kind": "Dataset", "spec": DATASET}))
+    assert main(words) == 0
+    assert "give the file of the DataSchema as --schema" in capsys.readouterr().err
 
 
 def test_the_command_prints_one_line_for_each_row(

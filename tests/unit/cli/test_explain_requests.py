@@ -59,7 +59,7 @@ def test_each_reason_of_a_request_is_explained_in_the_words_of_the_registry(
     kind: str, condition: str, reason: str
 ) -> None:
     known = at_a_prediction(REASONS[reason]) if kind == "Prediction" else REASONS[reason]
-    shown = text(kind, (condition, reason, known.about(dataset="cases").text))
+    shown = text(kind, (condition, reason, known.about(dataset="cases", site_namespace="clinic").text))
     assert reason in shown.splitlines()[0]
     assert f"  who:    {known.owner}" in shown
     assert "  says:" not in shown, "the registry's own words stand once"

@@ -186,6 +186,7 @@ PREDICTION = PredictionJob(
         answer=Place(claim_name="answers", path="2026/answers.csv"),
     ),
     dataset=DATASET,
+    schema=SCHEMA,
     models_claim="models",
     hub_fingerprint="sha256:" + "c" * 64,
     participant="site-a",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.players.hospital import OURS
-from tests.unit.plans_site.test_dataset import SPEC
+from tests.unit.plans_site.test_dataset import SCHEMA, SPEC
 from tests.worlds.site import CONTROL, NOW, UNPROVEN, a_pod, a_site, ended, running, waiting
 from wardround.api import conditions, prediction
 from wardround.api.prediction import PREDICT_SECONDS, Code, PredictionStatus
@@ -50,6 +50,7 @@ def seen(**changes: Any) -> Observation:
     known: dict[str, Any] = {
         "prediction": ASKED,
         "dataset": SPEC,
+        "schema": SCHEMA,
         "site": site(),
         "made": None,
         "control": CONTROL,
@@ -90,7 +91,8 @@ def test_the_job_reads_the_site_for_claims_and_hub() -> None:
     job = plans.job(seen(), site(), CONTROL)
     assert planned.create == build(job)
     assert (job.models_claim, job.hub_fingerprint) == ("models", site().spec.hub.fingerprint)
-    assert (job.uid, job.spec, job.dataset, job.operator_image) == ("uid", ASKED.spec, SPEC, OURS)
+    assert (job.uid, job.spec, job.dataset, job.schema) == ("uid", ASKED.spec, SPEC, SCHEMA)
+    assert job.operator_image == OURS
     assert shown(planned, "Reconciling")[0] == "Predicting"
 
 
@@ -113,6 +115,7 @@ def test_no_job_is_made_before_the_positive_control() -> None:
         ),
         ({"site": site(answers="other")}, "ClaimNotListed", "predictions.answersClaimNames"),
         ({"dataset": None}, "NoDataset", "datasetName"),
+        ({"schema": None}, "SchemaNotFound", f"The name of the DataSchema is {SPEC['schemaName']}"),
     ],
 )
 def test_a_prediction_waits_for_what_people_have_to_change(changes: dict[str, Any], reason: str, words: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.unit.card.models import DATASET, OWN_CODE, write_own
+from tests.unit.card.models import DATASET, OWN_CODE, SCHEMA, write_own
 from tests.unit.card.test_predict import HEADER, cases, written
 from tests.unit.pod import world
 from tests.unit.pod.sockets import unix_socket
@@ -81,6 +81,7 @@ def prediction(root: Path, name: str) -> Reader:
         answer="answers.csv",
         fingerprint=made.identity.fingerprint,
         dataset=DATASET,
+        schema=SCHEMA,
     )
     allowed = tuple(AllowedParameter(name=name) for name in OWN_CODE["parameters"])
     terms = view.CodeTerms(NamedCode(OWN_CODE["image"], tuple(OWN_CODE["command"])), allowed, "site-a")

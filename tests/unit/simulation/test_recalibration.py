@@ -128,6 +128,7 @@ def ask(root: Path, models: Path, fingerprint: str, table: demo_data.Table) -> t
         answer="answers.csv",
         fingerprint=fingerprint,
         dataset=demo_rounds.dataset()["spec"],
+        schema=demo_rounds.data_schema()["spec"],
     )
     code = NamedCode(OWN.reference, tuple(own_round()["command"]))
     allowed = (AllowedParameter(name="steps"), AllowedParameter(name="learningRate"))

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tests.integration.api.objects import prediction
-from tests.players.hub import DATASET
+from tests.players.hub import DATA_SCHEMA, DATASET
 from tests.simulation.apiserver import Place, Server
 from tests.simulation.client import Client
 from tests.simulation.virtual import VirtualLoop, play
@@ -68,6 +68,7 @@ class World:
         self.server.create(prediction(HERE))
 
     def apply_dataset(self) -> None:
+        self._create(V1, "DataSchema", DATASET["schemaName"], spec=DATA_SCHEMA)
         self._create(V1, "Dataset", "breast", spec=DATASET)
 
     async def look(self) -> float | None:
