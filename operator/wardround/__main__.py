@@ -12,9 +12,10 @@ import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import NoReturn
 
 from wardround.confine import confine
-from wardround.pipe import quietly
+from wardround.pipe import leave, quietly
 
 VERBS = {
     "hub-operator": "wardround.hub.operator",
@@ -128,5 +129,10 @@ def _command_line(arguments: list[str]) -> int:
     return int(module.main(arguments))
 
 
+def run() -> NoReturn:
+    """The program."""
+    leave(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

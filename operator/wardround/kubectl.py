@@ -1,8 +1,8 @@
 """kubectl-wardround: puts the verbs of `cli.commands` and `extras` together, and turns errors into exit codes."""
 
 import argparse
-import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from wardround.cli.arguments import unrecognized
 from wardround.cli.cluster import Cluster
@@ -20,7 +20,7 @@ from wardround.cli.commands import (
 from wardround.cli.errors import CommandError
 from wardround.cli.terminal import say
 from wardround.extras import dataset, model, report
-from wardround.pipe import quietly
+from wardround.pipe import leave, quietly
 from wardround.wire import codec
 
 # In the order of the help. A module with a verb has the function `add`.
@@ -84,5 +84,10 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def run() -> NoReturn:
+    """The program."""
+    leave(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -51,6 +51,22 @@ def test_the_verbs_of_kubectl_wardround_work_without_kubectl(capsys: pytest.Capt
     assert "no-such.yaml cannot be read" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("loaded", "end"), [("pyarrow", ""), ("numpy", "Python's own end")])
+def test_a_program_that_has_loaded_arrow_leaves_out_pythons_own_end(loaded: str, end: str) -> None:
+    """A thread of Arrow that drops a function of Python at this moment would abort the process."""
+    program = (
+        f"import atexit, {loaded}; from wardround.pipe import leave; "
+        "atexit.register(print, \"Python's own end\"); print('an answer'); leave(3)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}/operator"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout.splitlines()) == (3, ["an answer", *filter(None, [end])])
+
+
 @pytest.mark.parametrize("package", CLI_PACKAGES)
 def test_a_verb_of_kubectl_wardround_names_what_is_not_installed(package: str) -> None:
     program = f"import sys; sys.modules[{package!r}] = None; from wardround.__main__ import main; sys.exit(main())"
