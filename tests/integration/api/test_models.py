@@ -122,6 +122,31 @@ def test_a_round_of_a_model_has_the_rules_of_a_round(api: Api, field: str, value
         api.create(model, dry_run=True)
 
 
+@pytest.mark.parametrize(
+    ("quorum", "message"),
+    [
+        ({"min": 3}, r"spec\.evaluation\.quorum\.min.*above the number of names in round\.participants"),
+        ({"min": 1, "required": ["site-x"]}, r"evaluation\.quorum\.required names a participant that is not in"),
+    ],
+)
+def test_a_quorum_of_evaluations_that_no_round_could_meet_is_refused(
+    api: Api, quorum: dict[str, Any], message: str
+) -> None:
+    model = federated_model()
+    model["spec"]["evaluation"] = {"quorum": quorum}
+    with pytest.raises(Refused, match=message):
+        api.create(model, dry_run=True)
+
+
+def test_a_quorum_of_evaluations_is_taken_if_hospitals_can_meet_it(api: Api) -> None:
+    model = federated_model()
+    model["spec"]["evaluation"] = {"quorum": {"min": 2, "required": ["site-b"]}}
+    api.create(model, dry_run=True)
+    model["spec"]["round"]["participants"] = {"selector": {"matchLabels": {"region": "north"}}}
+    model["spec"]["evaluation"] = {"quorum": {"min": 9, "required": ["site-x"]}}
+    api.create(model, dry_run=True)
+
+
 def test_the_example_is_a_model(api: Api) -> None:
     example = yaml.safe_load((ROOT / "examples/breast-cancer/model.yaml").read_text("utf-8"))
     assert api.create(example, dry_run=True)["spec"]["series"]["rounds"] == 10
