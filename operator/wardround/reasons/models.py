@@ -244,9 +244,9 @@ MODELS = (
         places=(Place.MODEL_READY, Place.MODEL_DELIVERED, Place.MODEL_STALLED),
         meaning="The current version of the model is missing: somebody has deleted it, or spec.current names a version "
         "that somebody has deleted or that its series did not make.",
-        action="Set spec.current.version to a version that status.versions of the FederatedModel lists, or remove "
-        "spec.current. If status.versions lists no version, begin a new series: `kubectl wardround begin "
-        "fm/MODEL_NAME -n FEDERATION`.",
+        action="Set spec.current.version to a version that status.versions of the FederatedModel lists. If "
+        "status.versions lists no version, begin a new series: `kubectl wardround begin federatedmodel/MODEL_NAME -n "
+        "FEDERATION`. When the version of this series is Ready, set spec.current.version to its number.",
     ),
     _author(
         name="VersionRoundGone",

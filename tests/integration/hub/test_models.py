@@ -366,6 +366,46 @@ async def test_a_series_whose_base_somebody_deletes_ends_and_the_next_one_starts
     await until_model(world, "pruned", "Ready", ("False", "VersionRoundGone"))
 
 
+async def test_the_advice_about_a_deleted_current_version_helps(world: World) -> None:
+    """With another version, people set spec.current. Without one, a new series makes one, and people choose it."""
+    world.admin.create(federated_model("deleted", rounds=1))
+    await measured_series(world, "deleted", 1, rounds=3)
+    model = await until_model(world, "deleted", "Ready", ("True", "VersionCurrent"))
+    world.admin.delete("ModelVersion", model["status"]["current"], FEDERATION)
+    model = await until_model(world, "deleted", "Stalled", ("True", "VersionGone"))
+    [message] = [each["message"] for each in model["status"]["conditions"] if each["type"] == "Ready"]
+    assert f"`kubectl wardround begin federatedmodel/deleted -n {FEDERATION}`" in message
+    assert "remove" not in message
+    begin(world, "deleted", "1")
+    await measured_series(world, "deleted", 2, rounds=3)
+    await until_model(world, "deleted", "VersionWaits", ("True", "PeopleDecide"))
+    await until_model(world, "deleted", "Ready", ("False", "VersionGone"))
+    pin(world, "deleted", 2)
+    await until_model(world, "deleted", "Ready", ("True", "VersionCurrent"))
+    begin(world, "deleted", "2")
+    await measured_series(world, "deleted", 3, rounds=2)
+    await until_model(world, "deleted", "VersionWaits", ("True", "PeopleDecide"))
+    pin(world, "deleted", 3)
+    model = await until_model(world, "deleted", "VersionWaits", ("False", "NoVersionWaits"))
+    world.admin.delete("ModelVersion", model["status"]["current"], FEDERATION)
+    await until_model(world, "deleted", "Stalled", ("True", "VersionGone"))
+    pin(world, "deleted", 2)
+    await until_model(world, "deleted", "Ready", ("True", "VersionCurrent"))
+    await until_model(world, "deleted", "Stalled", ("False", "SeriesEnded"))
+
+
+async def measured_series(world: World, model: str, number: int, *, rounds: int) -> None:
+    """All rounds of a series end. Evaluate rounds measure the loss of their model."""
+    for place in range(1, rounds + 1):
+        made = await newest(world, model, place, series=number)
+        numbers = loss("0.5", made["spec"]["base"]["roundName"]) if made["spec"]["task"] == "Evaluate" else {}
+        await end(world, made, "Complete", **numbers)
+
+
+def pin(world: World, model: str, version: int) -> None:
+    world.admin.patch("FederatedModel", model, {"spec": {"current": {"version": version}}}, FEDERATION)
+
+
 def begin(world: World, model: str, request: str) -> None:
     world.admin.patch("FederatedModel", model, {"metadata": {"annotations": {names.BEGIN: request}}}, FEDERATION)
 

@@ -267,6 +267,8 @@ def test_a_version_that_somebody_deletes_before_its_delivery_is_no_delivery_unde
     assert (status, reason) == ("False", "VersionGone")
     assert message.startswith("No round delivers ModelVersion heart-v1-0123abcd. ")
     assert "heart-d1" not in message
+    assert "federatedmodel/heart -n federation" in message
+    assert "MODEL_NAME" not in message
 
 
 def test_a_wish_that_comes_later_delivers_the_current_version() -> None:

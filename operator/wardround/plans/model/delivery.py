@@ -171,7 +171,9 @@ def _to_come(seen: Observation, delivery: DeliveryStatus, current: str) -> tuple
     suspended, the status names no round for a version that became the current one meanwhile."""
     version = seen.versions.get(current)
     if version is None:
-        return "VersionGone", f"No round delivers ModelVersion {current}. {REASONS['VersionGone'].text}"
+        meta = seen.model.metadata
+        gone = REASONS["VersionGone"].about(federation=meta.namespace, model=meta.name)
+        return "VersionGone", f"No round delivers ModelVersion {current}. {gone.text}"
     if delivery.version == current:
         makes = f"the hub operator makes round {delivery.round}, which delivers the version"
     else:
