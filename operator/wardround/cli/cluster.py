@@ -19,6 +19,7 @@ FIELD_MANAGER = "kubectl-wardround"
 TIMEOUT_SECONDS = 30
 TRIES = 3
 IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
+NAMESPACES = "To see the namespaces that exist: kubectl get namespaces."
 OFFICIAL: Any = config.kube_config  # which has no types
 
 
@@ -168,9 +169,10 @@ class Cluster:
         if status < 300:
             return cast(Object, json.loads(answer))
         try:
-            message = json.loads(answer).get("message", "")
+            failure = json.loads(answer)
+            message, absent = failure.get("message", ""), failure.get("details") or {}
         except ValueError:
-            message = answer[:200].decode(errors="replace")
+            message, absent = answer[:200].decode(errors="replace"), {}
         advice = {
             401: (
                 "The cluster refuses your credentials, because they have expired or belong to another cluster. Log in "
@@ -178,7 +180,9 @@ class Cluster:
             ),
             403: "Your account does not have this right. Ask this cluster's administrator for it, or choose another "
             "cluster with --context.",
-            404: (
+            404: f"This namespace does not exist. {NAMESPACES}"
+            if absent.get("kind") == "namespaces"
+            else (
                 "Perhaps Wardround is not installed in this cluster. Choose the right cluster with --context, or "
                 "install the charts of Wardround."
             ),

@@ -5,7 +5,7 @@ Asks nothing and prints nothing. The demo enrols its hospitals with these functi
 
 from wardround.api.names import HUB_CONFIG_MAP, MODEL_UID, ROUND_UID
 from wardround.cli import enrolment
-from wardround.cli.cluster import Cluster, Object
+from wardround.cli.cluster import NAMESPACES, Cluster, Object
 from wardround.cli.errors import CommandError, ForbiddenError, MissingError
 
 NAMED = 8  # the most namespaces that a message names
@@ -100,11 +100,23 @@ def revoke(hub: Cluster, name: str) -> bool:
 def needed(cluster: Cluster, kind: str, name: str, namespace: str) -> Object:
     item = cluster.get(kind, name, namespace)
     if item is None:
+        if _lacks_namespace(cluster, namespace):
+            raise MissingError(
+                f"There is no {kind} {name}, because {cluster.server} has no namespace {namespace}. {NAMESPACES}"
+            )
         raise MissingError(
             f"There is no {kind} {name} in namespace {namespace} on {cluster.server}. To see the names that exist: "
             f"kubectl get {kind.lower()}s -n {namespace}. For all namespaces, use -A if you have the right."
         )
     return item
+
+
+def _lacks_namespace(cluster: Cluster, name: str) -> bool:
+    """Whether the cluster has no such namespace. False too if the caller may not read it."""
+    try:
+        return cluster.get("Namespace", name) is None
+    except ForbiddenError:
+        return False
 
 
 def elsewhere(cluster: Cluster, kind: str, name: str, namespace: str) -> str:

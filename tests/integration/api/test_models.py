@@ -17,6 +17,9 @@ from tests.players.patience import LARGEST
 from wardround.api.federatedmodel import SeriesRound, SeriesStatus
 from wardround.api.federatedround import Task
 from wardround.api.meta import Meta
+from wardround.cli import verbs
+from wardround.cli.cluster import Cluster
+from wardround.cli.errors import CommandError
 from wardround.plans.model.series import NAME_LENGTH, round_name
 from wardround.wire import codec
 
@@ -145,6 +148,16 @@ def test_a_quorum_of_evaluations_is_taken_if_hospitals_can_meet_it(api: Api) -> 
     model["spec"]["round"]["participants"] = {"selector": {"matchLabels": {"region": "north"}}}
     model["spec"]["evaluation"] = {"quorum": {"min": 9, "required": ["site-x"]}}
     api.create(model, dry_run=True)
+
+
+def test_the_command_line_says_that_a_namespace_does_not_exist(api: Api) -> None:
+    hub, model = Cluster(str(api.kubeconfig)), federated_model()
+    model["metadata"]["namespace"] = "nosuch"
+    with pytest.raises(CommandError, match=r"namespace does not exist.*kubectl get namespaces") as refused:
+        hub.create(model)
+    assert "not installed" not in str(refused.value)
+    with pytest.raises(CommandError, match=r"has no namespace nosuch\..*kubectl get namespaces"):
+        verbs.needed(hub, "FederatedModel", "breast", "nosuch")
 
 
 def test_the_example_is_a_model(api: Api) -> None:

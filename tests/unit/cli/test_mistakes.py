@@ -21,8 +21,8 @@ class Empty:
     default_namespace = "wardround-site"
     server = "https://site.example"
 
-    def get(self, kind: str, name: str, namespace: str) -> None:
-        return None
+    def get(self, kind: str, name: str, namespace: str = "") -> Any:
+        return {} if kind == "Namespace" else None
 
     def list(self, kind: str, namespace: str = "", **options: Any) -> list[dict[str, Any]]:
         return []
@@ -56,6 +56,26 @@ def test_a_participant_in_another_namespace_says_where_participants_lie(namespac
     assert (
         "A Participant lies in the namespace of its own name: leave out -n, or give -n site-a." in str(missing.value)
     ) == hint
+
+
+class Bare(Empty):
+    """A cluster that has no namespace. `forbidden`: whether the person may not read namespaces."""
+
+    def __init__(self, forbidden: bool) -> None:
+        self.forbidden = forbidden
+
+    def get(self, kind: str, name: str, namespace: str = "") -> None:
+        if kind == "Namespace" and self.forbidden:
+            raise ForbiddenError("You may not read Namespace.")
+
+
+@pytest.mark.parametrize("forbidden", [False, True])
+def test_a_misspelt_namespace_is_named(forbidden: bool) -> None:
+    options = argparse.Namespace(target="federatedmodel/heart", namespace="nosuch")
+    with pytest.raises(MissingError) as missing:
+        run_explain(cast(Cluster, Bare(forbidden)), options)
+    absent = "because https://site.example has no namespace nosuch. To see the namespaces that exist: kubectl get names"
+    assert (absent in str(missing.value)) != forbidden
 
 
 class Hospital(Empty):
@@ -95,11 +115,11 @@ class WithTask(Empty):
     def __init__(self, *rights: str) -> None:
         self.rights = rights
 
-    def get(self, kind: str, name: str, namespace: str) -> Any:
+    def get(self, kind: str, name: str, namespace: str = "") -> Any:
         if "participants" not in self.rights and kind == "Participant":
             raise ForbiddenError("You may not read Participant.")
         known = (kind, name, namespace) == ("SiteTask", "t1", "wardround-site")
-        return {"metadata": {"name": "t1"}} if known else None
+        return {"metadata": {"name": "t1"}} if known else super().get(kind, name, namespace)
 
     def list(self, kind: str, namespace: str | None = "", **options: Any) -> list[dict[str, Any]]:
         if "all namespaces" not in self.rights and not namespace:
