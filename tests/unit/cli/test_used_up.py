@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cli.test_approvals import OWN, stored
+from tests.unit.cli.site_tasks import OWN, stored
 from tests.unit.plans_site.test_later_approval import trained
 from tests.unit.plans_site.test_sweep_approval import member
 from tests.worlds.site import NOW

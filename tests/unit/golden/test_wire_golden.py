@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from wardround.wire import codec, outcome
+from tests.unit.golden.test_outcome_golden import OUTCOMES
+from wardround.wire import codec
 from wardround.wire.aggregation import (
     AggregationFailure,
     AggregationPlan,
@@ -65,18 +66,6 @@ from wardround.wire.envelope import Envelope, Signature
 from wardround.wire.grants import Grants, PushGrants, PushOffer, Put, TransferGrants
 from wardround.wire.model_folder import CardFile, FolderOwner
 from wardround.wire.models import Get, Header, ModelManifest, UpdateManifest
-from wardround.wire.outcome import (
-    EvaluationBudget,
-    IgnoredColumn,
-    IgnoredColumns,
-    LeftOutClass,
-    LeftOutRows,
-    LeftOutTotal,
-    LinkLocalHeard,
-    Outcome,
-    OwnMetric,
-    Remark,
-)
 from wardround.wire.server_state import StateManifest, StateMoment
 from wardround.wire.training import (
     CONTRACT,
@@ -177,31 +166,6 @@ TRAINING = TrainingTask(
     metrics=("loss",),
     threads=2,
 )
-# Outcomes are objects: read with patience, and what there is none of is left out.
-OUTCOMES = {
-    "outcome-prepared": Outcome(
-        rows=341,
-        patients=340,
-        training_patients=290,
-        samples=290,
-        schema_digest=digest("5"),
-        quality=(LeftOutRows("mean_radius", "Missing", 1),),
-        left_out=LeftOutTotal(31, 30, (LeftOutClass("1", 12, 120),)),
-        ignored_columns=IgnoredColumns(2, (IgnoredColumn("notes", "NotInSchema"),)),
-        remarks=(Remark("TargetsContradict", 3),),
-        evaluations=(EvaluationBudget(rows="Test", used=3, left=17, until="2026-12-24T12:00:00Z"),),
-    ),
-    "outcome-failed": Outcome(
-        reason="ColumnMissing", failure_class="Site", field="texture", message="the data has no column texture"
-    ),
-    "outcome-measured": Outcome(
-        metrics=(
-            OwnMetric(name="auc", value="0.91", low="0.84", high="0.97", better="Higher", people=60, rows="Test"),
-            OwnMetric(name="people", value="60", people=60, rows="Test"),
-        )
-    ),
-    "outcome-isolation": Outcome(link_local=LinkLocalHeard("Open", ("neighbour over link-local (ICMP)",))),
-}
 LEFT_OUT = (LeftOut("site-b", "Altered"),)
 FORMATS: dict[str, Any] = {
     "assignment": Assignment(
@@ -478,23 +442,6 @@ def test_an_answer_of_the_aggregation_has_all_its_fields() -> None:
     for name in written:
         with pytest.raises(codec.Malformed, match=f"^{name}: missing$"):
             read_answer(json.dumps({key: each for key, each in written.items() if key != name}))
-
-
-@pytest.mark.parametrize("name", OUTCOMES)
-def test_a_termination_message_matches_its_golden_file_and_reads_back(name: str) -> None:
-    golden, value = HERE / f"{name}.json", OUTCOMES[name]
-    if os.environ.get("UPDATE_GOLDEN"):
-        golden.write_text(json.dumps(codec.dump(value), indent=2, sort_keys=True) + "\n")
-    written = json.loads(golden.read_text())
-    assert json.loads(outcome.write(value)) == written
-    assert outcome.read(json.dumps({**written, "more": 1})) == value
-
-
-@pytest.mark.parametrize(
-    "text", ["", "Killed", "null", "[]", '"reason"', '{"rows":"341"}', '{"quality":[{}]}', "[" * 100_000]
-)
-def test_a_malformed_termination_message_is_none(text: str) -> None:
-    assert outcome.read(text) is None
 
 
 def test_each_format_has_a_golden_file_and_there_is_no_other() -> None:
