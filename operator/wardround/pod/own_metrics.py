@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from wardround.metrics import registry
 from wardround.metrics.differences import difference
-from wardround.metrics.digits import metric_text, text
+from wardround.metrics.digits import end_text, metric_text, text
 from wardround.metrics.estimates import Estimate, Numbers, estimates
 from wardround.wire.layouts import Rows
 from wardround.wire.outcome import OwnMetric
@@ -25,8 +25,8 @@ def differences(numbers: Numbers, references: int, min_cell: int, rows: Rows) ->
         OwnMetric(
             name=f"{registry.LOSS_DIFFERENCE}{number}",
             value=text(each.value, each.people),
-            low=None if each.low is None else text(each.low, each.people),
-            high=None if each.high is None else text(each.high, each.people),
+            low=None if each.low is None else end_text(each.low, each.people, upper=False),
+            high=None if each.high is None else end_text(each.high, each.people, upper=True),
             better="Lower",
             people=each.people,
             rows=rows,

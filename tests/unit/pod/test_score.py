@@ -18,6 +18,7 @@ from tests.unit.pod import world
 from tests.unit.pod.world import prepare
 from wardround import tensors
 from wardround.metrics import sums
+from wardround.metrics.differences import difference
 from wardround.metrics.digits import text
 from wardround.pod import row_order
 from wardround.pod.folders import Folders
@@ -168,6 +169,13 @@ def test_each_reference_is_compared_on_the_same_people(tmp_path: Path) -> None:
     for number, (_, total, _) in enumerate(numbers["differences"].tolist(), 1):
         metric = own[f"lossDifference{number}"]
         assert (metric.value, metric.better, metric.people) == (text(total / people, people), "Lower", people)
+        known = difference([numbers], number - 1, 1)
+        assert known is not None
+        assert known.low is not None
+        assert known.high is not None
+        # Rounded outwards: an end that is shown as 0 is not on the other side of 0.
+        assert float(metric.low or "nan") <= known.low
+        assert float(metric.high or "nan") >= known.high
     assert len(write(outcome)) < MESSAGE_LIMIT
 
 
