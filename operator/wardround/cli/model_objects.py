@@ -88,6 +88,11 @@ class ModelObjects:
         role = ", current" if name == status.current else ", candidate" if name == status.candidate else ""
         return f"{_numbers(version)}{role}"
 
+    def model_name(self, round_name: str) -> str:
+        """What people call the model of a round: `version 2`, or the round if no version was made from it."""
+        known = next((each for each in self.versions if each.spec.round_name == round_name), None)
+        return f"version {known.spec.version}" if known else f"round {round_name}"
+
     def measuring_task(self, version: ModelVersion) -> str | None:
         """The task of the first live round that measured the version on validation rows. None if no such round is
         left."""

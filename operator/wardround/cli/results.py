@@ -19,6 +19,7 @@ from wardround.cli import absent
 from wardround.cli.errors import CommandError
 from wardround.cli.objects import Object, read
 from wardround.metrics.registry import LOSS_DIFFERENCE, REFERENCE_LOSS
+from wardround.plans.model import compared
 from wardround.wire import codec
 from wardround.wire.compression import NONE
 
@@ -101,13 +102,19 @@ def _difference_rows(each: ResultDifference) -> Iterator[tuple[str, ...]]:
     yield (LOSS_DIFFERENCE, each.value, *interval, each.better, *over, each.model, each.reference)
 
 
+def interval(metric: str, low: str, high: str) -> str:
+    """The 95 % interval of a number in a table; empty without one."""
+    if not (low and high):
+        return ""
+    return compared.ends(low, high) if metric == LOSS_DIFFERENCE else f"{low} to {high}"
+
+
 def table(shown: Results) -> Table:
     """The numbers over all hospitals. All texts are Text objects, because rich reads brackets in a str as markup."""
     columns = COLUMNS[4:] if shown.result.differences else COLUMNS[4:-1]
     made = _table(shown, ("metric", "value", "95 % interval", *columns), numbers=("value", "people", "hospitals"))
     for name, value, low, high, *others in shown.rows:
-        interval = f"{low} to {high}" if low and high else ""
-        made.add_row(*map(Text, (name, value, interval, *others[: len(columns)])))
+        made.add_row(*map(Text, (name, value, interval(name, low, high), *others[: len(columns)])))
     return made
 
 

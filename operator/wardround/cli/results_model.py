@@ -14,6 +14,7 @@ from rich.text import Text
 from wardround.cli import absent, results
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import ModelObjects
+from wardround.plans.model import compared
 from wardround.plans.model.versions import without_numbers
 from wardround.wire import codec
 
@@ -46,7 +47,7 @@ def table(shown: ModelObjects) -> Table:
     """All texts are Text objects, because rich reads brackets in a str as markup."""
     made = Table(title=Text(_title(shown)), title_justify="left")
     listed = rows(shown)
-    interval = COLUMNS.index("low")
+    interval, metric = COLUMNS.index("low"), COLUMNS.index("metric")
     # Only a comparison has a reference.
     last = len(COLUMNS) if any(each[-1] for each in listed) else len(COLUMNS) - 1
     for name in (*COLUMNS[:interval], "95 % interval", *COLUMNS[interval + 2 : last]):
@@ -54,7 +55,7 @@ def table(shown: ModelObjects) -> Table:
     before = ""
     for each in listed:
         low, high = each[interval : interval + 2]
-        cells = [*each[:interval], f"{low} to {high}" if low and high else "", *each[interval + 2 : last]]
+        cells = [*each[:interval], results.interval(each[metric], low, high), *each[interval + 2 : last]]
         if each[0] == before:
             cells[:2] = "", ""
         elif before:
@@ -65,8 +66,8 @@ def table(shown: ModelObjects) -> Table:
 
 
 def notes(shown: ModelObjects) -> list[str]:
-    """What the table cannot show: which declared metrics a version lacks, why a version has none, and that numbers of
-    people are rounded."""
+    """What the table cannot show: which declared metrics a version lacks, why a version has none, how the versions
+    compare on the same people, and that numbers of people are rounded."""
     made = []
     for each in shown.versions:
         names, task = [metric.name for metric in each.status.metrics], shown.measuring_task(each)
@@ -74,7 +75,20 @@ def notes(shown: ModelObjects) -> list[str]:
             made.append(f"modelversion/{each.metadata.name}: {missing}")
         elif unmeasured := without_numbers(each):
             made.append(f"modelversion/{each.metadata.name}: {unmeasured.message}")
-    return [*made, results.ROUNDED]
+    return [*made, *_compared(shown), results.ROUNDED]
+
+
+def _compared(shown: ModelObjects) -> list[str]:
+    """The models of the newest comparison beside each other. The other numbers of two models may be over different
+    rows."""
+    for each in reversed(shown.rounds):
+        if (result := each.status.result) is not None and result.differences:
+            return [
+                f"federatedround/{each.metadata.name}: "
+                + compared.sentences(result, one, shown.model_name(one.model), shown.model_name(one.reference))
+                for one in result.differences
+            ]
+    return []
 
 
 def text(shown: ModelObjects, output: results.Format) -> str:

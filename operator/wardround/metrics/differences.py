@@ -10,6 +10,7 @@ from statistics import NormalDist
 import numpy as np
 
 from wardround.metrics import bins, intervals
+from wardround.metrics.bound import entropy
 from wardround.metrics.disclosure import too_few, without_largest
 from wardround.metrics.estimates import LARGEST_LOSS, Numbers
 from wardround.metrics.intervals import Interval
@@ -124,11 +125,6 @@ def _gain(hospitals: Sequence[Numbers], reference: int) -> float:
         return 0.0
     share = sum(float(each["people"][1]) for each in hospitals) / people
     return entropy(share) - sum(_sums(each, reference).loss for each in hospitals) / people
-
-
-def entropy(share: float) -> float:
-    """The mean log loss of a model that knows only the share of events."""
-    return -sum(each * math.log(each) for each in (share, 1 - share) if each > 0)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from wardround.metrics import digits
-from wardround.metrics.differences import entropy
+from wardround.metrics import bound, digits
 
 Outcome = Literal["Accepted", "Worse", "Undecided"]
-# A candidate may lose so much of log loss in nats, or this share of what the reference gains over the prevalence.
-LARGEST_LOSS, SHARE_OF_GAIN = 0.01, 0.1
 # The hospitals seen have to hold this share of the rows that the candidate was trained on.
 LEAST_COVERAGE = 0.8
 # The chance that the gate takes a candidate for worse at one hospital that is worse at none.
@@ -51,14 +48,9 @@ class Paired:
         return min(digits.fewest(self.events), digits.fewest(self.people) - digits.most(self.events))
 
     @property
-    def gain(self) -> float:
-        """How much lower the reference's log loss is than that of a model that knows only the prevalence."""
-        return entropy(self.events / self.people) - self.reference_loss
-
-    @property
     def bound(self) -> float:
         """The largest loss against this reference that is borne."""
-        return min(LARGEST_LOSS, SHARE_OF_GAIN * self.gain)
+        return bound.bound(self.reference_loss, self.events, self.people)
 
     @property
     def beyond(self) -> bool:

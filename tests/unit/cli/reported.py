@@ -183,6 +183,7 @@ def own_rounds() -> list[Object]:
         "value": "0.1",
         "low": "0.04",
         "high": "0.16",
+        "referenceLoss": "0.33",
         "events": 190,
         **over,
     }

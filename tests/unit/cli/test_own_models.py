@@ -34,7 +34,10 @@ def test_an_own_model_stands_beside_the_version_with_the_difference_on_the_same_
     _, chart, numbers = section().blocks
     assert isinstance(chart, IntervalChart)
     assert chart.table.rows == (
-        ("own model of North Hospital (site-a)", "version 1", "0.1", "0.04 to 0.16", "640", "2", "Validation"),
+        (
+            *("own model of North Hospital (site-a)", "0.431", "version 1", "0.33"),
+            *("0.1", "0.04 to 0.16", "640", "2", "Validation"),
+        ),
     )
     assert chart.points[0].label == "own model of North Hospital (site-a) minus version 1"
     assert isinstance(numbers, Table)

@@ -96,6 +96,8 @@ def test_a_difference_from_a_reference_says_from_which_model_and_its_interval() 
     assert rows[0][-1] == ""
     loss = DIFFERENCE["referenceLoss"]
     assert rows[-2] == ["referenceLoss", loss, "", "Lower", "40", "2", "Test", "train-3", ""]
+    near = drawn(results.table(shown(differences=[{**DIFFERENCE, "high": "0"}])))[-1]
+    assert near[2] == "-0.034 to below 0", "the words beyond chance stand beside this interval"
     # A round that does not declare the loss tells no reference's loss.
     undeclared = {name: each for name, each in DIFFERENCE.items() if name != "referenceLoss"}
     assert len(shown(differences=[undeclared]).rows) == len(shown(differences=[DIFFERENCE]).rows) - 1

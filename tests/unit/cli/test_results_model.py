@@ -142,10 +142,25 @@ def test_the_table_has_an_interval_and_says_which_version_is_the_current_one() -
 
 def test_below_the_table_stand_the_declared_metrics_that_a_version_lacks() -> None:
     """Version 1 has no number yet."""
-    missing, rounded = results_model.notes(objects())
+    missing, beside, rounded = results_model.notes(objects())
     lacks = "The result of this round does not show these metrics that the round declares: auc, people, positives."
     assert missing.startswith(f"modelversion/heart-v2-0123abcd: {lacks}")
     assert rounded == ROUNDED
+    assert beside == (
+        f"federatedround/{COMPARED}: On the same people, the log loss of version 2 minus the log loss of version 1 is "
+        "-0.02 (95 % interval: -0.04 to -0.01)."
+    )
+
+
+def test_below_the_table_stand_both_losses_of_the_newest_comparison() -> None:
+    """With flipped labels, the loss of the new version is far above that of the current one in an earlier round."""
+    difference = {**DIFFERENCE, "value": "0.02", "low": "0", "high": "0.04", "referenceLoss": "2.29"}
+    flipped = federated_round(COMPARED, 2, metrics=[{**LOSS, "value": "2.31"}], differences=[difference])
+    notes = results_model.notes(objects(rounds=[flipped, *ROUNDS[1:]]))
+    assert (
+        f"federatedround/{COMPARED}: On the same people, the log loss of version 2 is 2.31, and the log loss of "
+        "version 1 is 2.29. The difference is 0.02 (95 % interval: above 0 to 0.04)."
+    ) in notes
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 """The words of a verdict about hospitals: those that the gate did not see, and those that decided for themselves."""
 
+from dataclasses import replace
+from datetime import datetime
+
+from tests.unit.plans_model.test_compared import DIFFERENCE
 from tests.unit.plans_model.world import trained
 
 
@@ -13,6 +17,36 @@ def test_verdicts_of_hospitals_stand_in_the_message_and_decide_nothing() -> None
     )
     # The verdict of one hospital is no count.
     assert trained("Accepted", hospitals_say=(1, 0, 1, 0)).verdict(2)[2] == quiet.verdict(2)[2]
+
+
+def message_of_comparison(hospitals: int) -> str:
+    """The verdict on version 2, by a comparison with version 1 over so many hospitals."""
+    world = trained()
+    world.now = datetime.fromisoformat(world.next_start)
+    world.settle()
+    while not (live := world.rounds[world.created[-1]]).spec.references:
+        world.complete(live.metadata.name)
+        world.settle()
+    world.complete(live.metadata.name)
+    assert live.spec.base is not None
+    result = world.rounds[live.metadata.name].status.result
+    assert result is not None
+    difference = replace(
+        DIFFERENCE, reference=live.spec.references[0], model=live.spec.base.name, hospitals=hospitals, people=90
+    )
+    world.end_with(live.metadata.name, replace(result, differences=(difference,)))
+    world.run()
+    return world.verdict(2)[2]
+
+
+def test_a_verdict_shows_both_losses_on_the_same_people_and_the_bound() -> None:
+    numbers = (
+        "On the same people, the log loss of this model is 0.4, and the log loss of version 1 is 0.91. The difference "
+        "is 0.01 (95 % interval: above 0 to 0.02). The bound of the gate is about"
+    )
+    assert numbers in message_of_comparison(hospitals=2)
+    # A version has more readers than a round, and this would be the number of one hospital.
+    assert "On the same people" not in message_of_comparison(hospitals=1)
 
 
 def message_of_undecided(unseen: tuple[str, ...], too_few_people: tuple[str, ...]) -> str:

@@ -337,6 +337,10 @@ class World:
             result = replace(result, hospital_verdicts=self._hospital_verdicts(live, *self.hospitals_say))
         self._end(live, "Complete", result)
 
+    def end_with(self, name: str, result: Result) -> None:
+        """A round ends with this result."""
+        self._end(self.rounds[name], "Complete", result)
+
     def fail(self, name: str, reason: str = "QuorumNotMet", *, asked: bool = False, **lost: str) -> None:
         """`asked`: whether the round has asked hospitals. `lost`: by hospital (site_a for site-a), why the round has
         lost it."""

@@ -10,6 +10,7 @@ from wardround.cli.report.document import Block, IntervalChart, LineChart, Parag
 from wardround.cli.report.numbers import MEANINGS, TITLES
 from wardround.cli.report.seen import number
 from wardround.metrics.registry import LOSS_DIFFERENCE
+from wardround.plans.model import compared
 from wardround.wire.outcome import OwnMetric, OwnOutcome
 
 MEASURED = ("loss", "auc")
@@ -167,6 +168,8 @@ def _numbers(metric: OwnMetric | None) -> tuple[str, str]:
 
 
 def _ends(metric: OwnMetric) -> str:
+    if metric.name.startswith(LOSS_DIFFERENCE):
+        return compared.ends(metric.low, metric.high)
     return f"{metric.low} to {metric.high}" if metric.low is not None and metric.high is not None else ""
 
 

@@ -1,9 +1,10 @@
 """Sections with a model's numbers: convergence, versions beside each other, and calibration. Pure."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from wardround.api.federatedmodel import SeriesRound
-from wardround.api.federatedround import ResultDifference, ResultMetric
+from wardround.api.federatedround import FederatedRound, ResultDifference, ResultMetric
 from wardround.api.modelversion import ModelVersion
 from wardround.cli.model_objects import task_and_number
 from wardround.cli.report.document import (
@@ -20,6 +21,7 @@ from wardround.cli.report.document import (
 )
 from wardround.cli.report.seen import ReportInput, number
 from wardround.cli.shared_numbers import FEWEST_HOSPITALS
+from wardround.plans.model import compared
 from wardround.plans.model.versions import without_numbers
 
 TITLES = {"loss": "Log loss", "auc": "AUC"}
@@ -185,32 +187,49 @@ def _verdicts(seen: ReportInput, versions: Sequence[ModelVersion]) -> list[Block
     return [Paragraph("The verdict of the gate on each version:"), Facts(verdicts)] if verdicts else []
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A difference in the result of a round. `loss`: the log loss of the measured model on the people of the
+    difference; empty if the result does not show it."""
+
+    measured_by: str
+    difference: ResultDifference
+    loss: str
+
+
+def comparisons(live: FederatedRound) -> list[Compared]:
+    """What a round has compared."""
+    result, name = live.status.result, live.metadata.name
+    return [Compared(name, each, compared.own_loss(result, each)) for each in result.differences] if result else []
+
+
 def _newest_differences(seen: ReportInput) -> list[Block]:
-    compared = [
-        (each, result.differences)
-        for each in seen.model.rounds
-        if (result := each.status.result) is not None and result.differences
-    ]
-    if not compared:
+    measured = [made for each in seen.model.rounds if (made := comparisons(each))]
+    if not measured:
         return []
-    newest, differences = compared[-1]
+    newest = measured[-1]
     title = "Difference in log loss on the same people"
-    return [difference_chart(title, f"round {newest.metadata.name}", differences, seen.version_of)]
+    return [difference_chart(title, f"round {newest[0].measured_by}", newest, seen.model.model_name)]
 
 
 def difference_chart(
-    title: str, measured_by: str, differences: Sequence[ResultDifference], model_name: Callable[[str], str]
+    title: str, measured_by: str, measured: Sequence[Compared], model_name: Callable[[str], str]
 ) -> IntervalChart:
     """`measured_by`: the rounds that compared the models. `model_name`: what people call the model of a round."""
     table = Table(
         f"{title}, measured by {measured_by}",
-        ("model", "minus", "difference", "95 % interval", *OVER),
+        ("model", "loss of the model", "reference", "loss of the reference", "difference", "95 % interval", *OVER),
         tuple(
-            (model_name(each.model), model_name(each.reference), each.value, ends(each), *over(each))
-            for each in differences
+            (
+                *(model_name(each.model), shown.loss, model_name(each.reference), each.reference_loss or ""),
+                *(each.value, compared.ends(each.low, each.high), *over(each)),
+            )
+            for shown in measured
+            for each in (shown.difference,)
         ),
-        numbers=("difference", "people", "hospitals"),
+        numbers=("loss of the model", "loss of the reference", "difference", "people", "hospitals"),
     )
+    differences = [each.difference for each in measured]
     points = tuple(
         Point(
             f"{model_name(each.model)} minus {model_name(each.reference)}",
@@ -224,7 +243,8 @@ def difference_chart(
     caption = (
         "Each line shows the log loss of the first model of a pair minus the log loss of the second one. Left of "
         "zero, the first model is better, because its log loss is lower. If the 95 % interval contains zero, either "
-        "model may be the better one."
+        "model may be the better one. Compare two models by these numbers: the other numbers of two models can be over "
+        "different people."
     )
     return IntervalChart(title, caption, "difference in log loss", points, table)
 
@@ -270,7 +290,7 @@ def calibration(seen: ReportInput) -> Section:
     return Section("calibration", "Calibration", (chart,))
 
 
-def ends(number: ResultMetric | ResultDifference) -> str:
+def ends(number: ResultMetric) -> str:
     return f"{number.low} to {number.high}" if number.low is not None and number.high is not None else ""
 
 

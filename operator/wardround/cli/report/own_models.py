@@ -5,10 +5,10 @@ Its numbers are over several hospitals, as all numbers of the report: the people
 
 from collections.abc import Iterator, Mapping
 
-from wardround.api.federatedround import FederatedRound, ResultDifference, base_name, base_version
+from wardround.api.federatedround import FederatedRound, base_name, base_version
 from wardround.api.timeline import reached
 from wardround.cli.report.document import Block, Paragraph, Section, Table
-from wardround.cli.report.numbers import OVER, difference_chart, ends, over
+from wardround.cli.report.numbers import OVER, Compared, comparisons, difference_chart, ends, over
 from wardround.cli.report.seen import ReportInput
 from wardround.cli.shared_numbers import FEWEST_HOSPITALS
 from wardround.plans.round.status import DISPATCHED
@@ -34,14 +34,14 @@ def own_models(seen: ReportInput) -> Section:
 
     def model_name(round_name: str) -> str:
         hospital = owners.get(round_name)
-        return f"own model of {seen.hospital(hospital)}" if hospital else seen.version_of(round_name)
+        return f"own model of {seen.hospital(hospital)}" if hospital else seen.model.model_name(round_name)
 
     blocks: list[Block] = []
-    differences = _differences(seen, owners)
-    if differences:
+    measured = _differences(seen, owners)
+    if measured:
         title = "Versions and own models: difference in log loss on the same people"
-        names = ", ".join(dict.fromkeys(differences.values()))
-        blocks.append(difference_chart(title, names, tuple(differences), model_name))
+        names = ", ".join(dict.fromkeys(f"round {each.measured_by}" for each in measured))
+        blocks.append(difference_chart(title, names, measured, model_name))
     rows = _numbers(seen, owners)
     if rows:
         columns = ("metric", "own model of", "value", "95 % interval", "better", *OVER, "measured by")
@@ -82,18 +82,18 @@ def _measuring(seen: ReportInput) -> Iterator[tuple[str, FederatedRound]]:
     return ((name, each) for name, each in seen.namespace_rounds.items() if not base_version(each))
 
 
-def _differences(seen: ReportInput, owners: Mapping[str, str]) -> dict[ResultDifference, str]:
-    """Each comparison of an own model with a shown version, with the name of the newest round that made it."""
+def _differences(seen: ReportInput, owners: Mapping[str, str]) -> list[Compared]:
+    """Each comparison of an own model with a shown version, by the newest round that made it."""
     shown = {each.spec.round_name for each in seen.shown_versions()}
-    newest: dict[tuple[str, str], tuple[ResultDifference, str]] = {}
-    for name, each in _measuring(seen):
-        for difference in each.status.result.differences if each.status.result else ():
-            pair = difference.model, difference.reference
+    newest: dict[tuple[str, str], Compared] = {}
+    for _, each in _measuring(seen):
+        for measured in comparisons(each):
+            pair = measured.difference.model, measured.difference.reference
             # A version can be an own model too.
             own = next((one for one, other in (pair, pair[::-1]) if one in owners and other in shown), "")
             if own and is_earlier(seen.namespace_rounds[own], each):
-                newest[pair] = difference, f"round {name}"
-    return dict(newest.values())
+                newest[pair] = measured
+    return list(newest.values())
 
 
 def _numbers(seen: ReportInput, owners: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:

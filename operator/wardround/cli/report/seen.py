@@ -63,11 +63,6 @@ class ReportInput:
         others = [each for each in reversed(self.model.versions) if each not in first]
         return tuple(sorted((*first, *others)[:MOST_VERSIONS], key=lambda each: each.spec.version))
 
-    def version_of(self, round_name: str) -> str:
-        """`version 2`, or the round if no version was made from it."""
-        known = next((each for each in self.model.versions if each.spec.round_name == round_name), None)
-        return f"version {known.spec.version}" if known else f"round {round_name}"
-
     def role(self, version: ModelVersion) -> str:
         """`version 2 (candidate)`."""
         status, name = self.model.model.status, version.metadata.name

@@ -27,7 +27,7 @@ def signed_card(signed: SignedCard, seen: ReportInput) -> Section:
         ("limits", use.limits or NOT_STATED),
         ("licence", use.licence or NOT_STATED),
         ("contact", use.contact or NOT_STATED),
-        ("model", f"{seen.version_of(card.round_name)}, made by round {card.round_name}"),
+        ("model", f"{seen.model.model_name(card.round_name)}, made by round {card.round_name}"),
         ("digest of the model's file", card.model.digest),
         ("revision of the card", f"{card.revision}, of {card.issued}"),
         ("newest card", _newest(card, seen)),

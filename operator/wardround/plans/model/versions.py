@@ -6,8 +6,17 @@ from decimal import Decimal
 from wardround.api import conditions, federatedround, modelversion
 from wardround.api.conditions import Condition
 from wardround.api.federatedmodel import SeriesStatus
-from wardround.api.federatedround import FederatedRound, HospitalVerdicts, Outcome, ResultMetric, RoundVerdict
+from wardround.api.federatedround import (
+    FederatedRound,
+    HospitalVerdicts,
+    Outcome,
+    Result,
+    ResultDifference,
+    ResultMetric,
+    RoundVerdict,
+)
 from wardround.api.modelversion import ModelVersion, Parent, VersionVerdict
+from wardround.plans.model import compared
 from wardround.plans.model import series as rounds
 from wardround.plans.model.comparable import usual_number
 from wardround.plans.model.types import Delete, Observation
@@ -107,7 +116,8 @@ def verdict(seen: Observation, series: SeriesStatus) -> VersionVerdict:
         return VersionVerdict(outcome="Undecided", reason="ComparisonFailed", message=_failure(seen, series))
     decided = result.verdict or RoundVerdict(outcome="Undecided", reason="NotMeasured")
     hospitals = (_hospitals(seen, each) for each in result.hospital_verdicts)
-    sentences = (_words(decided.reason), _reference(seen, decided.reference), *_unseen(decided), *hospitals)
+    measured = (_measured(seen, result, each) for each in result.differences)
+    sentences = (_words(decided.reason), _reference(seen, decided.reference), *measured, *_unseen(decided), *hospitals)
     return VersionVerdict(outcome=decided.outcome, reason=decided.reason, message=" ".join(filter(None, sentences)))
 
 
@@ -220,6 +230,15 @@ def _reference(seen: Observation, round_name: str) -> str:
     return f"The reference is version {version.spec.version}." if version else ""
 
 
+def _measured(seen: Observation, result: Result, each: ResultDifference) -> str:
+    """Both losses and the bound. A number over one hospital is that hospital's own, and a version has more readers than
+    a round."""
+    if each.hospitals < FEWEST_HOSPITALS:
+        return ""
+    words = compared.sentences(result, each, "this model", _name(seen, each.reference))
+    return f"{words} {compared.bound_of_gate(each)}"
+
+
 def _unseen(verdict: RoundVerdict) -> tuple[str, ...]:
     """Which hospitals trained the model and are not in the comparison, and why."""
     absent = tuple(name for name in verdict.unseen if name not in verdict.too_few_people)
@@ -244,12 +263,16 @@ def _hospitals(seen: Observation, each: HospitalVerdicts) -> str:
     is that hospital's verdict, and a version has more readers than a round."""
     if each.hospitals < FEWEST_HOSPITALS:
         return ""
-    version = next((one for one in own(seen) if one.spec.round_name == each.reference), None)
-    reference = f"version {version.spec.version}" if version else f"round {each.reference}"
     return (
-        f"{each.hospitals} hospitals compared this model with {reference} on their own people: {each.better} found "
-        f"this model better, {each.worse} found it worse, and {each.undecided} could not decide."
+        f"{each.hospitals} hospitals compared this model with {_name(seen, each.reference)} on their own people: "
+        f"{each.better} found this model better, {each.worse} found it worse, and {each.undecided} could not decide."
     )
+
+
+def _name(seen: Observation, round_name: str) -> str:
+    """What people call the model of a round."""
+    version = next((each for each in own(seen) if each.spec.round_name == round_name), None)
+    return f"version {version.spec.version}" if version else f"round {round_name}"
 
 
 def _failure(seen: Observation, series: SeriesStatus) -> str:
