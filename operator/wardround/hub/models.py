@@ -28,6 +28,7 @@ from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.absence import absence, waits_for_hospitals
 from wardround.plans.model.next_look import next_look, requeue_after_write
+from wardround.plans.model.status import ROUND_GONE
 from wardround.plans.model.types import (
     Action,
     CreateDelivery,
@@ -40,6 +41,8 @@ from wardround.plans.model.types import (
     Observation,
     OwnVersion,
     Plan,
+    Report,
+    ReportLoss,
     ReportTest,
     ReportVersion,
     SuspendRound,
@@ -195,7 +198,7 @@ class ModelController:
             current = versions.current(seen)
             ready = conditions.find(model.status.conditions, "Ready")
             # With every look at a series under way, each of its rounds would cost several requests more.
-            known = current is not None and ready is not None and ready.reason == "VersionRoundGone"
+            known = current is not None and ready is not None and ready.reason == ROUND_GONE
             return replace(seen, gone=await self._gone([current])) if current and known else seen
         best, own_rounds = model_plan.best_name(series), await self._rounds(model)
         # People can take the label from a round, so the list may lack one.
@@ -358,10 +361,8 @@ class ModelController:
                 # With the version of the object: another writer's owner must not be lost.
                 body = {"metadata": {"resourceVersion": meta.resource_version, "ownerReferences": owners}}
                 await client.patch(federatedround.KIND, meta.name, body, namespace)
-            case ReportVersion():
+            case ReportVersion() | ReportTest() | ReportLoss():
                 await self._report(action)
-            case ReportTest():
-                await self._report_test(action)
             case OwnVersion():
                 meta = action.version.metadata
                 body = {
@@ -391,7 +392,16 @@ class ModelController:
         if await self._hub.client.delete_if_exists(action.kind, action.name, namespace, uid=action.uid):
             logger.info("deleted %s %s/%s, which nothing needs", action.kind, namespace, action.name)
 
-    async def _report(self, action: ReportVersion) -> None:
+    async def _report(self, action: Report) -> None:
+        match action:
+            case ReportVersion():
+                await self._report_version(action)
+            case ReportTest():
+                await self._report_test(action)
+            case ReportLoss():
+                await self._report_loss(action)
+
+    async def _report_version(self, action: ReportVersion) -> None:
         name, namespace = action.version.metadata.name, action.version.metadata.namespace
         item = await self._hub.client.get(modelversion.KIND, name, namespace)
         before = modelversion.parse(item)
@@ -409,11 +419,31 @@ class ModelController:
         await self._hub.reporter.write(item, before.status, replace(measured, conditions=known))
 
     async def _report_test(self, action: ReportTest) -> None:
-        meta = action.version.metadata
-        item = await self._hub.client.get_if_exists(modelversion.KIND, meta.name, meta.namespace)
-        before = modelversion.parse(item) if item else None
-        if item is not None and before is not None and before.metadata.uid == meta.uid:
+        if (live := await self._live(action.version)) is not None:
+            item, before = live
             await self._hub.reporter.write(item, before.status, replace(before.status, test=documents.tested(action)))
+
+    async def _report_loss(self, action: ReportLoss) -> None:
+        if (live := await self._live(action.version)) is None:
+            return
+        item, before = live
+        known = conditions.set_condition(
+            before.status.conditions,
+            "Ready",
+            False,
+            ROUND_GONE,
+            action.message,
+            now=self._hub.clock(),
+            generation=before.metadata.generation,
+        )
+        await self._hub.reporter.write(item, before.status, replace(before.status, conditions=known))
+
+    async def _live(self, version: ModelVersion) -> tuple[Object, ModelVersion] | None:
+        """The version as it is now; None if it is gone, or another one has its name."""
+        meta = version.metadata
+        item = await self._hub.client.get_if_exists(modelversion.KIND, meta.name, meta.namespace)
+        live = modelversion.parse(item) if item is not None else None
+        return (item, live) if item is not None and live is not None and live.metadata.uid == meta.uid else None
 
 
 def _runs_as_made(federated_round: Object) -> bool:

@@ -250,14 +250,17 @@ MODELS = (
     ),
     _author(
         name="VersionRoundGone",
-        places=(Place.MODEL_READY, Place.MODEL_SCHEDULED, Place.MODEL_STALLED),
-        meaning="The hub has no model of the current version any more, because somebody has deleted the round that "
+        places=(
+            *(Place.MODEL_READY, Place.MODEL_DELIVERED, Place.MODEL_SCHEDULED, Place.MODEL_STALLED),
+            Place.VERSION_READY,
+        ),
+        meaning="The hub has no model of the version any more, because somebody has deleted the round that "
         "made this version, or has applied another round under its name. So no series starts from this version, and "
         "nobody gets it from the hub.",
-        action="Set spec.current.version to another version. Or set series.from to Scratch, and when the new version "
-        "is ready, set spec.current.version to its number. If no trigger begins the next series, run `kubectl "
-        "wardround begin federatedmodel/MODEL_NAME -n FEDERATION`. From now on, delete no Statistics or "
-        "Train round that a FederatedModel has made.",
+        action="If it is the current version, set spec.current.version to another version. Or set series.from to "
+        "Scratch, and when the new version is ready, set spec.current.version to its number. If no trigger begins the "
+        "next series, run `kubectl wardround begin federatedmodel/MODEL_NAME -n FEDERATION`. From now on, delete no "
+        "Statistics or Train round that a FederatedModel has made.",
     ),
     _author(
         name="VersionPinnedEarly",

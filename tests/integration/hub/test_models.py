@@ -351,6 +351,8 @@ async def test_a_series_whose_base_somebody_deletes_ends_and_the_next_one_starts
     world.admin.delete("FederatedRound", waits["name"], FEDERATION)
     model = await until_model(world, "pruned", "Stalled", ("True", "VersionRoundGone"))
     await until_model(world, "pruned", "Ready", ("False", "VersionRoundGone"))
+    lost = await world.client.get("ModelVersion", version["metadata"]["name"], FEDERATION)
+    assert conditions(lost)["Ready"] == ("False", "VersionRoundGone")
     series = model["status"]["series"]
     assert (series["stage"], series["skipped"], len(series["rounds"])) == ("Ended", True, 1)
     failed = await world.client.get("FederatedRound", waits["name"], FEDERATION)

@@ -212,6 +212,33 @@ def test_a_delivery_that_fails_says_so_and_is_not_repeated() -> None:
     assert deliveries(world) == ["heart-d1-0123abcd"]
 
 
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_version_whose_round_is_gone_is_not_delivered_again(failed: bool) -> None:
+    """Each Deliver round would fail at once. No advice asks for another one."""
+    world = delivering()
+    del world.rounds[world.versions["heart-v1-0123abcd"].spec.round_name]
+    if failed:
+        world.fail("heart-d1-0123abcd", "BaseGone")
+    else:
+        del world.rounds["heart-d1-0123abcd"]
+    world.settle()
+    status, reason, message = world.condition("Delivered")
+    assert (status, reason) == ("False", "VersionRoundGone")
+    assert message.startswith("No round delivers ModelVersion heart-v1-0123abcd. ")
+    assert "makes another one" not in message
+    world.rounds.pop("heart-d1-0123abcd", None)
+    world.settle()
+    assert deliveries(world) == ["heart-d1-0123abcd"]
+
+
+def test_a_version_that_every_hospital_has_stays_delivered_without_its_round() -> None:
+    world = trained()
+    del world.rounds[world.versions["heart-v1-0123abcd"].spec.round_name]
+    world.settle()
+    assert delivered(world) == ("True", "DeliveryComplete")
+    assert world.condition("Ready")[:2] == ("False", "VersionRoundGone")
+
+
 def test_a_suspended_model_pauses_its_delivery() -> None:
     world = delivering()
     for value in (True, False):

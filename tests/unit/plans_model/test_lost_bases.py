@@ -76,7 +76,7 @@ def test_a_series_whose_base_is_gone_ends_at_once_whatever_the_spec_says(reason:
         f"Series 2 has ended without a version: its round heart-s2-r1-0123abcd has failed ({reason}), because round "
         f"{gone} is gone. Somebody deleted or replaced round {gone}, which made version 1, the current one."
     )
-    assert "The round's author: Set spec.current.version to another version." in message
+    assert "The round's author: If it is the current version, set spec.current.version to another version." in message
     assert BEGINS in message
     assert len(message) < MESSAGE_LIMIT
 
@@ -128,6 +128,9 @@ def test_a_current_version_without_its_round_is_not_ready(lose_it: Any) -> None:
     assert (status, reason) == ("False", "VersionRoundGone")
     assert f"round {gone}, which made version 1, the current one" in message
     assert world.condition("Stalled") == ("True", "VersionRoundGone", message)
+    [ready] = world.versions[version(1)].status.conditions
+    assert (ready.type, ready.status, ready.reason) == ("Ready", "False", "VersionRoundGone")
+    assert f"round {gone}, which made this version." in ready.message
 
 
 def test_a_series_that_runs_goes_on_and_at_its_end_the_current_version_has_lost_its_round() -> None:

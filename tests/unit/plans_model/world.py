@@ -29,6 +29,7 @@ from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model import testing
 from wardround.plans.model.next_look import next_look, requeue_after_write
+from wardround.plans.model.status import ROUND_GONE
 from wardround.plans.model.types import (
     Action,
     CreateDelivery,
@@ -40,6 +41,7 @@ from wardround.plans.model.types import (
     Observation,
     OwnVersion,
     Plan,
+    ReportLoss,
     ReportTest,
     ReportVersion,
     SuspendRound,
@@ -289,6 +291,10 @@ class World:
                 ready = Condition(type="Ready", status="True", reason=action.reason, message=action.message)
                 measured = models.measured(action.version, action.measured_by, action.verdict)
                 self._replace(action.version, status=replace(measured, conditions=(ready,)))
+            case ReportLoss():
+                lost = Condition(type="Ready", status="False", reason=ROUND_GONE, message=action.message)
+                status = replace(self.versions[action.version.metadata.name].status, conditions=(lost,))
+                self._replace(action.version, status=status)
             case ReportTest():
                 status = replace(self.versions[action.version.metadata.name].status, test=models.tested(action))
                 self._replace(action.version, status=status)

@@ -40,13 +40,13 @@ def is_under_way(seen: Observation, made: FederatedModelStatus) -> bool:
     if not is_wanted(seen.model) or delivery is None:
         return False
     live = seen.delivery if before is not None and before.number == delivery.number else None
-    return live is None or not is_over(live)
+    return delivery.version not in seen.gone if live is None else not is_over(live)
 
 
 def named(seen: Observation, made: FederatedModelStatus) -> FederatedModelStatus:
     """The status with the delivery that is due, if one is."""
     before, current = made.delivery, made.current
-    if not is_wanted(seen.model) or current is None or current not in seen.versions:
+    if not is_wanted(seen.model) or current is None or current not in seen.versions or current in seen.gone:
         return made
     if before is None or before.version != current:
         number = before.number + 1 if before else 1
@@ -105,6 +105,8 @@ def actions(seen: Observation, made: FederatedModelStatus) -> tuple[Action, ...]
         version = seen.versions.get(delivery.version)
         if version is None or not is_wanted(seen.model) or delivery.version != made.current:
             return ()
+        if delivery.version in seen.gone:
+            return ()  # The round would fail at once.
         if _was_over(delivery):
             return ()  # First the status says that all hospitals are asked again.
         return (CreateDelivery(name=delivery.round, version=version, recipients=delivery.recipients),)
@@ -171,14 +173,21 @@ def _to_come(seen: Observation, delivery: DeliveryStatus, current: str) -> tuple
     suspended, the status names no round for a version that became the current one meanwhile."""
     version = seen.versions.get(current)
     if version is None:
-        meta = seen.model.metadata
-        gone = REASONS["VersionGone"].about(federation=meta.namespace, model=meta.name)
-        return "VersionGone", f"No round delivers ModelVersion {current}. {gone.text}"
+        return _lost(seen, "VersionGone", current)
+    if current in seen.gone:
+        return _lost(seen, "VersionRoundGone", current)
     if delivery.version == current:
         makes = f"the hub operator makes round {delivery.round}, which delivers the version"
     else:
         makes = f"the hub operator makes a round that delivers version {version.spec.version}"
     return "Delivering", once_resumed(makes, suspended=seen.model.spec.suspend)
+
+
+def _lost(seen: Observation, reason: str, version: str) -> tuple[str, str]:
+    """Reason and message if nobody can deliver the version any more."""
+    meta = seen.model.metadata
+    known = REASONS[reason].about(federation=meta.namespace, model=meta.name)
+    return reason, f"No round delivers ModelVersion {version}. {known.text}"
 
 
 def _incomplete(seen: Observation, delivery: DeliveryStatus, live: FederatedRound | None) -> tuple[str, str]:
@@ -187,6 +196,8 @@ def _incomplete(seen: Observation, delivery: DeliveryStatus, live: FederatedRoun
         return _to_come(seen, delivery, delivery.version)
     where = f"federatedround/{delivery.round} -n {seen.model.metadata.namespace}"
     failed = _holding(live, "Failed")
+    if failed is not None and delivery.version in seen.gone:
+        return _lost(seen, "VersionRoundGone", delivery.version)
     if failed is not None:
         return (
             "DeliveryFailed",

@@ -20,6 +20,7 @@ from wardround.plans.model import status as statuses
 from wardround.plans.model.refusal import base_gone, hopeless
 from wardround.plans.model.suspension import once_resumed
 from wardround.plans.model.types import (
+    Action,
     Added,
     CreateRound,
     CreateVersion,
@@ -65,7 +66,13 @@ def plan(seen: Observation) -> Plan:
     made = delivery.condition(seen, delivery.named(seen, statuses.status(seen, ruling)))
     tested = testing.decide(seen, made)
     made = testing.condition(seen, replace(made, testing=tested.testing))
-    actions = (*statuses.ownership(seen, made), *ruling.actions, *delivery.actions(seen, made), *tested.actions)
+    actions: tuple[Action, ...] = (
+        *statuses.ownership(seen, made),
+        *statuses.losses(seen),
+        *ruling.actions,
+        *delivery.actions(seen, made),
+        *tested.actions,
+    )
     look = (tested.requeue_at - seen.now).total_seconds() if tested.requeue_at else None
     after = 0.0 if _names_a_round(seen, made) else sooner(_requeue_after(seen.now, ruling, made), look)
     return Plan(actions=actions, status=made, requeue_after=after, added=ruling.added, begins=ruling.begins)

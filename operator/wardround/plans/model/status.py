@@ -15,10 +15,11 @@ from wardround.plans.model import patients, schedule, versions
 from wardround.plans.model import request as requests
 from wardround.plans.model import series as rounds
 from wardround.plans.model.suspension import once_resumed
-from wardround.plans.model.types import Observation, OwnVersion, Ruling
+from wardround.plans.model.types import Observation, OwnVersion, ReportLoss, Ruling
 from wardround.plans.round.rulings import sentences
 from wardround.reasons.registry import REASONS
 
+ROUND_GONE = "VersionRoundGone"
 # A reason, and a message for people.
 Fault = tuple[str, str]
 
@@ -40,6 +41,24 @@ def ownership(seen: Observation, made: FederatedModelStatus) -> tuple[OwnVersion
         for each in versions.own(_after(seen, made))
         if (wanted := each.metadata.name != made.current) != any(o.uid == uid for o in each.metadata.owner_references)
     )
+
+
+def losses(seen: Observation) -> tuple[ReportLoss, ...]:
+    """Each version of which the hub has no model says so, once."""
+    return tuple(
+        ReportLoss(
+            version=each,
+            message=f"Somebody deleted or replaced round {each.spec.round_name}, which made this version. So the hub "
+            f"has no model of it any more. {advice_for(seen.model.metadata, ROUND_GONE)}",
+        )
+        for each in versions.own(seen)
+        if versions.is_gone(seen, each) and not _says_loss(each)
+    )
+
+
+def _says_loss(version: ModelVersion) -> bool:
+    ready = conditions.find(version.status.conditions, "Ready")
+    return ready is not None and ready.reason == ROUND_GONE
 
 
 def version_gone(seen: Observation, *, result_gone: bool = False) -> Fault | None:
@@ -77,9 +96,9 @@ def round_gone(seen: Observation) -> Fault | None:
         f"Somebody deleted or replaced round {current.spec.round_name}, which made version {current.spec.version}, the "
         "current one. So the hub has no model of this version any more, and no series starts from it.",
         f"The hub has the models of these versions: {', '.join(others)}." if others else "",
-        advice_for(seen.model.metadata, "VersionRoundGone"),
+        advice_for(seen.model.metadata, ROUND_GONE),
     )
-    return "VersionRoundGone", message
+    return ROUND_GONE, message
 
 
 def start_fault(seen: Observation) -> Fault | None:

@@ -134,6 +134,15 @@ class ReportTest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportLoss:
+    """Write into the status of a version that the hub has no model of it any more. `message`: of its condition
+    `Ready`."""
+
+    version: ModelVersion
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class OwnVersion:
     """Make the model an owner of a version, or not any more. A version that is owned goes when the model is deleted."""
 
@@ -151,7 +160,7 @@ class Delete:
 
 
 Creation = CreateRound | CreateDelivery | CreateTest
-Report = ReportVersion | ReportTest
+Report = ReportVersion | ReportTest | ReportLoss
 Action = Creation | SuspendRound | CreateVersion | KeepRound | Report | OwnVersion | Delete
 
 
