@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from tests.unit.card.models import DATASET, OWN_CODE, SCHEMA, THRESHOLD, Made, write_folder, write_own
+from tests.unit.card.models import DATASET, OWN_CODE, SCHEMA, THRESHOLD, Made, changed, write_folder, write_own
 from tests.unit.card.scored import built_in, own_image, scored
 from tests.unit.card.test_answer import UID, environment, left, report
 from tests.unit.card.test_predict import HEADER, WITHOUT_TARGET, cases, line, written
@@ -163,6 +163,14 @@ def test_parameters_that_the_hospital_does_not_allow_reach_no_code(root: Path, m
     with pytest.raises(PodError, match="learningRate") as refused:
         look(root, made, replace(NAMED, allowed=ALLOWED[:1]))
     assert refused.value.reason == "ParametersNotAllowed"
+    assert not (root / "data" / "evaluation.parquet").exists()
+
+
+def test_a_dataset_with_another_unit_brings_no_row_to_the_code(root: Path, made: Made) -> None:
+    written(root / "raw" / "new.csv", HEADER, *cases(3))
+    with pytest.raises(PredictionRefused, match='"radius" in another unit') as refused:
+        look(root, made, schema=changed("radius", unit="cm"))
+    assert refused.value.reason == "DatasetDiffersFromModel"
     assert not (root / "data" / "evaluation.parquet").exists()
 
 
