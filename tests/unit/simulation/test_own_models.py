@@ -76,9 +76,11 @@ def test_the_report_has_the_difference_between_the_version_and_the_own_model(pla
     assert isinstance(chart, IntervalChart)
     [row] = chart.table.rows
     assert row[0] == "version 1"
-    assert row[1].startswith("own model of ")
-    assert row[1].endswith(f"({ALONE})")
-    assert row[5:] == ("3", "Validation")
+    assert row[2].startswith("own model of ")
+    assert row[2].endswith(f"({ALONE})")
+    loss, reference_loss, difference = (float(row[place]) for place in (1, 3, 4))
+    assert difference == pytest.approx(loss - reference_loss, abs=0.02), "the losses are over the same people"
+    assert row[7:] == ("3", "Validation")
     assert len(chart.points) == 1
 
 
