@@ -18,7 +18,7 @@ from wardround.cli.commands import (
     watch,
 )
 from wardround.cli.errors import CommandError
-from wardround.cli.terminal import reminder, say
+from wardround.cli.terminal import say
 from wardround.extras import dataset, model, report
 from wardround.pipe import leave, quietly
 from wardround.wire import codec
@@ -53,11 +53,6 @@ def carry_out(arguments: list[str] | None) -> int:
     options, surplus = top.parse_known_args(arguments)
     if surplus:
         top.error(unrecognized(vars(options).get("target") or vars(options).get("name"), surplus))
-    with reminder({"--kubeconfig": options.kubeconfig, "--context": options.context}):
-        return _run(options)
-
-
-def _run(options: argparse.Namespace) -> int:
     run: Callable[[Cluster, argparse.Namespace], int] = options.run
     try:
         return run(Cluster(options.kubeconfig, options.context), options)

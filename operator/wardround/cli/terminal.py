@@ -1,12 +1,8 @@
 """Speaks with the person at the terminal, and writes the files that only this person may read."""
 
 import os
-import shlex
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, TextIO, cast
 
 from wardround.cli.errors import CommandError
 
@@ -33,33 +29,3 @@ def write_private(path: Path, text: str) -> None:
 def say(text: str) -> None:
     """Prints to stderr, because stdout may be piped into kubectl."""
     print(text, file=sys.stderr, flush=True)
-
-
-class _Listener:
-    """A stream that passes everything on, and remembers whether a command for kubectl was in it."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream, self.has_command = stream, False
-
-    def write(self, text: str) -> int:
-        self.has_command = self.has_command or "kubectl " in text
-        return self._stream.write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-@contextmanager
-def reminder(options: Mapping[str, str | None]) -> Iterator[None]:
-    """Reminds the person of the options that choose the cluster, if commands are printed that lack them. Not each of
-    these commands is for this cluster, so they are printed as they are. `options`: name and value; None if not given.
-    """
-    given = [f"{name} {shlex.quote(value)}" for name, value in options.items() if value is not None]
-    if not given:
-        yield
-        return
-    output, errors = _Listener(sys.stdout), _Listener(sys.stderr)
-    with redirect_stdout(cast(TextIO, output)), redirect_stderr(cast(TextIO, errors)):
-        yield
-    if output.has_command or errors.has_command:
-        say(f"Commands above that are for this cluster need these options too: {' '.join(given)}")

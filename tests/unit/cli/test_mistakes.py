@@ -78,40 +78,13 @@ def test_a_misspelt_namespace_is_named(forbidden: bool) -> None:
     assert (absent in str(missing.value)) != forbidden
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--kubeconfig", "hub of mine", "--context", "lab"], "--kubeconfig 'hub of mine' --context lab\n"),
-        (["--context", "lab"], ": --context lab\n"),
-        ([], ""),
-    ],
-)
-def test_a_person_who_has_named_a_kubeconfig_is_reminded_of_it_below_commands(
-    options: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(kubectl, "Cluster", lambda *_: Empty())
-    assert kubectl.main(["explain", "federatedmodel/heart", "-n", "fed", *options]) == 2
-    shown = capsys.readouterr().err
-    reminders = [each for each in shown.splitlines(keepends=True) if each.startswith("Commands above")]
-    assert len(reminders) == bool(options)
-    assert "".join(reminders).endswith(words)
-
-
-def test_nobody_is_reminded_below_an_output_without_commands(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(kubectl, "Cluster", lambda *_: Empty())
-    assert kubectl.main(["explain", "heart", "--context", "lab"]) == 2
-    assert "Commands above" not in capsys.readouterr().err
-
-
 class Hospital(Empty):
     """Holds one Approval."""
 
     def __init__(self, verdict: str) -> None:
         self.approval = {"spec": {"verdict": verdict}}
 
-    def get(self, kind: str, name: str, namespace: str = "") -> Any:
+    def get(self, kind: str, name: str, namespace: str) -> Any:
         return self.approval
 
     def user(self) -> str:
