@@ -84,7 +84,7 @@ class Hospital(Empty):
     def __init__(self, verdict: str) -> None:
         self.approval = {"spec": {"verdict": verdict}}
 
-    def get(self, kind: str, name: str, namespace: str) -> Any:
+    def get(self, kind: str, name: str, namespace: str = "") -> Any:
         return self.approval
 
     def user(self) -> str:
