@@ -232,4 +232,5 @@ def answer(plan: AggregationPlan, number: int, hospitals: tuple[str, ...]) -> Ag
         left_out=(),
         state=(),
         closed=None,
+        numbers_too_large=(),
     )

@@ -395,6 +395,7 @@ class Aggregation:
             left_out=self._examined.left_out,
             state=made.moments,
             closed=None,
+            numbers_too_large=combined.too_large,
         )
 
     def _parts(self) -> list[metrics.Part]:

@@ -6,7 +6,6 @@ number. From a total and the numbers of all other hospitals, anybody could compu
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +19,9 @@ from wardround.wire import layouts
 from wardround.wire.aggregation import CalibrationGroup, CombinedDifference, CombinedMetric
 
 CALIBRATION, LOSS = "calibration", "loss"
+# Nearly the largest number of single precision, in which models train. A reported number beyond it counts in no mean:
+# it would leave nothing of the others.
+LARGEST_REPORTED = 1e38
 # The edges of bins are the same in every round, so they tell nothing about people and have four digits.
 _EDGE_PEOPLE = 1000
 
@@ -54,12 +56,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Combined:
-    """`by_hospital`: the texts of those hospitals whose own numbers may be told, by participant and metric."""
+    """`by_hospital`: the texts of those hospitals whose own numbers may be told, by participant and metric.
+    `too_large`: the participants of which a mean lacks a number, because the number is beyond LARGEST_REPORTED."""
 
     metrics: Mapping[str, CombinedMetric] = field(default_factory=dict)
     calibration: tuple[CalibrationGroup, ...] = ()
     by_hospital: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     differences: tuple[CombinedDifference, ...] = ()
+    too_large: tuple[str, ...] = ()
 
 
 def combine(
@@ -77,15 +81,18 @@ def combine(
     metrics = {name: _metric(name, estimate, groups[name]) for name, estimate in totals.items() if estimate is not None}
     curve = _curve(counted) if CALIBRATION in declared else ()
     paired = _differences(counted, references, with_loss=LOSS in declared)
-    return Combined(metrics, curve, _own_numbers(groups, specificity), paired)
+    too_large = sorted({each for group in groups.values() for each in group.too_large})
+    return Combined(metrics, curve, _own_numbers(groups, specificity), paired, tuple(too_large))
 
 
 @dataclass(frozen=True)
 class _Hospitals:
-    """The hospitals that a metric is over. `computed`: whether it is computed from sums, or the code reports it."""
+    """The hospitals that a metric is over. `computed`: whether it is computed from sums, or the code reports it.
+    `too_large`: the participants that would be among them with a smaller number."""
 
     parts: Sequence[Part]
     computed: bool
+    too_large: Sequence[str] = ()
 
     @property
     def may_be_told(self) -> bool:
@@ -122,7 +129,10 @@ def _group_behind(name: str, parts: Sequence[Part], counted: Sequence[Part]) -> 
     reporting = [part for part in parts if name in part.reported and not estimates.allows(part.sums, name)]
     if computing and len(computing) >= len(reporting):
         return _Hospitals(counted, computed=True)
-    return _Hospitals([part for part in reporting if part.people * part.scale >= part.min_cell], computed=False)
+    enough = [part for part in reporting if part.people * part.scale >= part.min_cell]
+    fitting = [part for part in enough if abs(part.reported[name]) <= LARGEST_REPORTED]
+    too_large = [part.participant for part in enough if abs(part.reported[name]) > LARGEST_REPORTED]
+    return _Hospitals(fitting, computed=False, too_large=too_large)
 
 
 def comparing(parts: Sequence[Part]) -> list[Part]:
@@ -160,14 +170,11 @@ def _total(name: str, group: _Hospitals, specificity: float) -> Estimate | None:
     return estimates.estimates(total, least_cell(group.parts), specificity, (name,), apart)[name]
 
 
-def _mean(name: str, hospitals: Sequence[Part]) -> Estimate | None:
-    """The mean of a metric that the training code reports, weighted by people. None if it is not finite: the code may
-    report the largest float."""
+def _mean(name: str, hospitals: Sequence[Part]) -> Estimate:
+    """The mean of a metric that the training code reports, weighted by people."""
     each = [part.people * part.scale for part in hospitals]
     people = sum(each)
     value = sum(part.reported[name] * part.people * part.scale for part in hospitals) / people
-    if not math.isfinite(value):
-        return None
     return Estimate(value, None, None, round(people), disclosure.without_largest(each), people)
 
 

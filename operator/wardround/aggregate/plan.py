@@ -42,9 +42,9 @@ def spell(answer: AggregationAnswer) -> bytes:
     """Return the termination message, at most 4096 bytes of JSON.
 
     What has no room is left out in this order: the longer one of the lists `aggregated` and `uncounted`, which follows
-    from the other one and `left_out`; the numbers of each hospital (`by_hospital` is then None) and the names of
-    hospitals that a verdict did not see; the calibration curve; the rows that count of each hospital; all other
-    numbers, because the model matters more.
+    from the other one and `left_out`; the numbers of each hospital (`by_hospital` is then None), and the names of
+    hospitals that a verdict did not see, or that reported a number which is too large; the calibration curve; the rows
+    that count of each hospital; all other numbers, because the model matters more.
     """
     for each in _shorter_and_shorter(answer):
         if len(text := codec.write_document(each)) <= LARGEST_ANSWER:
@@ -69,7 +69,7 @@ def _shorter_and_shorter(answer: AggregationAnswer) -> Iterator[AggregationAnswe
     unnamed = replace(answer, aggregated=()) if shorter else replace(answer, uncounted=())
     yield unnamed
     verdict = replace(answer.verdict, unseen=()) if answer.verdict else None
-    shorter_still = replace(unnamed, by_hospital=None, verdict=verdict)
+    shorter_still = replace(unnamed, by_hospital=None, verdict=verdict, numbers_too_large=())
     yield shorter_still
     yield replace(shorter_still, calibration=())
     yield replace(shorter_still, calibration=(), counted=())

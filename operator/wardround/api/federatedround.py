@@ -256,7 +256,8 @@ class HospitalVerdicts:
 class Result:
     """`columns_digest`, `schema_digest`: of the DataSchema. `withheld`: how many hospitals sent no sums, because
     too few people are in a class. `hospitals_omitted`: there was no room for `hospitals`. `compression`: of the
-    updates, if they were compressed."""
+    updates, if they were compressed. `numbers_too_large`: hospitals of which a mean lacks a number that their training
+    code reports."""
 
     digest: str
     location: str
@@ -273,6 +274,7 @@ class Result:
     columns_digest: str | None = None
     schema_digest: str | None = None
     compression: Compression | None = None
+    numbers_too_large: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from wardround.api import federatedround, roundtask
 from wardround.api.federatedround import FederatedRound, Result, ResultDifference, ResultMetric
+from wardround.api.task import Update
 from wardround.cli import absent
 from wardround.cli.errors import CommandError
 from wardround.cli.objects import Object, read
@@ -34,6 +35,7 @@ ROUNDED = (
 NOT_TOLD = (
     "not shown: policy.tellOwnMetrics of the Site is false, or the number would reveal a number of another hospital"
 )
+TOO_LARGE = "not shown: the number that the training code reports is above 1e38 or below -1e38"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Hospital:
 @dataclass(frozen=True)
 class Results:
     """The numbers of one round. `task`: of the round. `declared`: names of its metrics. `rows`: in the order of
-    COLUMNS. `hospitals`: those in the result, and those whose RoundTask the reader may see."""
+    COLUMNS. `hospitals`: those in the result, and those whose RoundTask the reader may see. `remarks`: sentences about
+    numbers of single hospitals."""
 
     title: str
     task: str
@@ -56,6 +59,7 @@ class Results:
     result: Result
     rows: tuple[tuple[str, ...], ...]
     hospitals: tuple[Hospital, ...]
+    remarks: tuple[str, ...]
 
 
 def results(round_: Object, tasks: list[Object]) -> Results:
@@ -75,6 +79,7 @@ def results(round_: Object, tasks: list[Object]) -> Results:
         result=result,
         rows=result_rows(result),
         hospitals=_hospitals(result, tasks),
+        remarks=_remarks(shown, result),
     )
 
 
@@ -119,9 +124,22 @@ def table(shown: Results) -> Table:
 
 
 def notes(shown: Results) -> list[str]:
-    """What the table cannot show: which declared metrics have no number, and that numbers of people are rounded."""
+    """What the table does not show: which declared metrics have no number, remarks about numbers of single hospitals,
+    and that numbers of people are rounded."""
     missing = absent.sentences(shown.declared, (each.name for each in shown.result.metrics), shown.task)
-    return [each for each in (missing, ROUNDED if shown.rows else "") if each]
+    return [each for each in (missing, *shown.remarks, ROUNDED if shown.rows else "") if each]
+
+
+def _remarks(federated_round: FederatedRound, result: Result) -> tuple[str, ...]:
+    """Which hospitals' numbers no mean could count."""
+    if not result.numbers_too_large:
+        return ()
+    metadata = federated_round.metadata
+    return (
+        "A mean lacks the number that the training code of these hospitals reports, because the number is above 1e38 "
+        f"or below -1e38: {', '.join(result.numbers_too_large)}. To see what to do: kubectl wardround explain "
+        f"federatedround/{metadata.name} -n {metadata.namespace}",
+    )
 
 
 def table_by_hospital(shown: Results) -> Table:
@@ -162,6 +180,7 @@ def fields(result: Result) -> Object:
         "verdict",
         "hospitalVerdicts",
         "withheld",
+        "numbersTooLarge",
         "samples",
         "digest",
     )
@@ -203,13 +222,15 @@ def _hospitals(result: Result, tasks: list[Object]) -> tuple[Hospital, ...]:
     sent = {task.metadata.namespace: task.status.update for task in attempts if task.status.update}
     names = sorted({*numbers, *sent})
     return tuple(
-        Hospital(name, numbers.get(name, {}), "" if numbers.get(name) else _note(withheld=sent[name].withheld))
+        Hospital(name, numbers.get(name, {}), "" if numbers.get(name) else _note(name, sent[name], result))
         for name in names
     )
 
 
-def _note(*, withheld: bool) -> str:
-    return WITHHELD if withheld else NOT_TOLD
+def _note(name: str, update: Update, result: Result) -> str:
+    if update.withheld:
+        return WITHHELD
+    return TOO_LARGE if name in result.numbers_too_large else NOT_TOLD
 
 
 def _table(shown: Results, columns: Sequence[str], *, numbers: Sequence[str]) -> Table:

@@ -200,7 +200,9 @@ class _Ended:
 
     @property
     def counted(self) -> tuple[str, ...]:
+        result = self.round.status.result
         left_out = {each.participant for each in self.round.status.attention}
+        left_out -= set(result.numbers_too_large if result else ())  # their updates count, and their other numbers
         return tuple(sorted(set(self.updates) - set(self.withheld) - left_out))
 
     @property

@@ -257,6 +257,7 @@ class AggregationResult:
     participants in neither the other list nor `left_out`.
     `state`: `segments_digest` of each moment that the Job stored.
     `closed`: the digest of the last page of a list that grows (wire/collected.py). None for a list without such a page.
+    `numbers_too_large`: participants of which a mean lacks a number that their training code reports.
     """
 
     header: Header
@@ -276,6 +277,7 @@ class AggregationResult:
     left_out: tuple[LeftOut, ...]
     state: tuple[str, ...]
     closed: str | None
+    numbers_too_large: tuple[str, ...]
 
 
 @dataclass(frozen=True)

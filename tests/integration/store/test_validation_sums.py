@@ -38,6 +38,19 @@ async def test_train_tells_the_numbers_of_the_base_over_validation_people(train:
     assert "threshold" not in answer["metrics"]
 
 
+async def test_a_number_that_would_leave_nothing_of_a_mean_is_left_out_and_its_hospital_is_named(train: Round) -> None:
+    train.metrics = ("own",)
+    await train.with_base(BASE)
+    for name, value in (("site-a", "0.5"), ("site-b", "1e308"), ("site-c", "0.1")):
+        sent = canonical.dumps({"people": 40, "sums": {}, "reported": {"own": value}})
+        await train.update(name, weights(1), 40, claims={"sums": sent})
+    _, answer = await train.aggregate()
+    assert (answer["aggregated"], answer["leftOut"]) == (["site-a", "site-b", "site-c"], [])
+    own = answer["metrics"]["own"]
+    assert (own["value"], own["people"], own["hospitals"]) == ("0.3", 80, 2)
+    assert answer["numbersTooLarge"] == ["site-b"]
+
+
 async def test_train_counts_validation_people_up_to_the_maximum(train: Round) -> None:
     train.metrics, train.max_samples = ("people",), {"site-b": 40}
     await train.with_base(BASE)

@@ -77,6 +77,7 @@ def result(aggregated: int, left_out: int, telling: int = 0, unseen: int = 0, co
         left_out=tuple(LeftOut(f"hospital-{number}", "Altered") for number in range(left_out)),
         state=(),
         closed=None,
+        numbers_too_large=(),
     )
 
 
@@ -111,6 +112,14 @@ def test_without_room_the_numbers_of_single_hospitals_are_left_out_and_the_answe
     assert answer["calibration"]
     assert len(answer["metrics"]) == len(METRICS)
     assert answer["uncounted"] == ["hospital-w"]
+
+
+def test_without_room_the_hospitals_whose_numbers_are_too_large_are_not_named() -> None:
+    names = tuple(f"hospital-{number}" for number in range(1000))
+    answer = json.loads(plan.spell(dataclasses.replace(result(3, 0), numbers_too_large=names)))
+    assert (answer["numbersTooLarge"], len(answer["metrics"])) == ([], len(METRICS))
+    answer = json.loads(plan.spell(dataclasses.replace(result(3, 0), numbers_too_large=names[:3])))
+    assert answer["numbersTooLarge"] == list(names[:3])
 
 
 def test_without_room_a_verdict_stays_and_the_names_of_unseen_hospitals_go() -> None:

@@ -213,3 +213,14 @@ def test_a_round_without_a_result_names_the_command_that_says_why() -> None:
 
 def test_a_result_that_had_no_room_for_single_hospitals_says_so() -> None:
     assert "no room for the numbers of single hospitals" in shown(hospitalsOmitted=True).title
+
+
+def test_a_note_names_the_hospitals_whose_number_no_mean_counts() -> None:
+    made = shown(numbersTooLarge=["site-b"])
+    [note] = [each for each in results.notes(made) if "site-b" in each]
+    assert note.endswith(
+        "site-b. To see what to do: kubectl wardround explain federatedround/evaluate -n breast-cancer"
+    )
+    assert [each.note for each in made.hospitals] == [results.NOT_TOLD, results.TOO_LARGE, results.WITHHELD]
+    assert json.loads(results.text(made, "json", by_hospital=False))["numbersTooLarge"] == ["site-b"]
+    assert not any("1e38" in each for each in results.notes(shown()))

@@ -365,6 +365,7 @@ FORMATS: dict[str, Any] = {
         left_out=LEFT_OUT,
         state=(digest("f"),),
         closed=None,
+        numbers_too_large=("site-a",),
     ),
     "card": ModelCard(
         version=1,

@@ -74,6 +74,7 @@ def combined(*names: str, left_out: tuple[LeftOut, ...] = ()) -> AggregationResu
         left_out=left_out,
         state=(),
         closed=None,
+        numbers_too_large=(),
     )
 
 
