@@ -233,4 +233,5 @@ def answer(plan: AggregationPlan, number: int, hospitals: tuple[str, ...]) -> Ag
         state=(),
         closed=None,
         numbers_too_large=(),
+        middle_norm=None,
     )

@@ -32,6 +32,7 @@ from wardround.aggregate.examination import (
     with_local_steps,
     without_outliers,
 )
+from wardround.aggregate.outliers import middle
 from wardround.aggregate.plan import AggregationError
 from wardround.aggregate.reduction import Moments, Reduction, SliceReduction, WeightedFile
 from wardround.aggregate.resealed import Resealing
@@ -44,6 +45,7 @@ from wardround.aggregate.state import open_moments
 from wardround.aggregate.strategies import Facts, strategy
 from wardround.aggregate.updates import REFUSALS, Form, Usable
 from wardround.aggregate.weights import limits, scales, shares
+from wardround.metrics.digits import norm_text
 from wardround.ports import Store
 from wardround.sealing import body as bodies
 from wardround.sealing.body import SEGMENT, ciphertext_length
@@ -396,7 +398,15 @@ class Aggregation:
             state=made.moments,
             closed=None,
             numbers_too_large=combined.too_large,
+            middle_norm=self._middle_norm(),
         )
+
+    def _middle_norm(self) -> str | None:
+        """People choose `largestNorm` by it. First weights have no base, so their norms say nothing of training. The
+        largest norm is not in the answer: it could be due to one patient, and the middle one moves only between the
+        norms of hospitals."""
+        alone = len(self._usable) == 1 and not self._usable[0].tells
+        return None if self._base is None or alone else norm_text(middle([each.norm for each in self._usable]))
 
     def _parts(self) -> list[metrics.Part]:
         return [

@@ -34,15 +34,16 @@ def too_large(sizes: Sequence[Size]) -> list[bool]:
     """
     if not sizes:
         return []
-    norm, samples = _middle([each.norm for each in sizes]), _middle([each.samples for each in sizes])
+    norm, samples = middle([each.norm for each in sizes]), middle([each.samples for each in sizes])
     return [math.isinf(each.norm) or each.norm > LARGEST_RATIO * norm * _factor(each, samples) for each in sizes]
 
 
-def _factor(size: Size, middle: float) -> float:
+def _factor(size: Size, typical: float) -> float:
     if size.max_samples is None:
         return 1.0
-    return max(1.0, min(size.samples, size.max_samples) / max(1.0, middle))
+    return max(1.0, min(size.samples, size.max_samples) / max(1.0, typical))
 
 
-def _middle(values: Sequence[float]) -> float:
+def middle(values: Sequence[float]) -> float:
+    """The median; of an even number of values the smaller one of the two in the middle."""
     return sorted(values)[(len(values) - 1) // 2]

@@ -257,7 +257,7 @@ class Result:
     """`columns_digest`, `schema_digest`: of the DataSchema. `withheld`: how many hospitals sent no sums, because
     too few people are in a class. `hospitals_omitted`: there was no room for `hospitals`. `compression`: of the
     updates, if they were compressed. `numbers_too_large`: hospitals of which a mean lacks a number that their training
-    code reports."""
+    code reports. `middle_norm`: of the combined updates of a Train round with a base, as text."""
 
     digest: str
     location: str
@@ -275,6 +275,7 @@ class Result:
     schema_digest: str | None = None
     compression: Compression | None = None
     numbers_too_large: tuple[str, ...] = ()
+    middle_norm: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

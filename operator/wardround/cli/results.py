@@ -51,7 +51,7 @@ class Hospital:
 class Results:
     """The numbers of one round. `task`: of the round. `declared`: names of its metrics. `rows`: in the order of
     COLUMNS. `hospitals`: those in the result, and those whose RoundTask the reader may see. `remarks`: sentences about
-    numbers of single hospitals."""
+    single updates."""
 
     title: str
     task: str
@@ -124,22 +124,25 @@ def table(shown: Results) -> Table:
 
 
 def notes(shown: Results) -> list[str]:
-    """What the table does not show: which declared metrics have no number, remarks about numbers of single hospitals,
-    and that numbers of people are rounded."""
+    """What the table does not show: which declared metrics have no number, remarks about single updates, and
+    that numbers of people are rounded."""
     missing = absent.sentences(shown.declared, (each.name for each in shown.result.metrics), shown.task)
     return [each for each in (missing, *shown.remarks, ROUNDED if shown.rows else "") if each]
 
 
 def _remarks(federated_round: FederatedRound, result: Result) -> tuple[str, ...]:
-    """Which hospitals' numbers no mean could count."""
-    if not result.numbers_too_large:
-        return ()
-    metadata = federated_round.metadata
-    return (
-        "A mean lacks the number that the training code of these hospitals reports, because the number is above 1e38 "
-        f"or below -1e38: {', '.join(result.numbers_too_large)}. To see what to do: kubectl wardround explain "
-        f"federatedround/{metadata.name} -n {metadata.namespace}",
-    )
+    """The middle norm of the updates, and which hospitals' numbers no mean counts."""
+    remarks = []
+    if result.middle_norm:
+        remarks.append(f"The middle Euclidean norm of the combined updates is {result.middle_norm}.")
+    if result.numbers_too_large:
+        metadata = federated_round.metadata
+        remarks.append(
+            "A mean lacks the number that the training code of these hospitals reports, because the number is above "
+            f"1e38 or below -1e38: {', '.join(result.numbers_too_large)}. To see what to do: kubectl wardround explain "
+            f"federatedround/{metadata.name} -n {metadata.namespace}"
+        )
+    return tuple(remarks)
 
 
 def table_by_hospital(shown: Results) -> Table:
@@ -181,6 +184,7 @@ def fields(result: Result) -> Object:
         "hospitalVerdicts",
         "withheld",
         "numbersTooLarge",
+        "middleNorm",
         "samples",
         "digest",
     )

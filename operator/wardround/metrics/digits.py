@@ -54,6 +54,12 @@ def share_ends(value: float, denominator: float, people: float) -> tuple[str, st
     return end_text(low, people, upper=False), end_text(high, people, upper=True)
 
 
+def norm_text(norm: float) -> str:
+    """The text of the norm of an update, with two digits. Without an exponent where aggregation.parameters takes it."""
+    short = f"{norm:.2g}"
+    return _plain(Decimal(short)) if norm == 0 or _LEAST_PARAMETER <= float(short) < _LARGEST_PARAMETER else short
+
+
 def edge_text(value: float, people: float) -> str:
     """The text of an edge of the bins. The edges are the same in every round, so only significant digits count.
 
@@ -113,6 +119,8 @@ def significant_digits(people: float) -> int:
 MIDDLE_EDGE = 0.5
 # A larger number is written with an exponent.
 _LARGEST_PLAIN = 1e12
+# Parameters of strategies have at most six digits before and after the point (wire/strategy_terms.py).
+_LEAST_PARAMETER, _LARGEST_PARAMETER = 1e-5, 1e6
 
 
 def _short(value: float, people: float) -> str:

@@ -183,6 +183,7 @@ def as_json(ended: Iterable[Finished | Skipped]) -> list[dict[str, Any]]:
             "byHospital": {own.name: {metric.name: metric.value for metric in own.metrics} for own in _telling(each)},
             "differences": [{**codec.dump(other), "rows": _side(each, other)} for other in each.result.differences],
             "verdict": codec.dump(each.result.verdict) if each.result.verdict else None,
+            "middleNorm": each.result.middle_norm,
         }
         for each in _finished(ended)
     ]

@@ -258,6 +258,8 @@ class AggregationResult:
     `state`: `segments_digest` of each moment that the Job stored.
     `closed`: the digest of the last page of a list that grows (wire/collected.py). None for a list without such a page.
     `numbers_too_large`: participants of which a mean lacks a number that their training code reports.
+    `middle_norm`: of the combined updates of a Train round with a base, as text. None also if it is that of the only
+    hospital, which does not tell its numbers.
     """
 
     header: Header
@@ -278,6 +280,7 @@ class AggregationResult:
     state: tuple[str, ...]
     closed: str | None
     numbers_too_large: tuple[str, ...]
+    middle_norm: str | None
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ def result(aggregated: int, left_out: int, telling: int = 0, unseen: int = 0, co
         state=(),
         closed=None,
         numbers_too_large=(),
+        middle_norm=None,
     )
 
 

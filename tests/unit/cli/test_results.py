@@ -224,3 +224,11 @@ def test_a_note_names_the_hospitals_whose_number_no_mean_counts() -> None:
     assert [each.note for each in made.hospitals] == [results.NOT_TOLD, results.TOO_LARGE, results.WITHHELD]
     assert json.loads(results.text(made, "json", by_hospital=False))["numbersTooLarge"] == ["site-b"]
     assert not any("1e38" in each for each in results.notes(shown()))
+
+
+def test_a_note_has_the_middle_norm_of_the_updates() -> None:
+    made = shown(middleNorm="1.2")
+    assert "The middle Euclidean norm of the combined updates is 1.2." in results.notes(made)
+    assert json.loads(results.text(made, "json", by_hospital=False))["middleNorm"] == "1.2"
+    assert json.loads(results.text(shown(), "json", by_hospital=False))["middleNorm"] is None
+    assert not any("norm" in each for each in results.notes(shown()))

@@ -366,6 +366,7 @@ FORMATS: dict[str, Any] = {
         state=(digest("f"),),
         closed=None,
         numbers_too_large=("site-a",),
+        middle_norm="1.2",
     ),
     "card": ModelCard(
         version=1,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from wardround.metrics import bins, digits
+from wardround.wire import strategy_terms
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,26 @@ def test_the_number_of_people_bounds_the_decimals(people: int, expected: str) ->
 )
 def test_significant_digits_are_bounded_too(value: float, people: int, expected: str) -> None:
     assert digits.text(value, people) == expected
+
+
+@pytest.mark.parametrize(
+    ("norm", "expected"),
+    [
+        (0.0, "0"),
+        (0.000012345, "0.000012"),
+        (0.0123456, "0.012"),
+        (1.96, "2"),
+        (23.456, "23"),
+        (789_123.0, "790000"),
+        (1e-9, "1e-09"),
+        (999_999.0, "1e+06"),
+        (1.234e150, "1.2e+150"),
+    ],
+)
+def test_a_norm_has_two_digits_and_is_a_parameter_of_a_strategy_if_it_can_be(norm: float, expected: str) -> None:
+    assert digits.norm_text(norm) == expected
+    taken = strategy_terms.DECIMAL.fullmatch(expected) is not None
+    assert taken == ("e" not in expected and norm > 0)
 
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 1e-5, -1e-5, -0.00004])

@@ -75,6 +75,7 @@ def combined(*names: str, left_out: tuple[LeftOut, ...] = ()) -> AggregationResu
         state=(),
         closed=None,
         numbers_too_large=(),
+        middle_norm=None,
     )
 
 

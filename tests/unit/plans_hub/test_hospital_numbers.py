@@ -1,4 +1,4 @@
-"""What the result of a round says of the numbers of single hospitals."""
+"""What the result of a round says of single updates: the middle norm, and numbers that no mean counts."""
 
 from __future__ import annotations
 
@@ -36,3 +36,14 @@ def test_an_aggregation_without_a_result_names_nobody() -> None:
     made = plan(aggregating(answer=AggregationFailure("NothingToAggregate")))
     assert (condition_of(made, "Failed")[0], made.status.result) == ("True", None)
     assert attention_of(made) == {}
+
+
+def test_the_middle_norm_of_the_updates_stands_in_the_result() -> None:
+    made = plan(aggregating(answer=replace(combined(*NAMES), middle_norm="1.2")))
+    assert made.status.result is not None
+    assert made.status.result.middle_norm == "1.2"
+    [kept] = of_type(made, StoreModel)
+    assert kept.model.result == made.status.result
+    without = plan(aggregating(answer=combined(*NAMES))).status.result
+    assert without is not None
+    assert without.middle_norm is None

@@ -1,4 +1,5 @@
-"""Adds to the result of a round what the aggregation says of numbers of single hospitals. Decides nothing."""
+"""Adds to the result of a round what the aggregation says of single updates: the middle norm, and numbers that no
+mean counts. Decides nothing."""
 
 from dataclasses import replace
 
@@ -10,11 +11,16 @@ from wardround.plans.round.view import View
 
 
 def aggregated_with_numbers(view: View) -> Ruling | None:
-    """The rule `aggregated`. A result that it keeps has these numbers too."""
+    """The rule `aggregated`. A result that it keeps says this of the updates too."""
     ruling = aggregated(view)
     kept = next((each for each in (ruling.actions if ruling else ()) if isinstance(each, StoreModel)), None)
     if kept is None:
         return ruling
-    result = replace(kept.model.result, numbers_too_large=kept.answer.numbers_too_large)
+    answer = kept.answer
+    result = replace(
+        kept.model.result,
+        numbers_too_large=answer.numbers_too_large,
+        middle_norm=answer.middle_norm,
+    )
     model = replace(kept.model, result=result)
     return completed(view, model, kept_in_words(view, model), replace(kept, model=model))
