@@ -224,7 +224,8 @@ def remarks(ended: Iterable[Finished | Skipped], min_cell: int) -> list[str]:
                 f"{each.name}: the result lacks {', '.join(unreported)}, because Wardround does not compute it and "
                 "no hospital's trainer reports it. The trainer has to write it into out/metrics.json."
             ] = None
-        if set(each.declared) - set(unreported) and not each.result.metrics:
+        shown = each.result.metrics or each.result.numbers_too_large  # attention says of the latter why
+        if set(each.declared) - set(unreported) and not shown:
             lines[f"{each.name}: no number is shown. {_why_empty(each, min_cell)}"] = None
     return list(lines)
 

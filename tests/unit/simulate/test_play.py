@@ -23,6 +23,7 @@ from wardround.simulate.files import HOLDOUT
 from wardround.simulate.play import HOSPITALS, Finished, Skipped, play
 from wardround.simulate.pod import Ended
 from wardround.simulate.prepared import prepared
+from wardround.simulate.table import remarks
 from wardround.simulate.trainers import script
 from wardround.tabular import split
 from wardround.wire import codec
@@ -231,3 +232,21 @@ def test_the_examples_measure_what_a_prediction_needs(data: Path, rows: str) -> 
     assert "calibrationSlope" not in metrics
     assert float(metrics["threshold"].value) > 0
     assert result.calibration
+
+
+def test_a_hospital_whose_number_is_too_large_for_a_mean_counts_and_is_named(data: Path) -> None:
+    rounds = short()[:2]
+    rounds[1]["spec"]["metrics"] = ["own"]
+
+    def see(ended: Ended) -> None:
+        if ended.verb == "train":
+            hospital = ended.container.job["metadata"]["labels"][PARTICIPANT]
+            metrics = {"base": {"own": 1e308 if hospital == "site-a" else 0.5}}
+            (ended.container.folder / "out" / "metrics.json").write_text(json.dumps(metrics))
+
+    _, trained = play(prepared(rounds, data, trainer=script(OWN_IMAGE)), watch=see)
+    assert isinstance(trained, Finished)
+    # The only other number would be that of one hospital.
+    assert (trained.counted, trained.result.metrics) == (("site-a", "site-b"), ())
+    lines = [line for line in remarks([trained], 11) if "site-c" not in line]
+    assert [line.split(": ")[:3] for line in lines] == [["train-1", "site-a", "NumberTooLarge"]]
