@@ -24,6 +24,7 @@ from wardround.hub.made import Made
 from wardround.hub.rosters import first_assignment
 from wardround.kube.index import NamespacedName
 from wardround.plans import result as result_plan
+from wardround.plans.pod import parse_pod
 from wardround.plans.round.types import EARLY_NUMBER, Aggregation, Observation, Reference
 from wardround.plans.schema import assigned
 from wardround.ports import Api, Object, Objects
@@ -287,22 +288,43 @@ async def _aggregation(client: Api, uid: str, made: Made) -> Aggregation | None:
 
 
 def aggregation(jobs: Iterable[Object], pods: Objects) -> Aggregation | None:
-    """The latest aggregation. Its pod is looked at first, because a pod shows its end seconds before its Job does."""
+    """The latest aggregation, with the try before it."""
     numbers = {int(each["metadata"]["labels"][names.ATTEMPT]): each for each in jobs}
     if not numbers:
         return None
     number = max(numbers)
+    before = number - 1
+    earlier = _try(before, numbers[before], pods) if before > EARLY_NUMBER and before in numbers else None
+    return replace(_try(number, numbers[number], pods), before=earlier)
+
+
+def _try(number: int, job: Object, pods: Objects) -> Aggregation:
+    """One aggregation. Its pod is looked at first, because a pod shows its end seconds before its Job does."""
     mine = [each for each in pods if each["metadata"]["labels"].get(names.ATTEMPT) == str(number)]
-    ended = [state for pod in mine if (state := _terminated(pod))]
-    if ended:
-        [last, *_] = ended
-        answer, at = read_answer(last.get("message", "")), read_time(last.get("finishedAt", ""))
-        return Aggregation(number=number, over=True, answer=answer, ended=at)
-    job = numbers[number]
+    shown = [parse_pod(each) for each in mine]
+    over, until = _over(job), _until(job)
+    step = next((step for pod in shown for step in pod.steps.values() if step.exit_code is not None), None)
+    ended = step.finished if step else read_time(over.get("lastTransitionTime", "")) if over else None
+    # A Job whose time is over deletes its pod itself.
+    expired = (over or {}).get("reason") == "DeadlineExceeded" or bool(until and ended and ended >= until)
+    left = any(pod.leaving for pod in shown) or (over is not None and not shown)
+    return Aggregation(
+        number=number,
+        over=step is not None or over is not None,
+        answer=read_answer(_last_words(mine)),
+        ended=ended,
+        until=until,
+        gone_by=max((pod.gone_by for pod in shown if pod.gone_by), default=None),
+        disrupted=left and not expired,
+        exit_code=step.exit_code if step else None,
+        cause=next((pod.reason for pod in shown if pod.reason), step.reason if step else ""),
+    )
+
+
+def _over(job: Object) -> Mapping[str, Any] | None:
+    """The condition that says that the Job is over."""
     conditions = job.get("status", {}).get("conditions", [])
-    over = any(each["type"] in JOB_OVER and each["status"] == "True" for each in conditions)
-    deleted = [at for pod in mine if (at := read_time(pod["metadata"].get("deletionTimestamp", "")))]
-    return Aggregation(number=number, over=over, until=_until(job), gone_by=max(deleted, default=None))
+    return next((each for each in conditions if each["type"] in JOB_OVER and each["status"] == "True"), None)
 
 
 def _until(job: Object) -> datetime | None:
@@ -312,12 +334,10 @@ def _until(job: Object) -> datetime | None:
     return created + timedelta(seconds=seconds) if created and seconds else None
 
 
-def _terminated(pod: Object) -> dict[str, Any] | None:
-    for container in pod.get("status", {}).get("containerStatuses", []):
-        state: dict[str, Any] | None = container.get("state", {}).get("terminated")
-        if state:
-            return state
-    return None
+def _last_words(pods: Iterable[Object]) -> str:
+    """The termination message of the container; empty without one."""
+    states = (each.get("state", {}) for pod in pods for each in pod.get("status", {}).get("containerStatuses", []))
+    return next((ended.get("message", "") for state in states if (ended := state.get("terminated"))), "")
 
 
 def read_answer(text: str) -> AggregationAnswer | None:

@@ -16,7 +16,7 @@ from wardround.reasons.registry import POD, reason_for
 
 NOTE_BYTES = 1024  # the API server takes no longer note
 # Under way, but not as it should be.
-TROUBLE = waits.TROUBLE | {"HubUnreachable", "ActionFailed"}
+TROUBLE = waits.TROUBLE | {"HubUnreachable", "ActionFailed", "AggregatingAgain"}
 # Complete, but a person should look.
 DOUBTFUL = "ColumnsUnlikeTraining"
 # Conditions that are told when they get this status, whatever the headline is.

@@ -89,7 +89,7 @@ class Reason:
     task fails for this reason. `concerns`: the part of a hospital's data that is the cause; None if no part is.
     `in_round`: the reason for which a round leaves out a Participant with this reason; None if it is the same one.
     `owner`: the people who must act. `meaning` and `action`: whole sentences with the placeholders PARTICIPANT,
-    FEDERATION, ROUND, DATASET, TASK, SITE_NAMESPACE, MODEL_NAME and PARAMETER, which `about` replaces.
+    FEDERATION, ROUND, DATASET, TASK, SITE_NAMESPACE, MODEL_NAME, JOB and PARAMETER, which `about` replaces.
     `at_prediction`: both in the words of a Prediction, which has no round and no SiteTask; None if the reason needs no
     words of its own there.
     """
@@ -138,6 +138,7 @@ class Reason:
         task: str = "",
         site_namespace: str = "",
         model: str = "",
+        job: str = "",
         parameter: str = "",
     ) -> Reason:
         """The reason with these names in place of placeholders. An empty name keeps its placeholder."""
@@ -149,6 +150,7 @@ class Reason:
             "TASK": task,
             "SITE_NAMESPACE": site_namespace,
             "MODEL_NAME": model,
+            "JOB": job,
             # The last, because a parameter's text may hold another placeholder.
             "PARAMETER": parameter,
         }

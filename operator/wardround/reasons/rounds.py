@@ -385,6 +385,11 @@ _QUORUM = (
         "In a FederatedModel, change round.participants or evaluation.quorum: this applies to the next series.",
     ),
 )
+# Why an aggregation Job has ended. A container that was killed has written nothing about it.
+_LOOK = (
+    "run `kubectl describe job/JOB -n HUB_NAMESPACE`. If the exit code is below 128, `kubectl logs job/JOB -n "
+    "HUB_NAMESPACE` says why the Job failed."
+)
 _HUB = (
     _round(
         name="TooMuchToAggregate",
@@ -428,8 +433,13 @@ _HUB = (
         name="AggregationFailed",
         places=(Place.ROUND_FAILED,),
         meaning="The round has no result, because all tries of the aggregation Job have failed.",
-        action="Read the log of the aggregation Job in the hub's namespace (label wardround.io/role=aggregation): it "
-        "says why the Job failed. Remove the cause. Then ask the round's author to apply a new round.",
+        action=f"On the hub, {_LOOK} Remove the cause. Then ask the round's author to apply a new round.",
+    ),
+    _hub(
+        name="AggregatingAgain",
+        places=(Place.ROUND_RECONCILING,),
+        meaning="The aggregation Job has ended without a result, and the hub operator makes another one after a pause.",
+        action=f"Nobody has to act at once. If this comes again, {_LOOK}",
     ),
     _hub(
         name="ActionFailed",

@@ -28,7 +28,7 @@ from tests.integration.hub.rounds import (
 from wardround.api import names
 from wardround.api.names import REFUSED
 from wardround.manifests import aggregation
-from wardround.plans.round import combine
+from wardround.plans.round import tries
 from wardround.ports import Object
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -196,7 +196,7 @@ async def test_the_hub_repeats_an_aggregation_whose_node_died(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the API server shows it then: the pod is being deleted, and no kubelet says that it is gone."""
-    monkeypatch.setattr(combine, "NODE_DEAD_AFTER", timedelta(0))
+    monkeypatch.setattr(tries, "NODE_DEAD_AFTER", timedelta(0))
     uid = await sent_round(world, "node-dies", tmp_path)
     pod = await aggregation_pod(world, uid, node="node-that-died")
     grace = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 1}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from wardround.documents.assignments import Recipient, assign, grant, object_len
 from wardround.documents.keys import Identity, Model
 from wardround.documents.update_list import UpdateList
 from wardround.hub.context import Context
-from wardround.hub.observe import aggregation, read_answer
+from wardround.hub.observe import read_answer
 from wardround.hub.round_tasks import RoundTasks
 from wardround.hub.settings import SettingMissing, Settings, read
 from wardround.kube.client import Client
@@ -337,42 +337,6 @@ def test_the_hub_reads_the_answer_that_the_aggregation_writes() -> None:
 @pytest.mark.parametrize("text", ["", "Killed", "[]", "{}", '{"digest":"x"}', '{"digest":"x","header":{}}'])
 def test_a_message_that_is_no_answer_counts_as_a_pod_that_failed(text: str) -> None:
     assert read_answer(text) is None
-
-
-def test_the_latest_aggregation_counts_and_its_pod_knows_first() -> None:
-    def job(number: int) -> dict[str, object]:
-        return {"metadata": {"labels": {"wardround.io/attempt": str(number)}}, "status": {}}
-
-    message = '{"reason":"NothingToAggregate","message":""}'
-    ended = {"state": {"terminated": {"message": message, "finishedAt": "2026-11-24T16:15:00Z"}}}
-    pod = {"metadata": {"labels": {"wardround.io/attempt": "2"}}, "status": {"containerStatuses": [ended]}}
-    assert aggregation([], []) is None
-    latest = aggregation([job(1), job(2)], [])
-    assert latest is not None
-    assert (latest.number, latest.over) == (2, False)
-    shown = aggregation([job(1), job(2)], [pod])
-    assert shown is not None
-    assert (shown.over, shown.answer) == (True, AggregationFailure("NothingToAggregate"))
-    assert shown.ended == datetime(2026, 11, 24, 16, 15, tzinfo=UTC)
-
-
-def test_a_job_whose_pod_stays_counts_by_its_condition_before_failed() -> None:
-    labels = {"labels": {"wardround.io/attempt": "1"}}
-    job = {"metadata": labels, "status": {"conditions": [{"type": "FailureTarget", "status": "True"}]}}
-    failed = aggregation([job], [])
-    assert failed is not None
-    assert (failed.over, failed.answer) == (True, None)
-    pod = {"metadata": {**labels, "deletionTimestamp": "2026-11-24T16:15:00Z"}, "status": {"phase": "Running"}}
-    terminating = aggregation([{"metadata": labels}], [pod])
-    assert terminating is not None
-    assert (terminating.over, terminating.gone_by) == (False, datetime(2026, 11, 24, 16, 15, tzinfo=UTC))
-
-
-def test_the_end_of_a_job_is_its_creation_and_its_deadline() -> None:
-    metadata = {"labels": {"wardround.io/attempt": "0"}, "creationTimestamp": "2026-11-24T16:00:00Z"}
-    begun = aggregation([{"metadata": metadata, "spec": {"activeDeadlineSeconds": 4200}}], [])
-    assert begun is not None
-    assert begun.until == datetime(2026, 11, 24, 17, 10, tzinfo=UTC)
 
 
 def test_a_missing_setting_is_named() -> None:

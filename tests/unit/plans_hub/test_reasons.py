@@ -171,7 +171,7 @@ def test_a_command_for_a_cluster_names_the_namespace() -> None:
     actions = " ".join(each.action for each in REASONS.values())
     commands = re.findall(r"`(kubectl (?!wardround)[^`]+ [^`]*)`", actions)
     assert len(commands) > 3
-    named = (" -n SITE_NAMESPACE", " -n FEDERATION")
+    named = (" -n SITE_NAMESPACE", " -n FEDERATION", " -n HUB_NAMESPACE")
     assert [each for each in commands if each != "kubectl describe" and not any(map(each.count, named))] == []
 
 

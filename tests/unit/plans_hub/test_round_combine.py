@@ -12,6 +12,7 @@ from tests.unit.plans_hub.builders import (
     LOSS,
     NAMES,
     STORED,
+    UID,
     accepted,
     aggregating,
     at,
@@ -24,6 +25,7 @@ from tests.unit.plans_hub.builders import (
     stages,
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type, then
+from wardround.api import names
 from wardround.api.federatedround import Base, HospitalResult, Initial, Release, Result, ResultMetric, RoundVerdict
 from wardround.api.task import Metric
 from wardround.api.timeline import Stage
@@ -252,7 +254,7 @@ def test_an_aggregation_on_a_dead_node_is_tried_again_elsewhere() -> None:
     job = Aggregation(number=1, gone_by=at(100))
     terminating = collecting(*map(sent, NAMES), aggregation=job, now=at(129))
     assert (plan(terminating).actions, plan(terminating).requeue_after) == ((), 1)
-    assert of_type(plan(replace(terminating, now=at(130))), Aggregate)[0].number == 2
+    assert of_type(plan(replace(terminating, now=at(135))), Aggregate)[0].number == 2
 
 
 def test_each_try_to_combine_has_to_end_when_the_round_gives_it_up() -> None:
@@ -281,8 +283,7 @@ def test_an_aggregation_that_does_not_end_is_ended_by_the_rounds_deadline() -> N
     died = plan(replace(late, aggregation=Aggregation(number=1, over=True)))
     assert condition_of(died, "Failed") == ("True", "AggregationFailed")
     assert message_of(died, "Failed").startswith(
-        "The aggregation Job failed once. The last reason: the pod of the aggregation Job ended before it wrote an "
-        "answer."
+        f"The aggregation failed once. The pod of Job {names.aggregation_name(UID, 1)} ended before it wrote an answer."
     )
 
 

@@ -33,6 +33,7 @@ from wardround.plans.round.server_state import goes_on, in_words, kept_in_words,
 from wardround.plans.round.states import remaining
 from wardround.plans.round.status import COLLECTED
 from wardround.plans.round.strategy import needs_scratch, too_much_for_scratch
+from wardround.plans.round.tries import AGGREGATION_TRIES, ending, job_name, node_dead, paused_until, retried
 from wardround.plans.round.types import (
     EARLY_NUMBER,
     Aggregate,
@@ -54,10 +55,6 @@ from wardround.wire.aggregation import (
 )
 from wardround.wire.compression import NONE
 
-# The tries that a store ended before the round's deadline do not count.
-AGGREGATION_TRIES = 3
-# A kubelet that is alive has by then removed a pod whose grace period for deletion is over.
-NODE_DEAD_AFTER = timedelta(seconds=30)
 # A round that collects until its deadline has so long to combine what came: as long as the Job itself may take.
 COMBINED_WITHIN = timedelta(hours=1)
 COUNTS_OTHERS = AggregationFailure(
@@ -65,8 +62,6 @@ COUNTS_OTHERS = AggregationFailure(
     "The hub operator does not keep the result of the early aggregation Job, because this Job combined other "
     "updates than the hub operator had told it to.",
 )
-# Between tries to combine while the store is away: doubled each time, up to the longest.
-SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
 
 
 def aggregated(view: View) -> Ruling | None:
@@ -75,7 +70,7 @@ def aggregated(view: View) -> Ruling | None:
     if job is None or _collects(view.seen, job):
         return None
     if not gone(view):
-        return _combining(view, _node_dead(job))
+        return _combining(view, job)
     answer = job.answer
     if isinstance(answer, AggregationResult):
         if not _counts_others(view, job, answer):
@@ -100,13 +95,8 @@ def _counts_others(view: View, job: Aggregation, answer: AggregationResult) -> b
 def gone(view: View) -> bool:
     """Whether the aggregation Job has ended, or its node has died."""
     job = view.seen.aggregation
-    node_dead = _node_dead(job) if job else None
-    return job is not None and (job.over or (node_dead is not None and view.seen.now >= node_dead))
-
-
-def _node_dead(job: Aggregation) -> datetime | None:
-    """When the deletion of the Job's pod is given up."""
-    return job.gone_by + NODE_DEAD_AFTER if job.gone_by else None
+    given_up = node_dead(job) if job else None
+    return job is not None and (job.over or (given_up is not None and view.seen.now >= given_up))
 
 
 def _collects(seen: Observation, job: Aggregation) -> bool:
@@ -132,6 +122,7 @@ def aggregate(view: View, number: int, failures: int = 0) -> Ruling:
         reason="Aggregating",
         message=sentences(
             f"The hub is combining the updates of {hospitals(len(sent))}.",
+            retried(view, view.seen.aggregation),
             in_words(view, goes_on(view.seen)),
             _reading(view),
         ),
@@ -238,26 +229,48 @@ def _no_result(view: View, answer: AggregationFailure | None) -> Ruling | None:
 
 
 def _again(view: View, job: Aggregation, answer: AggregationFailure | None) -> Ruling | None:
-    if answer is not None and answer.reason == "StoreUnreachable":
-        if view.seen.now < view.deadline:
-            return key_lost(view) or _store_away(view, job, answer)
-        tries, failures = job.number, job.failures
+    """Another Job, perhaps after a pause. None if enough Jobs have failed, or time is up. The hospitals are done and
+    their updates are stored: neither a store that is away for a time nor a node that is drained loses them."""
+    away = answer is not None and answer.reason == "StoreUnreachable"
+    counts = not away and not (answer is None and job.disrupted) and job.number != EARLY_NUMBER
+    failures = job.failures + counts
+    tries = job.number if away and view.seen.now >= view.deadline else failures
+    if tries >= AGGREGATION_TRIES or view.seen.now >= combined_by(view):
+        return None
+    if lost := key_lost(view):
+        return lost
+    until = paused_until(view, job)
+    if until is None:
+        return aggregate(view, job.number + 1, failures)
+    if answer is not None and away:
+        reason, message = "StoreUnreachable", f"The hub cannot combine the updates yet: {answer.message}"
     else:
-        tries = failures = job.failures + (job.number != EARLY_NUMBER)
-    if tries < AGGREGATION_TRIES and view.seen.now < combined_by(view):
-        return key_lost(view) or aggregate(view, job.number + 1, failures)
-    return None
+        counted = (
+            f"This is failure {failures} of {AGGREGATION_TRIES}."
+            if counts
+            else f"This is none of the {AGGREGATION_TRIES} failures after which the round fails."
+        )
+        reason = "AggregatingAgain"
+        message = sentences(ending(view, job, answer), counted, _advised(view, job, reason))
+    return Ruling(
+        course="Progressing",
+        reason=reason,
+        message=message,
+        stages=(COLLECTED,),
+        attention=view.attention(),
+        requeue_at=(until, view.deadline if away else combined_by(view)),
+    )
 
 
 def _give_up(view: View, job: Aggregation, answer: AggregationFailure | None) -> Ruling:
-    cause = (
-        f"{answer.reason}. {answer.message}"
-        if answer is not None
-        else ("the pod of the aggregation Job ended before it wrote an answer.")
-    )
+    reason = "AggregationFailed"
     times = "once" if job.number <= 1 else f"{job.number} times"
-    message = f"The aggregation Job failed {times}. The last reason: {cause} {advice('AggregationFailed')}"
-    return failed(view, "AggregationFailed", message)
+    last = ending(view, job, answer)
+    return failed(view, reason, sentences(f"The aggregation failed {times}.", last, _advised(view, job, reason)))
+
+
+def _advised(view: View, job: Aggregation, reason: str) -> str:
+    return REASONS[reason].about(job=job_name(view, job)).advice
 
 
 def combined_by(view: View) -> datetime:
@@ -266,13 +279,13 @@ def combined_by(view: View) -> datetime:
     return max(view.deadline, collected + COMBINED_WITHIN)
 
 
-def _combining(view: View, node_dead: datetime | None) -> Ruling:
-    """Waits for the aggregation Job, but not for ever. `node_dead`: when its pod's deletion is given up."""
-    until = combined_by(view)
+def _combining(view: View, job: Aggregation) -> Ruling:
+    """Waits for the aggregation Job, but not for ever."""
+    until, given_up = combined_by(view), node_dead(job)
     if view.seen.now >= until:
         cause = (
             ("Kubernetes is deleting the Job's pod, but the pod's node does not answer")
-            if node_dead
+            if given_up
             else "The Job has not ended"
         )
         return failed(
@@ -283,25 +296,15 @@ def _combining(view: View, node_dead: datetime | None) -> Ruling:
     return Ruling(
         course="Progressing",
         reason="Aggregating",
-        message=sentences(REASONS["Aggregating"].meaning, in_words(view, goes_on(view.seen)), _reading(view)),
+        message=sentences(
+            REASONS["Aggregating"].meaning,
+            retried(view, job.before),
+            in_words(view, goes_on(view.seen)),
+            _reading(view),
+        ),
         attention=view.attention(),
         stages=(COLLECTED,),
-        requeue_at=(until, *([node_dead] if node_dead else [])),
-    )
-
-
-def _store_away(view: View, job: Aggregation, answer: AggregationFailure) -> Ruling:
-    """The hospitals are done and their updates are stored: a store that comes back in time loses none of them."""
-    pause = min(SHORTEST_PAUSE * 2 ** min(max(job.number - 1, 0), 8), LONGEST_PAUSE)
-    if job.ended is None or view.seen.now >= job.ended + pause:
-        return aggregate(view, job.number + 1, job.failures)
-    return Ruling(
-        course="Progressing",
-        reason="StoreUnreachable",
-        message=f"The hub cannot combine the updates yet: {answer.message}",
-        stages=(COLLECTED,),
-        attention=view.attention(),
-        requeue_at=(job.ended + pause, view.deadline),
+        requeue_at=(until, *([given_up] if given_up else [])),
     )
 
 

@@ -1,5 +1,7 @@
 """The types of a round's plan: an observation goes in, actions and a status come out. Frozen, no I/O."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,7 +39,10 @@ class Aggregation:
     `until`: when Kubernetes ends the Job, if that is known.
 
     `gone_by`: when a pod that is being deleted should be gone. If its node has died, Kubernetes never says that it is.
-    `failures`: how many tries before it failed, those not counted that the store ended.
+    `disrupted`: the pod was deleted or evicted, or its node was lost. `exit_code`: of its container, if that is known.
+    `cause`: what Kubernetes calls the end of the pod, or of its container, for example OOMKilled.
+    `failures`: how many tries before it failed, those not counted that the store or a disruption ended.
+    `before`: the try before this one, if there was one and its Job is still there.
     `state_lost`: the Job has stored a server state, but the hub operator cannot read its keys in the plan.
     """
 
@@ -49,6 +54,10 @@ class Aggregation:
     ended: datetime | None = None
     until: datetime | None = None
     gone_by: datetime | None = None
+    disrupted: bool = False
+    exit_code: int | None = None
+    cause: str = ""
+    before: Aggregation | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

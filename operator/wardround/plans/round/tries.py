@@ -1,0 +1,58 @@
+"""Says how a try to combine a round's updates ended, and how long the hub operator pauses after it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from wardround.api import names
+from wardround.plans.round.rulings import sentences
+from wardround.plans.round.types import EARLY_NUMBER, Aggregation
+from wardround.plans.round.view import View
+from wardround.wire.aggregation import AggregationFailure
+
+# Tries that a store or a disruption ended do not count.
+AGGREGATION_TRIES = 3
+# Between tries: doubled each time, up to the longest.
+SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
+# A kubelet that is alive has by then removed a pod whose grace period for deletion is over.
+NODE_DEAD_AFTER = timedelta(seconds=30)
+
+
+def node_dead(job: Aggregation) -> datetime | None:
+    """When the deletion of the Job's pod is given up."""
+    return job.gone_by + NODE_DEAD_AFTER if job.gone_by else None
+
+
+def paused_until(view: View, job: Aggregation) -> datetime | None:
+    """Until when no other Job is made after this one; None if it may be made now, as after the Job that began early.
+    The clock of the node that said when the pod ended may be fast."""
+    ended = job.ended or node_dead(job) if job.number != EARLY_NUMBER else None
+    if ended is None:
+        return None
+    pause = min(SHORTEST_PAUSE * 2 ** min(job.number - 1, 8), LONGEST_PAUSE)
+    return ended + pause if ended <= view.seen.now < ended + pause else None
+
+
+def job_name(view: View, job: Aggregation) -> str:
+    return names.aggregation_name(view.round.metadata.uid, job.number)
+
+
+def ending(view: View, job: Aggregation, answer: AggregationFailure | None) -> str:
+    """How a try ended that has made no result."""
+    name = job_name(view, job)
+    if answer is not None:
+        return sentences(f"Job {name} ended with {answer.reason}.", answer.message)
+    code = "" if job.exit_code is None else f"exit code {job.exit_code}"
+    details = ", ".join(filter(None, (job.cause, code)))
+    seen = f" ({details})" if details else ""
+    if job.disrupted:
+        return f"The pod of Job {name} was deleted or evicted, or its node was lost{seen}."
+    return f"The pod of Job {name} ended before it wrote an answer{seen}."
+
+
+def retried(view: View, job: Aggregation | None) -> str:
+    """Which try follows after this one, and why; empty after the try that began early, or after none."""
+    if job is None or job.number == EARLY_NUMBER:
+        return ""
+    answer = job.answer if isinstance(job.answer, AggregationFailure) else None
+    return f"This is try {job.number + 1}. {ending(view, job, answer)}"
