@@ -181,7 +181,8 @@ class Round:
     def scratch(self, sizes: Sequence[int]) -> Scratch:
         """For updates of so many bytes."""
         base = self.base.manifest.header.length if self.base else None
-        return scratch(self.object.spec, sizes, base, self.scratch_limit)
+        length = max(sizes, default=0) if base is None else body.ciphertext_length(base)
+        return scratch(self.object.spec, len(sizes), length, base, self.scratch_limit)
 
     async def plan(self, number: int = 1) -> bytes:
         """`plan.json` of the Job that combines what was sent. `number`: of the aggregation."""

@@ -405,7 +405,9 @@ _HUB = (
         places=(Place.ROUND_FAILED,),
         meaning="The updates do not fit on the scratch volume of the aggregation Job. The round's strategy or "
         "compression needs all of them there at once.",
-        action="Raise aggregation.scratchGiB in the values of the hub chart. Or ask the round's author for a new "
+        action="If the message names hospitals whose updates differ in length, first ask the hospital with the longest "
+        "one: in an initial round, all updates should have the same length. If the lengths are right, raise "
+        "aggregation.scratchGiB in the values of the hub chart. Or ask the round's author for a new "
         "round with the strategy FedAvg or NormBounding and the compression None, which need less scratch.",
     ),
     _hub(

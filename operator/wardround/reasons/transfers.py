@@ -280,6 +280,15 @@ _UPDATES = (
         action="Ask the hospital which version of Wardround its site runs. If the hub is older, upgrade the hub. If "
         f"the site is older, ask the hospital to upgrade the site. If hub and site have the same version, {SUSPEND}.",
     ),
+    Reason(
+        name="UpdateLengthDiffers",
+        owner=HOSPITAL,
+        places=(Place.ATTENTION,),
+        meaning="The hub left out the update, because its length is not the one that the site has claimed "
+        "(status.upload.bytes of the RoundTask), or not the one that more than half of the updates have. In an initial "
+        "round, all updates have the same tensors, so they have the same length.",
+        action=_FOREIGN_UPDATE,
+    ),
 )
 _updates_unusable = partial(Reason, exit_code=EXIT_DATA)
 _try_again = partial(Reason, exit_code=EXIT_TRY_AGAIN)

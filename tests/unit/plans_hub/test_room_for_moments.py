@@ -27,7 +27,7 @@ SPEC: dict[str, Any] = {
 @pytest.mark.parametrize("spare", [-1, 0])
 def test_the_moments_of_an_optimizer_count_before_anybody_trains(spare: int) -> None:
     spec = federated_round(**SPEC).spec
-    needed = scratch(spec, [ciphertext_length(MODEL)] * len(NAMES), MODEL, 1000 * GIB).bytes
+    needed = scratch(spec, len(NAMES), ciphertext_length(MODEL), MODEL, 1000 * GIB).bytes
     known: dict[str, Any] = {
         "base": over(federated_round("train-0", "base-uid"), "Complete"),
         "base_model": replace(STORED, result=replace(STORED.result, bytes=MODEL)),

@@ -28,11 +28,11 @@ from wardround.plans.round.counted import counted_digest
 from wardround.plans.round.ending import key_lost
 from wardround.plans.round.parts import PartState
 from wardround.plans.round.rulings import advice, completed, failed, list_of, not_done, sentences, withheld
-from wardround.plans.round.scratch import GIB, Scratch, scratch
+from wardround.plans.round.scratch import GIB
 from wardround.plans.round.server_state import goes_on, in_words, kept_in_words, state_unusable
 from wardround.plans.round.states import remaining
 from wardround.plans.round.status import COLLECTED
-from wardround.plans.round.strategy import needs_scratch, too_much_for_scratch
+from wardround.plans.round.strategy import needs_scratch, room, too_much_for_scratch
 from wardround.plans.round.tries import AGGREGATION_TRIES, ending, job_name, node_dead, paused_until, retried
 from wardround.plans.round.types import (
     EARLY_NUMBER,
@@ -115,7 +115,7 @@ def aggregate(view: View, number: int, failures: int = 0) -> Ruling:
         return failed(view, "QuorumNotMet", sentences(missing, "The hub combined nothing.", late))
     if lost := base_lost(view) or state_unusable(view):
         return lost
-    if needs_scratch(view.round.spec.aggregation) and _scratch(view).reads_twice:
+    if needs_scratch(view.round.spec.aggregation) and room(view, len(sent)).reads_twice:
         return failed(view, "TooMuchForScratch", too_much_for_scratch(view, len(sent)))
     return Ruling(
         course="Progressing",
@@ -133,7 +133,7 @@ def aggregate(view: View, number: int, failures: int = 0) -> Ruling:
                 failures=failures,
                 tasks=tuple(part.task for part in sent),
                 until=combined_by(view),
-                scratch=_scratch(view),
+                scratch=room(view, len(sent)),
             ),
         ),
         stages=(COLLECTED,),
@@ -141,16 +141,9 @@ def aggregate(view: View, number: int, failures: int = 0) -> Ruling:
     )
 
 
-def _scratch(view: View) -> Scratch:
-    sent = view.having(PartState.SENT)
-    base = view.seen.base_model if view.round.spec.task == "Train" and view.round.spec.initial is None else None
-    sizes = [part.task.status.upload.bytes for part in sent if part.task.status.upload]
-    return scratch(view.round.spec, sizes, base.result.bytes if base else None, view.seen.scratch_limit)
-
-
 def _reading(view: View) -> str:
     """Tells the hub's administrator why an aggregation takes longer than it could."""
-    if not _scratch(view).reads_twice:
+    if not room(view, len(view.having(PartState.SENT))).reads_twice:
         return ""
     limit = view.seen.scratch_limit // GIB
     return (

@@ -11,7 +11,7 @@ from wardround.api.roundtask import RoundTask
 from wardround.plans.round.combine import COMBINED_WITHIN, aggregate, combined_by, gone
 from wardround.plans.round.counted import counted_digest, update_identity
 from wardround.plans.round.parts import PartState
-from wardround.plans.round.scratch import scratch
+from wardround.plans.round.strategy import has_known_lengths, room
 from wardround.plans.round.types import (
     EARLY_NUMBER,
     Action,
@@ -79,30 +79,20 @@ def _begin(view: View) -> Aggregate | None:
     has to be examined alone."""
     spec, seen = view.round.spec, view.seen
     terms = STRATEGIES[spec.aggregation.strategy]
-    base = seen.base_model if spec.task == "Train" else None
-    if seen.early_seconds == 0 or terms.at_once or not _has_known_sizes(view):
+    if seen.early_seconds == 0 or terms.at_once or not has_known_lengths(view):
         return None
-    most, largest = len(view.parts) + len(view.unasked), largest_upload(view.round, base)
-    whole = base.result.bytes if base else None
-    room = scratch(spec, [largest] * most, whole, seen.scratch_limit)
-    if room.reads_twice:
+    most = len(view.parts) + len(view.unasked)
+    space = room(view, most)
+    if space.reads_twice:
         return None
     return Aggregate(
         number=EARLY_NUMBER,
         tasks=(),
         # The round may close so much later, and then the Job has the time of a Job that begins at closing.
         until=combined_by(view) + timedelta(seconds=seen.early_seconds),
-        scratch=room,
-        collects=Collects(most=most, largest=largest, seconds=seen.early_seconds),
+        scratch=space,
+        collects=Collects(most=most, largest=largest_upload(view.round, seen.base_model), seconds=seen.early_seconds),
     )
-
-
-def _has_known_sizes(view: View) -> bool:
-    """Whether the hub knows how large an update may be. A Deliver round has no updates."""
-    spec = view.round.spec
-    if spec.task == "Train":
-        return spec.initial is None and view.seen.base_model is not None
-    return spec.task != "Deliver"
 
 
 def _list(view: View, early: EarlyList, *, closes: bool) -> ListUpdates:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wardround.api.federatedround import FederatedRoundSpec
@@ -31,22 +30,18 @@ class Scratch:
     anticipates: bool = False
 
 
-def scratch(spec: FederatedRoundSpec, updates: Iterable[int], base: int | None, limit: int) -> Scratch:
-    """`updates`: bytes of ciphertext of each, as the hospitals say. `base`: bytes of plaintext of the model that a
-    Train round starts from: each of its updates is as long."""
+def scratch(spec: FederatedRoundSpec, updates: int, length: int, base: int | None, limit: int) -> Scratch:
+    """`updates`: how many there are. `length`: bytes of ciphertext that each of them has, once it is expanded. `base`:
+    bytes of plaintext of the model that a Train round starts from."""
     strategy, compression, initial = spec.aggregation.strategy, spec.aggregation.compression, spec.initial is not None
     terms = STRATEGIES[strategy]
-    sizes = list(updates)
-    if base is not None:
-        # What hospitals say of the size is not signed. The Job keeps compressed updates expanded.
-        sizes = [ciphertext_length(base)] * len(sizes)
-    largest = max(sizes, default=0)  # a result is no larger than an update
-    kept = sum(resealed_length(size, slice_bytes(len(sizes))) for size in sizes) if terms.at_once else sum(sizes)
+    kept = updates * (resealed_length(length, slice_bytes(updates)) if terms.at_once else length)
     read = kept + (0 if base is None else ciphertext_length(base)) + SPARE
-    if anticipating(strategy, compression, task=spec.task, initial=initial) and read + largest <= limit:
-        return Scratch(read + largest, reads_twice=False, anticipates=True)
-    parts = (1 + terms.moments) * min(2 * PART, largest)
+    # A result is as long as an update.
+    if anticipating(strategy, compression, task=spec.task, initial=initial) and read + length <= limit:
+        return Scratch(read + length, reads_twice=False, anticipates=True)
+    parts = (1 + terms.moments) * min(2 * PART, length)
     if read + parts <= limit:
         return Scratch(read + parts, reads_twice=False)
-    hashes = HASH_BYTES * sum(-(-size // SEALED_SEGMENT) for size in sizes)
+    hashes = HASH_BYTES * updates * -(-length // SEALED_SEGMENT)
     return Scratch(parts + SPARE + hashes, reads_twice=True)

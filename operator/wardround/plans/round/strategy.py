@@ -1,11 +1,14 @@
 """Rules about the strategy of a round: whether it can combine what the round asks for, before anybody trains."""
 
 from wardround.api.federatedround import Aggregation
-from wardround.plans.round.rulings import advice, failed
-from wardround.plans.round.scratch import GIB, scratch
-from wardround.plans.round.types import Ruling
-from wardround.plans.round.view import View, hospitals
-from wardround.sealing.body import PART, ciphertext_length, part_lengths
+from wardround.plans.round.lengths import claimed
+from wardround.plans.round.parts import PartState
+from wardround.plans.round.rulings import advice, failed, sentences
+from wardround.plans.round.scratch import GIB, Scratch, scratch
+from wardround.plans.round.types import Ruling, StoredModel
+from wardround.plans.round.upload import largest_upload
+from wardround.plans.round.view import View, first, hospitals
+from wardround.sealing.body import PART, part_lengths
 from wardround.wire import compression
 from wardround.wire.strategy_terms import STRATEGIES, impossible
 
@@ -68,10 +71,29 @@ def _beyond_scratch(view: View, updates: int) -> Ruling | None:
     spec, base = view.round.spec, view.seen.base_model
     if view.dispatched or spec.base is None or base is None or not needs_scratch(spec.aggregation):
         return None
-    sizes = [ciphertext_length(base.result.bytes)] * updates
-    if not scratch(spec, sizes, base.result.bytes, view.seen.scratch_limit).reads_twice:
+    if not room(view, updates).reads_twice:
         return None
     return failed(view, "TooMuchForScratch", too_much_for_scratch(view, updates))
+
+
+def room(view: View, updates: int) -> Scratch:
+    """The scratch of an aggregation of so many updates."""
+    length = max(map(claimed, view.having(PartState.SENT)), default=0)
+    if has_known_lengths(view):
+        length = largest_upload(view.round, view.seen.base_model)
+    base = trained_base(view)
+    return scratch(view.round.spec, updates, length, base.result.bytes if base else None, view.seen.scratch_limit)
+
+
+def trained_base(view: View) -> StoredModel | None:
+    """The model that the hospitals train on, if the hub has it."""
+    return view.seen.base_model if view.round.spec.task == "Train" and view.round.spec.initial is None else None
+
+
+def has_known_lengths(view: View) -> bool:
+    """Whether the hub knows how long an update is, or may be. A Deliver round has no updates."""
+    task = view.round.spec.task
+    return trained_base(view) is not None if task == "Train" else task != "Deliver"
 
 
 def needs_scratch(aggregation: Aggregation) -> bool:
@@ -89,7 +111,18 @@ def too_much_for_scratch(view: View, updates: int) -> str:
             f"With the compression {aggregation.compression}, the aggregation keeps the decompressed updates on the "
             "scratch volume."
         )
-    return (
+    return sentences(
         f"{cause} The updates of {hospitals(updates)} need more than aggregation.scratchGiB of the hub chart allows "
-        f"({view.seen.scratch_limit // GIB} GiB). {advice('TooMuchForScratch')}"
+        f"({view.seen.scratch_limit // GIB} GiB).",
+        _longest(view),
+        advice("TooMuchForScratch"),
     )
+
+
+def _longest(view: View) -> str:
+    """The hospitals whose first weights are the longest; empty if the hub knows the lengths without the hospitals."""
+    if has_known_lengths(view):
+        return ""
+    parts = sorted(view.having(PartState.SENT), key=lambda part: (-claimed(part), part.name))
+    longest = first([f"{part.name} ({claimed(part) / GIB:.2f} GiB)" for part in parts])
+    return f"The longest updates are those of {longest}." if parts else ""

@@ -11,6 +11,7 @@ from wardround.api.timeline import reached
 from wardround.plans import versions
 from wardround.plans.participant import barred, offered, offers, takes_part
 from wardround.plans.round.columns import unless_changed
+from wardround.plans.round.lengths import of_one_length
 from wardround.plans.round.parts import Part, PartState, parts
 from wardround.plans.round.states import states
 from wardround.plans.round.status import DISPATCHED, asks_until, begun
@@ -77,7 +78,7 @@ class View:
 
 def view_of(seen: Observation) -> View:
     every = parts(seen.round, seen.tasks, seen.participants, seen.now, largest_upload(seen.round, seen.base_model))
-    current = tuple(_unless_no_common_version(seen, unless_changed(seen, part)) for part in every)
+    current = of_one_length(seen, tuple(_unless_no_common_version(seen, unless_changed(seen, part)) for part in every))
     asked = tuple(part.name for part in current)
     dispatched = reached(seen.round.status.timeline, DISPATCHED) is not None
     unasked = _unasked(seen, asked) if dispatched and seen.now < asks_until(seen) else ()
