@@ -337,6 +337,8 @@ def _result(view: View, number: int, answer: AggregationResult, names: tuple[str
         columns_digest=made_with(view.seen),
         schema_digest=view.seen.schema.digest if view.seen.schema else None,
         compression=spec.aggregation.compression if spec.aggregation.compression != NONE else None,
+        numbers_too_large=answer.numbers_too_large,
+        middle_norm=answer.middle_norm,
     )
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from wardround.plans.round.base import base_not_ready, schema_not_ready
 from wardround.plans.round.collect import beyond_quorum, close, collecting
+from wardround.plans.round.combine import aggregated
 from wardround.plans.round.delivery import delivery_not_ready
 from wardround.plans.round.dispatch import dispatch, never_dispatched, quorum_impossible
 from wardround.plans.round.ending import complete, key_lost, over, suspended
-from wardround.plans.round.hospital_numbers import aggregated_with_numbers
 from wardround.plans.round.references import references_not_ready
 from wardround.plans.round.server_state import state_unusable
 from wardround.plans.round.status import status
@@ -25,7 +25,7 @@ RULES: tuple[Rule, ...] = (
     complete,
     quorum_impossible,
     strategy_impossible,
-    aggregated_with_numbers,
+    aggregated,
     key_lost,
     suspended,
     base_not_ready,
