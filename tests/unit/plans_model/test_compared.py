@@ -55,7 +55,7 @@ def test_both_losses_are_over_the_same_people() -> None:
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
-        ("0.91", "about -0.022."),  # 0.1 * (log 2 - 0.91)
+        ("0.91", "about -0.022: the earlier model predicts worse than the prevalence does."),  # 0.1 * (log 2 - 0.91)
         ("0.69", "about 0."),
         ("0.64", "about 0.005."),
         ("0.1", "about 0.01."),

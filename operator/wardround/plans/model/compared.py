@@ -47,4 +47,6 @@ def bound_of_gate(difference: ResultDifference) -> str:
         return f"The bound of the gate is at most {LARGEST_LOSS}."
     computed = bound(float(difference.reference_loss), difference.events, difference.people)
     # 0.0 is added because -0.0 would be shown with its sign.
-    return f"The bound of the gate is about {round(computed, 3) + 0.0:g}."
+    # A difference of 0 would not be enough. People take such a bound for a fault of the gate.
+    why = ": the earlier model predicts worse than the prevalence does" if computed < 0 else ""
+    return f"The bound of the gate is about {round(computed, 3) + 0.0:g}{why}."
