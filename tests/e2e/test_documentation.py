@@ -175,6 +175,7 @@ NOT_RUN_INLINE = {
         "would end the federation that runs: tests/integration/hub deletes each of these kinds"
     ),
     "kubectl get roundtasks -A": "the kind is the hub's, and these commands run at a site",
+    "kubectl describe pod -l job-name=JOB -n HUB_NAMESPACE": "the Job is the hub's, and these commands run at a site",
     "kubectl describe job/JOB -n HUB_NAMESPACE": "the Job is the hub's, and these commands run at a site",
     "kubectl logs job/JOB -n HUB_NAMESPACE": "the Job is the hub's, and these commands run at a site",
     "helm uninstall wardround-hub -n wardround-hub": "docs/one-cluster.md has it in a block, which is run",

@@ -387,8 +387,8 @@ _QUORUM = (
 )
 # Why an aggregation Job has ended. A container that was killed has written nothing about it.
 _LOOK = (
-    "run `kubectl describe job/JOB -n HUB_NAMESPACE`. If the exit code is below 128, `kubectl logs job/JOB -n "
-    "HUB_NAMESPACE` says why the Job failed."
+    "run `kubectl describe pod -l job-name=JOB -n HUB_NAMESPACE`. If the exit code is below 128, `kubectl logs job/JOB "
+    "-n HUB_NAMESPACE` says why the Job failed. If there is no pod, run `kubectl describe job/JOB -n HUB_NAMESPACE`."
 )
 _HUB = (
     _round(

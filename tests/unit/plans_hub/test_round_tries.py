@@ -53,8 +53,16 @@ def test_after_the_job_that_began_early_there_is_no_pause(answer: AggregationAns
     assert (first.number, first.failures) == (1, 0)
 
 
-def test_a_node_whose_clock_is_fast_makes_no_pause_longer() -> None:
-    assert of_type(plan(tried(1, -3600)), Aggregate)
+@pytest.mark.parametrize(
+    "end",
+    [{}, {"disrupted": True}, {"answer": AggregationFailure("StoreUnreachable")}],
+    ids=["failed", "lost", "store"],
+)
+def test_a_node_whose_clock_is_fast_removes_no_pause_and_makes_none_much_longer(end: dict[str, Any]) -> None:
+    """Without a pause, three deaths in a row end a round, and tries that do not count never rest."""
+    for ahead, pause in ((1, 6), (60, 65)):
+        assert plan(tried(1, -ahead, **end)).requeue_after == pause
+    assert of_type(plan(tried(1, -61, **end)), Aggregate)
 
 
 def test_a_pod_that_was_taken_away_is_no_failure_as_long_as_the_round_may_be_combined() -> None:
@@ -90,9 +98,10 @@ def test_the_end_of_a_round_says_how_its_last_job_ended_and_how_to_look_at_it() 
     made = plan(aggregating(3, failures=2, **KILLED))
     assert message_of(made, "Failed") == (
         f"The aggregation failed 3 times. The pod of Job {name} ended before it wrote an answer (OOMKilled, exit code "
-        f"137). The hub's administrator: On the hub, run `kubectl describe job/{name} -n HUB_NAMESPACE`. If the exit "
-        f"code is below 128, `kubectl logs job/{name} -n HUB_NAMESPACE` says why the Job failed. Remove the cause. "
-        "Then ask the round's author to apply a new round."
+        f"137). The hub's administrator: On the hub, run `kubectl describe pod -l job-name={name} -n HUB_NAMESPACE`. "
+        f"If the exit code is below 128, `kubectl logs job/{name} -n HUB_NAMESPACE` says why the Job failed. If there "
+        f"is no pod, run `kubectl describe job/{name} -n HUB_NAMESPACE`. Remove the cause. Then ask the round's author "
+        "to apply a new round."
     )
     answer = AggregationFailure("AggregatorFailed", "KeyError.")
     assert message_of(plan(aggregating(3, failures=2, answer=answer)), "Failed").startswith(

@@ -25,12 +25,13 @@ def node_dead(job: Aggregation) -> datetime | None:
 
 def paused_until(view: View, job: Aggregation) -> datetime | None:
     """Until when no other Job is made after this one; None if it may be made now, as after the Job that began early.
-    The clock of the node that said when the pod ended may be fast."""
+    The clock of the node that said when the pod ended may be fast: a little, and the pause is longer by as much, or so
+    much that its time says nothing."""
     ended = job.ended or node_dead(job) if job.number != EARLY_NUMBER else None
     if ended is None:
         return None
     pause = min(SHORTEST_PAUSE * 2 ** min(job.number - 1, 8), LONGEST_PAUSE)
-    return ended + pause if ended <= view.seen.now < ended + pause else None
+    return ended + pause if ended - LONGEST_PAUSE <= view.seen.now < ended + pause else None
 
 
 def job_name(view: View, job: Aggregation) -> str:
