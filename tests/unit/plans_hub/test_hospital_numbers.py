@@ -18,6 +18,7 @@ def test_a_hospital_whose_number_is_too_large_for_a_mean_is_named_and_its_update
     assert made.status.result.numbers_too_large == ("site-b",)
     assert attention_of(made) == {"site-b": "NumberTooLarge"}
     assert "update counts in the model" in made.status.attention[0].message
+    assert "`kubectl describe sitetask train-1-0-a1 -n SITE_NAMESPACE`" in made.status.attention[0].message
     assert counts(made).aggregated == 3
     [kept] = of_type(made, StoreModel)
     assert kept.model.result == made.status.result

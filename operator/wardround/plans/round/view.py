@@ -224,6 +224,7 @@ def left_out(view: View, entries: tuple[LeftOut, ...]) -> tuple[Attention, ...]:
 
 
 def tell(view: View, reason: str, name: str) -> str:
-    """A message about one hospital that is left out."""
+    """A message about one hospital that is left out, or whose number is. It names the hospital's task, if any."""
     federation, dataset = view.round.metadata.namespace, view.round.spec.dataset_name
-    return advise(reason, name, federation=federation, dataset=dataset, guess=guess(view, reason, name))
+    task = next((part.task.metadata.name for part in view.parts if part.name == name), "")
+    return advise(reason, name, federation=federation, dataset=dataset, task=task, guess=guess(view, reason, name))
