@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_hub.builders import NAMES, UID, collecting, hospital, participant, sent
+from tests.unit.plans_hub.builders import NAMES, UID, accepted, collecting, hospital, participant, sent
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import Update, Upload
@@ -113,6 +113,12 @@ def test_the_first_to_send_is_not_believed_alone() -> None:
     for others, lost in (((), {}), (NAMES[:1], {}), (NAMES[:2], {"site-d": "UpdateLengthDiffers"})):
         view = view_of(closing(first, *map(update, others)))
         assert {part.name: part.reason for part in view.parts if part.reason} == lost
+
+
+def test_only_updates_that_were_sent_say_which_length_is_common() -> None:
+    still = accepted("site-d", upload=Upload(bytes=LARGEST))
+    view = view_of(closing(*map(update, NAMES[:2]), update("site-c", LARGEST, 8 * GIB), still))
+    assert {part.name: part.reason for part in view.parts if part.reason} == {"site-c": "UpdateLengthDiffers"}
 
 
 @pytest.mark.parametrize(
