@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from wardround.aggregate.advice import CHECK_IMAGE
@@ -15,6 +17,7 @@ from wardround.aggregate.scratch import Region
 from wardround.ports import Store
 from wardround.sealing import body as bodies
 from wardround.sealing.body import ciphertext_length
+from wardround.store.errors import MISSING, REFUSED, StoreError
 from wardround.threads import beside
 from wardround.wire import digests
 from wardround.wire.aggregation import PlannedUploads
@@ -89,7 +92,9 @@ class SealedResult:
         AggregationError and StoreError."""
         assert self._index == self._body.segments
         await asyncio.gather(*self._uploads)
-        stored = await self._store.put_bytes(self._put.segments.url, self._put.segments.headers, bytes(self._hashes))
+        segments = self._put.segments
+        with _no_place():
+            stored = await self._store.put_bytes(segments.url, segments.headers, bytes(self._hashes))
         _require_stored(stored)
 
     async def _make_room(self, part: int) -> None:
@@ -113,9 +118,18 @@ class SealedResult:
         async with self._turns:
             upload, region = self._put.parts[part], self._region
             start = region.start + part % self._rooms * bodies.PART
-            _require_stored(
-                await self._store.put_file(upload.url, upload.headers, region.path, start, self._lengths[part])
-            )
+            with _no_place():
+                stored = await self._store.put_file(upload.url, upload.headers, region.path, start, self._lengths[part])
+            _require_stored(stored)
+
+
+@contextmanager
+def _no_place() -> Iterator[None]:
+    """A store that answers an upload with 404 has no place for it. No object that the Job has read is missing."""
+    try:
+        yield
+    except StoreError as error:
+        raise StoreError(REFUSED if error.reason == MISSING else error.reason, error.status) from None
 
 
 def _require_stored(stored: bool) -> None:

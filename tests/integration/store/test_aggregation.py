@@ -18,6 +18,7 @@ from wardround.aggregate import main as aggregation
 from wardround.clock import system_clock, system_draw
 from wardround.plans.round.scratch import SCRATCH_LIMIT
 from wardround.sealing import body, keys
+from wardround.store.errors import MISSING, StoreError
 from wardround.store.transfer import StoreClient
 from wardround.wire import codec, digests
 from wardround.wire.aggregation import AggregationFailure, AggregationResult
@@ -266,6 +267,29 @@ async def test_a_base_that_is_lost_behind_its_header_counts_as_changed(train: Ro
     code, answer = await train.aggregate()
     assert (code, answer["reason"]) == (75, "StoreInconsistent")
     assert "changed in the store" in answer["message"]
+
+
+@pytest.mark.parametrize("upload", ["put_file", "put_bytes"])
+async def test_a_store_without_a_place_for_the_result_is_not_taken_for_a_changed_one(
+    train: Round, upload: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have a place later, for example when a gateway before it is there again."""
+
+    async def answer_404(*_: Any) -> bool:
+        raise StoreError(MISSING, 404)
+
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    plan = await train.plan()
+    monkeypatch.setattr(train, "plan", lambda: _ready(plan))
+    monkeypatch.setattr(StoreClient, upload, answer_404)
+    _, answer = await train.aggregate()
+    assert answer["reason"] == "StoreUnreachable"
+    assert "StoreRefused (HTTP 404)" in answer["message"]
+
+
+async def _ready(plan: bytes) -> bytes:
+    return plan
 
 
 async def test_a_full_disk_is_named(train: Round) -> None:
