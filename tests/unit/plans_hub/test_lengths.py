@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.unit.plans_hub.builders import NAMES, UID, accepted, collecting, hospital, participant, sent
+from tests.unit.plans_hub.builders import NAMES, UID, accepted, at, collecting, hospital, participant, sent
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import Update, Upload
@@ -23,6 +24,7 @@ LENGTH = 1000
 HONEST = ciphertext_length(LENGTH)
 LARGEST = ciphertext_length(8 * GIB)
 FOUR = (*NAMES, "site-d")
+FIVE = (*FOUR, "site-e")
 SPEC: dict[str, Any] = {
     "participants": {"names": list(FOUR)},
     "quorum": {"min": 3, "graceSeconds": 0},
@@ -64,7 +66,7 @@ def update(name: str, claim: int = HONEST, length: int = LENGTH, signer: str = "
 
 def closing(*tasks: RoundTask, **changes: Any) -> Observation:
     spec = {**SPEC, **changes.pop("spec", {})}
-    participants = {name: participant(name) for name in FOUR}
+    participants = {name: participant(name) for name in FIVE}
     return collecting(*tasks, spec=spec, participants=participants, **changes)
 
 
@@ -104,7 +106,7 @@ def test_without_a_length_of_more_than_half_of_the_updates_the_round_names_the_l
     assert message_of(made, "Failed").startswith(
         "The strategy Median needs all updates at once on the scratch volume. The updates of 4 hospitals need more "
         "than aggregation.scratchGiB of the hub chart allows (20 GiB). The longest updates are those of site-c (8.00 "
-        "GiB), site-d (8.00 GiB), site-a (0.00 GiB), site-b (0.00 GiB). The hub's administrator: If the message names"
+        "GiB), site-d (8.00 GiB), site-a (0.00 MiB), site-b (0.00 MiB). The hub's administrator: If the message names"
     )
 
 
@@ -115,10 +117,32 @@ def test_the_first_to_send_is_not_believed_alone() -> None:
         assert {part.name: part.reason for part in view.parts if part.reason} == lost
 
 
-def test_only_updates_that_were_sent_say_which_length_is_common() -> None:
+def two_liars_first(*honest: RoundTask) -> Observation:
+    """Two of five hospitals have sent first, with a length of their own. The quorum needs site-a."""
+    liars = [update(name, LARGEST, 8 * GIB) for name in ("site-d", "site-e")]
+    spec = {"participants": {"names": list(FIVE)}, "quorum": {"min": 3, "required": ["site-a"], "graceSeconds": 600}}
+    return closing(*liars, *honest, spec=spec)
+
+
+def test_two_liars_that_send_first_cost_no_honest_hospital_its_place() -> None:
+    busy = [accepted(name) for name in ("site-b", "site-c")]
+    made = plan(two_liars_first(update("site-a"), *busy))
+    assert condition_of(made, "Reconciling") == ("True", "Collecting")
+    assert attention_of(made) == {}
+    view = view_of(two_liars_first(*map(update, NAMES)))
+    assert {part.name for part in view.parts if part.reason == "UpdateLengthDiffers"} == {"site-d", "site-e"}
+
+
+def test_at_closing_only_updates_that_were_sent_say_which_length_is_common() -> None:
+    """The hospital that is still busy could have made the other length the common one."""
     still = accepted("site-d", upload=Upload(bytes=LARGEST))
-    view = view_of(closing(*map(update, NAMES[:2]), update("site-c", LARGEST, 8 * GIB), still))
-    assert {part.name: part.reason for part in view.parts if part.reason} == {"site-c": "UpdateLengthDiffers"}
+    tasks = (*map(update, NAMES[:2]), update("site-c", LARGEST, 8 * GIB), still)
+    seen = closing(*tasks, spec={"quorum": {"min": 2, "graceSeconds": 60}, "aggregation": {}})
+    waits = plan(seen)
+    assert (of_type(waits, Aggregate), attention_of(waits)) == ([], {})
+    closes = plan(replace(seen, now=at(170)))
+    assert combined_names(closes) == ["site-a", "site-b"]
+    assert attention_of(closes)["site-c"] == "UpdateLengthDiffers"
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,14 @@ def test_another_job_is_made_after_a_pause_that_grows(
     assert (again.number, again.failures) == (number + 1, 1)
 
 
+@pytest.mark.parametrize(("number", "pause"), [(1, 5), (4, 40), (5, 80), (7, 320), (8, 600), (900, 600)])
+def test_the_pause_after_a_disruption_grows_to_ten_minutes(number: int, pause: int) -> None:
+    """A node that lacks memory or disk can evict each pod, and no number of disruptions ends the round."""
+    assert plan(tried(number, pause - 1, disrupted=True)).requeue_after == 1
+    [again] = of_type(plan(tried(number, pause, disrupted=True)), Aggregate)
+    assert (again.number, again.failures) == (number + 1, 0)
+
+
 @pytest.mark.parametrize("answer", [None, AggregationFailure("StoreUnreachable"), combined(*NAMES)])
 def test_after_the_job_that_began_early_there_is_no_pause(answer: AggregationAnswer | None) -> None:
     """It counts for nothing, so it also takes no time from a round that has closed."""
@@ -71,7 +79,7 @@ def test_a_pod_that_was_taken_away_is_no_failure_as_long_as_the_round_may_be_com
         f"The pod of {job(7)} was deleted or evicted, or its node was lost (OOMKilled, exit code 137). This is none of "
         "the 3 failures after which the round fails."
     )
-    [again] = of_type(plan(tried(7, 60, failures=2, disrupted=True)), Aggregate)
+    [again] = of_type(plan(tried(7, 320, failures=2, disrupted=True)), Aggregate)
     assert (again.number, again.failures) == (8, 2)
     ended = plan(tried(70, 3600, failures=2, disrupted=True))
     assert condition_of(ended, "Failed") == ("True", "AggregationFailed")

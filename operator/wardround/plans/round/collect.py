@@ -1,9 +1,11 @@
 """Rules of a round that has asked its hospitals: whom to ask again, until when to wait, and when it is hopeless."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from wardround.api.names import GRANTS_BYTES, GRANTS_EXPIRE
 from wardround.api.times import read_time
+from wardround.plans.round import lengths
 from wardround.plans.round.combine import aggregate
 from wardround.plans.round.delivery import delivered, predicate
 from wardround.plans.round.dispatch import ask
@@ -76,7 +78,10 @@ def collecting(view: View) -> Ruling | None:
 
 def close(view: View) -> Ruling | None:
     """All have sent, or time is up."""
-    return delivered(view) if view.round.spec.task == "Deliver" else close_early(view) or aggregate(view, 1)
+    if view.round.spec.task == "Deliver":
+        return delivered(view)
+    closing = replace(view, parts=lengths.at_closing(view.seen, view.parts))
+    return close_early(closing) or aggregate(closing, 1)
 
 
 def _to_approve(view: View) -> str:

@@ -30,13 +30,35 @@ def claimed(part: Part) -> int:
 
 def of_one_length(seen: Observation, parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """The parts of a round. In an initial round, an update is lost if its length is not the one that the hospital has
-    claimed, or not the one of more than half of the updates."""
-    if seen.round.spec.task != "Train" or seen.round.spec.initial is None:
+    claimed, or not the one of more than half of the hospitals that have sent or may still send: the first ones to send
+    decide nothing about the others."""
+    if not _is_initial(seen):
         return parts
-    checked = tuple(part if _signed(seen, part.task) in (None, claimed(part)) else _lost(part) for part in parts)
-    counts = Counter(claimed(part) for part in checked if part.state is PartState.SENT)
-    common = next((length for length, number in counts.items() if 2 * number > counts.total()), None)
-    return checked if common is None else tuple(part if claimed(part) == common else _lost(part) for part in checked)
+    checked = tuple(_lost(part) if _contradicts_itself(seen, part) else part for part in parts)
+    return _with_common_length(checked, sum(part.state is not PartState.LOST for part in checked))
+
+
+def at_closing(seen: Observation, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The parts of a round that closes: only those that have sent an update decide which length is common."""
+    if not _is_initial(seen):
+        return parts
+    return _with_common_length(parts, sum(part.state is PartState.SENT for part in parts))
+
+
+def _is_initial(seen: Observation) -> bool:
+    return seen.round.spec.task == "Train" and seen.round.spec.initial is not None
+
+
+def _with_common_length(parts: tuple[Part, ...], voters: int) -> tuple[Part, ...]:
+    """The parts, without the updates of another length than more than half of the voters have."""
+    counts = Counter(claimed(part) for part in parts if part.state is PartState.SENT)
+    common = next((length for length, number in counts.items() if 2 * number > voters), None)
+    return parts if common is None else tuple(part if claimed(part) == common else _lost(part) for part in parts)
+
+
+def _contradicts_itself(seen: Observation, part: Part) -> bool:
+    """Whether the hospital has sent an update of another length than it has claimed."""
+    return part.state is PartState.SENT and _signed(seen, part.task) not in (None, claimed(part))
 
 
 def _lost(part: Part) -> Part:

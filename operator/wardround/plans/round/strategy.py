@@ -12,6 +12,8 @@ from wardround.sealing.body import PART, part_lengths
 from wardround.wire import compression
 from wardround.wire.strategy_terms import STRATEGIES, impossible
 
+MIB = 1 << 20
+
 # A round that names its hospitals names no more (crds/federatedrounds.yaml).
 MOST_UPDATES = 512
 # In bytes. Kubernetes takes a Secret of 1 MiB and refuses a larger one however often it is asked.
@@ -124,5 +126,9 @@ def _longest(view: View) -> str:
     if has_known_lengths(view):
         return ""
     parts = sorted(view.having(PartState.SENT), key=lambda part: (-claimed(part), part.name))
-    longest = first([f"{part.name} ({claimed(part) / GIB:.2f} GiB)" for part in parts])
+    longest = first([f"{part.name} ({_size(claimed(part))})" for part in parts])
     return f"The longest updates are those of {longest}." if parts else ""
+
+
+def _size(length: int) -> str:
+    return f"{length / GIB:.2f} GiB" if length >= GIB else f"{length / MIB:.2f} MiB"

@@ -14,6 +14,8 @@ from wardround.wire.aggregation import AggregationFailure
 AGGREGATION_TRIES = 3
 # Between tries: doubled each time, up to the longest.
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
+# Disruptions do not count, and each try reads all updates again. A node that lacks memory or disk can evict each pod.
+LONGEST_PAUSE_AFTER_DISRUPTION = timedelta(minutes=10)
 # A kubelet that is alive has by then removed a pod whose grace period for deletion is over.
 NODE_DEAD_AFTER = timedelta(seconds=30)
 
@@ -30,7 +32,8 @@ def paused_until(view: View, job: Aggregation) -> datetime | None:
     ended = job.ended or node_dead(job) if job.number != EARLY_NUMBER else None
     if ended is None:
         return None
-    pause = min(SHORTEST_PAUSE * 2 ** min(job.number - 1, 8), LONGEST_PAUSE)
+    longest = LONGEST_PAUSE_AFTER_DISRUPTION if job.disrupted and job.answer is None else LONGEST_PAUSE
+    pause = min(SHORTEST_PAUSE * 2 ** min(job.number - 1, 8), longest)
     return ended + pause if ended - LONGEST_PAUSE <= view.seen.now < ended + pause else None
 
 
