@@ -140,7 +140,7 @@ def _objects(file: Path, kind: str) -> list[dict[str, Any]]:
     try:
         documents = list(yaml.safe_load_all(file.read_text("utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return []
+        raise _Unusable(f"{file} cannot be read as YAML. Correct the file") from None
     return [each for each in documents if isinstance(each, dict) and each.get("kind") == kind]
 
 

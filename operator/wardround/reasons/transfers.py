@@ -226,7 +226,7 @@ _UPDATES = (
         places=(Place.ATTENTION,),
         meaning="The hospital's update counts in the model. But the mean of a metric is without this hospital, "
         "because the number that its training code reports is above 1e38 or below -1e38. `hospitals` of the metric "
-        "says how many hospitals the mean is over.",
+        "says how many hospitals the mean is over. If these are too few, the result lacks the metric.",
         action="Read the hospital's own numbers in status.metrics: `kubectl describe sitetask TASK -n SITE_NAMESPACE` "
         "at the site. If the number is right, look in the Dataset for values in another unit than at the other "
         "hospitals. Otherwise tell the author of the training image that the code computes the metric wrongly.",

@@ -131,6 +131,7 @@ def test_a_current_version_without_its_round_is_not_ready(lose_it: Any) -> None:
     [ready] = world.versions[version(1)].status.conditions
     assert (ready.type, ready.status, ready.reason) == ("Ready", "False", "VersionRoundGone")
     assert f"round {gone}, which made this version." in ready.message
+    assert not world.step().actions, "said once"
 
 
 def test_a_series_that_runs_goes_on_and_at_its_end_the_current_version_has_lost_its_round() -> None:
