@@ -251,7 +251,7 @@ def test_an_aggregation_that_died_is_tried_again_elsewhere_three_times() -> None
 
 def test_an_aggregation_on_a_dead_node_is_tried_again_elsewhere() -> None:
     """Its pod is being deleted for ever, since no kubelet says that it is gone."""
-    job = Aggregation(number=1, gone_by=at(100))
+    job = Aggregation(number=1, gone_by=at(100), disrupted=True)
     terminating = collecting(*map(sent, NAMES), aggregation=job, now=at(129))
     assert (plan(terminating).actions, plan(terminating).requeue_after) == ((), 1)
     assert of_type(plan(replace(terminating, now=at(135))), Aggregate)[0].number == 2

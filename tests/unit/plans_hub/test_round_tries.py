@@ -34,15 +34,26 @@ def job(number: int) -> str:
 
 
 @pytest.mark.parametrize("answer", [None, AggregationFailure("StoreInconsistent"), AggregationFailure("Unknown")])
-@pytest.mark.parametrize(("number", "pause"), [(1, 5), (2, 10), (3, 20), (9, 60), (900, LONGEST_PAUSE.seconds)])
+@pytest.mark.parametrize(("number", "failures", "pause"), [(1, 0, 30), (2, 1, 60), (900, 0, 30), (900, 1, 60)])
 def test_another_job_is_made_after_a_pause_that_grows(
-    answer: AggregationFailure | None, number: int, pause: int
+    answer: AggregationFailure | None, number: int, failures: int, pause: int
 ) -> None:
-    waits = plan(tried(number, pause - 1, answer=answer))
+    """A node that lacks memory for half a minute does not cost the training of all hospitals."""
+    waits = plan(tried(number, pause - 1, answer=answer, failures=failures))
     assert (waits.actions, waits.requeue_after) == ((), 1)
     assert condition_of(waits, "Reconciling") == ("True", "AggregatingAgain")
-    [again] = of_type(plan(tried(number, pause, answer=answer)), Aggregate)
-    assert (again.number, again.failures) == (number + 1, 1)
+    [again] = of_type(plan(tried(number, pause, answer=answer, failures=failures)), Aggregate)
+    assert (again.number, again.failures) == (number + 1, failures + 1)
+
+
+@pytest.mark.parametrize(("number", "pause"), [(1, 5), (2, 10), (3, 20), (9, 60), (900, LONGEST_PAUSE.seconds)])
+def test_the_pause_while_the_store_is_away_grows_to_a_minute(number: int, pause: int) -> None:
+    away = AggregationFailure("StoreUnreachable")
+    waits = plan(tried(number, pause - 1, answer=away, failures=2))
+    assert (waits.actions, waits.requeue_after) == ((), 1)
+    assert condition_of(waits, "Reconciling") == ("True", "StoreUnreachable")
+    [again] = of_type(plan(tried(number, pause, answer=away, failures=2)), Aggregate)
+    assert (again.number, again.failures) == (number + 1, 2)
 
 
 @pytest.mark.parametrize(("number", "pause"), [(1, 5), (4, 40), (5, 80), (7, 320), (8, 600), (900, 600)])
@@ -62,14 +73,16 @@ def test_after_the_job_that_began_early_there_is_no_pause(answer: AggregationAns
 
 
 @pytest.mark.parametrize(
-    "end",
-    [{}, {"disrupted": True}, {"answer": AggregationFailure("StoreUnreachable")}],
+    ("end", "pause"),
+    [({}, 30), ({"disrupted": True}, 5), ({"answer": AggregationFailure("StoreUnreachable")}, 5)],
     ids=["failed", "lost", "store"],
 )
-def test_a_node_whose_clock_is_fast_removes_no_pause_and_makes_none_much_longer(end: dict[str, Any]) -> None:
+def test_a_node_whose_clock_is_fast_removes_no_pause_and_makes_none_much_longer(
+    end: dict[str, Any], pause: int
+) -> None:
     """Without a pause, three deaths in a row end a round, and tries that do not count never rest."""
-    for ahead, pause in ((1, 6), (60, 65)):
-        assert plan(tried(1, -ahead, **end)).requeue_after == pause
+    for ahead in (1, 60):
+        assert plan(tried(1, -ahead, **end)).requeue_after == pause + ahead
     assert of_type(plan(tried(1, -61, **end)), Aggregate)
 
 
@@ -126,11 +139,11 @@ def test_each_try_is_told_while_it_waits_and_while_it_runs() -> None:
     assert event.note.startswith(
         f"{sentence} This is failure 1 of 3. The hub's administrator: Nobody has to act at once."
     )
-    before = tried(1, 5, **KILLED).aggregation
-    for seen in (tried(1, 5, **KILLED), replace(first, aggregation=Aggregation(number=2, before=before))):
+    before = tried(1, 30, **KILLED).aggregation
+    for seen in (tried(1, 30, **KILLED), replace(first, aggregation=Aggregation(number=2, before=before))):
         assert condition_of(plan(seen), "Reconciling") == ("True", "Aggregating")
         assert f" This is try 2. {sentence}" in message_of(plan(seen), "Reconciling")
-    [event] = transitions(waiting.status.conditions, plan(tried(1, 5, **KILLED)).status.conditions)
+    [event] = transitions(waiting.status.conditions, plan(tried(1, 30, **KILLED)).status.conditions)
     assert (event.type, event.reason) == ("Normal", "Aggregating")
 
 

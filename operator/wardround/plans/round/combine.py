@@ -33,7 +33,16 @@ from wardround.plans.round.server_state import goes_on, in_words, kept_in_words,
 from wardround.plans.round.states import remaining
 from wardround.plans.round.status import COLLECTED
 from wardround.plans.round.strategy import needs_scratch, room, too_much_for_scratch
-from wardround.plans.round.tries import AGGREGATION_TRIES, ending, job_name, node_dead, paused_until, retried
+from wardround.plans.round.tries import (
+    AGGREGATION_TRIES,
+    ending,
+    is_failure,
+    is_store_away,
+    job_name,
+    node_dead,
+    paused_until,
+    retried,
+)
 from wardround.plans.round.types import (
     EARLY_NUMBER,
     Aggregate,
@@ -224,15 +233,14 @@ def _no_result(view: View, answer: AggregationFailure | None) -> Ruling | None:
 def _again(view: View, job: Aggregation, answer: AggregationFailure | None) -> Ruling | None:
     """Another Job, perhaps after a pause. None if enough Jobs have failed, or time is up. The hospitals are done and
     their updates are stored: neither a store that is away for a time nor a node that is drained loses them."""
-    away = answer is not None and answer.reason == "StoreUnreachable"
-    counts = not away and not (answer is None and job.disrupted) and job.number != EARLY_NUMBER
+    away, counts = is_store_away(answer), is_failure(job, answer)
     failures = job.failures + counts
     tries = job.number if away and view.seen.now >= view.deadline else failures
     if tries >= AGGREGATION_TRIES or view.seen.now >= combined_by(view):
         return None
     if lost := key_lost(view):
         return lost
-    until = paused_until(view, job)
+    until = paused_until(view, job, answer)
     if until is None:
         return aggregate(view, job.number + 1, failures)
     if answer is not None and away:

@@ -12,7 +12,9 @@ from wardround.wire.aggregation import AggregationFailure
 
 # Tries that a store or a disruption ended do not count.
 AGGREGATION_TRIES = 3
-# Between tries: doubled each time, up to the longest.
+# After a failure, doubled after each further one. Three failures end a round, and a node may lack memory for a while.
+PAUSE_AFTER_FAILURE = timedelta(seconds=30)
+# After tries that do not count: doubled each time, up to the longest.
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
 # Disruptions do not count, and each try reads all updates again. A node that lacks memory or disk can evict each pod.
 LONGEST_PAUSE_AFTER_DISRUPTION = timedelta(minutes=10)
@@ -25,16 +27,32 @@ def node_dead(job: Aggregation) -> datetime | None:
     return job.gone_by + NODE_DEAD_AFTER if job.gone_by else None
 
 
-def paused_until(view: View, job: Aggregation) -> datetime | None:
+def is_failure(job: Aggregation, answer: AggregationFailure | None) -> bool:
+    """Whether a try without a result counts. `answer`: of the try, as the hub operator takes it."""
+    disrupted = answer is None and job.disrupted
+    return job.number != EARLY_NUMBER and not disrupted and not is_store_away(answer)
+
+
+def is_store_away(answer: AggregationFailure | None) -> bool:
+    return answer is not None and answer.reason == "StoreUnreachable"
+
+
+def paused_until(view: View, job: Aggregation, answer: AggregationFailure | None) -> datetime | None:
     """Until when no other Job is made after this one; None if it may be made now, as after the Job that began early.
     The clock of the node that said when the pod ended may be fast: a little, and the pause is longer by as much, or so
     much that its time says nothing."""
     ended = job.ended or node_dead(job) if job.number != EARLY_NUMBER else None
     if ended is None:
         return None
-    longest = LONGEST_PAUSE_AFTER_DISRUPTION if job.disrupted and job.answer is None else LONGEST_PAUSE
-    pause = min(SHORTEST_PAUSE * 2 ** min(job.number - 1, 8), longest)
+    pause = _pause(job, answer)
     return ended + pause if ended - LONGEST_PAUSE <= view.seen.now < ended + pause else None
+
+
+def _pause(job: Aggregation, answer: AggregationFailure | None) -> timedelta:
+    if is_failure(job, answer):
+        return PAUSE_AFTER_FAILURE * (1 << job.failures)
+    longest = LONGEST_PAUSE if is_store_away(answer) else LONGEST_PAUSE_AFTER_DISRUPTION
+    return min(SHORTEST_PAUSE * (1 << min(job.number - 1, 8)), longest)
 
 
 def job_name(view: View, job: Aggregation) -> str:
