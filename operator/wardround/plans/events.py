@@ -12,13 +12,11 @@ from wardround.api import conditions
 from wardround.api.conditions import Condition, Conditions
 from wardround.api.federatedround import BASE_DELETED
 from wardround.plans import link_local, waits
-from wardround.reasons.registry import POD, reason_for
+from wardround.reasons.registry import POD, REASONS, reason_for
 
 NOTE_BYTES = 1024  # the API server takes no longer note
-# Under way, but not as it should be.
-TROUBLE = waits.TROUBLE | {"HubUnreachable", "ActionFailed", "AggregatingAgain"}
-# Complete, but a person should look.
-DOUBTFUL = "ColumnsUnlikeTraining"
+# Under way or complete, but not as it should be.
+TROUBLE = waits.TROUBLE | {each.name for each in REASONS.values() if each.warns}
 # Conditions that are told when they get this status, whatever the headline is.
 BESIDE: Mapping[str, conditions.Status] = {BASE_DELETED: "True", link_local.CONDITION: "False"}
 
@@ -80,7 +78,7 @@ def _key(condition: Condition) -> tuple[str, str, str]:
 
 def _is_trouble(condition: Condition) -> bool:
     ended_badly = condition.type in ("Failed", "Stalled", *BESIDE) and condition.reason != "Cancelled"
-    return ended_badly or condition.reason in TROUBLE or condition.reason == DOUBTFUL
+    return ended_badly or condition.reason in TROUBLE
 
 
 def _is_step(condition: Condition) -> bool:

@@ -28,6 +28,7 @@ PREDICTIONS = (
     ),
     _hospital(
         name="ColumnsUnlikeTraining",
+        warns=True,
         places=(Place.PREDICTION_COMPLETE,),
         meaning="The pod has written the file of answers, but columns of the rows lie far from the rows that trained "
         "the model. Often a column has another unit, and then the probabilities are worthless.",

@@ -84,7 +84,8 @@ class Reason:
     whether a series ends when its Train round fails for this reason, because nobody can bring back what the round
     starts from. `explained`:
     whether `explain` of a FederatedModel shows this reason although nobody has to act, because the message says what
-    the model waits for. `places`: where the reason stands, beside the places that `stands_in` derives from other
+    the model waits for. `warns`: whether a person should look, although the object with this reason is under way or
+    complete. `places`: where the reason stands, beside the places that `stands_in` derives from other
     fields. `wait`: how a task waits with this reason; None if no task does. `reporters`: the processes on whose word a
     task fails for this reason. `concerns`: the part of a hospital's data that is the cause; None if no part is.
     `in_round`: the reason for which a round leaves out a Participant with this reason; None if it is the same one.
@@ -101,6 +102,7 @@ class Reason:
     lasting: bool = False
     ends_series: bool = False
     explained: bool = False
+    warns: bool = False
     places: tuple[Place, ...] = ()
     wait: Wait | None = None
     reporters: tuple[Process, ...] = ()

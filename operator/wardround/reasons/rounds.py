@@ -439,12 +439,14 @@ _HUB = (
     ),
     _hub(
         name="AggregatingAgain",
+        warns=True,
         places=(Place.ROUND_RECONCILING,),
         meaning="The aggregation Job has ended without a result, and the hub operator makes another one after a pause.",
         action=f"Nobody has to act at once. If this comes again, {_LOOK}",
     ),
     _hub(
         name="ActionFailed",
+        warns=True,
         places=(Place.ROUND_RECONCILING, Place.CLEANING),
         meaning="The hub operator could not take the round's next step, and tries again.",
         action="Read the log of the hub operator: it says why. Often the API server or an admission policy refuses "

@@ -104,6 +104,7 @@ _STORE = (
     ),
     Reason(
         name="HubUnreachable",
+        warns=True,
         owner=NETWORK,
         places=(Place.SITE, Place.CONNECTED),
         meaning="The site cannot reach the hub's API server.",
