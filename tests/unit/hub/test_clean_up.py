@@ -22,6 +22,7 @@ from tests.unit.hub.test_made import (
     end_aggregation,
     enrolled,
     fail_aggregation,
+    pause,
     unseen,
 )
 from wardround.api.times import to_seconds
@@ -77,7 +78,7 @@ def ends_in_one_process(writes: int, *, loses: bool) -> bool:
             await hub.settle()
             budget.left = writes
             end_aggregation(hub, 2)
-            await hub.settle()
+            await pause(hub)
             has_ended = budget.left > 0
         budget.left = None
         if loses and secrets(hub):

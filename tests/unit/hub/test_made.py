@@ -21,6 +21,7 @@ from wardround.api import names
 from wardround.api.times import parse_time, to_seconds
 from wardround.hub.made import numbers_with
 from wardround.hub.rounds import LEFTOVERS_SECONDS
+from wardround.plans.round.tries import PAUSE_AFTER_FAILURE
 from wardround.ports import Object
 from wardround.wire.aggregation import AggregationFailure
 
@@ -70,11 +71,17 @@ async def aggregate(hub: LoneHub) -> None:
     assert jobs(hub) == [1]
 
 
+async def pause(hub: LoneHub) -> None:
+    """The longest one after a failure, and until the operator has done what there is to do."""
+    await asyncio.sleep(2 * PAUSE_AFTER_FAILURE.total_seconds())
+    await hub.settle()
+
+
 async def fail_aggregation(hub: LoneHub) -> None:
     """The pod of the latest Job ends without a result."""
     number = max(jobs(hub))
     end_aggregation(hub, number)
-    await hub.settle()
+    await pause(hub)
     assert max(jobs(hub)) == number + 1
 
 
