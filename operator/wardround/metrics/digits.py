@@ -57,7 +57,7 @@ def share_ends(value: float, denominator: float, people: float) -> tuple[str, st
 def norm_text(norm: float) -> str:
     """The text of the norm of an update, with two digits. Without an exponent where aggregation.parameters takes it."""
     short = f"{norm:.2g}"
-    return _plain(Decimal(short)) if norm == 0 or _LEAST_PARAMETER <= float(short) < _LARGEST_PARAMETER else short
+    return _plain(Decimal(short)) if _LEAST_PARAMETER <= float(short) < _LARGEST_PARAMETER else short
 
 
 def edge_text(value: float, people: float) -> str:
