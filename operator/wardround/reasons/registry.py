@@ -11,6 +11,7 @@ from types import MappingProxyType
 from wardround.reasons.approvals import APPROVALS
 from wardround.reasons.deliveries import DELIVERIES
 from wardround.reasons.models import MODELS, VERDICTS
+from wardround.reasons.participants import PARTICIPANTS
 from wardround.reasons.pods import PODS
 from wardround.reasons.predictions import PREDICTIONS
 from wardround.reasons.progress import PROGRESS
@@ -32,6 +33,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
             *PODS,
             *TRANSFERS,
             *DELIVERIES,
+            *PARTICIPANTS,
             *ROUNDS,
             *SITES,
             *MODELS,
