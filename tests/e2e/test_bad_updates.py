@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conditions import is_true
+from tests.conditions import condition, is_true
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import ROUND_SECONDS, Federation, Finished
 from tests.e2e.played import SAMPLES, Lie, Played, SealedUpdate, enrolled
@@ -32,14 +32,18 @@ LIES = {
 REPLAYS = {"copied": "SignatureInvalid", "another-round": "WrongRound"}
 HONEST = "honest"
 STRICT = (HONEST, "one-byte", "another-round")
+# The last of these tells no lie here. It sends its update when the hub has left out that of the second.
+REFILLED = (HONEST, "one-byte", "not-finite")
 
 
 @dataclass(frozen=True)
 class Combined:
-    """`lenient`: a round of all hospitals. `strict`: a round that requires the changed update."""
+    """`lenient`: a round of all hospitals. `strict`: a round that requires the changed update. `refilled`: a round
+    whose quorum the changed update seems to fill."""
 
     lenient: Finished
     strict: Finished
+    refilled: Finished
     names: Mapping[str, str]
 
     def left_out(self, hospital: str) -> str:
@@ -68,7 +72,10 @@ def combined(federation: Federation) -> Iterator[Combined]:
         # The valid updates are enough for the quorum, but the long grace makes the round wait for all.
         patient = {"min": 2, "graceSeconds": 600}
         lenient = federation.manifest("lenient", "Statistics", participants=everyone, quorum=patient)
-        federation.apply(strict, lenient)
+        hasty = {"min": 2, "graceSeconds": 0}
+        three = {"names": [names[hospital] for hospital in REFILLED]}
+        refilled = federation.manifest("refilled", "Statistics", participants=three, quorum=hasty)
+        federation.apply(strict, lenient, refilled)
 
         tasks = _tasks(federation, strict, played, STRICT)
         earlier = {
@@ -85,8 +92,12 @@ def combined(federation: Federation) -> Iterator[Combined]:
         _change_what_was_sent(federation, lenient["metadata"]["name"])
         # The last update, which closes the round.
         _send(federation, played, tasks, {HONEST: honest})
+        _refill(federation, played, refilled)
         yield Combined(
-            federation.completed(lenient["metadata"]["name"]), federation.finished(strict["metadata"]["name"]), names
+            federation.completed(lenient["metadata"]["name"]),
+            federation.finished(strict["metadata"]["name"]),
+            federation.completed(refilled["metadata"]["name"]),
+            names,
         )
 
 
@@ -118,6 +129,29 @@ def test_a_round_that_requires_a_left_out_update_fails_and_keeps_nothing(combine
     assert f"{combined.names['one-byte']} (Altered)" in left_out
     assert combined.strict.attention(combined.names["one-byte"])["reason"] == "Altered"
     assert "result" not in combined.strict.round["status"]
+
+
+def test_an_update_that_is_left_out_ends_no_round_that_another_hospital_can_fill(combined: Combined) -> None:
+    assert combined.refilled.round["status"]["participants"]["aggregated"] == 2
+    assert combined.refilled.attention(combined.names["one-byte"])["reason"] == "Altered"
+    assert combined.refilled.result["samples"] == 2 * SAMPLES
+
+
+def _refill(federation: Federation, played: Mapping[str, Played], made: Object) -> None:
+    """Fills a quorum once more, after the hub has told that an update of it does not count."""
+    first, changed, last = REFILLED
+    tasks = _tasks(federation, made, played, REFILLED)
+    updates = {first: played[first].seal(tasks[first]), changed: played[changed].seal(tasks[changed], LIES[changed][0])}
+    _send(federation, played, tasks, updates)
+
+    def collects_again() -> bool:
+        name = made["metadata"]["name"]
+        shown = federation.kubectl("hub").get("federatedround", name, "-n", federation.namespace)
+        reconciling = condition(shown, "Reconciling")
+        return reconciling is not None and reconciling.reason == "CollectingAgain"
+
+    eventually("the round collects again", collects_again)
+    _send(federation, played, tasks, {last: played[last].seal(tasks[last])})
 
 
 def _tasks(

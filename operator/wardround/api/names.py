@@ -46,6 +46,12 @@ AGGREGATIONS = "wardround.io/aggregations"
 LISTED = "wardround.io/listed"
 # Annotation on the Secret of an aggregation: how many tries before it failed, those not counted that the store ended.
 FAILURES = "wardround.io/failures"
+# Annotation on the Secret of an aggregation: the attempts whose updates it combines, as `participant/attempt`. On the
+# Secret of one that began early, it is there once the round has closed.
+GIVEN = "wardround.io/given"
+# Annotation on the Secret of an aggregation that began at closing: when the hub operator had made the Job. Without the
+# Job, somebody has then deleted it.
+MADE = "wardround.io/made"
 # On the Secret of a pushed model, and on the entry of the push in the register: the name of the ModelPush and the
 # ModelVersion, and `namespace/name` as an annotation.
 PUSH = "wardround.io/push"

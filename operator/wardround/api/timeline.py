@@ -28,6 +28,11 @@ def mark(timeline: Timeline, stage: str, now: datetime) -> Timeline:
     return (*timeline, Stage(stage, to_microseconds(now)))
 
 
+def withdraw(timeline: Timeline, stage: str) -> Timeline:
+    """The timeline without `stage`, for a round that goes back to the stage before."""
+    return tuple(each for each in timeline if each.stage != stage)
+
+
 def move(timeline: Timeline, stage: str, now: datetime) -> Timeline:
     """The timeline with `stage` reached now, for a stage of a pod that replaces another pod."""
     if reached(timeline, stage) is None:

@@ -11,7 +11,7 @@ from wardround.documents.assignments import fetch, image_digest, object_lengths
 from wardround.documents.keys import Model
 from wardround.documents.update_list import URL_SECONDS
 from wardround.manifests.aggregation import ACTIVE_SECONDS, AggregationJob
-from wardround.plans.round.counted import max_samples
+from wardround.plans.round.counted import attempt, max_samples
 from wardround.plans.round.types import Aggregate, Observation
 from wardround.presign import Presigner, SignedPut
 from wardround.sealing.body import ciphertext_length, new_file_key, part_name
@@ -34,15 +34,17 @@ def job(
     federated_round: FederatedRound, action: Aggregate, *, namespace: str, image: str, now: datetime
 ) -> AggregationJob:
     """The aggregation's Job. Kubernetes ends it at the round's deadline, also if the hub operator does not run then."""
+    meta = federated_round.metadata
     left = math.ceil((action.until - now).total_seconds())
     longest = ACTIVE_SECONDS + (action.collects.seconds if action.collects else 0)
     return AggregationJob(
         namespace=namespace,
-        round_namespace=federated_round.metadata.namespace,
-        round_name=federated_round.metadata.name,
-        round_uid=federated_round.metadata.uid,
+        round_namespace=meta.namespace,
+        round_name=meta.name,
+        round_uid=meta.uid,
         number=action.number,
         failures=action.failures,
+        given=None if action.collects else frozenset(map(attempt, action.tasks)),
         image=image,
         active_seconds=min(max(left, 1), longest),
         scratch_bytes=action.scratch.bytes,

@@ -19,7 +19,7 @@ from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.hub.store_looks import LOOK_SECONDS
 from wardround.plans.round import early
-from wardround.plans.round.counted import closed_list
+from wardround.plans.round.counted import attempt, closed_list
 from wardround.plans.round.types import EARLY_NUMBER, EarlyList, ListUpdates, Observation
 from wardround.ports import Object
 from wardround.store.errors import REFUSED, StoreError
@@ -62,9 +62,15 @@ async def list_updates(hub: Context, seen: Observation, action: ListUpdates) -> 
         after, failure = action.before, error
         logger.warning("aggregation %s: the hub operator could not list updates: %s", secret["metadata"]["name"], error)
     if (after := replace(after, pages=pages.number)) != action.before:
-        await vault.note(hub.client, secret, {names.LISTED: early.note(after)})
+        await vault.note(hub.client, secret, _notes(action, after))
     if failure and closes:
         raise failure
+
+
+def _notes(action: ListUpdates, after: EarlyList) -> dict[str, str]:
+    """`after`: the list as it is now."""
+    given = {names.GIVEN: " ".join(sorted(map(attempt, action.counted)))} if after.closed and action.counted else {}
+    return {names.LISTED: early.note(after), **given}
 
 
 async def _give_up(hub: Context, secret: Object, action: ListUpdates, error: Malformed) -> None:

@@ -269,6 +269,7 @@ class Execution:
         if action.number == EARLY_NUMBER:
             return await self._begin_early(action)
         await self._make_aggregation(action)
+        await tries.note_made(self.hub, self.round.metadata.uid, action.number)
         return None
 
     async def _begin_early(self, action: Aggregate) -> EarlyRefusal | None:
@@ -283,8 +284,6 @@ class Execution:
         except ApiError as failure:
             logger.warning("round %s/%s: no aggregation can begin early: %s", meta.namespace, meta.name, failure)
             refusals.note(key, type(failure).__name__, self.hub.clock())
-            if isinstance(failure, Forbidden | Invalid):  # a later plan has newer URLs
-                await self.hub.client.delete_if_exists("Secret", names.aggregation_name(meta.uid, action.number))
             return EarlyRefusal(cause=type(failure).__name__)
         return None
 
@@ -308,7 +307,11 @@ class Execution:
             now=now,
         )
         await self.hub.client.create_if_absent(aggregation.secret(job, plan))
-        await self.hub.client.create_if_absent(aggregation.build(job))
+        try:
+            await self.hub.client.create_if_absent(aggregation.build(job))
+        except (Forbidden, Invalid):  # a later plan has newer URLs, and more updates
+            await self.hub.client.delete_if_exists("Secret", job.name)
+            raise
 
     async def _listed(self, action: Aggregate, now: datetime) -> PlannedList:
         """The list of updates that the Job reads: stored, unless it begins empty."""

@@ -276,11 +276,20 @@ def _with_notes(latest: Aggregation | None, made: Made) -> Aggregation | None:
     if latest is None:
         return None
     secret = made.plans.get(latest.number)
-    return replace(latest, failures=tries.failures(secret), state_lost=tries.state_lost(secret, latest))
+    return replace(
+        latest,
+        failures=tries.failures(secret),
+        given=tries.given(secret),
+        state_lost=tries.state_lost(secret, latest),
+        before=latest.before or tries.deleted(made, latest.number - 1),
+    )
 
 
 async def _aggregation(client: Api, uid: str, made: Made) -> Aggregation | None:
     """The latest aggregation of a round, as its Jobs and their pods show it. Names of pods are random."""
+    latest = max({*made.plans, *made.jobs}, default=EARLY_NUMBER)
+    if deleted := tries.deleted(made, latest):
+        return deleted
     if not made.jobs:
         return None
     labels = f"{names.ROUND_UID}={uid},{names.ROLE}={names.ROLE_AGGREGATION}"

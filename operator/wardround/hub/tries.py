@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from wardround.api import names
+from wardround.api.times import read_time, to_seconds
 from wardround.hub import vault
 from wardround.hub.context import Context
+from wardround.hub.made import Made
 from wardround.hub.stored import delete_stored, look_ends
 from wardround.plans.round.types import EARLY_NUMBER, Aggregation
 from wardround.ports import Object
@@ -39,6 +41,28 @@ def state_lost(secret: Object | None, latest: Aggregation) -> bool:
         return not kept_plan.read(vault.value(secret, "plan.json")).has_state(len(latest.answer.state))
     except (KeyError, ValueError):
         return False  # not even the result can be kept, and the action that keeps it says why
+
+
+async def note_made(hub: Context, round_uid: str, number: int) -> None:
+    """Notes that a try has a Job. Raises ApiError."""
+    notes = {names.MADE: to_seconds(hub.clock())}
+    await hub.client.patch("Secret", names.aggregation_name(round_uid, number), {"metadata": {"annotations": notes}})
+
+
+def deleted(made: Made, number: int) -> Aggregation | None:
+    """The try of this number, if it had a Job that is not there any more: people delete Jobs, and Kubernetes deletes
+    them a day after their end."""
+    if number in made.jobs or number not in made.plans:
+        return None
+    since = read_time(vault.noted(made.plans[number], names.MADE))
+    return Aggregation(number=number, over=True, disrupted=True, made=since) if since else None
+
+
+def given(secret: Object | None) -> frozenset[str] | None:
+    """The attempts whose updates a try combines; None if nothing says which, as of a try of an older hub operator.
+    `secret`: of the try."""
+    text = vault.noted(secret, names.GIVEN) if secret is not None else ""
+    return frozenset(text.split()) or None
 
 
 def failures(secret: Object | None) -> int:

@@ -18,8 +18,9 @@ KEPT_SECONDS = 86400
 class AggregationJob:
     """All that the manifests depend on. `number` counts the tries, from 1: each has one pod and one location.
     The one that begins early has the number 0. `failures`: how many tries before it failed, those not counted that the
-    store ended. `active_seconds`: how long it may run, ACTIVE_SECONDS at most, and as much longer for the number 0 as a
-    round may collect meanwhile. `scratch_bytes`: the size of its scratch volume."""
+    store ended. `given`: the attempts whose updates it combines; None if it begins early. `active_seconds`: how long
+    it may run, ACTIVE_SECONDS at most, and as much longer for the number 0 as a round may collect meanwhile.
+    `scratch_bytes`: the size of its scratch volume."""
 
     namespace: str
     round_namespace: str
@@ -29,6 +30,7 @@ class AggregationJob:
     image: str
     scratch_bytes: int
     failures: int = 0
+    given: frozenset[str] | None = None
     active_seconds: int = ACTIVE_SECONDS
 
     @property
@@ -39,10 +41,13 @@ class AggregationJob:
 def secret(job: AggregationJob, plan: bytes) -> Manifest:
     """Holds `plan.json`, keys and presigned URLs included: deleted when the round is over."""
     metadata = _metadata(job)
+    notes = {names.FAILURES: str(job.failures)}
+    if job.given is not None:
+        notes[names.GIVEN] = " ".join(sorted(job.given))
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {**metadata, "annotations": {**metadata["annotations"], names.FAILURES: str(job.failures)}},
+        "metadata": {**metadata, "annotations": {**metadata["annotations"], **notes}},
         "type": "Opaque",
         "immutable": True,
         "data": {"plan.json": base64.b64encode(plan).decode()},

@@ -168,13 +168,6 @@ _PARTS = (
         meaning="The round closed before the site's update arrived, so the round's result does not contain the update.",
         action="Nothing to do: the next round asks the hospital again.",
     ),
-    Reason(
-        name="RoundOver",
-        owner=NOBODY,
-        places=(Place.CANCELLED,),
-        meaning="The round ended before this task did, and the hub no longer needs the task.",
-        action="Nothing to do.",
-    ),
     _round(
         name="RoundFailed",
         places=(Place.CANCELLED,),

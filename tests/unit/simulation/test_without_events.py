@@ -5,6 +5,7 @@ Its numbers would be over too few people of a class, so it sends none. The gate 
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def second_series(rows: int | None, quorum: int) -> tuple[Object, Object, list[O
             await federation.until("series 2 has begun", lambda: series().get("number") == 2)
             federation.hub.change(MODEL, {"spec": {"trigger": None}})
             await ended(2)
+            await asyncio.sleep(10)  # the model tells of the verdict after the version does
             [version] = [
                 each for each in federation.hub.select("ModelVersion", FEDERATION) if each["spec"]["version"] == 2
             ]

@@ -26,10 +26,20 @@ from wardround.plans.round.base import base_lost, model_uid
 from wardround.plans.round.columns import made_with
 from wardround.plans.round.counted import counted_digest
 from wardround.plans.round.ending import key_lost
+from wardround.plans.round.grants import grants
 from wardround.plans.round.parts import PartState
 from wardround.plans.round.rulings import advice, completed, failed, list_of, not_done, sentences, withheld
 from wardround.plans.round.scratch import GIB
 from wardround.plans.round.server_state import goes_on, in_words, kept_in_words, state_unusable
+from wardround.plans.round.shortage import (
+    Shortage,
+    counted_names,
+    given,
+    may_be_filled,
+    note_left_out,
+    shortage,
+    too_late,
+)
 from wardround.plans.round.states import remaining
 from wardround.plans.round.status import COLLECTED
 from wardround.plans.round.strategy import needs_scratch, room, too_much_for_scratch
@@ -45,14 +55,14 @@ from wardround.plans.round.tries import (
 )
 from wardround.plans.round.types import (
     EARLY_NUMBER,
+    Action,
     Aggregate,
     Aggregation,
-    Observation,
     Ruling,
     StoredModel,
     StoreModel,
 )
-from wardround.plans.round.view import View, hospitals, left_out, shortfall
+from wardround.plans.round.view import View, closed, hospitals, left_out, shortfall
 from wardround.reasons.registry import REASONS
 from wardround.reasons.transfers import NO_RESULT
 from wardround.wire.aggregation import (
@@ -60,7 +70,6 @@ from wardround.wire.aggregation import (
     AggregationResult,
     CombinedDifference,
     CombinedMetric,
-    LeftOut,
 )
 from wardround.wire.compression import NONE
 
@@ -74,17 +83,24 @@ COUNTS_OTHERS = AggregationFailure(
 
 
 def aggregated(view: View) -> Ruling | None:
-    """The aggregation Job has ended: keep its result, try again, or give up."""
+    """The aggregation Job has ended: keep its result, collect on, try again, or give up."""
     job = view.seen.aggregation
-    if job is None or _collects(view.seen, job):
+    if job is None or _collects(view, job):
         return None
     if not gone(view):
         return _combining(view, job)
+    return _ended(closed(view), job)
+
+
+def _ended(view: View, job: Aggregation) -> Ruling | None:
+    """`view`: of the round as it closed."""
     answer = job.answer
-    if isinstance(answer, AggregationResult):
-        if not _counts_others(view, job, answer):
-            return _keep(view, job, answer)
+    if isinstance(answer, AggregationResult) and _counts_others(view, job, answer):
         answer = COUNTS_OTHERS
+    elif lacking := shortage(view):
+        return note_left_out(view, lacking) if may_be_filled(view, lacking) else _too_few(view, lacking)
+    if isinstance(answer, AggregationResult):
+        return _keep(view, job, answer)
     return _no_result(view, answer) or _again(view, job, answer) or _give_up(view, job, answer)
 
 
@@ -108,11 +124,14 @@ def gone(view: View) -> bool:
     return job is not None and (job.over or (given_up is not None and view.seen.now >= given_up))
 
 
-def _collects(seen: Observation, job: Aggregation) -> bool:
-    """Whether the Job began early, and its list has no last page. If it has combined updates, it has read one, although
-    the hub operator could not note that."""
-    closed = seen.early is not None and seen.early.closed != ""
-    return job.number == EARLY_NUMBER and not closed and not isinstance(job.answer, AggregationResult)
+def _collects(view: View, job: Aggregation) -> bool:
+    """Whether the round still collects: the Job began early, and its list has no last page. If it has combined updates,
+    it has read one, although the hub operator could not note that. Or the round collects once more, and somebody has
+    deleted the Job after which it does."""
+    if job.made is not None:
+        return reached(view.round.status.timeline, COLLECTED) is None
+    has_last_page = view.seen.early is not None and view.seen.early.closed != ""
+    return job.number == EARLY_NUMBER and not has_last_page and not isinstance(job.answer, AggregationResult)
 
 
 def aggregate(view: View, number: int, failures: int = 0) -> Ruling:
@@ -126,6 +145,7 @@ def aggregate(view: View, number: int, failures: int = 0) -> Ruling:
         return lost
     if needs_scratch(view.round.spec.aggregation) and room(view, len(sent)).reads_twice:
         return failed(view, "TooMuchForScratch", too_much_for_scratch(view, len(sent)))
+    meanwhile, _ = _meanwhile(view)
     return Ruling(
         course="Progressing",
         reason="Aggregating",
@@ -136,7 +156,7 @@ def aggregate(view: View, number: int, failures: int = 0) -> Ruling:
             _reading(view),
         ),
         actions=(
-            *view.cancel("NotSentInTime"),
+            *meanwhile,
             Aggregate(
                 number=number,
                 failures=failures,
@@ -162,20 +182,23 @@ def _reading(view: View) -> str:
     )
 
 
+def _meanwhile(view: View) -> tuple[tuple[Action, ...], list[datetime]]:
+    """What is done for hospitals that have not sent while others are combined, and when again. They go on until a
+    result is kept, or until the round's deadline: the aggregation may leave out so many that the quorum needs them."""
+    if view.seen.now >= view.deadline:
+        return view.cancel("NotSentInTime"), []
+    granted, renewals = grants(view)
+    return (*view.cancel_lost(), *granted), [view.deadline, *renewals]
+
+
 def _keep(view: View, job: Aggregation, answer: AggregationResult) -> Ruling:
-    """Keeps a result over enough hospitals. The aggregation may have left out so many that it is not."""
-    absent = (*(each.participant for each in answer.left_out), *answer.uncounted)
-    names = answer.aggregated or _all_but(view, absent)
-    missing = shortfall(view, names, "could be counted")
-    if missing:
-        evaluate = view.round.spec.task == "Evaluate"
-        uncounted = answer.uncounted or _all_but(view, (*names, *absent)) if evaluate else ()
-        return _too_few(view, missing, answer.left_out, uncounted)
+    """Keeps a result over enough hospitals."""
+    names, _ = counted_names(view, job, answer)
     model = StoredModel(
         task=view.round.spec.task,
-        result=_result(view, job.number, answer, names),
+        result=_result(view, job, answer, names),
         aggregated=names,
-        left_out=answer.left_out,
+        left_out=(*answer.left_out, *too_late(view, job)),
         states=remaining(view.states, frozenset(names)),
         image=view.round.spec.image or "",
         command=view.round.spec.command,
@@ -206,15 +229,18 @@ def _samples(names: Collection[str], counted: Sequence[int]) -> dict[str, int]:
     return {name: count for name, count in zip(sorted(names), rows, strict=True) if count > 0}
 
 
-def _too_few(view: View, missing: str, absent: tuple[LeftOut, ...], uncounted: tuple[str, ...]) -> Ruling:
-    """Fails a round whose aggregation combined fewer updates than the quorum. `uncounted`: the hospitals that withhold
-    their numbers. If the quorum could not be met without these, further attempts would fail too."""
+def _too_few(view: View, lacking: Shortage) -> Ruling:
+    """Fails a round whose aggregation could count fewer updates than the quorum. If the quorum could not be met without
+    the hospitals that withhold their numbers, further attempts would fail too."""
+    answer, absent, uncounted = lacking.job.answer, lacking.left_out, lacking.uncounted
+    if isinstance(answer, AggregationFailure) and not uncounted and (nothing := _no_result(view, answer)):
+        return nothing
     others = {*view.selected, *view.absent}.difference(uncounted)
     reason = "NumbersWithheld" if uncounted and shortfall(view, others) else "QuorumNotMet"
     attention = (*view.attention(), *left_out(view, absent))
     lower = ", or one with a lower quorum.min" if view.round.spec.quorum.min > 1 else ""
     smaller = f"The round's author: Apply a new round that asks more hospitals{lower}." if uncounted else ""
-    texts = (missing, withheld(len(uncounted)), list_of("Left out", absent), "The hub kept no result.", smaller)
+    texts = (lacking.missing, withheld(len(uncounted)), list_of("Left out", absent), "The hub kept no result.", smaller)
     return failed(view, reason, sentences(*texts), attention)
 
 
@@ -222,9 +248,6 @@ def _no_result(view: View, answer: AggregationFailure | None) -> Ruling | None:
     """The aggregation says that these updates give no result, so a further try would say the same."""
     if answer is None or answer.reason not in NO_RESULT:
         return None
-    if answer.withheld:
-        uncounted = _all_but(view, tuple(each.participant for each in answer.left_out))
-        return _too_few(view, shortfall(view, (), "could be counted"), answer.left_out, uncounted)
     attention = (*view.attention(), *left_out(view, answer.left_out))
     texts = (REASONS[answer.reason].text, answer.message, list_of("Left out", answer.left_out))
     return failed(view, answer.reason, sentences(*texts), attention)
@@ -253,13 +276,15 @@ def _again(view: View, job: Aggregation, answer: AggregationFailure | None) -> R
         )
         reason = "AggregatingAgain"
         message = sentences(ending(view, job, answer), counted, _advised(view, job, reason))
+    actions, renewals = _meanwhile(view)
     return Ruling(
         course="Progressing",
         reason=reason,
         message=message,
+        actions=actions,
         stages=(COLLECTED,),
         attention=view.attention(),
-        requeue_at=(until, view.deadline if away else combined_by(view)),
+        requeue_at=(until, view.deadline if away else combined_by(view), *renewals),
     )
 
 
@@ -294,6 +319,7 @@ def _combining(view: View, job: Aggregation) -> Ruling:
             "AggregationDeadline",
             f"The aggregation Job had to end by {to_seconds(until)}. {cause}. {advice('AggregationDeadline')}",
         )
+    actions, renewals = _meanwhile(view)
     return Ruling(
         course="Progressing",
         reason="Aggregating",
@@ -303,24 +329,20 @@ def _combining(view: View, job: Aggregation) -> Ruling:
             in_words(view, goes_on(view.seen)),
             _reading(view),
         ),
+        actions=actions,
         attention=view.attention(),
         stages=(COLLECTED,),
-        requeue_at=(until, *([given_up] if given_up else [])),
+        requeue_at=(until, *([given_up] if given_up else []), *renewals),
     )
 
 
-def _all_but(view: View, absent: Collection[str]) -> tuple[str, ...]:
-    """The hospitals that were combined, where the answer had no room for their names."""
-    return tuple(part.name for part in view.having(PartState.SENT) if part.name not in absent)
-
-
-def _result(view: View, number: int, answer: AggregationResult, names: tuple[str, ...]) -> Result:
+def _result(view: View, job: Aggregation, answer: AggregationResult, names: tuple[str, ...]) -> Result:
     spec = view.round.spec
     declared = registry.with_companions(spec.metrics)
     hospitals = answer.by_hospital or {}
     return Result(
         digest=answer.digest,
-        location=model_location(view.round.metadata.uid, number),
+        location=model_location(view.round.metadata.uid, job.number),
         bytes=answer.header.length,
         samples=rounded_count(answer.samples) if spec.task == "Evaluate" else answer.samples,
         metrics=tuple(_metric(view, name, answer.metrics[name]) for name in declared if name in answer.metrics),
@@ -329,8 +351,8 @@ def _result(view: View, number: int, answer: AggregationResult, names: tuple[str
             for each in answer.calibration
         ),
         differences=tuple(_difference(view, each) for each in answer.differences),
-        verdict=_verdict(view, answer),
-        hospital_verdicts=hospital_verdicts.counted(spec, view.having(PartState.SENT), names),
+        verdict=_verdict(view, job, answer),
+        hospital_verdicts=hospital_verdicts.counted(spec, given(view, job), names),
         withheld=answer.withheld,
         hospitals=tuple(
             HospitalResult(
@@ -350,13 +372,13 @@ def _result(view: View, number: int, answer: AggregationResult, names: tuple[str
     )
 
 
-def _verdict(view: View, answer: AggregationResult) -> RoundVerdict | None:
+def _verdict(view: View, job: Aggregation, answer: AggregationResult) -> RoundVerdict | None:
     """With the hospitals that the gate did not see. Those among them whose updates the aggregation has read have too
     few people: they withheld their sums, or too few people are left after their sums were scaled down."""
     verdict = answer.verdict
     if verdict is None:
         return None
-    read = set(_all_but(view, tuple(each.participant for each in answer.left_out)))
+    read = {part.name for part in given(view, job)}.difference(each.participant for each in answer.left_out)
     return RoundVerdict(
         outcome=verdict.outcome,
         reason=verdict.reason,

@@ -1,4 +1,4 @@
-"""Which updates an aggregation counts, and up to which numbers: the last page of a list that grows. Pure."""
+"""Which updates an aggregation is given, and up to which numbers it counts them. Pure."""
 
 from collections.abc import Sequence
 
@@ -15,6 +15,12 @@ def update_identity(seen: Observation, task: RoundTask) -> str:
     signing = site.keys.signing if site and site.keys else ""
     key = untrusted.decode(signing, "KeyUnusable")
     return identity(name, task.spec.attempt, update.manifest if update else "", key)
+
+
+def attempt(task: RoundTask) -> str:
+    """Names a hospital's attempt in the note of the updates that an aggregation is given. Not by what the hospital has
+    sent: it can write that again and again, and each time the update would seem to have arrived since."""
+    return f"{task.metadata.namespace}/{task.spec.attempt}"
 
 
 def max_samples(seen: Observation, tasks: Sequence[RoundTask]) -> dict[str, int]:

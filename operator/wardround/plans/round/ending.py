@@ -18,7 +18,7 @@ def over(view: View) -> Ruling | None:
     granted = puts_until(task.metadata.annotations for task in view.seen.tasks)
     until = max((each for each in (granted, view.seen.puts_until) if each and view.seen.now < each), default=None)
     has_failed = conditions.is_true(view.round.status.conditions, "Failed")
-    cancels = view.cancel("RoundFailed" if has_failed else "RoundOver")
+    cancels = view.cancel("RoundFailed" if has_failed else "NotSentInTime")
     due = (view.seen.leftovers or bool(cancels)) and (until is None or not view.seen.cleaned_up)
     tidy: tuple[Action, ...] = (CleanUp(until=until),) if due else ()
     job = view.seen.aggregation

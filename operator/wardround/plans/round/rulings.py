@@ -23,6 +23,7 @@ def failed(view: View, reason: str, message: str, attention: tuple[Attention, ..
 def completed(view: View, model: StoredModel, sentence: str, *actions: Action) -> Ruling:
     """`sentence`: a further one about the result."""
     numbers = tuple(LeftOut(name, "NumberTooLarge") for name in model.result.numbers_too_large)
+    late = tuple(LeftOut(part.name, "NotSentInTime") for part in view.parts if part.open)
     return Ruling(
         course="Complete",
         reason="Complete",
@@ -33,7 +34,7 @@ def completed(view: View, model: StoredModel, sentence: str, *actions: Action) -
         ),
         actions=actions,
         stages=(COLLECTED, AGGREGATED),
-        attention=(*view.attention(), *left_out(view, (*model.left_out, *numbers))),
+        attention=(*view.attention(), *left_out(view, (*model.left_out, *numbers, *late))),
         model=model,
     )
 

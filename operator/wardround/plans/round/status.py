@@ -13,7 +13,7 @@ from wardround.api.federatedround import (
     FederatedRoundStatus,
     base_name,
 )
-from wardround.api.timeline import Timeline, mark, reached
+from wardround.api.timeline import Timeline, mark, reached, withdraw
 from wardround.api.times import to_seconds
 from wardround.plans.round.parts import TASK_REFUSED, Part, PartState, asks_again, task_refused
 from wardround.plans.round.types import EarlyRefusal, Interruption, Observation, Refusal, Ruling
@@ -52,6 +52,8 @@ def status(
     if ruling.course == "Over":
         return _over(seen, ruling)
     timeline = before.timeline
+    for stage in ruling.withdrawn:
+        timeline = withdraw(timeline, stage)
     for stage in ruling.stages:
         timeline = mark(timeline, stage, seen.now)
     if ruling.course == "Complete":
@@ -194,12 +196,14 @@ def _counts(parts: tuple[Part, ...], ruling: Ruling, *, selected: int, absent: i
     def count(state: PartState) -> int:
         return sum(part.state is state for part in parts)
 
+    # The hub operator cancels these next.
+    late = sum(part.open for part in parts) if ruling.course == "Complete" else 0
     return Counts(
         selected=selected,
         absent=absent,
         accepted=sum(conditions.is_true(part.task.status.conditions, "Accepted") for part in parts),
         sent=count(PartState.SENT),
-        failed=count(PartState.LOST),
+        failed=count(PartState.LOST) + late,
         refused=sum(part.state is PartState.LOST and is_lasting(part.reason) for part in parts),
         aggregated=len(ruling.model.aggregated) if ruling.model else 0,
     )

@@ -8,7 +8,7 @@ from wardround.api import names
 from wardround.plans.round.rulings import sentences
 from wardround.plans.round.types import EARLY_NUMBER, Aggregation
 from wardround.plans.round.view import View
-from wardround.wire.aggregation import AggregationFailure
+from wardround.wire.aggregation import AggregationFailure, AggregationResult
 
 # Tries that a store or a disruption ended do not count.
 AGGREGATION_TRIES = 3
@@ -41,7 +41,7 @@ def paused_until(view: View, job: Aggregation, answer: AggregationFailure | None
     """Until when no other Job is made after this one; None if it may be made now, as after the Job that began early.
     The clock of the node that said when the pod ended may be fast: a little, and the pause is longer by as much, or so
     much that its time says nothing."""
-    ended = job.ended or node_dead(job) if job.number != EARLY_NUMBER else None
+    ended = job.ended or node_dead(job) or job.made if job.number != EARLY_NUMBER else None
     if ended is None:
         return None
     pause = _pause(job, answer)
@@ -62,6 +62,8 @@ def job_name(view: View, job: Aggregation) -> str:
 def ending(view: View, job: Aggregation, answer: AggregationFailure | None) -> str:
     """How a try ended that has made no result."""
     name = job_name(view, job)
+    if job.made is not None:
+        return f"Job {name} is not there any more: somebody has deleted it."
     if answer is not None:
         return sentences(f"Job {name} ended with {answer.reason}.", answer.message)
     code = "" if job.exit_code is None else f"exit code {job.exit_code}"
@@ -76,5 +78,6 @@ def retried(view: View, job: Aggregation | None) -> str:
     """Which try follows after this one, and why; empty after the try that began early, or after none."""
     if job is None or job.number == EARLY_NUMBER:
         return ""
-    answer = job.answer if isinstance(job.answer, AggregationFailure) else None
-    return f"This is try {job.number + 1}. {ending(view, job, answer)}"
+    if isinstance(job.answer, AggregationResult):
+        return f"This is try {job.number + 1}. Job {job_name(view, job)} could count too few updates."
+    return f"This is try {job.number + 1}. {ending(view, job, job.answer)}"

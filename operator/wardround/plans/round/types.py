@@ -42,12 +42,15 @@ class Aggregation:
     `disrupted`: the pod was deleted or evicted, or its node was lost. `exit_code`: of its container, if that is known.
     `cause`: what Kubernetes calls the end of the pod, or of its container, for example OOMKilled.
     `failures`: how many tries before it failed, those not counted that the store or a disruption ended.
+    `given`: the attempts whose updates it combines (plans/round/counted.py); None if nothing says which.
     `before`: the try before this one, if there was one and its Job is still there.
+    `made`: only of a try whose Job is not there any more: when the hub operator made the Job.
     `state_lost`: the Job has stored a server state, but the hub operator cannot read its keys in the plan.
     """
 
     number: int
     failures: int = 0
+    given: frozenset[str] | None = None
     state_lost: bool = False
     over: bool = False
     answer: AggregationAnswer | None = None
@@ -58,6 +61,7 @@ class Aggregation:
     exit_code: int | None = None
     cause: str = ""
     before: Aggregation | None = None
+    made: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,7 +289,8 @@ Course = Literal["Progressing", "Suspended", "Stalled", "Failed", "Complete", "O
 
 @dataclass(frozen=True, kw_only=True)
 class Ruling:
-    """What one rule decides: the course of the round and why, actions, and stages reached.
+    """What one rule decides: the course of the round and why, actions, and stages reached. `withdrawn`: stages that the
+    round has left again.
 
     `requeue_at`: times at which the operator reconciles the round again without an event. The next one counts.
     """
@@ -295,6 +300,7 @@ class Ruling:
     message: str = ""
     actions: tuple[Action, ...] = ()
     stages: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
     attention: tuple[Attention, ...] = ()
     model: StoredModel | None = None
     requeue_at: tuple[datetime, ...] = ()

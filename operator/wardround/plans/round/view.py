@@ -11,7 +11,7 @@ from wardround.api.timeline import reached
 from wardround.plans import versions
 from wardround.plans.participant import barred, offered, offers, takes_part
 from wardround.plans.round.columns import unless_changed
-from wardround.plans.round.lengths import of_one_length
+from wardround.plans.round.lengths import at_closing, of_one_length
 from wardround.plans.round.parts import Part, PartState, parts
 from wardround.plans.round.states import states
 from wardround.plans.round.status import DISPATCHED, asks_until, begun
@@ -63,6 +63,11 @@ class View:
         entries = (part.attention(self.round, guess(self, part.reason, part.name)) for part in self.parts)
         return (*left_out, *(each for each in entries if each is not None))
 
+    def cancel_lost(self) -> tuple[Action, ...]:
+        """Stops tasks that were given up, under their own reason."""
+        lost = (part for part in self.having(PartState.LOST) if part.to_cancel)
+        return tuple(Cancel(task=part.task, reason=part.reason) for part in lost)
+
     def cancel(self, reason: str) -> tuple[Action, ...]:
         """Stops tasks that still run, and tasks that were given up, the latter under their own reason.
 
@@ -85,6 +90,11 @@ def view_of(seen: Observation) -> View:
     wanted = _selected(seen)
     absent = tuple(name for name in wanted if dispatched and name not in asked)
     return View(seen, current, asked if dispatched else wanted, begun(seen), states(seen), unasked, absent)
+
+
+def closed(view: View) -> View:
+    """The view of a round that waits for no further update."""
+    return replace(view, parts=at_closing(view.seen, view.parts))
 
 
 def _unasked(seen: Observation, asked: Collection[str]) -> tuple[str, ...]:

@@ -1,0 +1,150 @@
+"""Decides whether a round goes on if its aggregation could count too few updates: others may still fill the quorum.
+
+An update counts as sent before anybody has read it. So the quorum can be reached, and the aggregation then leaves an
+update out. The hub operator notes that at the RoundTask, and the round collects on until its deadline. Each further
+aggregation has an update that the ones before did not have, so there are no more of them than updates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from wardround.api.times import to_seconds
+from wardround.plans.round.counted import attempt
+from wardround.plans.round.parts import Part, PartState
+from wardround.plans.round.rulings import list_of, sentences
+from wardround.plans.round.status import COLLECTED
+from wardround.plans.round.tries import job_name
+from wardround.plans.round.types import Aggregation, Cancel, Ruling
+from wardround.plans.round.view import View, closed, grace, hospitals, shortfall
+from wardround.wire.aggregation import AggregationFailure, AggregationResult, LeftOut
+
+# Answers without a result that more updates may change.
+NOTHING, TOO_FEW_FOR_STRATEGY = "NothingToAggregate", "TooFewForStrategy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shortage:
+    """What an aggregation lacks. `missing`: a sentence. `uncounted`: hospitals that withhold their numbers."""
+
+    job: Aggregation
+    missing: str
+    left_out: tuple[LeftOut, ...]
+    uncounted: tuple[str, ...]
+
+    @property
+    def unusable(self) -> frozenset[str]:
+        """The hospitals whose updates no further aggregation could count either."""
+        return frozenset((*(each.participant for each in self.left_out), *self.uncounted))
+
+
+def shortage(view: View) -> Shortage | None:
+    """What the latest aggregation lacks; None if it has counted enough, has not ended, or has failed otherwise."""
+    job = view.seen.aggregation
+    match job.answer if job else None:
+        case AggregationResult() as answer if job:
+            names, uncounted = counted_names(view, job, answer)
+            if not (missing := shortfall(view, names, "could be counted")):
+                return None
+            return Shortage(job=job, missing=missing, left_out=answer.left_out, uncounted=uncounted)
+        case AggregationFailure(reason=reason) as failure if job and reason in (NOTHING, TOO_FEW_FOR_STRATEGY):
+            rest = _all_but(view, job, [each.participant for each in failure.left_out])
+            uncounted = rest if failure.withheld else ()
+            usable = rest if reason == TOO_FEW_FOR_STRATEGY else ()
+            missing = shortfall(view, usable, "could be counted") or f"{hospitals(len(usable))} could be counted."
+            return Shortage(job=job, missing=missing, left_out=failure.left_out, uncounted=uncounted)
+        case _:
+            return None
+
+
+def counted_names(view: View, job: Aggregation, answer: AggregationResult) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The hospitals whose updates are combined, and those that withhold their numbers. The answer may have had no room
+    for one of these lists."""
+    absent = [each.participant for each in answer.left_out]
+    names = answer.aggregated or _all_but(view, job, (*absent, *answer.uncounted))
+    evaluates = view.round.spec.task == "Evaluate"
+    return names, answer.uncounted or (_all_but(view, job, (*names, *absent)) if evaluates else ())
+
+
+def given(view: View, job: Aggregation) -> tuple[Part, ...]:
+    """The parts whose updates the aggregation was given. Others may have sent theirs later."""
+    sent = view.having(PartState.SENT)
+    return sent if job.given is None else tuple(part for part in sent if attempt(part.task) in job.given)
+
+
+def too_late(view: View, job: Aggregation) -> tuple[LeftOut, ...]:
+    """The updates that arrived after the aggregation had begun that made the result."""
+    known = {part.name for part in given(view, job)}
+    sent = view.having(PartState.SENT)
+    return tuple(LeftOut(part.name, "NotSentInTime") for part in sent if part.name not in known)
+
+
+def may_be_filled(view: View, lacking: Shortage) -> bool:
+    """Whether a further aggregation may count enough: with updates that have arrived since, or that may still arrive.
+    Without a note of the updates that the Job was given, nobody can tell which have arrived since."""
+    if lacking.job.given is None:
+        return False
+    hopeful = [part.name for part in _countable(view, lacking)]
+    more = bool(_arrived(view, lacking))
+    if view.seen.now < view.deadline:
+        others = (part for part in view.parts if part.state not in (PartState.SENT, PartState.LOST))
+        coming = [*view.unasked, *(part.name for part in others if part.name not in lacking.unusable)]
+        hopeful, more = [*hopeful, *coming], more or bool(coming)
+    return more and not shortfall(view, hopeful)
+
+
+def note_left_out(view: View, lacking: Shortage) -> Ruling | None:
+    """Notes at the RoundTasks whose updates were left out. None once that is done: the round then collects on."""
+    reasons = {each.participant: each.reason for each in lacking.left_out}
+    cancels = tuple(
+        Cancel(task=part.task, reason=reasons[part.name])
+        for part in view.parts
+        if part.name in reasons and part.state is not PartState.LOST
+    )
+    if not cancels:
+        return None
+    return Ruling(
+        course="Progressing",
+        reason="CollectingAgain",
+        message=refilled(view, lacking),
+        actions=cancels,
+        withdrawn=(COLLECTED,),
+        attention=view.attention(),
+    )
+
+
+def refilled(view: View, lacking: Shortage) -> str:
+    """Why the round collects although it has aggregated, and until when."""
+    return sentences(
+        f"Job {job_name(view, lacking.job)} has made no result: {lacking.missing}",
+        list_of("Left out", lacking.left_out),
+        f"Other hospitals can still send an update until {to_seconds(view.deadline)}.",
+    )
+
+
+def closes_at(view: View) -> datetime:
+    """Until when a round waits for hospitals that have not sent. Updates that no aggregation can count begin no grace,
+    and no update is aggregated twice without a new one."""
+    lacking = shortage(view)
+    if lacking is None:
+        return min([view.deadline, *grace(view, view.having(PartState.SENT))])
+    if not _arrived(view, lacking):
+        return view.deadline
+    return min([view.deadline, *grace(view, _countable(view, lacking))])
+
+
+def _countable(view: View, lacking: Shortage) -> tuple[Part, ...]:
+    """The parts that have sent an update which a further aggregation may count."""
+    return tuple(part for part in closed(view).having(PartState.SENT) if part.name not in lacking.unusable)
+
+
+def _arrived(view: View, lacking: Shortage) -> tuple[Part, ...]:
+    """Those of them that the latest aggregation was not given."""
+    known = {part.name for part in given(view, lacking.job)}
+    return tuple(part for part in _countable(view, lacking) if part.name not in known)
+
+
+def _all_but(view: View, job: Aggregation, absent: Collection[str]) -> tuple[str, ...]:
+    return tuple(part.name for part in given(view, job) if part.name not in absent)

@@ -1,0 +1,76 @@
+"""Somebody deletes the Job of an aggregation, or a quota does not admit it: what the hub operator makes then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.conditions import condition
+from tests.simulation.apiserver import Place
+from tests.simulation.client import Client
+from tests.simulation.hub import NAMESPACE, LoneHub
+from tests.simulation.virtual import VirtualLoop, play
+from tests.unit.hub.test_made import aggregate, ask, enrolled, jobs, numbers, tasks_of, uid_of
+from tests.unit.hub.test_round_tasks import send
+from wardround.api import names
+from wardround.kube.errors import Forbidden
+from wardround.ports import Object
+
+
+class FullClient(Client):
+    """A quota admits no Job. `tried`: how often somebody has made one."""
+
+    full = True
+    tried = 0
+
+    async def create(self, obj: Mapping[str, Any]) -> Object:
+        if obj["kind"] == "Job" and type(self).full:
+            type(self).tried += 1
+            raise Forbidden("create Job", "exceeded quota")
+        made: Object = await super().create(obj)
+        return made
+
+
+def delete_job(hub: LoneHub, number: int) -> None:
+    hub.server.remove(Place("Job", NAMESPACE, names.aggregation_name(uid_of(hub), number)))
+
+
+def test_a_deleted_job_is_followed_by_one_with_another_number_and_the_round_says_so() -> None:
+    """A Job of the same number would write to the same place, and would have URLs that may be over."""
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = enrolled(loop)
+        async with hub.running():
+            await ask(hub)
+            await aggregate(hub)
+            delete_job(hub, 1)
+            await hub.settle()
+            assert (jobs(hub), numbers(hub, "Secret")) == ([2], [1, 2])
+            reconciling = condition(hub.round("train-1"), "Reconciling")
+            assert reconciling is not None
+            assert "This is try 2. Job" in reconciling.message
+            assert "is not there any more: somebody has deleted it." in reconciling.message
+            delete_job(hub, 2)
+            await hub.settle()
+            assert (jobs(hub), numbers(hub, "Secret")) == ([3], [2, 3])
+
+    play(main)
+
+
+def test_a_job_that_a_quota_did_not_admit_keeps_its_number_and_leaves_no_plan() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        FullClient.full, FullClient.tried = True, 0
+        hub = enrolled(loop, FullClient)
+        async with hub.running():
+            await ask(hub)
+            for task in tasks_of(hub):
+                send(hub, task)
+            await hub.settle()
+            assert FullClient.tried > 1
+            assert (jobs(hub), numbers(hub, "Secret")) == ([], [])
+            FullClient.full = False
+            await hub.settle()
+            await hub.settle()
+            assert (jobs(hub), numbers(hub, "Secret")) == ([1], [1])
+
+    play(main)

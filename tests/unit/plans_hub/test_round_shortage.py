@@ -1,0 +1,286 @@
+"""A round whose aggregation could count too few updates collects on, as long as others may still fill the quorum."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_hub.builders import (
+    NAMES,
+    STORED,
+    UID,
+    accepted,
+    at,
+    collecting,
+    combined,
+    failed,
+    federated_round,
+    over,
+    participant,
+    sent,
+    task,
+)
+from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type, then
+from wardround.api import names
+from wardround.api.names import CANCELLED
+from wardround.api.roundtask import RoundTask
+from wardround.api.task import Update, Upload
+from wardround.api.timeline import Stage, reached
+from wardround.api.times import to_microseconds
+from wardround.plans.round.counted import attempt
+from wardround.plans.round.plan import plan
+from wardround.plans.round.types import (
+    Aggregate,
+    Aggregation,
+    Cancel,
+    EarlyList,
+    Grant,
+    Observation,
+    Plan,
+    StoreModel,
+)
+from wardround.wire.aggregation import AggregationAnswer, AggregationFailure, LeftOut
+
+A, B, C = NAMES
+D = "site-d"
+BAD = (LeftOut(participant=A, reason="Altered"),)
+SHORT = combined(B, left_out=BAD)
+EVALUATE = {"task": "Evaluate", "initial": None, "base": {"roundName": "train-0"}}
+BASE: dict[str, Any] = {
+    "base": over(federated_round("train-0", uid="uid-0"), "Complete"),
+    "base_uid": "uid-0",
+    "base_model": STORED,
+}
+
+
+def closed(
+    *tasks: RoundTask, given: tuple[RoundTask, ...], answer: AggregationAnswer | None, number: int = 1, **changes: Any
+) -> Observation:
+    """A round that closed after 160 s, when `given` had sent. Its aggregation then answered."""
+    every = (*NAMES, D) if any(each.metadata.namespace == D for each in tasks) else NAMES
+    spec = {"participants": {"names": list(every)}, **changes.pop("spec", {})}
+    job: dict[str, Any] = {"number": number, "over": answer is not None, "answer": answer, **changes.pop("job", {})}
+    known: dict[str, Any] = {"participants": {name: participant(name) for name in every}, "now": at(170)}
+    seen = collecting(*tasks, spec=spec, **{**known, **changes})
+    timeline = (*seen.round.status.timeline, Stage("Collected", to_microseconds(at(160))))
+    return replace(
+        seen,
+        round=replace(seen.round, status=replace(seen.round.status, timeline=timeline)),
+        aggregation=Aggregation(**{"given": frozenset(map(attempt, given)), **job}),
+    )
+
+
+def cancelled(task: RoundTask, reason: str) -> RoundTask:
+    notes = {**task.metadata.annotations, CANCELLED: reason}
+    return replace(task, metadata=replace(task.metadata, annotations=notes), spec=replace(task.spec, cancel=True))
+
+
+def cancels(made: Plan) -> dict[str, str]:
+    return {each.task.metadata.namespace: each.reason for each in of_type(made, Cancel)}
+
+
+def combined_tasks(made: Plan) -> list[str]:
+    [job] = of_type(made, Aggregate)
+    return [each.metadata.namespace for each in job.tasks]
+
+
+def noted(*others: RoundTask, **changes: Any) -> Observation:
+    """The round after the left-out update of A was noted."""
+    left = cancelled(sent(A), "Altered")
+    return closed(left, sent(B), *others, given=(sent(A), sent(B)), answer=SHORT, **changes)
+
+
+def test_one_bad_update_does_not_end_a_round_that_another_hospital_may_fill() -> None:
+    seen = closed(sent(A), sent(B), accepted(C), given=(sent(A), sent(B)), answer=SHORT)
+    made = plan(seen)
+    assert cancels(made) == {A: "Altered"}
+    assert condition_of(made, "Reconciling") == ("True", "CollectingAgain")
+    assert message_of(made, "Reconciling") == (
+        f"Job {names.aggregation_name(UID, 1)} has made no result: 1 hospital could be counted, but quorum.min is 2. "
+        "Left out: site-a (Altered). Other hospitals can still send an update until 2026-11-24T17:00:00Z."
+    )
+    assert reached(made.status.timeline, "Collected") is None
+
+
+def test_the_round_waits_for_the_other_hospital_until_its_deadline() -> None:
+    """The grace is over, but too few of those that have sent can be counted."""
+    made = plan(noted(accepted(C), now=at(500)))
+    assert of_type(made, Aggregate) == []
+    assert condition_of(made, "Reconciling") == ("True", "CollectingAgain")
+    assert message_of(made, "Reconciling").startswith("1 of 3 hospitals sent an update. Job ")
+    assert attention_of(made) == {A: "Altered"}
+
+
+def test_the_update_of_the_other_hospital_is_combined_with_the_good_ones() -> None:
+    seen = noted(sent(C, 500), now=at(501), job={"failures": 2})
+    made = plan(seen)
+    assert combined_tasks(made) == [B, C]
+    [job] = of_type(made, Aggregate)
+    assert (job.number, job.failures) == (2, 2)
+    assert "This is try 2. Job" in message_of(made, "Reconciling")
+
+
+def test_the_time_for_the_next_aggregation_counts_from_the_next_closing() -> None:
+    """Otherwise it ends at the round's deadline, although it begins there."""
+    made = plan(noted(accepted(C), now=at(500)))
+    assert reached(made.status.timeline, "Collected") is None
+    again = plan(replace(noted(sent(C, 3590)), now=at(3600)))
+    assert reached(again.status.timeline, "Collected") is not None
+
+
+def test_the_grace_counts_only_updates_that_can_be_combined() -> None:
+    others = (sent(C, 500), accepted(D))
+    assert of_type(plan(noted(*others, now=at(559))), Aggregate) == []
+    assert combined_tasks(plan(noted(*others, now=at(560)))) == [B, C]
+
+
+def test_a_round_that_nobody_can_fill_any_more_fails_at_once() -> None:
+    made = plan(closed(sent(A), sent(B), failed(C, "Code", "ColumnMissing"), given=(sent(A), sent(B)), answer=SHORT))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert made.actions == ()
+
+
+def test_a_round_whose_deadline_is_over_fails() -> None:
+    late = accepted(C, timeline=(Stage("Started", to_microseconds(at(3000))),))
+    seen = closed(sent(A), sent(B), late, given=(sent(A), sent(B)), answer=SHORT, now=at(3600))
+    assert condition_of(plan(seen), "Failed") == ("True", "QuorumNotMet")
+    assert condition_of(plan(replace(seen, now=at(3599))), "Reconciling") == ("True", "CollectingAgain")
+
+
+def test_an_update_that_arrived_during_the_aggregation_saves_a_round_whose_deadline_is_over() -> None:
+    seen = closed(sent(A), sent(B), sent(C), given=(sent(A), sent(B)), answer=SHORT, now=at(3600))
+    made = plan(seen)
+    assert cancels(made) == {A: "Altered"}
+    left = replace(seen, tasks=(cancelled(sent(A), "Altered"), sent(B), sent(C)))
+    assert combined_tasks(plan(left)) == [B, C]
+
+
+def test_a_round_without_any_usable_update_collects_on_too() -> None:
+    both = tuple(LeftOut(participant=name, reason="Altered") for name in (A, B))
+    for reason in ("NothingToAggregate", "TooFewForStrategy"):
+        answer = AggregationFailure(reason=reason, left_out=both)
+        seen = closed(sent(A), sent(B), accepted(C), accepted(D), given=(sent(A), sent(B)), answer=answer)
+        assert cancels(plan(seen)) == {A: "Altered", B: "Altered"}
+
+
+def test_updates_that_differ_from_each_other_are_no_shortage() -> None:
+    answer = AggregationFailure(reason="SchemasDiffer")
+    seen = closed(sent(A), sent(B), accepted(C), given=(sent(A), sent(B)), answer=answer)
+    assert condition_of(plan(seen), "Failed") == ("True", "SchemasDiffer")
+
+
+@pytest.mark.parametrize("named", [(A,), ()], ids=["with names", "without room for names"])
+def test_a_hospital_that_withholds_its_numbers_is_waited_beside_and_not_named(named: tuple[str, ...]) -> None:
+    answer = replace(combined(B), withheld=1, uncounted=named)
+    tasks = (sent(A), sent(B), accepted(C))
+    seen = closed(*tasks, given=tasks[:2], answer=answer, spec=EVALUATE, now=at(500), **BASE)
+    waits = plan(seen)
+    assert (waits.actions, attention_of(waits)) == ((), {})
+    assert condition_of(waits, "Reconciling") == ("True", "CollectingAgain")
+    arrived = replace(seen, tasks=(sent(A), sent(B), sent(C, 500)))
+    assert combined_tasks(plan(arrived)) == [A, B, C]
+    lost = replace(seen, tasks=(sent(A), sent(B), failed(C, "Code", "ColumnMissing")))
+    assert condition_of(plan(lost), "Failed") == ("True", "QuorumNotMet")
+
+
+def test_a_hospital_that_writes_its_update_again_and_again_makes_no_further_aggregation() -> None:
+    again = replace(sent(B).status, update=Update(manifest='{"again": 1}', samples=10))
+    seen = noted(accepted(C), now=at(500))
+    rewritten = replace(seen, tasks=(cancelled(sent(A), "Altered"), replace(sent(B), status=again), accepted(C)))
+    assert of_type(plan(rewritten), Aggregate) == []
+
+
+def test_a_try_whose_updates_nobody_noted_decides_as_before() -> None:
+    """A hub operator of the version before has made it."""
+    seen = closed(sent(A), sent(B), accepted(C), given=(), answer=SHORT, job={"given": None})
+    assert condition_of(plan(seen), "Failed") == ("True", "QuorumNotMet")
+
+
+def test_an_aggregation_that_began_early_can_be_short_too() -> None:
+    early = EarlyList(pages=2, closed="sha256:" + "c" * 64)
+    answer = replace(SHORT, closed="sha256:" + "c" * 64)
+    seen = closed(sent(A), sent(B), accepted(C), given=(sent(A), sent(B)), answer=answer, number=0, early=early)
+    assert cancels(plan(seen)) == {A: "Altered"}
+    arrived = replace(seen, tasks=(cancelled(sent(A), "Altered"), sent(B), sent(C, 500)), now=at(500))
+    made = plan(arrived)
+    assert combined_tasks(made) == [B, C]
+    assert [each.number for each in of_type(made, Aggregate)] == [1]
+
+
+def test_hospitals_go_on_while_the_others_are_combined_and_get_their_grants() -> None:
+    working = accepted(C, upload=Upload(bytes=1000))
+    tasks = (sent(A), sent(B), working)
+    for answer, job in ((None, {}), (AggregationFailure("Unknown"), {"ended": at(169)})):
+        made = plan(closed(*tasks, given=tasks[:2], answer=answer, job=job))
+        assert [type(each) for each in made.actions] == [Grant]
+    made = plan(collecting(*tasks, now=at(160)))
+    assert [type(each) for each in made.actions] == [Grant, Aggregate]
+
+
+def test_hospitals_do_not_go_on_after_the_deadline() -> None:
+    working = accepted(C, timeline=(Stage("Started", to_microseconds(at(3000))),))
+    tasks = (sent(A), sent(B), working)
+    made = plan(closed(*tasks, given=tasks[:2], answer=None, now=at(3599)))
+    assert (cancels(made), made.requeue_after) == ({}, 1)
+    assert cancels(plan(closed(*tasks, given=tasks[:2], answer=None, now=at(3600)))) == {C: "NotSentInTime"}
+
+
+def test_hospitals_that_were_not_needed_are_told_once_the_result_is_kept() -> None:
+    tasks = (sent(A), sent(B), accepted(C), sent(D, 165))
+    seen = closed(*tasks, given=tasks[:2], answer=combined(A, B))
+    made = plan(seen)
+    [store] = of_type(made, StoreModel)
+    assert store.model.left_out == (LeftOut(participant=D, reason="NotSentInTime"),)
+    assert attention_of(made) == {C: "NotSentInTime", D: "NotSentInTime"}
+    assert (counts(made).sent, counts(made).failed, counts(made).aggregated) == (3, 1, 2)
+    assert cancels(then(seen, made)) == {C: "NotSentInTime"}
+
+
+def test_an_update_that_came_too_late_is_not_counted_where_the_answer_has_no_room_for_names() -> None:
+    tasks = (sent(A), sent(B), sent(C, 165))
+    seen = closed(*tasks, given=tasks[:2], answer=combined())
+    [store] = of_type(plan(seen), StoreModel)
+    assert store.model.aggregated == (A, B)
+
+
+def test_an_initial_update_of_another_length_is_no_late_one() -> None:
+    """It was left out at closing. The open task of another hospital does not change that."""
+    other = sent(C, upload=Upload(bytes=9999))
+    tasks = (sent(A), sent(B), other, accepted(D))
+    made = plan(closed(*tasks, given=tasks[:2], answer=combined(A, B)))
+    assert attention_of(made) == {C: "UpdateLengthDiffers", D: "NotSentInTime"}
+
+
+def test_a_deleted_job_is_made_again_under_another_number_after_a_pause() -> None:
+    tasks = (sent(A), sent(B), sent(C))
+    gone: dict[str, Any] = {"over": True, "disrupted": True, "made": at(160), "failures": 1}
+    waits = plan(closed(*tasks, given=tasks, answer=None, job=gone, now=at(164)))
+    assert (waits.actions, waits.requeue_after) == ((), 1)
+    assert condition_of(waits, "Reconciling") == ("True", "AggregatingAgain")
+    assert message_of(waits, "Reconciling").startswith(f"Job {names.aggregation_name(UID, 1)} is not there any more: ")
+    made = plan(closed(*tasks, given=tasks, answer=None, job=gone, now=at(165)))
+    [again] = of_type(made, Aggregate)
+    assert (again.number, again.failures) == (2, 1)
+
+
+def test_a_round_that_collects_on_does_not_mind_that_the_job_before_is_gone() -> None:
+    """Kubernetes deletes a Job a day after its end, and a round may take longer."""
+    seen = noted(accepted(C), now=at(500))
+    collects = plan(seen)
+    gone = replace(
+        seen,
+        round=replace(seen.round, status=collects.status),
+        aggregation=Aggregation(number=1, over=True, disrupted=True, made=at(160)),
+    )
+    waits = plan(gone)
+    assert of_type(waits, Aggregate) == []
+    assert condition_of(waits, "Reconciling") == ("True", "Collecting")
+    arrived = replace(gone, tasks=(cancelled(sent(A), "Altered"), sent(B), sent(C, 500)))
+    assert [each.number for each in of_type(plan(arrived), Aggregate)] == [2]
+
+
+def test_a_hospital_that_has_not_answered_yet_may_fill_the_quorum() -> None:
+    seen = closed(sent(A), sent(B), task(C), given=(sent(A), sent(B)), answer=SHORT)
+    assert cancels(plan(seen)) == {A: "Altered"}
