@@ -44,7 +44,7 @@ from wardround.plans.round.types import (
 from wardround.wire.aggregation import AggregationAnswer, AggregationFailure, LeftOut
 
 A, B, C = NAMES
-D = "site-d"
+D, E = "site-d", "site-e"
 BAD = (LeftOut(participant=A, reason="Altered"),)
 SHORT = combined(B, left_out=BAD)
 EVALUATE = {"task": "Evaluate", "initial": None, "base": {"roundName": "train-0"}}
@@ -59,8 +59,8 @@ def closed(
     *tasks: RoundTask, given: tuple[RoundTask, ...], answer: AggregationAnswer | None, number: int = 1, **changes: Any
 ) -> Observation:
     """A round that closed after 160 s, when `given` had sent. Its aggregation then answered."""
-    every = (*NAMES, D) if any(each.metadata.namespace == D for each in tasks) else NAMES
-    spec = {"participants": {"names": list(every)}, **changes.pop("spec", {})}
+    every = sorted({*NAMES, *(each.metadata.namespace for each in tasks)})
+    spec = {"participants": {"names": every}, **changes.pop("spec", {})}
     job: dict[str, Any] = {"number": number, "over": answer is not None, "answer": answer, **changes.pop("job", {})}
     known: dict[str, Any] = {"participants": {name: participant(name) for name in every}, "now": at(170)}
     seen = collecting(*tasks, spec=spec, **{**known, **changes})
@@ -190,6 +190,37 @@ def test_a_hospital_that_writes_its_update_again_and_again_makes_no_further_aggr
     seen = noted(accepted(C), now=at(500))
     rewritten = replace(seen, tasks=(cancelled(sent(A), "Altered"), replace(sent(B), status=again), accepted(C)))
     assert of_type(plan(rewritten), Aggregate) == []
+
+
+def test_the_grace_does_not_count_hospitals_that_withhold_their_numbers() -> None:
+    answer = replace(combined(B), withheld=1, uncounted=(A,))
+    tasks = (sent(A, 50), sent(B, 100))
+    seen = closed(*tasks, sent(C, 500), accepted(D), given=tasks, answer=answer, spec=EVALUATE, now=at(559), **BASE)
+    assert of_type(plan(seen), Aggregate) == []
+    assert combined_tasks(plan(replace(seen, now=at(560)))) == [A, B, C]
+
+
+def test_nothing_is_aggregated_twice_without_a_new_update() -> None:
+    """Whatever a Job answers."""
+    tasks = (sent(A), sent(B))
+    answer = AggregationFailure(reason="TooFewForStrategy")
+    waits = plan(closed(*tasks, accepted(C), given=tasks, answer=answer, now=at(500)))
+    assert of_type(waits, Aggregate) == []
+    assert condition_of(waits, "Reconciling") == ("True", "CollectingAgain")
+    lost = plan(closed(*tasks, failed(C, "Code", "ColumnMissing"), given=tasks, answer=answer, now=at(500)))
+    assert condition_of(lost, "Failed") == ("True", "TooFewForStrategy")
+
+
+def test_an_initial_update_of_another_length_begins_no_grace() -> None:
+    """With it, the round would close without enough updates, and fail."""
+    other = sent(D, 200, upload=Upload(bytes=9999))
+    given = (sent(A), sent(B), sent(C))
+    tasks = (cancelled(sent(A), "Altered"), *given[1:], other, accepted(E))
+    spec = {"quorum": {"min": 3, "graceSeconds": 60}}
+    seen = closed(*tasks, given=given, answer=combined(B, C, left_out=BAD), spec=spec, now=at(500))
+    waits = plan(seen)
+    assert of_type(waits, Aggregate) == []
+    assert condition_of(waits, "Reconciling") == ("True", "CollectingAgain")
 
 
 def test_a_try_whose_updates_nobody_noted_decides_as_before() -> None:

@@ -89,8 +89,8 @@ def may_be_filled(view: View, lacking: Shortage) -> bool:
     hopeful = [part.name for part in _countable(view, lacking)]
     more = bool(_arrived(view, lacking))
     if view.seen.now < view.deadline:
-        others = (part for part in view.parts if part.state not in (PartState.SENT, PartState.LOST))
-        coming = [*view.unasked, *(part.name for part in others if part.name not in lacking.unusable)]
+        others = view.having(PartState.ASKED, PartState.ACCEPTED, PartState.AGAIN)
+        coming = [*view.unasked, *(part.name for part in others)]
         hopeful, more = [*hopeful, *coming], more or bool(coming)
     return more and not shortfall(view, hopeful)
 
