@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from tests.unit.aggregate.updates import file_of
 from wardround import tensors
-from wardround.aggregate.updates import FirstPass, Form
+from wardround.aggregate import updates
+from wardround.aggregate.updates import FirstPass, Form, ParsedHeaders
 from wardround.sealing.body import SEGMENT
 from wardround.sealing.refused import Refused
 from wardround.tensors import Layout, Tensor
@@ -32,6 +35,30 @@ def test_equal_headers_of_initial_rounds_share_one_layout() -> None:
     assert all(each is layouts[0] for each in layouts)
     other = tensors.canonical_layout([Tensor("other", "F32", (5,))])
     assert first_pass(form, file_of(other, {"other": np.ones(5, np.float32)})).finish() == other
+
+
+@pytest.mark.parametrize("content", [CONTENT + bytes(8), CONTENT[:-8]])
+def test_a_file_of_another_length_does_not_share_the_layout_of_its_header(content: bytes) -> None:
+    form = Form("Train", 11)
+    first_pass(form, CONTENT)
+    with pytest.raises(Refused, match="WrongSchema"):
+        first_pass(form, content)
+
+
+def test_threads_that_meet_an_equal_header_at_once_parse_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsing = threading.Barrier(2)
+
+    def parse_header(header: bytes, length: int) -> Layout:
+        # Without the lock, both threads come here.
+        with pytest.raises(threading.BrokenBarrierError):
+            parsing.wait(0.2)
+        return tensors.parse_header(header, length)
+
+    monkeypatch.setattr(updates, "parse_header", parse_header)
+    headers = ParsedHeaders()
+    with ThreadPoolExecutor(2) as threads:
+        shared = [threads.submit(headers.layout, LAYOUT.header, LAYOUT.length) for _ in range(2)]
+    assert shared[0].result() is shared[1].result()
 
 
 @pytest.mark.parametrize("known", [None, LAYOUT])
