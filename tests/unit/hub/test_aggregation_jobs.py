@@ -55,6 +55,13 @@ def test_a_job_whose_pod_stays_counts_by_its_condition_before_failed() -> None:
     assert (terminating.over, terminating.gone_by) == (False, AT)
 
 
+@pytest.mark.parametrize("times", [("2026-11-24T16:10:00Z", TIME), (TIME, "2026-11-24T16:10:00Z")])
+def test_a_job_is_gone_when_the_last_of_its_pods_should_be(times: tuple[str, str]) -> None:
+    leaving = aggregation([job(1)], [pod(1, deleted=time, phase="Running") for time in times])
+    assert leaving is not None
+    assert leaving.gone_by == AT
+
+
 def test_the_end_of_a_job_is_its_creation_and_its_deadline() -> None:
     begun = aggregation([job(0, activeDeadlineSeconds=4200)], [])
     assert begun is not None
