@@ -232,6 +232,4 @@ def answer(plan: AggregationPlan, number: int, hospitals: tuple[str, ...]) -> Ag
         left_out=(),
         state=(),
         closed=None,
-        numbers_too_large=(),
-        middle_norm=None,
     )

@@ -279,8 +279,9 @@ class AggregationResult:
     left_out: tuple[LeftOut, ...]
     state: tuple[str, ...]
     closed: str | None
-    numbers_too_large: tuple[str, ...]
-    middle_norm: str | None
+    # The answer of a Job that ran before the hub's upgrade lacks these.
+    numbers_too_large: tuple[str, ...] = ()
+    middle_norm: str | None = None
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,6 @@ def result(aggregated: int, left_out: int, telling: int = 0, unseen: int = 0, co
         left_out=tuple(LeftOut(f"hospital-{number}", "Altered") for number in range(left_out)),
         state=(),
         closed=None,
-        numbers_too_large=(),
-        middle_norm=None,
     )
 
 

@@ -74,8 +74,6 @@ def combined(*names: str, left_out: tuple[LeftOut, ...] = ()) -> AggregationResu
         left_out=left_out,
         state=(),
         closed=None,
-        numbers_too_large=(),
-        middle_norm=None,
     )
 
 
