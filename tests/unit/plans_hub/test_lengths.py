@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +12,15 @@ from tests.unit.plans_hub.builders import NAMES, UID, accepted, at, collecting, 
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import Update, Upload
+from wardround.plans.round import lengths
 from wardround.plans.round.lengths import of_one_length
 from wardround.plans.round.plan import plan
 from wardround.plans.round.scratch import GIB
 from wardround.plans.round.types import Aggregate, Observation, Plan
 from wardround.plans.round.view import view_of
+from wardround.sealing import manifests
 from wardround.sealing.body import UPDATE, ciphertext_length, new_header
+from wardround.sealing.keys import VerificationKey
 from wardround.sealing.manifests import sign_update
 from wardround.wire.models import UpdateManifest
 
@@ -156,3 +160,46 @@ def test_only_first_weights_are_compared(spec: dict[str, Any]) -> None:
     seen = closing(*map(update, NAMES), update("site-d", 1), spec=spec)
     assert of_one_length(seen, view_of(seen).parts) == view_of(seen).parts
     assert [part.reason for part in view_of(seen).parts] == [""] * 4
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The manifests that are opened, in order. No length is known before."""
+    texts: list[str] = []
+
+    def open_update(text: str, key: VerificationKey) -> UpdateManifest:
+        texts.append(text)
+        return manifests.open_update(text, key)
+
+    monkeypatch.setattr(lengths, "open_update", open_update)
+    monkeypatch.setattr(lengths, "_known", {})
+    return texts
+
+
+def test_a_manifest_is_opened_at_the_first_look_only(opened: list[str]) -> None:
+    tasks = (update("site-a"), update("site-b", HONEST + 1))
+    views = [view_of(closing(*tasks)) for _ in range(2)]
+    assert len(opened) == 2
+    assert [[part.reason for part in view.parts] for view in views] == [["", "UpdateLengthDiffers"]] * 2
+
+
+def test_the_lengths_that_were_known_first_are_forgotten_first(
+    opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lengths, "MOST_KNOWN", 2)
+    first, *others = map(update, NAMES)
+    for task in (first, *others, *others, first):
+        view_of(closing(task))
+    signed = [task.status.update for task in (first, *others, first)]
+    assert opened == [each.manifest for each in signed if each]
+
+
+def test_the_lengths_of_many_long_manifests_take_little_memory() -> None:
+    longest = 16 << 10
+    tracemalloc.start()
+    for number in range(100):
+        manifest = str(number).ljust(longest)
+        view_of(closing(sent("site-a", upload=Upload(bytes=HONEST), update=Update(manifest=manifest, samples=10))))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 50 * longest

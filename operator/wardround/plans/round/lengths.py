@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from functools import lru_cache
 
 from wardround.api.roundtask import RoundTask
 from wardround.plans.round.parts import Part, PartState
@@ -17,9 +16,12 @@ from wardround.sealing import untrusted
 from wardround.sealing.keys import load_verification_key
 from wardround.sealing.manifests import open_update
 from wardround.sealing.refused import Refused
+from wardround.wire import canonical, digests
 
 # A round has at most so many updates, and each look asks for the lengths of all of them.
 MOST_KNOWN = 1024
+# What `_length` has answered, by the digest of its arguments: a manifest may have 16 KiB.
+_known: dict[str, int | None] = {}
 
 
 def claimed(part: Part) -> int:
@@ -73,8 +75,16 @@ def _signed(seen: Observation, task: RoundTask) -> int | None:
     return _length(task.status.update.manifest, keys.signing) if keys and task.status.update else None
 
 
-@lru_cache(MOST_KNOWN)
 def _length(manifest: str, signing: str) -> int | None:
+    arguments = digests.digest(canonical.dumps([manifest, signing]))
+    if arguments not in _known:
+        if len(_known) == MOST_KNOWN:
+            del _known[next(iter(_known))]
+        _known[arguments] = _opened_length(manifest, signing)
+    return _known[arguments]
+
+
+def _opened_length(manifest: str, signing: str) -> int | None:
     try:
         return open_update(manifest, load_verification_key(untrusted.decode(signing, "KeyUnusable"))).bytes
     except Refused:
