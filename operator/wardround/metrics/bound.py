@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 # A candidate may lose so much of log loss in nats, or this share of what the reference gains over the prevalence.
-LARGEST_LOSS, SHARE_OF_GAIN = 0.01, 0.1
+LARGEST_BOUND, SHARE_OF_GAIN = 0.01, 0.1
 
 
 def entropy(share: float) -> float:
@@ -13,9 +13,9 @@ def entropy(share: float) -> float:
     return -sum(each * math.log(each) for each in (share, 1 - share) if each > 0)
 
 
-def bound(reference_loss: float, events: int, people: int) -> float:
+def gate_bound(reference_loss: float, events: int, people: int) -> float:
     """The largest loss against a reference that is borne. Negative if the reference predicts worse than the prevalence.
 
     `reference_loss`: its mean log loss. `events`: people with a positive row.
     """
-    return min(LARGEST_LOSS, SHARE_OF_GAIN * (entropy(events / people) - reference_loss))
+    return min(LARGEST_BOUND, SHARE_OF_GAIN * (entropy(events / people) - reference_loss))

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from wardround.metrics import bound, digits
+from wardround.metrics import digits
+from wardround.metrics.bound import gate_bound
 
 Outcome = Literal["Accepted", "Worse", "Undecided"]
 # The hospitals seen have to hold this share of the rows that the candidate was trained on.
@@ -50,7 +51,7 @@ class Paired:
     @property
     def bound(self) -> float:
         """The largest loss against this reference that is borne."""
-        return bound.bound(self.reference_loss, self.events, self.people)
+        return gate_bound(self.reference_loss, self.events, self.people)
 
     @property
     def beyond(self) -> bool:

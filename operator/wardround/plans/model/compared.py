@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wardround.api.federatedround import Result, ResultDifference
-from wardround.metrics.bound import LARGEST_LOSS, bound
+from wardround.metrics.bound import LARGEST_BOUND, gate_bound
 from wardround.plans.model.series import LOSS
 
 
@@ -44,8 +44,8 @@ def bound_of_gate(difference: ResultDifference) -> str:
     """A sentence about the bound that this difference may not exceed. The exact bound stays in the aggregation, so this
     one is computed from the rounded numbers that the result shows."""
     if difference.reference_loss is None:
-        return f"The bound of the gate is at most {LARGEST_LOSS}."
-    computed = bound(float(difference.reference_loss), difference.events, difference.people)
+        return f"The bound of the gate is at most {LARGEST_BOUND}."
+    computed = gate_bound(float(difference.reference_loss), difference.events, difference.people)
     # 0.0 is added because -0.0 would be shown with its sign.
     # A difference of 0 would not be enough. People take such a bound for a fault of the gate.
     why = ": the earlier model predicts worse than the prevalence does" if computed < 0 else ""
