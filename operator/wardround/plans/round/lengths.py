@@ -34,7 +34,7 @@ def of_one_length(seen: Observation, parts: tuple[Part, ...]) -> tuple[Part, ...
     """The parts of a round. In an initial round, an update is lost if its length is not the one that the hospital has
     claimed, or not the one of more than half of the hospitals that have sent or may still send: the first ones to send
     decide nothing about the others."""
-    if not _is_initial(seen):
+    if seen.round.spec.initial is None:
         return parts
     checked = tuple(_lost(part) if _contradicts_itself(seen, part) else part for part in parts)
     return _with_common_length(checked, sum(part.state is not PartState.LOST for part in checked))
@@ -42,13 +42,9 @@ def of_one_length(seen: Observation, parts: tuple[Part, ...]) -> tuple[Part, ...
 
 def at_closing(seen: Observation, parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """The parts of a round that closes: only those that have sent an update decide which length is common."""
-    if not _is_initial(seen):
+    if seen.round.spec.initial is None:
         return parts
     return _with_common_length(parts, sum(part.state is PartState.SENT for part in parts))
-
-
-def _is_initial(seen: Observation) -> bool:
-    return seen.round.spec.task == "Train" and seen.round.spec.initial is not None
 
 
 def _with_common_length(parts: tuple[Part, ...], voters: int) -> tuple[Part, ...]:
