@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
+from statistics import median_low
 from types import TracebackType
 
 from wardround.aggregate import gate, metrics
@@ -32,7 +33,6 @@ from wardround.aggregate.examination import (
     with_local_steps,
     without_outliers,
 )
-from wardround.aggregate.outliers import middle
 from wardround.aggregate.plan import AggregationError
 from wardround.aggregate.reduction import Moments, Reduction, SliceReduction, WeightedFile
 from wardround.aggregate.resealed import Resealing
@@ -406,7 +406,7 @@ class Aggregation:
         largest norm is not in the answer: it could be due to one patient, and the middle one moves only between the
         norms of hospitals."""
         alone = len(self._usable) == 1 and not self._usable[0].tells
-        return None if self._base is None or alone else norm_text(middle([each.norm for each in self._usable]))
+        return None if self._base is None or alone else norm_text(median_low(each.norm for each in self._usable))
 
     def _parts(self) -> list[metrics.Part]:
         return [

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median_low
 
 # An update may be so many times as large as the middle one. An update that decides the result is thousands of times as
 # large. A hospital with n times as many rows takes up to n times as many steps, so its update may be n times larger.
@@ -34,7 +35,7 @@ def too_large(sizes: Sequence[Size]) -> list[bool]:
     """
     if not sizes:
         return []
-    norm, samples = middle([each.norm for each in sizes]), middle([each.samples for each in sizes])
+    norm, samples = median_low(each.norm for each in sizes), median_low(each.samples for each in sizes)
     return [math.isinf(each.norm) or each.norm > LARGEST_RATIO * norm * _factor(each, samples) for each in sizes]
 
 
@@ -42,8 +43,3 @@ def _factor(size: Size, typical: float) -> float:
     if size.max_samples is None:
         return 1.0
     return max(1.0, min(size.samples, size.max_samples) / max(1.0, typical))
-
-
-def middle(values: Sequence[float]) -> float:
-    """The median; of an even number of values the smaller one of the two in the middle."""
-    return sorted(values)[(len(values) - 1) // 2]

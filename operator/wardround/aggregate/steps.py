@@ -7,6 +7,7 @@ round itself sets.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import median_low
 
 from wardround.wire.strategy_terms import STEPS
 
@@ -28,6 +29,6 @@ def counted(steps: Sequence[int]) -> list[int]:
     """
     if not steps:
         return []
-    middle = sorted(steps)[(len(steps) - 1) // 2]
+    middle = median_low(steps)
     least, most = -(-middle // LARGEST_MULTIPLE), middle * LARGEST_MULTIPLE
     return [min(max(each, least), most) for each in steps]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from statistics import median_low
 
 # Nobody can check how many rows or people a participant states. Without a limit of the hub's administrator, one that
 # states a million would be the whole result.
@@ -16,7 +17,7 @@ def limits(stated: Sequence[int], known: Sequence[int | None]) -> list[int]:
     `stated`: the numbers that the participants report. `known`: their `maxSamples`. A participant without one counts up
     to ten times the middle number. The middle one of an even number is the smaller of two.
     """
-    middle = sorted(stated)[(len(stated) - 1) // 2] if stated else 0
+    middle = median_low(stated) if stated else 0
     return [LARGEST_MULTIPLE * max(1, middle) if limit is None else limit for limit in known]
 
 
