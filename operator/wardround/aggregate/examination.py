@@ -33,11 +33,6 @@ from wardround.wire import digests, strategy_terms
 from wardround.wire.aggregation import AggregationPlan, LeftOut, PlannedUpdate
 from wardround.wire.collected import identity_of
 
-CHANGED_MEANWHILE = (
-    "While the aggregation Job ran, an update, the base or the state of the server optimizer changed in the store. "
-    f"{CHECK_STORE}"
-)
-
 
 @dataclass(frozen=True)
 class BaseModel:
@@ -314,14 +309,3 @@ def _require_one_group(
         # A site chose the digest, and people read it in a terminal: escape it.
         named = "; ".join(f"{', '.join(names)}: {digest[:19]!a}" for digest, names in sorted(groups.items()))
         raise AggregationError(reason, named, left_out)
-
-
-async def agreed_layout(usable: Sequence[Usable]) -> Layout:
-    """Return the layout that all updates have. Raises AggregationError and StoreError.
-
-    It is read again because keeping it would cost memory: a header of 8 MiB makes 100 MiB of objects for each update.
-    """
-    try:
-        return await read_layout(usable[0].file)
-    except Refused:
-        raise AggregationError("StoreInconsistent", CHANGED_MEANWHILE) from None

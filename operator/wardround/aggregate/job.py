@@ -18,15 +18,14 @@ from statistics import median_low
 from types import TracebackType
 
 from wardround.aggregate import gate, metrics
+from wardround.aggregate.advice import CHECK_STORE
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.collection import UpdateCollection
 from wardround.aggregate.counts import evaluation_layout
 from wardround.aggregate.examination import (
-    CHANGED_MEANWHILE,
     BaseModel,
     ExaminedUpdates,
     agree,
-    agreed_layout,
     examine_all,
     open_base,
     require_enough,
@@ -43,7 +42,7 @@ from wardround.aggregate.sealed_result import SealedResult
 from wardround.aggregate.slices import NotFinite, Run, runs
 from wardround.aggregate.state import open_moments
 from wardround.aggregate.strategies import Facts, strategy
-from wardround.aggregate.updates import REFUSALS, Form, Usable
+from wardround.aggregate.updates import Form, Usable, read_layout, refusals
 from wardround.aggregate.weights import limits, scales, shares
 from wardround.metrics.digits import norm_text
 from wardround.ports import Store
@@ -69,6 +68,10 @@ logger = logging.getLogger(__name__)
 # An update that is refused while others arrive makes what was combined useless. After so many beginnings, the Job waits
 # until it has examined all updates: each beginning repeats work, and hospitals cause it.
 MOST_BEGINNINGS = 4
+CHANGED_MEANWHILE = (
+    "While the aggregation Job ran, an update, the base or the state of the server optimizer changed in the store. "
+    f"{CHECK_STORE}"
+)
 
 
 async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: datetime) -> AggregationResult:
@@ -123,8 +126,10 @@ class _Job:
     async def aggregation_of(self, examined: ExaminedUpdates) -> Aggregation:
         """Return the aggregation of examined updates. Raises AggregationError if they do not agree."""
         agree(examined.usable, examined.left_out, initial=self._plan.base_digest is None)
-        layout = self._form.layout or await agreed_layout(examined.usable)
-        return self._aggregation(examined, layout, await open_moments(self._store, self._plan))
+        with _failures():
+            # Read again, because a header of 8 MiB makes 100 MiB of objects for each update.
+            layout = self._form.layout or await read_layout(examined.usable[0].file)
+            return self._aggregation(examined, layout, await open_moments(self._store, self._plan))
 
     def expected(self, updates: Sequence[Usable]) -> Aggregation:
         """Return the aggregation of updates some of which still arrive. Raises AggregationError if they are too few."""
@@ -232,7 +237,8 @@ def store_failed(error: StoreError) -> AggregationError:
 def _failures() -> Iterator[None]:
     """Raises AggregationError where the second pass cannot make a result of the updates that passed the first one."""
     try:
-        yield
+        with refusals():
+            yield
     except Differs:
         raise AggregationError(
             "SchemasDiffer",
@@ -247,11 +253,6 @@ def _failures() -> Iterator[None]:
         ) from None
     except Refused:
         # Every segment opened in the first pass.
-        raise AggregationError("StoreInconsistent", CHANGED_MEANWHILE) from None
-    except StoreError as error:
-        if error.reason not in REFUSALS:
-            raise
-        # The store has answered, so it is no use to wait for it.
         raise AggregationError("StoreInconsistent", CHANGED_MEANWHILE) from None
 
 

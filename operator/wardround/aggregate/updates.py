@@ -183,7 +183,7 @@ async def examine(
     if train:
         begun(usable)
     first_pass = FirstPass(body.length, form, file.sent if isinstance(file, ExpandedFile) else None)
-    with _refusals():
+    with refusals():
         await file.read_through(first_pass.add, buffers, turns)
         layout = first_pass.finish()
         _check_digest(first_pass.digest, file_key, manifest)
@@ -215,8 +215,9 @@ def _file(store: Store, urls: Sequence[str], body: Body, form: Form, keeping: Ke
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    """Raises Refused for an error of the store that concerns this participant only."""
+def refusals() -> Iterator[None]:
+    """Raises Refused if the store has answered that it lacks an object, or has only a part of it. It is then no use to
+    wait for the store."""
     try:
         yield
     except StoreError as error:

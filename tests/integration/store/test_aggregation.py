@@ -14,6 +14,7 @@ import pytest
 from tests.integration.store.updates import BASE, weights
 from tests.players.store import Server
 from tests.players.stored_round import Round, carried_out
+from wardround.aggregate import examination, job
 from wardround.aggregate import main as aggregation
 from wardround.clock import system_clock, system_draw
 from wardround.plans.round.scratch import SCRATCH_LIMIT
@@ -267,6 +268,22 @@ async def test_a_base_that_is_lost_behind_its_header_counts_as_changed(train: Ro
     code, answer = await train.aggregate()
     assert (code, answer["reason"]) == (75, "StoreInconsistent")
     assert "changed in the store" in answer["message"]
+
+
+async def test_first_weights_that_are_lost_once_they_are_examined_count_as_changed(
+    server: Server, store: StoreClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This Job reads the store twice. Nobody has kept the layout, so it reads the header of an update again."""
+    initial = Round(server, store, tmp_path, initial=True, scratch_limit=1)
+    await initial.update("site-a", weights(1), claims={"base_digest": INITIAL})
+
+    def agree(*examined: Any, **options: Any) -> None:
+        initial.stored("site-a").unlink()
+        examination.agree(*examined, **options)
+
+    monkeypatch.setattr(job, "agree", agree)
+    code, answer = await initial.aggregate()
+    assert (code, answer["reason"]) == (75, "StoreInconsistent")
 
 
 @pytest.mark.parametrize("upload", ["put_file", "put_bytes"])

@@ -160,6 +160,18 @@ async def test_a_swapped_state_is_not_used(chain: Chain, swap: str) -> None:
     assert (code, answer["reason"]) == (75, "StoreInconsistent")
 
 
+@pytest.mark.parametrize("lost", ["part-00000", "segments"])
+async def test_a_state_that_the_store_has_lost_is_not_waited_for(chain: Chain, lost: str) -> None:
+    """The store answers, so the hub operator does not wait for it until the deadline of the round."""
+    await chain.combined(await chain.collected())
+    assert chain.base is not None
+    assert chain.base.state is not None
+    moment = chain.base.state.manifest.moments[-1]
+    (chain.server.folder / "wardround" / moment.location / lost).unlink()
+    code, answer = await (await chain.collected()).aggregate()
+    assert (code, answer["reason"]) == (75, "StoreInconsistent")
+
+
 async def test_no_key_of_a_state_opens_a_model_and_no_key_of_a_model_a_state(chain: Chain) -> None:
     """A hospital has the key of each model that it trained from."""
     await chain.combined(await chain.collected())
