@@ -164,7 +164,7 @@ class Anticipation:
         self._expected = expected
         self._confirmed = asyncio.Event()
         self._last: Aggregation | None = None
-        self._begun: list[asyncio.Future[Combined]] = []
+        self._begun: list[asyncio.Future[StoredResult]] = []
 
     async def __aenter__(self) -> Anticipation:
         return self
@@ -184,12 +184,12 @@ class Anticipation:
             self._last = self._expected(updates)
             self._begun.append(asyncio.ensure_future(self._combine(self._last, tuple(self._begun))))
 
-    async def _combine(self, aggregation: Aggregation, before: Sequence[asyncio.Future[Combined]]) -> Combined:
+    async def _combine(self, aggregation: Aggregation, before: Sequence[asyncio.Future[StoredResult]]) -> StoredResult:
         """Combine when the others have ended, because all use the same places in scratch."""
         await asyncio.gather(*before, return_exceptions=True)
         return await aggregation.combine(self._confirmed)
 
-    async def combined(self, final: Aggregation) -> Combined:
+    async def combined(self, final: Aggregation) -> StoredResult:
         """Return what the final aggregation makes. Raises AggregationError and StoreError."""
         if self._last and self._last.adds_the_same(final):
             self._confirmed.set()
@@ -276,7 +276,7 @@ class ResultPlaces:
 
 
 @dataclass(frozen=True)
-class Combined:
+class StoredResult:
     """A result that is stored. `moments`: the digests of the lists of segments of the server state's moments.
     `weights`: of the updates."""
 
@@ -330,7 +330,7 @@ class Aggregation:
         files = [(each.file, each.local_steps) for each in self._usable]
         return files, self._shares, self._scales, self._layout, tuple(self._moments)
 
-    async def combine(self, confirmed: asyncio.Event) -> Combined:
+    async def combine(self, confirmed: asyncio.Event) -> StoredResult:
         """Reduce, seal and, when it is `confirmed`, upload. Raises AggregationError and StoreError."""
         header = self._header()
         with _failures():
@@ -349,7 +349,7 @@ class Aggregation:
                 for each in (*moments, sealed):
                     await each.finish()
         stored = tuple(each.segments_digest for each in moments)
-        return Combined(header, sealed.digest, sealed.segments_digest, stored, weights)
+        return StoredResult(header, sealed.digest, sealed.segments_digest, stored, weights)
 
     def _header(self) -> Header:
         plan, layout = self._plan, self._layout
@@ -370,7 +370,7 @@ class Aggregation:
         planned = self._plan.state.moments if self._plan.state else ()
         return [(each.put, bodies.Body(each.data_key, each.header)) for each in planned]
 
-    def answer(self, made: Combined) -> AggregationResult:
+    def answer(self, made: StoredResult) -> AggregationResult:
         """Return the answer of the Job about a result that is stored."""
         plan, parts = self._plan, self._parts()
         unused = [each.participant for each, weight in zip(self._usable, made.weights, strict=True) if weight == 0]

@@ -114,7 +114,7 @@ class Held:
         self.parts_of: tuple[str, ...] = ()
         combine = job.Aggregation.combine
 
-        async def noted(aggregation: job.Aggregation, confirmed: asyncio.Event) -> job.Combined:
+        async def noted(aggregation: job.Aggregation, confirmed: asyncio.Event) -> job.StoredResult:
             self.beginnings, self.segments = self.beginnings + 1, 0
             self.parts_of = tuple(each.participant for each in aggregation._usable)
             return await combine(aggregation, confirmed)
