@@ -173,12 +173,11 @@ async def examine_all(
     )
 
     async def one(update: PlannedUpdate) -> None:
-        expected = expected_update(plan, update, form)
+        expected, add = expected_update(plan, update, form), partial(known.add, identity_of(update))
         try:
-            begun = partial(known.add, identity_of(update))
-            begun(await examine(store, update, expected, form, key, now, keeping, buffers, turns, begun))
+            add(await examine(store, update, expected, form, key, now, keeping, buffers, turns, add))
         except Refused as refused:
-            known.add(identity_of(update), LeftOut(update.participant, refused.reason))
+            add(LeftOut(update.participant, refused.reason))
 
     async def keep(base: SealedFile) -> None:
         try:

@@ -116,7 +116,7 @@ class _Job:
     async def examined(self, now: datetime, expect: Callable[[Sequence[Usable]], None]) -> ExaminedUpdates:
         """Examine all updates. `expect`: see examination.KnownUpdates. Raises AggregationError if too few are left."""
         plan, base, collection = self._plan, self._base, self.collection
-        kept = _for_updates(plan, self._scratch, _for_ciphertext(plan, self._scratch))
+        kept = _for_updates(plan, self._scratch)
         also = base.file if base and not plan.reads_twice else None
         examined = await examine_all(self._store, plan, self._form, now, kept, also, self._buffers, collection, expect)
         examined = without_outliers(self._with_steps(examined), self._limited.max_samples)
@@ -125,7 +125,7 @@ class _Job:
 
     async def aggregation_of(self, examined: ExaminedUpdates) -> Aggregation:
         """Return the aggregation of examined updates. Raises AggregationError if they do not agree."""
-        agree(examined.usable, examined.left_out, initial=self._plan.base_digest is None)
+        agree(examined.usable, examined.left_out, initial=self._plan.initial)
         with _failures():
             # Read again, because a header of 8 MiB makes 100 MiB of objects for each update.
             layout = self._form.layout or await read_layout(examined.usable[0].file)
@@ -209,15 +209,15 @@ class Anticipation:
 
 
 def _for_ciphertext(plan: AggregationPlan, scratch: Scratch) -> Scratch | HashesOnly:
-    """What scratch keeps of updates and base."""
+    """What scratch keeps of the base, and of updates that are read again as they came."""
     return HashesOnly(scratch) if plan.reads_twice else scratch
 
 
-def _for_updates(plan: AggregationPlan, scratch: Scratch, kept: Scratch | HashesOnly) -> Keeping:
-    """What scratch keeps of updates: `kept`, if the second reading can use it."""
+def _for_updates(plan: AggregationPlan, scratch: Scratch) -> Keeping:
+    """What scratch keeps of updates: what the second reading can use."""
     if _at_once(plan):
         return Resealing(scratch, slice_bytes(plan.listed.updates))
-    return Resealing(scratch, SEGMENT) if plan.compression != NONE else kept
+    return Resealing(scratch, SEGMENT) if plan.compression != NONE else _for_ciphertext(plan, scratch)
 
 
 def _at_once(plan: AggregationPlan) -> bool:
@@ -432,8 +432,7 @@ class Aggregation:
         if self._strategy.wants_distances:
             distances = await self._in_slices([WeightedFile(each.file, 1.0) for each in self._usable]).distances()
         local = [each.local_steps for each in self._usable]
-        weights = self._strategy.weights(Facts(self._shares, [each.norm for each in self._usable], distances, local))
-        return weights
+        return self._strategy.weights(Facts(self._shares, [each.norm for each in self._usable], distances, local))
 
     async def _reduce(self, sealed: Sequence[SealedResult], weights: Sequence[float]) -> None:
         plan = self._plan

@@ -30,8 +30,6 @@ from wardround.wire.aggregation import AggregationAnswer, AggregationFailure
 PLAN = Path("/wardround/aggregation/plan.json")
 SCRATCH = Path("/wardround/scratch")
 TERMINATION_LOG = "/dev/termination-log"
-
-
 DISK_FULL = (
     "The disk of this Job's node is full, so the ciphertext of the updates does not fit. The hub's administrator "
     "has to free disk space on the node, or to lower aggregation.scratchGiB in the values of the hub chart. With a "

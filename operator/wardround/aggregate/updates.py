@@ -341,6 +341,7 @@ class FirstPass:
             self._plain.update(segment)
         if self._form.layout is not None:
             self._check_header(segment, self._form.layout)
+            self._runs = self._form.runs
         elif self._layout is None:
             self._waiting += segment
             segment = bytes(self._waiting)
@@ -366,7 +367,6 @@ class FirstPass:
             expected = memoryview(known.header)[self._start : self._start + len(segment)]
             if segment[: len(expected)] != expected:
                 raise Refused("WrongSchema")
-        self._runs = self._form.runs
 
     def _check_frozen(self, segment: bytes | memoryview, pieces: Sequence[Run]) -> None:
         for run in pieces:
