@@ -17,7 +17,7 @@ from wardround.tensors import DTYPES, FLOATS, Array, Layout, widen_into
 
 
 class NotFinite(Exception):
-    """A float is infinite or NaN."""
+    """A float of a result is infinite or NaN."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,9 @@ def values(data: bytes | memoryview, run: Run) -> Array:
     return np.frombuffer(data, item, count=(run.stop - run.start) // item.itemsize, offset=run.start)
 
 
-def check_finite(data: bytes | memoryview, pieces: Sequence[Run]) -> None:
-    """Raise NotFinite if a float of the segment is infinite or NaN."""
-    if not all(finite(values(data, run), run.dtype) for run in pieces):
-        raise NotFinite
+def all_finite(data: bytes | memoryview, pieces: Sequence[Run]) -> bool:
+    """Whether no float of the segment is infinite or NaN."""
+    return all(finite(values(data, run), run.dtype) for run in pieces)
 
 
 def squares(data: bytes | memoryview, pieces: Sequence[Run]) -> float:

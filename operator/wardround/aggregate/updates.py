@@ -19,7 +19,7 @@ from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.expanded_file import ExpandedFile
 from wardround.aggregate.resealed import Resealing
 from wardround.aggregate.sealed_file import Keeping, SealedFile
-from wardround.aggregate.slices import NotFinite, Run, check_finite, runs, squares, within
+from wardround.aggregate.slices import Run, all_finite, runs, squares, within
 from wardround.api.times import parse_time
 from wardround.compression import Expansion, sent_length
 from wardround.ports import Store
@@ -351,10 +351,8 @@ class FirstPass:
             self._waiting.clear()
             self._runs = self._form.runs_of(self._layout)
         pieces = list(within(self._runs, self._start, self._start + len(segment)))
-        try:
-            check_finite(segment, pieces)
-        except NotFinite:
-            raise Refused("NotFinite") from None
+        if not all_finite(segment, pieces):
+            raise Refused("NotFinite")
         if self._form.task == "Train":
             self._check_frozen(segment, [run for run in pieces if run.rule == "KeepBase"])
             self.squares += squares(segment, [run for run in pieces if run.rule != "KeepBase"])
