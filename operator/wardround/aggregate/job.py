@@ -127,8 +127,8 @@ class _Job:
         """Return the aggregation of examined updates. Raises AggregationError if they do not agree."""
         agree(examined.usable, examined.left_out, initial=self._plan.initial)
         with _failures():
-            # Read again, because a header of 8 MiB makes 100 MiB of objects for each update.
-            layout = self._form.layout or await read_layout(examined.usable[0].file)
+            # Updates do not keep their layouts: different headers of 8 MiB would make 100 MiB of objects each.
+            layout = self._form.layout or await read_layout(examined.usable[0].file, self._form.headers.layout)
             return self._aggregation(examined, layout, await open_moments(self._store, self._plan))
 
     def expected(self, updates: Sequence[Usable]) -> Aggregation:

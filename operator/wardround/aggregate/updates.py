@@ -296,12 +296,13 @@ def _number(text: str) -> float:
     return float(text)
 
 
-async def read_layout(file: SealedFile) -> Layout:
-    """Return the layout of a file. Reads only its header. Raises Refused and StoreError."""
+async def read_layout(file: SealedFile, parse: Callable[[bytes, int], Layout] = parse_header) -> Layout:
+    """Return the layout of a file. Reads only its header. `parse`: of ParsedHeaders, if the file may have an equal
+    header. Raises Refused and StoreError."""
     prefix = b""
     for index in range(file.body.segments):
         prefix += await file.segment(index)
-        if layout := _layout(prefix, file.body.length):
+        if layout := _layout(prefix, file.body.length, parse):
             return layout
     raise Refused("WrongSchema")
 
@@ -392,7 +393,7 @@ class FirstPass:
         return layout
 
 
-def _layout(prefix: bytes, length: int, parse: Callable[[bytes, int], Layout] = parse_header) -> Layout | None:
+def _layout(prefix: bytes, length: int, parse: Callable[[bytes, int], Layout]) -> Layout | None:
     """Return the layout once the header is complete. Refuses a header of more than LARGEST_HEADER bytes."""
     try:
         size = header_bytes(prefix)

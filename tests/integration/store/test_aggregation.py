@@ -14,13 +14,15 @@ import pytest
 from tests.integration.store.updates import BASE, weights
 from tests.players.store import Server
 from tests.players.stored_round import Round, carried_out
-from wardround.aggregate import examination, job
+from wardround.aggregate import examination, job, updates
 from wardround.aggregate import main as aggregation
+from wardround.aggregate.sealed_file import SealedFile
 from wardround.clock import system_clock, system_draw
 from wardround.plans.round.scratch import SCRATCH_LIMIT
 from wardround.sealing import body, keys
 from wardround.store.errors import MISSING, StoreError
 from wardround.store.transfer import StoreClient
+from wardround.tensors import Layout, parse_header
 from wardround.wire import codec, digests
 from wardround.wire.aggregation import AggregationFailure, AggregationResult
 
@@ -284,6 +286,24 @@ async def test_first_weights_that_are_lost_once_they_are_examined_count_as_chang
     monkeypatch.setattr(job, "agree", agree)
     code, answer = await initial.aggregate()
     assert (code, answer["reason"]) == (75, "StoreInconsistent")
+
+
+async def test_the_header_of_first_weights_that_is_read_again_is_not_parsed_again(
+    server: Server, store: StoreClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    initial = Round(server, store, tmp_path, initial=True)
+    for name in ("site-a", "site-b"):
+        await initial.update(name, weights(1), claims={"base_digest": INITIAL})
+    shared: list[bool] = []
+
+    async def read_layout(file: SealedFile, parse: Callable[[bytes, int], Layout] = parse_header) -> Layout:
+        layout = await updates.read_layout(file, parse)
+        shared.append(parse(layout.header, layout.length) is layout)
+        return layout
+
+    monkeypatch.setattr(job, "read_layout", read_layout)
+    code, answer = await initial.aggregate()
+    assert (code, answer["aggregated"], shared) == (0, ["site-a", "site-b"], [True])
 
 
 @pytest.mark.parametrize("upload", ["put_file", "put_bytes"])
