@@ -9,9 +9,10 @@ from wardround.api.federatedmodel import FederatedModel
 from wardround.api.federatedround import FederatedRound
 from wardround.api.meta import API_VERSION
 from wardround.api.modelversion import ModelVersion
+from wardround.cli import named_versions
 from wardround.cli.errors import CommandError
 from wardround.cli.model_objects import ModelObjects
-from wardround.cli.objects import Object, printable
+from wardround.cli.objects import Object
 from wardround.documents.measurements import measurement
 from wardround.wire import codec
 
@@ -24,22 +25,14 @@ def version(shown: ModelObjects, number: str = "") -> ModelVersion:
     """The version of a model with this number. Without a number, the current version, or the newest one if none is
     current. Raises CommandError."""
     if number:
-        return _numbered(shown, number)
-    chosen = shown.current or (shown.versions[-1] if shown.versions else None)
+        return named_versions.numbered(shown.model, shown.versions, number)
+    chosen = named_versions.current(shown.model, shown.versions) or (shown.versions[-1] if shown.versions else None)
     if chosen is None:
         meta = shown.model.metadata
         raise CommandError(
             f"Model {shown.name} has no version yet. To see how far the model is: kubectl wardround explain "
             f"federatedmodel/{meta.name} -n {meta.namespace}"
         )
-    return chosen
-
-
-def _numbered(shown: ModelObjects, number: str) -> ModelVersion:
-    chosen = next((each for each in shown.versions if str(each.spec.version) == number), None)
-    if chosen is None:
-        known = ", ".join(str(each.spec.version) for each in shown.versions) or "none"
-        raise CommandError(f"Model {shown.name} has no version {printable(number)}. Name one of its versions: {known}.")
     return chosen
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from wardround.api import modeltransfer
+from wardround.api import conditions, federatedmodel, federatedround, modeltransfer, modelversion
 from wardround.api.meta import API_VERSION
+from wardround.api.modelversion import ModelVersion
 from wardround.api.names import MODEL_UID
+from wardround.cli import named_versions, verbs
 from wardround.cli.cluster import Cluster, Object
-from wardround.cli.errors import CommandError, MissingError
-from wardround.cli.objects import printable
+from wardround.cli.errors import CommandError
+from wardround.cli.objects import read
 from wardround.clock import NONCE_BYTES, system_random_bytes
 from wardround.extras import model_standing
 from wardround.extras.model_requests import check_fingerprint, is_complete, wait_for
+from wardround.plans.model.status import ROUND_GONE
 from wardround.sealing.keys import DecryptionKey
 from wardround.wire import canonical
 from wardround.wire.card import ModelCard
@@ -68,34 +71,36 @@ def _manifest(namespace: str, source: Mapping[str, str], key: DecryptionKey, use
 
 
 def _source(hub: Cluster, kind: str, name: str, namespace: str) -> dict[str, str]:
-    """`roundName` or `versionName` of the spec."""
-    if kind == "FederatedRound":
+    """`roundName` or `versionName` of the spec. Raises CommandError, codec.Malformed."""
+    if kind == federatedround.KIND:
         return {"roundName": name}
-    if kind == "ModelVersion":
-        return {"versionName": name}
-    if kind != "FederatedModel":
+    if kind == modelversion.KIND:
+        version = read(modelversion.parse, verbs.needed(hub, kind, name, namespace))
+    elif kind == federatedmodel.KIND:
+        version = _version(hub, name, namespace)
+    else:
         raise CommandError(
             "`model pull` takes federatedround/NAME, modelversion/NAME or federatedmodel/NAME[@VERSION]."
         )
-    name, _, version = name.partition("@")
-    model = hub.get(kind, name, namespace)
-    if model is None:
-        raise MissingError(
-            f"There is no FederatedModel {name} in namespace {namespace}. To see the FederatedModels: kubectl get "
-            f"federatedmodels -n {namespace}."
-        )
-    if not version:
-        current = (model.get("status") or {}).get("current")
-        if not current:
-            raise CommandError(
-                f"FederatedModel {name} has no current version yet. To see why: kubectl wardround explain "
-                f"federatedmodel/{name} -n {namespace}"
-            )
-        return {"versionName": current}
+    ready = conditions.find(version.status.conditions, "Ready")
+    if ready is not None and ready.reason == ROUND_GONE:
+        raise CommandError(f"{NOTHING} {ready.message}")
+    return {"versionName": version.metadata.name}
+
+
+def _version(hub: Cluster, target: str, namespace: str) -> ModelVersion:
+    """The version of a FederatedModel. `target`: NAME for the current one, or NAME@VERSION."""
+    name, _, number = target.partition("@")
+    item = verbs.needed(hub, federatedmodel.KIND, name, namespace)
     # The versions of a deleted FederatedModel of this name may still exist, with the same numbers.
-    versions = hub.list("ModelVersion", namespace, f"{MODEL_UID}={model['metadata']['uid']}")
-    for each in versions:
-        if str(each["spec"]["version"]) == version:
-            return {"versionName": each["metadata"]["name"]}
-    known = ", ".join(sorted(str(each["spec"]["version"]) for each in versions)) or "none"
-    raise CommandError(f"FederatedModel {name} has no version {printable(version)}. Name one of its versions: {known}.")
+    listed = hub.list(modelversion.KIND, namespace, f"{MODEL_UID}={item['metadata']['uid']}")
+    model, versions = read(federatedmodel.parse, item), [read(modelversion.parse, each) for each in listed]
+    if number:
+        return named_versions.numbered(model, versions, number)
+    chosen = named_versions.current(model, versions)
+    if chosen is None:
+        raise CommandError(
+            f"FederatedModel {name} has no current version yet. To see why: kubectl wardround explain "
+            f"federatedmodel/{name} -n {namespace}"
+        )
+    return chosen

@@ -109,10 +109,19 @@ def test_a_comparison_measures_the_versions_that_a_person_names() -> None:
 
 def test_a_version_that_does_not_exist_is_refused_with_those_that_do() -> None:
     models = shown(trained("Worse", rounds=1))
-    with pytest.raises(CommandError, match=r"has no version 7\. Name one of its versions: 1, 2\."):
+    with pytest.raises(CommandError, match=r"has no version 7\. Name one of its versions: 1, 2 \(fed"):
         federated_round(models, models, ("7", "1"))
     with pytest.raises(CommandError, match="nothing to compare"):
         federated_round(models, models)
+
+
+def test_a_deleted_current_version_is_not_replaced_by_another_one() -> None:
+    """The person would read the numbers of a version that nobody named."""
+    world = trained("Worse", rounds=1)
+    del world.versions["heart-v1-0123abcd"]
+    models = shown(world)
+    with pytest.raises(CommandError, match=r"heart-v1-0123abcd, the current version of FederatedModel heart, is gone"):
+        federated_round(models, models, ("", "2"))
 
 
 def test_models_of_two_schemas_are_not_compared() -> None:
