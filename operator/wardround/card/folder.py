@@ -1,19 +1,21 @@
 """Reads and writes a model's folder, and refuses one that does not match the card that the hub signed.
 
 A folder holds `model.safetensors` and `card.json`. People can read `card.json`: it holds the card as it was signed, the
-signature, and the hub's public key. The key proves nothing by itself: the caller names the hub's fingerprint.
+signature, and the hub's public key. The key proves nothing by itself: the caller names the hub's fingerprint. A
+pulled folder may also hold `warnings.txt`, which nobody has signed.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from wardround import durable
 from wardround.sealing import envelope
 from wardround.sealing.cards import parse_card
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
@@ -25,9 +27,10 @@ from wardround.wire.card import KNOWN, ModelCard
 from wardround.wire.envelope import Envelope, Signature
 from wardround.wire.model_folder import CardFile
 
-CARD_FILE, MODEL_FILE = "card.json", "model.safetensors"
+CARD_FILE, MODEL_FILE, WARNINGS_FILE = "card.json", "model.safetensors", "warnings.txt"
 # A card fits into a Secret, 1 MiB. Written for people, each character can take six.
 CARD_BYTES = 8 << 20
+WARNINGS_BYTES = 4096
 COPIED_AT_ONCE = 1 << 20
 AGAIN = f"Pull the model again: {model_folder.pull_command('federatedmodel/NAME', 'FEDERATION')}"
 
@@ -107,6 +110,23 @@ def described(path: Path) -> ModelCard | None:
         return cards.read(codec.read_document(CardFile, _card_file(path)).card)
     except codec.Malformed:
         raise FolderRefused(f"{path / CARD_FILE} is no card that this program can read", AGAIN) from None
+
+
+def write_warnings(path: Path, lines: Sequence[str]) -> None:
+    """Writes what speaks against the folder's model, if anything does. Raises OSError."""
+    if lines:
+        durable.write(path / WARNINGS_FILE, "".join(f"{each}\n" for each in lines).encode())
+
+
+def warnings(path: Path) -> list[str]:
+    """What speaks against the folder's model, in lines that cannot control a terminal. Nothing depends on them, so a
+    file that cannot be read has none."""
+    try:
+        content = read_file(path, WARNINGS_FILE, WARNINGS_BYTES, FolderRefused("longer"))
+    except FolderRefused:
+        return []
+    lines = content.decode(errors="replace").splitlines()
+    return ["".join(letter if letter.isprintable() else " " for letter in line) for line in lines]
 
 
 def hold_card(path: Path, model: bytes) -> None:

@@ -80,7 +80,7 @@ def _answer(path: Path, file: Path, manifest: Path, schema_file: Path | None, fi
         return _failed(str(refusal))
     except PodError as failure:
         return _failed(f"{failure.reason}: {failure.message}")
-    warnings = [f"warning: {each}" for each in answers.distances.notes]
+    warnings = [f"warning: {each}" for each in (*folder.warnings(path), *answers.distances.notes)]
     uncompared = [] if schema is not None else [NOT_COMPARED]
     for line in (*warnings, *uncompared, *predict.notes(loaded.card)):
         print(line, file=sys.stderr)

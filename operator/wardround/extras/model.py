@@ -16,9 +16,9 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
         parents=[shared],
         help="write a model and its card into a folder",
         description="Asks the hub for a model, verifies the hub's answer, and writes model.safetensors and card.json "
-        "into a new folder. The command makes a new key for the answer, so nobody else can read the "
-        "answer. You need the role wardround-model-reader, and all rounds that made the model need "
-        "`release: Readers`.",
+        "into a new folder, and warnings.txt if the gate did not accept the model. The command makes a new key for "
+        "the answer, so nobody else can read the answer. You need the role wardround-model-reader, and all rounds "
+        "that made the model need `release: Readers`.",
     )
     pulling.add_argument(
         "target",

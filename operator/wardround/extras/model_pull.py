@@ -32,7 +32,7 @@ def pull(hub: Cluster, kind: str, name: str, namespace: str, path: Path, fingerp
             f"The command cannot make the folder {path}: it exists already, or the folder above it does not exist. "
             "Name a new folder."
         )
-    from wardround.card.folder import FolderRefused
+    from wardround.card.folder import FolderRefused, write_warnings
     from wardround.card.own_request import OwnRequest
     from wardround.card.pull import DownloadFailed
     from wardround.card.pull import pull as write
@@ -52,7 +52,9 @@ def pull(hub: Cluster, kind: str, name: str, namespace: str, path: Path, fingerp
     finally:
         hub.delete(modeltransfer.KIND, made["metadata"]["name"], namespace)
     wrote = f"Wrote {path}: {_described(card)}, {len(card.metrics)} numbers on its card (revision {card.revision})"
-    return [wrote, *model_standing.lines(hub, namespace, card.round_uid)]
+    standings = model_standing.standings(hub, namespace, card.round_uid)
+    write_warnings(path, [each.warning for each in standings if each.refused])
+    return [wrote, *(each.line for each in standings)]
 
 
 def _described(card: ModelCard) -> str:

@@ -374,6 +374,23 @@ def test_the_command_warns_of_a_file_in_another_unit(
     assert "warning" not in capsys.readouterr().err
 
 
+def test_the_command_warns_of_a_model_that_the_gate_did_not_accept(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command asks no cluster: `model pull` has written the lines. Nobody has signed them."""
+    file = written(tmp_path / "new.csv", HEADER, *cases(3))
+    folder.write_warnings(made.path, [])
+    assert run(made, file, tmp_path) == 0
+    assert "warning" not in capsys.readouterr().err
+    folder.write_warnings(made.path, ["version 2 of federatedmodel/heart: Worse\x1b[2J"])
+    assert run(made, file, tmp_path) == 0
+    shown = capsys.readouterr()
+    assert shown.err.splitlines()[0] == "warning: version 2 of federatedmodel/heart: Worse [2J"
+    assert len(shown.out.splitlines()) == 4
+    (made.path / folder.WARNINGS_FILE).write_bytes(b"a" * 5000)
+    assert run(made, file, tmp_path) == 0
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
