@@ -41,5 +41,5 @@ def answer(folders: Folders, asked: PredictionRequest) -> Predicted:
         answered=written.answered,
         outside=written.outside,
         far_columns=len(answers.distances.columns),
-        notes=(*answers.distances.notes, *predict.notes(loaded.card)),
+        notes=(*answers.distances.notes, *predict.notes(loaded.card, predict.DELIVER_AGAIN)),
     )

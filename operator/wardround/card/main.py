@@ -82,7 +82,7 @@ def _answer(path: Path, file: Path, manifest: Path, schema_file: Path | None, fi
         return _failed(f"{failure.reason}: {failure.message}")
     warnings = [f"warning: {each}" for each in (*folder.warnings(path), *answers.distances.notes)]
     uncompared = [] if schema is not None else [NOT_COMPARED]
-    for line in (*warnings, *uncompared, *predict.notes(loaded.card)):
+    for line in (*warnings, *uncompared, *predict.notes(loaded.card, predict.PULL_AGAIN)):
         print(line, file=sys.stderr)
     return _ended(written, file, manifest)
 

@@ -57,7 +57,7 @@ def merge(places: Folders, pod: pod_folders.Folders, uid: str, path: str) -> Pre
         digest=card.model.digest,
         answered=written.answered,
         outside=written.outside,
-        notes=(*predict.notes(card), NOT_COMPARED),
+        notes=(*predict.notes(card, predict.DELIVER_AGAIN), NOT_COMPARED),
     )
 
 

@@ -27,6 +27,10 @@ from wardround.wire.card import CardMetric, ModelCard
 # How an evaluation names the numbers at the operating point.
 AT_POINT = {"sensitivity": registry.SENSITIVITY_THERE, "specificity": registry.AT_THRESHOLD}
 
+# How a person gets the model with a newer card, after advice to its author: on a laptop, and at a hospital.
+PULL_AGAIN = "Then pull the model again."
+DELIVER_AGAIN = "Then ask the author to delete the Deliver round: the hub operator delivers the model again."
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -94,8 +98,9 @@ def operating_point(card: ModelCard) -> float | None:
     return _number(metric, 0, 1) if metric else None
 
 
-def notes(card: ModelCard) -> tuple[str, str]:
-    """Where the recalibration and the operating point come from, or what the card lacks. For people."""
+def notes(card: ModelCard, renewal: str) -> tuple[str, str]:
+    """Where the recalibration and the operating point come from, or what the card lacks. For people. `renewal`: one of
+    the two texts above."""
     line, point = recalibration(card), _operating_point(card)
     recalibrated_by = (
         f"The column recalibrated uses {line.words}."
@@ -103,8 +108,8 @@ def notes(card: ModelCard) -> tuple[str, str]:
         else "The column recalibrated is empty, because the card lacks calibrationIntercept and calibrationSlope over "
         "validation rows of enough hospitals: more than half of the number that trained the model. To fill this "
         "column, ask the author of this model's rounds for an Evaluate round with rows: Validation and the metric "
-        "calibration over these hospitals, with at least 400 people besides those of the largest hospital. Then pull "
-        "the model again."
+        "calibration over these hospitals, with at least 400 people besides those of the largest hospital. "
+        f"{renewal}"
     )
     positive_from = (
         f"The column positive is true where the probability is {point.value} or more. Round {point.round_name} chose "
@@ -114,7 +119,7 @@ def notes(card: ModelCard) -> tuple[str, str]:
         else "The columns operatingPoint and positive are empty, because the card lacks a threshold over validation "
         "rows of enough hospitals: more than half of the number that trained the model. To fill these columns, ask the "
         "author of this model's rounds for an Evaluate round with rows: Validation and the metric "
-        "sensitivityAtSpecificity over these hospitals. Then pull the model again."
+        f"sensitivityAtSpecificity over these hospitals. {renewal}"
     )
     return recalibrated_by, positive_from
 
@@ -156,8 +161,8 @@ def _number(metric: CardMetric, lowest: float = -sys.float_info.max, highest: fl
     value = float(metric.value)
     if not lowest <= value <= highest:
         raise FolderRefused(
-            f"the card's {metric.name} is {metric.value}, so `predict` cannot compute with this card. Ask the author "
-            f"of round {metric.round_name} for another Evaluate round, and then pull the model again"
+            f"the card's {metric.name} is {metric.value}, so nobody can compute with this card",
+            f"Ask the author of round {metric.round_name} for another Evaluate round, and then pull the model again",
         )
     return value
 

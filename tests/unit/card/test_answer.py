@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.unit.card.models import DATASET, SCHEMA, Made, changed, write_folder
+from tests.unit.card.models import DATASET, SCHEMA, THRESHOLD, Made, changed, write_folder
 from tests.unit.card.test_predict import HEADER, WITHOUT_TARGET, cases, line, written
 from wardround.__main__ import main
 from wardround.api import dataset_text, schema_text
@@ -74,10 +74,29 @@ def test_the_answer_is_that_of_the_laptop_to_the_last_bit(
     assert (root / "answers/2026/answers.csv").read_text() == capsys.readouterr().out
     assert (predicted.version, predicted.answered, predicted.outside) == ("v3", 2, 1)
     assert predicted.digest == made.card.model.digest
-    assert predicted.notes == predict.notes(made.card)
+    assert predicted.notes == predict.notes(made.card, predict.DELIVER_AGAIN)
     assert predicted.far_columns == 0
     assert left(root) == ["2026/answers.csv"]
     assert stat.S_IMODE((root / "answers/2026/answers.csv").stat().st_mode) & 0o007 == 0
+
+
+def test_at_a_hospital_no_advice_is_about_a_pulled_model(root: Path) -> None:
+    """The hub delivers the models there."""
+    made = write_folder(root / "models" / "heart" / "v3", metrics=())
+    written(root / "raw" / "new.csv", WITHOUT_TARGET, "p1,links,50,1.5,")
+    notes = answer.answer(Folders.below(root), asked(made)).notes
+    assert all(each.endswith("delete the Deliver round: the hub operator delivers the model again.") for each in notes)
+    assert len(notes) == 2
+    assert " pull" not in " ".join(notes)
+
+
+def test_a_refused_number_of_the_card_is_told_without_advice_about_a_pulled_model(root: Path) -> None:
+    made = write_folder(root / "models" / "heart" / "v3", metrics=(replace(THRESHOLD, value="2"),))
+    written(root / "raw" / "new.csv", WITHOUT_TARGET, "p1,links,50,1.5,")
+    with pytest.raises(PredictionRefused) as refused:
+        answer.answer(Folders.below(root), asked(made))
+    assert refused.value.reason == "ModelRefused"
+    assert "pull" not in str(refused.value)
 
 
 def test_a_file_in_another_unit_is_told_with_its_column(root: Path, made: Made) -> None:
@@ -87,7 +106,7 @@ def test_a_file_in_another_unit_is_told_with_its_column(root: Path, made: Made) 
     assert predicted.far_columns == 1
     assert 'in the column "radius"' in predicted.notes[0]
     assert not any(value in "".join(predicted.notes) for value in ("17.5", "150", "175"))
-    assert predicted.notes[1:] == predict.notes(made.card)
+    assert predicted.notes[1:] == predict.notes(made.card, predict.DELIVER_AGAIN)
 
 
 def test_a_version_by_name_answers_though_another_one_is_current(root: Path, made: Made) -> None:
@@ -287,7 +306,7 @@ def test_the_longest_report_fits_into_a_termination_message(made: Made) -> None:
     columns = ["\u00e9" * 128] * 300
     distances = Distances(columns, np.zeros(300), np.ones(300))
     distances.add(np.full((9, 300), 99.0))
-    notes = (*distances.notes, *predict.notes(replace(made.card, metrics=(*names, *point))))
+    notes = (*distances.notes, *predict.notes(replace(made.card, metrics=(*names, *point)), predict.DELIVER_AGAIN))
     report = outcome.Outcome(
         prediction=outcome.Predicted(
             version="v999999999",

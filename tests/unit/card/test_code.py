@@ -131,7 +131,7 @@ def test_recalibration_and_operating_point_are_those_of_the_card(root: Path) -> 
     [given] = answered(root)
     assert float(given["recalibrated"]) == pytest.approx(1 / (1 + np.exp(0.5)), abs=1e-9)
     assert (given["operatingPoint"], given["positive"]) == ("0.4", "true")
-    assert predicted.notes == (*predict.notes(made.card), merge.NOT_COMPARED)
+    assert predicted.notes == (*predict.notes(made.card, predict.DELIVER_AGAIN), merge.NOT_COMPARED)
     assert predicted.far_columns is None
     assert (predicted.version, predicted.digest) == ("v3", made.card.model.digest)
 

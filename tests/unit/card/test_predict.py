@@ -20,7 +20,7 @@ from tests.unit.card.scored import scored
 from wardround.__main__ import main
 from wardround.card import folder, predict, table
 from wardround.card.folder import FolderRefused
-from wardround.wire.card import CardMetric
+from wardround.wire.card import CardMetric, ModelCard
 
 HEADER = "patient,side,age,RADIUS_CM,seen,malignant"
 WITHOUT_TARGET = "patient,side,age,RADIUS_CM,seen"
@@ -48,6 +48,11 @@ def made(tmp_path: Path) -> Made:
 
 def answers(made: Made, file: Path, spec: dict[str, Any] = DATASET) -> list[predict.Answer]:
     return list(predict.Answers(folder.load(made.path, made.identity.fingerprint), spec, file))
+
+
+def notes(card: ModelCard) -> tuple[str, str]:
+    """As the command shows them."""
+    return predict.notes(card, predict.PULL_AGAIN)
 
 
 @pytest.mark.parametrize("hidden", [(), (4,), (4, 3)])
@@ -180,7 +185,7 @@ def test_only_a_whole_line_over_validation_rows_recalibrates(made: Made) -> None
 
 
 def test_the_notes_say_on_which_rows_and_people_the_numbers_were_chosen(made: Made) -> None:
-    recalibrated_by, positive_from = predict.notes(replace(made.card, metrics=(THRESHOLD, *line("Validation"))))
+    recalibrated_by, positive_from = notes(replace(made.card, metrics=(THRESHOLD, *line("Validation"))))
     assert recalibrated_by == (
         "The column recalibrated uses intercept -0.5 and slope 0.8, fitted by the round evaluate on the "
         "validation rows of 2300 "
@@ -192,7 +197,7 @@ def test_the_notes_say_on_which_rows_and_people_the_numbers_were_chosen(made: Ma
         "people at 2 hospitals. The value false says only that the probability is below the threshold. It does not say "
         "that a person is negative. The card does not say how many positive people are below the threshold."
     )
-    for note in predict.notes(replace(made.card, metrics=())):
+    for note in notes(replace(made.card, metrics=())):
         assert "empty" in note
 
 
@@ -201,7 +206,7 @@ def test_the_note_says_what_the_operating_point_is_worth_and_what_false_does_not
     nearly empty of meaning."""
     specificity = replace(THRESHOLD, name="specificityAtThreshold", value="1")
     sensitivity = replace(THRESHOLD, name="sensitivityAtSpecificity", value="0.05", people=80)
-    _, note = predict.notes(replace(made.card, metrics=(THRESHOLD, specificity, sensitivity)))
+    _, note = notes(replace(made.card, metrics=(THRESHOLD, specificity, sensitivity)))
     assert note.endswith(
         " of 200 people at 2 hospitals. There, the sensitivity is 0.05 (over 80 people at 2 hospitals) and the "
         "specificity is 1. The value false says only that the probability is below the threshold. It does not say that "
@@ -209,7 +214,7 @@ def test_the_note_says_what_the_operating_point_is_worth_and_what_false_does_not
         "other positive people, the column positive is false too."
     )
     others = tuple(replace(each, round_name="another") for each in (specificity, sensitivity))
-    _, other = predict.notes(replace(made.card, metrics=(THRESHOLD, *others)))
+    _, other = notes(replace(made.card, metrics=(THRESHOLD, *others)))
     assert "specificity" not in other
     assert "sensitivity" not in other
     assert "It does not say that a person is negative." in other
@@ -222,7 +227,7 @@ def test_test_rows_choose_no_operating_point(made: Made) -> None:
     assert predict.operating_point(both) == 0.4
     only = replace(made.card, metrics=(over_test_rows,))
     assert predict.operating_point(only) is None
-    assert "lacks a threshold over validation rows" in predict.notes(only)[1]
+    assert "lacks a threshold over validation rows" in notes(only)[1]
 
 
 def test_one_hospital_of_three_sets_neither_operating_point_nor_recalibration(made: Made) -> None:
@@ -231,7 +236,7 @@ def test_one_hospital_of_three_sets_neither_operating_point_nor_recalibration(ma
     alone = tuple(replace(each, hospitals=1) for each in (THRESHOLD, *line("Validation")))
     only = replace(card, metrics=alone)
     assert (predict.operating_point(only), predict.recalibration(only)) == (None, None)
-    assert all("more than half of the number that trained the model" in each for each in predict.notes(only))
+    assert all("more than half of the number that trained the model" in each for each in notes(only))
     federation = replace(card, metrics=(THRESHOLD, *line("Validation")))
     assert predict.operating_point(federation) == 0.4
     assert predict.recalibration(federation) is not None
