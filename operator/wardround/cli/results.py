@@ -206,6 +206,8 @@ def _title(name: str, federated_round: FederatedRound, result: Result) -> str:
     # Other rounds cannot name a compression.
     if federated_round.spec.aggregation.compression != NONE:
         parts.append(f"updates compressed with {federated_round.spec.aggregation.compression}")
+    if federated_round.spec.task == "Train" and result.metrics:
+        parts.append(f"numbers of the model before training ({result.metrics[0].model})")
     if result.withheld:
         parts.append(f"{result.withheld} withheld")
     if result.verdict:

@@ -20,6 +20,10 @@ from wardround.wire import codec
 
 COLUMNS = ("object", "place", *results.COLUMNS)
 NUMBERS = ("value", "people", "hospitals")
+BEFORE_TRAINING = (
+    "The numbers of a Train round are of the model from which the round started (column model), and not of the model "
+    "that the round made."
+)
 
 
 def rows(shown: ModelObjects) -> list[tuple[str, ...]]:
@@ -67,7 +71,7 @@ def table(shown: ModelObjects) -> Table:
 
 def notes(shown: ModelObjects) -> list[str]:
     """What the table cannot show: which declared metrics a version lacks, why a version has none, how the versions
-    compare on the same people, and that numbers of people are rounded."""
+    compare on the same people, which model a Train round measures, and that numbers of people are rounded."""
     made = []
     for each in shown.versions:
         names, task = [metric.name for metric in each.status.metrics], shown.measuring_task(each)
@@ -75,7 +79,9 @@ def notes(shown: ModelObjects) -> list[str]:
             made.append(f"modelversion/{each.metadata.name}: {missing}")
         elif unmeasured := without_numbers(each):
             made.append(f"modelversion/{each.metadata.name}: {unmeasured.message}")
-    return [*made, *_compared(shown), results.ROUNDED]
+    trained = (each.status.result for each in shown.rounds if each.spec.task == "Train")
+    before = [BEFORE_TRAINING] if any(result is not None and result.metrics for result in trained) else []
+    return [*made, *_compared(shown), *before, results.ROUNDED]
 
 
 def _compared(shown: ModelObjects) -> list[str]:

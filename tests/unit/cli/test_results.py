@@ -108,10 +108,19 @@ def test_a_difference_from_a_reference_says_from_which_model_and_its_interval() 
 
 
 def test_the_compression_of_a_round_stands_in_the_title() -> None:
-    trained = round_(withheld=0)
+    trained = round_(withheld=0, metrics=[])
     trained["spec"] |= {"task": "Train", "aggregation": {"compression": "Int8"}}
-    [title] = drawn(results.table(results.results(trained, TASKS)))[0]
+    title = results.results(trained, TASKS).title
     assert title == "breast-cancer/evaluate Train, 2 hospitals combined, updates compressed with Int8"
+
+
+def test_the_title_of_a_train_round_says_whose_numbers_it_shows() -> None:
+    """A reader would take them for those of the model that the round made."""
+    trained = round_(withheld=0)
+    trained["spec"] |= {"task": "Train"}
+    title = results.results(trained, TASKS).title
+    assert title == "breast-cancer/evaluate Train, 2 hospitals combined, numbers of the model before training (train-5)"
+    assert "before training" not in shown().title
 
 
 def test_the_verdict_of_a_gate_stands_in_the_title_and_in_json() -> None:

@@ -140,11 +140,12 @@ def test_the_table_has_an_interval_and_says_which_version_is_the_current_one() -
     assert "0.28 to 0.34" in text
 
 
-def test_below_the_table_stand_the_declared_metrics_that_a_version_lacks() -> None:
-    """Version 1 has no number yet."""
-    missing, beside, rounded = results_model.notes(objects())
+def test_below_the_table_stands_what_its_numbers_do_not_say() -> None:
+    """Version 1 has no number yet, so the declared metrics that version 2 lacks come first."""
+    missing, beside, before, rounded = results_model.notes(objects())
     lacks = "The result of this round does not show these metrics that the round declares: auc, people, positives."
     assert missing.startswith(f"modelversion/heart-v2-0123abcd: {lacks}")
+    assert before == results_model.BEFORE_TRAINING
     assert rounded == ROUNDED
     assert beside == (
         f"federatedround/{COMPARED}: On the same people, the log loss of version 2 minus the log loss of version 1 is "
@@ -177,7 +178,8 @@ def test_a_version_lacks_a_metric_because_of_the_task_that_measured_it(task: str
     model: Object = {**MODEL, "spec": {**MODEL["spec"]}}
     model["spec"]["round"] = {**MODEL["spec"]["round"], "metrics": ["loss", "sensitivityAtSpecificity"]}
     rounds = [{**measured, "spec": {**measured["spec"], "task": task}}] if task else []
-    missing, _ = results_model.notes(model_objects.read(model, VERSIONS, rounds))
+    missing, *others = results_model.notes(model_objects.read(model, VERSIONS, rounds))
+    assert (results_model.BEFORE_TRAINING in others) is (task == "Train")
     assert "declares: sensitivityAtSpecificity. Cause: " in missing
     cause = missing.partition("Cause: ")[2]
     assert cause.startswith(causes[0])

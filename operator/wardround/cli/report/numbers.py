@@ -95,7 +95,8 @@ def _line(seen: ReportInput, name: str, entries: Sequence[Measured]) -> LineChar
     first, last = entries[0][2], entries[-1][2]
     caption = (
         f"{TITLES[name]} went from {first.value} after the first measured round to {last.value} after the last one. "
-        f"{MEANINGS[name]} The lines and the band show 95 % intervals."
+        f"{MEANINGS[name]} The lines and the band show 95 % intervals. A Train round measures the model from which it "
+        "starts, so a later round has measured the model that it made."
     )
     marked = ""
     if any(each.marked for each in points):
