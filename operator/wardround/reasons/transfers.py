@@ -31,7 +31,8 @@ _SAME_VERSION = (
 _FOREIGN_UPDATE = (
     f"{_SAME_VERSION} If hub and site have the same version, another program has made or changed the update. Check at "
     "the site which image the courier runs, who can write to the claim `workspace`, and who can read the Secret "
-    "`courier-keys`."
+    "`courier-keys`. If the hospital goes on to send such updates, the hub's administrator sets spec.suspend of "
+    "Participant PARTICIPANT to true until the hospital has removed the cause."
 )
 
 _STORE = (

@@ -175,6 +175,13 @@ def test_a_command_for_a_cluster_names_the_namespace() -> None:
     assert [each for each in commands if each != "kubectl describe" and not any(map(each.count, named))] == []
 
 
+@pytest.mark.parametrize("name", ["CountsInvalid", "CompressionInvalid", "FrozenNotZero", "UpdateLengthDiffers"])
+def test_a_hospital_that_goes_on_to_send_unusable_updates_can_be_suspended(name: str) -> None:
+    """Each round would wait for it and leave it out again."""
+    action = REASONS[name].about("site-a").action
+    assert "the hub's administrator sets spec.suspend of Participant site-a to true until the hospital" in action
+
+
 def test_a_job_that_was_not_admitted_is_not_taken_for_a_pod_without_memory() -> None:
     message = REASONS["JobNotAdmitted"].action
     assert all(word in message for word in ("ResourceQuota", "admission policy", "upgrade the CRDs"))
