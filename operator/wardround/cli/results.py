@@ -131,10 +131,12 @@ def notes(shown: Results) -> list[str]:
 
 
 def _remarks(federated_round: FederatedRound, result: Result) -> tuple[str, ...]:
-    """The middle norm of the updates, and which hospitals' numbers no mean counts."""
+    """The middle norm of the updates beside the bound on norms, and which hospitals' numbers no mean counts."""
     remarks = []
     if result.middle_norm:
         remarks.append(f"The middle Euclidean norm of the combined updates is {result.middle_norm}.")
+        if (bound := federated_round.spec.aggregation.parameters.get("largestNorm")) is not None:
+            remarks.append(f"largestNorm of the round is {bound}. Far above the middle norm, it limits nobody.")
     if result.numbers_too_large:
         metadata = federated_round.metadata
         remarks.append(

@@ -238,6 +238,19 @@ def test_a_note_names_the_hospitals_whose_number_no_mean_counts() -> None:
 def test_a_note_has_the_middle_norm_of_the_updates() -> None:
     made = shown(middleNorm="1.2")
     assert "The middle Euclidean norm of the combined updates is 1.2." in results.notes(made)
+    assert not any("largestNorm" in each for each in results.notes(made))
     assert json.loads(results.text(made, "json", by_hospital=False))["middleNorm"] == "1.2"
     assert json.loads(results.text(shown(), "json", by_hospital=False))["middleNorm"] is None
     assert not any("norm" in each for each in results.notes(shown()))
+
+
+def test_a_bound_on_norms_stands_beside_the_middle_norm() -> None:
+    """A bound far above all norms has no effect, and nothing else says it: the largest norm is of one hospital."""
+    bounded = round_(middleNorm="1.2")
+    bounded["spec"] |= {
+        "task": "Train",
+        "aggregation": {"strategy": "NormBounding", "parameters": {"largestNorm": "1000"}},
+    }
+    notes = results.notes(results.results(bounded, TASKS))
+    beside = "largestNorm of the round is 1000. Far above the middle norm, it limits nobody."
+    assert notes[notes.index("The middle Euclidean norm of the combined updates is 1.2.") + 1] == beside
