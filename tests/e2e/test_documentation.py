@@ -177,6 +177,9 @@ NOT_RUN_INLINE = {
     "kubectl get roundtasks -A": "the kind is the hub's, and these commands run at a site",
     "kubectl describe pod -l job-name=JOB -n HUB_NAMESPACE": "the Job is the hub's, and these commands run at a site",
     "kubectl describe job/JOB -n HUB_NAMESPACE": "the Job is the hub's, and these commands run at a site",
+    "kubectl logs deployment/hub-operator -n HUB_NAMESPACE": (
+        "the Deployment is the hub's, and these commands run at a site"
+    ),
     "kubectl logs job/JOB -n HUB_NAMESPACE": "the Job is the hub's, and these commands run at a site",
     "helm uninstall wardround-hub -n wardround-hub": "docs/one-cluster.md has it in a block, which is run",
     "kubectl delete flowschema,prioritylevelconfiguration -l wardround.io/participant": (

@@ -317,15 +317,16 @@ _HUB = (
         warns=True,
         places=(Place.ROUND_RECONCILING, Place.CLEANING),
         meaning="The hub operator could not take the round's next step, and tries again.",
-        action="Read the log of the hub operator: it says why. Often the API server or an admission policy refuses "
-        "the step, or the store fails. Remove the cause. Nobody has to start the step again.",
+        action="Run `kubectl logs deployment/hub-operator -n HUB_NAMESPACE`: the log says why. Often the API server or "
+        "an admission policy refuses the step, or the store fails. Remove the cause. Nobody has to start the step "
+        "again.",
     ),
     _hub(
         name="NotDispatched",
         places=(Place.ROUND_FAILED,),
         meaning="The hub operator could not make the RoundTasks of all hospitals within deadlines.totalSeconds.",
-        action="Read the log of the hub operator: it quotes the API server. Remove the cause. Then ask the round's "
-        "author to apply a new round.",
+        action="Run `kubectl logs deployment/hub-operator -n HUB_NAMESPACE`: the log quotes the API server. Remove the "
+        "cause. Then ask the round's author to apply a new round.",
     ),
     _hub(
         name="AggregationDeadline",

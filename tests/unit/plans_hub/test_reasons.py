@@ -177,9 +177,14 @@ def test_a_command_for_a_cluster_names_the_namespace() -> None:
 
 @pytest.mark.parametrize("name", ["CountsInvalid", "CompressionInvalid", "FrozenNotZero", "UpdateLengthDiffers"])
 def test_a_hospital_that_goes_on_to_send_unusable_updates_can_be_suspended(name: str) -> None:
-    """Each round would wait for it and leave it out again."""
+    """Otherwise each round asks the hospital, and leaves out its update."""
     action = REASONS[name].about("site-a").action
     assert "the hub's administrator sets spec.suspend of Participant site-a to true until the hospital" in action
+
+
+@pytest.mark.parametrize("name", ["ActionFailed", "NotDispatched"])
+def test_a_step_that_the_hub_operator_could_not_take_names_the_command_that_shows_its_log(name: str) -> None:
+    assert REASONS[name].action.startswith("Run `kubectl logs deployment/hub-operator -n HUB_NAMESPACE`: the log ")
 
 
 def test_a_job_that_was_not_admitted_is_not_taken_for_a_pod_without_memory() -> None:
