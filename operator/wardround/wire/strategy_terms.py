@@ -100,7 +100,8 @@ def unknown(strategy: str, parameters: Parameters) -> str:
         return f"The strategy {strategy} takes {f'exactly the parameters {wanted}' if wanted else 'no parameters'}."
     for name, (pattern, words) in terms.parameters.items():
         if not pattern.fullmatch(parameters[name]):
-            return f"The parameter {name} of the strategy {strategy} has to be {words}, written as a string."
+            problem = f"The parameter {name} of the strategy {strategy} has to be {words}, written as a string."
+            return f'{problem} It is "{parameters[name]}".'
     return ""
 
 

@@ -115,6 +115,14 @@ def test_a_patience_that_cannot_end_the_series_early_is_refused(api: Api, rounds
         ("metrics", ["loss", "f1"], r'metrics\[1\]: Invalid value: "f1": A FederatedModel has no such metric'),
         ("metrics", ["loss", "threshold"], r'metrics\[1\]: Invalid value: "threshold": No round declares this number'),
         ("metrics", ["loss", "steps"], "metrics may list steps only with the strategy FedNova"),
+        (
+            "aggregation",
+            {
+                "strategy": "FedAdam",
+                "parameters": {"serverLearningRate": "0.1", "beta1": "1.0", "beta2": "0.9", "tau": "1"},
+            },
+            'momentum, beta1 and beta2 have to be numbers from 0 to below 1 .* Given: beta1 "1.0" beta2 "0.9"',
+        ),
         ("deadlines", {"totalSeconds": 10}, "shorter than one of the stages"),
     ],
 )

@@ -177,10 +177,10 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
         federated_round(**strategy("TrimmedMean", trimmed="1", hostile="1")),
         "not those of the strategy",
     ),
-    "half a hospital": (federated_round(**strategy("TrimmedMean", trimmed="1.5")), "not a number that it takes"),
+    "half a hospital": (federated_round(**strategy("TrimmedMean", trimmed="1.5")), 'Given: trimmed "1.5".'),
     "a bound of zero": (
         without(federated_round(base={"roundName": "r0"}, **strategy("NormBounding", largestNorm="0.0")), "initial"),
-        "not a number that it takes",
+        'Given: largestNorm "0.0".',
     ),
     "an optimizer of first weights": (
         federated_round(**strategy("FedAvgM", serverLearningRate="1", momentum="0.9")),
@@ -192,11 +192,11 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     ),
     "a momentum of one": (
         federated_round(**strategy("FedAvgM", serverLearningRate="1", momentum="1.0")),
-        "not a number that it takes",
+        'from 0 to below 1 with at most six digits after the point, written as strings. Given: momentum "1.0".',
     ),
     "a server that does not learn": (
         federated_round(**strategy("FedAdagrad", serverLearningRate="0.0", beta1="0", tau="0.001")),
-        "not a number that it takes",
+        'written as strings. Given: serverLearningRate "0.0" tau "0.001".',
     ),
     "fednova without steps": (
         without(federated_round(base={"roundName": "r0"}, **strategy("FedNova")), "initial"),

@@ -39,7 +39,8 @@ MEDIAN = {"strategy": "Median"}
         ),
         (
             {"aggregation": {"strategy": "NormBounding", "parameters": {"largestNorm": "0.0"}}},
-            "The parameter largestNorm of the strategy NormBounding has to be a number above 0",
+            "The parameter largestNorm of the strategy NormBounding has to be a number above 0 with at most six "
+            'digits before and after the point, written as a string. It is "0.0".',
         ),
         (
             {"aggregation": {"strategy": "NormBounding", "parameters": {"largestNorm": "2"}}},
