@@ -315,3 +315,17 @@ def test_a_round_that_collects_on_does_not_mind_that_the_job_before_is_gone() ->
 def test_a_hospital_that_has_not_answered_yet_may_fill_the_quorum() -> None:
     seen = closed(sent(A), sent(B), task(C), given=(sent(A), sent(B)), answer=SHORT)
     assert cancels(plan(seen)) == {A: "Altered"}
+
+
+def test_a_suspended_round_that_collects_on_has_no_deadline() -> None:
+    called_back = cancelled(accepted(C), "Suspended")
+    made = plan(noted(called_back, now=at(90000), spec={"suspend": True}))
+    assert made.actions == ()
+    assert condition_of(made, "Failed")[0] == "False"
+    assert message_of(made, "Suspended").startswith("The round pauses")
+
+
+def test_a_suspension_calls_back_hospitals_that_go_on_while_others_are_combined() -> None:
+    tasks = (sent(A), sent(B), accepted(C))
+    made = plan(closed(*tasks, given=tasks[:2], answer=None, spec={"suspend": True}))
+    assert (cancels(made), of_type(made, Grant)) == ({C: "Suspended"}, [])

@@ -365,6 +365,15 @@ def test_suspending_calls_back_what_is_on_its_way_and_keeps_what_was_sent() -> N
     assert [(each.task.metadata.namespace, each.reason) for each in of_type(made, Cancel)] == [("site-b", "Suspended")]
 
 
+def test_the_first_look_after_a_long_suspension_finds_no_deadline_that_is_over() -> None:
+    """The condition still says that the round is suspended."""
+    called_back = task("site-b", cancel=True, annotations={CANCELLED: "Suspended"})
+    held = dispatched(federated_round(), (condition("Suspended", True, "Suspended", 500),))
+    made = plan(observation(held, tasks=(sent("site-a"), called_back), now=at(90000)))
+    assert [(each.participant, each.attempt) for each in of_type(made, Dispatch)] == [("site-b", 2)]
+    assert of_type(made, Dispatch)[0].expires == at(90000 + 7200)
+
+
 def test_after_a_suspension_the_called_back_are_asked_anew_and_deadlines_start_anew() -> None:
     called_back = task("site-b", cancel=True, annotations={CANCELLED: "Suspended"})
     resumed = dispatched(federated_round(), (condition("Suspended", False, "Resumed", 5000),))

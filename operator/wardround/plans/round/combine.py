@@ -185,6 +185,8 @@ def _reading(view: View) -> str:
 def _meanwhile(view: View) -> tuple[tuple[Action, ...], list[datetime]]:
     """What is done for hospitals that have not sent while others are combined, and when again. They go on until a
     result is kept, or until the round's deadline: the aggregation may leave out so many that the quorum needs them."""
+    if view.round.spec.suspend:
+        return view.call_back(), []
     if view.seen.now >= view.deadline:
         return view.cancel("NotSentInTime"), []
     granted, renewals = grants(view)

@@ -5,7 +5,7 @@ from wardround.plans.round.parts import SUSPENDED, puts_until
 from wardround.plans.round.rulings import completed, failed
 from wardround.plans.round.server_state import kept_in_words
 from wardround.plans.round.status import CLEANED_UP, GRANTS_VALID, is_over
-from wardround.plans.round.types import EARLY_NUMBER, Action, Cancel, CleanUp, Ruling, StopEarly
+from wardround.plans.round.types import EARLY_NUMBER, Action, CleanUp, Ruling, StopEarly
 from wardround.plans.round.view import View
 from wardround.reasons.registry import REASONS
 
@@ -57,6 +57,6 @@ def suspended(view: View) -> Ruling | None:
         reason=SUSPENDED,
         message="The round pauses, because its spec.suspend is true. Until somebody sets spec.suspend to false, the "
         "hub operator asks no hospital and combines no updates.",
-        actions=tuple(Cancel(task=part.task, reason=SUSPENDED) for part in view.parts if part.open),
+        actions=view.call_back(),
         attention=view.attention(),
     )

@@ -116,9 +116,13 @@ def _set(before: Conditions, kind: str, holds: bool, reason: str, message: str, 
 
 
 def begun(seen: Observation) -> datetime:
-    """The time from which deadlines count: the start of the round, or the end of a suspension."""
+    """The time from which deadlines count: the start of the round, or the end of a suspension. A suspended round has no
+    deadline. The first look after the suspension finds the condition as it was, and its own time is the end."""
     started = reached(seen.round.status.timeline, STARTED) or seen.now
-    resumed = conditions.since(seen.round.status.conditions, "Suspended", "False")
+    known = seen.round.status.conditions
+    if seen.round.spec.suspend or conditions.is_true(known, "Suspended"):
+        return seen.now
+    resumed = conditions.since(known, "Suspended", "False")
     return max(started, resumed) if resumed else started
 
 

@@ -12,7 +12,7 @@ from wardround.plans import versions
 from wardround.plans.participant import barred, offered, offers, takes_part
 from wardround.plans.round.columns import unless_changed
 from wardround.plans.round.lengths import at_closing, of_one_length
-from wardround.plans.round.parts import Part, PartState, parts
+from wardround.plans.round.parts import SUSPENDED, Part, PartState, parts
 from wardround.plans.round.states import states
 from wardround.plans.round.status import DISPATCHED, asks_until, begun
 from wardround.plans.round.types import Action, Cancel, Observation
@@ -67,6 +67,10 @@ class View:
         """Stops tasks that were given up, under their own reason."""
         lost = (part for part in self.having(PartState.LOST) if part.to_cancel)
         return tuple(Cancel(task=part.task, reason=part.reason) for part in lost)
+
+    def call_back(self) -> tuple[Action, ...]:
+        """Stops tasks that still run while the round is suspended. The hub asks these hospitals again afterwards."""
+        return tuple(Cancel(task=part.task, reason=SUSPENDED) for part in self.parts if part.open)
 
     def cancel(self, reason: str) -> tuple[Action, ...]:
         """Stops tasks that still run, and tasks that were given up, the latter under their own reason.
