@@ -179,6 +179,7 @@ def test_a_hospital_that_withholds_its_numbers_is_waited_beside_and_not_named(na
     waits = plan(seen)
     assert (waits.actions, attention_of(waits)) == ((), {})
     assert condition_of(waits, "Reconciling") == ("True", "CollectingAgain")
+    assert "1 hospital withholds its numbers" in message_of(waits, "Reconciling")
     arrived = replace(seen, tasks=(sent(A), sent(B), sent(C, 500)))
     assert combined_tasks(plan(arrived)) == [A, B, C]
     lost = replace(seen, tasks=(sent(A), sent(B), failed(C, "Code", "ColumnMissing")))

@@ -14,7 +14,7 @@ from datetime import datetime
 from wardround.api.times import to_seconds
 from wardround.plans.round.counted import attempt
 from wardround.plans.round.parts import Part, PartState
-from wardround.plans.round.rulings import list_of, sentences
+from wardround.plans.round.rulings import list_of, sentences, withheld
 from wardround.plans.round.status import COLLECTED
 from wardround.plans.round.tries import job_name
 from wardround.plans.round.types import Aggregation, Cancel, Ruling
@@ -119,6 +119,7 @@ def refilled(view: View, lacking: Shortage) -> str:
     """Why the round collects although it has aggregated, and until when."""
     return sentences(
         f"Job {job_name(view, lacking.job)} has made no result: {lacking.missing}",
+        withheld(len(lacking.uncounted)),
         list_of("Left out", lacking.left_out),
         f"Other hospitals can still send an update until {to_seconds(view.deadline)}.",
     )
