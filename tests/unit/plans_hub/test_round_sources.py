@@ -109,6 +109,8 @@ def test_a_round_starts_from_the_result_of_a_round_that_was_deleted_while_it_wai
     statistics = replace(STORED, task="Statistics")
     other = plan(with_base(base_model=statistics, base_uid="uid-0", base_deleted=True))
     assert condition_of(other, "Failed") == ("True", "BaseTaskDiffers")
+    words = "The task of round train-0 is Statistics. This round needs a Train round."
+    assert message_of(other, "Failed").startswith(words)
 
 
 def test_a_round_made_after_its_base_was_deleted_says_so_and_waits_for_another_of_that_name() -> None:
@@ -194,6 +196,12 @@ def test_a_reference_that_does_not_exist_stalls_the_round_and_fails_it_after_the
 COUNTING = over(federated_round("heart-1", "uid-1", task="Statistics", initial=None, image=None), "Complete")
 OTHER_BOUNDS = replace(STORED, result=replace(STORED.result, schema_digest="sha256:" + "1" * 64))
 OTHER_COLUMNS = replace(OTHER_BOUNDS, result=replace(OTHER_BOUNDS.result, columns_digest="sha256:" + "1" * 64))
+
+
+def test_a_reference_of_another_task_is_told_in_words_that_suit_each_task() -> None:
+    made = plan(comparing(replace(READY, round=None, model=replace(STORED, task="Evaluate"))))
+    words = "The task of round heart-1 of spec.references is Evaluate."
+    assert message_of(made, "Failed").startswith(words)
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def _unfit_base(view: View, name: str) -> Ruling | None:
     return failed(
         view,
         "BaseTaskDiffers",
-        f"Round {name} is a {task} round. This round needs a {needed} round. {advice('BaseTaskDiffers')}",
+        f"The task of round {name} is {task}. This round needs a {needed} round. {advice('BaseTaskDiffers')}",
     )
 
 

@@ -67,7 +67,7 @@ def _unfit(view: View, reference: Reference) -> Ruling | None:
     task = live.spec.task if live is not None else reference.model.task if reference.model else ""
     if task == "Train":
         return None
-    message = f"Round {reference.name} of spec.references is a {task} round. {advice('ReferenceTaskDiffers')}"
+    message = f"The task of round {reference.name} of spec.references is {task}. {advice('ReferenceTaskDiffers')}"
     return failed(view, "ReferenceTaskDiffers", message)
 
 
