@@ -148,7 +148,7 @@ def of_verdict(version: ModelVersion, model: FederatedModel | None) -> list[Find
     verdict, meta = version.status.verdict, version.metadata
     if model is None or model.status.candidate != meta.name or meta.name in model.status.served:
         return []
-    waits = [each for each in of_conditions(model) if each.where == "VersionWaits"]
+    waits = [each for each in of_conditions(model) if each.reason == "PeopleDecide"]
     if waits:
         return waits
     if verdict is None or verdict.outcome == "Accepted":

@@ -228,9 +228,9 @@ MODELS = (
     ),
     _author(
         name="PeopleDecide",
-        places=(Place.MODEL_WAITS,),
+        places=(Place.MODEL_READY, Place.MODEL_WAITS),
         meaning="A new version of the model waits for a decision: the round's author has to say whether it becomes "
-        "the current version. Until then, the current version stays.",
+        "the current version. A version that is current now stays the current one until then.",
         action=f"The condition's message has the verdict of the gate. Compare {_METRICS}. {_DECIDE}",
     ),
     _nobody(
@@ -241,12 +241,14 @@ MODELS = (
     ),
     _author(
         name="VersionGone",
-        places=(Place.MODEL_READY, Place.MODEL_DELIVERED, Place.MODEL_STALLED),
+        places=(Place.MODEL_READY, Place.MODEL_DELIVERED, Place.MODEL_SCHEDULED, Place.MODEL_STALLED),
         meaning="The current version of the model is missing: somebody has deleted it, or spec.current names a version "
-        "that somebody has deleted or that its series did not make.",
-        action="Set spec.current.version to a version that status.versions of the FederatedModel lists. If "
-        "status.versions lists no version, begin a new series: `kubectl wardround begin federatedmodel/MODEL_NAME -n "
-        "FEDERATION`. When the version of this series is Ready, set spec.current.version to its number.",
+        "that somebody has deleted or that its series did not make. If the model has other versions, and series.from "
+        "is Current, no further series begins: people have to say which version it trains further.",
+        action="Set spec.current.version to a version that status.versions of the FederatedModel lists. "
+        "Or set series.from to Scratch. If status.versions lists no version, begin a new series: `kubectl "
+        "wardround begin federatedmodel/MODEL_NAME -n FEDERATION`. When the version of this series is Ready, set "
+        "spec.current.version to its number.",
     ),
     _author(
         name="VersionRoundGone",
@@ -257,10 +259,10 @@ MODELS = (
         meaning="The hub has no model of the version any more, because somebody has deleted the round that "
         "made this version, or has applied another round under its name. So no series starts from this version, and "
         "nobody gets it from the hub.",
-        action="If it is the current version, set spec.current.version to another version. Or set series.from to "
-        "Scratch, and when the new version is ready, set spec.current.version to its number. If no trigger begins the "
-        "next series, run `kubectl wardround begin federatedmodel/MODEL_NAME -n FEDERATION`. From now on, delete no "
-        "Statistics or Train round that a FederatedModel has made.",
+        action="If it is the current version, set spec.current.version to another version. Or set "
+        "series.from to Scratch, and when the new version is ready, set spec.current.version to its number. If no "
+        "trigger begins the next series, run `kubectl wardround begin federatedmodel/MODEL_NAME -n FEDERATION`. From "
+        "now on, delete no Statistics or Train round that a FederatedModel has made.",
     ),
     _author(
         name="VersionPinnedEarly",

@@ -13,7 +13,7 @@ from tests.integration.api.objects import FEDERATION, federated_model
 from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import conditions
-from tests.integration.hub.test_models import end, loss, newest
+from tests.integration.hub.test_models import end, loss, newest, until_model
 from wardround.api import names
 from wardround.kube.errors import NotFound
 from wardround.kubectl import main
@@ -110,9 +110,9 @@ async def test_a_sweep_is_made_once_ranked_and_its_first_two_are_compared_in_pai
     assert "The table ranks 2 of 2 models by their loss on validation rows of 2 hospitals." in output
     assert output.index(two) < output.index(one)
     # The version of either model waits for people.
-    for each in models(world):
-        assert "current" not in each["status"]
-        assert conditions(each)["Ready"] == ("False", "NoVersionYet")
+    for name in (one, two):
+        waits = await until_model(world, name, "Ready", ("False", "PeopleDecide"))
+        assert "current" not in waits["status"]
 
     running = asyncio.create_task(runs(world, capsys, "compare", f"fm/{two}", f"fm/{one}"))
 

@@ -40,6 +40,29 @@ def test_the_answer_says_when_the_series_begins(shown: dict[str, Any], expected:
     assert expected in answer(federatedmodel.parse(shown))
 
 
+@pytest.mark.parametrize("suspend", [False, True])
+def test_the_answer_says_that_no_version_is_current_and_what_to_do(suspend: bool) -> None:
+    ready = condition("Ready", "False", "PeopleDecide", "Set spec.current.version to 1.")
+    shown = answer(federatedmodel.parse(model("Ended", ready, suspend=suspend)))
+    assert ("begins now" in shown) != suspend
+    assert shown.endswith("The FederatedModel is not Ready (PeopleDecide): Set spec.current.version to 1.")
+    ready = condition("Ready", "False", "NoVersionYet")
+    assert "not Ready" not in answer(federatedmodel.parse(model("Training", ready)))
+
+
+def test_the_answer_does_not_promise_a_series_that_does_not_begin() -> None:
+    message = "No further series begins until spec.current.version names one of these versions: 1."
+    conditions = (
+        condition("Ready", "False", "VersionGone", message),
+        condition("Stalled", "True", "VersionGone", message),
+    )
+    shown = answer(federatedmodel.parse(model("Ended", *conditions)))
+    assert shown == (
+        "Series 4 of federatedmodel/heart -n fed begins as soon as nothing holds it up. The FederatedModel is Stalled "
+        f"(VersionGone): {message}"
+    )
+
+
 class Hub:
     default_namespace = "fed"
     server = "https://hub.example"

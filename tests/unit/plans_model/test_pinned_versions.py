@@ -10,7 +10,7 @@ from wardround.plans.model import plan as model_plan
 def test_with_manual_promotion_each_version_waits_for_a_person() -> None:
     world = trained("Accepted", gate={"promote": "Manual"})
     assert world.model.status.current is None
-    assert world.condition("Ready") == ("False", "NoVersionYet", "")
+    assert world.condition("Ready")[:2] == ("False", "PeopleDecide")
     assert world.condition("VersionWaits")[2].startswith("Version 2 is Accepted.")
     world.pin(1)
     world.run()

@@ -50,12 +50,27 @@ def answer(model: FederatedModel) -> str:
         waits_for.append(f"series {series.number} has ended")
     if model.spec.suspend:
         waits_for.append("somebody sets spec.suspend to false")
+    stalled, lacking = conditions.find_true(model.status.conditions, "Stalled"), _lacking(model)
+    if not waits_for and stalled is not None:
+        return (
+            f"Series {following} of {where} begins as soon as nothing holds it up. The FederatedModel is Stalled "
+            f"({stalled.reason}): {stalled.message}"
+        )
     if not waits_for:
-        return f"Series {following} of {where} begins now. To follow it: kubectl wardround watch {where}"
-    stalled = conditions.find_true(model.status.conditions, "Stalled")
+        begins = f"Series {following} of {where} begins now. To follow it: kubectl wardround watch {where}"
+        return "\n".join(filter(None, (begins, lacking)))
     why = (
         f" Series {series.number} waits for people ({stalled.reason}): kubectl wardround explain {where}"
         if stalled is not None and series.stage != "Ended"
         else ""
     )
-    return f"Series {following} of {where} begins when {' and '.join(waits_for)}.{why}"
+    begins = f"Series {following} of {where} begins when {' and '.join(waits_for)}.{why}"
+    return "\n".join(filter(None, (begins, lacking)))
+
+
+def _lacking(model: FederatedModel) -> str:
+    """Why the model has no current version, and so what the next series starts from; empty if it has one."""
+    ready = conditions.find(model.status.conditions, "Ready")
+    if ready is None or ready.status == "True" or not ready.message:
+        return ""
+    return f"The FederatedModel is not Ready ({ready.reason}): {ready.message}"

@@ -74,7 +74,8 @@ def version_gone(seen: Observation, *, result_gone: bool = False) -> Fault | Non
         )
         return "VersionPinnedEarly", f"{message} {early}"
     if pinned and versions.pinned_name(seen) not in listed:
-        return "VersionGone", f"spec.current names version {pinned.version}, which does not exist. {advice}"
+        cause = f"spec.current names version {pinned.version}, which does not exist."
+        return "VersionGone", sentences(cause, "" if versions.current(seen) else _goes_on_from(seen), advice)
     if pinned and _is_noted_early(seen):
         message = (
             f"Version {pinned.version} does not become the current one: spec.current named it before it existed, so "
@@ -82,8 +83,31 @@ def version_gone(seen: Observation, *, result_gone: bool = False) -> Fault | Non
         )
         return "VersionPinnedEarly", f"{message} {early}"
     if not pinned and current and current not in listed:
-        return "VersionGone", f"ModelVersion {current} was the current one, and somebody deleted it. {advice}"
+        return _current_gone(seen)
     return round_gone(seen)
+
+
+def _current_gone(seen: Observation) -> Fault:
+    message = sentences(
+        f"ModelVersion {seen.model.status.current} was the current one, and somebody deleted it.",
+        _goes_on_from(seen),
+        advice_for(seen.model.metadata, "VersionGone"),
+    )
+    return "VersionGone", message
+
+
+def _goes_on_from(seen: Observation) -> str:
+    """What the next series of a model without its current version starts from."""
+    if versions.waits_for_choice(seen):
+        others = ", ".join(str(each.spec.version) for each in versions.own(seen))
+        return f"No further series begins until spec.current.version names one of these versions: {others}."
+    return f"The next series starts from {_anew(seen)}."
+
+
+def _anew(seen: Observation) -> str:
+    """What a series starts from that does not train the current version further."""
+    pushed = seen.model.spec.initial.pushed
+    return f"the pushed ModelVersion {pushed}" if pushed else "new weights"
 
 
 def round_gone(seen: Observation) -> Fault | None:
@@ -106,6 +130,8 @@ def start_fault(seen: Observation) -> Fault | None:
     spec = seen.model.spec
     if spec.series.start == "Current" and versions.current(seen) is not None:
         return round_gone(seen)
+    if versions.waits_for_choice(seen):
+        return _current_gone(seen)
     if not seen.pushed_gone:
         return None
     message = (
@@ -230,7 +256,7 @@ def _conditions(after: Observation, ruling: Ruling, gone: Fault | None) -> Condi
     current = after.model.status.current
     unmeasured = versions.without_numbers(versions.current(after))
     known = (unmeasured.reason, unmeasured.message) if unmeasured else ("VersionCurrent", _against_the_gate(after))
-    reason, message = gone or (known if current else ("NoVersionYet", ""))
+    reason, message = gone or (known if current else _not_chosen(after))
     result = conditions.set_condition(
         after.model.status.conditions,
         "Ready",
@@ -260,6 +286,12 @@ def _against_the_gate(after: Observation) -> str:
     return f"{_outcome(version)} It is the current version because spec.current has named it."
 
 
+def _not_chosen(after: Observation) -> Fault:
+    """Why no version has ever been the current one."""
+    version = versions.waiting(after)
+    return ("PeopleDecide", _decide(after, version)) if version else ("NoVersionYet", "")
+
+
 _Condition = tuple[str, bool, str, str]
 
 
@@ -270,14 +302,17 @@ def _suspended(ruling: Ruling) -> _Condition:
 
 def _waits(after: Observation) -> _Condition:
     version = versions.waiting(after)
-    message = _decide(version) if version else ""
+    message = _decide(after, version) if version else ""
     return "VersionWaits", version is not None, "PeopleDecide" if version else "NoVersionWaits", message
 
 
-def _decide(version: ModelVersion) -> str:
+def _decide(after: Observation, version: ModelVersion) -> str:
     number = version.spec.version
+    without = not after.model.status.current and after.model.spec.series.start == "Current"
     return sentences(
-        _outcome(version), f"To make version {number} the current one, set spec.current.version to {number}."
+        _outcome(version),
+        f"To make version {number} the current one, set spec.current.version to {number}.",
+        f"Until then, no version is current, and each series starts from {_anew(after)}." if without else "",
     )
 
 

@@ -53,6 +53,13 @@ def current(seen: Observation) -> ModelVersion | None:
     return seen.versions.get(seen.model.status.current or "")
 
 
+def waits_for_choice(seen: Observation) -> bool:
+    """Whether people have to say which version the next series trains further: the current one is deleted, and others
+    exist. A series from new weights would drop what they have learnt, and nobody has asked for that."""
+    deleted = bool(seen.model.status.current) and current(seen) is None
+    return deleted and seen.model.spec.series.start == "Current" and bool(own(seen))
+
+
 def is_gone(seen: Observation, version: ModelVersion) -> bool:
     """Whether the hub has no model of a version, because the round that made it is deleted or replaced."""
     return version.metadata.name in seen.gone
