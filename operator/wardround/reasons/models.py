@@ -19,6 +19,10 @@ _DECIDE = (
     "Then decide whether the new version becomes current. If so, set spec.current.version of the FederatedModel to the "
     "number of the new version."
 )
+_GO_BACK = (
+    "Hospitals that have a newer version refuse an older one (ModelVersionBackwards) until they go back too: the steps "
+    "are in docs/federation.md, Go back to an older version."
+)
 _ASK = (
     "Ask all hospitals whether labels or units in their data have changed. If a hospital finds an error, it corrects "
     "its data. Then wait for the next series, which trains with the corrected data."
@@ -246,7 +250,7 @@ MODELS = (
         "that somebody has deleted or that its series did not make. If the model has other versions, and series.from "
         "is Current, no further series begins: people have to say which version it trains further.",
         action="Set spec.current.version to a version that status.versions of the FederatedModel lists. "
-        "Or set series.from to Scratch. If status.versions lists no version, begin a new series: `kubectl "
+        f"{_GO_BACK} Or set series.from to Scratch. If status.versions lists no version, begin a new series: `kubectl "
         "wardround begin federatedmodel/MODEL_NAME -n FEDERATION`. When the version of this series is Ready, set "
         "spec.current.version to its number.",
     ),
@@ -259,7 +263,7 @@ MODELS = (
         meaning="The hub has no model of the version any more, because somebody has deleted the round that "
         "made this version, or has applied another round under its name. So no series starts from this version, and "
         "nobody gets it from the hub.",
-        action="If it is the current version, set spec.current.version to another version. Or set "
+        action=f"If it is the current version, set spec.current.version to another version. {_GO_BACK} Or set "
         "series.from to Scratch, and when the new version is ready, set spec.current.version to its number. If no "
         "trigger begins the next series, run `kubectl wardround begin federatedmodel/MODEL_NAME -n FEDERATION`. From "
         "now on, delete no Statistics or Train round that a FederatedModel has made.",

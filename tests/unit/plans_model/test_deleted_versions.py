@@ -31,6 +31,7 @@ def test_no_series_begins_from_new_weights_by_itself_while_the_model_has_other_v
     status, reason, message = world.condition("Stalled")
     assert (status, reason) == ("True", "VersionGone")
     assert message.startswith(f"{CAUSE}{CHOICE} The round's author: Set spec.current.version to a version")
+    assert "(ModelVersionBackwards)" in message
     assert len(message) < MESSAGE_LIMIT
     assert world.condition("Ready") == ("False", "VersionGone", message)
     assert world.condition("Scheduled") == ("False", "VersionGone", f"Series 3 does not begin. {message}")
