@@ -81,6 +81,13 @@ def test_a_list_of_models_says_why_no_series_is_next() -> None:
     assert "priority" not in columns["Scheduled"]
 
 
+def test_a_list_of_models_says_whether_hospitals_get_the_current_version() -> None:
+    """A failed delivery is no fault of the model: it is Ready, and not Stalled."""
+    columns = {each["name"]: each for each in version(CRDS["federatedmodels"])["additionalPrinterColumns"]}
+    assert columns["Delivered"]["jsonPath"] == '.status.conditions[?(@.type=="Delivered")].reason'
+    assert "priority" not in columns["Delivered"]
+
+
 def test_a_list_of_models_says_in_one_word_what_a_series_does_or_waits_for() -> None:
     """For example that it waits until it tries a failed round again. The message has the round and the time."""
     columns = {each["name"]: each for each in version(CRDS["federatedmodels"])["additionalPrinterColumns"]}
