@@ -87,7 +87,9 @@ def share(text: str) -> Decimal:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """`max_left_out`: the largest share of a file's rows that may break the Dataset's schema.
+    """`data_schemas`: DataSchemas that Datasets may have; None if the Site does not say. The admission policy decides.
+
+    `max_left_out`: the largest share of a file's rows that may break the Dataset's schema.
 
     `max_evaluations`: of each Dataset and side of its split, in 30 days.
     """
@@ -97,6 +99,7 @@ class Policy:
     images: tuple[str, ...] = ()
     commands: tuple[tuple[str, ...], ...] = (DEFAULT_COMMAND,)
     datasets: tuple[AllowedDataset, ...] = ()
+    data_schemas: tuple[str, ...] | None = None
     parameters: tuple[AllowedParameter, ...] = DEFAULT_PARAMETERS
     local_sockets: bool = False
     min_quorum: int = 2

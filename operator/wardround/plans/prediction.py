@@ -14,6 +14,7 @@ from wardround.api.prediction import PREDICT_SECONDS, Prediction, PredictionStat
 from wardround.api.site import Site
 from wardround.manifests.prediction import CONTAINER, build
 from wardround.manifests.prediction_job import PredictionJob
+from wardround.plans import listed
 from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, ClosedJobPlan
 from wardround.plans.pod import Job, Pod, Step, out_of_time
 from wardround.plans.sitetask.failure import failure, not_pulled
@@ -98,7 +99,9 @@ def plan(seen: Observation) -> Plan:
 
 def not_admitted(seen: Observation, words: str) -> Plan:
     """The plan after the API server has refused the Job, with its `words`."""
-    return Plan(status=_waiting(seen, "JobNotAdmitted", words), requeue_after=ADMISSION_SECONDS)
+    advice = at_a_prediction(REASONS["JobNotAdmitted"]).advice
+    message = conditions.fitting(f"{words.rstrip('.')}.", advice)
+    return Plan(status=_waiting(seen, "JobNotAdmitted", message), requeue_after=ADMISSION_SECONDS)
 
 
 Fault = tuple[str, str]
@@ -136,6 +139,15 @@ def _described(seen: Observation, site: Site) -> Fault | None:
     return None
 
 
+def _dataset_listed(seen: Observation, site: Site) -> Fault | None:
+    """The API server compares the same lists when the Job is made."""
+    assert seen.dataset is not None, "an earlier rule"
+    missing = listed.unlisted(site.spec.policy, seen.prediction.spec.dataset_name, seen.dataset)
+    if not missing:
+        return None
+    return "DatasetNotListed", f"The Prediction waits: {missing}. {REASONS['DatasetNotListed'].advice}"
+
+
 def _code_allowed(seen: Observation, site: Site) -> Fault | None:
     """The first fault of the code that a Prediction names. The API server compares the same fields."""
     code, policy = seen.prediction.spec.code, site.spec.policy
@@ -157,7 +169,13 @@ def _unlisted(part: str, shown: str) -> str:
     )
 
 
-RULES: tuple[Callable[[Observation, Site], Fault | None], ...] = (_models_claim, _listed, _described, _code_allowed)
+RULES: tuple[Callable[[Observation, Site], Fault | None], ...] = (
+    _models_claim,
+    _listed,
+    _described,
+    _dataset_listed,
+    _code_allowed,
+)
 
 
 def job(seen: Observation, site: Site, control: Control) -> PredictionJob:

@@ -13,7 +13,7 @@ from wardround.api.dataset import READ_SECONDS, DatasetStatus, Limits, Reading
 from wardround.api.site import Site
 from wardround.api.times import parse_time, sooner, to_seconds
 from wardround.manifests.reading import ReadingJob, build
-from wardround.plans import dataset, published
+from wardround.plans import dataset, listed, published
 from wardround.plans.closed_job import ADMISSION_SECONDS, UNPROVEN_SECONDS, WITHOUT_A_POD, ClosedJobPlan
 from wardround.plans.pod import JOB_NOT_ADMITTED, Job, Pod, Step, out_of_time
 from wardround.plans.sitetask.job import workload
@@ -22,7 +22,7 @@ from wardround.reasons.registry import REASONS
 
 # After a reading that did not come to the file.
 RETRY_SECONDS = 600.0
-# While policy.datasets does not list the Dataset.
+# While the site chart does not list the Dataset or its DataSchema.
 UNLISTED_SECONDS = 60.0
 PAUSES = {JOB_NOT_ADMITTED: ADMISSION_SECONDS, "IsolationUnproven": UNPROVEN_SECONDS}
 # So many characters of the API server's answer fit into a status.
@@ -82,7 +82,7 @@ Plan = ClosedJobPlan[DatasetStatus]
 def plan(seen: Observation) -> Plan:
     """What to do about readings, and what the hub may read of the newest one."""
     planned = _plan(seen)
-    if seen.site is None or _unlisted(seen, seen.site):
+    if seen.site is None or not listed.is_listed(seen.site.spec.policy, seen.name):
         return planned
     policy = seen.site.spec.policy
     status = published.publish(planned.status, policy, seen.now)
@@ -146,7 +146,7 @@ def _admitted(seen: Observation) -> Observation:
 def _due(seen: Observation, status: DatasetStatus, site: Site) -> Plan:
     if fault := _unreadable(status):
         return Plan(status=refused(seen, status, *fault))
-    if unlisted := _unlisted(seen, site):
+    if unlisted := listed.unlisted(site.spec.policy, seen.name, seen.spec):
         return Plan(status=refused(seen, status, JOB_NOT_ADMITTED, unlisted), requeue_after=UNLISTED_SECONDS)
     if seen.control is None:
         return Plan(status=status, needs_control=True)
@@ -299,13 +299,3 @@ def _scheduled(seen: Observation, status: DatasetStatus) -> float | None:
 
 def _left(seen: Observation, since: str, seconds: float) -> float:
     return seconds - (seen.now - parse_time(since)).total_seconds()
-
-
-def _unlisted(seen: Observation, site: Site) -> str:
-    """Why the API server would admit no Job that reads this Dataset; empty if it may."""
-    if not any(each.name == seen.name for each in site.spec.policy.datasets):
-        return (
-            "policy.datasets in the values of the site chart does not list this Dataset, so the API server admits no "
-            "pod that reads it"
-        )
-    return ""

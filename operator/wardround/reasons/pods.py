@@ -131,9 +131,9 @@ _PLATFORM = (
         meaning="The API server of the hospital's cluster did not admit the training Job, so training has not started.",
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: the output quotes the API server. "
         "Remove the cause. Often the cause is a ResourceQuota or LimitRange of the namespace, an admission policy of "
-        "the cluster, or a Dataset that policy.datasets no longer lists. If the message names an unknown field, "
-        "upgrade the CRDs (chart wardround-crds) with `helm upgrade`, and then the chart wardround-site to the same "
-        "version. The site operator tries again.",
+        "the cluster, or a name that policy.datasets or policy.dataSchemas in the values of the site chart no longer "
+        "lists. If the message names an unknown field, upgrade the CRDs (chart wardround-crds) with `helm upgrade`, "
+        "and then the chart wardround-site to the same version. The site operator tries again.",
         at_prediction=Words(
             meaning="The site's API server did not admit the Job of the Prediction.",
             action="The condition's message quotes the API server. Remove the cause. Often the cause is a "

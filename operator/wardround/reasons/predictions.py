@@ -55,6 +55,14 @@ PREDICTIONS = (
         "chart, and run `helm upgrade`. The site operator then goes on.",
     ),
     _hospital(
+        name="DatasetNotListed",
+        places=(Place.PREDICTION_STALLED,),
+        meaning="The Prediction waits: the values of the site chart do not list its Dataset, or the DataSchema of this "
+        "Dataset. So the site's API server admits no pod that reads with them.",
+        action="Add the name that the condition's message shows to policy.datasets or policy.dataSchemas in the values "
+        "of the site chart, and run `helm upgrade`. The site operator then goes on.",
+    ),
+    _hospital(
         name="NoDataset",
         places=(Place.PREDICTION_STALLED,),
         meaning="The Prediction waits: the Dataset in its spec.datasetName does not exist in this namespace.",

@@ -66,6 +66,12 @@ def test_values_of_the_hub_do_not_replace_the_hospitals(helm: Helm, tmp_path: Pa
     assert container["image"] == own["image"]
 
 
+def test_the_site_shows_its_operator_the_lists_that_the_admission_policies_compare(helm: Helm) -> None:
+    shown = of_kind(render(helm, "site"), "Site")["site"]["spec"]["policy"]
+    for name in ("datasets", "dataSchemas"):
+        assert shown[name] == VALUES["site"]["policy"][name] != []
+
+
 def test_no_pod_with_keys_or_network_mounts_the_state_of_training(helm: Helm) -> None:
     claims = {
         name: [

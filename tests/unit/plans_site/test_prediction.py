@@ -39,8 +39,8 @@ JOB = Job(name="predict-uid", namespace="hospital-a", uid="job")
 PREDICTED = {"version": "v3", "digest": "sha256:" + "a" * 64, "answered": 40, "outside": 2, "notes": ["one."]}
 
 
-def site(models: str = "models", rows: str = "new-cases", answers: str = "answers") -> Site:
-    plain = a_site()
+def site(models: str = "models", rows: str = "new-cases", answers: str = "answers", **policy: Any) -> Site:
+    plain = a_site(**policy)
     workload = dataclasses.replace(plain.spec.workload, models_claim_name=models)
     claims = PredictionVolumeClaims(rows_claim_names=(rows,), answers_claim_names=(answers,))
     return dataclasses.replace(plain, spec=dataclasses.replace(plain.spec, workload=workload, predictions=claims))
@@ -115,6 +115,11 @@ def test_no_job_is_made_before_the_positive_control() -> None:
         ),
         ({"site": site(answers="other")}, "ClaimNotListed", "predictions.answersClaimNames"),
         ({"dataset": None}, "NoDataset", "datasetName"),
+        (
+            {"site": site(datasets=[])},
+            "DatasetNotListed",
+            "policy.datasets in the values of the site chart does not list Dataset breast, so",
+        ),
         ({"schema": None}, "SchemaNotFound", f"The name of the DataSchema is {SPEC['schemaName']}"),
     ],
 )
@@ -129,9 +134,20 @@ def test_a_prediction_waits_for_what_people_have_to_change(changes: dict[str, An
     assert plans.plan(seen(prediction=after)).create is not None
 
 
-def test_a_refused_job_is_tried_again() -> None:
-    planned = plans.not_admitted(seen(), "policy.datasets has to name that Dataset")
-    assert shown(planned, "Reconciling") == ("JobNotAdmitted", "policy.datasets has to name that Dataset")
+def test_a_prediction_says_which_list_lacks_its_dataset_or_its_dataschema_and_goes_on_with_both() -> None:
+    reason, message = shown(plans.plan(seen(site=site(dataSchemas=["other"]))), "Stalled")
+    assert reason == "DatasetNotListed"
+    assert f"policy.dataSchemas in the values of the site chart does not list {SPEC['schemaName']}" in message
+    assert "The hospital's administrator: Add the name" in message
+    assert plans.plan(seen(site=site(dataSchemas=[SPEC["schemaName"]]))).create
+
+
+@pytest.mark.parametrize("words", ["exceeded quota", "exceeded quota " * 100])
+def test_a_refused_job_is_tried_again(words: str) -> None:
+    planned = plans.not_admitted(seen(), words)
+    reason, message = shown(planned, "Reconciling")
+    assert (reason, message.startswith("exceeded quota")) == ("JobNotAdmitted", True)
+    assert message.endswith("The site operator tries again.") == (words == "exceeded quota")
     assert planned.requeue_after == closed_job.ADMISSION_SECONDS
 
 

@@ -259,12 +259,21 @@ def test_a_dataset_that_the_site_does_not_list_is_not_read_and_says_so_once() ->
     assert reading_of(status).reason == "JobNotAdmitted"
     assert "policy.datasets" in (reading_of(status).message or "")
     assert (ready(status).status, ready(status).reason) == ("False", "ReadingNotAdmitted")
-    assert "does not list this Dataset" in ready(status).message
+    assert "does not list Dataset breast" in ready(status).message
     assert "add the Dataset" in ready(status).message
     again = later(status, 3600, site=a_site(datasets=[]), request="now")
     assert again.status == status
     assert again.requeue_after == 60
     assert later(status, 3600, request="now").create
+
+
+def test_a_dataset_whose_dataschema_the_site_does_not_list_is_not_read_and_names_it() -> None:
+    planned = reading.plan(seen(site=a_site(dataSchemas=["other"])))
+    assert (planned.create, planned.needs_control) == (None, False)
+    assert ready(planned.status).reason == "ReadingNotAdmitted"
+    assert f"does not list {SPEC['schemaName']}, the DataSchema of Dataset breast" in ready(planned.status).message
+    assert "`helm upgrade`" in ready(planned.status).message
+    assert later(planned.status, 3600, site=a_site(dataSchemas=[SPEC["schemaName"]])).create
 
 
 @pytest.mark.parametrize("change", [{"schema": None}, {"schema": {**SCHEMA, "target": "benign"}}])
