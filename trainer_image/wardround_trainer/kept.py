@@ -66,4 +66,5 @@ def save(path: Path, optimizer: str, state: Mapping[str, Mapping[str, Array]]) -
 
 
 def _differs(difference: str) -> ParametersError:
-    return ParametersError("StateDiffers", f"the optimizer state of an earlier round {difference}: {ADVICE}")
+    message = f"the optimizer state of an earlier round {difference}: {ADVICE}"
+    return ParametersError("StateDiffers", message, "optimizerState")

@@ -99,6 +99,7 @@ def _base(folders: Folders, work: Task) -> Tensors:
             "BaseDiffers",
             f"the base model has hidden layers of {list(widths)}, the parameters name {list(parameters.widths())}: "
             "leave out model and hidden, or use the base's",
+            "hidden" if parameters.hidden else "model",
         )
     return tensors
 

@@ -273,7 +273,9 @@ _CODE = (
         meaning="The training code refused a parameter of the round: it does not know the parameter, or cannot use "
         "its value.",
         action="The parameter is PARAMETER. Compare its name and value with the documentation of the image (or with "
-        f"the training contract), and correct them {CORRECTED}. If you need to know more, ask the hospital for "
+        f"the training contract), and correct them {CORRECTED}. The built-in trainer refuses model and hidden if they "
+        "do not fit the model that the round starts from: leave both out. It refuses optimizerState if the optimizer "
+        "has changed since the last round: set it to reset. If you need to know more, ask the hospital for "
         "the log of the training pod (container train, or init in an initial round).",
     ),
     _code(
