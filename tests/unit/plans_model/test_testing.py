@@ -286,6 +286,22 @@ def test_a_version_is_delivered_before_it_is_measured() -> None:
     assert made.tests == [FIRST]
 
 
+def test_a_version_that_is_lost_before_its_delivery_does_not_wait_for_the_delivery() -> None:
+    """No round ever delivers it, so its measurement ends with the cause."""
+    made = world(deliver={"to": "Participants"})
+    while made.model.status.delivery is None:
+        made.step()
+        for name in under_way(made):
+            made.complete(name)
+    assert made.model.status.delivery.round not in made.rounds
+    del made.rounds[version(made).spec.round_name]
+    made.settle()
+    assert made.condition("Delivered")[:2] == ("False", "VersionRoundGone")
+    assert made.condition("Tested")[:2] == ("False", "TestFailed")
+    assert "because somebody deleted round" in result_of(made).message
+    assert made.tests == []
+
+
 def test_nothing_is_measured_without_the_field_or_while_the_model_is_suspended() -> None:
     made = trained(evaluation={"testRows": False})
     assert made.tests == []
