@@ -330,3 +330,26 @@ def test_a_suspension_calls_back_hospitals_that_go_on_while_others_are_combined(
     tasks = (sent(A), sent(B), accepted(C))
     made = plan(closed(*tasks, given=tasks[:2], answer=None, spec={"suspend": True}))
     assert (cancels(made), of_type(made, Grant)) == ({C: "Suspended"}, [])
+
+
+def test_a_round_that_too_few_others_may_fill_fails_at_once() -> None:
+    both = tuple(LeftOut(participant=name, reason="Altered") for name in (A, B))
+    answer = AggregationFailure(reason="NothingToAggregate", left_out=both)
+    made = plan(closed(sent(A), sent(B), accepted(C), given=(sent(A), sent(B)), answer=answer))
+    assert condition_of(made, "Failed") == ("True", "NothingToAggregate")
+
+
+def test_a_hospital_that_was_not_asked_yet_may_fill_the_quorum() -> None:
+    seen = closed(sent(A), sent(B), given=(sent(A), sent(B)), answer=SHORT, roster=NAMES)
+    assert cancels(plan(seen)) == {A: "Altered"}
+
+
+def test_late_updates_of_another_length_do_not_change_what_was_combined() -> None:
+    """Most initial updates have another length by now, and the answer had no room for names."""
+    late = [sent(name, 165, upload=Upload(bytes=9999)) for name in (C, D, "site-e")]
+    tasks = (sent(A), sent(B), *late)
+    everyone = (*NAMES, D, "site-e")
+    known: dict[str, Any] = {"participants": {name: participant(name) for name in everyone}}
+    seen = closed(*tasks, given=tasks[:2], answer=combined(), spec={"participants": {"names": list(everyone)}}, **known)
+    [store] = of_type(plan(seen), StoreModel)
+    assert store.model.aggregated == (A, B)

@@ -69,9 +69,11 @@ def counted_names(view: View, job: Aggregation, answer: AggregationResult) -> tu
 
 
 def given(view: View, job: Aggregation) -> tuple[Part, ...]:
-    """The parts whose updates the aggregation was given. Others may have sent theirs later."""
-    sent = view.having(PartState.SENT)
-    return sent if job.given is None else tuple(part for part in sent if attempt(part.task) in job.given)
+    """The parts whose updates the aggregation was given. Others may have sent theirs later. It does not matter what has
+    become of a part since: in an initial round, most later updates may have another length."""
+    if job.given is None:
+        return view.having(PartState.SENT)
+    return tuple(part for part in view.parts if attempt(part.task) in job.given)
 
 
 def too_late(view: View, job: Aggregation) -> tuple[LeftOut, ...]:
