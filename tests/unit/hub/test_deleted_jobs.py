@@ -49,7 +49,10 @@ def test_a_deleted_job_is_followed_by_one_with_another_number_and_the_round_says
             reconciling = condition(hub.round("train-1"), "Reconciling")
             assert reconciling is not None
             assert "This is try 2. Job" in reconciling.message
-            assert "is not there any more: somebody has deleted it." in reconciling.message
+            assert (
+                "is not there any more: a person has deleted it, or Kubernetes a day after its end."
+                in reconciling.message
+            )
             delete_job(hub, 2)
             await hub.settle()
             assert (jobs(hub), numbers(hub, "Secret")) == ([3], [2, 3])

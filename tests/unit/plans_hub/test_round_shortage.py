@@ -292,6 +292,8 @@ def test_a_deleted_job_is_made_again_under_another_number_after_a_pause() -> Non
     assert (waits.actions, waits.requeue_after) == ((), 1)
     assert condition_of(waits, "Reconciling") == ("True", "AggregatingAgain")
     assert message_of(waits, "Reconciling").startswith(f"Job {names.aggregation_name(UID, 1)} is not there any more: ")
+    assert message_of(waits, "Reconciling").endswith("The API server's audit log shows who deleted the Job.")
+    assert "kubectl" not in message_of(waits, "Reconciling")
     made = plan(closed(*tasks, given=tasks, answer=None, job=gone, now=at(165)))
     [again] = of_type(made, Aggregate)
     assert (again.number, again.failures) == (2, 1)

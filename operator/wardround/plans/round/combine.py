@@ -298,6 +298,9 @@ def _give_up(view: View, job: Aggregation, answer: AggregationFailure | None) ->
 
 
 def _advised(view: View, job: Aggregation, reason: str) -> str:
+    """A Job that is not there any more has neither a pod nor a log."""
+    if job.made is not None:
+        return "The hub's administrator: The API server's audit log shows who deleted the Job."
     return REASONS[reason].about(job=job_name(view, job)).advice
 
 

@@ -63,7 +63,7 @@ def ending(view: View, job: Aggregation, answer: AggregationFailure | None) -> s
     """How a try ended that has made no result."""
     name = job_name(view, job)
     if job.made is not None:
-        return f"Job {name} is not there any more: somebody has deleted it."
+        return f"Job {name} is not there any more: a person has deleted it, or Kubernetes a day after its end."
     if answer is not None:
         return sentences(f"Job {name} ended with {answer.reason}.", answer.message)
     code = "" if job.exit_code is None else f"exit code {job.exit_code}"
