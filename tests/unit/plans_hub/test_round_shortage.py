@@ -355,3 +355,35 @@ def test_late_updates_of_another_length_do_not_change_what_was_combined() -> Non
     seen = closed(*tasks, given=tasks[:2], answer=combined(), spec={"participants": {"names": list(everyone)}}, **known)
     [store] = of_type(plan(seen), StoreModel)
     assert store.model.aggregated == (A, B)
+
+
+def test_the_next_aggregation_has_all_its_time_also_if_no_update_was_left_out() -> None:
+    """Nothing has to be noted at a RoundTask, and so the round does not collect in between."""
+    answer = replace(combined(B), withheld=1, uncounted=(A,))
+    tasks = (sent(A), sent(B), sent(C, 165))
+    made = plan(closed(*tasks, given=tasks[:2], answer=answer, spec=EVALUATE, now=at(3700), **BASE))
+    [job] = of_type(made, Aggregate)
+    assert job.until == at(3700 + 3600)
+    assert reached(made.status.timeline, "Collected") == at(3700)
+
+
+def test_a_deleted_job_makes_no_round_aggregate_the_same_updates_again() -> None:
+    """The deleted Job had them, and its round collects on."""
+    tasks = (sent(A), sent(B), accepted(C))
+    gone: dict[str, Any] = {"over": True, "disrupted": True, "made": at(160)}
+    seen = closed(*tasks, given=tasks[:2], answer=None, job=gone, spec=EVALUATE, now=at(500), **BASE)
+    status = replace(seen.round.status, timeline=seen.round.status.timeline[:-1])
+    seen = replace(seen, round=replace(seen.round, status=status))
+    assert of_type(plan(seen), Aggregate) == []
+    assert combined_tasks(plan(replace(seen, tasks=(*tasks[:2], sent(C, 500))))) == [A, B, C]
+
+
+def test_an_early_aggregation_whose_last_page_nobody_noted_does_not_hold_the_round() -> None:
+    both = tuple(LeftOut(participant=name, reason="Altered") for name in (A, B))
+    tasks = (sent(A), sent(B), sent(C, 200), sent(D, 210), accepted(E))
+    early: dict[str, Any] = {"number": 0, "early": EarlyList(pages=2), "job": {"given": None}}
+    answer = AggregationFailure(reason="NothingToAggregate", left_out=both)
+    seen = closed(*tasks, given=(), answer=answer, now=at(269), **early)
+    assert of_type(plan(seen), Aggregate) == []
+    [job] = of_type(plan(replace(seen, now=at(270))), Aggregate)
+    assert job.number == 1

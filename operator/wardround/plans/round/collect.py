@@ -1,5 +1,6 @@
 """Rules of a round that has asked its hospitals: whom to ask again, until when to wait, and when it is hopeless."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from wardround.plans.round.combine import aggregate
@@ -9,7 +10,7 @@ from wardround.plans.round.early import close_early, read_early
 from wardround.plans.round.grants import grants
 from wardround.plans.round.parts import PartState
 from wardround.plans.round.rulings import failed, list_of, sentences
-from wardround.plans.round.shortage import closes_at, refilled, shortage
+from wardround.plans.round.shortage import closes_at, refilled, reopened, shortage
 from wardround.plans.round.status import COLLECTED, asks_until
 from wardround.plans.round.types import MakeRoundKey, Ruling
 from wardround.plans.round.view import View, closed, first, hospitals, shortfall
@@ -78,9 +79,11 @@ def close(view: View) -> Ruling | None:
     """All have sent, or time is up."""
     if view.round.spec.task == "Deliver":
         return delivered(view)
-    closing, before = closed(view), view.seen.aggregation
+    again, before = shortage(view) is not None, view.seen.aggregation
+    closing = closed(reopened(view) if again else view)
     following = (before.number + 1, before.failures) if before else (1,)
-    return close_early(closing) or aggregate(closing, *following)
+    ruling = close_early(closing) or aggregate(closing, *following)
+    return replace(ruling, withdrawn=(COLLECTED,)) if again else ruling
 
 
 def _to_approve(view: View) -> str:

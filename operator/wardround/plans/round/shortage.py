@@ -8,9 +8,10 @@ aggregation has an update that the ones before did not have, so there are no mor
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from wardround.api.timeline import withdraw
 from wardround.api.times import to_seconds
 from wardround.plans.round.counted import attempt
 from wardround.plans.round.parts import Part, PartState
@@ -88,8 +89,9 @@ def may_be_filled(view: View, lacking: Shortage) -> bool:
     Without a note of the updates that the Job was given, nobody can tell which have arrived since."""
     if lacking.job.given is None:
         return False
-    hopeful = [part.name for part in _countable(view, lacking)]
-    more = bool(_arrived(view, lacking))
+    countable = _countable(view, lacking)
+    hopeful = [part.name for part in countable]
+    more = bool(_arrived(view, lacking.job, countable))
     if view.seen.now < view.deadline:
         others = view.having(PartState.ASKED, PartState.ACCEPTED, PartState.AGAIN)
         coming = [*view.unasked, *(part.name for part in others)]
@@ -129,13 +131,19 @@ def refilled(view: View, lacking: Shortage) -> str:
 
 def closes_at(view: View) -> datetime:
     """Until when a round waits for hospitals that have not sent. Updates that no aggregation can count begin no grace,
-    and no update is aggregated twice without a new one."""
-    lacking = shortage(view)
-    if lacking is None:
-        return min([view.deadline, *grace(view, view.having(PartState.SENT))])
-    if not _arrived(view, lacking):
+    and no update is aggregated twice without a new one, even if somebody has deleted the Job that had it."""
+    lacking, job = shortage(view), view.seen.aggregation
+    countable = _countable(view, lacking) if lacking else view.having(PartState.SENT)
+    if job is not None and job.given is not None and not _arrived(view, job, countable):
         return view.deadline
-    return min([view.deadline, *grace(view, _countable(view, lacking))])
+    return min([view.deadline, *grace(view, countable)])
+
+
+def reopened(view: View) -> View:
+    """The view of a round that collects on. The time for its next aggregation counts from its next closing."""
+    before = view.round.status
+    status = replace(before, timeline=withdraw(before.timeline, COLLECTED))
+    return replace(view, seen=replace(view.seen, round=replace(view.round, status=status)))
 
 
 def _countable(view: View, lacking: Shortage) -> tuple[Part, ...]:
@@ -143,10 +151,10 @@ def _countable(view: View, lacking: Shortage) -> tuple[Part, ...]:
     return tuple(part for part in closed(view).having(PartState.SENT) if part.name not in lacking.unusable)
 
 
-def _arrived(view: View, lacking: Shortage) -> tuple[Part, ...]:
-    """Those of them that the latest aggregation was not given."""
-    known = {part.name for part in given(view, lacking.job)}
-    return tuple(part for part in _countable(view, lacking) if part.name not in known)
+def _arrived(view: View, job: Aggregation, sent: Collection[Part]) -> tuple[Part, ...]:
+    """Those of these parts whose update the aggregation was not given."""
+    known = {part.name for part in given(view, job)}
+    return tuple(part for part in sent if part.name not in known)
 
 
 def _all_but(view: View, job: Aggregation, absent: Collection[str]) -> tuple[str, ...]:
