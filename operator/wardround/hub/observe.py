@@ -287,9 +287,10 @@ def _with_notes(latest: Aggregation | None, made: Made) -> Aggregation | None:
 
 async def _aggregation(client: Api, uid: str, made: Made) -> Aggregation | None:
     """The latest aggregation of a round, as its Jobs and their pods show it. Names of pods are random."""
-    latest = max({*made.plans, *made.jobs}, default=EARLY_NUMBER)
-    if deleted := tries.deleted(made, latest):
-        return deleted
+    # A try whose Job the API server has not taken yet has a Secret too. The one before it may be deleted.
+    later = sorted(number for number in made.plans if number > max(made.jobs, default=EARLY_NUMBER))
+    if deleted := [each for number in later if (each := tries.deleted(made, number))]:
+        return deleted[-1]
     if not made.jobs:
         return None
     labels = f"{names.ROUND_UID}={uid},{names.ROLE}={names.ROLE_AGGREGATION}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.hub.test_made import aggregate, ask, enrolled, jobs, numbers, tasks_of, uid_of
 from tests.unit.hub.test_round_tasks import send
 from wardround.api import names
-from wardround.kube.errors import Forbidden
+from wardround.kube.errors import Forbidden, Unavailable
 from wardround.ports import Object
 
 
@@ -27,6 +28,18 @@ class FullClient(Client):
         if obj["kind"] == "Job" and type(self).full:
             type(self).tried += 1
             raise Forbidden("create Job", "exceeded quota")
+        made: Object = await super().create(obj)
+        return made
+
+
+class AwayClient(Client):
+    """The API server takes no Job, for example because an admission webhook is away."""
+
+    away = False
+
+    async def create(self, obj: Mapping[str, Any]) -> Object:
+        if obj["kind"] == "Job" and type(self).away:
+            raise Unavailable("create Job", "the webhook is away")
         made: Object = await super().create(obj)
         return made
 
@@ -75,5 +88,26 @@ def test_a_job_that_a_quota_did_not_admit_keeps_its_number_and_leaves_no_plan() 
             await hub.settle()
             await hub.settle()
             assert (jobs(hub), numbers(hub, "Secret")) == ([1], [1])
+
+    play(main)
+
+
+def test_a_deleted_job_is_not_made_again_after_a_time_in_which_no_job_could_be_made() -> None:
+    """The next one has a Secret by then, and no Job."""
+
+    async def main(loop: VirtualLoop) -> None:
+        AwayClient.away = False
+        hub = enrolled(loop, AwayClient)
+        async with hub.running():
+            await ask(hub)
+            await aggregate(hub)
+            AwayClient.away = True
+            delete_job(hub, 1)
+            await hub.settle()
+            assert (jobs(hub), numbers(hub, "Secret")) == ([], [1, 2])
+            AwayClient.away = False
+            await asyncio.sleep(300)
+            await hub.settle()
+            assert (jobs(hub), numbers(hub, "Secret")) == ([2], [1, 2])
 
     play(main)
