@@ -387,3 +387,14 @@ def test_an_early_aggregation_whose_last_page_nobody_noted_does_not_hold_the_rou
     assert of_type(plan(seen), Aggregate) == []
     [job] = of_type(plan(replace(seen, now=at(270))), Aggregate)
     assert job.number == 1
+
+
+def test_no_hospital_of_an_aggregation_without_usable_updates_counts_as_one_that_may_fill_the_quorum() -> None:
+    """The answer had no room for their names."""
+    tasks = (sent(A), sent(B), sent(C, 170))
+    answer = AggregationFailure(reason="NothingToAggregate")
+    waits = plan(closed(*tasks, accepted(D), given=tasks[:2], answer=answer, now=at(500)))
+    assert of_type(waits, Aggregate) == []
+    lost = failed(D, "Code", "ColumnMissing")
+    ends = plan(closed(*tasks, lost, given=tasks[:2], answer=answer, now=at(500)))
+    assert condition_of(ends, "Failed") == ("True", "NothingToAggregate")

@@ -28,17 +28,14 @@ NOTHING, TOO_FEW_FOR_STRATEGY = "NothingToAggregate", "TooFewForStrategy"
 
 @dataclass(frozen=True, kw_only=True)
 class Shortage:
-    """What an aggregation lacks. `missing`: a sentence. `uncounted`: hospitals that withhold their numbers."""
+    """What an aggregation lacks. `missing`: a sentence. `uncounted`: hospitals that withhold their numbers. `unusable`:
+    hospitals whose updates no further aggregation counts; an answer may have no room for the names of `left_out`."""
 
     job: Aggregation
     missing: str
     left_out: tuple[LeftOut, ...]
     uncounted: tuple[str, ...]
-
-    @property
-    def unusable(self) -> frozenset[str]:
-        """The hospitals whose updates no further aggregation could count either."""
-        return frozenset((*(each.participant for each in self.left_out), *self.uncounted))
+    unusable: frozenset[str]
 
 
 def shortage(view: View) -> Shortage | None:
@@ -49,13 +46,17 @@ def shortage(view: View) -> Shortage | None:
             names, uncounted = counted_names(view, job, answer)
             if not (missing := shortfall(view, names, "could be counted")):
                 return None
-            return Shortage(job=job, missing=missing, left_out=answer.left_out, uncounted=uncounted)
+            unusable = frozenset((*(each.participant for each in answer.left_out), *uncounted))
+            return Shortage(job=job, missing=missing, left_out=answer.left_out, uncounted=uncounted, unusable=unusable)
         case AggregationFailure(reason=reason) as failure if job and reason in (NOTHING, TOO_FEW_FOR_STRATEGY):
-            rest = _all_but(view, job, [each.participant for each in failure.left_out])
+            absent = [each.participant for each in failure.left_out]
+            rest = _all_but(view, job, absent)
             uncounted = rest if failure.withheld else ()
             usable = rest if reason == TOO_FEW_FOR_STRATEGY else ()
             missing = shortfall(view, usable, "could be counted") or f"{hospitals(len(usable))} could be counted."
-            return Shortage(job=job, missing=missing, left_out=failure.left_out, uncounted=uncounted)
+            # Without a note of the updates that it was given, `rest` holds those that have arrived since too.
+            unusable = frozenset((*absent, *(rest if job.given is not None and not usable else ())))
+            return Shortage(job=job, missing=missing, left_out=failure.left_out, uncounted=uncounted, unusable=unusable)
         case _:
             return None
 
