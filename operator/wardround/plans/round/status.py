@@ -24,6 +24,7 @@ STARTED, DISPATCHED, COLLECTED, AGGREGATED, COMPLETE = "Started", "Dispatched", 
 CLEANED_UP = "CleanedUp"
 GRANTS_VALID = "GrantsValid"
 ATTENTION_LIMIT = 16
+OPERATOR_LOG = "`kubectl logs deployment/hub-operator -n HUB_NAMESPACE`"
 
 
 def is_over(federated_round: FederatedRound) -> bool:
@@ -92,8 +93,8 @@ def interrupted(seen: Observation, planned: FederatedRoundStatus, interruption: 
     before = _of_generation(seen)
     message = (
         f"The hub operator could not {interruption.doing}: {interruption.cause}. Nobody has to act yet, because the "
-        "hub operator tries again. If this message stays, the hub's administrator has to look for the cause in the "
-        "log of the hub operator."
+        f"hub operator tries again. If this message stays, the hub's administrator runs {OPERATOR_LOG}: the log says "
+        "why."
     )
     if is_over(seen.round):
         return replace(before, conditions=_set(before.conditions, CLEANED_UP, False, "ActionFailed", message, seen))
@@ -161,8 +162,8 @@ def begins_later(
     message = (
         f"{reconciling.message} The aggregation has not begun early, because the hub's API server refused it or did "
         f"not answer ({refusals[0].cause}). The hub operator tries again, and the aggregation begins at the latest "
-        "when the round closes. The hub's administrator finds the cause in the log of the hub operator, for example "
-        "a ResourceQuota of the hub's namespace."
+        f"when the round closes. The hub's administrator finds the cause by {OPERATOR_LOG}, for example a "
+        "ResourceQuota of the hub's namespace."
     )
     progressing = conditions.progressing(
         planned.conditions, reconciling.reason, message, now=seen.now, generation=seen.round.metadata.generation
