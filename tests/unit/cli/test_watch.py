@@ -96,7 +96,10 @@ def test_a_complete_round_exits_with_0_and_shows_its_duration() -> None:
     shown = watch.view(done, [], START + timedelta(hours=1))
     assert shown.exit_code == 0
     assert shown.title.endswith("9.5s")
-    assert shown.footer == "complete, 3 aggregated, 398 samples, 1 withheld, loss=0.123 auc=0.9"
+    assert (
+        shown.footer
+        == "complete, 3 aggregated, 398 samples, 1 withheld, loss=0.123 auc=0.9 of train-5, Validation rows"
+    )
 
 
 def test_a_rounds_duration_starts_when_its_base_is_complete() -> None:
