@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from wardround.reasons.places import Place
-from wardround.reasons.reason import CORRECTED, HOSPITAL, HUB, RESTORE, ROUND, Reason
+from wardround.reasons.reason import CORRECTED, HUB, RESTORE, ROUND, Reason
 
 _hub = partial(Reason, owner=HUB)
 _round = partial(Reason, owner=ROUND)
@@ -302,15 +302,14 @@ _HUB = (
         meaning="The aggregation Job has ended without a result, and the hub operator makes another one after a pause.",
         action=f"Nobody has to act at once. If this comes again, {_LOOK}",
     ),
-    Reason(
+    _round(
         name="CollectingAgain",
         warns=True,
-        owner=HOSPITAL,
         places=(Place.ROUND_RECONCILING,),
-        meaning="The aggregation left out updates, and the rest are too few for quorum.min or quorum.required. So the "
-        "round collects on: other hospitals can still send an update until its deadline.",
-        action="Read status.attention of the round: it says why the update of a hospital was left out, and who has to "
-        "act. The round's author can wait.",
+        meaning="The aggregation could count too few updates for quorum.min or quorum.required. So the round collects "
+        "on: other hospitals can still send an update until its deadline.",
+        action="Read status.attention of the round: if updates were left out, it names their hospitals, says why, and "
+        "who has to act there. The round itself can wait.",
     ),
     _hub(
         name="ActionFailed",

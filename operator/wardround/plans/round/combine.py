@@ -107,8 +107,8 @@ def _ended(view: View, job: Aggregation) -> Ruling | None:
 def _counts_others(view: View, job: Aggregation, answer: AggregationResult) -> bool:
     """Whether a Job that began early has combined other updates than the round closed with.
 
-    The hub operator can stop after it has written a last page. If a hospital is suspended then, the hub operator writes
-    another last page. But the Job has read the first one.
+    The hub operator can stop after it has written a last page. If a hospital is suspended then, or another update
+    arrives, the hub operator writes another last page. But the Job has read the first one.
     """
     if job.number != EARLY_NUMBER:
         return False
