@@ -248,7 +248,7 @@ def test_hospitals_go_on_while_the_others_are_combined_and_get_their_grants() ->
         made = plan(closed(*tasks, given=tasks[:2], answer=answer, job=job))
         assert [type(each) for each in made.actions] == [Grant]
     made = plan(collecting(*tasks, now=at(160)))
-    assert [type(each) for each in made.actions] == [Grant, Aggregate]
+    assert [type(each) for each in made.actions] == [Aggregate, Grant]
 
 
 def test_hospitals_do_not_go_on_after_the_deadline() -> None:

@@ -156,7 +156,6 @@ def aggregate(view: View, number: int, failures: int = 0) -> Ruling:
             _reading(view),
         ),
         actions=(
-            *meanwhile,
             Aggregate(
                 number=number,
                 failures=failures,
@@ -164,6 +163,8 @@ def aggregate(view: View, number: int, failures: int = 0) -> Ruling:
                 until=combined_by(view),
                 scratch=room(view, len(sent)),
             ),
+            # Last: if one of these fails, the others are combined all the same.
+            *meanwhile,
         ),
         stages=(COLLECTED,),
         attention=view.attention(),
