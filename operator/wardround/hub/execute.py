@@ -306,11 +306,12 @@ class Execution:
             store=store,
             now=now,
         )
-        await self.hub.client.create_if_absent(aggregation.secret(job, plan))
+        planned = await self.hub.client.create_if_absent(aggregation.secret(job, plan))
         try:
             await self.hub.client.create_if_absent(aggregation.build(job))
-        except (Forbidden, Invalid):  # a later plan has newer URLs, and more updates
-            await self.hub.client.delete_if_exists("Secret", job.name)
+        except (Forbidden, Invalid):
+            if planned:  # a later plan has newer URLs, and more updates
+                await self.hub.client.delete_if_exists("Secret", job.name)
             raise
 
     async def _listed(self, action: Aggregate, now: datetime) -> PlannedList:

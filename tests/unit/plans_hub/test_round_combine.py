@@ -283,7 +283,8 @@ def test_an_aggregation_that_does_not_end_is_ended_by_the_rounds_deadline() -> N
     died = plan(replace(late, aggregation=Aggregation(number=1, over=True)))
     assert condition_of(died, "Failed") == ("True", "AggregationFailed")
     assert message_of(died, "Failed").startswith(
-        f"The aggregation failed once. The pod of Job {names.aggregation_name(UID, 1)} ended before it wrote an answer."
+        f"The aggregation made no result in 1 try. The pod of Job {names.aggregation_name(UID, 1)} ended before it "
+        "wrote an answer."
     )
 
 

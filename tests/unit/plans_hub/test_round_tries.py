@@ -96,7 +96,7 @@ def test_a_pod_that_was_taken_away_is_no_failure_as_long_as_the_round_may_be_com
     assert (again.number, again.failures) == (8, 2)
     ended = plan(tried(70, 3600, failures=2, disrupted=True))
     assert condition_of(ended, "Failed") == ("True", "AggregationFailed")
-    assert message_of(ended, "Failed").startswith("The aggregation failed 70 times. The pod of Job ")
+    assert message_of(ended, "Failed").startswith("The aggregation made no result in 70 tries. The pod of Job ")
 
 
 def test_a_pod_that_was_taken_away_after_its_answer_counts_by_its_answer() -> None:
@@ -118,15 +118,16 @@ def test_the_end_of_a_round_says_how_its_last_job_ended_and_how_to_look_at_it() 
     name = names.aggregation_name(UID, 3)
     made = plan(aggregating(3, failures=2, **KILLED))
     assert message_of(made, "Failed") == (
-        f"The aggregation failed 3 times. The pod of Job {name} ended before it wrote an answer (OOMKilled, exit code "
-        f"137). The hub's administrator: On the hub, run `kubectl describe pod -l job-name={name} -n HUB_NAMESPACE`. "
+        f"The aggregation made no result in 3 tries. The pod of Job {name} ended before it wrote an answer (OOMKilled, "
+        "exit code 137). The hub's administrator: On the hub, run "
+        f"`kubectl describe pod -l job-name={name} -n HUB_NAMESPACE`. "
         f"If the exit code is below 128, `kubectl logs job/{name} -n HUB_NAMESPACE` says why the Job failed. If there "
         f"is no pod, run `kubectl describe job/{name} -n HUB_NAMESPACE`. Remove the cause. Then ask the round's author "
         "to apply a new round."
     )
     answer = AggregationFailure("AggregatorFailed", "KeyError.")
     assert message_of(plan(aggregating(3, failures=2, answer=answer)), "Failed").startswith(
-        f"The aggregation failed 3 times. Job {name} ended with AggregatorFailed. KeyError. The hub's "
+        f"The aggregation made no result in 3 tries. Job {name} ended with AggregatorFailed. KeyError. The hub's "
     )
 
 

@@ -293,9 +293,11 @@ def _again(view: View, job: Aggregation, answer: AggregationFailure | None) -> R
 
 def _give_up(view: View, job: Aggregation, answer: AggregationFailure | None) -> Ruling:
     reason = "AggregationFailed"
-    times = "once" if job.number <= 1 else f"{job.number} times"
+    tries = "1 try" if job.number <= 1 else f"{job.number} tries"
     last = ending(view, job, answer)
-    return failed(view, reason, sentences(f"The aggregation failed {times}.", last, _advised(view, job, reason)))
+    return failed(
+        view, reason, sentences(f"The aggregation made no result in {tries}.", last, _advised(view, job, reason))
+    )
 
 
 def _advised(view: View, job: Aggregation, reason: str) -> str:
