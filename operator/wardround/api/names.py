@@ -49,6 +49,8 @@ FAILURES = "wardround.io/failures"
 # Annotation on the Secret of an aggregation: the attempts whose updates it combines, as `participant/attempt`. On the
 # Secret of one that began early, it is there once the round has closed.
 GIVEN = "wardround.io/given"
+# Annotation on the Secret of an aggregation that began at closing: the other attempts that aggregations before it had.
+GIVEN_EARLIER = "wardround.io/given-earlier"
 # Annotation on the Secret of an aggregation that began at closing: when the hub operator had made the Job. Without the
 # Job, somebody has then deleted it.
 MADE = "wardround.io/made"

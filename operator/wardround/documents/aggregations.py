@@ -45,6 +45,7 @@ def job(
         number=action.number,
         failures=action.failures,
         given=None if action.collects else frozenset(map(attempt, action.tasks)),
+        earlier=action.earlier,
         image=image,
         active_seconds=min(max(left, 1), longest),
         scratch_bytes=action.scratch.bytes,

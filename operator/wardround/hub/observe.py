@@ -272,7 +272,7 @@ def identified(participants: Iterable[Participant]) -> dict[str, Participant]:
 
 
 def _with_notes(latest: Aggregation | None, made: Made) -> Aggregation | None:
-    """The aggregation with what its Secret says."""
+    """The aggregation and the one before it, with what their Secrets say."""
     if latest is None:
         return None
     secret = made.plans.get(latest.number)
@@ -280,8 +280,10 @@ def _with_notes(latest: Aggregation | None, made: Made) -> Aggregation | None:
         latest,
         failures=tries.failures(secret),
         given=tries.given(secret),
+        earlier=tries.earlier(secret),
+        plan_lost=secret is None,
         state_lost=tries.state_lost(secret, latest),
-        before=latest.before or tries.deleted(made, latest.number - 1),
+        before=_with_notes(latest.before or tries.deleted(made, latest.number - 1), made),
     )
 
 

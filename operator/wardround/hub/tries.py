@@ -65,6 +65,11 @@ def given(secret: Object | None) -> frozenset[str] | None:
     return frozenset(text.split()) or None
 
 
+def earlier(secret: Object | None) -> frozenset[str]:
+    """The other attempts that tries before it were given. `secret`: of the try."""
+    return frozenset(vault.noted(secret, names.GIVEN_EARLIER).split()) if secret is not None else frozenset()
+
+
 def failures(secret: Object | None) -> int:
     """How many tries before the one of this Secret failed, those not counted that the store ended."""
     text = vault.noted(secret, names.FAILURES) if secret is not None else ""

@@ -18,9 +18,9 @@ KEPT_SECONDS = 86400
 class AggregationJob:
     """All that the manifests depend on. `number` counts the tries, from 1: each has one pod and one location.
     The one that begins early has the number 0. `failures`: how many tries before it failed, those not counted that the
-    store ended. `given`: the attempts whose updates it combines; None if it begins early. `active_seconds`: how long
-    it may run, ACTIVE_SECONDS at most, and as much longer for the number 0 as a round may collect meanwhile.
-    `scratch_bytes`: the size of its scratch volume."""
+    store ended. `given`: the attempts whose updates it combines; None if it begins early. `earlier`: the others that
+    aggregations before it had. `active_seconds`: how long it may run, ACTIVE_SECONDS at most, and as much longer for
+    the number 0 as a round may collect meanwhile. `scratch_bytes`: the size of its scratch volume."""
 
     namespace: str
     round_namespace: str
@@ -31,6 +31,7 @@ class AggregationJob:
     scratch_bytes: int
     failures: int = 0
     given: frozenset[str] | None = None
+    earlier: frozenset[str] = frozenset()
     active_seconds: int = ACTIVE_SECONDS
 
     @property
@@ -44,6 +45,8 @@ def secret(job: AggregationJob, plan: bytes) -> Manifest:
     notes = {names.FAILURES: str(job.failures)}
     if job.given is not None:
         notes[names.GIVEN] = " ".join(sorted(job.given))
+    if job.earlier:
+        notes[names.GIVEN_EARLIER] = " ".join(sorted(job.earlier))
     return {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -227,8 +227,8 @@ _QUORUM = (
     _round(
         name="QuorumNotMet",
         places=(Place.ROUND_FAILED,),
-        meaning="The hub combined no updates: fewer hospitals than quorum.min sent one, or a hospital in "
-        "quorum.required sent none.",
+        meaning="The hub kept no result: fewer hospitals than quorum.min sent an update that can be counted, or a "
+        "hospital in quorum.required sent none.",
         action="Run `kubectl wardround explain federatedround/ROUND -n FEDERATION`: it says why each hospital is "
         "missing. Remove the causes, and apply a new round.",
     ),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from wardround.hub import tries
 from wardround.hub.observe import aggregation
+from wardround.manifests import aggregation as manifest
+from wardround.manifests.aggregation import AggregationJob
 from wardround.ports import Object
 from wardround.wire.aggregation import AggregationFailure
 
@@ -100,3 +104,21 @@ def test_the_try_before_the_latest_is_known_but_not_the_one_that_began_early() -
     first = aggregation([job(0), job(1)], pods)
     assert first is not None
     assert first.before is None
+
+
+def test_the_attempts_that_a_try_and_those_before_it_had_are_read_as_they_are_written() -> None:
+    known: dict[str, Any] = {"given": frozenset({"site-a/2", "site-b/1"}), "earlier": frozenset({"site-c/1"})}
+    made = AggregationJob(
+        namespace="hub",
+        round_namespace="breast-cancer",
+        round_name="train-1",
+        round_uid="uid-1",
+        number=2,
+        image="image",
+        scratch_bytes=1,
+        **known,
+    )
+    written = manifest.secret(made, b"{}")
+    assert (tries.given(written), tries.earlier(written)) == (known["given"], known["earlier"])
+    early = manifest.secret(replace(made, number=0, given=None, earlier=frozenset()), b"{}")
+    assert (tries.given(early), tries.earlier(early)) == (None, frozenset())

@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.conditions import condition
+from tests.players.pods import ended, pod_of
 from tests.simulation.apiserver import Place
 from tests.simulation.client import Client
 from tests.simulation.hub import NAMESPACE, LoneHub
 from tests.simulation.virtual import VirtualLoop, play
-from tests.unit.hub.test_made import aggregate, ask, enrolled, jobs, numbers, tasks_of, uid_of
+from tests.unit.hub.test_made import IN_THE_ROUND, aggregate, ask, enrolled, jobs, numbers, tasks_of, uid_of
 from tests.unit.hub.test_round_tasks import send
+from tests.unit.plans_hub.builders import combined
 from wardround.api import names
+from wardround.api.times import to_seconds
 from wardround.kube.errors import Forbidden, Unavailable
 from wardround.ports import Object
 
@@ -69,6 +72,29 @@ def test_a_deleted_job_is_followed_by_one_with_another_number_and_the_round_says
             delete_job(hub, 2)
             await hub.settle()
             assert (jobs(hub), numbers(hub, "Secret")) == ([3], [2, 3])
+
+    play(main)
+
+
+def test_a_result_whose_key_somebody_has_deleted_is_made_again() -> None:
+    """The Secret of the Job has the key. Without it, nobody can keep the result, and the round would wait for ever."""
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = enrolled(loop)
+        async with hub.running():
+            await ask(hub)
+            await aggregate(hub)
+            hub.server.remove(Place("Secret", NAMESPACE, names.aggregation_name(uid_of(hub), 1)))
+            job = hub.server.read(Place("Job", NAMESPACE, names.aggregation_name(uid_of(hub), 1)))
+            hub.server.create(pod_of(job))
+            over = ended(combined(*IN_THE_ROUND), to_seconds(hub.server.clock()))
+            place = Place("Pod", NAMESPACE, job["metadata"]["name"])
+            hub.server.change(place, {"status": over}, subresource="status")
+            await hub.settle()
+            assert (jobs(hub), numbers(hub, "Secret")) == ([1, 2], [2])
+            reconciling = condition(hub.round("train-1"), "Reconciling")
+            assert reconciling is not None
+            assert "This is try 2. Somebody has deleted Secret aggregate-" in reconciling.message
 
     play(main)
 

@@ -15,6 +15,7 @@ from tests.unit.plans_hub.builders import (
     at,
     collecting,
     combined,
+    condition,
     failed,
     federated_round,
     over,
@@ -35,6 +36,7 @@ from wardround.plans.round.types import (
     Aggregate,
     Aggregation,
     Cancel,
+    Dispatch,
     EarlyList,
     Grant,
     Observation,
@@ -99,7 +101,7 @@ def test_one_bad_update_does_not_end_a_round_that_another_hospital_may_fill() ->
     assert condition_of(made, "Reconciling") == ("True", "CollectingAgain")
     assert message_of(made, "Reconciling") == (
         f"Job {names.aggregation_name(UID, 1)} has made no result: 1 hospital could be counted, but quorum.min is 2. "
-        "Left out: site-a (Altered). Other hospitals can still send an update until 2026-11-24T17:00:00Z."
+        "Left out: site-a (Altered). Other hospitals can still send an update, at the latest at 2026-11-24T17:00:00Z."
     )
     assert reached(made.status.timeline, "Collected") is None
 
@@ -222,6 +224,126 @@ def test_an_initial_update_of_another_length_begins_no_grace() -> None:
     waits = plan(seen)
     assert of_type(waits, Aggregate) == []
     assert condition_of(waits, "Reconciling") == ("True", "CollectingAgain")
+
+
+def test_an_update_that_is_too_large_beside_the_others_is_combined_again_with_further_ones() -> None:
+    """The middle of two norms is the smaller one. So an honest hospital beside a hostile one can be too large."""
+    tasks = (sent(A), sent(B))
+    answer = combined(A, left_out=(LeftOut(participant=B, reason="UpdateTooLarge"),))
+    seen = closed(*tasks, accepted(C), given=tasks, answer=answer, now=at(500))
+    waits = plan(seen)
+    assert waits.actions == ()
+    assert condition_of(waits, "Reconciling") == ("True", "CollectingAgain")
+    assert "Left out: site-b (UpdateTooLarge)." in message_of(waits, "Reconciling")
+    assert combined_tasks(plan(replace(seen, tasks=(*tasks, sent(C, 500))))) == [A, B, C]
+
+
+def test_hospitals_that_take_turns_to_send_make_no_further_aggregation() -> None:
+    """Two that withhold their numbers can withdraw what their RoundTasks say, one after the other."""
+    answer = replace(combined(A), withheld=1, uncounted=(C,))
+    job = {"earlier": frozenset({"site-b/1"})}
+    tasks = (sent(A), sent(B), accepted(C), accepted(D))
+    seen = closed(*tasks, given=(sent(A), sent(C)), answer=answer, job=job, spec=EVALUATE, now=at(500), **BASE)
+    assert of_type(plan(seen), Aggregate) == []
+    assert combined_tasks(plan(replace(seen, tasks=(*tasks[:3], sent(D, 400))))) == [A, B, D]
+
+
+def test_an_aggregation_knows_what_those_before_it_were_given() -> None:
+    made = plan(noted(sent(C, 500), now=at(501), job={"earlier": frozenset({"site-x/1"})}))
+    [job] = of_type(made, Aggregate)
+    assert job.earlier == {"site-a/1", "site-x/1"}
+
+
+def test_a_hospital_that_was_called_back_is_asked_again_before_the_grace_counts() -> None:
+    seen = collecting(sent(A), sent(B), cancelled(accepted(C), "Suspended"))
+    resumed = condition("Suspended", False, "Resumed", 500)
+    status = replace(seen.round.status, conditions=(resumed,))
+    seen = replace(seen, round=replace(seen.round, status=status), now=at(500))
+    assert [(each.participant, each.attempt) for each in of_type(plan(seen), Dispatch)] == [(C, 2)]
+    assert of_type(plan(replace(seen, now=at(559))), Aggregate) == []
+    assert combined_tasks(plan(replace(seen, now=at(560)))) == [A, B]
+
+
+def test_a_hospital_that_was_not_asked_again_is_told() -> None:
+    tasks = (sent(A), sent(B), cancelled(accepted(C), "Suspended"))
+    made = plan(closed(*tasks, given=tasks[:2], answer=combined(A, B)))
+    assert (attention_of(made), counts(made).failed) == ({C: "NotSentInTime"}, 1)
+
+
+@pytest.mark.parametrize("over", [True, False], ids=["dead", "running"])
+def test_a_suspended_round_makes_no_further_aggregation(over: bool) -> None:
+    tasks = (sent(A), sent(B), accepted(C))
+    job = {"over": over, "disrupted": over, "ended": at(165) if over else None}
+    seen = closed(*tasks, given=tasks[:2], answer=None, job=job, spec={"suspend": True}, now=at(300))
+    made = plan(seen)
+    assert cancels(made) == {C: "Suspended"}
+    assert of_type(made, Aggregate) == []
+    assert condition_of(made, "Suspended") == ("True", "Suspended")
+    assert message_of(made, "Suspended").startswith("The round pauses, because its spec.suspend is true.")
+    assert condition_of(made, "Reconciling")[0] == "False"
+
+
+def test_a_suspended_round_keeps_the_result_of_a_job_that_ran_already() -> None:
+    tasks = (sent(A), sent(B), cancelled(accepted(C), "Suspended"))
+    made = plan(closed(*tasks, given=tasks[:2], answer=combined(A, B), spec={"suspend": True}))
+    assert condition_of(made, "Complete") == ("True", "Complete")
+
+
+def test_a_suspended_round_collects_on_after_its_suspension() -> None:
+    tasks = (sent(A), sent(B), cancelled(accepted(C), "Suspended"))
+    seen = closed(*tasks, given=tasks[:2], answer=SHORT, spec={"suspend": True})
+    pauses = plan(seen)
+    assert (pauses.actions, condition_of(pauses, "Suspended")) == ((), ("True", "Suspended"))
+    resumed = replace(seen, round=replace(seen.round, spec=replace(seen.round.spec, suspend=False)))
+    assert cancels(plan(resumed)) == {A: "Altered"}
+
+
+def test_a_hospital_whose_update_is_in_the_result_is_never_told_that_it_is_not() -> None:
+    """It has withdrawn what its RoundTask said, or has sent another attempt."""
+    for latest in (accepted(A), sent(A, 165, attempt=2)):
+        tasks = (latest, sent(B), sent(C))
+        made = plan(closed(*tasks, given=(sent(A), sent(B), sent(C)), answer=combined(*NAMES)))
+        assert (attention_of(made), counts(made).failed, counts(made).aggregated) == ({}, 0, 3)
+
+
+def test_a_job_whose_key_is_deleted_is_followed_by_another_one() -> None:
+    tasks = (sent(A), sent(B), sent(C))
+    lost = {"given": None, "plan_lost": True, "ended": at(160)}
+    waits = plan(closed(*tasks, given=tasks, answer=combined(*NAMES), job=lost, now=at(164)))
+    assert condition_of(waits, "Reconciling") == ("True", "AggregatingAgain")
+    assert message_of(waits, "Reconciling").startswith("Somebody has deleted Secret aggregate-")
+    made = plan(closed(*tasks, given=tasks, answer=combined(*NAMES), job=lost, now=at(165)))
+    [again] = of_type(made, Aggregate)
+    assert (again.number, again.failures) == (2, 0)
+
+
+def test_a_round_that_collects_on_does_not_mind_that_the_plan_before_is_gone() -> None:
+    seen = noted(accepted(C), now=at(500))
+    collects = plan(seen)
+    lost = Aggregation(number=1, over=True, answer=SHORT, plan_lost=True)
+    gone = replace(seen, round=replace(seen.round, status=collects.status), aggregation=lost)
+    waits = plan(gone)
+    assert (waits.actions, condition_of(waits, "Reconciling")[0]) == ((), "True")
+    arrived = replace(gone, tasks=(*seen.tasks[:2], sent(C, 500)))
+    assert [each.number for each in of_type(plan(arrived), Aggregate)] == [2]
+
+
+def test_first_weights_beyond_scratch_wait_for_hospitals_that_may_be_the_majority() -> None:
+    large = [sent(each, upload=Upload(bytes=(8 << 30) - number)) for number, each in enumerate((A, B))]
+    tasks = (*large, sent(C), accepted(D), accepted(E))
+    spec = {"quorum": {"min": 3, "graceSeconds": 60}, "aggregation": {"strategy": "Median"}}
+    seen = replace(
+        closed(*tasks, given=(), answer=None, spec=spec, now=at(500), scratch_limit=4 << 30), aggregation=None
+    )
+    assert condition_of(plan(seen), "Reconciling") == ("True", "Collecting")
+    made = plan(replace(seen, tasks=(*large, sent(C), sent(D, 500), sent(E, 500))))
+    assert (combined_tasks(made), attention_of(made)) == ([C, D, E], dict.fromkeys((A, B), "UpdateLengthDiffers"))
+
+
+def test_a_round_that_fails_after_all_names_all_who_are_missing() -> None:
+    left = cancelled(sent(A), "Altered")
+    made = plan(closed(left, sent(B), failed(C, "Code", "ColumnMissing"), given=(sent(A), sent(B)), answer=SHORT))
+    assert "Left out: site-a (Altered). Missing: site-c (ColumnMissing)." in message_of(made, "Failed")
 
 
 def test_a_try_whose_updates_nobody_noted_decides_as_before() -> None:

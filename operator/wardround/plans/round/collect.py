@@ -10,7 +10,7 @@ from wardround.plans.round.early import close_early, read_early
 from wardround.plans.round.grants import grants
 from wardround.plans.round.parts import PartState
 from wardround.plans.round.rulings import failed, list_of, sentences
-from wardround.plans.round.shortage import closes_at, refilled, reopened, shortage
+from wardround.plans.round.shortage import closes_at, explanation, reopened, shortage
 from wardround.plans.round.status import COLLECTED, asks_until
 from wardround.plans.round.types import MakeRoundKey, Ruling
 from wardround.plans.round.view import View, closed, first, hospitals, shortfall
@@ -60,7 +60,7 @@ def collecting(view: View) -> Ruling | None:
         reason="CollectingAgain" if lacking else "Collecting",
         message=sentences(
             f"{len(sent)} of {hospitals(len(view.parts) + len(view.unasked))} {predicate(view.round).past}.",
-            refilled(view, lacking) if lacking else "",
+            explanation(view, lacking) if lacking else "",
             _to_approve(view),
         ),
         actions=(*key, *asks, *view.cancel_lost(), *granted, *read_early(view)),

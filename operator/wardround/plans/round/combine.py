@@ -24,10 +24,10 @@ from wardround.metrics.digits import rounded_count
 from wardround.plans.round import hospital_verdicts
 from wardround.plans.round.base import base_lost, model_uid
 from wardround.plans.round.columns import made_with
-from wardround.plans.round.counted import counted_digest
+from wardround.plans.round.counted import attempt, counted_digest, given_until
 from wardround.plans.round.ending import key_lost
 from wardround.plans.round.grants import grants
-from wardround.plans.round.parts import PartState
+from wardround.plans.round.parts import SUSPENDED, PartState
 from wardround.plans.round.rulings import advice, completed, failed, list_of, not_done, sentences, withheld
 from wardround.plans.round.scratch import GIB
 from wardround.plans.round.server_state import goes_on, in_words, kept_in_words, state_unusable
@@ -42,7 +42,7 @@ from wardround.plans.round.shortage import (
 )
 from wardround.plans.round.states import remaining
 from wardround.plans.round.status import COLLECTED
-from wardround.plans.round.strategy import needs_scratch, room, too_much_for_scratch
+from wardround.plans.round.strategy import beyond_scratch, room, too_much_for_scratch
 from wardround.plans.round.tries import (
     AGGREGATION_TRIES,
     ending,
@@ -82,6 +82,12 @@ COUNTS_OTHERS = AggregationFailure(
 )
 
 
+SUSPENDED_WHILE_COMBINING = (
+    "The round pauses, because its spec.suspend is true. The aggregation Job that runs already goes on, and the hub "
+    "keeps its result. Until somebody sets spec.suspend to false, the hub operator makes no further Job."
+)
+
+
 def aggregated(view: View) -> Ruling | None:
     """The aggregation Job has ended: keep its result, collect on, try again, or give up."""
     job = view.seen.aggregation
@@ -95,13 +101,20 @@ def aggregated(view: View) -> Ruling | None:
 def _ended(view: View, job: Aggregation) -> Ruling | None:
     """`view`: of the round as it closed."""
     answer = job.answer
-    if isinstance(answer, AggregationResult) and _counts_others(view, job, answer):
+    pauses = view.round.spec.suspend
+    if isinstance(answer, AggregationResult) and job.plan_lost:
+        answer = None
+    elif isinstance(answer, AggregationResult) and _counts_others(view, job, answer):
         answer = COUNTS_OTHERS
     elif lacking := shortage(view):
-        return note_left_out(view, lacking) if may_be_filled(view, lacking) else _too_few(view, lacking)
+        if not may_be_filled(view, lacking):
+            return _too_few(view, lacking)
+        return None if pauses else note_left_out(view, lacking)
     if isinstance(answer, AggregationResult):
         return _keep(view, job, answer)
-    return _no_result(view, answer) or _again(view, job, answer) or _give_up(view, job, answer)
+    if ruling := _no_result(view, answer):
+        return ruling
+    return None if pauses else _again(view, job, answer) or _give_up(view, job, answer)
 
 
 def _counts_others(view: View, job: Aggregation, answer: AggregationResult) -> bool:
@@ -127,8 +140,8 @@ def gone(view: View) -> bool:
 def _collects(view: View, job: Aggregation) -> bool:
     """Whether the round still collects: the Job began early, and its list has no last page. If it has combined updates,
     it has read one, although the hub operator could not note that. Or the round collects once more, and somebody has
-    deleted the Job after which it does."""
-    if job.made is not None:
+    deleted the Job after which it does, or its Secret."""
+    if job.made is not None or job.plan_lost:
         return reached(view.round.status.timeline, COLLECTED) is None
     has_last_page = view.seen.early is not None and view.seen.early.closed != ""
     return job.number == EARLY_NUMBER and not has_last_page and not isinstance(job.answer, AggregationResult)
@@ -143,7 +156,7 @@ def aggregate(view: View, number: int, failures: int = 0) -> Ruling:
         return failed(view, "QuorumNotMet", sentences(missing, "The hub combined nothing.", late))
     if lost := base_lost(view) or state_unusable(view):
         return lost
-    if needs_scratch(view.round.spec.aggregation) and room(view, len(sent)).reads_twice:
+    if beyond_scratch(view):
         return failed(view, "TooMuchForScratch", too_much_for_scratch(view, len(sent)))
     meanwhile, _ = _meanwhile(view)
     return Ruling(
@@ -159,6 +172,7 @@ def aggregate(view: View, number: int, failures: int = 0) -> Ruling:
             Aggregate(
                 number=number,
                 failures=failures,
+                earlier=given_until(view.seen.aggregation) - frozenset(attempt(part.task) for part in sent),
                 tasks=tuple(part.task for part in sent),
                 until=combined_by(view),
                 scratch=room(view, len(sent)),
@@ -201,7 +215,7 @@ def _keep(view: View, job: Aggregation, answer: AggregationResult) -> Ruling:
         task=view.round.spec.task,
         result=_result(view, job, answer, names),
         aggregated=names,
-        left_out=(*answer.left_out, *too_late(view, job)),
+        left_out=(*answer.left_out, *too_late(view, job, names)),
         states=remaining(view.states, frozenset(names)),
         image=view.round.spec.image or "",
         command=view.round.spec.command,
@@ -243,7 +257,16 @@ def _too_few(view: View, lacking: Shortage) -> Ruling:
     attention = (*view.attention(), *left_out(view, absent))
     lower = ", or one with a lower quorum.min" if view.round.spec.quorum.min > 1 else ""
     smaller = f"The round's author: Apply a new round that asks more hospitals{lower}." if uncounted else ""
-    texts = (lacking.missing, withheld(len(uncounted)), list_of("Left out", absent), "The hub kept no result.", smaller)
+    named = {each.participant for each in absent}
+    others_missing = [each for each in not_done(view, view.having(PartState.SENT)) if each.participant not in named]
+    texts = (
+        lacking.missing,
+        withheld(len(uncounted)),
+        list_of("Left out", absent),
+        list_of("Missing", others_missing),
+        "The hub kept no result.",
+        smaller,
+    )
     return failed(view, reason, sentences(*texts), attention)
 
 
@@ -328,11 +351,12 @@ def _combining(view: View, job: Aggregation) -> Ruling:
             f"The aggregation Job had to end by {to_seconds(until)}. {cause}. {advice('AggregationDeadline')}",
         )
     actions, renewals = _meanwhile(view)
+    pauses = view.round.spec.suspend
     return Ruling(
-        course="Progressing",
-        reason="Aggregating",
+        course="Suspended" if pauses else "Progressing",
+        reason=SUSPENDED if pauses else "Aggregating",
         message=sentences(
-            REASONS["Aggregating"].meaning,
+            SUSPENDED_WHILE_COMBINING if pauses else REASONS["Aggregating"].meaning,
             retried(view, job.before),
             in_words(view, goes_on(view.seen)),
             _reading(view),

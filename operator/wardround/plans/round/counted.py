@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from wardround.api.roundtask import RoundTask
-from wardround.plans.round.types import Observation
+from wardround.plans.round.types import Aggregation, Observation
 from wardround.sealing import untrusted
 from wardround.wire.collected import ClosedList, closed_digest, identity
 
@@ -21,6 +21,11 @@ def attempt(task: RoundTask) -> str:
     """Names a hospital's attempt in the note of the updates that an aggregation is given. Not by what the hospital has
     sent: it can write that again and again, and each time the update would seem to have arrived since."""
     return f"{task.metadata.namespace}/{task.spec.attempt}"
+
+
+def given_until(job: Aggregation | None) -> frozenset[str]:
+    """The attempts that this try or an earlier one was given."""
+    return job.earlier | (job.given or frozenset()) if job else frozenset()
 
 
 def max_samples(seen: Observation, tasks: Sequence[RoundTask]) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Decides how far each participant's part of a round has come, from its RoundTasks. Decides nothing about the round."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -146,6 +146,13 @@ def parts(
         _part(federated_round, attempts[name], participants.get(name), now, largest_upload) for name in sorted(attempts)
     )
     return tuple(_unless_refused(federated_round, part, now) for part in each_part)
+
+
+def unfinished(all_parts: Iterable[Part], aggregated: Collection[str]) -> list[str]:
+    """The participants that have not sent when a result is kept. `aggregated`: those in the result. One of these can
+    have withdrawn what its RoundTask said."""
+    open_states = (PartState.ASKED, PartState.ACCEPTED, PartState.AGAIN)
+    return [part.name for part in all_parts if part.state in open_states and part.name not in aggregated]
 
 
 def _unless_refused(federated_round: FederatedRound, part: Part, now: datetime) -> Part:

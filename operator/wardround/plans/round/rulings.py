@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from wardround.api.federatedround import Attention
-from wardround.plans.round.parts import TASK_REFUSED, Part
+from wardround.plans.round.parts import TASK_REFUSED, Part, unfinished
 from wardround.plans.round.status import AGGREGATED, COLLECTED
 from wardround.plans.round.types import Action, Ruling, StoredModel
 from wardround.plans.round.view import View, hospitals, left_out, named
@@ -23,7 +23,7 @@ def failed(view: View, reason: str, message: str, attention: tuple[Attention, ..
 def completed(view: View, model: StoredModel, sentence: str, *actions: Action) -> Ruling:
     """`sentence`: a further one about the result."""
     numbers = tuple(LeftOut(name, "NumberTooLarge") for name in model.result.numbers_too_large)
-    late = tuple(LeftOut(part.name, "NotSentInTime") for part in view.parts if part.open)
+    late = tuple(LeftOut(name, "NotSentInTime") for name in unfinished(view.parts, model.aggregated))
     return Ruling(
         course="Complete",
         reason="Complete",

@@ -13,10 +13,11 @@ from datetime import datetime
 
 from wardround.api.timeline import withdraw
 from wardround.api.times import to_seconds
-from wardround.plans.round.counted import attempt
+from wardround.plans.round.counted import attempt, given_until
 from wardround.plans.round.parts import Part, PartState
 from wardround.plans.round.rulings import list_of, sentences, withheld
 from wardround.plans.round.status import COLLECTED
+from wardround.plans.round.strategy import beyond_scratch
 from wardround.plans.round.tries import job_name
 from wardround.plans.round.types import Aggregation, Cancel, Ruling
 from wardround.plans.round.view import View, closed, grace, hospitals, shortfall
@@ -24,6 +25,8 @@ from wardround.wire.aggregation import AggregationFailure, AggregationResult, Le
 
 # Answers without a result that more updates may change.
 NOTHING, TOO_FEW_FOR_STRATEGY = "NothingToAggregate", "TooFewForStrategy"
+# Whether an update is too large depends on the others, so a further aggregation may count it.
+RELATIVE = frozenset({"UpdateTooLarge"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ def shortage(view: View) -> Shortage | None:
             names, uncounted = counted_names(view, job, answer)
             if not (missing := shortfall(view, names, "could be counted")):
                 return None
-            unusable = frozenset((*(each.participant for each in answer.left_out), *uncounted))
+            unusable = frozenset((*_unusable(answer.left_out), *uncounted))
             return Shortage(job=job, missing=missing, left_out=answer.left_out, uncounted=uncounted, unusable=unusable)
         case AggregationFailure(reason=reason) as failure if job and reason in (NOTHING, TOO_FEW_FOR_STRATEGY):
             absent = [each.participant for each in failure.left_out]
@@ -55,7 +58,8 @@ def shortage(view: View) -> Shortage | None:
             usable = rest if reason == TOO_FEW_FOR_STRATEGY else ()
             missing = shortfall(view, usable, "could be counted") or f"{hospitals(len(usable))} could be counted."
             # Without a note of the updates that it was given, `rest` holds those that have arrived since too.
-            unusable = frozenset((*absent, *(rest if job.given is not None and not usable else ())))
+            never = rest if job.given is not None and not usable else ()
+            unusable = frozenset((*_unusable(failure.left_out), *never))
             return Shortage(job=job, missing=missing, left_out=failure.left_out, uncounted=uncounted, unusable=unusable)
         case _:
             return None
@@ -78,9 +82,9 @@ def given(view: View, job: Aggregation) -> tuple[Part, ...]:
     return tuple(part for part in view.parts if attempt(part.task) in job.given)
 
 
-def too_late(view: View, job: Aggregation) -> tuple[LeftOut, ...]:
-    """The updates that arrived after the aggregation had begun that made the result."""
-    known = {part.name for part in given(view, job)}
+def too_late(view: View, job: Aggregation, names: Collection[str]) -> tuple[LeftOut, ...]:
+    """The updates that arrived after the aggregation had begun that made the result. `names`: the hospitals in it."""
+    known = {*names, *(part.name for part in given(view, job))}
     sent = view.having(PartState.SENT)
     return tuple(LeftOut(part.name, "NotSentInTime") for part in sent if part.name not in known)
 
@@ -92,7 +96,7 @@ def may_be_filled(view: View, lacking: Shortage) -> bool:
         return False
     countable = _countable(view, lacking)
     hopeful = [part.name for part in countable]
-    more = bool(_arrived(view, lacking.job, countable))
+    more = bool(_arrived(lacking.job, countable))
     if view.seen.now < view.deadline:
         others = view.having(PartState.ASKED, PartState.ACCEPTED, PartState.AGAIN)
         coming = [*view.unasked, *(part.name for part in others)]
@@ -102,7 +106,7 @@ def may_be_filled(view: View, lacking: Shortage) -> bool:
 
 def note_left_out(view: View, lacking: Shortage) -> Ruling | None:
     """Notes at the RoundTasks whose updates were left out. None once that is done: the round then collects on."""
-    reasons = {each.participant: each.reason for each in lacking.left_out}
+    reasons = _unusable(lacking.left_out)
     cancels = tuple(
         Cancel(task=part.task, reason=reasons[part.name])
         for part in view.parts
@@ -113,20 +117,20 @@ def note_left_out(view: View, lacking: Shortage) -> Ruling | None:
     return Ruling(
         course="Progressing",
         reason="CollectingAgain",
-        message=refilled(view, lacking),
+        message=explanation(view, lacking),
         actions=cancels,
         withdrawn=(COLLECTED,),
         attention=view.attention(),
     )
 
 
-def refilled(view: View, lacking: Shortage) -> str:
+def explanation(view: View, lacking: Shortage) -> str:
     """Why the round collects although it has aggregated, and until when."""
     return sentences(
         f"Job {job_name(view, lacking.job)} has made no result: {lacking.missing}",
         withheld(len(lacking.uncounted)),
         list_of("Left out", lacking.left_out),
-        f"Other hospitals can still send an update until {to_seconds(view.deadline)}.",
+        f"Other hospitals can still send an update, at the latest at {to_seconds(view.deadline)}.",
     )
 
 
@@ -135,8 +139,10 @@ def closes_at(view: View) -> datetime:
     and no update is aggregated twice without a new one, even if somebody has deleted the Job that had it."""
     lacking, job = shortage(view), view.seen.aggregation
     countable = _countable(view, lacking) if lacking else view.having(PartState.SENT)
-    if job is not None and job.given is not None and not _arrived(view, job, countable):
+    if job is not None and job.given is not None and not _arrived(job, countable):
         return view.deadline
+    if beyond_scratch(closed(view)):
+        return view.deadline  # with further hospitals, the longest updates may be no majority
     return min([view.deadline, *grace(view, countable)])
 
 
@@ -152,10 +158,15 @@ def _countable(view: View, lacking: Shortage) -> tuple[Part, ...]:
     return tuple(part for part in closed(view).having(PartState.SENT) if part.name not in lacking.unusable)
 
 
-def _arrived(view: View, job: Aggregation, sent: Collection[Part]) -> tuple[Part, ...]:
-    """Those of these parts whose update the aggregation was not given."""
-    known = {part.name for part in given(view, job)}
-    return tuple(part for part in sent if part.name not in known)
+def _arrived(job: Aggregation, sent: Collection[Part]) -> tuple[Part, ...]:
+    """Those of these parts whose update no aggregation was given."""
+    known = given_until(job)
+    return tuple(part for part in sent if attempt(part.task) not in known)
+
+
+def _unusable(left_out: Collection[LeftOut]) -> dict[str, str]:
+    """The reason of each participant whose update no further aggregation counts."""
+    return {each.participant: each.reason for each in left_out if each.reason not in RELATIVE}
 
 
 def _all_but(view: View, job: Aggregation, absent: Collection[str]) -> tuple[str, ...]:

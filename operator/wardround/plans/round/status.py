@@ -15,7 +15,7 @@ from wardround.api.federatedround import (
 )
 from wardround.api.timeline import Timeline, mark, reached, withdraw
 from wardround.api.times import to_seconds
-from wardround.plans.round.parts import TASK_REFUSED, Part, PartState, asks_again, task_refused
+from wardround.plans.round.parts import TASK_REFUSED, Part, PartState, asks_again, task_refused, unfinished
 from wardround.plans.round.types import EarlyRefusal, Interruption, Observation, Refusal, Ruling
 from wardround.reasons.registry import is_lasting
 
@@ -202,7 +202,7 @@ def _counts(parts: tuple[Part, ...], ruling: Ruling, *, selected: int, absent: i
         return sum(part.state is state for part in parts)
 
     # The hub operator cancels these next.
-    late = sum(part.open for part in parts) if ruling.course == "Complete" else 0
+    late = len(unfinished(parts, ruling.model.aggregated)) if ruling.model else 0
     return Counts(
         selected=selected,
         absent=absent,

@@ -78,6 +78,12 @@ def _beyond_scratch(view: View, updates: int) -> Ruling | None:
     return failed(view, "TooMuchForScratch", too_much_for_scratch(view, updates))
 
 
+def beyond_scratch(view: View) -> bool:
+    """Whether the strategy cannot combine the updates that were sent, because they do not fit into scratch."""
+    sent = len(view.having(PartState.SENT))
+    return needs_scratch(view.round.spec.aggregation) and room(view, sent).reads_twice
+
+
 def room(view: View, updates: int) -> Scratch:
     """The scratch of an aggregation of so many updates."""
     length = max(map(claimed, view.having(PartState.SENT)), default=0)

@@ -29,7 +29,7 @@ def node_dead(job: Aggregation) -> datetime | None:
 
 def is_failure(job: Aggregation, answer: AggregationFailure | None) -> bool:
     """Whether a try without a result counts. `answer`: of the try, as the hub operator takes it."""
-    disrupted = answer is None and job.disrupted
+    disrupted = answer is None and (job.disrupted or job.plan_lost)
     return job.number != EARLY_NUMBER and not disrupted and not is_store_away(answer)
 
 
@@ -64,6 +64,8 @@ def ending(view: View, job: Aggregation, answer: AggregationFailure | None) -> s
     name = job_name(view, job)
     if job.made is not None:
         return f"Job {name} is not there any more: a person has deleted it, or Kubernetes a day after its end."
+    if job.plan_lost:
+        return f"Somebody has deleted Secret {name}, which has the key of the result of Job {name}."
     if answer is not None:
         return sentences(f"Job {name} ended with {answer.reason}.", answer.message)
     code = "" if job.exit_code is None else f"exit code {job.exit_code}"
@@ -78,6 +80,7 @@ def retried(view: View, job: Aggregation | None) -> str:
     """Which try follows after this one, and why; empty after the try that began early, or after none."""
     if job is None or job.number == EARLY_NUMBER:
         return ""
-    if isinstance(job.answer, AggregationResult):
+    if isinstance(job.answer, AggregationResult) and not job.plan_lost:
         return f"This is try {job.number + 1}. Job {job_name(view, job)} could count too few updates."
-    return f"This is try {job.number + 1}. {ending(view, job, job.answer)}"
+    answer = job.answer if isinstance(job.answer, AggregationFailure) else None
+    return f"This is try {job.number + 1}. {ending(view, job, answer)}"

@@ -42,7 +42,8 @@ class Aggregation:
     `disrupted`: the pod was deleted or evicted, or its node was lost. `exit_code`: of its container, if that is known.
     `cause`: what Kubernetes calls the end of the pod, or of its container, for example OOMKilled.
     `failures`: how many tries before it failed, those not counted that the store or a disruption ended.
-    `given`: the attempts whose updates it combines (plans/round/counted.py); None if nothing says which.
+    `given`: the attempts whose updates it combines (plans/round/counted.py); None if nothing says which. `earlier`:
+    the others that tries before it were given. `plan_lost`: its Secret, with the key of its result, is not there.
     `before`: the try before this one, if there was one and its Job is still there.
     `made`: only of a try whose Job is not there any more: when the hub operator made the Job.
     `state_lost`: the Job has stored a server state, but the hub operator cannot read its keys in the plan.
@@ -51,6 +52,8 @@ class Aggregation:
     number: int
     failures: int = 0
     given: frozenset[str] | None = None
+    earlier: frozenset[str] = frozenset()
+    plan_lost: bool = False
     state_lost: bool = False
     over: bool = False
     answer: AggregationAnswer | None = None
@@ -215,11 +218,12 @@ class Collects:
 @dataclass(frozen=True, kw_only=True)
 class Aggregate:
     """A Job that combines the updates of these tasks. `until`: when the round gives it up, and it has to end.
-    `collects`: only of a Job that begins while the round collects; then `tasks` is empty. `failures`: as of
+    `collects`: only of a Job that begins while the round collects; then `tasks` is empty. `failures`, `earlier`: as of
     Aggregation."""
 
     number: int
     failures: int = 0
+    earlier: frozenset[str] = frozenset()
     tasks: tuple[RoundTask, ...]
     until: datetime
     scratch: Scratch

@@ -173,7 +173,8 @@ def grace(view: View, sent: tuple[Part, ...]) -> list[datetime]:
     needed = [part.sent_at for part in sent if part.sent_at and part.name in quorum.required]
     if len(times) < quorum.min:
         return []
-    return [max([times[quorum.min - 1], *needed]) + timedelta(seconds=quorum.grace_seconds)]
+    # After a suspension, the hub first asks again whom it had called back.
+    return [max([view.start, times[quorum.min - 1], *needed]) + timedelta(seconds=quorum.grace_seconds)]
 
 
 def unfit(view: View, name: str) -> str | None:
