@@ -298,6 +298,17 @@ def test_a_version_that_somebody_deletes_before_its_delivery_is_no_delivery_unde
     assert "MODEL_NAME" not in message
 
 
+def test_a_delivery_that_runs_ends_when_somebody_deletes_its_version() -> None:
+    """People delete a bad version so that no hospital gets it."""
+    world = delivering()
+    del world.versions["heart-v1-0123abcd"]
+    world.settle()
+    assert versions_under_way(world) == []
+    status, reason, message = world.condition("Delivered")
+    assert (status, reason) == ("False", "VersionGone")
+    assert message.startswith("No round delivers ModelVersion heart-v1-0123abcd. ")
+
+
 def test_a_wish_that_comes_later_delivers_the_current_version() -> None:
     world = World(model(rounds=1))
     world.run()

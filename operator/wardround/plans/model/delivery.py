@@ -3,7 +3,8 @@
 Each change of the current version is a delivery of its own, with a FederatedRound of the task Deliver. The status names
 that round before the round is created. Hospitals that join later get the current version by a delivery of their own. If
 somebody deletes the round, the hub operator delivers the version again. A round that still runs when another version
-becomes the current one is deleted: a hospital must not get its version after the other one.
+becomes the current one is deleted: a hospital must not get its version after the other one. So is a round whose version
+somebody has deleted: people delete a bad version so that nobody gets it.
 """
 
 from dataclasses import replace
@@ -112,7 +113,7 @@ def actions(seen: Observation, made: FederatedModelStatus) -> tuple[Action, ...]
         return (CreateDelivery(name=delivery.round, version=version, recipients=delivery.recipients),)
     if is_over(live) or not rounds.controls(seen.model.metadata, live.metadata):
         return ()
-    if made.current != delivery.version:
+    if made.current != delivery.version or delivery.version not in seen.versions:
         # A finalizer of somebody else can keep a round that is being deleted.
         if live.metadata.deletion_timestamp is not None:
             return ()
@@ -192,7 +193,7 @@ def _lost(seen: Observation, reason: str, version: str) -> tuple[str, str]:
 
 def _incomplete(seen: Observation, delivery: DeliveryStatus, live: FederatedRound | None) -> tuple[str, str]:
     """Reason and message of a delivery of the current version whose round is to be made, runs or has failed."""
-    if live is None:
+    if live is None or delivery.version not in seen.versions:
         return _to_come(seen, delivery, delivery.version)
     where = f"federatedround/{delivery.round} -n {seen.model.metadata.namespace}"
     failed = _holding(live, "Failed")
