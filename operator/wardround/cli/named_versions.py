@@ -22,8 +22,8 @@ def current(model: FederatedModel, versions: Sequence[ModelVersion]) -> ModelVer
         meta = model.metadata
         raise CommandError(
             f"ModelVersion {name}, the current version of FederatedModel {meta.name}, is gone: somebody deleted it. "
-            f"{_others(model, versions)} To see how the model gets a current version again: kubectl wardround explain "
-            f"federatedmodel/{meta.name} -n {meta.namespace}"
+            f"{_others(model, versions)} To see how the model gets a current version again: `kubectl wardround explain "
+            f"federatedmodel/{meta.name} -n {meta.namespace}`."
         )
     return chosen
 
@@ -51,7 +51,7 @@ def _others(model: FederatedModel, versions: Sequence[ModelVersion]) -> str:
     meta, known = model.metadata, sorted(each.spec.version for each in versions)
     if not known:
         return (
-            "It has no version now. To begin a series that makes one: kubectl wardround begin "
-            f"federatedmodel/{meta.name} -n {meta.namespace}"
+            "It has no version now. To begin a series that makes one: `kubectl wardround begin "
+            f"federatedmodel/{meta.name} -n {meta.namespace}`."
         )
     return f"Name one of its versions: {', '.join(map(str, known))} (federatedmodel/{meta.name}@VERSION)."

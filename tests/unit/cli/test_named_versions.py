@@ -16,8 +16,8 @@ from wardround.extras import model_pull
 from wardround.wire import codec
 
 FIRST, SECOND = "heart-v1-0123abcd", "heart-v2-0123abcd"
-EXPLAIN = "kubectl wardround explain federatedmodel/heart -n federation"
-BEGIN = "kubectl wardround begin federatedmodel/heart -n federation"
+EXPLAIN = "`kubectl wardround explain federatedmodel/heart -n federation`."
+BEGIN = "`kubectl wardround begin federatedmodel/heart -n federation`."
 OTHERS = "Name one of its versions: 2 (federatedmodel/heart@VERSION)."
 
 
