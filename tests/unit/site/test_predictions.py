@@ -60,7 +60,7 @@ class World:
             spec={
                 "hub": {"participantNamespace": "site-a", "fingerprint": FINGERPRINT},
                 "store": {"origin": "https://store"},
-                "policy": {},
+                "policy": {"datasets": [{"name": "breast", "federations": ["breast-cancer"]}]},
                 "workload": {"modelsClaimName": "models"},
                 "predictions": {"rowsClaimNames": ["new-cases"], "answersClaimNames": ["answers"]},
             },
