@@ -27,7 +27,7 @@ from tests.unit.plans_hub.builders import (
     task,
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type, then
-from wardround.api.names import GRANTS_BYTES, GRANTS_EXPIRE
+from wardround.api.names import CANCELLED, GRANTS_BYTES, GRANTS_EXPIRE
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import Failure, Upload
 from wardround.api.timeline import Stage
@@ -282,6 +282,18 @@ def test_tries_end_at_the_retry_limit() -> None:
     assert counts(made).failed == 1
 
 
+def test_a_hospital_that_takes_back_its_failures_gets_no_further_attempts() -> None:
+    """Without this, it made attempts and aggregations without end."""
+    spec = {"retryLimit": 1}
+    tasks = (accepted("site-a"), failed("site-a", attempt=2), accepted("site-b"), accepted("site-c"))
+    made = plan(collecting(*tasks, spec=spec))
+    assert of_type(made, Dispatch) == []
+    assert attention_of(made) == {"site-a": "Evicted"}
+    called_back = accepted("site-a", cancel=True, annotations={CANCELLED: "Suspended"})
+    again = plan(collecting(called_back, *tasks[1:], spec=spec))
+    assert [(each.participant, each.attempt) for each in of_type(again, Dispatch)] == [("site-a", 3)]
+
+
 def test_a_second_attempt_replaces_the_first() -> None:
     made = plan(collecting(failed("site-a"), sent("site-a", attempt=2), sent("site-b"), sent("site-c")))
     (job,) = of_type(made, Aggregate)
@@ -297,7 +309,8 @@ def waits(name: str, reason: str, **status: Any) -> RoundTask:
 
 def test_a_hospital_that_was_too_late_is_named_with_what_it_waited_for() -> None:
     late = waits("site-c", "ImagePullFailed")
-    seen = collecting(sent("site-a"), sent("site-b"), late, now=at(800), model=STORED)
+    model = replace(STORED, aggregated=("site-a", "site-b"))
+    seen = collecting(sent("site-a"), sent("site-b"), late, now=at(800), model=model)
     made = plan(seen)
     assert attention_of(made) == {"site-c": "ImagePullFailed"}
     assert [each.reason for each in of_type(then(seen, made), Cancel)] == ["ImagePullFailed"]

@@ -20,6 +20,7 @@ from tests.unit.plans_hub.builders import (
     federated_round,
     over,
     participant,
+    refused,
     sent,
     task,
 )
@@ -299,8 +300,8 @@ def test_a_suspended_round_collects_on_after_its_suspension() -> None:
 
 
 def test_a_hospital_whose_update_is_in_the_result_is_never_told_that_it_is_not() -> None:
-    """It has withdrawn what its RoundTask said, or has sent another attempt."""
-    for latest in (accepted(A), sent(A, 165, attempt=2)):
+    """It has withdrawn what its RoundTask said, has sent another attempt, or says now that it has failed."""
+    for latest in (accepted(A), sent(A, 165, attempt=2), failed(A, "Site", "DataUnreadable"), refused(A, "Denied")):
         tasks = (latest, sent(B), sent(C))
         made = plan(closed(*tasks, given=(sent(A), sent(B), sent(C)), answer=combined(*NAMES)))
         assert (attention_of(made), counts(made).failed, counts(made).aggregated) == ({}, 0, 3)
@@ -313,6 +314,18 @@ def test_a_job_whose_key_is_deleted_is_followed_by_another_one() -> None:
     assert condition_of(waits, "Reconciling") == ("True", "AggregatingAgain")
     assert message_of(waits, "Reconciling").startswith("Somebody has deleted Secret aggregate-")
     made = plan(closed(*tasks, given=tasks, answer=combined(*NAMES), job=lost, now=at(165)))
+    [again] = of_type(made, Aggregate)
+    assert (again.number, again.failures) == (2, 0)
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_a_job_whose_plan_is_deleted_is_not_waited_for_whatever_it_answers(over: bool) -> None:
+    """Its pod cannot begin without the plan. With a failure, nobody knows what the Job was given."""
+    tasks = (sent(A), sent(B), accepted(C))
+    both = tuple(LeftOut(participant=name, reason="Altered") for name in (A, B))
+    answer = AggregationFailure(reason="NothingToAggregate", left_out=both) if over else None
+    lost = {"given": None, "plan_lost": True, "over": over, "ended": at(160) if over else None}
+    made = plan(closed(*tasks, given=tasks[:2], answer=answer, job=lost, now=at(170)))
     [again] = of_type(made, Aggregate)
     assert (again.number, again.failures) == (2, 0)
 

@@ -102,7 +102,7 @@ def _ended(view: View, job: Aggregation) -> Ruling | None:
     """`view`: of the round as it closed."""
     answer = job.answer
     pauses = view.round.spec.suspend
-    if isinstance(answer, AggregationResult) and job.plan_lost:
+    if job.plan_lost:
         answer = None
     elif isinstance(answer, AggregationResult) and _counts_others(view, job, answer):
         answer = COUNTS_OTHERS
@@ -131,10 +131,10 @@ def _counts_others(view: View, job: Aggregation, answer: AggregationResult) -> b
 
 
 def gone(view: View) -> bool:
-    """Whether the aggregation Job has ended, or its node has died."""
+    """Whether the aggregation Job has ended, its node has died, or nobody can keep its result."""
     job = view.seen.aggregation
     given_up = node_dead(job) if job else None
-    return job is not None and (job.over or (given_up is not None and view.seen.now >= given_up))
+    return job is not None and (job.over or job.plan_lost or (given_up is not None and view.seen.now >= given_up))
 
 
 def _collects(view: View, job: Aggregation) -> bool:

@@ -235,13 +235,14 @@ def _under_way(federated_round: FederatedRound, latest: RoundTask, now: datetime
 
 
 def _failed(federated_round: FederatedRound, attempts: list[RoundTask]) -> Part:
-    """Reasons that are tried again (reasons/) are so as often as the round allows."""
+    """Reasons that are tried again (reasons/) are so as often as the round allows. An earlier attempt has failed,
+    unless the hub called it back: the site can change what it says of it now."""
     latest = attempts[-1]
     failure = latest.status.failure
     condition = conditions.find(latest.status.conditions, "Failed")
     reason = failure.reason if failure else condition.reason if condition else "Failed"
     failure_class = failure.failure_class if failure else "Site"
-    failures = sum(has_failed(each) for each in attempts)
+    failures = 1 + sum(_cancellation(each) != SUSPENDED for each in attempts[:-1])
     again = is_retried(reason, failure_class) and failures <= federated_round.spec.retry_limit
     state = PartState.AGAIN if again else PartState.LOST
     return replace(_part_of(latest, state, reason), failure_class=failure_class)

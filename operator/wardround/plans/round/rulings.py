@@ -23,6 +23,7 @@ def failed(view: View, reason: str, message: str, attention: tuple[Attention, ..
 def completed(view: View, model: StoredModel, sentence: str, *actions: Action) -> Ruling:
     """`sentence`: a further one about the result."""
     numbers = tuple(LeftOut(name, "NumberTooLarge") for name in model.result.numbers_too_large)
+    others = tuple(each for each in view.attention() if each.participant not in model.aggregated)
     late = tuple(LeftOut(name, "NotSentInTime") for name in unfinished(view.parts, model.aggregated))
     return Ruling(
         course="Complete",
@@ -34,7 +35,7 @@ def completed(view: View, model: StoredModel, sentence: str, *actions: Action) -
         ),
         actions=actions,
         stages=(COLLECTED, AGGREGATED),
-        attention=(*view.attention(), *left_out(view, (*model.left_out, *numbers, *late))),
+        attention=(*others, *left_out(view, (*model.left_out, *numbers, *late))),
         model=model,
     )
 

@@ -202,15 +202,17 @@ def _counts(parts: tuple[Part, ...], ruling: Ruling, *, selected: int, absent: i
         return sum(part.state is state for part in parts)
 
     # The hub operator cancels these next.
-    late = len(unfinished(parts, ruling.model.aggregated)) if ruling.model else 0
+    aggregated = ruling.model.aggregated if ruling.model else ()
+    late = unfinished(parts, aggregated) if ruling.model else []
+    lost = [part for part in parts if part.state is PartState.LOST and part.name not in aggregated]
     return Counts(
         selected=selected,
         absent=absent,
         accepted=sum(conditions.is_true(part.task.status.conditions, "Accepted") for part in parts),
         sent=count(PartState.SENT),
-        failed=count(PartState.LOST) + late,
-        refused=sum(part.state is PartState.LOST and is_lasting(part.reason) for part in parts),
-        aggregated=len(ruling.model.aggregated) if ruling.model else 0,
+        failed=len(lost) + len(late),
+        refused=sum(is_lasting(part.reason) for part in lost),
+        aggregated=len(aggregated),
     )
 
 
