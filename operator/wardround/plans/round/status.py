@@ -201,8 +201,8 @@ def _counts(parts: tuple[Part, ...], ruling: Ruling, *, selected: int, absent: i
     def count(state: PartState) -> int:
         return sum(part.state is state for part in parts)
 
-    # The hub operator cancels these next.
     aggregated = ruling.model.aggregated if ruling.model else ()
+    # The hub operator cancels these next.
     late = unfinished(parts, aggregated) if ruling.model else []
     lost = [part for part in parts if part.state is PartState.LOST and part.name not in aggregated]
     return Counts(
