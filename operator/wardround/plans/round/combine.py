@@ -25,7 +25,7 @@ from wardround.plans.round import hospital_verdicts
 from wardround.plans.round.base import base_lost, model_uid
 from wardround.plans.round.columns import made_with
 from wardround.plans.round.counted import attempt, counted_digest, given_until
-from wardround.plans.round.ending import key_lost
+from wardround.plans.round.ending import PAUSES, key_lost
 from wardround.plans.round.grants import grants
 from wardround.plans.round.parts import SUSPENDED, PartState
 from wardround.plans.round.rulings import advice, completed, failed, list_of, not_done, sentences, withheld
@@ -80,11 +80,9 @@ COUNTS_OTHERS = AggregationFailure(
     "The hub operator does not keep the result of the early aggregation Job, because this Job combined other "
     "updates than the hub operator had told it to.",
 )
-
-
 SUSPENDED_WHILE_COMBINING = (
-    "The round pauses, because its spec.suspend is true. The aggregation Job that runs already goes on, and the hub "
-    "keeps its result. Until somebody sets spec.suspend to false, the hub operator makes no further Job."
+    f"{PAUSES} The aggregation Job that runs already goes on, and the hub keeps its result. Until somebody sets "
+    "spec.suspend to false, the hub operator makes no further Job."
 )
 
 
@@ -126,8 +124,8 @@ def _counts_others(view: View, job: Aggregation, answer: AggregationResult) -> b
     if job.number != EARLY_NUMBER:
         return False
     noted, sent = view.seen.early, tuple(part.task for part in view.having(PartState.SENT))
-    closed = noted.closed if noted and noted.closed else counted_digest(view.seen, sent)
-    return answer.closed != closed
+    digest = noted.closed if noted and noted.closed else counted_digest(view.seen, sent)
+    return answer.closed != digest
 
 
 def gone(view: View) -> bool:

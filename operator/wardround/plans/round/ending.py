@@ -9,6 +9,8 @@ from wardround.plans.round.types import EARLY_NUMBER, Action, CleanUp, Ruling, S
 from wardround.plans.round.view import View
 from wardround.reasons.registry import REASONS
 
+PAUSES = "The round pauses, because its spec.suspend is true."
+
 
 def over(view: View) -> Ruling | None:
     """Tidies up after a round that is over. Its final condition stays. The reason says how far that is once
@@ -55,8 +57,8 @@ def suspended(view: View) -> Ruling | None:
     return Ruling(
         course="Suspended",
         reason=SUSPENDED,
-        message="The round pauses, because its spec.suspend is true. Until somebody sets spec.suspend to false, the "
-        "hub operator asks no hospital and combines no updates.",
+        message=f"{PAUSES} Until somebody sets spec.suspend to false, the hub operator asks no hospital and combines "
+        "no updates.",
         actions=view.call_back(),
         attention=view.attention(),
     )
